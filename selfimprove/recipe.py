@@ -153,7 +153,7 @@ class Answers(Section):
 
     mode: Literal["boxed", "marked", "last"] = Field(
         "last",
-        description="`boxed`: `\\boxed{}`; `marked`: also `####`, `<answer>`, “answer is”; `last`: also the last number",
+        description="`boxed`: `\\boxed{}`; `marked`: also `####`, `<answer>`, “answer is”; `last`: also a last number",
     )
 
 
