@@ -87,6 +87,7 @@ class Sampling(Section):
     problems_per_round: int = Field(0, ge=0, description="training problems sampled in a round; 0: all of them")
     samples: int = Field(1, ge=1, description="completions per problem")
     chunk_rows: int = Field(64, ge=1, description="requests in a chunk: the unit of sampling, durability and resume")
+    chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
 
     @field_validator("prompt")
     @classmethod

@@ -1,0 +1,187 @@
+"""What happens in a run, as frozen values: logic emits them, a display or a tracker may listen.
+
+Nothing waits for a listener and no decision depends on one; silence is a function that does nothing. Every event has a
+JSON form (`to_json`), one line in `rounds/<run>/events.jsonl` and in the output of `selfimprove run --json`: the key `event` names the kind,
+`time` is seconds since the epoch (UTC), the rest are the event's fields. Texts of a model stand in `Flip` alone and are as the model
+wrote them: whoever shows them escapes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A start of a run, fresh or resumed: what it works on and what earlier starts left."""
+
+    run: str
+    folder: str
+    model: str
+    engine: str
+    rounds_wanted: int
+    rounds_done: int
+    train: int
+    heldout: int
+    sealed: int
+    notes: tuple[str, ...] = ()  # one line each: duplicates dropped, overlap taken out, power of the held-out set
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """Round `number` is under way on champion `champion` (0 is the base model)."""
+
+    number: int
+    champion: int
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage begins; `kept` of `total` `unit`s were durable already."""
+
+    number: int
+    stage: str
+    total: int
+    kept: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since the stage began."""
+
+    number: int
+    stage: str
+    done: int
+    total: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """A stage has its done-record; `reused` if an earlier start had made it."""
+
+    number: int
+    stage: str
+    seconds: float
+    counts: dict[str, Any]
+    reused: bool
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One optimizer step; `loss` is the mean over examples of the mean negative log-likelihood per target token."""
+
+    number: int
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A held-out problem that exactly one of champion and challenger solves; texts are as the models wrote them."""
+
+    number: int
+    won: bool
+    question: str
+    reference: str
+    champion_text: str
+    challenger_text: str
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The gate looked at the evidence after a batch (all figures as in `gate.Look`)."""
+
+    number: int
+    judged: int
+    total: int
+    wins: int
+    losses: int
+    evidence: float
+    threshold: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """A round has its record: accuracies on the problems judged, and the decision in one sentence."""
+
+    number: int
+    accepted: bool
+    champion_accuracy: float
+    challenger_accuracy: float
+    gain: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class SealedJudged:
+    """The outcome on the sealed problems: accuracies in [0, 1], gain with its 95 % interval."""
+
+    look: int
+    rounds: int
+    n: int
+    base_accuracy: float
+    champion_accuracy: float
+    base_interval: tuple[float, float]
+    champion_interval: tuple[float, float]
+    gain: float
+    gain_interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """Nothing is owed any more."""
+
+    run: str
+    rounds: int
+    accepted: tuple[int, ...]
+    seconds: float
+    was_complete: bool
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line for the user that fits no other event, such as what was repaired on a resume."""
+
+    text: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Event = (
+    RunStarted
+    | RoundStarted
+    | StageStarted
+    | StageProgress
+    | StageFinished
+    | TrainStep
+    | Flip
+    | Looked
+    | RoundFinished
+    | SealedJudged
+    | RunFinished
+    | Note
+)
+Emit = Callable[[Event], None]
+
+
+def silence(_: Event) -> None:
+    """Listen to nothing."""
+
+
+def event_name(event: Event) -> str:
+    """The event's kind in snake case, such as `round_finished`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def to_json(event: Event) -> str:
+    """The event as one line of JSON, ASCII only, so that no text in it can end a line or carry an escape code."""
+    return json.dumps({"event": event_name(event), "time": round(time.time(), 3), **asdict(event)})
