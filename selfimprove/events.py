@@ -1,9 +1,9 @@
 """What happens in a run, as frozen values: logic emits them, a display or a tracker may listen.
 
-Nothing waits for a listener and no decision depends on one; silence is a function that does nothing. Every event has a
-JSON form (`to_json`), one line in `rounds/<run>/events.jsonl` and in the output of `selfimprove run --json`: the key `event` names the kind,
-`time` is seconds since the epoch (UTC), the rest are the event's fields. Texts of a model stand in `Flip` alone and are as the model
-wrote them: whoever shows them escapes them.
+Nothing waits for a listener and no decision depends on one; silence is a function that does nothing. Every event has
+a JSON form (`to_json`), one line in `rounds/<run>/events.jsonl` and in the output of `selfimprove run --json`: the key
+`event` names the kind, `time` is seconds since the epoch (UTC), the rest are the event's fields. Texts of a model stand
+in `Flip` alone and are as the model wrote them: whoever shows them escapes them.
 """
 
 from __future__ import annotations

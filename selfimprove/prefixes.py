@@ -65,7 +65,7 @@ class Harvest:
 
 
 def assign_kinds(rows: Iterable[Row], settings: Prefixes, seed: int) -> dict[Row, Kind]:
-    """The kind of each row: exactly round(p · n) rows are `full`, chosen by seed and row; all, if `length` is `full`."""
+    """The kind of each row: exactly round(p · n) are `full`, chosen by seed and row; all if `length` is `full`."""
     ranked = sorted(rows, key=lambda row: (derive_seed(seed, "structure", row[0], row[1]), row))
     full = len(ranked) if settings.length == "full" else round(settings.structure_ratio * len(ranked))
     return {row: "full" if rank < full else "prefix" for rank, row in enumerate(ranked)}
@@ -113,7 +113,7 @@ def _example(completion: Completion, kind: Kind, prompts: Prompts, settings: Pre
 
 
 def prefix_statistics(completions: Iterable[Completion], length: int) -> dict[str, float]:
-    """Diversity of the first `length` ids: distinct share, entropy in nats over equal prefixes, mean length, truncation.
+    """Diversity of the first `length` ids: distinct share, entropy in nats, mean length, truncation.
 
     Sharpening that has eaten the diversity shows here before it shows in accuracy. `truncated` is the share of
     completions that ended by their token limit.

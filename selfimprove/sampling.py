@@ -5,10 +5,10 @@ token ids out. Text never travels: what is trained later is cut from the very id
 and encoding again does not give the same tokens.
 
 *Chunks.* Kernels round differently with the shape of a batch, so the same request may end in other tokens when other
-rows stand beside it. Requests are therefore cut into chunks, planned from the recipe alone (`plan_chunks`): rows with equal
-token limits and similar prompt lengths together, under a bound on rows and on tokens. A chunk is handed to the engine
-whole, made durable whole and, if a row of it is missing after a kill, sampled again whole. What happens inside a chunk
-depends on nothing outside it, so a resumed run equals an uninterrupted one on the same machine and engine.
+rows stand beside it. Requests are therefore cut into chunks, planned from the recipe alone (`plan_chunks`): rows with
+equal token limits and similar prompt lengths together, under a bound on rows and on tokens. A chunk is handed to the
+engine whole, made durable whole and, if a row of it is missing after a kill, sampled again whole. What happens inside a
+chunk depends on nothing outside it, so a resumed run equals an uninterrupted one on the same machine and engine.
 
 *Seeds.* Each request carries its own, derived from (run seed, round, stage, problem key, sample number) by
 `derive_seed`; no generator is shared between rows, so a row's draws don't depend on its neighbours.
