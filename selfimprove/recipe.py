@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -208,6 +209,12 @@ class Runtime(Section):
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+    def usable_threads(self) -> int:
+        """`threads`, or the cores this process may use; never more, since oversubscription costs a factor of ten."""
+        mask = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+        cores = len(mask(0)) if mask else os.cpu_count() or 1
+        return min(self.threads or cores, cores)
 
 
 def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Recipe:
