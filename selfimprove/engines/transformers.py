@@ -3,8 +3,8 @@
 `generate` draws every token from the whole vocabulary with one shared generator, which costs a sixth of the time on a
 CPU and ties each row's draws to its neighbours. This loop gives each row its own numbers instead: the uniform draws of
 a request come from a generator seeded by the request alone, and a token is taken by inverting the cumulative
-probability of the survivors of top-k and top-p. Rows that have ended leave the batch at once (cache and mask are cut), so a chunk
-costs the tokens it produces, not rows times the longest.
+probability of the survivors of top-k and top-p. Rows that have ended leave the batch at once (cache and mask are cut),
+so a chunk costs the tokens it produces, not rows times the longest.
 
 Prompts are padded on the left and masked by their lengths, never by the pad id, which many models share with the end.
 Reproducible on a CPU with a fixed number of threads; on a GPU, kernels choose their own order of summation and nothing
@@ -51,7 +51,7 @@ class TransformersSampler:
         model = AutoModelForCausalLM.from_pretrained(
             self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
         )
-        self._model = model.to(device=self._device).eval()
+        self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
         return self
 
     def __exit__(

@@ -1,0 +1,218 @@
+"""Judging: a model answers problems, the checker says which answers are right, and every verdict is durable.
+
+A judged batch is one append to a verdicts file: the same batch is never sampled twice, whichever start of the run did it,
+and a batch that a kill tore is dropped whole and made again. Both sides answer the plain question with the same
+decoding and, where answers are drawn (`gate.samples` above 1), with common seeds: seeds depend on the problem and the
+sample number, not on the model or the round.
+
+A model is named by the round that made it, 0 for the base. Verdicts of a champion are looked up in the files of earlier
+rounds, so a round judges its challenger alone once the champion has been seen on every held-out problem.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from selfimprove.answer import Verdict
+from selfimprove.checking import Checker
+from selfimprove.gate import Pair, Vitals, pass_at_k
+from selfimprove.journal import append_rows, keep_rows, read_rows
+from selfimprove.prefixes import prefix_statistics
+from selfimprove.problem import Problem
+from selfimprove.recipe import Recipe
+from selfimprove.sampling import (
+    GREEDY,
+    Completion,
+    Decoding,
+    Request,
+    Sampler,
+    Tokenizer,
+    derive_seed,
+    plan_chunks,
+    render_prompt,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One completion of a judged problem with the checker's verdict on it."""
+
+    model: int
+    key: str
+    sample: int
+    outcome: Literal["correct", "wrong", "unparsed", "timed_out"]
+    candidate: str | None
+    stage: str
+    reason: str
+    stop: Literal["eos", "length"]
+    token_ids: tuple[int, ...]
+    text: str
+
+    @property
+    def correct(self) -> bool:
+        """Whether the checker accepted the answer."""
+        return self.outcome == "correct"
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the checker could not tell."""
+        return self.outcome in ("unparsed", "timed_out")
+
+
+Answers = Mapping[str, Sequence[Answered]]
+"""Answers of one model by problem key, in order of the sample number."""
+
+
+class Judge:
+    """Judges models on problems into one verdicts file."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, checker: Checker, path: Path) -> None:
+        self._recipe = recipe
+        self._tokenizer = tokenizer
+        self._checker = checker
+        self._path = path
+        self._rows = [_from_row(row) for row in read_rows(path)]
+
+    def answers(self, sampler: Callable[[], Sampler], model: int, batch: Sequence[Problem]) -> Answers:
+        """The model's answers to the batch, durable on return; `sampler` is called only if they must be sampled."""
+        keys = {problem.key for problem in batch}
+        found = [row for row in self._rows if row.model == model and row.key in keys]
+        if len(found) != len(batch) * self._recipe.gate.samples:
+            self._drop(found)
+            found = self._judge(sampler(), model, batch)
+        return by_key(found)
+
+    def kept(self, model: int, batch: Sequence[Problem]) -> int:
+        """How many of the batch's problems have durable answers of this model in the file."""
+        keys = {row.key for row in self._rows if row.model == model}
+        return sum(problem.key in keys for problem in batch)
+
+    def _judge(self, sampler: Sampler, model: int, batch: Sequence[Problem]) -> list[Answered]:
+        settings = self._recipe.sampling
+        requests = [self._request(problem, number) for problem in batch for number in range(self._recipe.gate.samples)]
+        chunks = plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
+        completions = [completion for chunk in chunks for completion in sampler.sample(chunk)]
+        references = {problem.key: problem.answer or "" for problem in batch}
+        texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
+        pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
+        verdicts = self._checker.check_all(pairs, self._recipe.answers.mode)
+        rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
+        rows.sort(key=lambda row: (row.key, row.sample))
+        append_rows(self._path, [asdict(row) for row in rows])
+        self._rows += rows
+        return rows
+
+    def _request(self, problem: Problem, number: int) -> Request:
+        settings = self._recipe.sampling
+        prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
+        seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
+        return Request(problem.key, number, prompt, settings.max_new_tokens, seed, judging_decoding(self._recipe))
+
+    def _drop(self, rows: Sequence[Answered]) -> None:
+        """Forget a torn batch, in memory and in the file (which loses a torn last line with it)."""
+        gone = set(rows)
+        self._rows = [row for row in self._rows if row not in gone]
+        keep_rows(self._path, [asdict(row) for row in self._rows])
+
+
+def judging_decoding(recipe: Recipe) -> Decoding:
+    """Greedy for one answer per problem; the decoding of the training samples where several are averaged."""
+    if recipe.gate.samples == 1:
+        return GREEDY
+    settings = recipe.sampling
+    return Decoding(settings.temperature, settings.top_p, settings.top_k)
+
+
+def read_answers(paths: Iterable[Path], model: int) -> dict[str, list[Answered]]:
+    """The model's answers found in verdicts files, those that timed out left out: they are tried again."""
+    rows = [_from_row(row) for path in paths for row in read_rows(path) if row["model"] == model]
+    grouped = by_key(rows)
+    return {key: list(found) for key, found in grouped.items() if all(row.outcome != "timed_out" for row in found)}
+
+
+def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
+    """Answers grouped by problem, in order of the sample number."""
+    grouped: dict[str, list[Answered]] = {}
+    for row in sorted(rows, key=lambda row: row.sample):
+        grouped.setdefault(row.key, []).append(row)
+    return grouped
+
+
+def judging_order(problems: Sequence[Problem], seed: int) -> list[Problem]:
+    """The problems in the order in which they are judged: a seeded shuffle that their own order has no part in."""
+    ordered = sorted(problems, key=lambda problem: problem.key)
+    random.Random(seed).shuffle(ordered)
+    return ordered
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Consecutive parts of `size` items, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def pairs_of(problems: Iterable[Problem], champion: Answers, challenger: Answers) -> list[Pair]:
+    """Paired outcomes in the order of the problems; those not answered by both sides are left out."""
+    return [
+        Pair(_share(champion[p.key]), _share(challenger[p.key]), _unclear(champion[p.key]), _unclear(challenger[p.key]))
+        for p in problems
+        if p.key in champion and p.key in challenger
+    ]
+
+
+def scorecard(answers: Answers) -> dict[str, Any]:
+    """Counts of verdicts over the answers, with accuracy, truncation rate and mean length."""
+    rows = [row for found in answers.values() for row in found]
+    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in _OUTCOMES}
+    n = max(1, len(rows))
+    return {
+        "n": len(answers),
+        "answers": len(rows),
+        **counts,
+        "truncated": sum(row.stop == "length" for row in rows),
+        "mean_tokens": round(sum(len(row.token_ids) for row in rows) / n, 3),
+        "accuracy": counts["correct"] / n,
+    }
+
+
+def vitals(answers: Answers, prefix_length: int) -> Vitals:
+    """What the gate's guards look at: pass@k over all answers of a problem, truncation, entropy of the prefixes."""
+    statistics = prefix_statistics((row for found in answers.values() for row in found), prefix_length)
+    passed = [pass_at_k(len(found), sum(row.correct for row in found), len(found)) for found in answers.values()]
+    return Vitals(sum(passed) / max(1, len(passed)), statistics["truncated"], statistics["prefix_entropy"])
+
+
+_OUTCOMES = ("correct", "wrong", "unparsed", "timed_out")
+
+
+def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -> Answered:
+    return Answered(
+        model,
+        completion.key,
+        completion.sample,
+        verdict.outcome,
+        verdict.candidate,
+        verdict.stage,
+        verdict.reason,
+        completion.stop,
+        completion.token_ids,
+        text,
+    )
+
+
+def _from_row(row: dict[str, Any]) -> Answered:
+    return Answered(**{**row, "token_ids": tuple(row["token_ids"])})
+
+
+def _share(answers: Sequence[Answered]) -> float:
+    return sum(answer.correct for answer in answers) / len(answers)
+
+
+def _unclear(answers: Sequence[Answered]) -> bool:
+    return any(answer.unclear for answer in answers)

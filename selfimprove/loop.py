@@ -1,0 +1,150 @@
+"""The line of rounds: who is champion, which round is next, when to stop, and the sealed finish.
+
+`run_rounds` is given a target, not an increment: the same call after a kill goes on with the round that has no record,
+and with nothing owed it says so. The champion is computed from the records before each round.
+
+The sealed problems are touched once, when the target is reached: base against final champion, the number a run
+reports. If the same run is later taken to more rounds and its champion changes, the sealed problems are judged again, and
+`sealed.json` keeps both looks, numbered: a second look is no longer the clean figure that the first one was, and
+every report says which look it shows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from selfimprove.errors import UsageError
+from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged
+from selfimprove.gate import interval_of_gain, interval_of_rate, power_lines
+from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
+from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of
+from selfimprove.parts import Parts, Samplers
+from selfimprove.problem import ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.round import run_round
+from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.stages import Job, model_folder
+
+
+def run_rounds(
+    recipe: Recipe, problems: ProblemSets, identity: Identity, parts: Parts, journal: Journal, rounds: int, emit: Emit
+) -> dict[str, Any]:
+    """Bring the run to `rounds` finished rounds and a sealed outcome; returns the content of sealed.json.
+
+    Raises `UsageError` if the folder is held, bound to another recipe, damaged, or already past `rounds`.
+    """
+    _refuse_missing_answers(recipe, problems)
+    with journal.lock():
+        journal.bind(recipe, identity)
+        started = time.monotonic()
+        records = journal.rounds()
+        was_complete = len(records) >= rounds and journal.sealed_path.exists()
+        say = _recorded(journal, emit)
+        say(_started(recipe, problems, parts, journal, rounds, len(records)))
+        samplers = Samplers(parts.open_sampler)
+        try:
+            for number in range(len(records) + 1, rounds + 1):
+                job = Job(number, champion_of(records), recipe, problems, parts, journal, samplers, say)
+                records.append(run_round(job))
+            sealed = _sealed_finish(recipe, problems, parts, journal, samplers, records, say)
+        finally:
+            samplers.close()
+        accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
+        say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
+        return sealed
+
+
+def _sealed_finish(
+    recipe: Recipe,
+    problems: ProblemSets,
+    parts: Parts,
+    journal: Journal,
+    samplers: Samplers,
+    records: list[dict[str, Any]],
+    emit: Emit,
+) -> dict[str, Any]:
+    """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
+    champion = champion_of(records)
+    sealed = read_json(journal.sealed_path) if journal.sealed_path.exists() else {"format": FORMAT, "looks": []}
+    if not sealed["looks"] or sealed["looks"][-1]["champion"] != champion.number:
+        if sealed["looks"]:
+            emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
+        look = _sealed_look(recipe, problems, parts, journal, samplers, champion, emit)
+        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": len(records), **look})
+        write_json(journal.sealed_path, sealed)
+    emit(_sealed_event(sealed["looks"][-1]))
+    return sealed
+
+
+def _sealed_look(
+    recipe: Recipe,
+    problems: ProblemSets,
+    parts: Parts,
+    journal: Journal,
+    samplers: Samplers,
+    champion: Champion,
+    emit: Emit,
+) -> dict[str, Any]:
+    order = judging_order(problems.sealed, derive_seed(recipe.seed, "sealed order"))
+    judge = Judge(recipe, parts.tokenizer, parts.checker, journal.sealed_verdicts)
+
+    def answers(who: Champion) -> Answers:
+        found: dict[str, Any] = {}
+        opener: Callable[[], Sampler] = lambda: samplers.at(model_folder(journal, who, parts, recipe))  # noqa: E731
+        for batch in batched(order, recipe.gate.batch):
+            found |= judge.answers(opener, who.number, batch)
+        return found
+
+    after = answers(champion)
+    before = answers(Champion(0, ()))
+    pairs = pairs_of(order, before, after)
+    n = len(pairs)
+    rates = [sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)]
+    return {
+        "champion": champion.number,
+        "n": n,
+        "base_accuracy": rates[0] / n,
+        "base_interval": interval_of_rate(round(rates[0]), n),
+        "champion_accuracy": rates[1] / n,
+        "champion_interval": interval_of_rate(round(rates[1]), n),
+        "gain": (rates[1] - rates[0]) / n,
+        "gain_interval": interval_of_gain(pairs),
+    }
+
+
+def _sealed_event(look: dict[str, Any]) -> SealedJudged:
+    names = SealedJudged.__dataclass_fields__
+    return SealedJudged(**{name: tuple(v) if isinstance(v := look[name], list) else v for name in names})
+
+
+def _started(
+    recipe: Recipe, problems: ProblemSets, parts: Parts, journal: Journal, rounds: int, done: int
+) -> RunStarted:
+    counts = (len(problems.train), len(problems.heldout), len(problems.sealed))
+    notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
+    notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
+    notes += [str(line) for line in asdict(power_lines(len(problems.heldout), recipe.gate)).items()]
+    engine = str(parts.versions.get("engine", ""))
+    return RunStarted(
+        journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)
+    )
+
+
+def _recorded(journal: Journal, emit: Emit) -> Emit:
+    def say(event: Event) -> None:
+        journal.write_event(event)
+        emit(event)
+
+    return say
+
+
+def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
+    missing = sum(problem.answer is None for problem in problems.train)
+    if recipe.prefixes.select == "verified" and missing:
+        raise UsageError(
+            f"prefixes.select is `verified`, but {missing} of {len(problems.train)} training problems have no answer",
+            "Add the answers, or type --select all.",
+        )

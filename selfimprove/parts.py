@@ -1,0 +1,105 @@
+"""The machinery a run is made of, as callables and protocols, so that no stage imports a model library.
+
+`Parts` is chosen once by whoever wires a run: the command line puts the real ones in, tests may put peers of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from selfimprove import recipe as recipes
+from selfimprove.checking import Checker
+from selfimprove.prefixes import Example
+from selfimprove.recipe import Runtime
+from selfimprove.sampling import Sampler, Tokenizer
+
+Step = Callable[[int, int, float, float], None]
+"""Called after an optimizer step with its number, the number of steps, the loss and the learning rate."""
+
+
+class Train(Protocol):
+    """Fits an adapter on the model in folder `model` into the new folder `out`; returns counts."""
+
+    def __call__(
+        self,
+        examples: Sequence[Example],
+        model: Path,
+        work: Path,
+        out: Path,
+        settings: recipes.Training,
+        seed: int,
+        runtime: Runtime,
+        on_step: Step,
+    ) -> dict[str, Any]:
+        """See `selfimprove.training.train`."""
+        ...
+
+
+class Merge(Protocol):
+    """Sums base and adapters into the new folder `out`; returns the certificate."""
+
+    def __call__(
+        self,
+        base: Path,
+        adapters: Sequence[Path],
+        parent: Path,
+        out: Path,
+        settings: recipes.Merging,
+        dtype: Any,  # noqa: ANN401 - a Literal of the recipe
+        canaries: Sequence[Sequence[int]],
+        runtime: Runtime,
+    ) -> dict[str, Any]:
+        """See `selfimprove.merging.merge`."""
+        ...
+
+
+class Rebuild(Protocol):
+    """Makes a merged model's folder again; returns its SHA-256."""
+
+    def __call__(self, base: Path, adapters: Sequence[Path], out: Path, dtype: Any, runtime: Runtime) -> str:  # noqa: ANN401 - as above
+        """See `selfimprove.merging.rebuild`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The machinery of a run, chosen once by whoever wires it."""
+
+    base: Path
+    tokenizer: Tokenizer
+    checker: Checker
+    open_sampler: Callable[[Path], Sampler]
+    train: Train
+    merge: Merge
+    rebuild: Rebuild
+    runtime: Runtime
+    versions: dict[str, Any]
+
+
+class Samplers:
+    """At most one open sampler; asked for the model it holds, it is used as it is."""
+
+    def __init__(self, open_sampler: Callable[[Path], Sampler]) -> None:
+        self._open = open_sampler
+        self._stack = ExitStack()
+        self._model: Path | None = None
+        self._sampler: Sampler | None = None
+
+    def at(self, model: Path) -> Sampler:
+        """The sampler on this model; one on another model is closed first."""
+        if self._sampler is None or self._model != model:
+            self.close()
+            self._sampler = self._stack.enter_context(self._open(model))
+            self._model = model
+        return self._sampler
+
+    def close(self) -> None:
+        """Free the model and what it holds."""
+        self._stack.close()
+        self._sampler = self._model = None
+
+

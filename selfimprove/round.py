@@ -1,0 +1,125 @@
+"""One round: the stages in a table, run in order where their done-record is missing, then the record of the round.
+
+The table is all there is to know about order and files: a stage is a function of the round's `Job` and the names of the
+files that its done-record hashes. `round.json` is written last and holds everything a later round, a report or an
+auditor needs: parent and chain, the stages with their counts and hashes, both scorecards, every look of the gate, the
+certificate and the versions of what ran.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from selfimprove import stages
+from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
+from selfimprove.gate import Decision, decide, entropy_alarm, guarded
+from selfimprove.journal import FORMAT, read_json, read_rows, write_json
+from selfimprove.judging import Answers, pairs_of, read_answers, scorecard, vitals
+from selfimprove.prefixes import prefix_statistics
+from selfimprove.sampling import Completion
+from selfimprove.stages import Job
+
+STATISTICS_LENGTH = 16
+"""Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's name, what runs it, and the files and folders of the round that its done-record hashes."""
+
+    name: str
+    run: Callable[[Job], dict[str, Any]]
+    files: tuple[str, ...]
+
+
+STAGES = (
+    Stage("sample", stages.sample, ("samples.jsonl",)),
+    Stage("harvest", stages.select, ("examples.jsonl",)),
+    Stage("train", stages.train, ("adapter",)),
+    Stage("merge", stages.merge, ("certificate.json",)),
+    Stage("judge", stages.judge, ("verdicts.jsonl",)),
+)
+
+
+def run_round(job: Job) -> dict[str, Any]:
+    """The round's record, after running the stages that have no done-record."""
+    job.files.path.mkdir(parents=True, exist_ok=True)
+    job.emit(RoundStarted(job.number, job.champion.number))
+    done = [_run_stage(job, stage) for stage in STAGES]
+    record = _record(job, done)
+    write_json(job.files.record, record)
+    scores, decision = record["scorecard"], record["decision"]
+    job.emit(
+        RoundFinished(
+            job.number,
+            decision["accepted"],
+            scores["champion"]["accuracy"],
+            scores["challenger"]["accuracy"],
+            scores["challenger"]["accuracy"] - scores["champion"]["accuracy"],
+            decision["sentence"],
+        )
+    )
+    return record
+
+
+def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
+    record = job.files.done(stage.name)
+    reused = record is not None
+    if record is None:
+        started = time.time()
+        counts = stage.run(job)
+        record = job.files.mark_done(stage.name, started, counts, stage.files)
+    job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
+    return record
+
+
+def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
+    order = stages.held_out_order(job)
+    everywhere = {**read_answers([job.files.verdicts], job.champion.number), **stages.earlier_answers(job)}
+    challenger = read_answers([job.files.verdicts], job.number)
+    champion: Answers = {key: everywhere[key] for key in challenger if key in everywhere}
+    pairs = pairs_of(order, champion, challenger)
+    decision = decide(pairs, len(order), job.recipe.gate, stages.round_alpha(job))
+    if decision is None:
+        raise RuntimeError(f"round {job.number}: judged {len(pairs)} of {len(order)} problems and no decision")
+    return {
+        "format": FORMAT,
+        "round": job.number,
+        "parent": job.champion.number,
+        "chain": list(job.champion.chain),
+        "stages": done,
+        "prefixes": prefix_statistics(_completions(job), _prefix_length(job)),
+        "scorecard": {
+            "judged": len(pairs),
+            "total": len(order),
+            "wins": sum(pair.challenger > pair.champion for pair in pairs),
+            "losses": sum(pair.challenger < pair.champion for pair in pairs),
+            "champion": scorecard(champion),
+            "challenger": scorecard(challenger),
+            "champion_heldout": scorecard(everywhere),
+        },
+        "decision": {"alpha": stages.round_alpha(job), **asdict(_with_guards(job, decision, champion, challenger))},
+        "certificate": read_json(job.files.certificate),
+        "versions": job.parts.versions,
+    }
+
+
+def _with_guards(job: Job, decision: Decision, champion: Answers, challenger: Answers) -> Decision:
+    before, after = (vitals(answers, _prefix_length(job)) for answers in (champion, challenger))
+    alarm = entropy_alarm(before, after, job.recipe.gate)
+    if alarm:
+        job.emit(Note(alarm))
+    return guarded(decision, before, after, job.recipe.gate)
+
+
+def _completions(job: Job) -> list[Completion]:
+    rows = read_rows(job.files.samples)
+    return [Completion(r["key"], r["sample"], tuple(r["token_ids"]), r["stop"], r["seed"]) for r in rows]
+
+
+def _prefix_length(job: Job) -> int:
+    length = job.recipe.prefixes.length
+    return STATISTICS_LENGTH if length == "full" else length

@@ -1,0 +1,323 @@
+"""What each stage of a round does: from champion and problems to judged answers, through files.
+
+A stage reads what the one before it wrote, works in units that are durable one by one (chunks of samples, training
+checkpoints, judged batches), and returns the counts of its done-record. Called again after a kill, it keeps what is
+durable and goes on; it never needs to know whether it is resumed. Models come in
+as the callables of `Parts`.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from selfimprove.errors import StageError
+from selfimprove.events import Emit, Flip, Looked, StageProgress, StageStarted, TrainStep
+from selfimprove.gate import Decision, alpha_of_round, decide
+from selfimprove.journal import (
+    Champion,
+    Journal,
+    RoundFolder,
+    append_rows,
+    keep_rows,
+    publish,
+    read_rows,
+    write_json,
+)
+from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, read_answers
+from selfimprove.parts import Parts, Samplers
+from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
+from selfimprove.problem import Problem, ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.sampling import (
+    Completion,
+    Decoding,
+    Request,
+    Row,
+    derive_seed,
+    owed_chunks,
+    plan_chunks,
+    render_prompt,
+)
+
+@dataclass(frozen=True)
+class Job:
+    """One round to run: its number, what it starts from, and where it writes."""
+
+    number: int
+    champion: Champion
+    recipe: Recipe
+    problems: ProblemSets
+    parts: Parts
+    journal: Journal
+    samplers: Samplers
+    emit: Emit
+
+    @property
+    def files(self) -> RoundFolder:
+        """The round's folder."""
+        return self.journal.round(self.number)
+
+    def seed(self, *parts: int | str) -> int:
+        """A seed of this round for the given purpose."""
+        return derive_seed(self.recipe.seed, self.number, *parts)
+
+    def champion_model(self) -> Path:
+        """The champion's model folder, rebuilt if its cache is missing."""
+        return model_folder(self.journal, self.champion, self.parts, self.recipe)
+
+
+def model_folder(journal: Journal, champion: Champion, parts: Parts, recipe: Recipe) -> Path:
+    """The folder of an accepted model; a missing one is rebuilt from base and adapters and checked by its hash."""
+    if champion.number == 0:
+        return parts.base
+    files = journal.round(champion.number)
+    if not files.model.exists():
+        adapters = [journal.round(number).adapter for number in champion.chain]
+        temporary = files.scratch("model")
+        shutil.rmtree(temporary, ignore_errors=True)
+        made = parts.rebuild(parts.base, adapters, temporary, recipe.model.dtype, parts.runtime)
+        expected = journal.rounds()[champion.number - 1]["certificate"]["sha256"]
+        if made != expected:
+            raise StageError(f"{files.model}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…")
+        publish(temporary, files.model)
+    return files.model
+
+
+def problems_of_round(job: Job) -> list[Problem]:
+    """The training problems of this round: all, or the next part of a seeded order, over again when it is through."""
+    ordered = sorted(job.problems.train, key=lambda problem: problem.key)
+    random.Random(derive_seed(job.recipe.seed, "train order")).shuffle(ordered)
+    wanted = min(job.recipe.sampling.problems_per_round or len(ordered), len(ordered))
+    first = (job.number - 1) * wanted
+    return [ordered[(first + place) % len(ordered)] for place in range(wanted)]
+
+
+def sample(job: Job) -> dict[str, Any]:
+    """Sample the round's completions into samples.jsonl, chunk by chunk."""
+    kinds = _kinds(job)
+    chunks = plan_chunks(_requests(job, kinds), job.recipe.sampling.chunk_rows, job.recipe.sampling.chunk_tokens)
+    rows = read_rows(job.files.samples)
+    owed, kept = owed_chunks(chunks, map(_completion, rows))
+    whole = {completion.row for completion in kept}
+    keep_rows(job.files.samples, [row for row in rows if (row["key"], row["sample"]) in whole])
+    job.emit(StageStarted(job.number, "sample", len(kinds), len(kept), "rows"))
+    done, tokens = list(kept), 0
+    for chunk in owed:
+        fresh = list(job.samplers.at(job.champion_model()).sample(chunk))
+        append_rows(job.files.samples, [{"kind": kinds[c.row], **asdict(c)} for c in fresh])
+        done += fresh
+        tokens += sum(len(c.token_ids) for c in fresh)
+        job.emit(StageProgress(job.number, "sample", len(done), len(kinds), tokens))
+    return {
+        "rows": len(done),
+        "tokens": sum(len(c.token_ids) for c in done),
+        "prompt_tokens": sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
+        "truncated": sum(c.stop == "length" for c in done),
+    }
+
+
+def select(job: Job) -> dict[str, Any]:
+    """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
+    completions = [_completion(row) for row in read_rows(job.files.samples)]
+    job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
+    settings = job.recipe.prefixes
+    verified = _verified(job, completions) if settings.select == "verified" else None
+    prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
+    result = harvest(completions, _kinds(job), prompts, settings, job.parts.tokenizer.eos_id, verified)
+    if not result.examples:
+        raise StageError(
+            f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
+            "Sample more (sampling.samples), or select otherwise (prefixes.select), in a new run.",
+        )
+    keep_rows(job.files.examples, [asdict(example) for example in result.examples])
+    kinds = Counter(example.kind for example in result.examples)
+    targets = sum(len(example.target_ids) for example in result.examples)
+    return {
+        "examples": len(result.examples),
+        "prefix": kinds["prefix"],
+        "full": kinds["full"],
+        "target_tokens": targets,
+        "dropped": result.dropped,
+    }
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Fit the round's adapter on the champion."""
+    examples = [_example(row) for row in read_rows(job.files.examples)]
+    model = job.champion_model()
+    job.samplers.close()
+    work, out = job.files.scratch("training"), job.files.scratch("adapter")
+    shutil.rmtree(out, ignore_errors=True)
+    work.mkdir(exist_ok=True)
+    started = False
+
+    def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
+        nonlocal started
+        if not started:
+            job.emit(StageStarted(job.number, "train", steps, step - 1, "steps"))
+            started = True
+        job.emit(TrainStep(job.number, step, steps, loss, learning_rate))
+
+    seed = job.seed("train")
+    counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
+    publish(out, job.files.adapter)
+    shutil.rmtree(work)
+    return counts
+
+
+def merge(job: Job) -> dict[str, Any]:
+    """Merge base, accepted chain and this adapter into model/, certified in certificate.json."""
+    job.emit(StageStarted(job.number, "merge", 1, 0, "model"))
+    parent = job.champion_model()
+    job.samplers.close()
+    out = job.files.scratch("model")
+    shutil.rmtree(out, ignore_errors=True)
+    adapters = [job.journal.round(number).adapter for number in (*job.champion.chain, job.number)]
+    settings, canaries = job.recipe.merging, _canaries(job)
+    dtype = job.recipe.model.dtype
+    certificate = job.parts.merge(job.parts.base, adapters, parent, out, settings, dtype, canaries, job.parts.runtime)
+    write_json(job.files.certificate, certificate)
+    if not certificate["passed"]:
+        raise StageError(
+            f"round {job.number}: the merge failed its certificate: {'; '.join(certificate['failures'])}",
+            f"{job.files.certificate} has the figures. A new run with a higher training.learning_rate or "
+            "model.dtype float32 may hold the update.",
+        )
+    publish(out, job.files.model)
+    return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
+
+
+def judge(job: Job) -> dict[str, Any]:
+    """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
+    order = held_out_order(job)
+    bench = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.verdicts)
+    known = earlier_answers(job)
+    missing = [problem for problem in order if problem.key not in known]
+    total = len(missing) + len(order)
+    kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
+    job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
+    champion: dict[str, Any] = dict(known)
+    done = 0
+    for batch in batched(missing, job.recipe.gate.batch):
+        champion |= bench.answers(lambda: job.samplers.at(job.champion_model()), job.champion.number, batch)
+        done += len(batch)
+        job.emit(StageProgress(job.number, "judge", done, total, _tokens(champion)))
+    challenger: dict[str, Any] = {}
+    for batch in batched(order, job.recipe.gate.batch):
+        fresh = bench.answers(lambda: job.samplers.at(job.files.model), job.number, batch)
+        challenger |= fresh
+        done += len(batch)
+        job.emit(StageProgress(job.number, "judge", done, total, _tokens(challenger)))
+        _emit_flips(job, batch, champion, fresh)
+        if _look(job, order, champion, challenger) is not None:
+            break
+    return {
+        "problems": len(challenger),
+        "champion_problems": len(missing),
+        "tokens": _tokens(challenger) + _tokens({p.key: champion[p.key] for p in missing}),
+    }
+
+
+def held_out_order(job: Job) -> list[Problem]:
+    """The held-out problems in the order of this round's looks."""
+    return judging_order(job.problems.heldout, job.seed("judge order"))
+
+
+def earlier_answers(job: Job) -> Answers:
+    """The champion's answers from earlier rounds, by problem key."""
+    paths = [job.journal.round(number).verdicts for number in range(1, job.number)]
+    return read_answers(paths, job.champion.number)
+
+
+def round_alpha(job: Job) -> float:
+    """The error this round may spend."""
+    return alpha_of_round(job.recipe.gate.alpha, job.number)
+
+
+def _look(job: Job, order: Sequence[Problem], champion: Answers, challenger: Answers) -> Decision | None:
+    pairs = pairs_of(order, champion, challenger)
+    decision = decide(pairs, len(order), job.recipe.gate, round_alpha(job))
+    wins = sum(pair.challenger > pair.champion for pair in pairs)
+    losses = sum(pair.challenger < pair.champion for pair in pairs)
+    evidence = decision.looks[-1].evidence if decision else float("nan")
+    gain = sum(pair.challenger - pair.champion for pair in pairs) / len(pairs)
+    threshold = 1 / round_alpha(job)
+    job.emit(Looked(job.number, len(pairs), len(order), wins, losses, evidence, threshold, gain))
+    return decision
+
+
+def _emit_flips(job: Job, batch: Sequence[Problem], champion: Answers, challenger: Answers) -> None:
+    for problem in batch:
+        before, after = champion[problem.key][0], challenger[problem.key][0]
+        if before.correct != after.correct:
+            reference = problem.answer or ""
+            job.emit(Flip(job.number, after.correct, problem.question, reference, before.text, after.text))
+
+
+def _kinds(job: Job) -> dict[Row, Kind]:
+    samples = range(job.recipe.sampling.samples)
+    rows = [(problem.key, number) for problem in problems_of_round(job) for number in samples]
+    return assign_kinds(rows, job.recipe.prefixes, job.seed("kinds"))
+
+
+def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
+    settings = job.recipe.sampling
+    decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
+    plain = {problem.key: _plain_prompt(job, problem) for problem in problems_of_round(job)}
+    return [
+        Request(
+            key,
+            number,
+            plain[key],
+            token_limit(kind, job.recipe.prefixes, settings.max_new_tokens),
+            job.seed("sample", key, number),
+            decoding,
+        )
+        for (key, number), kind in kinds.items()
+    ]
+
+
+def _plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
+    settings = job.recipe.sampling
+    return render_prompt(job.parts.tokenizer, settings.system, settings.prompt, problem.question)
+
+
+def _prompts(job: Job, problem: Problem) -> Prompts:
+    template, system = job.recipe.prefixes.template, job.recipe.sampling.system
+    task = render_prompt(job.parts.tokenizer, system, template, problem.question)
+    return Prompts(_plain_prompt(job, problem), task)
+
+
+def _canaries(job: Job) -> list[tuple[int, ...]]:
+    chosen = sorted(job.problems.heldout, key=lambda problem: problem.key)[: job.recipe.merging.canaries]
+    return [_plain_prompt(job, problem) for problem in chosen]
+
+
+def _verified(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
+    references = {problem.key: problem.answer or "" for problem in job.problems.train}
+    texts = [job.parts.tokenizer.decode(completion.token_ids) for completion in completions]
+    pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
+
+    def progress(done: int, total: int) -> None:
+        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+
+    verdicts = job.parts.checker.check_all(pairs, job.recipe.answers.mode, progress)
+    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+
+
+def _completion(row: dict[str, Any]) -> Completion:
+    return Completion(row["key"], row["sample"], tuple(row["token_ids"]), row["stop"], row["seed"])
+
+
+def _example(row: dict[str, Any]) -> Example:
+    return Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
+
+
+def _tokens(answers: Answers) -> int:
+    return sum(len(row.token_ids) for found in answers.values() for row in found)
