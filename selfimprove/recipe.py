@@ -168,6 +168,14 @@ class Gate(Section):
     alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
     worthwhile: float = Field(0.02, gt=0, lt=1, description="smallest gain in accuracy worth having; futility below it")
     batch: int = Field(64, ge=1, description="problems judged between two looks")
+    samples: int = Field(1, ge=1, description="answers per problem and side: 1 is greedy, more are averaged")
+    max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
+    max_truncation_rise: float = Field(
+        0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
+    )
+    min_entropy: float = Field(
+        0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
+    )
 
 
 class Recipe(Section):
