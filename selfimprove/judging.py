@@ -1,7 +1,7 @@
 """Judging: a model answers problems, the checker says which answers are right, and every verdict is durable.
 
-A judged batch is one append to a verdicts file: the same batch is never sampled twice, whichever start of the run did it,
-and a batch that a kill tore is dropped whole and made again. Both sides answer the plain question with the same
+A judged batch is one append to a verdicts file: the same batch is never sampled twice, whichever start of the run did
+it, and a batch that a kill tore is dropped whole and made again. Both sides answer the plain question with the same
 decoding and, where answers are drawn (`gate.samples` above 1), with common seeds: seeds depend on the problem and the
 sample number, not on the model or the round.
 

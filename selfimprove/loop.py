@@ -4,8 +4,8 @@
 and with nothing owed it says so. The champion is computed from the records before each round.
 
 The sealed problems are touched once, when the target is reached: base against final champion, the number a run
-reports. If the same run is later taken to more rounds and its champion changes, the sealed problems are judged again, and
-`sealed.json` keeps both looks, numbered: a second look is no longer the clean figure that the first one was, and
+reports. If the same run is later taken to more rounds and its champion changes, the sealed problems are judged again,
+and `sealed.json` keeps both looks, numbered: a second look is no longer the clean figure that the first one was, and
 every report says which look it shows.
 """
 
@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged
-from selfimprove.gate import interval_of_gain, interval_of_rate, power_lines
+from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines
 from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
 from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of
 from selfimprove.parts import Parts, Samplers
@@ -68,7 +67,9 @@ def _sealed_finish(
 ) -> dict[str, Any]:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
     champion = champion_of(records)
-    sealed = read_json(journal.sealed_path) if journal.sealed_path.exists() else {"format": FORMAT, "looks": []}
+    sealed: dict[str, Any] = {"format": FORMAT, "looks": []}
+    if journal.sealed_path.exists():
+        sealed = read_json(journal.sealed_path)
     if not sealed["looks"] or sealed["looks"][-1]["champion"] != champion.number:
         if sealed["looks"]:
             emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
@@ -116,8 +117,8 @@ def _sealed_look(
 
 
 def _sealed_event(look: dict[str, Any]) -> SealedJudged:
-    names = SealedJudged.__dataclass_fields__
-    return SealedJudged(**{name: tuple(v) if isinstance(v := look[name], list) else v for name in names})
+    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__}
+    return SealedJudged(**fields)
 
 
 def _started(
@@ -126,7 +127,7 @@ def _started(
     counts = (len(problems.train), len(problems.heldout), len(problems.sealed))
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
-    notes += [str(line) for line in asdict(power_lines(len(problems.heldout), recipe.gate)).items()]
+    notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
     engine = str(parts.versions.get("engine", ""))
     return RunStarted(
         journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)
@@ -146,5 +147,5 @@ def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
     if recipe.prefixes.select == "verified" and missing:
         raise UsageError(
             f"prefixes.select is `verified`, but {missing} of {len(problems.train)} training problems have no answer",
-            "Add the answers, or type --select all.",
+            "Add the answers, or type --set prefixes.select=all.",
         )

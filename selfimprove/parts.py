@@ -101,5 +101,3 @@ class Samplers:
         """Free the model and what it holds."""
         self._stack.close()
         self._sampler = self._model = None
-
-

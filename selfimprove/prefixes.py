@@ -28,7 +28,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from selfimprove.recipe import Prefixes
 from selfimprove.sampling import Completion, Row, derive_seed
@@ -112,7 +112,21 @@ def _example(completion: Completion, kind: Kind, prompts: Prompts, settings: Pre
     return Example(completion.key, completion.sample, "prefix", prompts.task, target)
 
 
-def prefix_statistics(completions: Iterable[Completion], length: int) -> dict[str, float]:
+class Sampled(Protocol):
+    """What statistics need of a completion."""
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The sampled ids."""
+        ...
+
+    @property
+    def stop(self) -> str:
+        """`eos` or `length`."""
+        ...
+
+
+def prefix_statistics(completions: Iterable[Sampled], length: int) -> dict[str, float]:
     """Diversity of the first `length` ids: distinct share, entropy in nats, mean length, truncation.
 
     Sharpening that has eaten the diversity shows here before it shows in accuracy. `truncated` is the share of

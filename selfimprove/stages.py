@@ -45,6 +45,7 @@ from selfimprove.sampling import (
     render_prompt,
 )
 
+
 @dataclass(frozen=True)
 class Job:
     """One round to run: its number, what it starts from, and where it writes."""

