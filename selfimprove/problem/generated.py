@@ -1,0 +1,156 @@
+"""Problems from the generators of reasoning-gym: named mixtures, and when two generated problems are the same.
+
+A generator is endless, its pool of distinct problems is not: one-digit sums of two terms are 200, so two seeds of 256
+share nearly everything. Problems are therefore told apart by what is asked (the expression, the equation, the numbers)
+and drawn until enough distinct ones are there. The draw depends on the seed alone and its first n problems are the same for
+every n. A part of a mixture whose pool runs dry gives way to the others, so a mixture keeps its proportions only as long as each
+part's pool is well above its share of what is drawn.
+
+reasoning-gym seeds item i of a dataset with `seed + i`, so neighbouring seeds give the same items. Each part
+therefore draws in blocks (the library's default size, which every dataset can make) under seeds hashed from the run's seed.
+
+`sums`, the built-in mixture, has three parts, each with more distinct problems than a run takes from it:
+SUMS_TABLE
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.values import Part, Problem, make_problem
+from selfimprove.problem.wording import normal_form
+
+PREFIX = "reasoning-gym:"
+_BLOCK = 500
+_CALL = 'Parameters are those of the reasoning-gym dataset, without "seed" and "size".'
+
+
+@dataclass(frozen=True)
+class Generator:
+    """One generator of a built-in mixture."""
+
+    name: str
+    weight: float = 1.0
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType({"sums": ()})
+
+_EVALUATE = ("evaluate", ("expression",))
+_TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "chain_sum": _EVALUATE,
+        "products": _EVALUATE,
+        "basic_arithmetic": _EVALUATE,
+        "decimal_chain_sum": _EVALUATE,
+        "bitwise_arithmetic": ("evaluate bits", ("problem",)),
+        "complex_arithmetic": ("evaluate complex", ("num1", "operation", "num2")),
+        "power_function": ("power", ("base", "exponent")),
+        "gcd": ("gcd", ("numbers",)),
+        "lcm": ("lcm", ("numbers",)),
+        "prime_factorization": ("factorise", ("number",)),
+        "count_bits": ("count bits", ("number",)),
+        "count_primes": ("count primes", ("start", "end")),
+        "fraction_simplification": ("simplify", ("numerator", "denominator")),
+        "base_conversion": ("convert", ("source_repr", "source_base", "target_base")),
+        "leg_counting": ("count legs", ("animals",)),
+        "simple_equations": ("solve", ("equation",)),
+        "polynomial_equations": ("solve polynomial", ("polynomial_expr",)),
+        "simple_integration": ("integrate", ("integrand",)),
+        "intermediate_integration": ("integrate", ("integrand",)),
+    }
+)
+"""By dataset: what is asked, and the metadata that states it in full. Of the other datasets the metadata leaves out
+part of the problem or adds what isn't asked, so their problems are known by the question."""
+
+
+def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: int) -> tuple[list[Problem], int]:
+    """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`, and how many were met again.
+
+    Fewer come back when the pool is exhausted: after a run of repetitions so long (1,000 and three times what was found)
+    that a problem still missing among equally likely ones would have shown with 95 % probability.
+    Raises `UsageError` for an unknown name or parameters that the dataset refuses.
+    """
+    found: list[Problem] = []
+    seen: set[str] = set()
+    repeated = in_a_row = 0
+    stream = _stream(_parts(name, mixtures), name, seed)
+    while len(found) < count and in_a_row < 1000 + 3 * len(found):
+        problem = next(stream)
+        names = problem.names()
+        if seen.isdisjoint(names):
+            found.append(problem)
+            in_a_row = 0
+        else:
+            repeated, in_a_row = repeated + 1, in_a_row + 1
+        seen |= names
+    return found, repeated
+
+
+def _parts(name: str, mixtures: Mapping[str, Sequence[Part]]) -> Sequence[Part]:
+    from reasoning_gym.factory import DATASETS
+
+    parts: Sequence[Part] = mixtures.get(name) or BUILT_IN.get(name) or (Generator(name),)
+    if not (named := [part for part in parts if part.name not in DATASETS]):
+        return parts
+    unknown = named[0].name
+    raise UsageError(f"{PREFIX}{name}: reasoning-gym has no dataset `{unknown}`", _suggestion(unknown, list(DATASETS)))
+
+
+def _suggestion(unknown: str, datasets: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(unknown, [*datasets, *BUILT_IN])
+    named = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"{named}A mixture of your own goes under [problems.mixtures]; `{PREFIX}sums` is built in."
+
+
+def _stream(parts: Sequence[Part], mixture: str, seed: int) -> Iterator[Problem]:
+    chooser = random.Random(_derived(seed, "mixture"))
+    streams = [_items(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
+    bounds = list(itertools.accumulate(part.weight for part in parts))
+    while True:
+        pick = chooser.random() * bounds[-1]
+        place = next((place for place, bound in enumerate(bounds) if pick < bound), len(bounds) - 1)
+        yield _problem(parts[place].name, next(streams[place]))
+
+
+def _items(part: Part, mixture: str, seed: int) -> Iterator[dict[str, Any]]:
+    for block in itertools.count():
+        dataset = _dataset(part, mixture, _derived(seed, str(block)))
+        for index in range(_BLOCK):
+            with contextlib.redirect_stdout(sys.stderr):  # some generators print while they work
+                item = dataset[index]
+            yield item
+
+
+def _dataset(part: Part, mixture: str, seed: int) -> Any:  # noqa: ANN401 - reasoning-gym has no types
+    import reasoning_gym
+
+    if own := {"seed", "size"} & part.params.keys():
+        raise UsageError(f"{PREFIX}{mixture}: `{part.name}` may not set {' and '.join(sorted(own))}", _CALL)
+    try:
+        return reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise UsageError(f"{PREFIX}{mixture}: `{part.name}` refuses its parameters: {error}", _CALL) from None
+
+
+def _problem(dataset: str, item: Mapping[str, Any]) -> Problem:
+    question, answer, metadata = str(item["question"]), item["answer"], item["metadata"]
+    task, keys = _TASKS.get(dataset, ("", ()))
+    stated = [normal_form(str(metadata[key])) for key in keys]
+    identity = f"{task}: {' | '.join(stated)}" if stated else ""
+    return make_problem(question, None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
+
+
+def _derived(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4])

@@ -1,0 +1,101 @@
+"""Rows of a dataset on the Hugging Face hub, and the choice of its config and split.
+
+The choice is made by pure functions of the names that the hub lists: a source that leaves it open gets `main`, `default` or
+the only config, and the split that suits its role (`train` for training; `test` or `validation` for judging). If that
+doesn't settle it, the error lists the names. A hub out of reach is one line that says what to type; what `datasets`
+already holds in its cache is used without the hub.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from selfimprove.errors import UsageError
+
+JUDGED_SPLITS = ("test", "validation")
+_LOCAL = 'Check the id, or name a local file: [problems] train = "FILE.jsonl".'
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """`ID[:CONFIG[:SPLIT]]`; what is empty is still to be chosen."""
+
+    dataset: str
+    config: str = ""
+    split: str = ""
+
+    def __str__(self) -> str:
+        return ":".join(part for part in (self.dataset, self.config, self.split) if part)
+
+
+def chosen_config(configs: Sequence[str], source: HubSource) -> str:
+    """The config to read: the one asked for, `main`, `default` or the only one; else `UsageError` listing them."""
+    wanted = [source.config] if source.config else [*dict.fromkeys(("main", "default")), *configs[:1][: 2 - len(configs)]]
+    return _first(wanted, configs, "config", f"{source.dataset}:CONFIG")
+
+
+def chosen_split(splits: Sequence[str], source: HubSource, preferred: Sequence[str]) -> str:
+    """The split to read: the one asked for, the first of `preferred`, or the only one; else `UsageError`."""
+    wanted = [source.split] if source.split else [*preferred, *splits[:1][: 2 - len(splits)]]
+    return _first(wanted, splits, "split", f"{source.dataset}:{source.config}:SPLIT")
+
+
+def resolved(source: HubSource, preferred: Sequence[str]) -> HubSource:
+    """The source with config and split filled in, asking the hub; raises `UsageError`."""
+    import datasets
+
+    with _one_line(source):
+        configs = datasets.get_dataset_config_names(source.dataset)
+    source = replace(source, config=chosen_config(configs, source))
+    return replace(source, split=chosen_split(_splits(source), source, preferred))
+
+
+def judged_split(source: HubSource) -> HubSource | None:
+    """The test or validation split beside a resolved source, if there is one other than itself; raises `UsageError`."""
+    splits = [split for split in JUDGED_SPLITS if split in _splits(source) and split != source.split]
+    return replace(source, split=splits[0]) if splits else None
+
+
+def hub_rows(source: HubSource) -> Iterator[tuple[int, object]]:
+    """The rows of a resolved source, numbered from 1; raises `UsageError`."""
+    import datasets
+
+    with _one_line(source):
+        table: Any = datasets.load_dataset(source.dataset, source.config, split=source.split)
+    yield from enumerate(table, 1)
+
+
+def _splits(source: HubSource) -> list[str]:
+    import datasets
+
+    with _one_line(source):
+        return list(datasets.get_dataset_split_names(source.dataset, source.config))
+
+
+def _first(wanted: Sequence[str], names: Sequence[str], what: str, form: str) -> str:
+    found = next((name for name in wanted if name in names), None)
+    if found is None:
+        dataset = form.split(":")[0]
+        raise UsageError(
+            f"{dataset}: which {what}? There are: {', '.join(names) or 'none'}", f"Name one of them: {form}."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _one_line(source: HubSource) -> Iterator[None]:
+    import datasets
+
+    try:
+        yield
+    except ConnectionError:
+        hint = 'Connect, or name a local file: [problems] train = "FILE.jsonl" (or .json, .csv, .parquet).'
+        raise UsageError(f"{source}: the Hugging Face hub can't be reached", hint) from None
+    except datasets.exceptions.DatasetNotFoundError:
+        raise UsageError(f"{source}: no such dataset on the hub, or no access to it (`hf auth login`)", _LOCAL) from None
+    except (datasets.exceptions.DatasetsError, ValueError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{source}: not readable through `datasets`: {cause}", _LOCAL) from None

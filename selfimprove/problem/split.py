@@ -1,0 +1,91 @@
+"""Three disjoint sets out of one to three sources.
+
+The sealed set is taken first, then the held-out set, then training, each in the seeded order of its source: a change
+of `train_size` changes neither of the others. A set that shares its source with an earlier one goes on where that one
+stopped. A set with a source of its own first loses every problem that stands in an earlier set; what it loses
+is counted, over its whole source, and made up for from what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.sources import GeneratedSource, Source, Stock, find_sources, read_stock
+from selfimprove.problem.values import Problem, ProblemSets, Wanted
+from selfimprove.problem.wording import shared_ngrams
+
+
+def load_problems(wanted: Wanted) -> ProblemSets:
+    """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them."""
+    sources = find_sources(wanted)
+    if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
+        raise UsageError(
+            f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
+        )
+    stocks = _read(sources.train, sources.heldout, sources.sealed, wanted=wanted)
+    left = {source: stock.problems for source, stock in stocks.items()}
+
+    sealed, left[sources.sealed] = _take(left[sources.sealed], wanted.sealed_size, "sealed", sources.sealed)
+    left[sources.heldout], heldout_in_sealed = _without(left[sources.heldout], sealed)
+    heldout, left[sources.heldout] = _take(left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout)
+    left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
+    left[sources.train], train_in_heldout = _without(left[sources.train], heldout)
+    train = _take_training(left[sources.train], wanted.train_size, sources.train)
+
+    dropped = _duplicates(stocks, train=sources.train, heldout=sources.heldout, sealed=sources.sealed)
+    dropped |= {
+        "train in heldout": train_in_heldout,
+        "train in sealed": train_in_sealed,
+        "heldout in sealed": heldout_in_sealed,
+    }
+    return ProblemSets(train, heldout, sealed, dropped, _overlap((*heldout, *sealed), train))
+
+
+def _read(train: Source, *judged: Source, wanted: Wanted) -> dict[Source, Stock]:
+    stocks = {source: read_stock(source, wanted, answered=source != train) for source in judged}
+    return stocks if train in stocks else stocks | {train: read_stock(train, wanted, answered=False)}
+
+
+def _take(
+    problems: Sequence[Problem], size: int, name: str, source: Source
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The first `size` problems that have answers, and all others."""
+    taken = tuple(problem for problem in problems if problem.answer is not None)[:size]
+    if len(taken) < size:
+        raise UsageError(
+            f"problems.{name}_size is {size}, but {source} has {len(taken)} distinct problems with answers left for it",
+            f"Set problems.{name}_size to at most {len(taken)}, or name a larger source in problems.{name}.",
+        )
+    keys = {problem.key for problem in taken}
+    return taken, tuple(problem for problem in problems if problem.key not in keys)
+
+
+def _take_training(problems: Sequence[Problem], size: int, source: Source) -> tuple[Problem, ...]:
+    if len(problems) < max(size, 1):
+        raise UsageError(
+            f"problems.train_size is {size or 'all there are'}, but {source} has {len(problems)} distinct problems left "
+            "after held-out and sealed ones",
+            "Make the sizes smaller, or name a larger source in problems.train.",
+        )
+    return tuple(problems[: size or None])
+
+
+def _without(problems: Sequence[Problem], others: Iterable[Problem]) -> tuple[tuple[Problem, ...], int]:
+    names = {name for problem in others for name in problem.names()}
+    kept = tuple(problem for problem in problems if names.isdisjoint(problem.names()))
+    return kept, len(problems) - len(kept)
+
+
+def _duplicates(stocks: dict[Source, Stock], **sources: Source) -> dict[str, int]:
+    """Of each set's source; a source that serves several sets is counted under the first of them only."""
+    counts: dict[str, int] = {}
+    counted: set[Source] = set()
+    for name, source in sources.items():
+        counts[f"{name} duplicates"] = 0 if source in counted else stocks[source].duplicates
+        counted.add(source)
+    return counts
+
+
+def _overlap(judged: Sequence[Problem], train: Sequence[Problem]) -> float:
+    return shared_ngrams((problem.question for problem in judged), (problem.question for problem in train))

@@ -1,0 +1,69 @@
+r"""When two questions are the same in other words' clothes: the normal form of a question, and 8-gram overlap.
+
+The normal form drops what carries no meaning in a question (case, sentence punctuation, quotes, dollar signs, spacing)
+and writes a number in one way (1,000 = 1000 = 1000.0). It keeps every sign that can be mathematics: operators,
+brackets, a point between digits, a factorial, a prime, a blank such as the `?` in `2, ?, 6`. Where the two aims
+conflict it errs towards “different”, because a false “same” silently loses a problem; 8-gram overlap (the share
+that language model papers report as contamination) shows what the strict comparison misses. All patterns are free of
+nested repetition, so hostile text costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "})
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_BARE_POINT = re.compile(r"(?<![\w.])\.(?=\d)")
+_DECIMAL = re.compile(r"(\d+)\.(\d+)")
+_WORDLIKE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_PUNCTUATION = re.compile(
+    r"""[,;]                                      # between clauses and items
+      | (?<!\d)\. | \.(?!\d)                      # a full stop, not a decimal point
+      | (?<=\S)\?(?!\S)                           # a question mark, not a blank to fill in
+      | :(?!\S)                                   # a colon, not a ratio
+      | (?<=[^\W\d_]{2})!                         # an exclamation, not a factorial
+      | (?<!\S)' | '(?!\S)                        # single quotes, not a prime
+      | (?<=[^\W\d_]{2})-(?=[^\W\d_]{2})          # a hyphen, not a minus
+    """,
+    re.VERBOSE,
+)
+_TOKEN = re.compile(r"\\[^\W\d_]+|[^\W\d_]+|\d+(?:\.\d+)?|\S")
+
+
+def normal_form(question: str) -> str:
+    """The tokens of a question in normal form, joined by single spaces; never empty for a question that isn't blank."""
+    text = unicodedata.normalize("NFC", question).casefold().replace("\\$", " ").translate(_SIGNS)
+    text = _BARE_POINT.sub("0.", _THOUSANDS.sub("", text))
+    text = _PUNCTUATION.sub(" ", _WORDLIKE.sub("", _DECIMAL.sub(_shortest, text)))
+    return " ".join(_TOKEN.findall(text)) or " ".join(question.casefold().split())
+
+
+def shared_ngrams(questions: Iterable[str], training: Iterable[str], length: int = 8) -> float:
+    """The share of `questions` that have a run of `length` words in common with any training question.
+
+    Words are those of the normal form, numbers included and lone signs left out. A question of fewer words shares none.
+    """
+    owners: dict[tuple[str, ...], set[int]] = {}
+    asked = 0
+    for number, question in enumerate(questions):
+        asked += 1
+        for gram in _ngrams(question, length):
+            owners.setdefault(gram, set()).add(number)
+    shared: set[int] = set()
+    for question in training:
+        for gram in _ngrams(question, length):
+            shared |= owners.pop(gram, set())
+    return len(shared) / asked if asked else 0.0
+
+
+def _ngrams(question: str, length: int) -> Iterator[tuple[str, ...]]:
+    words = [token for token in normal_form(question).split(" ") if token[:1].isalnum() or token[:1] == "\\"]
+    return zip(*(words[start:] for start in range(length)), strict=False)
+
+
+def _shortest(number: re.Match[str]) -> str:
+    fraction = number[2].rstrip("0")
+    return f"{number[1]}.{fraction}" if fraction else number[1]
