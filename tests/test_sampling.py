@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfimprove.sampling import GREEDY, Completion, Request, derive_seed, owed_chunks, plan_chunks
+
+requests = st.lists(
+    st.builds(
+        Request,
+        key=st.sampled_from([f"k{number}" for number in range(30)]),
+        sample=st.integers(0, 3),
+        prompt_ids=st.lists(st.integers(0, 9), min_size=1, max_size=12).map(tuple),
+        max_new_tokens=st.sampled_from([4, 32]),
+        seed=st.integers(0, 9),
+        decoding=st.just(GREEDY),
+    ),
+    unique_by=lambda request: request.row,
+    max_size=60,
+)
+
+
+@given(requests, st.integers(1, 9), st.integers(1, 200), st.randoms())
+def test_chunks_hold_every_request_once_within_bounds_in_any_order(asked, rows, tokens, random) -> None:
+    chunks = plan_chunks(asked, rows, tokens)
+    assert sorted(r.row for chunk in chunks for r in chunk) == sorted(r.row for r in asked)
+    for chunk in chunks:
+        width = max(len(r.prompt_ids) + r.max_new_tokens for r in chunk)
+        assert len(chunk) <= rows
+        assert len({r.max_new_tokens for r in chunk}) == 1
+        assert len(chunk) == 1 or len(chunk) * width <= tokens
+    shuffled = list(asked)
+    random.shuffle(shuffled)
+    assert plan_chunks(shuffled, rows, tokens) == chunks
+
+
+@given(requests, st.integers(1, 9), st.sets(st.integers(0, 59)))
+def test_a_chunk_is_owed_whole_unless_all_its_rows_are_there(asked, rows, lost) -> None:
+    chunks = plan_chunks(asked, rows, 10_000)
+    made = [Completion(r.key, r.sample, (1,), "length", r.seed) for chunk in chunks for r in chunk]
+    there = [completion for place, completion in enumerate(made) if place not in lost]
+    owed, kept = owed_chunks(chunks, there)
+    owed_rows = {r.row for chunk in owed for r in chunk}
+    kept_rows = {c.row for c in kept}
+    assert owed_rows.isdisjoint(kept_rows)
+    assert owed_rows | kept_rows == {r.row for r in asked}
+    assert all(any(r.row not in {c.row for c in there} for r in chunk) for chunk in owed)
+
+
+def test_a_completion_of_another_seed_pays_no_debt() -> None:
+    request = Request("k", 0, (1, 2), 4, 7, GREEDY)
+    owed, kept = owed_chunks([(request,)], [Completion("k", 0, (3,), "eos", 8)])
+    assert owed == [(request,)]
+    assert kept == []
+
+
+def test_seeds_depend_on_every_part_and_its_type() -> None:
+    seeds = [derive_seed(*parts) for parts in [(1, "a"), (1, "b"), (2, "a"), ("1", "a"), ("1a",), (1, "a", 0)]]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert derive_seed(0, 1, "sample", "abc", 2) == 2669537507893269621
