@@ -1,6 +1,6 @@
 """A random Llama of some ten thousand weights with a byte-level tokenizer and a chat template, made on the spot.
 
-Its end-of-sequence id is also its padding id, as in the embedded model, so that a mask derived from the padding id shows.
+Its end-of-sequence id is also its padding id, as in the embedded model: a mask derived from the padding id shows.
 """
 
 from __future__ import annotations

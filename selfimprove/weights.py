@@ -1,0 +1,157 @@
+"""A model folder as files: which ones it has, its fingerprint, and its weights in another type.
+
+A model folder holds safetensors (one file, or shards named in an index), `config.json`, and the files of tokenizer,
+chat template and generation (`CARRIED`). Weights are read and written tensor by tensor under their own names, without
+building the model: what a model class would rename or tie on loading stays as it was. Files other than safetensors
+are never read as weights, so nothing here can run a pickle.
+
+The fingerprint is over names and contents, so it does not depend on times, folders or machines. For the same reason
+`config.json` is written with sorted keys and without the keys that name a path or a library version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from selfimprove.errors import UsageError
+
+CARRIED = (
+    "generation_config.json",
+    "chat_template.*",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
+"""Names of the files beside weights and `config.json` that make a folder a model."""
+
+CODE = "*.py"
+"""Carried too where the runtime trusts code that comes with a model."""
+
+INDEX = "model.safetensors.index.json"
+_PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's contents, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_folder(folder: Path) -> str:
+    """SHA-256 over names and contents of the folder's files, in order of their names."""
+    return _hash_named(path for path in sorted(folder.iterdir()) if path.is_file())
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 over names and contents of the folder's safetensors and their index, nothing else."""
+    index = [folder / INDEX] if (folder / INDEX).is_file() else []
+    return _hash_named(iter([*weight_files(folder), *index]))
+
+
+def _hash_named(paths: Iterator[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name}\x00{hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors of a model folder, sorted: the shards named in its index, or its one file.
+
+    Raises `UsageError` if there are none, or if the index names a file that is missing or outside the folder.
+    """
+    names = {"model.safetensors"}
+    if (folder / INDEX).is_file():
+        names = set(read_json(folder / INDEX)["weight_map"].values())
+    paths = sorted(folder / name for name in names)
+    for path in paths:
+        if path.parent != folder or not path.is_file():
+            raise _no_weights(folder, path.name)
+    return paths
+
+
+def _no_weights(folder: Path, name: str) -> UsageError:
+    pickles = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)]
+    if pickles:
+        return UsageError(
+            f"{folder}: only pickled weights ({pickles[0]}), which can run code when read",
+            "Convert them where you trust them: AutoModelForCausalLM.from_pretrained(…).save_pretrained(FOLDER)",
+        )
+    if (folder / "adapter_config.json").is_file():
+        return UsageError(f"{folder}: an adapter, not a model", "Merge it into its base model, and name that folder.")
+    return UsageError(f"{folder}: not a whole model folder, {name} is missing", "Name a folder with safetensors.")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; `UsageError` naming the file if it is not readable as one."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: not a JSON object")
+    return data
+
+
+def write_config(data: dict[str, Any], path: Path, dtype: str) -> None:
+    """A `config.json` for weights in `dtype`; equal configurations give equal bytes."""
+    kept = {key: value for key, value in data.items() if key not in _PASSING_KEYS}
+    path.write_text(json.dumps({**kept, "dtype": dtype}, indent=2, sort_keys=True) + "\n")
+
+
+def carried_files(folder: Path, code: bool = False) -> list[Path]:
+    """The files that a model made from this folder takes along unchanged, sorted by name."""
+    patterns = (*CARRIED, CODE) if code else CARRIED
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
+def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
+    """The folder's weights in `out`, each tensor passed through `change(name, tensor)`; shards and index kept.
+
+    One shard is held in memory at a time. Raises `UsageError` for a file that is not whole safetensors.
+    """
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="pt") as file:
+                changed = {name: change(name, file.get_tensor(name)).contiguous() for name in sorted(file.keys())}
+        except SafetensorError as error:
+            raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
+        save_file(changed, out / path.name, metadata={"format": "pt"})
+        (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
+    if (folder / INDEX).is_file():
+        shutil.copyfile(folder / INDEX, out / INDEX)
+
+
+def tensor_types(folder: Path) -> set[str]:
+    """The types of the tensors in the folder's weights as safetensors names them, such as `BF16`; headers only."""
+    found: set[str] = set()
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="pt") as file:
+                found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError as error:
+            raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
+    return found
+
+
+def settle(folder: Path) -> None:
+    """Flush the folder's files and its entries to the disk, so that a rename after it makes a whole folder visible."""
+    for path in [*folder.iterdir(), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
