@@ -1,0 +1,170 @@
+"""The answer checker: pure functions from text and reference to a verdict.
+
+A verdict is computed in five steps, each with its own module and each able to end it: `extract` takes one candidate
+from the text without looking at the reference; `limits` bounds it; `normal` and `parse` read both sides into trees
+with one grammar, without evaluating any text; `shape` settles what kind of answer each is; `compare` and
+`expressions` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
+never `correct`.
+
+Nothing here looks at a clock, starts a process or depends on hash seeds or order; `selfimprove.checking` adds
+worker processes with deadlines around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from selfimprove.answer.compare import compare
+from selfimprove.answer.expressions import Finding
+from selfimprove.answer.extract import Candidate, Mode, extract
+from selfimprove.answer.limits import shown
+from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.tree import Node, Refused, Unreadable, show
+
+VERSION = "1"
+
+Outcome = Literal["correct", "wrong", "unparsed", "timed_out"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checker says of one completion, with the stage that said it and why."""
+
+    outcome: Outcome
+    candidate: str | None
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A verdict with both sides as they were read."""
+
+    verdict: Verdict
+    found_by: str
+    candidate: str | None
+    candidate_normal: str
+    candidate_type: str
+    candidate_tree: str
+    reference_normal: str
+    reference_type: str
+    reference_tree: str
+
+
+def check(text: str, reference: str, mode: Mode = "last") -> Verdict:
+    """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds."""
+    candidate = extract(text, mode)
+    if candidate.text is None:
+        return Verdict("unparsed", None, candidate.how, candidate.reason)
+    return check_answer(candidate.text, reference)
+
+
+def check_answer(answer: str, reference: str) -> Verdict:
+    """The verdict on a bare answer: it is the candidate itself."""
+    found = judge(_reference(reference), read(answer))
+    return Verdict(found.outcome, shown(answer.strip()), found.stage, found.reason)
+
+
+@lru_cache(maxsize=4096)
+def _reference(reference: str) -> Answer:
+    """The reference as read, kept because the same one is compared with many candidates."""
+    return read(reference)
+
+
+def judge(reference: Answer, prediction: Answer) -> Finding:
+    """Whether the prediction is the reference's answer; the reference decides what is compared."""
+    if prediction.fault.startswith("limit: "):
+        return Finding("unparsed", "limits", prediction.fault.removeprefix("limit: "))
+    if not prediction.normal:
+        return Finding("unparsed", "extract", "the answer is empty")
+    if reference.normal.replace(" ", "") == prediction.normal.replace(" ", ""):
+        return Finding("correct", "string", "the same after normalisation")
+    if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
+        return found
+    if reference.node is None:
+        same = bool(reference.words) and reference.words == prediction.words
+        return Finding("correct" if same else "wrong", "text", f"{'the same' if same else 'different'} words")
+    if prediction.node is None:
+        return Finding("unparsed", "parse", prediction.fault)
+    return _decimal_comma(reference, prediction) or compare(reference.node, prediction.node)
+
+
+def _choice(reference: Answer, prediction: Answer) -> Finding | None:
+    """The verdict on a multiple choice; None if the prediction is no choice."""
+    if prediction.choice is None:
+        return None
+    same = reference.choice == prediction.choice.upper()
+    return Finding("correct" if same else "wrong", "choice", f"{'the same' if same else 'another'} choice")
+
+
+def _decimal_comma(reference: Answer, prediction: Answer) -> Finding | None:
+    """`2,74` against a single number is 2.74; None if neither side is written so."""
+    sides = [_comma_number(side) for side in (reference, prediction)]
+    if sides == [None, None] or all(side is not None for side in sides):
+        return None
+    nodes = [side or answer.node for side, answer in zip(sides, (reference, prediction), strict=True)]
+    if any(node is None or node.op in ("list", "seq", "set") for node in nodes):
+        return None
+    return compare(nodes[0], nodes[1])  # type: ignore[arg-type]
+
+
+def _comma_number(answer: Answer) -> Node | None:
+    digits = answer.normal.removeprefix("-").split(",")
+    if len(digits) != 2 or not all(part.isascii() and part.isdigit() for part in digits):
+        return None
+    if answer.node is None or answer.node.op != "list":
+        return None
+    return read(answer.normal.replace(",", ".")).node
+
+
+def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
+    """The verdict on a completion with both sides as they were read."""
+    candidate = extract(text, mode)
+    gold = _reference(reference)
+    ours = read(candidate.text or "")
+    return Explanation(
+        verdict=check(text, reference, mode),
+        found_by=candidate.how,
+        candidate=None if candidate.text is None else shown(candidate.text.strip()),
+        candidate_normal=shown(ours.normal),
+        candidate_type=ours.kind,
+        candidate_tree=shown(show(ours.node)) if ours.node else "",
+        reference_normal=shown(gold.normal),
+        reference_type=gold.kind,
+        reference_tree=shown(show(gold.node)) if gold.node else "",
+    )
+
+
+def fault_of_reference(reference: str) -> str | None:
+    """Why a reference can't be judged against: it differs from itself or accepts a perturbed copy; None if sound."""
+    if not reference.strip():
+        return "the reference is empty"
+    itself = check_answer(reference, reference)
+    if itself.outcome != "correct":
+        return f"the reference is not equal to itself: {itself.reason}"
+    boxed = check(f"\\boxed{{{reference}}}", reference, "boxed")
+    if boxed.outcome != "correct":
+        return f"the reference in a box is not accepted: {boxed.reason}"
+    copy = perturbed(reference)
+    if check_answer(copy, reference).outcome == "correct":
+        return f"the reference accepts the perturbed copy {shown(copy)}"
+    return None
+
+
+def perturbed(reference: str) -> str:
+    """A copy that is a different answer: the last digit turned, or another word in front."""
+    for at in range(len(reference) - 1, -1, -1):
+        if reference[at] in "0123456789":
+            return reference[:at] + str((int(reference[at]) + 1) % 10) + reference[at + 1 :]
+    answer = read(reference)
+    if answer.kind == "choice":
+        return "A" if answer.choice != "A" else "B"
+    return f"{reference}+1" if answer.node is not None else f"not {reference}"
+
+
+__all__ = [
+    "VERSION", "Answer", "Candidate", "Explanation", "Mode", "Refused", "Unreadable", "Verdict", "check",
+    "check_answer", "explain", "fault_of_reference", "judge", "perturbed", "read",
+]  # fmt: skip

@@ -1,0 +1,337 @@
+"""Atoms of the grammar: numbers, brackets, commands.
+
+The list of commands is closed: each has a function here, and one that is not listed is unreadable. A letter before a
+bracket is a product, except `f`, `g` and `h`, which are unknown functions.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from selfimprove.answer.limits import MAX_ITEMS
+from selfimprove.answer.parse import Parser, subscript
+from selfimprove.answer.tokens import Token
+from selfimprove.answer.tree import Node, Unreadable, call, number, symbol
+from selfimprove.answer.words import CONSTANTS, FUNCTIONS, GREEK, TRIG
+
+_UNKNOWN_FUNCTIONS = frozenset("fghFGH")
+_CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\langle": ("\\rangle",), "\\lbrack": ("]", ")")}
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{?(\d+)\}?")
+_SEGMENTS = ("overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "underline")
+_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix".split())
+
+
+def read_atom(parser: Parser) -> Node:
+    """The atom at the parser's position; raises `Unreadable` if none starts there."""
+    token = parser.peek()
+    if token.kind == "num":
+        return _number(parser)
+    if token.kind == "rep":
+        return _repeating(parser.take())
+    if token.kind == "sym":
+        return _variable(parser)
+    if token.kind == "cmd":
+        return _command(parser)
+    if token.kind == "env":
+        return _environment(parser)
+    if token.kind == "domain":
+        return Node("domain", (), parser.take().text)
+    if token.kind == "text":
+        return Node("text", (), parser.take().text)
+    if token.kind == "op":
+        return _bracket(parser)
+    raise Unreadable(f"unexpected {token.text[:20]!r}" if token.text else "the answer breaks off")
+
+
+def _number(parser: Parser) -> Node:
+    token = parser.take()
+    if parser.peek().text == "_" and token.text.isdigit():
+        parser.take()
+        base = subscript(parser)
+        if not base.isdigit():
+            raise Unreadable("a number with a subscript that is no base")
+        return Node("based", (number(int(base)),), token.text)
+    return number(Fraction(token.text))
+
+
+def _repeating(token: Token) -> Node:
+    match = _REPEATING.fullmatch(token.text)
+    if match is None:
+        raise Unreadable("a repeating decimal that is not one")
+    whole, fixed, cycle = match.groups()
+    scale = 10 ** len(fixed)
+    head = Fraction(int((whole or "0") + fixed), scale)
+    return number(head + Fraction(int(cycle), scale * (10 ** len(cycle) - 1)))
+
+
+def _variable(parser: Parser) -> Node:
+    token = parser.peek()
+    follows = parser.peek(1).text
+    if token.text in _UNKNOWN_FUNCTIONS and (follows == "(" or (follows == "'" and parser.peek(2).text == "(")):
+        name = parser.name()
+        inner = _sequence(parser, "(")
+        return Node("apply", inner.args if inner.op == "seq" else (inner,), name.value)
+    name = parser.name()
+    return Node("const", (), str(name.value)) if name.value in ("e", "i") else name
+
+
+def _bracket(parser: Parser) -> Node:
+    text = parser.peek().text
+    if text in ("(", "["):
+        return _sequence(parser, text)
+    if text in ("{", "\\{"):
+        parser.take()
+        return _braces(parser, "}" if text == "{" else "\\}")
+    if text == "|":
+        return _bars(parser)
+    raise Unreadable(f"unexpected {text!r}")
+
+
+def _braces(parser: Parser, closer: str) -> Node:
+    if parser.accept(closer):
+        return Node("empty") if closer == "\\}" else _nothing()
+    bars, parser.bars = parser.bars, 0
+    node = parser.nested(parser.items)
+    if parser.accept("\\choose"):
+        node = call("binom", node, parser.nested(parser.items))
+    if parser.peek().text in ("|", "\\mid", ":"):
+        raise Unreadable("a set given by a condition")
+    parser.bars = bars
+    parser.expect(closer)
+    if node.op == "list":
+        return Node("set", node.args)
+    return Node("set", (node,)) if closer == "\\}" else node
+
+
+def _nothing() -> Node:
+    raise Unreadable("an empty group")
+
+
+def _sequence(parser: Parser, opener: str) -> Node:
+    """A bracketed group, or a sequence with its two brackets as value."""
+    parser.take()
+    closers = _CLOSERS[opener]
+    if parser.accept(*closers):
+        return Node("seq", (), opener + closers[0])
+    bars, parser.bars = parser.bars, 0
+    node = parser.nested(parser.items)
+    parser.bars = bars
+    closer = parser.take().text
+    if closer not in closers:
+        raise Unreadable(f"expected {closers[0]!r}")
+    brackets = "()" if opener == "\\langle" else ("[" if opener != "(" else "(") + closer
+    if node.op == "list":
+        return Node("seq", node.args, brackets)
+    if brackets in ("(]", "[)"):
+        raise Unreadable("an interval with one end")
+    return node
+
+
+def _bars(parser: Parser) -> Node:
+    parser.take()
+    bars, parser.bars = parser.bars, 1
+    inner = parser.nested(parser.sum)
+    parser.bars = bars
+    parser.expect("|")
+    return call("det" if inner.op == "matrix" else "abs", inner)
+
+
+def _command(parser: Parser) -> Node:
+    name = parser.peek().text[1:]
+    if name in FUNCTIONS and name not in ("sqrt", "Gamma") or name == "Gamma" and parser.peek(1).text == "(":
+        parser.take()
+        return _function(parser, name)
+    if name in GREEK:
+        token = parser.take()
+        parser.tokens[parser.at - 1] = Token("sym", token.text, token.gap)
+        parser.at -= 1
+        return parser.name()
+    if name in CONSTANTS:
+        parser.take()
+        return Node("const", (), CONSTANTS[name])
+    parser.take()
+    return _structure(parser, name)
+
+
+def _structure(parser: Parser, name: str) -> Node:  # noqa: PLR0911 - one line for each command
+    if name in ("frac", "binom"):
+        top = _argument(parser)
+        bottom = _argument(parser)
+        return Node("div", (top, bottom)) if name == "frac" else call("binom", top, bottom)
+    if name in ("sqrt", "cbrt"):
+        return _root(parser, 3 if name == "cbrt" else 2)
+    if name in ("sum", "prod", "int", "lim"):
+        return _big(parser, name)
+    if name in ("emptyset", "varnothing"):
+        return Node("empty")
+    if name in ("ldots", "dots", "cdots", "dotsc"):
+        return Node("dots")
+    if name in _SEGMENTS:
+        return _segment(parser, name)
+    if name in ("dollar", "euro", "pound"):
+        return Node("unit", (parser.factor(),), name)
+    return _delimited(parser, name)
+
+
+def _delimited(parser: Parser, name: str) -> Node:
+    if name in ("langle", "lbrack"):
+        parser.at -= 1
+        return _sequence(parser, "\\" + name)
+    if name == "lbrace":
+        return _braces(parser, "\\rbrace")
+    if name in ("lfloor", "lceil"):
+        inner = parser.nested(parser.sum)
+        parser.expect("\\r" + name[1:])
+        return call(name[1:], inner)
+    raise Unreadable(f"unexpected \\{name}")
+
+
+def _argument(parser: Parser) -> Node:
+    """The argument of a command: a group, one digit, one letter or one command, as TeX reads it."""
+    token = parser.peek()
+    if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
+        parser.tokens[parser.at] = Token("num", token.text[1:])
+        return number(int(token.text[0]))
+    if token.kind == "op" and token.text == "{":
+        parser.take()
+        return _braces(parser, "}")
+    return parser.nested(parser.atom)
+
+
+def _root(parser: Parser, degree: int) -> Node:
+    order = number(degree)
+    if parser.peek().text == "[":
+        parser.take()
+        order = parser.nested(parser.sum)
+        parser.expect("]")
+    inner = parser.nested(parser.atom)
+    return call("root", inner, order)
+
+
+def _segment(parser: Parser, name: str) -> Node:
+    """A name with a mark: `\\overline{AB}`, `\\angle ABC`, `\\vec a`."""
+    if parser.accept("{"):
+        parser.at -= 1
+        return symbol(f"{name} {subscript(parser)}")
+    letters = ""
+    while parser.peek().kind == "sym":
+        letters += parser.take().text
+        if parser.accept("_"):
+            letters += "_" + subscript(parser)
+    if not letters:
+        raise Unreadable(f"\\{name} of nothing")
+    return symbol(f"{name} {letters}")
+
+
+def _function(parser: Parser, name: str) -> Node:
+    base: Node | None = None
+    power: Node | None = None
+    while parser.peek().text in ("_", "^"):
+        if parser.accept("_"):
+            base = _argument(parser)
+        else:
+            parser.take()
+            power = parser.exponent()
+    if power is not None and power == Node("neg", (number(1),)):
+        name, power = "arc" + name if name in TRIG else name, None
+    args = _arguments(parser)
+    if name == "log" and base is not None:
+        args = (*args, base)
+    elif base is not None:
+        raise Unreadable(f"\\{name} with a subscript")
+    node = Node("func", args, name)
+    return node if power is None else Node("pow", (node, power))
+
+
+def _arguments(parser: Parser) -> tuple[Node, ...]:
+    """The arguments of a function: what is in its bracket, or the factors up to the next sign or function."""
+    if parser.peek().text in ("(", "["):
+        inner = _sequence(parser, parser.peek().text)
+        return inner.args if inner.op == "seq" else (inner,)
+    if parser.peek().text in ("{", "\\{"):
+        inner = _bracket(parser)
+        return inner.args if inner.op == "set" else (inner,)
+    node = parser.factor() if parser.peek().text != "-" else parser.nested(parser.signed)
+    while parser.starts_factor() and parser.peek().text[1:] not in FUNCTIONS - {"sqrt"}:
+        if parser.peek().text in ("(", "["):
+            break
+        node = Node("mul", (node, parser.factor()))
+    return (node,)
+
+
+def _big(parser: Parser, name: str) -> Node:
+    """A sum, product, integral or limit with its bounds; the body is one term."""
+    low: Node | None = None
+    high: Node | None = None
+    while parser.peek().text in ("_", "^"):
+        if parser.accept("_"):
+            low = _bound(parser)
+        else:
+            parser.take()
+            high = parser.exponent()
+    if low is None or (high is None) != (name == "lim"):
+        raise Unreadable(f"\\{name} without its bounds")
+    body = parser.nested(parser.term)
+    if name == "int":
+        body, variable = _differential(body)
+        return Node("int", (body, variable, low, high or low))
+    if low.op != "rel" or low.args[0].op not in ("sym", "const") or len(low.args) != 2:
+        raise Unreadable(f"\\{name} without a variable")
+    index = symbol(str(low.args[0].value))
+    body = _rename(body, low.args[0], index)
+    start = low.args[1]
+    return Node(name, (body, index, start) if high is None else (body, index, start, high))
+
+
+def _bound(parser: Parser) -> Node:
+    """A lower bound: a group with a relation in it, or one atom."""
+    if not parser.accept("{"):
+        return parser.nested(parser.atom)
+    node = parser.nested(parser.relation)
+    parser.expect("}")
+    return node
+
+
+def _rename(body: Node, old: Node, new: Node) -> Node:
+    """The body with an index that looks like a constant (i, e) made a variable."""
+    if old == new:
+        return body
+    if body == old:
+        return new
+    return Node(body.op, tuple(_rename(arg, old, new) for arg in body.args), body.value)
+
+
+def _differential(body: Node) -> tuple[Node, Node]:
+    """The integrand and its variable: the last two factors are d and the variable."""
+    if body.op == "mul" and body.args[1].op == "sym" and body.args[0].op == "mul":
+        inner = body.args[0]
+        if inner.args[1] == symbol("d"):
+            return inner.args[0], body.args[1]
+    raise Unreadable("an integral without its variable")
+
+
+def _environment(parser: Parser) -> Node:
+    opening = parser.take().text
+    name = opening[opening.index("{") + 1 : opening.index("}")].rstrip("*")
+    if not opening.startswith("\\begin") or name not in _MATRICES:
+        raise Unreadable(f"unexpected {opening[:20]}")
+    rows: list[Node] = []
+    cells: list[Node] = []
+    while True:
+        if parser.peek().kind == "env" and not cells and rows:
+            break
+        cells.append(parser.nested(parser.sum))
+        if parser.accept("&"):
+            continue
+        rows.append(Node("row", tuple(cells)))
+        cells = []
+        if not parser.accept("\\\\"):
+            break
+    if not parser.take().text.startswith("\\end"):
+        raise Unreadable("a matrix is not closed")
+    if len({len(row.args) for row in rows}) != 1 or len(rows) * len(rows[0].args) > MAX_ITEMS * 2:
+        raise Unreadable("a matrix that is not rectangular or too big")
+    matrix = Node("matrix", tuple(rows))
+    return call("det", matrix) if name == "vmatrix" else matrix
+

@@ -1,0 +1,310 @@
+"""Real and complex evaluation with many digits, where a zero shows by shrinking.
+
+Two trees are evaluated at 50 and at 150 digits (more, if the constants in them are long). Their difference is zero
+if it shrinks with the precision, and not zero if it stays the same: no tolerance is involved, so 0.6667 is
+not 2/3 and e^(pi sqrt 163) is not an integer. Trees with variables are compared at fixed points, positive and
+negative, in the real domain: a point where one side is not real is no evidence. Odd roots of negative numbers
+are real. Arguments that would overflow are refused before they are computed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from selfimprove.answer.exact import exact, series_range
+from selfimprove.answer.identity import residue_of
+from selfimprove.answer.tree import Node, Refused, free_names, walk
+
+DIGITS = (50, 150, 400)
+MAX_EXPONENT = 100_000  # of e in a result
+MAX_ANGLE = 1e30
+POINTS = 8
+_LOCK = threading.Lock()  # an mpmath context changes its own precision while it works
+_WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
+
+
+@lru_cache(maxsize=16)
+def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
+    import mpmath
+
+    context = mpmath.MPContext()
+    context.dps = digits
+    return context
+
+
+def evaluate(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    """The value of the tree in the context; raises `Refused` where it has none or would be too large."""
+    op = node.op
+    if op == "num" or op == "sym":
+        value = exact(node, env)
+        return ctx.mpf(value.numerator) / value.denominator
+    if op == "const":
+        return _constant(str(node.value), ctx)
+    if op == "pow":
+        return _power(node, env, ctx)
+    if op in ("sum", "prod") and len(node.args) == 4:
+        return _series(node, env, ctx)
+    args = [evaluate(arg, env, ctx) for arg in node.args] if op not in ("lim", "int") else []
+    if op == "func":
+        return _function(str(node.value), args, node, env, ctx)
+    if op == "apply":
+        return _unknown(str(node.value), args, ctx)
+    return _arithmetic(op, args, ctx)
+
+
+def _constant(name: str, ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if name == "inf":
+        raise Refused("infinity in a computation")
+    return {"pi": +ctx.pi, "e": +ctx.e, "i": ctx.mpc(0, 1)}[name]
+
+
+def _arithmetic(op: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if op == "neg":
+        return -args[0]
+    if op == "pct":
+        return args[0] / 100
+    if op == "deg":
+        return args[0] * ctx.pi / 180
+    if op == "add":
+        return args[0] + args[1]
+    if op == "mul":
+        return args[0] * args[1]
+    if op == "div":
+        if args[1] == 0:
+            raise Refused("it divides by zero")
+        return args[0] / args[1]
+    raise Refused(f"{op} can't be evaluated")
+
+
+def _power(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    base = evaluate(node.args[0], env, ctx)
+    try:
+        exponent = exact(node.args[1], env)
+    except Refused:
+        return _general_power(base, evaluate(node.args[1], env, ctx), ctx)
+    if exponent.denominator == 1 and abs(exponent) <= 10_000 and base != 0:
+        _bound(abs(ctx.log(abs(base)) * int(exponent)))
+        return base ** int(exponent)
+    if exponent.denominator % 2 and exponent.denominator > 1 and ctx.im(base) == 0 and ctx.re(base) < 0:
+        root = -((-ctx.re(base)) ** (ctx.mpf(1) / exponent.denominator))
+        return root ** int(exponent.numerator)
+    return _general_power(base, ctx.mpf(exponent.numerator) / exponent.denominator, ctx)
+
+
+def _general_power(base: Any, exponent: Any, ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if base == 0:
+        if ctx.im(exponent) == 0 and ctx.re(exponent) > 0:
+            return ctx.mpf(0)
+        raise Refused("zero to a power that is not positive")
+    _bound(abs(exponent * ctx.log(base)))
+    return ctx.power(base, exponent)
+
+
+def _bound(size: Any) -> None:  # noqa: ANN401 - mpmath has no types
+    if not size <= MAX_EXPONENT:
+        raise Refused(f"a power above e^{MAX_EXPONENT}")
+
+
+def _series(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    body, index, low, high = node.args
+    total = ctx.mpf(node.op == "prod")
+    for step in series_range(exact(low, env), exact(high, env)):
+        term = evaluate(body, {**env, str(index.value): Fraction(step)}, ctx)
+        total = total + term if node.op == "sum" else total * term
+    return total
+
+
+def _function(name: str, args: list[Any], node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if name == "root":
+        return _power(Node("pow", (node.args[0], Node("div", (_ONE, node.args[1])))), env, ctx)
+    if name in ("log", "ln", "lg"):
+        base = args[1] if len(args) == 2 else 10 if name == "lg" else None
+        if args[0] == 0 or base in (0, 1):
+            raise Refused("a logarithm without a value")
+        return ctx.log(args[0]) if base is None else ctx.log(args[0]) / ctx.log(base)
+    if name == "exp":
+        _bound(abs(args[0]))
+        return ctx.exp(args[0])
+    if name in _WHOLE or name == "Gamma":
+        return _gamma(name, args, ctx)
+    if name in ("min", "max", "abs", "floor", "ceil", "sgn"):
+        return _ordered(name, args, ctx)
+    return _trigonometric(name, args, ctx)
+
+
+_ONE = Node("num", (), Fraction(1))
+
+
+def _gamma(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if any(ctx.im(arg) != 0 or not 0 <= ctx.re(arg) <= 100_000 for arg in args):
+        raise Refused("a factorial out of bounds")
+    if name == "Gamma":
+        return ctx.gamma(args[0])
+    if name in ("factorial", "factorial2"):
+        return ctx.factorial(args[0]) if name == "factorial" else ctx.fac2(args[0])
+    if name == "binom":
+        return ctx.binomial(args[0], args[1])
+    raise Refused(f"{name} of what is not an integer")
+
+
+def _ordered(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if name == "abs":
+        return abs(args[0])
+    if any(ctx.im(arg) != 0 for arg in args):
+        raise Refused("an order of complex numbers")
+    real = [ctx.re(arg) for arg in args]
+    if name in ("min", "max"):
+        return min(real) if name == "min" else max(real)
+    if name == "sgn":
+        return ctx.sign(real[0])
+    return ctx.floor(real[0]) if name == "floor" else ctx.ceil(real[0])
+
+
+_NAMES = {
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
+    "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
+}  # fmt: skip
+_DIRECT = frozenset("sin cos tan cot sec csc sinh cosh tanh coth".split())
+
+
+def _trigonometric(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if len(args) != 1 or (name not in _DIRECT and name not in _NAMES):
+        raise Refused(f"{name} can't be evaluated")
+    if name.endswith("h") and name in _DIRECT:
+        _bound(abs(args[0]))
+    if not abs(args[0]) <= MAX_ANGLE or not abs(ctx.im(args[0])) <= 1000:
+        raise Refused("an angle out of bounds")
+    try:
+        return getattr(ctx, _NAMES.get(name, name))(args[0])
+    except (ZeroDivisionError, ValueError):
+        raise Refused(f"{name} has no value there") from None
+
+
+def _unknown(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    """A fixed smooth function in place of one that is not known."""
+    total = ctx.mpf(0)
+    for at, arg in enumerate(args):
+        if not abs(arg) <= 1000:
+            raise Refused("an argument out of bounds")
+        first, second = (1 + residue_of(f"apply {name} {at} {k}", 9973) / ctx.mpf(9973) for k in (0, 1))
+        total += ctx.sin(first * arg) + second * arg**2
+    return total
+
+
+def digits_of(*trees: Node) -> int:
+    """Decimal digits of the constants in the trees: so many more digits are worked with."""
+    size = 0
+    for tree in trees:
+        for part in walk(tree):
+            if part.op in ("num", "pow"):
+                try:
+                    value = exact(part)
+                except Refused:
+                    continue
+                size += (value.numerator.bit_length() + value.denominator.bit_length()) // 4
+    if size > 3_000:
+        raise Refused("its constants are too long")
+    return size
+
+
+def _point(names: frozenset[str], whole: frozenset[str], at: int) -> dict[str, Fraction]:
+    """The values of the variables at the `at`-th point."""
+    env = {}
+    for name in names:
+        draw = residue_of(f"point {at} {name}", 2**31 - 1)
+        if name in whole:
+            env[name] = Fraction(3 + at + draw % 9)
+        else:
+            size = Fraction(draw % 9_000 + 300, (997, 9_973, 1_999)[at % 3] * 3)
+            env[name] = -size if at % 2 and (at == 1 or draw & 64) else size
+    return env
+
+
+def whole_names(*trees: Node) -> frozenset[str]:
+    """The variables that stand for integers: inside factorials, binomials and bounds of sums."""
+    found: set[str] = set()
+    for tree in trees:
+        for part in walk(tree):
+            if part.op == "func" and part.value in _WHOLE:
+                found |= free_names(part)
+            elif part.op in ("sum", "prod"):
+                for bound in part.args[2:]:
+                    found |= free_names(bound)
+            elif part.op == "pow" and part.args[0].op == "neg" and not free_names(part.args[0]):
+                found |= free_names(part.args[1])
+    return frozenset(found)
+
+
+def _differs(left: Node, right: Node, env: Mapping[str, Fraction], extra: int, *, real: bool) -> bool | None:
+    """Whether the trees differ at one point; None if one of them has no (real) value there."""
+    gaps: list[Any] = []
+    for digits in DIGITS:
+        ctx = _context(digits + extra)
+        first, second = evaluate(left, env, ctx), evaluate(right, env, ctx)
+        if real and (_is_complex(first, ctx) or _is_complex(second, ctx)):
+            return None
+        gaps.append((abs(first - second), max(abs(first), abs(second))))
+        verdict = _shrinks(gaps, ctx, extra)
+        if verdict is not None:
+            return not verdict
+    raise Refused("the digits do not settle it")
+
+
+def _is_complex(value: Any, ctx: Any) -> bool:  # noqa: ANN401 - mpmath has no types
+    return abs(ctx.im(value)) > abs(value) * ctx.mpf(10) ** -30
+
+
+def _shrinks(gaps: list[Any], ctx: Any, extra: int) -> bool | None:  # noqa: ANN401 - mpmath has no types
+    """True for a difference that is zero, False for one that is not, None while it is open."""
+    gap, size = gaps[-1]
+    if len(gaps) == 1:
+        tiny = ctx.mpf(10) ** -20
+        return False if gap > size * tiny and size > tiny else None
+    if gap == 0 or gap <= size * ctx.mpf(10) ** -(100 + extra):
+        return True
+    before = gaps[-2][0]
+    if gap <= before * ctx.mpf(10) ** -60:
+        return True
+    return False if abs(gap - before) <= gap / 1000 else None
+
+
+def agree(left: Node, right: Node) -> bool:
+    """Whether the trees have the same value everywhere it was looked; raises `Refused` if that can't be seen."""
+    names = free_names(left) | free_names(right)
+    whole = whole_names(left, right) & names
+    complex_too = not names or any(n == Node("const", (), "i") for tree in (left, right) for n in walk(tree))
+    extra = digits_of(left, right)
+    seen = 0
+    reason = "no point where both sides are real"
+    with _LOCK:
+        for at in range(POINTS if names else 1):
+            try:
+                differs = _differs(left, right, _point(names, whole, at), extra, real=not complex_too)
+            except Refused as refusal:
+                reason = str(refusal)
+                continue
+            if differs:
+                return False
+            seen += differs is False
+    if seen >= (3 if names else 1):
+        return True
+    raise Refused(reason)
+
+
+def sign_of(left: Node, right: Node) -> int:
+    """-1, 0 or 1 as left is below, at or above right; both are real constants that are known to differ."""
+    try:
+        first, second = exact(left), exact(right)
+        return (first > second) - (first < second)
+    except Refused:
+        pass
+    with _LOCK:
+        ctx = _context(DIGITS[1] + digits_of(left, right))
+        gap = evaluate(left, {}, ctx) - evaluate(right, {}, ctx)
+        if _is_complex(gap, ctx):
+            raise Refused("an order of complex numbers")
+        return int(ctx.sign(ctx.re(gap)))

@@ -1,0 +1,87 @@
+"""Two expressions compared by the cheapest proof that settles it.
+
+Equal trees; exact fractions; identities modulo primes; evaluation with many digits; sympy's algebra for sums, integrals
+and limits. Each stage either decides or declines with a reason; the last reason is the verdict's if none decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from selfimprove.answer.evaluate import agree
+from selfimprove.answer.exact import exact
+from selfimprove.answer.identity import is_rational, same_residues
+from selfimprove.answer.tree import Node, Refused, walk
+
+Outcome = Literal["correct", "wrong", "unparsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a stage found: equal (`correct`), different (`wrong`) or not to be decided (`unparsed`), and why."""
+
+    outcome: Outcome
+    stage: str
+    reason: str
+
+
+def same_expression(left: Node, right: Node) -> Finding:
+    """Whether two expressions have the same value; symmetric; never raises."""
+    if left == right:
+        return Finding("correct", "string", "the same expression")
+    for part in (left, right):
+        for node in walk(part):
+            if node.op not in _EXPRESSION:
+                return Finding("wrong", "structure", "not both are expressions")
+    if (found := _infinite(left, right)) is not None:
+        return found
+    try:
+        same = exact(left) == exact(right)
+        return _decided(same, "rational", "as fractions")
+    except Refused:
+        return _beyond_fractions(left, right)
+
+
+_EXPRESSION = frozenset(
+    "num sym const add mul div pow neg func apply sum prod int lim deg pct dots".split()
+)
+
+
+def _decided(same: bool, stage: str, how: str) -> Finding:
+    return Finding("correct" if same else "wrong", stage, f"{'equal' if same else 'different'} {how}")
+
+
+def _infinite(left: Node, right: Node) -> Finding | None:
+    """The verdict if one side is plus or minus infinity."""
+    signs = [_infinity(left), _infinity(right)]
+    if signs == [0, 0]:
+        return None
+    return _decided(signs[0] == signs[1], "structure", "as infinities")
+
+
+def _infinity(node: Node) -> int:
+    if node.op == "neg":
+        return -_infinity(node.args[0])
+    return int(node.op == "const" and node.value == "inf")
+
+
+def _beyond_fractions(left: Node, right: Node) -> Finding:
+    try:
+        if same_residues(left, right):
+            return Finding("correct", "identity", "the same function of the same pieces")
+        if is_rational(left) and is_rational(right):
+            return Finding("wrong", "identity", "different rational functions")
+    except Refused:
+        pass
+    try:
+        return _decided(agree(left, right), "evaluation", "when evaluated")
+    except Refused as refusal:
+        reason = str(refusal)
+    except (OverflowError, ZeroDivisionError, ValueError) as error:
+        reason = f"it can't be evaluated: {type(error).__name__}"
+    if any(node.op in ("sum", "prod", "int", "lim") for tree in (left, right) for node in walk(tree)):
+        from selfimprove.answer.algebra import same_closed_forms
+
+        return same_closed_forms(left, right)
+    return Finding("unparsed", "limits", reason)

@@ -1,0 +1,134 @@
+"""One normaliser for the reference and the prediction: the same spelling for the same signs.
+
+Only spelling changes here, never meaning: Unicode digits, minus signs, fractions, superscripts and Greek letters become
+their plain or TeX forms; TeX spacing, sizing and colour go; dollar signs are told apart into delimiters and
+currency. Every step is one linear pass. What the normaliser returns is what the canonical-string stage compares.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True))
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξρσςτυφχψωΓΔΘΛΞΠΣΦΨΩϕϑ",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma sigma tau upsilon phi chi "
+        "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi vartheta".split(),
+        strict=True,
+    )
+)
+_SIGNS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "×": r"\times ", "⋅": r"\cdot ",
+    "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "÷": r"\div ", "∕": "/", "⁄": "/", "≤": r"\le ",
+    "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≡": r"\equiv ", "∞": r"\infty ",
+    "π": r"\pi ", "√": r"\sqrt ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∅": r"\emptyset ",
+    "∈": r"\in ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
+    "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "…": r"\ldots ",
+    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
+    "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
+    "€": r"\euro ", "£": r"\pound ", "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
+    "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
+}  # fmt: skip
+_FRACTIONS = {
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
+}  # fmt: skip
+_INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
+
+_DROP = re.compile(
+    r"\\(?:left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|limits|"
+    r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
+    r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
+)
+_SPACE = re.compile(r"\\(?:quad|qquad|thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~")
+_RENAMES = (
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"\\!\s*"), ""),
+    (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\*\*"), "^"),
+    (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
+    (re.compile(r"\^\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])"), r"^\\circ "),
+    (re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
+    (re.compile(r"\\_"), "_"),
+    (re.compile(r"\s+"), " "),
+)
+_TRAILING = re.compile(r"[\s.,;:\\]+$")
+
+
+def _one(sign: str) -> str:
+    """One character in its plain or TeX spelling, before compatibility forms are folded."""
+    if sign in _SIGNS:
+        return _SIGNS[sign]
+    if sign in _GREEK:
+        return f"\\{_GREEK[sign]} "
+    if sign in _FRACTIONS:
+        return f" {_FRACTIONS[sign]} "
+    if sign in _INVISIBLE:
+        return ""
+    if unicodedata.category(sign) == "Nd":
+        return str(unicodedata.decimal(sign))
+    return unicodedata.normalize("NFKC", sign)
+
+
+def _scripts(text: str, table: dict[str, str], mark: str) -> str:
+    """Runs of Unicode super- or subscripts as TeX groups."""
+    if not any(sign in table for sign in text):
+        return text
+    return re.sub(f"[{''.join(table)}]+", lambda m: f"{mark}{{{''.join(table[s] for s in m[0])}}}", text)
+
+
+def plain(text: str) -> str:
+    """The text in plain characters and TeX commands; the same length order, one pass, meaning untouched."""
+    if text.isascii():
+        return text
+    text = _scripts(_scripts(text, _SUPER, "^"), _SUB, "_")
+    return "".join(sign if sign < "\x80" else _one(sign) for sign in text)
+
+
+def _dollars(text: str) -> str:
+    """Unescaped dollar signs resolved: delimiters come in pairs, a lone one beside a number is money."""
+    signs = [m.start() for m in re.finditer(r"(?<!\\)\$", text)]
+    if not signs:
+        return text
+    if len(signs) == 1 and len(text) > 1:
+        at = signs[0]
+        before, after = text[:at].rstrip(), text[at + 1 :].lstrip()
+        money = after[:1].isdigit() or after[:1] == "." or before[-1:].isdigit()
+        return f"{before} {chr(92)}dollar {after}" if money else f"{before} {after}"
+    return re.sub(r"(?<!\\)\$", " ", text)
+
+
+def peel(text: str) -> str:
+    """The text without redundant outer brackets `((x))` or braces, found in one linear scan."""
+    text = re.sub(r"\\(?:left|right)\s*(?=[()])", "", text.strip()) if len(text) > 200 else text.strip()
+    if not text or text[0] not in "({":
+        return text
+    partner: dict[int, int] = {}
+    stack: list[int] = []
+    for at, sign in enumerate(text):
+        if sign in "({":
+            stack.append(at)
+        elif sign in ")}" and stack:
+            partner[stack.pop()] = at
+    first, last = 0, len(text) - 1
+    while first < last and text[first] in "({" and partner.get(first) == last and partner.get(first + 1) == last - 1:
+        if text[first] + text[last] not in ("()", "{}"):
+            break
+        first, last = first + 1, last - 1
+    return text[first : last + 1].strip()
+
+
+def normalise(text: str) -> str:
+    """The canonical spelling of an answer; applying it twice changes nothing."""
+    text = _dollars(plain(text))
+    text = _SPACE.sub(" ", _DROP.sub("", text))
+    for pattern, new in _RENAMES:
+        text = pattern.sub(new, text)
+    return _TRAILING.sub("", text.strip()).strip()

@@ -1,0 +1,352 @@
+"""The grammar: tokens to one tree, by recursive descent, for plain text and TeX alike.
+
+No text is ever evaluated: the parser builds `Node`s from a closed list of operations and raises `Unreadable` at
+anything else, so that what is not mathematics can't become an answer by accident. Levels, from loose to tight:
+answer (items joined by commas, semicolons, and, or), relation, ratio, set operation, sum, product, power, atom.
+Commands and brackets are in `atoms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS
+from selfimprove.answer.tokens import Token, tokenise
+from selfimprove.answer.tree import Node, Unreadable, number, symbol
+from selfimprove.answer.words import RELATIONS, SET_SIGNS, unit_name
+
+_END = Token("end", "")
+_TIMES = ("*", "\\cdot", "\\times", "\\ast")
+_CURRENCY = ("\\dollar", "\\euro", "\\pound")
+_STOPS = frozenset(
+    [",", ";", ")", "]", "}", "\\}", "&", "\\\\", "+", "-", "*", "/", ":", "|", "%", "!", "=", "^", "_", "'", "?", "@"]
+    + ["\\rangle", "\\rfloor", "\\rceil", "\\rbrace", "\\rbrack", "\\pm", "\\mp", "\\mid", "\\vee", "\\lor", "\\&"]
+    + ["\\wedge", "\\land", "\\pmod", "\\mod", "\\bmod", "\\choose", "\\div", "\\colon", "\\#", "\\deg", *_TIMES]
+    + [*_CURRENCY]
+    + [*RELATIONS, *SET_SIGNS]
+)
+
+
+class Parser:
+    """A position in a list of tokens; each method reads one level of the grammar and moves on."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+        self.bars = 0
+
+    # -- tokens ------------------------------------------------------------------------------------------------
+
+    def peek(self, ahead: int = 0) -> Token:
+        """The token `ahead` of the position, an `end` token past the last."""
+        at = self.at + ahead
+        return self.tokens[at] if at < len(self.tokens) else _END
+
+    def take(self) -> Token:
+        """The next token, consumed."""
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def accept(self, *texts: str) -> bool:
+        """Consume the next token if it is a sign or command of one of these spellings."""
+        token = self.peek()
+        if token.kind in ("op", "cmd") and token.text in texts:
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        """Consume this sign or raise `Unreadable`."""
+        if not self.accept(text):
+            raise Unreadable(f"expected {text!r}, found {self.peek().text[:20]!r}")
+
+    def nested(self, rule: Callable[[], Node]) -> Node:
+        """Run a rule one level deeper, within the bound on nesting."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable(f"the answer is nested deeper than {MAX_DEPTH}")
+        try:
+            return rule()
+        finally:
+            self.depth -= 1
+
+    # -- levels ------------------------------------------------------------------------------------------------
+
+    def answer(self) -> Node:
+        """The whole answer; raises `Unreadable` if anything is left over."""
+        node = self.items()
+        if self.peek().kind != "end":
+            raise Unreadable(f"unexpected {self.peek().text[:20]!r}")
+        return node
+
+    def joiner(self) -> str | None:
+        """Consume what joins two items (`,`, `;`, and, or) and return it, or None."""
+        found: str | None = None
+        while True:
+            token = self.peek()
+            if token.kind == "join" and token.text != "to":
+                found = token.text
+            elif token.text in ("\\vee", "\\lor"):
+                found = "or"
+            elif token.text in ("\\wedge", "\\land", "\\&"):
+                found = "and"
+            elif token.text in (",", ";") and token.kind == "op":
+                found = found or token.text
+            else:
+                return found
+            self.at += 1
+
+    def items(self) -> Node:
+        """One item, or a `list` of several; semicolons group what commas separate."""
+        groups: list[list[Node]] = [[self.relation()]]
+        joins: list[str] = []
+        while (join := self.joiner()) is not None:
+            if self.peek().kind == "end":
+                break
+            joins.append(join)
+            item = self.relation()
+            if join == ";":
+                groups.append([item])
+            else:
+                groups[-1].append(item)
+        if sum(len(group) for group in groups) > MAX_ITEMS:
+            raise Unreadable(f"more than {MAX_ITEMS} items")
+        if not joins:
+            return groups[0][0]
+        word = "or" if "or" in joins else "and" if "and" in joins else ","
+        if len(groups) > 1 and any(len(group) > 1 for group in groups):
+            return Node("list", tuple(_listed(group, ",") for group in groups), ",")
+        return Node("list", tuple(item for group in groups for item in group), word)
+
+    def relation(self) -> Node:
+        """Expressions joined by relation signs, or a single one."""
+        members = [self.ratio()]
+        signs: list[str] = []
+        while self.peek().kind in ("op", "cmd") and self.peek().text in RELATIONS:
+            signs.append(RELATIONS[self.take().text])
+            members.append(self.ratio())
+        if "==" in signs and (self.accept("\\pmod", "\\mod", "\\bmod") or self._plain_mod()):
+            members.append(self.atom())
+            if self.at and self.peek().text == ")" and self._opened_mod:
+                self.take()
+            signs.append("mod")
+        if not signs:
+            return members[0]
+        return Node("rel", tuple(members), " ".join(signs))
+
+    _opened_mod = False
+
+    def _plain_mod(self) -> bool:
+        """Consume `(\\mod`, `(mod` or `mod` after a congruence."""
+        self._opened_mod = self.peek().text == "("
+        ahead = 1 if self._opened_mod else 0
+        if self.peek(ahead).text in ("\\mod", "\\bmod", "mod"):
+            self.at += ahead + 1
+            return True
+        return False
+
+    def ratio(self) -> Node:
+        """Parts joined by colons or the word to, or a single one."""
+        parts = [self.sets()]
+        while self.accept(":", "\\colon") or (self.peek().kind == "join" and self.peek().text == "to"):
+            if self.peek().kind == "join":
+                self.at += 1
+            parts.append(self.sets())
+        return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+
+    def sets(self) -> Node:
+        """Unions, intersections and differences, from left to right."""
+        node = self.sum()
+        while self.peek().kind in ("op", "cmd") and self.peek().text in SET_SIGNS:
+            node = Node(SET_SIGNS[self.take().text], (node, self.sum()))
+        return node
+
+    def sum(self) -> Node:
+        """Terms with +, -, ± and ∓ between them."""
+        node = self.signed()
+        while True:
+            if self.accept("+"):
+                node = Node("add", (node, self.signed()))
+            elif self.accept("-"):
+                node = Node("add", (node, Node("neg", (self.signed(),))))
+            elif self.peek().text in ("\\pm", "\\mp"):
+                node = Node(self.take().text[1:], (node, self.signed()))
+            else:
+                return node
+
+    def signed(self) -> Node:
+        """A term with its signs in front."""
+        if self.accept("-"):
+            return Node("neg", (self.nested(self.signed),))
+        if self.accept("+"):
+            return self.nested(self.signed)
+        if self.peek().text in ("\\pm", "\\mp"):
+            return Node(self.take().text[1:], (number(0), self.nested(self.signed)))
+        return self.term()
+
+    def term(self) -> Node:
+        """Factors multiplied, divided or side by side, then a unit in words if there is one."""
+        node = self.mixed()
+        while True:
+            if self.accept(*_TIMES):
+                node = Node("mul", (node, self._factor_signed()))
+            elif self.accept("/", "\\div"):
+                node = Node("div", (node, self._factor_signed()))
+            elif self.starts_factor():
+                node = Node("mul", (node, self.factor()))
+            else:
+                break
+        return self._unit(node)
+
+    def _factor_signed(self) -> Node:
+        """A factor after a multiplication or division sign, with its own sign if it has one."""
+        if self.accept("-"):
+            return Node("neg", (self.factor(),))
+        self.accept("+")
+        return self.factor()
+
+    def starts_factor(self) -> bool:
+        """Whether the next token begins a factor that is multiplied by being side by side."""
+        token = self.peek()
+        if token.kind == "num":
+            before = self.tokens[self.at - 1] if self.at else _END
+            if before.kind == "num":
+                raise Unreadable("two numbers side by side")
+            return True
+        if token.kind == "op" and token.text == "|":
+            return self.bars == 0
+        return token.kind in ("sym", "cmd", "op", "env") and token.text not in _STOPS and not token.text.startswith(
+            "\\end"
+        )
+
+    def mixed(self) -> Node:
+        """A factor; an integer directly before a proper fraction of integers is a mixed number."""
+        whole = self.peek()
+        if whole.kind == "num" and whole.text.isdigit():
+            part = self._proper(1)
+            if part is not None:
+                return number(int(whole.text) + part)
+        return self.factor()
+
+    def _proper(self, ahead: int) -> Fraction | None:
+        """The proper fraction of integer literals `ahead`, consumed with all before it, or None."""
+        texts = [self.peek(ahead + k).text for k in range(7)]
+        top = bottom = ""
+        size = 0
+        if texts[0] == "\\frac" and texts[1] == "{" and texts[3:5] == ["}", "{"] and texts[6] == "}":
+            top, bottom, size = texts[2], texts[5], 7
+        elif texts[0] == "\\frac" and len(texts[1]) == 2:
+            top, bottom, size = texts[1][0], texts[1][1], 2
+        elif texts[1] == "/" and self.peek(ahead).gap:
+            top, bottom, size = texts[0], texts[2], 3
+        if not (top.isdigit() and bottom.isdigit() and int(top) < int(bottom)):
+            return None
+        self.at += ahead + size
+        return Fraction(int(top), int(bottom))
+
+    def factor(self) -> Node:
+        """An atom with its powers, factorials, degrees and percent signs."""
+        return self.nested(lambda: self.postfix(self.atom()))
+
+    def postfix(self, node: Node) -> Node:
+        """What stands behind an atom: `^`, `!`, `%`."""
+        while True:
+            if self.peek().text == "^" and self.peek(1).text == "\\circ":
+                self.at += 2
+                node = Node("deg", (node,))
+            elif self.accept("^"):
+                node = Node("pow", (node, self.exponent()))
+            elif self.peek().text == "!" and self.peek().kind == "op":
+                node = self._factorial(node)
+            elif self.accept("%"):
+                node = Node("pct", (node,))
+            else:
+                return node
+
+    def _factorial(self, node: Node) -> Node:
+        """One or two factorial signs behind an atom."""
+        marks = 0
+        while self.accept("!"):
+            marks += 1
+        if marks > 2:
+            raise Unreadable("more than two factorial signs")
+        return Node("func", (node,), "factorial" if marks == 1 else "factorial2")
+
+    def exponent(self) -> Node:
+        """The exponent after `^`; powers group from the right."""
+        if self.accept("-"):
+            return Node("neg", (self.nested(self.exponent),))
+        self.accept("+")
+        base = self.nested(self.atom)
+        return Node("pow", (base, self.nested(self.exponent))) if self.accept("^") else base
+
+    def _unit(self, node: Node) -> Node:
+        """The term with the words behind it as its unit, or the term."""
+        words: list[str] = []
+        while self.peek().kind == "text" or self.peek().text in _CURRENCY:
+            words.append(self.take().text.removeprefix("\\"))
+            if self.accept("^"):
+                power = self.exponent()
+                words[-1] += f"^{power.value}"
+        if not words:
+            return node
+        return Node("unit", (node,), unit_of(words))
+
+    def atom(self) -> Node:
+        """The smallest piece: a number, a variable, a bracket or a command."""
+        from selfimprove.answer.atoms import read_atom
+
+        return read_atom(self)
+
+    def name(self) -> Node:
+        """A variable with its primes and subscript."""
+        name = self.take().text
+        while self.peek().kind == "op" and self.peek().text == "'":
+            name += self.take().text
+        if self.accept("_"):
+            name += "_" + subscript(self)
+            while self.accept("'"):
+                name += "'"
+        return symbol(name)
+
+
+def subscript(parser: Parser) -> str:
+    """The spelling of a subscript, without its braces."""
+    if not parser.accept("{"):
+        return parser.take().text
+    parts: list[str] = []
+    level = 1
+    while parser.peek().kind != "end":
+        token = parser.take()
+        level += (token.text == "{") - (token.text == "}")
+        if level == 0:
+            return "".join(parts)
+        parts.append(token.text)
+    raise Unreadable("a subscript is not closed")
+
+
+def unit_of(words: list[str]) -> str:
+    """The canonical name of a unit written in these words."""
+    return " ".join(
+        "^".join(unit_name(part) if at == 0 else part for at, part in enumerate(word.split("^")))
+        for chunk in words
+        for word in chunk.split()
+    )
+
+
+def _listed(group: list[Node], word: str) -> Node:
+    return group[0] if len(group) == 1 else Node("list", tuple(group), word)
+
+
+def parse(text: str) -> Node:
+    """The tree of a normalised answer; raises `Unreadable`."""
+    tokens = tokenise(text)
+    if not tokens:
+        raise Unreadable("nothing is written")
+    try:
+        return Parser(tokens).answer()
+    except RecursionError:
+        raise Unreadable("the answer is nested too deep") from None

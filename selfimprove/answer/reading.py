@@ -1,0 +1,144 @@
+"""A written answer read once: its canonical spelling, its tree, its type.
+
+The same reading serves references and predictions. What the grammar can't read keeps its words, so that a text
+answer is compared as text; why it was not read is kept as its fault.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from selfimprove.answer.limits import MAX_RAW, over_limit
+from selfimprove.answer.normal import normalise, peel, plain
+from selfimprove.answer.parse import Parser
+from selfimprove.answer.shape import settle
+from selfimprove.answer.tokens import Token, tokenise
+from selfimprove.answer.tree import Node, Refused, Unreadable, number, walk
+from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
+
+_CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
+_LEAD = re.compile(r"(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))\s*\S")
+_FONTS = re.compile(
+    r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
+)
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One side of a comparison; `node` is None if it was not read, and `fault` then says why."""
+
+    written: str
+    normal: str
+    node: Node | None
+    fault: str
+    choice: str | None
+    words: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """The type of the answer in one word, for `explain` and for choosing the comparison."""
+        if self.choice is not None and self.choice.isupper():
+            return "choice"
+        if self.node is None:
+            return "too large" if self.fault.startswith("limit: ") else "text"
+        return _KINDS.get(self.node.op, "expression")
+
+
+_KINDS = {
+    "num": "number", "rel": "relation", "list": "list", "set": "set", "seq": "tuple or interval", "named": "named value",
+    "union": "set of reals", "inter": "set of reals", "minus": "set of reals", "empty": "set of reals",
+    "domain": "set of reals", "matrix": "matrix", "ratio": "ratio", "based": "number in a base", "unit": "quantity",
+    "deg": "quantity", "pct": "quantity", "sym": "variable",
+}  # fmt: skip
+
+
+def read(written: str) -> Answer:
+    """The answer as read; never raises."""
+    if len(written) > MAX_RAW:
+        return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None, ())
+    core = peel(_unbold(written.strip()))
+    reason = over_limit(core)
+    if reason is not None:
+        return Answer(written, "", None, f"limit: {reason}", None, ())
+    normal = peel(normalise(core))
+    bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
+    choice = _CHOICE.fullmatch(bare)
+    lead = _LEAD.match(bare) if choice is None else None
+    letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
+    node, fault = _tree(normal)
+    if node is not None and lead is not None:
+        letter = None if node.op != "mul" else letter
+    return Answer(written, normal, node, fault, letter, _words(normal))
+
+
+def _unbold(text: str) -> str:
+    """The text without Markdown emphasis around or inside it."""
+    if text.startswith("**") and text.endswith("**") and len(text) > 4:
+        return text[2:-2].strip()
+    return text.strip("`").strip() if text.startswith("`") else text
+
+
+def _tree(normal: str) -> tuple[Node | None, str]:
+    """The settled tree, or None and the reason why there is none."""
+    try:
+        tokens = trimmed(tokenise(normal))
+        if not tokens:
+            raise Unreadable("nothing is written")
+        if all(token.kind == "text" for token in tokens):
+            return _spoken(" ".join(token.text for token in tokens))
+        node = settle(Parser(tokens).answer())
+    except Unreadable as error:
+        return None, str(error)
+    except Refused as error:
+        return None, str(error)
+    except RecursionError:
+        return None, "limit: the answer is nested too deep"
+    if any(part.op == "text" for part in walk(node)) and node.op not in ("named", "list", "rel"):
+        return None, "words that are no quantity"
+    return node, ""
+
+
+def _spoken(text: str) -> tuple[Node | None, str]:
+    value = spoken_number(text)
+    return (None, "words") if value is None else (number(value), "")
+
+
+def trimmed(tokens: list[Token]) -> list[Token]:
+    """The tokens without a label in front ("The answer is"), a reason behind ("since ..."), a code like USD moved."""
+    start = 0
+    while start < len(tokens) and _is_label(tokens, start):
+        start += 1
+    if start:
+        while start < len(tokens) and tokens[start].text in (":", "="):
+            start += 1
+    kept = tokens[start:]
+    for at, token in enumerate(kept):
+        if at and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
+            kept = kept[:at]
+            break
+    while kept and kept[-1].text in (",", ";", ":"):
+        kept = kept[:-1]
+    if len(kept) > 1 and kept[0].kind == "text" and kept[0].text.lower() in UNITS and kept[1].kind == "num":
+        kept = [*kept[1:], kept[0]]
+    return kept
+
+
+def _is_label(tokens: list[Token], at: int) -> bool:
+    token = tokens[at]
+    if token.kind == "text":
+        return all(word in LABELS for word in re.findall(r"[a-z]+", token.text.lower())) and not re.search(
+            r"\d", token.text
+        )
+    return False
+
+
+def _words(normal: str) -> tuple[str, ...]:
+    """The words of a text answer, without case, marks and articles."""
+    text = re.sub(r"\\[A-Za-z]+", " ", _FONTS.sub("", plain(normal)))
+    words = [word.lower() for word in _WORD.findall(text)]
+    return tuple(word for word in words if word not in ARTICLES) or tuple(words)
+
+
+__all__ = ["Answer", "number", "read", "trimmed"]

@@ -1,0 +1,160 @@
+"""The canonical spelling cut into tokens, with words told from products of letters.
+
+A run of letters is a function name, a constant, a joining word (`and`, `or`, `to`), a word (a `text` token) or a
+product of one-letter variables. `ab`, `xyz` and `ABC` are products; `apples` is a word; `sinx` is `sin x`. Commands
+that only change the font are looked through.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from selfimprove.answer.limits import MAX_TOKENS
+from selfimprove.answer.tree import Unreadable
+from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, known_command
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`num`, `sym`, `cmd`, `op`, `text`, `join` or `env`, and its spelling; `gap`: a space comes before it."""
+
+    kind: str
+    text: str
+    gap: bool = False
+
+
+_TEXT_COMMANDS = "text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph|mathcal|textsf"
+_TOKEN = re.compile(
+    rf"""
+    (?P<gap>\s+)
+  | (?P<env>\\(?:begin|end)\{{[A-Za-z]+\*?\}}(?:\{{[lcr| ]*\}})?)
+  | (?P<font>\\(?:{_TEXT_COMMANDS})\*?\s?\{{(?P<inner>[^{{}}]*)\}})
+  | (?P<blackboard>\\mathbb\s?\{{?(?P<domain>[RZNQC])\}}?)
+  | (?P<row>\\\\(?:\[[^\]]{{0,12}}\])?)
+  | (?P<cmd>\\[A-Za-z]+)
+  | (?P<esc>\\[{{}}|&#])
+  | (?P<rep>\d*\.\d*\\(?:overline|bar|dot)\s?\{{?\d+\}}?)
+  | (?P<num>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+(?![\dA-Za-z.]))?)
+  | (?P<word>[A-Za-z]+)
+  | (?P<op><=|>=|!=|==|:=|=<|[-+*/^_=<>!(){{}}\[\]|,;:&%'?@])
+    """,
+    re.VERBOSE,
+)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
+_SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
+_JOINS = {"and": "and", "or": "or", "to": "to"}
+_LATER = "abcdefghijklmnopqrstuvwxyz"
+
+
+def _is_product(run: str) -> bool:
+    """Whether a run of letters reads as variables side by side."""
+    low = run.lower()
+    if len(run) == 1:
+        return True
+    if low in SHORT_WORDS or low in BARE_UNITS:
+        return run.isupper() and low not in ("USD", "EUR")
+    if run.isupper():
+        return len(run) <= 4
+    return len(run) <= 3 or (len(run) <= 6 and low in _LATER)
+
+
+def _word(run: str, gap: bool) -> list[Token]:
+    """The tokens of a run of letters."""
+    low = run.lower()
+    if low in _JOINS and not run.isupper():
+        return [Token("join", _JOINS[low], gap)]
+    known = ALIASES.get(run, run)
+    if known in FUNCTIONS or known in CONSTANTS or known in ("cbrt", "theta", "alpha", "beta", "infty"):
+        return [Token("cmd", "\\" + known, gap)]
+    if low in ("infinity", "pi") or (low in ("dollars", "cents")):
+        return [Token("cmd", "\\" + low, gap)] if low in CONSTANTS else [Token("text", low, gap)]
+    for size in range(min(6, len(run) - 1), 1, -1):
+        rest = run[size:]
+        if run[:size] in FUNCTIONS and len(rest) == 1 and size > 2 and low not in SHORT_WORDS and low != "mind":
+            return [Token("cmd", "\\" + run[:size], gap), Token("sym", rest)]
+    if _is_product(run):
+        return [Token("sym", letter, gap and at == 0) for at, letter in enumerate(run)]
+    return [Token("text", run, gap)]
+
+
+def _font(inner: str, gap: bool) -> list[Token]:
+    """The content of a font or text command: one letter or mathematics stays so, words become text."""
+    bare = inner.strip().strip("$").strip()
+    low = bare.lower().rstrip(".:,").strip()
+    if low in ("and", "or", "to", ", and", "and,", ", or"):
+        return [Token("join", low.strip(", "), gap)]
+    if not bare:
+        return []
+    name = ALIASES.get(bare, bare)
+    if name in FUNCTIONS:
+        return [Token("cmd", "\\" + name, gap)]
+    words = re.findall(r"[A-Za-z]+", bare)
+    if any(len(word) > 1 for word in words) or not re.fullmatch(r"[A-Za-z0-9\s.,()+\-*/=<>^%]*", bare):
+        return [Token("text", bare, gap)]
+    return tokenise(bare)
+
+
+def _command(name: str, gap: bool) -> list[Token]:
+    """A TeX command, split where a space was lost (`\\cotx`, `\\pir`)."""
+    if known_command(name):
+        return [Token("cmd", "\\" + name, gap)]
+    for size in range(len(name) - 1, 1, -1):
+        if known_command(name[:size]):
+            return [Token("cmd", "\\" + name[:size], gap), *_word(name[size:], False)]
+    raise Unreadable(f"unknown command \\{name[:20]}")
+
+
+def _number(text: str, at: int, depth: int) -> str | None:
+    """The number with thousands separators that starts at `at`, or None; commas count only outside brackets."""
+    before = text[at - 1] if at else " "
+    if before.isdigit() or before in ".,":
+        return None
+    match = (_THOUSANDS.match(text, at) if depth == 0 else None) or _SPACED.match(text, at)
+    if match is None or (match[0].startswith("0,") or match[0].startswith("0 ")):
+        return None
+    return match[0]
+
+
+def _token(match: re.Match[str], gap: bool) -> list[Token]:
+    """The tokens of one match of the lexer."""
+    kind, text = match.lastgroup or "", match[0]
+    if match["font"] is not None:
+        return _font(match["inner"], gap)
+    if match["blackboard"] is not None:
+        return [Token("domain", match["domain"], gap)]
+    if kind == "word":
+        return _word(text, gap)
+    if kind == "cmd":
+        return _command(text[1:], gap)
+    if kind == "esc":
+        return [Token("op", text, gap)]
+    if kind == "row":
+        return [Token("op", "\\\\", gap)]
+    return [Token(kind, text, gap)]
+
+
+def tokenise(text: str) -> list[Token]:
+    """The tokens of a normalised answer; raises `Unreadable` at a sign the grammar does not know."""
+    tokens: list[Token] = []
+    at = depth = 0
+    gap = False
+    while at < len(text):
+        if text[at].isdigit() and (grouped := _number(text, at, depth)):
+            tokens.append(Token("num", grouped.replace(",", "").replace(" ", ""), gap))
+            at, gap = at + len(grouped), False
+            continue
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise Unreadable(f"unknown sign {text[at]!r}")
+        at = match.end()
+        if match["gap"] is not None:
+            gap = True
+            continue
+        depth += match[0] in ("(", "[", "\\{") or 0
+        depth -= match[0] in (")", "]", "\\}") or 0
+        tokens.extend(_token(match, gap))
+        gap = False
+        if len(tokens) > MAX_TOKENS:
+            raise Unreadable(f"more than {MAX_TOKENS} tokens")
+    return tokens

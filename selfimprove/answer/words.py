@@ -1,0 +1,138 @@
+"""The words an answer may hold: functions, units, number words, and what joins or ends an answer.
+
+A unit is only ever a whole word, never a bare letter: `8d` and `8s` are products. Two units must agree, so spellings
+of one unit share a canonical name here; an unknown word after a number is its own canonical name.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+TRIG = frozenset("sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc".split())
+FUNCTIONS = TRIG | frozenset(
+    "arsinh arcosh artanh sqrt ln log lg exp min max gcd lcm abs floor ceil det Gamma sgn".split()
+)
+ALIASES = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arcsinh": "arsinh", "arccosh": "arcosh",
+    "arctanh": "artanh", "ceiling": "ceil", "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "arctan",
+    "sgn": "sgn", "cbrt": "cbrt",
+}  # fmt: skip
+GREEK = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma "
+    "tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+)
+CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
+
+RELATIONS = {
+    "=": "=", "==": "=", ":=": "=", "<": "<", ">": ">", "<=": "<=", "=<": "<=", ">=": ">=", "!=": "!=",
+    "\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\leqq": "<=", "\\ge": ">=", "\\geq": ">=", "\\geqslant": ">=",
+    "\\geqq": ">=", "\\lt": "<", "\\gt": ">", "\\ne": "!=", "\\neq": "!=", "\\approx": "~", "\\simeq": "~",
+    "\\sim": "~", "\\equiv": "==", "\\in": "in", "\\to": "->", "\\rightarrow": "->", "\\implies": "=>",
+    "\\Rightarrow": "=>", "\\Longrightarrow": "=>", "\\cong": "~",
+}  # fmt: skip
+SET_SIGNS = {"\\cup": "union", "\\cap": "inter", "\\setminus": "minus", "\\backslash": "minus", "\\bigcup": "union"}
+_STRUCTURE = frozenset(
+    "frac sqrt binom choose sum prod int lim pmod mod bmod emptyset varnothing ldots dots cdots vdots dotsc lfloor "
+    "rfloor lceil rceil langle rangle lbrace rbrace lbrack rbrack mid vee lor wedge land cdot times div pm mp circ "
+    "overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound cbrt prime colon "
+    "underline ast star text not measuredangle dot odot partial deg triangleq iff quad".split()
+)
+
+_UNIT_GROUPS = """
+cm centimeter centimeters centimetre centimetres
+mm millimeter millimeters millimetre millimetres
+km kilometer kilometers kilometre kilometres
+meter meters metre metres m
+inch inches in
+foot feet ft
+yard yards yd yds
+mile miles mi
+second seconds sec secs s
+minute minutes min mins
+hour hours hr hrs h
+day days
+week weeks
+month months
+year years yr yrs
+gram grams g
+kg kilogram kilograms kilo kilos
+mg milligram milligrams
+pound pounds lb lbs
+ounce ounces oz
+liter liters litre litres l
+ml milliliter milliliters millilitre millilitres
+dollar dollars usd bucks
+cent cents
+euro euros eur
+yuan rmb cny
+degree degrees deg
+radian radians rad
+mph
+percent percents percentage pct
+unit units
+person people persons
+km/h kph kmh
+child children
+man men
+woman women
+""".strip()
+UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in line.split()}
+BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
+MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+COUNTS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+
+LABELS = frozenset("the a an final answer answers is are equals equal to so thus therefore hence result value option choice simply just".split())
+REASONS = frozenset("since because as where for when if with given assuming such".split())
+NEVER_UNITS = frozenset(
+    "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than except "
+    "plus minus times least most".split()
+)
+ARTICLES = frozenset(("a", "an", "the"))
+SHORT_WORDS = frozenset(
+    "and for the not odd yes one two six ten pct mph day usd eur oz lb ft hr am pm no or is to of if at by on so as all "
+    "any are but nor red dog cat boy man men box car bus egg pen cup nan dne".split()
+)
+
+
+def unit_name(word: str) -> str:
+    """The canonical name of a unit word: its group's, else the word without a plural s."""
+    low = word.lower().strip(" .")
+    if low in UNITS:
+        return UNITS[low]
+    return low[:-1] if len(low) > 3 and low.endswith("s") and not low.endswith("ss") else low
+
+
+def spoken_number(text: str) -> Fraction | None:
+    """The value of an English number word such as "twenty-one" or "three hundred", or None."""
+    words = text.lower().replace("-", " ").replace(" and ", " ").split()
+    if not words or len(words) > 12:
+        return None
+    total = current = 0
+    for word in words:
+        if word in COUNTS:
+            current += COUNTS[word]
+        elif word == "hundred" and current:
+            current *= 100
+        elif word in MAGNITUDES and current and word != "dozen":
+            total, current = total + current * MAGNITUDES[word], 0
+        else:
+            return None
+    return Fraction(total + current)
+
+
+def known_command(name: str) -> bool:
+    """Whether a TeX command (without its backslash) has a meaning in the grammar."""
+    return (
+        name in FUNCTIONS
+        or name in GREEK
+        or name in CONSTANTS
+        or name in ALIASES
+        or name in _STRUCTURE
+        or "\\" + name in RELATIONS
+        or "\\" + name in SET_SIGNS
+    )
