@@ -7,7 +7,8 @@ sets, whichever files or generators they come from. A file's problem is known by
 (`wording`), a generated one by what is asked, not by its sentence (`generated`).
 
 A run starts on good rows or not at all: the first bad row of a file is named with its line (`files`, `fields`).
-What is read is put into an order that depends on the seed and the problems alone (`values.distinct`), then split (`split`).
+What is read is put into an order that depends on the seed and the problems alone (`values.distinct`), then split
+(`split`).
 """
 
 from __future__ import annotations

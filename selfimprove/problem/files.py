@@ -1,8 +1,8 @@
 """Rows of local files, each with the place it comes from.
 
-Text formats (`.jsonl`, `.json`, `.csv`) are read here line by line and not through the `datasets` builders, because those
-name neither the line of a bad row nor, for some faults, the file, and fill in nulls where a row has a wrong shape.
-Parquet is read through `datasets`. A fault is a `UsageError` that opens with FILE:LINE (FILE:ROW for Parquet, from 1).
+Text formats (`.jsonl`, `.json`, `.csv`) are read here line by line and not through the `datasets` builders, which don't
+name the line of a bad row. Parquet is read through `datasets`. A fault is a `UsageError` that opens with FILE:LINE
+(FILE:ROW for Parquet, from 1).
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def file_rows(path: Path) -> Iterator[Row]:
             case _:
                 yield from _parquet(path)
     except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror or error}", "Check the path and its rights.") from None
+        raise UsageError(
+            f"{path}: can't be read: {error.strerror or error}", "Check the path and its rights."
+        ) from None
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
@@ -89,8 +91,8 @@ def _parquet(path: Path) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache:
         try:
             table: Any = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
-        except datasets.exceptions.DatasetsError as error:
-            cause = str(error.__cause__ or error).splitlines()[0]
+        except (datasets.exceptions.DatasetsError, ValueError) as error:  # pyarrow raises kinds of ValueError
+            cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
             raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
         yield from enumerate(table, 1)
 

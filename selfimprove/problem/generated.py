@@ -2,15 +2,24 @@
 
 A generator is endless, its pool of distinct problems is not: one-digit sums of two terms are 200, so two seeds of 256
 share nearly everything. Problems are therefore told apart by what is asked (the expression, the equation, the numbers)
-and drawn until enough distinct ones are there. The draw depends on the seed alone and its first n problems are the same for
-every n. A part of a mixture whose pool runs dry gives way to the others, so a mixture keeps its proportions only as long as each
-part's pool is well above its share of what is drawn.
+and drawn until enough distinct ones are there. The draw depends on the seed alone, and its first n problems are the
+same for every n. A part of a mixture whose pool runs low gives way to the others, so a mixture keeps its proportions
+only while each part's pool is well above its share of what is drawn.
 
 reasoning-gym seeds item i of a dataset with `seed + i`, so neighbouring seeds give the same items. Each part
-therefore draws in blocks (the library's default size, which every dataset can make) under seeds hashed from the run's seed.
+therefore draws in blocks (of the library's default size, which every dataset can make) under seeds hashed from the
+run's seed.
 
-`sums`, the built-in mixture, has three parts, each with more distinct problems than a run takes from it:
-SUMS_TABLE
+`sums`, the built-in mixture, is for models that fail at two-digit sums. It asks for the value of one operation:
+
+| part | share of the draw | distinct problems |
+| --- | --- | --- |
+| a + b and a - b, 0 to 10 | 20 % | 242 |
+| a + b and a - b, -9 to 9 | 30 % | 722, of which 200 are in the row above |
+| a * b, -9 to 9 | 20 % | 361 |
+| a + b, 0 to 100 | 30 % | 10,201, of which 121 are in the first row |
+
+Together 11,205 problems.
 """
 
 from __future__ import annotations
@@ -43,7 +52,20 @@ class Generator:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType({"sums": ()})
+_ONE_DIGIT: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+_TWO_DIGITS: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}
+_WORDED: dict[str, Any] = {"allow_parentheses": False, "format_style": "natural"}
+
+BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType(
+    {
+        "sums": (
+            Generator("basic_arithmetic", 0.2, {**_ONE_DIGIT, **_WORDED, "operators": ["+", "-"]}),
+            Generator("chain_sum", 0.3, {**_ONE_DIGIT, "allow_negation": True}),
+            Generator("products", 0.2, {**_ONE_DIGIT, "allow_negation": True}),
+            Generator("basic_arithmetic", 0.3, {**_TWO_DIGITS, **_WORDED, "operators": ["+"]}),
+        )
+    }
+)
 
 _EVALUATE = ("evaluate", ("expression",))
 _TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
@@ -76,8 +98,8 @@ part of the problem or adds what isn't asked, so their problems are known by the
 def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: int) -> tuple[list[Problem], int]:
     """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`, and how many were met again.
 
-    Fewer come back when the pool is exhausted: after a run of repetitions so long (1,000 and three times what was found)
-    that a problem still missing among equally likely ones would have shown with 95 % probability.
+    Fewer come back when the pool is exhausted: after a run of repetitions so long (1,000 and three times what was
+    found) that one more problem, if it is as likely as the others, would have shown with 95 % probability.
     Raises `UsageError` for an unknown name or parameters that the dataset refuses.
     """
     found: list[Problem] = []

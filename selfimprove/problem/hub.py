@@ -1,9 +1,9 @@
 """Rows of a dataset on the Hugging Face hub, and the choice of its config and split.
 
-The choice is made by pure functions of the names that the hub lists: a source that leaves it open gets `main`, `default` or
-the only config, and the split that suits its role (`train` for training; `test` or `validation` for judging). If that
-doesn't settle it, the error lists the names. A hub out of reach is one line that says what to type; what `datasets`
-already holds in its cache is used without the hub.
+The choice is made by pure functions of the names that the hub lists: a source that leaves it open gets `main`,
+`default` or the only config, and the split that suits its role (`train` for training; `test` or `validation` for
+judging) or the only split. If that doesn't settle it, the error lists the names. A hub out of reach is one line that
+says what to type; what `datasets` already holds in its cache is used without the hub.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class HubSource:
 
 def chosen_config(configs: Sequence[str], source: HubSource) -> str:
     """The config to read: the one asked for, `main`, `default` or the only one; else `UsageError` listing them."""
-    wanted = [source.config] if source.config else [*dict.fromkeys(("main", "default")), *configs[:1][: 2 - len(configs)]]
+    wanted = (
+        [source.config] if source.config else [*dict.fromkeys(("main", "default")), *configs[:1][: 2 - len(configs)]]
+    )
     return _first(wanted, configs, "config", f"{source.dataset}:CONFIG")
 
 
@@ -95,7 +97,9 @@ def _one_line(source: HubSource) -> Iterator[None]:
         hint = 'Connect, or name a local file: [problems] train = "FILE.jsonl" (or .json, .csv, .parquet).'
         raise UsageError(f"{source}: the Hugging Face hub can't be reached", hint) from None
     except datasets.exceptions.DatasetNotFoundError:
-        raise UsageError(f"{source}: no such dataset on the hub, or no access to it (`hf auth login`)", _LOCAL) from None
+        raise UsageError(
+            f"{source}: no such dataset on the hub, or no access to it (`hf auth login`)", _LOCAL
+        ) from None
     except (datasets.exceptions.DatasetsError, ValueError) as error:
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{source}: not readable through `datasets`: {cause}", _LOCAL) from None

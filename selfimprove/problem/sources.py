@@ -1,7 +1,7 @@
 """What a source string names, and the distinct problems behind it.
 
-`reasoning-gym:NAME` is generated; an existing file, or a name with the suffix of a problem file, is local; everything else of
-the form `ID[:CONFIG[:SPLIT]]` is a dataset on the hub. Equal sources are one source: the split takes its sets from one
+`reasoning-gym:NAME` is generated; a name with the suffix of a problem file is local; everything else of the form
+`ID[:CONFIG[:SPLIT]]` is a dataset on the hub. Equal sources are one source: the split takes its sets from one
 row of problems, so they can't overlap.
 """
 
@@ -19,7 +19,7 @@ from selfimprove.problem.generated import PREFIX, draw
 from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, hub_rows, judged_split, resolved
 from selfimprove.problem.values import Problem, Wanted, distinct
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[^:\s]+){0,2}")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[^:/\s]+){0,2}")
 
 
 @dataclass(frozen=True)

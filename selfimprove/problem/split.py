@@ -64,8 +64,8 @@ def _take(
 def _take_training(problems: Sequence[Problem], size: int, source: Source) -> tuple[Problem, ...]:
     if len(problems) < max(size, 1):
         raise UsageError(
-            f"problems.train_size is {size or 'all there are'}, but {source} has {len(problems)} distinct problems left "
-            "after held-out and sealed ones",
+            f"problems.train_size is {size or 'all there are'}, but {source} has {len(problems)} distinct problems "
+            "left after held-out and sealed ones",
             "Make the sizes smaller, or name a larger source in problems.train.",
         )
     return tuple(problems[: size or None])

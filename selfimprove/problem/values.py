@@ -34,8 +34,8 @@ class ProblemSets:
     """Three sets of distinct problems, no problem in two of them; held-out and sealed ones all have answers.
 
     `dropped` counts what was left out: `<set> duplicates` (problems met again while reading that set's source) and
-    `<set> in <other set>`. `overlap_8gram` is the share of held-out and sealed questions with 8 words in a row in common with
-    a training question; sources with a sentence template reach 1 without any problem being the same.
+    `<set> in <other set>`. `overlap_8gram` is the share of held-out and sealed questions with 8 words in a row in
+    common with a training question; sources with a sentence template reach 1 without any problem being the same.
     """
 
     train: tuple[Problem, ...]

@@ -10,34 +10,37 @@ nested repetition, so hostile text costs linear time.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
 _SIGNS = str.maketrans({"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "})
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_BARE_POINT = re.compile(r"(?<![\w.])\.(?=\d)")
-_DECIMAL = re.compile(r"(\d+)\.(\d+)")
-_WORDLIKE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
+_BARE_POINT = re.compile(r"\.(?<![\w.]\.)(?=\d)")
+_FRACTION = re.compile(r"\.(?<=\d\.)(\d+)")
+_APOSTROPHE = re.compile(r"'(?<=[^\W\d_]')(?=[^\W\d_])")
 _PUNCTUATION = re.compile(
-    r"""[,;]                                      # between clauses and items
+    r"""(?=[,;.?:!'-])(?:                         # spares the other characters the list below
+        [,;]                                      # between clauses and items
       | (?<!\d)\. | \.(?!\d)                      # a full stop, not a decimal point
       | (?<=\S)\?(?!\S)                           # a question mark, not a blank to fill in
       | :(?!\S)                                   # a colon, not a ratio
       | (?<=[^\W\d_]{2})!                         # an exclamation, not a factorial
       | (?<!\S)' | '(?!\S)                        # single quotes, not a prime
       | (?<=[^\W\d_]{2})-(?=[^\W\d_]{2})          # a hyphen, not a minus
-    """,
+    )""",
     re.VERBOSE,
 )
 _TOKEN = re.compile(r"\\[^\W\d_]+|[^\W\d_]+|\d+(?:\.\d+)?|\S")
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def normal_form(question: str) -> str:
     """The tokens of a question in normal form, joined by single spaces; never empty for a question that isn't blank."""
     text = unicodedata.normalize("NFC", question).casefold().replace("\\$", " ").translate(_SIGNS)
     text = _BARE_POINT.sub("0.", _THOUSANDS.sub("", text))
-    text = _PUNCTUATION.sub(" ", _WORDLIKE.sub("", _DECIMAL.sub(_shortest, text)))
+    text = _PUNCTUATION.sub(" ", _APOSTROPHE.sub("", _FRACTION.sub(_shortest, text)))
     return " ".join(_TOKEN.findall(text)) or " ".join(question.casefold().split())
 
 
@@ -64,6 +67,6 @@ def _ngrams(question: str, length: int) -> Iterator[tuple[str, ...]]:
     return zip(*(words[start:] for start in range(length)), strict=False)
 
 
-def _shortest(number: re.Match[str]) -> str:
-    fraction = number[2].rstrip("0")
-    return f"{number[1]}.{fraction}" if fraction else number[1]
+def _shortest(fraction: re.Match[str]) -> str:
+    digits = fraction[1].rstrip("0")
+    return f".{digits}" if digits else ""
