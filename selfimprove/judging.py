@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,7 +22,7 @@ from selfimprove.checking import Checker
 from selfimprove.gate import Pair, Vitals, pass_at_k
 from selfimprove.journal import append_rows, keep_rows, read_rows
 from selfimprove.prefixes import prefix_statistics
-from selfimprove.problem import Problem
+from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.sampling import (
     GREEDY,
@@ -119,6 +119,20 @@ class Judge:
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [asdict(row) for row in self._rows])
+
+
+def set_aside_faulty(problems: ProblemSets, checker: Checker) -> tuple[ProblemSets, list[tuple[Problem, str]]]:
+    """The problem sets without those whose reference the checker can't judge against, and those with the reason.
+
+    A reference is at fault if it isn't equal to itself, or equal to a perturbed copy of itself; an answer to such a
+    problem would be counted wrong, or right, whatever it is.
+    """
+    listed = [p for p in (*problems.train, *problems.heldout, *problems.sealed) if p.answer is not None]
+    faults = checker.faults_of_references([p.answer or "" for p in listed])
+    faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
+    keys = {problem.key for problem, _ in faulty}
+    kept = [tuple(p for p in part if p.key not in keys) for part in (problems.train, problems.heldout, problems.sealed)]
+    return replace(problems, train=kept[0], heldout=kept[1], sealed=kept[2]), faulty
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:

@@ -19,7 +19,7 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines
 from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
-from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of
+from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, set_aside_faulty
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
@@ -36,6 +36,8 @@ def run_rounds(
     Raises `UsageError` if the folder is held, bound to another recipe, damaged, or already past `rounds`.
     """
     _refuse_missing_answers(recipe, problems)
+    problems, faulty = set_aside_faulty(problems, parts.checker)
+    _refuse_empty_sets(problems)
     with journal.lock():
         journal.bind(recipe, identity)
         started = time.monotonic()
@@ -43,6 +45,8 @@ def run_rounds(
         was_complete = len(records) >= rounds and journal.sealed_path.exists()
         say = _recorded(journal, emit)
         say(_started(recipe, problems, parts, journal, rounds, len(records)))
+        for problem, fault in faulty:
+            say(Note(f"{problem.source}: set aside, its reference can't be judged against: {fault}"))
         samplers = Samplers(parts.open_sampler)
         try:
             for number in range(len(records) + 1, rounds + 1):
@@ -149,3 +153,9 @@ def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
             f"prefixes.select is `verified`, but {missing} of {len(problems.train)} training problems have no answer",
             "Add the answers, or type --set prefixes.select=all.",
         )
+
+
+def _refuse_empty_sets(problems: ProblemSets) -> None:
+    for name in ("train", "heldout", "sealed"):
+        if not getattr(problems, name):
+            raise UsageError(f"no {name} problems are left", "Look at their references: selfimprove check --references")

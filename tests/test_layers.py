@@ -32,6 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("loop",),
     ("report", "view"),
     ("cli",),
+    ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}

@@ -1,0 +1,158 @@
+"""Peers of tokenizer, sampler, trainer and merge behind their protocols: a model is a folder that holds its skill.
+
+A model of skill s answers a question right if the question's own number in [0, 1) is below s, so a more skilful model
+solves all that a less skilful one does. Training adds what `gains` says for the round. Everything around them is
+real: the loop, the journal, the harvest, the checker in its processes, the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from selfimprove.checking import Checker
+from selfimprove.engines.scripted import ScriptedSampler
+from selfimprove.events import Event
+from selfimprove.journal import Identity, Journal, content_hash
+from selfimprove.loop import run_rounds
+from selfimprove.parts import Parts
+from selfimprove.prefixes import Example
+from selfimprove.problem import load_problems
+from selfimprove.recipe import Recipe, Runtime, parse_recipe
+from selfimprove.sampling import Request
+
+EOS = 0
+
+
+class Letters:
+    """A tokenizer whose ids are code points; 0 ends a turn."""
+
+    eos_id = EOS
+
+    def render(self, system: str, user: str) -> list[int]:
+        """The letters of both turns."""
+        return [ord(letter) for letter in system + user]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The letters without the end."""
+        return "".join(chr(number) for number in token_ids if number)
+
+
+@dataclass
+class World:
+    """A folder with problems, a recipe and a base model of a given skill; `gains` is what each training adds."""
+
+    folder: Path
+    checker: Checker
+    gains: Sequence[float]
+    base_skill: float = 0.3
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    sampled: list[tuple[str, Request]] = field(default_factory=list)
+    passed: bool = True
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rows = [{"question": f"What is {a} + {b}?", "answer": f"{a + b}"} for a in range(30) for b in range(30, 60)]
+        (self.folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        _write_skill(self.folder / "base", self.base_skill)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "rounds" / "run")
+
+    def recipe(self) -> Recipe:
+        sizes = {"train_size": 40, "heldout_size": 400, "sealed_size": 200}
+        data: dict[str, dict[str, Any]] = {
+            "problems": {"train": str(self.folder / "sums.jsonl"), **sizes},
+            "sampling": {"max_new_tokens": 24, "chunk_rows": 16},
+            "prefixes": {"length": 4},
+            "gate": {"batch": 50},
+        }
+        for section, values in self.settings.items():
+            data[section] = {**data.get(section, {}), **values}
+        return parse_recipe(data, "the test")
+
+    def run(self, rounds: int) -> dict[str, Any]:
+        """The real loop on these peers; what happened is in `events`."""
+        recipe = self.recipe()
+        problems = load_problems(recipe.problems)
+        identity = Identity("base", problems.fingerprint())
+        return run_rounds(recipe, problems, identity, self.parts(), self.journal, rounds, self.events.append)
+
+    def parts(self) -> Parts:
+        return Parts(
+            base=self.folder / "base",
+            tokenizer=Letters(),
+            checker=self.checker,
+            open_sampler=self._open,
+            train=self._train,
+            merge=self._merge,
+            rebuild=self._rebuild,
+            runtime=Runtime(),
+            versions={"engine": "scripted"},
+        )
+
+    def round(self, number: int) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self.journal.round(number).record.read_text())
+        return record
+
+    def _open(self, model: Path) -> ScriptedSampler:
+        skill = float((model / "skill").read_text())
+
+        def script(request: Request) -> list[int]:
+            self.sampled.append((model.parent.name, request))
+            question = Letters().decode(request.prompt_ids)
+            first, second = (int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit())
+            luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
+            answer = first + second + (0 if luck < skill else 1)
+            return [*map(ord, f"The answer is {answer}."), EOS]
+
+        return ScriptedSampler(script, EOS)
+
+    def _train(
+        self,
+        examples: Sequence[Example],
+        model: Path,
+        work: Path,
+        out: Path,
+        settings: object,
+        seed: int,
+        runtime: object,
+        on_step: Any,  # noqa: ANN401 - the protocol's callback
+    ) -> dict[str, Any]:
+        assert examples
+        number = int(out.parent.name)
+        out.mkdir()
+        (out / "gain").write_text(str(self.gains[number - 1]))
+        on_step(1, 1, 0.5, 1e-3)
+        return {"steps": 1, "target_tokens": sum(len(example.target_ids) for example in examples)}
+
+    def _merge(
+        self,
+        base: Path,
+        adapters: Sequence[Path],
+        parent: Path,
+        out: Path,
+        settings: object,
+        dtype: object,
+        canaries: object,
+        runtime: object,
+    ) -> dict[str, Any]:
+        sha256 = self._rebuild(base, adapters, out, dtype, runtime)
+        failures = [] if self.passed else ["nothing of the update survived"]
+        return {"passed": self.passed, "failures": failures, "survival": 1.0, "agreement": 1.0, "sha256": sha256}
+
+    def _rebuild(self, base: Path, adapters: Sequence[Path], out: Path, dtype: object, runtime: object) -> str:
+        gained = sum(float((adapter / "gain").read_text()) for adapter in adapters)
+        _write_skill(out, float((base / "skill").read_text()) + gained)
+        return content_hash(out)
+
+
+def _write_skill(folder: Path, skill: float) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "skill").write_text(f"{skill:.6f}")

@@ -1,0 +1,176 @@
+"""The loop's decisions and records, with peers in place of the models and everything else real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from selfimprove import events as ev
+from selfimprove.checking import Checker
+from selfimprove.errors import StageError, UsageError
+from selfimprove.journal import champion_of, comparable_records
+from tests.peers import World
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[Checker]:
+    with Checker(workers=1) as made:
+        yield made
+
+
+def test_better_challengers_become_champions_and_worse_ones_do_not(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, -0.2, 0.2])
+    sealed = world.run(3)
+    assert [world.round(number)["decision"]["accepted"] for number in (1, 2, 3)] == [True, False, True]
+    assert [world.round(number)["parent"] for number in (1, 2, 3)] == [0, 1, 1]
+    assert world.round(3)["chain"] == [1]
+    assert champion_of(world.journal.rounds()).chain == (1, 3)
+    look = sealed["looks"][0]
+    assert look["champion"] == 3
+    assert look["gain"] == pytest.approx(0.4, abs=0.08)
+    assert look["gain_interval"][0] > 0
+
+
+def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.4])
+    world.run(1)
+    card = world.round(1)["scorecard"]
+    assert card["judged"] < card["total"] == 400
+    assert card["judged"] == world.round(1)["decision"]["looks"][-1]["judged"]
+
+
+def test_a_champion_is_judged_on_a_held_out_problem_once(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0, 0.0, 0.3, 0.0])
+    world.run(4)
+    heldout = set(_keys(world, "heldout"))
+    for model in ("base", "0003"):
+        name = world.folder.name if model == "base" else model
+        judged = [r.key for where, r in world.sampled if where == name and r.key in heldout]
+        assert len(judged) == len(set(judged)) == 400
+
+
+def _keys(world: World, name: str) -> list[str]:
+    from selfimprove.problem import load_problems
+
+    return [problem.key for problem in getattr(load_problems(world.recipe().problems), name)]
+
+
+def test_sealed_problems_are_touched_at_the_end_alone(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.3, 0.0])
+    world.run(2)
+    sealed = set(_keys(world, "sealed"))
+    first = next(place for place, (_, request) in enumerate(world.sampled) if request.key in sealed)
+    assert {request.key for _, request in world.sampled[first:]} == sealed
+
+
+def test_a_second_look_at_the_sealed_problems_is_on_record(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.0, 0.3])
+    world.run(1)
+    assert [look["champion"] for look in world.run(2)["looks"]] == [1]
+    assert [(look["look"], look["champion"]) for look in world.run(3)["looks"]] == [(1, 1), (2, 3)]
+    assert any(isinstance(event, ev.Note) and "look 2" in event.text for event in world.events)
+
+
+def test_a_failed_certificate_stops_the_round_with_its_reason(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2], passed=False)
+    with pytest.raises(StageError, match="nothing of the update survived"):
+        world.run(1)
+    assert not world.journal.round(1).model.exists()
+    assert not world.journal.round(1).record.exists()
+    world.passed = True
+    world.run(1)
+    assert world.round(1)["decision"]["accepted"]
+
+
+def test_a_lost_champion_is_rebuilt_from_its_chain_or_refused(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.2, 0.0, 0.0])
+    world.run(2)
+    shutil.rmtree(world.journal.round(2).model)
+    world.run(3)
+    assert (world.journal.round(2).model / "skill").read_text() == "0.700000"
+    shutil.rmtree(world.journal.round(2).model)
+    (world.journal.round(1).adapter / "gain").write_text("0.1")
+    with pytest.raises(StageError, match="its certificate says"):
+        world.run(4)
+
+
+def test_rejection_sampling_trains_whole_verified_solutions(tmp_path: Path, checker: Checker) -> None:
+    rft = {"prefixes": {"select": "verified", "length": "full"}, "sampling": {"samples": 2}}
+    world = World(tmp_path, checker, gains=[0.0], settings=rft)
+    world.run(1)
+    counts = {stage["stage"]: stage["counts"] for stage in world.round(1)["stages"]}
+    assert counts["sample"]["rows"] == 80
+    assert counts["harvest"]["prefix"] == 0
+    assert 0 < counts["harvest"]["full"] == 80 - counts["harvest"]["dropped"]["not_verified"] < 80
+
+
+def test_verified_prefixes_are_cut_from_whole_samples(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"prefixes": {"select": "verified"}})
+    world.run(1)
+    rows = [json.loads(line) for line in world.journal.round(1).examples.read_text().splitlines()]
+    assert {len(row["target_ids"]) for row in rows if row["kind"] == "prefix"} == {4}
+
+
+def test_verified_selection_without_answers_is_refused(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"prefixes": {"select": "verified"}})
+    (tmp_path / "bare.jsonl").write_text('{"question": "What is 1 + 1?"}\n' * 1 + '{"question": "And 2 + 3?"}\n')
+    world.settings["problems"] = {
+        "train": str(tmp_path / "bare.jsonl"),
+        "train_size": 0,
+        "heldout": str(tmp_path / "sums.jsonl"),
+    }
+    with pytest.raises(UsageError, match="2 of 2 training problems have no answer"):
+        world.run(1)
+    assert not world.journal.folder.exists()
+
+
+def test_several_answers_per_problem_are_drawn_with_common_seeds(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.3], settings={"gate": {"samples": 2, "batch": 50}})
+    world.run(1)
+    heldout = set(_keys(world, "heldout"))
+    seeds = {}
+    for where, request in world.sampled:
+        if request.key in heldout:
+            assert request.decoding.temperature > 0
+            seeds.setdefault((request.key, request.sample), set()).add((where, request.seed))
+    assert all(len({seed for _, seed in found}) == 1 for found in seeds.values())
+    assert world.round(1)["scorecard"]["challenger"]["answers"] == 2 * world.round(1)["scorecard"]["judged"]
+
+
+def test_rounds_walk_through_the_training_problems(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0, 0.0, 0.0], settings={"sampling": {"problems_per_round": 16}})
+    world.run(3)
+    seen = []
+    for number in (1, 2, 3):
+        lines = world.journal.round(number).samples.read_text().splitlines()
+        seen.append({json.loads(line)["key"] for line in lines})
+    assert all(len(keys) == 16 for keys in seen)
+    assert seen[0].isdisjoint(seen[1])
+    assert len(seen[0] | seen[1] | seen[2]) == 40
+
+
+def test_a_reference_the_checker_cannot_judge_is_set_aside_and_said(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0])
+    broken = "9" * 200_000
+    rows = [f'{{"question": "Broken {n}: 1 + {n}", "answer": "{broken}"}}' for n in range(3)]
+    world.settings["problems"] = {"heldout": str(tmp_path / "mixed.jsonl"), "heldout_size": 350, "sealed_size": 100}
+    lines = (tmp_path / "sums.jsonl").read_text().splitlines()
+    (tmp_path / "mixed.jsonl").write_text("\n".join([*lines[:447], *rows]) + "\n")
+    world.run(1)
+    notes = [event.text for event in world.events if isinstance(event, ev.Note)]
+    assert sum("set aside" in note for note in notes) == 3
+
+
+def test_two_runs_of_one_recipe_write_equal_records(tmp_path: Path, checker: Checker) -> None:
+    records = []
+    for name in ("one", "two"):
+        shutil.rmtree(tmp_path / "place", ignore_errors=True)
+        world = World(tmp_path / "place", checker, gains=[0.1, 0.3])
+        world.run(2)
+        shutil.copytree(world.journal.folder, tmp_path / name)
+        records.append(comparable_records(tmp_path / name))
+    assert records[0] == records[1]

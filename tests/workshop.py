@@ -1,0 +1,124 @@
+"""A run small enough to be made many times in a test: a tiny random Llama, a file of sums, the real runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import make_tiny_model
+
+RECIPE = """
+[model]
+name = "{model}"
+dtype = "float32"
+
+[problems]
+train = "{problems}"
+train_size = 24
+heldout_size = 24
+sealed_size = 16
+
+[sampling]
+max_new_tokens = 10
+chunk_rows = 8
+
+[prefixes]
+length = 4
+structure_ratio = 0.25
+
+[training]
+rank = 2
+learning_rate = 1e-3
+batch_rows = 8
+epochs = 2
+checkpoint_steps = 1
+
+[merging]
+canaries = 2
+min_survival = 0.0
+min_agreement = 0.0
+
+[gate]
+batch = 8
+"""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A folder with a tiny model, a problem file and a recipe."""
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "tiny.toml"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "rounds"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "selfimprove", *words]
+
+    def environment(self) -> dict[str, str]:
+        root = str(Path(__file__).parents[1])
+        cache = str(self.folder / "cache")
+        return {**os.environ, "SELFIMPROVE_CACHE": cache, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1"}
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line to its end, in the workshop's folder."""
+        return subprocess.run(
+            self.command(*words), cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=240
+        )
+
+    def run(self, name: str, rounds: int = 2, *more: str) -> subprocess.CompletedProcess[str]:
+        """`selfimprove run` on the tiny recipe, one event a line."""
+        return self.call(*self.run_words(name, rounds), *more)
+
+    def run_words(self, name: str, rounds: int) -> list[str]:
+        words = ["run", "--recipe", "tiny.toml", "--run", name, "--rounds", str(rounds), "--json"]
+        return [*words, "--threads", "1", "--checker-workers", "1", "--device", "cpu", "--engine", "transformers"]
+
+    def run_until(self, name: str, rounds: int, when: Callable[[dict[str, Any]], bool], sign: signal.Signals) -> int:
+        """Start the run and send `sign` at the first event that `when` accepts; the exit code."""
+        process = subprocess.Popen(
+            self.command(*self.run_words(name, rounds)),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        with process:
+            for line in process.stdout:
+                if when(json.loads(line)):
+                    process.send_signal(sign)
+                    break
+            else:
+                raise AssertionError("the run ended before the event came")
+            process.stdout.read()
+            return process.wait(120)
+
+
+def make_workshop(folder: Path) -> Workshop:
+    """A workshop in `folder`, equal for equal folders' contents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make_tiny_model(folder / "tiny")
+    rows = [{"question": f"What is {a} + {b}?", "answer": str(a + b)} for a in range(2, 11) for b in range(11, 20)]
+    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "tiny.toml").write_text(RECIPE.format(model="tiny", problems="sums.jsonl"))
+    return Workshop(folder)
+
+
+def events_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The events that a run with --json printed."""
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
