@@ -57,14 +57,25 @@ def check(text: str, reference: str, mode: Mode = "last") -> Verdict:
     """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds."""
     candidate = extract(text, mode)
     if candidate.text is None:
-        return Verdict("unparsed", None, candidate.how, candidate.reason)
-    return check_answer(candidate.text, reference)
+        return Verdict("unparsed", None, "limits" if candidate.how == "limits" else "extract", candidate.reason)
+    found = judge(_reference(reference), read(candidate.text))
+    return Verdict(found.outcome, shown(candidate.text.strip()), found.stage, found.reason)
 
 
 def check_answer(answer: str, reference: str) -> Verdict:
-    """The verdict on a bare answer: it is the candidate itself."""
-    found = judge(_reference(reference), read(answer))
+    """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
+    gold, ours = _reference(reference), read(answer)
+    found = judge(gold, ours)
+    if found.outcome == "unparsed" and gold.node is not None and _is_prose(answer, ours):
+        return check(answer, reference, "last")
     return Verdict(found.outcome, shown(answer.strip()), found.stage, found.reason)
+
+
+def _is_prose(written: str, answer: Answer) -> bool:
+    """Whether an unreadable answer is a text to take a candidate from, rather than a broken or hostile answer."""
+    if answer.node is not None or not answer.normal:
+        return "\\boxed" in written or "</think>" in written
+    return extract(written, "last").text not in (None, written.strip())
 
 
 @lru_cache(maxsize=4096)

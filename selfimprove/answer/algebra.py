@@ -95,7 +95,7 @@ _OPERATIONS: dict[str, Any] = {
     "pct": lambda a: a / 100,
     "pow": lambda a, b: a**b,
 }
-_SAME_NAME = frozenset("sin cos tan cot sec csc sinh cosh tanh exp".split())
+_SAME_NAME = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"])
 _NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log", "log": "log", "abs": "Abs",
     "factorial": "factorial", "binom": "binomial", "root": "root", "floor": "floor", "ceil": "ceiling",

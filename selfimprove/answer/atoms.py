@@ -19,7 +19,7 @@ _UNKNOWN_FUNCTIONS = frozenset("fghFGH")
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\langle": ("\\rangle",), "\\lbrack": ("]", ")")}
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{?(\d+)\}?")
 _SEGMENTS = ("overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "underline")
-_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix".split())
+_MATRICES = frozenset(["pmatrix", "bmatrix", "matrix", "Bmatrix", "array", "smallmatrix", "vmatrix"])
 
 
 def read_atom(parser: Parser) -> Node:
@@ -139,7 +139,7 @@ def _bars(parser: Parser) -> Node:
 
 def _command(parser: Parser) -> Node:
     name = parser.peek().text[1:]
-    if name in FUNCTIONS and name not in ("sqrt", "Gamma") or name == "Gamma" and parser.peek(1).text == "(":
+    if (name in FUNCTIONS and name not in ("sqrt", "Gamma")) or (name == "Gamma" and parser.peek(1).text == "("):
         parser.take()
         return _function(parser, name)
     if name in GREEK:
@@ -154,7 +154,7 @@ def _command(parser: Parser) -> Node:
     return _structure(parser, name)
 
 
-def _structure(parser: Parser, name: str) -> Node:  # noqa: PLR0911 - one line for each command
+def _structure(parser: Parser, name: str) -> Node:
     if name in ("frac", "binom"):
         top = _argument(parser)
         bottom = _argument(parser)
@@ -334,4 +334,3 @@ def _environment(parser: Parser) -> Node:
         raise Unreadable("a matrix that is not rectangular or too big")
     matrix = Node("matrix", tuple(rows))
     return call("det", matrix) if name == "vmatrix" else matrix
-

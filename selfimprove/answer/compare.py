@@ -24,11 +24,13 @@ def compare(left: Node, right: Node) -> Finding:
     """Whether two settled trees are the same answer; symmetric; never raises `Refused` or `Unreadable`."""
     if left == right:
         return Finding("correct", "string", "the same after normalisation")
+    if {left.op, right.op} == {"seq", "set"} and _interval_like(left) and _interval_like(right):
+        return same_region(left, right)
     left, right = _single(left), _single(right)
     for one, two in ((left, right), (right, left)):
         if one.op == "named" and two.op != "rel":
             return _named(one, two)
-    if left.op == "rel" and right.op in ("rel", "named") or right.op == "rel" and left.op == "named":
+    if (left.op == "rel" and right.op in ("rel", "named")) or (right.op == "rel" and left.op == "named"):
         return _relations(left, right)
     if is_region(left) or is_region(right):
         return same_region(left, right)
@@ -133,8 +135,6 @@ def _structures(left: Node, right: Node) -> Finding:
         return _ratios(left, right)
     if "based" in kinds:
         return _bases(left, right)
-    if kinds == {"seq", "set"}:
-        return same_region(left, right) if _interval_like(left) and _interval_like(right) else _DIFFERENT
     return _DIFFERENT
 
 
@@ -188,22 +188,17 @@ def _all(pairs: object) -> Finding:
 
 
 def _unordered(left: Node, right: Node) -> Finding:
-    """Each item of one side has its equal on the other; doubles count in lists, not in sets."""
-    ours, theirs = _distinct(left), _distinct(right)
-    if any(item.op == "dots" for item in (*ours, *theirs)):
+    """Each item of one side has its equal on the other; an item written twice counts once."""
+    if any(item.op == "dots" for item in (*left.args, *right.args)):
         return _all_named(left, right)
-    if "set" not in (left.op, right.op) and len(ours) != len(theirs):
+    ours, theirs = _distinct(left), _distinct(right)
+    if len(ours) != len(theirs):
         return Finding("wrong", "structure", "a different number of items")
-    found = _matched(ours, theirs)
-    if found.outcome == "correct" and len(ours) != len(theirs):
-        return Finding("wrong", "structure", "a different number of elements")
-    return found
+    return _matched(ours, theirs)
 
 
 def _distinct(node: Node) -> list[Node]:
-    """The items; of a set, each value once."""
-    if node.op != "set":
-        return list(node.args)
+    """The items, each value once."""
     kept: list[Node] = []
     for item in node.args:
         if not any(compare(item, other).outcome == "correct" for other in kept):
@@ -242,7 +237,7 @@ def _ratios(left: Node, right: Node) -> Finding:
     if len(left.args) != len(right.args):
         return Finding("wrong", "structure", "ratios of different length")
     found = _all(zip(left.args, right.args, strict=True))
-    if found.outcome == "correct" or len(left.args) == 2 and _is_time(left) and _is_time(right):
+    if found.outcome == "correct" or (len(left.args) == 2 and _is_time(left) and _is_time(right)):
         return found
     crossed = [
         (Node("mul", (one, right.args[0])), Node("mul", (two, left.args[0])))
@@ -267,7 +262,9 @@ def _bases(left: Node, right: Node) -> Finding:
     else:
         based, other = (left, right) if left.op == "based" else (right, left)
         same = other == number(int(str(based.value)))
-    return Finding("correct" if same else "wrong", "structure", f"{'the same' if same else 'different'} digits and base")
+    return Finding(
+        "correct" if same else "wrong", "structure", f"{'the same' if same else 'different'} digits and base"
+    )
 
 
 def _quantities(left: Node, right: Node) -> Finding:

@@ -168,7 +168,7 @@ _NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
-_DIRECT = frozenset("sin cos tan cot sec csc sinh cosh tanh coth".split())
+_DIRECT = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth"])
 
 
 def _trigonometric(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types

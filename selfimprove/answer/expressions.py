@@ -43,9 +43,7 @@ def same_expression(left: Node, right: Node) -> Finding:
         return _beyond_fractions(left, right)
 
 
-_EXPRESSION = frozenset(
-    "num sym const add mul div pow neg func apply sum prod int lim deg pct dots".split()
-)
+_EXPRESSION = frozenset(["num", "sym", "const", "add", "mul", "div", "pow", "neg", "func", "apply", "sum", "prod", "int", "lim", "deg", "pct", "dots"])
 
 
 def _decided(same: bool, stage: str, how: str) -> Finding:

@@ -8,6 +8,7 @@ the last sentence that has one. There is one candidate or none; whether it fits 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +33,9 @@ _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thou
 _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_thought\|>|◁think▷", re.IGNORECASE)
 _BOX = re.compile(r"(?:\\f|\\begin|\\|\x08)?(?:b?oxed|(?<=\\f)box)\s*\{")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
-_BETWEEN = re.compile(r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*")
+_BETWEEN = re.compile(
+    r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
+)
 _JOINING = frozenset(("and", "or", "as", "well", "also"))
 _ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
 
@@ -98,7 +101,7 @@ def _boxed(text: str) -> str | None:
         parts.insert(0, box)
     if len(parts) == 1:
         return text[parts[0][1] : parts[0][2]]
-    joins = [_word_between(text[a[2] + 1 : b[0]]) for a, b in zip(parts, parts[1:], strict=False)]
+    joins = [_word_between(text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts)]
     pieces = [text[start:end] for _, start, end in parts]
     word = " or " if "or" in joins else ", "
     return word.join(pieces)

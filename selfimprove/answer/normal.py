@@ -15,8 +15,7 @@ _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=T
 _GREEK = dict(
     zip(
         "αβγδεζηθικλμνξρσςτυφχψωΓΔΘΛΞΠΣΦΨΩϕϑ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma sigma tau upsilon phi chi "
-        "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi vartheta".split(),
+        ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "phi", "vartheta"],
         strict=True,
     )
 )
@@ -43,7 +42,9 @@ _DROP = re.compile(
     r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
     r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
 )
-_SPACE = re.compile(r"\\(?:quad|qquad|thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~")
+_SPACE = re.compile(
+    r"\\q?quad|\\(?:thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~"
+)
 _RENAMES = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
@@ -52,7 +53,10 @@ _RENAMES = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
-    (re.compile(r"\^\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])"), r"^\\circ "),
+    (
+        re.compile(r"\^\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])"),
+        r"^\\circ ",
+    ),
     (re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),

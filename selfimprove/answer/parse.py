@@ -20,11 +20,7 @@ _END = Token("end", "")
 _TIMES = ("*", "\\cdot", "\\times", "\\ast")
 _CURRENCY = ("\\dollar", "\\euro", "\\pound")
 _STOPS = frozenset(
-    [",", ";", ")", "]", "}", "\\}", "&", "\\\\", "+", "-", "*", "/", ":", "|", "%", "!", "=", "^", "_", "'", "?", "@"]
-    + ["\\rangle", "\\rfloor", "\\rceil", "\\rbrace", "\\rbrack", "\\pm", "\\mp", "\\mid", "\\vee", "\\lor", "\\&"]
-    + ["\\wedge", "\\land", "\\pmod", "\\mod", "\\bmod", "\\choose", "\\div", "\\colon", "\\#", "\\deg", *_TIMES]
-    + [*_CURRENCY]
-    + [*RELATIONS, *SET_SIGNS]
+    [",", ";", ")", "]", "}", "\\}", "&", "\\\\", "+", "-", "*", "/", ":", "|", "%", "!", "=", "^", "_", "'", "?", "@", "\\rangle", "\\rfloor", "\\rceil", "\\rbrace", "\\rbrack", "\\pm", "\\mp", "\\mid", "\\vee", "\\lor", "\\&", "\\wedge", "\\land", "\\pmod", "\\mod", "\\bmod", "\\choose", "\\div", "\\colon", "\\#", "\\deg", *_TIMES, *_CURRENCY, *RELATIONS, *SET_SIGNS]
 )
 
 
@@ -218,8 +214,10 @@ class Parser:
             return True
         if token.kind == "op" and token.text == "|":
             return self.bars == 0
-        return token.kind in ("sym", "cmd", "op", "env") and token.text not in _STOPS and not token.text.startswith(
-            "\\end"
+        return (
+            token.kind in ("sym", "cmd", "op", "env")
+            and token.text not in _STOPS
+            and not token.text.startswith("\\end")
         )
 
     def mixed(self) -> Node:

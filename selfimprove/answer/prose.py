@@ -30,15 +30,14 @@ _GIVE_UP = re.compile(
     re.IGNORECASE,
 )
 _DANGLING = frozenset(
-    "a an the and or but of to in on at by for from with as is are was were be been must should would could can will "
-    "shall may might that which if then when so because than into about maybe perhaps let we i you our their its his "
-    "her this these those have has had get gets now next also not plus minus times equals".split()
+    ["a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "by", "for", "from", "with", "as", "is", "are", "was", "were", "be", "been", "must", "should", "would", "could", "can", "will", "shall", "may", "might", "that", "which", "if", "then", "when", "so", "because", "than", "into", "about", "maybe", "perhaps", "let", "we", "i", "you", "our", "their", "its", "his", "her", "this", "these", "those", "have", "has", "had", "get", "gets", "now", "next", "also", "not", "plus", "minus", "times", "equals"]
 )
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.\\])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+,\d+(?![\d,])|\d+\.\d+|\.\d+|\d+)"
-    r"(?:\s?/\s?\d+(?![\d.]))?(?:\s?%)?"
+    r"(?<![\w.\\/])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+,\d+(?![\d,])|\d+\.\d+|\.\d+|\d+)"
+    r"(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?%)?"
 )
+_CODE = re.compile(r"__\w|\w\s?\(\s?['\"]|\w\.\w+\(|['\"]\s?\)")  # program text, which has no answer in words
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\"'(])|\n\s*\n|\n")
 _RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\w?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")
 
@@ -107,6 +106,8 @@ def last_statement(text: str) -> Candidate | None:
     stripped = text.strip()
     if _is_whole(stripped):
         return Candidate(_clean(stripped), "whole")
+    if _CODE.search(stripped):
+        return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
         return Candidate(None, "extract", "the text breaks off")
     sentences = [part for part in _SENTENCE.split(stripped) if part and part.strip()]
@@ -129,7 +130,10 @@ def _is_whole(text: str) -> bool:
     """Whether the text is nothing but an answer: one line without a sentence in it."""
     if not text or "\n" in text or len(text) > 200 or " is " in text:
         return False
-    return not re.search(r"(?<!\\)\b[A-Za-z]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text)) or len(text.split()) == 1
+    return (
+        not re.search(r"(?<!\\)\b[A-Za-z]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
+        or len(text.split()) == 1
+    )
 
 
 def _breaks_off(text: str) -> bool:
@@ -151,7 +155,11 @@ def _last_mathematics(sentence: str) -> str | None:
     number = None
     for pattern in (_NUMBER, _RELATION):
         for match in pattern.finditer(prose):
-            if number is None or match.end() > number.end() or (match.end() == number.end() and match.start() < number.start()):
+            if (
+                number is None
+                or match.end() > number.end()
+                or (match.end() == number.end() and match.start() < number.start())
+            ):
                 number = match
     if math is not None and (number is None or math.start() > number.start()):
         return _inner(math)

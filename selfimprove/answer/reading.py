@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
@@ -17,11 +18,13 @@ from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tree import Node, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
 
-_CHOICE = re.compile(r"\(?([A-Ja-j])\)?")
+_CHOICE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[:.]?\s*)?\(?([A-Ja-j])\)?")
 _LEAD = re.compile(r"(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))\s*\S")
 _FONTS = re.compile(
     r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
 )
+_CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
+_DECIMAL = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")  # the common case, read without the grammar
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -56,6 +59,8 @@ _KINDS = {
 
 def read(written: str) -> Answer:
     """The answer as read; never raises."""
+    if _DECIMAL.fullmatch(written):
+        return Answer(written, written, number(Fraction(written)), "", None, (written,))
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None, ())
     core = peel(_unbold(written.strip()))
@@ -116,7 +121,8 @@ def trimmed(tokens: list[Token]) -> list[Token]:
     kept = tokens[start:]
     for at, token in enumerate(kept):
         if at and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
-            kept = kept[:at]
+            if not any(later.text in _CODE for later in kept[at:]):
+                kept = kept[:at]
             break
     while kept and kept[-1].text in (",", ";", ":"):
         kept = kept[:-1]

@@ -170,8 +170,10 @@ def _holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
         piece = region.piece
         low = rank[piece.low] if piece.low is not None else -1
         high = rank[piece.high] if piece.high is not None else top
-        return low < cell < high or (cell == low and piece.low_in and low <= high) or (
-            cell == high and piece.high_in and low <= high
+        return (
+            low < cell < high
+            or (cell == low and piece.low_in and low <= high)
+            or (cell == high and piece.high_in and low <= high)
         )
     inside = [_holds(part, cell, rank, top) for part in region.parts]
     if region.op == "minus":

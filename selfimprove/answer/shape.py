@@ -109,7 +109,7 @@ def _settle_list(node: Node) -> Node:
     kept = [arg for arg in node.args if not _is_condition(arg)] or list(node.args)
     items: list[Node] = []
     for arg in kept:
-        item = settle(arg)
+        item = _settle_relation(arg, split=False) if arg.op == "rel" else settle(arg)
         items.extend(item.args if item.op == "list" and item.value == "," and arg.op != "list" else (item,))
     if len(items) == 1:
         return items[0]
@@ -152,7 +152,8 @@ def _is_label(node: Node) -> bool:
     return node.op == "sym" and str(node.value)[0].isupper()
 
 
-def _settle_relation(node: Node) -> Node:
+def _settle_relation(node: Node, *, split: bool = True) -> Node:
+    """A chain of relations settled; `split`: (x, y) = (3, 4) becomes x = 3, y = 4."""
     signs = str(node.value).split()
     members = list(node.args)
     if "~" in signs:
@@ -166,7 +167,7 @@ def _settle_relation(node: Node) -> Node:
         return Node("rel", (members[0], settle(members[1])), "in")
     if set(signs) != {"="}:
         return Node("rel", tuple(members), " ".join(signs))
-    return _settle_equality(members)
+    return _settle_equality(members, split=split)
 
 
 def _exact_part(signs: list[str], members: list[Node]) -> tuple[list[str], list[Node]]:
@@ -177,7 +178,7 @@ def _exact_part(signs: list[str], members: list[Node]) -> tuple[list[str], list[
     return signs[:cut], members[: cut + 1]
 
 
-def _settle_equality(members: list[Node]) -> Node:
+def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if is_name(members[-1]) and not is_name(members[0]) and not free_names(members[0]):
         members = members[::-1]
     names: list[Node] = []
@@ -192,7 +193,7 @@ def _settle_equality(members: list[Node]) -> Node:
         return value
     if value.op == "list":
         return Node("list", tuple(Node("named", (names[-1], item)) for item in value.args), ",")
-    return _componentwise(names[-1], value)
+    return _componentwise(names[-1], value) if split else Node("named", (names[-1], value))
 
 
 def _equation(members: list[Node]) -> Node:

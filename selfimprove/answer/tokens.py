@@ -24,7 +24,9 @@ class Token:
     gap: bool = False
 
 
-_TEXT_COMMANDS = "text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph|mathcal|textsf"
+_TEXT_COMMANDS = (
+    "text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph|mathcal|textsf"
+)
 _TOKEN = re.compile(
     rf"""
     (?P<gap>\s+)
@@ -53,7 +55,7 @@ def _is_product(run: str) -> bool:
     if len(run) == 1:
         return True
     if low in SHORT_WORDS or low in BARE_UNITS:
-        return run.isupper() and low not in ("USD", "EUR")
+        return run.isupper() and low not in ("usd", "eur")
     if run.isupper():
         return len(run) <= 4
     return len(run) <= 3 or (len(run) <= 6 and low in _LATER)

@@ -1,0 +1,36 @@
+"""The checker as the rest of the package uses it.
+
+`Checker` judges in worker processes (`checking_pool` holds the pool, `checking_process` one process as its parent sees
+it, `checking_worker` what runs inside it); `run_cases` measures it on labelled rows (`checking_cases`); `check` is
+the library call: one worker process, started on first use, so that even one hostile answer can't hang or crash the caller.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+
+from selfimprove.answer import VERSION, Explanation, Mode, Verdict
+from selfimprove.checking_cases import CasesReport, KindReport, run_cases
+from selfimprove.checking_pool import MEMORY_MB, TIMEOUT, Checker
+
+_SHARED: list[Checker] = []
+_LOCK = threading.Lock()
+
+
+def check(answer: str, gold: str) -> Verdict:
+    """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
+
+    An answer that is prose, or holds a box, is searched for its final answer as in mode `last`.
+    """
+    with _LOCK:
+        if not _SHARED:
+            _SHARED.append(Checker())
+            atexit.register(_SHARED[0].close)
+    return _SHARED[0].check_answer(answer, gold)
+
+
+__all__ = [
+    "MEMORY_MB", "TIMEOUT", "VERSION", "CasesReport", "Checker", "Explanation", "KindReport", "Mode", "Verdict", "check",
+    "run_cases",
+]  # fmt: skip
