@@ -22,11 +22,13 @@ from selfimprove import __version__
 from selfimprove.errors import SelfImproveError, UsageError
 
 if TYPE_CHECKING:
+    from selfimprove.answer import Mode
     from selfimprove.journal import Journal
     from selfimprove.models import ModelFolder
     from selfimprove.parts import Parts
     from selfimprove.recipe import Recipe, Runtime
     from selfimprove.sampling import Sampler
+    from selfimprove.view import Mode as ViewMode
 
 app = typer.Typer(
     add_completion=True,
@@ -36,6 +38,7 @@ app = typer.Typer(
     help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
 )
 
+_ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
 
 
@@ -95,7 +98,7 @@ def run(
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
-    mode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
+    mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         with open_view(mode, sys.stdout) as view:
@@ -164,23 +167,30 @@ def check(
 
         selfimprove check --cases cases.jsonl --json
     """
-    from selfimprove import report as reports
-    from selfimprove.recipe import Runtime
+    from selfimprove import verdicts
+    from selfimprove.problem import load_problems
+    from selfimprove.recipe import Runtime, read_recipe
 
-    if mode not in ("boxed", "marked", "last"):
-        raise UsageError(f"--mode {mode}: not a mode", "Type boxed, marked or last.")
+    searched = _mode(mode)
     cores = Runtime(threads=workers).usable_threads()
     if cases:
-        text = reports.cases_text(cases, cores, mode, wrong_rows, as_json)
-        typer.echo(text)
+        typer.echo(verdicts.cases_text(cases, cores, searched, wrong_rows, as_json))
     elif references:
-        typer.echo(reports.references_text(references, cores))
+        sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
+        typer.echo(verdicts.references_text(load_problems(sources), cores))
     elif answer is None or gold is None:
         raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
     else:
-        correct, text = reports.verdict_text(answer, gold, mode, explain, as_json)
+        correct, text = verdicts.verdict_text(answer, gold, searched, explain, as_json)
         typer.echo(text)
         raise typer.Exit(0 if correct else 1)
+
+
+def _mode(text: str) -> Mode:
+    modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
+    if text not in modes:
+        raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
+    return modes[text]
 
 
 def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
