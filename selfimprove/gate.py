@@ -53,6 +53,7 @@ __all__ = [
     "pass_at_k",
     "power_lines",
     "sentence_of_gain",
+    "standing_at",
 ]
 
 HOPE = 2.33
@@ -134,8 +135,24 @@ def decide(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: floa
         return None
     accepted = _accepts(standing, tallies[-1])
     looks = tuple(_look(tally, total, settings, alpha) for tally in tallies)
-    robust = all(_same(accepted, _turned(pairs, side), total, settings, alpha) for side in ("challenger", "champion"))
+    judged = pairs[: looks[-1].judged]
+    robust = all(_same(accepted, _turned(judged, side), total, settings, alpha) for side in ("challenger", "champion"))
     return Decision(accepted, standing, looks, _sentence(accepted, standing, looks[-1], total, robust), robust)
+
+
+def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Standing:
+    """How one look at the first problems judged of `total` stands; empty: go on judging. `alpha` is the round's."""
+    last = tally.judged >= total
+    if settings.rule == "point":
+        return "point" if last else ""
+    greedy = settings.samples == 1
+    if _passes(tally, alpha, last=last, greedy=greedy):
+        return "evidence"
+    if rules_out(tally, settings.worthwhile, greedy=greedy):
+        return "futile"
+    if last:
+        return "undecided"
+    return "futile" if _out_of_reach(tally, total, settings, alpha) else ""
 
 
 def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: recipe.Gate) -> Decision:
@@ -188,11 +205,14 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
 def _replay(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> tuple[list[Tally], Standing]:
     """The tallies at the looks up to the first that decides, and how it stands there (empty: undecided yet)."""
     tallies: list[Tally] = []
+    tally, start = Tally(()), 0
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
-        tallies.append(_tally(pairs[:judged], settings))
-        standing = _standing(tallies[-1], total, settings, alpha)
+        tally = tally.plus(_tally(pairs[start:judged], settings).counts)
+        start = judged
+        tallies.append(tally)
+        standing = standing_at(tally, total, settings, alpha)
         if standing:
             return tallies, standing
     return tallies, ""
@@ -203,20 +223,6 @@ def _tally(pairs: Sequence[Pair], settings: recipe.Gate) -> Tally:
     if settings.samples == 1 and not tally.whole:
         raise ValueError("gate.samples is 1, so each side is right or wrong: no fractions")
     return tally
-
-
-def _standing(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Standing:
-    last = tally.judged >= total
-    if settings.rule == "point":
-        return "point" if last else ""
-    greedy = settings.samples == 1
-    if _passes(tally, alpha, last=last, greedy=greedy):
-        return "evidence"
-    if rules_out(tally, settings.worthwhile, greedy=greedy):
-        return "futile"
-    if last:
-        return "undecided"
-    return "futile" if _out_of_reach(tally, total, settings, alpha) else ""
 
 
 def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool) -> bool:

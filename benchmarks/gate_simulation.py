@@ -1,0 +1,355 @@
+"""How often the gate errs, how often it sees a gain, and how much judging it takes: a table and a picture.
+
+`python benchmarks/gate_simulation.py` prints the table and writes it, with the picture, into docs/gate.md and
+docs/gate.png.
+
+Greedy outcomes are drawn as counts of wins and losses per batch, all repeats at once; each distinct state at each
+look is then put once to the gate's own `standing_at`, so what is simulated is the gate and not a copy of it (the last
+row holds a sample of runs against `decide`). Seeds are fixed. Bounds are 95 %, of the simulation alone: Clopper and
+Pearson's one-sided upper one for error rates, 1.96 standard errors elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+from gate_draws import (
+    ALPHA,
+    ROUNDS,
+    SET,
+    SET_FLIPS,
+    SETTINGS,
+    Flags,
+    Runs,
+    draw,
+    looks,
+    mcnemar,
+    run_gate,
+    simulate_runs,
+    tally_of,
+)
+
+from selfimprove import recipe
+from selfimprove.evidence import rules_out
+from selfimprove.gate import Pair, alpha_of_round, decide
+from selfimprove.intervals import power, smallest_gain, tango
+
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
+BIG, BIG_FLIPS = 1000, 0.15
+GAINS = (0.0, 0.02, 0.05, 0.10)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `met` is empty where no target was set."""
+
+    claim: str
+    figure: str
+    target: str = ""
+    met: str = ""
+
+
+# --- whole runs on one held-out set ---
+
+
+def run_rows(repeats: int) -> tuple[list[Row], Runs]:
+    """The rows about the chance of any false accept in a run, and the runs behind the first."""
+    fixed = simulate_runs(1, repeats, False, (0.0,))
+    adaptive = simulate_runs(2, repeats, True, (0.0,))
+    mixed = simulate_runs(3, repeats, True, (0.05, 0.0))
+    lucky = simulate_runs(13, repeats, True, (0.0, 0.05, 0.0))
+    setting = f"{ROUNDS} rounds, one set of {SET}, flips {SET_FLIPS:.0%}"
+    rows = [
+        _error_row(f"no true gain, {setting}: chance of any false accept in the run", fixed.gate),
+        Row("the naive rule (new ≥ old) in the same setting", _rate(any_round(fixed.naive)), "for comparison"),
+        _error_row("the same, challengers chosen adaptively (an accepted one is the next champion)", adaptive.gate),
+        _error_row("adaptive, rounds 1, 3, 5, … truly 5 points better: any false accept in the others", mixed.gate),
+        _error_row("adaptive, rounds 2, 5, 8, … truly 5 points better: any false accept in the others", lucky.gate),
+    ]
+    return rows, fixed
+
+
+def _error_row(claim: str, false: Flags) -> Row:
+    run = any_round(false)
+    upper = _upper(int(run.sum()), len(run))
+    figure = f"{run.mean():.4f}, upper bound {upper:.4f} ({len(run):,} runs)"
+    return Row(claim, figure, f"≤ {ALPHA}", _met(upper <= ALPHA))
+
+
+# --- power and the share judged ---
+
+
+def power_rows(repeats: int) -> list[Row]:
+    """Power against McNemar's exact test on the same draws, at the α of several rounds."""
+    rows = []
+    wins, losses = draw(np.random.default_rng(4), repeats, BIG, BIG_FLIPS, 0.05)
+    for label, alpha in [("whole α", ALPHA), *((f"round {k}", alpha_of_round(ALPHA, k)) for k in (1, 5, 20))]:
+        gate = run_gate(wins, losses, BIG, alpha).accepted
+        fixed = mcnemar(wins[:, -1], losses[:, -1], alpha)
+        ratio, half = _ratio(gate, fixed)
+        figure = f"{gate.mean():.3f} of {fixed.mean():.3f}: ratio {ratio:.3f} ± {half:.3f} ({repeats:,})"
+        claim = f"power, true gain 5 points, {BIG:,} problems, flips {BIG_FLIPS:.0%}, {label} (α {alpha:.2g})"
+        rows.append(Row(claim, figure, "ratio ≥ 0.9", _met(ratio - half >= 0.9)))
+    return rows
+
+
+def share_rows(repeats: int) -> list[Row]:
+    """Mean share of the problems judged before the decision, at the α of round 1, with the whole α, and in round 20."""
+    alphas = [("round 1", alpha_of_round(ALPHA, 1)), ("whole α", ALPHA), ("round 20", alpha_of_round(ALPHA, 20))]
+    return [row for label, alpha in alphas for row in _share_rows(repeats, label, alpha)]
+
+
+def _share_rows(repeats: int, label: str, alpha: float) -> list[Row]:
+    rng = np.random.default_rng(5)
+    shares, parts = [], []
+    for gain in GAINS:
+        result = run_gate(*draw(rng, repeats, BIG, BIG_FLIPS, gain), BIG, alpha)
+        shares.append(result.judged / BIG)
+        parts.append(f"{100 * gain:g} points: {shares[-1].mean():.1%} (accepted {result.accepted.mean():.1%})")
+    every = np.concatenate(shares)
+    worse = run_gate(*draw(rng, repeats, BIG, BIG_FLIPS, -0.05), BIG, alpha)
+    share = worse.judged / BIG
+    setting = f"{BIG:,} problems, flips {BIG_FLIPS:.0%}, {label}"
+    overall = f"{_mean(every)} overall; {'; '.join(parts)} ({repeats:,} each)"
+    figure = f"{_mean(share)}, accepted {worse.accepted.mean():.2%} ({repeats:,})"
+    return [
+        Row(f"mean share judged before the decision, {setting}", overall, "≤ 60 %", _met(every.mean() <= 0.6)),
+        Row(f"challenger worse by 5 points, {setting}: share judged", figure, "≤ 35 %", _met(share.mean() <= 0.35)),
+    ]
+
+
+def small_set_row(repeats: int) -> Row:
+    """The same shares on the set size that a recipe has when nothing is said."""
+    size, alpha, rng = recipe.Problems().heldout_size, alpha_of_round(ALPHA, 1), np.random.default_rng(6)
+    parts = []
+    for gain in (*GAINS, -0.05):
+        result = run_gate(*draw(rng, repeats, size, BIG_FLIPS, gain), size, alpha)
+        parts.append(
+            f"{100 * gain:g} points: {result.judged.mean() / size:.0%} (accepted {result.accepted.mean():.0%})"
+        )
+    return Row(f"share judged with {size} problems, flips {BIG_FLIPS:.0%}, round 1", "; ".join(parts))
+
+
+def plan_row(repeats: int) -> Row:
+    """Whether the gain that the plan calls visible at 80 % power is seen that often by the whole gate."""
+    rng, alpha, parts = np.random.default_rng(7), alpha_of_round(ALPHA, 1), []
+    for flips in (0.05, 0.10, 0.20):
+        gain = smallest_gain(SET, alpha, flips)
+        if gain is not None:
+            seen = run_gate(*draw(rng, repeats, SET, flips, gain), SET, alpha).accepted.mean()
+            planned = power(SET, alpha, flips, gain)
+            parts.append(f"flips {flips:.0%}, {100 * gain:.1f} points: {planned:.1%} planned, {seen:.1%} seen")
+    return Row(f"power printed by the plan against the gate, {SET} problems, round 1", "; ".join(parts))
+
+
+# --- bounds and intervals ---
+
+
+def bound_row(repeats: int) -> Row:
+    """How often the true gain is ruled out at any look."""
+    check = cache(_ruled_out)
+    parts = []
+    for gain in (0.0, 0.05):
+        wins, losses = draw(np.random.default_rng(8), repeats, SET, SET_FLIPS, gain)
+        out = np.zeros(repeats, bool)
+        for look, judged in enumerate(looks(SET)):
+            pairs = zip(wins[:, look], losses[:, look], strict=True)
+            out |= np.array([check(judged, int(won), int(lost), gain) for won, lost in pairs])
+        parts.append(f"{100 * gain:g} points: {_rate(out)}")
+    return Row(f"true gain ruled out at any look ({SET} problems, flips {SET_FLIPS:.0%})", "; ".join(parts), "≤ 0.05")
+
+
+def interval_row(repeats: int) -> Row:
+    """How often the sealed finish's interval holds the true gain."""
+    check = cache(tango)
+    parts = []
+    for gain in (0.0, 0.05):
+        wins, losses = draw(np.random.default_rng(9), repeats, 256, BIG_FLIPS, gain)
+        ends = np.array([check(int(won), int(lost), 256) for won, lost in zip(wins[:, -1], losses[:, -1], strict=True)])
+        parts.append(f"{100 * gain:g} points: {_rate((ends[:, 0] <= gain) & (gain <= ends[:, 1]))}")
+    return Row(
+        f"sealed finish: interval holds the true gain (256 problems, flips {BIG_FLIPS:.0%})",
+        "; ".join(parts),
+        "near 0.95",
+    )
+
+
+# --- averages over samples, and the check against `decide` ---
+
+
+def fraction_rows(repeats: int) -> list[Row]:
+    """False accepts and power when each problem is judged on several samples a side, by `decide` itself."""
+    rows = []
+    alpha = alpha_of_round(ALPHA, 1)
+    for samples in (1, 2, 4):
+        parts = [f"{100 * gain:g} points: {_by_decide(samples, gain, repeats, alpha)}" for gain in (0.0, 0.03, 0.05)]
+        claim = f"avg@{samples}: accepted, share judged ({SET} problems, single samples flip in {BIG_FLIPS:.0%})"
+        rows.append(Row(claim, "; ".join(parts) + f" ({repeats:,} each)"))
+    return rows
+
+
+def _by_decide(samples: int, gain: float, repeats: int, alpha: float) -> str:
+    rng, settings = np.random.default_rng(10), recipe.Gate(samples=samples)
+    results = [decide(_sampled(rng, samples, gain), SET, settings, alpha) for _ in range(repeats)]
+    accepted = np.array([result is not None and result.accepted for result in results])
+    judged = [result.looks[-1].judged / SET for result in results if result is not None]
+    return f"{accepted.mean():.3f}, {np.mean(judged):.0%}"
+
+
+def _sampled(rng: np.random.Generator, samples: int, gain: float) -> list[Pair]:
+    """Pairs of a set whose problems are mostly easy or hard; the challenger masters a random part of them anew."""
+    spread = BIG_FLIPS / (1 - 2 * BIG_FLIPS)
+    chance = rng.beta(spread, spread, SET)
+    better = np.where(rng.random(SET) < 2 * gain, 1.0, chance)
+    old, new = rng.binomial(samples, chance) / samples, rng.binomial(samples, better) / samples
+    return [Pair(float(a), float(b)) for a, b in zip(old, new, strict=True)]
+
+
+def agreement_row(repeats: int) -> Row:
+    """The fast path of this file against `decide` on the same outcomes."""
+    rng, alpha, equal = np.random.default_rng(11), alpha_of_round(ALPHA, 1), 0
+    for number in range(repeats):
+        gain = GAINS[number % len(GAINS)]
+        d = rng.choice([1, -1, 0], SET, p=[(SET_FLIPS + gain) / 2, (SET_FLIPS - gain) / 2, 1 - SET_FLIPS])
+        at = np.array(looks(SET)) - 1
+        fast = run_gate((d > 0).cumsum()[None, at], (d < 0).cumsum()[None, at], SET, alpha)
+        slow = decide([Pair(float(x < 0), float(x > 0)) for x in d], SET, SETTINGS, alpha)
+        equal += slow is not None and (slow.accepted, slow.looks[-1].judged) == (fast.accepted[0], fast.judged[0])
+    return Row("this simulation and `decide` agree", f"{equal} of {repeats}", "all", _met(equal == repeats))
+
+
+# --- figures in words ---
+
+
+def _ruled_out(judged: int, wins: int, losses: int, gain: float) -> bool:
+    return rules_out(tally_of(judged, wins, losses), gain, greedy=True)
+
+
+def any_round(flags: Flags) -> Flags:
+    """Whether it happened in any round, (repeats,), of flags (repeats, rounds)."""
+    return np.asarray(flags.any(axis=1))
+
+
+def _upper(hits: int, repeats: int) -> float:
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.95, hits + 1, repeats - hits)) if hits < repeats else 1.0
+
+
+def _rate(flags: Flags) -> str:
+    half = 1.96 * np.sqrt(flags.mean() * (1 - flags.mean()) / len(flags))
+    return f"{flags.mean():.4f} ± {half:.4f} ({len(flags):,})"
+
+
+def _mean(values: NDArray[np.float64]) -> str:
+    return f"{values.mean():.1%} ± {196 * values.std() / np.sqrt(len(values)):.1f}"
+
+
+def _ratio(top: Flags, bottom: Flags) -> tuple[float, float]:
+    """Ratio of two paired rates and 1.96 standard errors of it (delta method)."""
+    ratio = top.mean() / bottom.mean()
+    spread = (top - ratio * bottom).std() / bottom.mean() / np.sqrt(len(top))
+    return float(ratio), float(1.96 * spread)
+
+
+def _met(held: bool) -> str:
+    return "yes" if held else "**no**"
+
+
+def as_table(rows: list[Row]) -> str:
+    """The rows in Markdown."""
+    lines = ["| claim | simulated (repeats) | target | met |", "| --- | --- | --- | --- |"]
+    return "\n".join(lines + [f"| {row.claim} | {row.figure} | {row.target} | {row.met} |" for row in rows]) + "\n"
+
+
+def write_table(table: str) -> None:
+    """Put the table between its marks in docs/gate.md."""
+    page = DOCS / "gate.md"
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{table}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+# --- the picture ---
+
+
+def draw_picture(runs: Runs, repeats: int) -> None:
+    """docs/gate.png: error over rounds, power over the true gain, share judged over the true gain."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    _plot_runs(left, runs)
+    _plot_power(middle, right, repeats)
+    figure.savefig(DOCS / "gate.png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _plot_runs(axes: Axes, runs: Runs) -> None:
+    rounds = np.arange(1, ROUNDS + 1)
+    for flags, label, style in ((runs.naive, "new ≥ old", "C3-"), (runs.gate, "this gate", "C0-")):
+        axes.plot(rounds, np.logical_or.accumulate(flags, axis=1).mean(axis=0), style, label=label)
+    axes.plot(rounds, ALPHA * rounds / (rounds + 1), "C7:", label="error budget spent")
+    axes.axhline(ALPHA, color="k", lw=0.8, ls="--", label="α = 0.05")
+    axes.set(yscale="log", xlabel="rounds", ylabel="chance of any false accept", title="no true gain, one set of 500")
+    axes.set_xticks([1, 5, 10, 15, 20])
+    axes.legend(fontsize=8)
+
+
+def _plot_power(middle: Axes, right: Axes, repeats: int) -> None:
+    rng, alpha = np.random.default_rng(12), alpha_of_round(ALPHA, 1)
+    gains = np.arange(-0.06, 0.101, 0.01)
+    gate, fixed, share = [], [], []
+    for gain in gains:
+        wins, losses = draw(rng, repeats, BIG, BIG_FLIPS, float(gain))
+        result = run_gate(wins, losses, BIG, alpha)
+        gate.append(result.accepted.mean())
+        fixed.append(mcnemar(wins[:, -1], losses[:, -1], alpha).mean())
+        share.append(result.judged.mean() / BIG)
+    middle.plot(100 * gains, fixed, "C7--", label="McNemar's exact test, all judged")
+    middle.plot(100 * gains, gate, "C0-", label="this gate")
+    middle.set(xlabel="true gain, points", ylabel="chance of acceptance", title="1,000 problems, flips 15 %, round 1")
+    middle.legend(fontsize=8, loc="upper left")
+    right.plot(100 * gains, share, "C0-")
+    right.axhline(1, color="C7", ls="--")
+    right.set(xlabel="true gain, points", ylabel="mean share judged", ylim=(0, 1.05), title="what a decision costs")
+
+
+def main() -> None:
+    """Simulate, print the table, write table and picture into docs/."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=20_000, help="simulated runs or decisions per row")
+    parser.add_argument("--print-only", action="store_true", help="leave docs/ alone")
+    options = parser.parse_args()
+    started, repeats = time.perf_counter(), options.repeats
+    rows, runs = run_rows(repeats)
+    rows += power_rows(repeats) + share_rows(repeats)
+    rows += [small_set_row(repeats), plan_row(repeats), bound_row(repeats), interval_row(repeats)]
+    rows += [*fraction_rows(max(10, repeats // 20)), agreement_row(max(8, repeats // 50))]
+    table = as_table(rows)
+    print(table)
+    if not options.print_only:
+        write_table(table)
+        if find_spec("matplotlib"):
+            draw_picture(runs, repeats // 4)
+        else:
+            print("no picture: matplotlib is missing, it comes with the `dev` extra (pip install -e '.[dev]')")
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Invariants of the gate, over generated outcomes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfimprove import recipe
+from selfimprove.evidence import FLIP_SHAPE, Tally, evidence, gain_lower, gain_upper, log_evidence, rules_out
+from selfimprove.gate import Decision, Pair, alpha_of_round, decide, interval_of_gain
+
+ALPHA = 0.025
+counts = st.integers(0, 400)
+shapes = st.sampled_from([1.0, FLIP_SHAPE, 10.0])
+
+
+@st.composite
+def judged_pairs(draw: st.DrawFn) -> list[Pair]:
+    """Outcomes in judging order, from a challenger of any quality, some verdicts unclear."""
+    weights = draw(st.tuples(*[st.integers(0, 10)] * 4).filter(any))
+    seed = draw(st.randoms(use_true_random=False))
+    kinds = [Pair(0, 1), Pair(1, 0), Pair(1, 1), Pair(0, 0, challenger_unclear=True)]
+    return seed.choices(kinds, weights, k=draw(st.integers(1, 400)))
+
+
+@st.composite
+def gates(draw: st.DrawFn) -> recipe.Gate:
+    batch, worthwhile = draw(st.integers(1, 120)), draw(st.sampled_from([0.001, 0.02, 0.1]))
+    return recipe.Gate(batch=batch, worthwhile=worthwhile, samples=draw(st.sampled_from([1, 4])))
+
+
+def tally(wins: int, losses: int, same: int = 0) -> Tally:
+    return Tally(((-1.0, losses), (0.0, same), (1.0, wins)))
+
+
+def judge(pairs: list[Pair], gate: recipe.Gate) -> Decision:
+    """Batch by batch, as a round does it."""
+    for judged in range(gate.batch, len(pairs), gate.batch):
+        decision = decide(pairs[:judged], len(pairs), gate, ALPHA)
+        if decision is not None:
+            return decision
+    decision = decide(pairs, len(pairs), gate, ALPHA)
+    assert decision is not None
+    return decision
+
+
+@given(judged_pairs(), gates(), st.integers(0, 400))
+@settings(deadline=None, max_examples=60)
+def test_a_decision_never_changes_and_a_resume_anywhere_decides_the_same(
+    pairs: list[Pair], gate: recipe.Gate, cut: int
+) -> None:
+    decision = judge(pairs, gate)
+    stopped = decision.looks[-1].judged
+    early = decide(pairs[: min(cut, len(pairs))], len(pairs), gate, ALPHA)
+    assert early == (decision if min(cut, len(pairs)) >= stopped else None)
+
+
+@given(judged_pairs(), gates(), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, shuffler: st.DataObject) -> None:
+    at_once = gate.model_copy(update={"batch": 400})
+    mixed = list(pairs)
+    shuffler.shuffle(mixed)
+    assert decide(pairs, len(pairs), at_once, ALPHA) == decide(mixed, len(pairs), at_once, ALPHA)
+
+
+@given(judged_pairs(), gates(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_better_outcome_never_turns_acceptance_into_rejection(
+    pairs: list[Pair], gate: recipe.Gate, data: st.DataObject
+) -> None:
+    at = data.draw(st.sets(st.integers(0, len(pairs) - 1), min_size=1, max_size=30))
+    raised = [replace(pair, challenger=1) if number in at else pair for number, pair in enumerate(pairs)]
+    assert judge(raised, gate).accepted >= judge(pairs, gate).accepted
+
+
+@given(counts, counts, shapes)
+def test_evidence_grows_with_wins_and_falls_with_losses(wins: int, losses: int, shape: float) -> None:
+    here = log_evidence(tally(wins, losses), shape)
+    assert log_evidence(tally(wins + 1, losses), shape) >= here - 1e-9
+    assert log_evidence(tally(wins, losses + 1), shape) <= here + 1e-9
+
+
+@given(counts, counts, shapes)
+def test_renaming_the_models_mirrors_the_evidence(wins: int, losses: int, shape: float) -> None:
+    """Evidence for one and for the other model are the two halves of one symmetric mixture, known in closed form."""
+    from scipy.special import betaln
+
+    flips = wins + losses
+    whole = (flips + 1) * math.log(2) + betaln(wins + shape, losses + shape) - betaln(shape, shape)
+    one, other = log_evidence(tally(wins, losses), shape), log_evidence(tally(losses, wins), shape)
+    assert math.exp(one - whole) + math.exp(other - whole) == pytest.approx(1)
+
+
+@given(judged_pairs().filter(lambda pairs: len(pairs) > 1))
+@settings(deadline=None, max_examples=40)
+def test_renaming_the_models_mirrors_the_intervals(pairs: list[Pair]) -> None:
+    low, high = interval_of_gain(pairs)
+    renamed = interval_of_gain([Pair(pair.challenger, pair.champion) for pair in pairs])
+    assert renamed == pytest.approx((-high, -low), abs=1e-6)
+    one = Tally.of(pair.challenger - pair.champion for pair in pairs)
+    assert gain_lower(one, greedy=True) == -gain_upper(one.renamed(), greedy=True)
+
+
+@given(st.integers(0, 60), st.floats(1e-4, 0.5))
+def test_the_evidence_of_fair_flips_is_one_on_average(flips: int, alpha: float) -> None:
+    """An e-value: its mean under the null, over all 2^n outcomes, is 1 (mixture) and at most 1 (with the last look)."""
+    chance = [math.comb(flips, wins) / 2**flips for wins in range(flips + 1)]
+    states = [tally(wins, flips - wins) for wins in range(flips + 1)]
+    mixture = [math.exp(log_evidence(state, FLIP_SHAPE)) for state in states]
+    fixed = [evidence(state, alpha, last=True, greedy=True) for state in states]
+    # the cut mixture bets on wins only; with its mirror image it is the whole one
+    assert sum(p * e for p, e in zip(chance, mixture, strict=True)) == pytest.approx(1)
+    assert sum(p * e for p, e in zip(chance, fixed, strict=True)) <= 1 + 1e-9
+
+
+@given(st.integers(0, 150), st.integers(0, 150))
+@settings(deadline=None)
+def test_betting_on_fractions_is_the_same_test_for_whole_outcomes(wins: int, losses: int) -> None:
+    """A fraction of weight zero sends the tally through the quadrature instead of the closed form."""
+    state = tally(wins, losses)
+    closed, quadrature = log_evidence(state, 3.0), log_evidence(state.plus([(0.5, 0)]), 3.0)
+    if closed > -20:
+        assert quadrature == pytest.approx(closed, abs=1e-6)
+
+
+@given(judged_pairs(), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_the_upper_bound_separates_what_is_ruled_out(pairs: list[Pair], greedy: bool) -> None:
+    state = Tally.of(pair.challenger - pair.champion for pair in pairs)
+    upper = gain_upper(state, greedy=greedy)
+    assert upper >= state.gain - 1e-6
+    assert not rules_out(state, upper - 1e-4, greedy=greedy)
+    assert upper > 1 - 1e-4 or rules_out(state, upper + 1e-5, greedy=greedy)
+
+
+@given(st.floats(1e-6, 0.999), st.integers(1, 3000))
+def test_the_error_budget_is_never_overspent(alpha: float, rounds: int) -> None:
+    spent = math.fsum(alpha_of_round(alpha, number) for number in range(1, rounds + 1))
+    assert spent <= alpha
+    assert spent == pytest.approx(alpha * rounds / (rounds + 1))
+
+
+@given(judged_pairs(), gates())
+@settings(deadline=None, max_examples=30)
+def test_clear_verdicts_make_a_robust_decision(pairs: list[Pair], gate: recipe.Gate) -> None:
+    clear = [replace(pair, challenger_unclear=False) for pair in pairs]
+    assert judge(clear, gate).robust
