@@ -1,8 +1,8 @@
 """One worker process as its parent sees it: requests go in, replies come out by a deadline, or it is killed.
 
 Both pipes are read and written without blocking, against the deadline of the answer in hand, so that a worker which
-stops reading is found out as surely as one that computes too long. Requests are written ahead up to a few kilobytes, which
-hides the round trip; the deadline of an answer begins when the reply before it has come.
+stops reading is found out as surely as one that computes too long. Requests are written ahead up to a few kilobytes,
+which hides the round trip; the deadline of an answer begins when the reply before it has come.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 It is started as a fresh interpreter that imports `selfimprove.answer` and nothing else of the package, never forked
 from a process that may hold a CUDA context. Requests and replies are JSON behind a four-byte length on its standard
 input and output. Before each request it sets a timer whose default action kills the process, which holds inside
-one long C call too; the parent's own deadline comes first. It dies with its parent: by the end of its input, and on Linux by
-signal. Memory, file size, core dumps and child processes are limited; what the platform does not have is left out.
+one long C call too; the parent's own deadline comes first. It dies with its parent: by the end of its input, and on
+Linux by signal. Memory, file size, core dumps and child processes are limited; what the platform does not have is left out.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def judge(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON
 
 def main() -> None:
     """Serve verdicts, with what most of them need imported beforehand."""
-    import mpmath  # noqa: F401 - the first evaluation would wait for it
+    import mpmath  # type: ignore[import-untyped]  # noqa: F401 - mpmath has no types; the first evaluation would wait for it
 
     import selfimprove.answer  # noqa: F401 - likewise
 

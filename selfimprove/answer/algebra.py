@@ -6,6 +6,7 @@ Python calls, so that load does not change a verdict; over the budget the stage 
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import sys
 from types import FrameType
 from typing import Any
@@ -95,7 +96,7 @@ _OPERATIONS: dict[str, Any] = {
     "pct": lambda a: a / 100,
     "pow": lambda a, b: a**b,
 }
-_SAME_NAME = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"])
+_SAME_NAME = frozenset("sin cos tan cot sec csc sinh cosh tanh exp".split())
 _NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log", "log": "log", "abs": "Abs",
     "factorial": "factorial", "binom": "binomial", "root": "root", "floor": "floor", "ceil": "ceiling",

@@ -6,6 +6,7 @@ bracket is a product, except `f`, `g` and `h`, which are unknown functions.
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 from fractions import Fraction
 
@@ -19,7 +20,7 @@ _UNKNOWN_FUNCTIONS = frozenset("fghFGH")
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\langle": ("\\rangle",), "\\lbrack": ("]", ")")}
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{?(\d+)\}?")
 _SEGMENTS = ("overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "underline")
-_MATRICES = frozenset(["pmatrix", "bmatrix", "matrix", "Bmatrix", "array", "smallmatrix", "vmatrix"])
+_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix".split())
 
 
 def read_atom(parser: Parser) -> Node:

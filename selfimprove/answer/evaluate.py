@@ -9,6 +9,7 @@ are real. Arguments that would overflow are refused before they are computed.
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import threading
 from collections.abc import Mapping
 from fractions import Fraction
@@ -29,7 +30,7 @@ _WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
 
 @lru_cache(maxsize=16)
 def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
-    import mpmath
+    import mpmath  # type: ignore[import-untyped]  # it has no types
 
     context = mpmath.MPContext()
     context.dps = digits
@@ -168,7 +169,7 @@ _NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
-_DIRECT = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth"])
+_DIRECT = frozenset("sin cos tan cot sec csc sinh cosh tanh coth".split())
 
 
 def _trigonometric(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
@@ -255,7 +256,7 @@ def _differs(left: Node, right: Node, env: Mapping[str, Fraction], extra: int, *
 
 
 def _is_complex(value: Any, ctx: Any) -> bool:  # noqa: ANN401 - mpmath has no types
-    return abs(ctx.im(value)) > abs(value) * ctx.mpf(10) ** -30
+    return bool(abs(ctx.im(value)) > abs(value) * ctx.mpf(10) ** -30)
 
 
 def _shrinks(gaps: list[Any], ctx: Any, extra: int) -> bool | None:  # noqa: ANN401 - mpmath has no types

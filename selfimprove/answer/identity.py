@@ -3,8 +3,8 @@
 A tree is evaluated at fixed points modulo two Mersenne primes; the points depend on the names of the variables
 only. Anything that is no rational operation (a root, a sine, pi, a tower of powers too big to write down) becomes a
 pseudo-random residue that depends on the function and on the residues of its arguments. Equal residues modulo both
-primes mean that the two trees are the same rational function of the same pieces, up to a chance of about 2^-140 (Schwartz
-and Zippel): that is an acceptance. For trees of rational operations alone, different residues prove the difference.
+primes mean that the two trees are the same rational function of the same pieces, up to a chance of about 2^-140
+(Schwartz and Zippel): that is an acceptance. For trees of rational operations alone, different residues prove the difference.
 It costs microseconds and can't blow up.
 """
 

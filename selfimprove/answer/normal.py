@@ -7,6 +7,7 @@ currency. Every step is one linear pass. What the normaliser returns is what the
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 import unicodedata
 
@@ -15,7 +16,10 @@ _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=T
 _GREEK = dict(
     zip(
         "αβγδεζηθικλμνξρσςτυφχψωΓΔΘΛΞΠΣΦΨΩϕϑ",
-        ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "phi", "vartheta"],
+        (
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma sigma tau upsilon phi "
+            "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi vartheta"
+        ).split(),
         strict=True,
     )
 )

@@ -1,12 +1,13 @@
 """The answer in running text: behind a marker, or the last mathematics of the last sentence that has any.
 
-A text that breaks off (it ends on a word or sign that can't end a sentence) or gives up ("no solution", "I am not sure")
-has no answer in free text. A denial ("is not 5") is no answer either, and what follows "not" or "because" is no part
+A text that breaks off (it ends on a word or sign that can't end a sentence) or gives up ("no solution", "I am not
+sure") has no answer in free text. A denial ("is not 5") is no answer either, and what follows "not" or "because" is no part
 of one.
 """
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
 from selfimprove.answer.extract import Candidate
@@ -30,7 +31,11 @@ _GIVE_UP = re.compile(
     re.IGNORECASE,
 )
 _DANGLING = frozenset(
-    ["a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "by", "for", "from", "with", "as", "is", "are", "was", "were", "be", "been", "must", "should", "would", "could", "can", "will", "shall", "may", "might", "that", "which", "if", "then", "when", "so", "because", "than", "into", "about", "maybe", "perhaps", "let", "we", "i", "you", "our", "their", "its", "his", "her", "this", "these", "those", "have", "has", "had", "get", "gets", "now", "next", "also", "not", "plus", "minus", "times", "equals"]
+    (
+        "a an the and or but of to in on at by for from with as is are was were be been must should would could "
+        "can will shall may might that which if then when so because than into about maybe perhaps let we i you "
+        "our their its his her this these those have has had get gets now next also not plus minus times equals"
+    ).split()
 )
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _NUMBER = re.compile(

@@ -162,7 +162,11 @@ def _ordered(ends: list[Node]) -> list[list[Node]]:
                 break
         else:
             classes.append([end])
-    return sorted(classes, key=cmp_to_key(lambda one, two: sign_of(one[0], two[0])))
+    return sorted(classes, key=cmp_to_key(_order))
+
+
+def _order(one: list[Node], two: list[Node]) -> int:
+    return sign_of(one[0], two[0])
 
 
 def _holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:

@@ -7,6 +7,8 @@ is unreadable. Conditions such as `k ∈ Z` beside an answer are dropped. The sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from selfimprove.answer.expressions import same_expression
 from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, walk
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
@@ -243,7 +245,7 @@ def matrices(node: Node) -> Node:
     raise Unreadable("an operation on matrices that is not carried out")
 
 
-def _entrywise(matrix: Node, change) -> Node:  # type: ignore[no-untyped-def]
+def _entrywise(matrix: Node, change: Callable[[Node], Node]) -> Node:
     return Node("matrix", tuple(Node("row", tuple(change(cell) for cell in row.args)) for row in matrix.args))
 
 

@@ -9,7 +9,8 @@ Numbers and expressions: `num` (value: Fraction), `sym` (value: name), `const` (
 high), `lim` (body, variable, point), `deg`, `pct`, `pm`, `mp`.
 Around them: `unit` (value: canonical unit), `rel` (value: relation signs, one between each two members), `list`
 (value: the joining word), `set`, `seq` (value: its two brackets), `union`, `inter`, `minus`, `ratio`, `based`
-(value: digits), `matrix` of `row`, `builder`, `dots`, `empty`, `domain` (value: R, Z, ...), `text`, and after `shape` has settled a chain of equalities `named` (name, value).
+(value: digits), `matrix` of `row`, `builder`, `dots`, `empty`, `domain` (value: R, Z, ...), `text`, and
+after `shape` has settled a chain of equalities `named` (name, value).
 """
 
 from __future__ import annotations

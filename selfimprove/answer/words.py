@@ -6,11 +6,12 @@ of one unit share a canonical name here; an unknown word after a number is its o
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 from fractions import Fraction
 
-TRIG = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc"])
+TRIG = frozenset("sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc".split())
 FUNCTIONS = TRIG | frozenset(
-    ["arsinh", "arcosh", "artanh", "sqrt", "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm", "abs", "floor", "ceil", "det", "Gamma", "sgn"]
+    "arsinh arcosh artanh sqrt ln log lg exp min max gcd lcm abs floor ceil det Gamma sgn".split()
 )
 ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arcsinh": "arsinh", "arccosh": "arcosh",
@@ -18,7 +19,10 @@ ALIASES = {
     "sgn": "sgn", "cbrt": "cbrt",
 }  # fmt: skip
 GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "varrho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "ell", "hbar"]
+    (
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho "
+        "sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
+    ).split()
 )
 CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
 
@@ -31,7 +35,12 @@ RELATIONS = {
 }  # fmt: skip
 SET_SIGNS = {"\\cup": "union", "\\cap": "inter", "\\setminus": "minus", "\\backslash": "minus", "\\bigcup": "union"}
 _STRUCTURE = frozenset(
-    ["frac", "sqrt", "binom", "choose", "sum", "prod", "int", "lim", "pmod", "mod", "bmod", "emptyset", "varnothing", "ldots", "dots", "cdots", "vdots", "dotsc", "lfloor", "rfloor", "lceil", "rceil", "langle", "rangle", "lbrace", "rbrace", "lbrack", "rbrack", "mid", "vee", "lor", "wedge", "land", "cdot", "times", "div", "pm", "mp", "circ", "overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "dollar", "euro", "pound", "cbrt", "prime", "colon", "underline", "ast", "star", "text", "not", "measuredangle", "dot", "odot", "partial", "deg", "triangleq", "iff", "quad"]
+    (
+        "frac sqrt binom choose sum prod int lim pmod mod bmod emptyset varnothing ldots dots cdots vdots dotsc "
+        "lfloor rfloor lceil rceil langle rangle lbrace rbrace lbrack rbrack mid vee lor wedge land cdot times div "
+        "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound cbrt prime "
+        "colon underline ast star text not measuredangle dot odot partial deg triangleq iff quad"
+    ).split()
 )
 
 _UNIT_GROUPS = """
@@ -75,20 +84,32 @@ woman women
 UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in line.split()}
 BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
 MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 COUNTS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 
 LABELS = frozenset(
-    ["the", "a", "an", "final", "answer", "answers", "is", "are", "equals", "equal", "to", "so", "thus", "therefore", "hence", "result", "value", "option", "choice", "simply", "just"]
+    (
+        "the a an final answer answers is are equals equal to so thus therefore hence result value option choice "
+        "simply just"
+    ).split()
 )
-REASONS = frozenset(["since", "because", "as", "where", "for", "with", "given", "such"])
+REASONS = frozenset("since because as where for with given such".split())
 NEVER_UNITS = frozenset(
-    ["not", "no", "or", "and", "is", "are", "was", "wrong", "incorrect", "false", "true", "correct", "none", "nor", "but", "maybe", "either", "neither", "isn", "than", "except", "plus", "minus", "times", "least", "most"]
+    (
+        "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than "
+        "except plus minus times least most"
+    ).split()
 )
 ARTICLES = frozenset(("a", "an", "the"))
 SHORT_WORDS = frozenset(
-    ["and", "for", "the", "not", "odd", "yes", "one", "two", "six", "ten", "pct", "mph", "day", "usd", "eur", "oz", "lb", "ft", "hr", "am", "pm", "no", "or", "is", "to", "of", "if", "at", "by", "on", "so", "as", "all", "any", "are", "but", "nor", "red", "dog", "cat", "boy", "man", "men", "box", "car", "bus", "egg", "pen", "cup", "nan", "dne"]
+    (
+        "and for the not odd yes one two six ten pct mph day usd eur oz lb ft hr am pm no or is to of if at by on "
+        "so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
+    ).split()
 )
 
 
