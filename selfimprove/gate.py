@@ -140,6 +140,11 @@ def decide(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: floa
     return Decision(accepted, standing, looks, _sentence(accepted, standing, looks[-1], total, robust), robust)
 
 
+def look_at(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> Look:
+    """The figures of a look at all these pairs, decided or not; `alpha` is the round's."""
+    return _look(_tally(pairs, settings), total, settings, alpha)
+
+
 def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Standing:
     """How one look at the first problems judged of `total` stands; empty: go on judging. `alpha` is the round's."""
     last = tally.judged >= total

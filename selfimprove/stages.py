@@ -18,7 +18,7 @@ from typing import Any
 
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Flip, Looked, StageProgress, StageStarted, TrainStep
-from selfimprove.gate import Decision, alpha_of_round, decide
+from selfimprove.gate import Decision, alpha_of_round, decide, look_at
 from selfimprove.journal import (
     Champion,
     Journal,
@@ -243,14 +243,11 @@ def round_alpha(job: Job) -> float:
 
 def _look(job: Job, order: Sequence[Problem], champion: Answers, challenger: Answers) -> Decision | None:
     pairs = pairs_of(order, champion, challenger)
-    decision = decide(pairs, len(order), job.recipe.gate, round_alpha(job))
-    wins = sum(pair.challenger > pair.champion for pair in pairs)
-    losses = sum(pair.challenger < pair.champion for pair in pairs)
-    evidence = decision.looks[-1].evidence if decision else float("nan")
-    gain = sum(pair.challenger - pair.champion for pair in pairs) / len(pairs)
-    threshold = 1 / round_alpha(job)
-    job.emit(Looked(job.number, len(pairs), len(order), wins, losses, evidence, threshold, gain))
-    return decision
+    settings, alpha = job.recipe.gate, round_alpha(job)
+    look = look_at(pairs, len(order), settings, alpha)
+    seen = (look.judged, len(order), look.wins, look.losses, look.evidence, look.threshold, look.gain)
+    job.emit(Looked(job.number, *seen))
+    return decide(pairs, len(order), settings, alpha)
 
 
 def _emit_flips(job: Job, batch: Sequence[Problem], champion: Answers, challenger: Answers) -> None:

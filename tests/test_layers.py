@@ -20,22 +20,31 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("evidence",),
     ("intervals",),
     ("gate",),
+    ("checking_worker",),
+    ("checking_process",),
+    ("checking_pool",),
+    ("checking_cases",),
     ("checking",),
     ("sampling",),
     ("prefixes",),
     ("events",),
     ("journal",),
-    ("models", "training", "merging", "engines"),
+    ("schedule",),
+    ("loss", "weights"),
+    ("conversion",),
+    ("models",),
+    ("training", "merging", "engines"),
     ("parts", "judging"),
     ("stages",),
     ("round",),
     ("loop",),
     ("report", "view"),
+    ("verdicts",),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
-MODEL_MODULES = {"models", "training", "merging", "engines"}
+MODEL_MODULES = {"models", "conversion", "weights", "loss", "training", "merging", "engines"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 
