@@ -9,6 +9,8 @@ only while each part's pool is well above its share of what is drawn.
 reasoning-gym seeds item i of a dataset with `seed + i`, so neighbouring seeds give the same items. Each part
 therefore draws in blocks (of the library's default size, which every dataset can make) under seeds hashed from the
 run's seed.
+A few datasets (`isomorphic_strings`, `list_functions`, `polynomial_multiplication`, `ransom_note` and `word_ladder`
+in 0.1.25) also depend on the process's hash seed, so a run on them can't be resumed unless `PYTHONHASHSEED` is set.
 
 `sums`, the built-in mixture, is for models that fail at two-digit sums. It asks for the value of one operation:
 
