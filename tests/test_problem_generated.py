@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
-from selfimprove.problem.generated import draw
+from selfimprove.problem.generated import TASKS, Generator, _stream, draw
 from selfimprove.recipe import MixturePart, Problems
 
 ONE_DIGIT = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -67,6 +68,15 @@ def test_two_generated_sources_share_no_problem() -> None:
     assert len(problems.train) == 1000
     assert judged.isdisjoint(problem.identity for problem in problems.train)
     assert problems.dropped["train in heldout"] > 50
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_what_is_asked_is_stated_in_full(name: str) -> None:
+    """Problems with one identity have one answer, so no metadata that matters was left out."""
+    drawn = list(itertools.islice(_stream([Generator(name)], name, 0), 30))
+    answers = {(problem.identity, problem.answer) for problem in drawn}
+    assert len(answers) == len({problem.identity for problem in drawn}) > 10
+    assert all(problem.identity.startswith(TASKS[name][0] + ": ") for problem in drawn)
 
 
 def test_a_bare_dataset_has_its_default_parameters() -> None:

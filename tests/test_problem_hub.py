@@ -57,20 +57,38 @@ def test_an_open_split_lists_them() -> None:
         chosen_split(["a", "b"], HubSource("o/d", "main"), ("train",))
 
 
+def run_offline(code: str, argument: str, home: Path) -> str:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "HF_HOME": str(home)}
+    command = [sys.executable, "-c", code, argument]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_dataset_is_resolved_and_read(tmp_path: Path) -> None:
+    """A folder laid out like a dataset repository stands in for the hub: `datasets` treats both alike."""
+    data = tmp_path / "data-set"
+    data.mkdir()
+    for split in ("train", "test"):
+        (data / f"{split}.jsonl").write_text(f'{{"question": "{split}?", "answer": "1"}}\n')
+    code = (
+        "import sys\nfrom selfimprove.problem.hub import HubSource, hub_rows, judged_split, resolved\n"
+        "train = resolved(HubSource(sys.argv[1]), ('train',))\ntest = judged_split(train)\n"
+        "print(train.config, train.split, list(hub_rows(train)), test.split, list(hub_rows(test)), judged_split(test))"
+    )
+    rows = [[(1, {"question": f"{split}?", "answer": "1"})] for split in ("train", "test")]
+    printed = run_offline(code, str(data), tmp_path / "home").strip()
+    assert printed == f"default train {rows[0]} test {rows[1]} None"
+
+
 @pytest.mark.parametrize("source", ["openai/gsm8k", "openai/gsm8k:main:train", "gsm8k"])
-def test_a_hub_out_of_reach_is_one_line(source: str) -> None:
+def test_a_hub_out_of_reach_is_one_line(source: str, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom selfimprove.errors import UsageError\nfrom selfimprove.problem import load_problems\n"
         "from selfimprove.recipe import Problems\n"
         "try:\n    load_problems(Problems(train=sys.argv[1]))\n"
         "except UsageError as error:\n    print(error)"
     )
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "HF_HOME": str(ROOT / "nothing-here")}
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code, source], env=environment, check=True, capture_output=True, text=True
-    )
-    message, hint = done.stdout.strip().split("\n")
+    message, hint = run_offline(code, source, tmp_path).strip().split("\n")
     assert message == f"{source}: the Hugging Face hub can't be reached"
     assert hint.startswith("Connect, or name a local file")
     assert time.perf_counter() - start < 60  # 3 s measured, most of it the import of datasets

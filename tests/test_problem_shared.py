@@ -36,7 +36,7 @@ def test_the_box_of_a_math_solution_holds_the_expected_answer() -> None:
     rows = [json.loads(line) for line in MATH.read_text().splitlines()]
     boxes = [last_boxed(row["solution"]) for row in rows]
     assert all(boxes)
-    # The others differ in spelling only: `expected_answer` was edited (no units, no spaces, `\\frac{4}{3}` for `\\frac43`).
+    # The others differ in spelling only: `expected_answer` has no units and no spaces.
     assert sum(box == row["expected_answer"] for box, row in zip(boxes, rows, strict=True)) == 414
 
 

@@ -9,6 +9,8 @@ only while each part's pool is well above its share of what is drawn.
 reasoning-gym seeds item i of a dataset with `seed + i`, so neighbouring seeds give the same items. Each part
 therefore draws in blocks (of the library's default size, which every dataset can make) under seeds hashed from the
 run's seed.
+A few datasets (`isomorphic_strings`, `list_functions`, `polynomial_multiplication`, `ransom_note` and `word_ladder`
+in 0.1.25) also depend on the process's hash seed, so a run on them can't be resumed unless `PYTHONHASHSEED` is set.
 
 `sums`, the built-in mixture, is for models that fail at two-digit sums. It asks for the value of one operation:
 
@@ -19,7 +21,8 @@ run's seed.
 | a * b, -9 to 9 | 20 % | 361 |
 | a + b, 0 to 100 | 30 % | 10,201, of which 121 are in the first row |
 
-Together 11,205 problems.
+Together 11,205 problems. SmolLM2-135M-Instruct, asked plainly and decoded greedily (96 tokens), ends 38 of 192 of
+them with the right number.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType(
 )
 
 _EVALUATE = ("evaluate", ("expression",))
-_TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
         "chain_sum": _EVALUATE,
         "products": _EVALUATE,
@@ -168,7 +171,7 @@ def _dataset(part: Part, mixture: str, seed: int) -> Any:  # noqa: ANN401 - reas
 
 def _problem(dataset: str, item: Mapping[str, Any]) -> Problem:
     question, answer, metadata = str(item["question"]), item["answer"], item["metadata"]
-    task, keys = _TASKS.get(dataset, ("", ()))
+    task, keys = TASKS.get(dataset, ("", ()))
     stated = [normal_form(str(metadata[key])) for key in keys]
     identity = f"{task}: {' | '.join(stated)}" if stated else ""
     return make_problem(question, None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
