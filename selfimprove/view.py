@@ -1,338 +1,325 @@
-"""How a run is shown while it goes on: a live screen on a terminal, plain lines elsewhere, JSON for programs.
+"""What a user sees of a run while it goes on: events in, a screen or lines out.
 
-A view listens to events and decides nothing. Whatever it shows of a model's text goes through `escape_text`: control and
-format characters become visible escapes, so that no answer can move the cursor, hide text or speak for the program.
+`open_view` gives one of four listeners, each a context manager that is called with events:
 
-The live screen is one `rich` group, redrawn at most four times a second: the run, the line of rounds, the stage under
-way with its rate and time left, the gate's evidence, the last problem won and the last one lost. Its state is a few
-values kept from events (`Screen`); drawing is a pure function of them, so a test can draw any moment at any width.
+| mode | listener | shows |
+| --- | --- | --- |
+| `live` | `LiveView` (`live.py`) | a screen that is drawn over, on a terminal |
+| `plain` | `PlainView` | one line per event worth a line: logs, pipes, CI |
+| `json` | `JsonView` | every event, one a line, as in `events.jsonl` |
+| `quiet` | `QuietView` | nothing; errors are the command line's to print |
+
+`auto` is `live` on a terminal that can draw and encode it, `plain` anywhere else. A view never ends a run: if
+whoever reads its lines goes away (a closed pipe), it falls silent and the run goes on, since all that it shows is in
+the run's folder too. Every line passes `escape_text`, whatever it is made of.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import time
-import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, TextIO
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from selfimprove import figures
+from selfimprove.escaping import escape_text
+from selfimprove.events import (
+    Event,
+    Flip,
+    Looked,
+    Note,
+    RoundFinished,
+    RoundStarted,
+    RunFinished,
+    RunStarted,
+    SealedJudged,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrainStep,
+    to_json,
+)
+from selfimprove.scene import Scene, Stage, unfold
 
-from selfimprove import events as ev
-from selfimprove.events import Emit, Event, silence, to_json
+if TYPE_CHECKING:
+    from selfimprove.live import LiveView
+
+__all__ = ["JsonView", "Mode", "PlainView", "QuietView", "View", "escape_text", "open_view"]
 
 Mode = Literal["auto", "live", "plain", "json", "quiet"]
-_QUARTERS = 4
-_UNITS = {"sample": "tokens", "judge": "problems", "train": "steps", "harvest": "rows"}
-_SPARKS = "▁▂▃▄▅▆▇█"
+Write = Callable[[str], None]
+
+LINE_LIMIT = 1000
+"""Characters of one plain line."""
+ANSWER_LIMIT = 160
+"""Characters of a model's answer in a plain line."""
+PAUSE = 10.0
+"""Least seconds between two lines of progress; in a long stage a tenth of its age, so that logs stay short."""
 
 
-def escape_text(text: str, limit: int) -> str:
-    """The text on one line with nothing in it that a terminal obeys, at most `limit` characters."""
-    shown: list[str] = []
-    length = 0
-    for sign in text:
-        piece = _visible(sign)
-        if length + len(piece) > limit - 1 and limit < len(text):
-            shown.append("…")
-            break
-        shown.append(piece)
-        length += len(piece)
-    return "".join(shown)
+class View(Protocol):
+    """A listener to events that is open inside `with`."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def __call__(self, event: Event, /) -> None:
+        """Hear an event."""
 
 
-def _visible(sign: str) -> str:
-    if sign == "\n":
-        return "⏎"
-    if sign == " " or unicodedata.category(sign)[0] not in "CZ":
-        return sign
-    code = ord(sign)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+class QuietView:
+    """Shows nothing."""
 
+    def __enter__(self) -> Self:
+        return self
 
-def percent(share: float) -> str:
-    """A share in percent with one decimal."""
-    return f"{100 * share:.1f} %"
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
 
-
-def points(gain: float) -> str:
-    """A difference of shares in points, with its sign."""
-    return f"{100 * gain:+.1f}"
-
-
-@contextmanager
-def open_view(mode: Mode, stream: TextIO) -> Iterator[Emit]:
-    """A listener for a run's events, showing them on `stream`; `auto` is live on a terminal, plain lines elsewhere."""
-    match mode:
-        case "quiet":
-            yield silence
-        case "json":
-            yield JsonView(_writer(stream))
-        case _ if mode == "plain" or (mode == "auto" and not stream.isatty()):
-            yield PlainView(_writer(stream))
-        case _:
-            with LiveView(Console(file=stream)) as view:
-                yield view
-
-
-def _writer(stream: TextIO) -> Callable[[str], None]:
-    def write(line: str) -> None:
-        stream.write(line + "\n")
-        stream.flush()
-
-    return write
+    def __call__(self, event: Event, /) -> None:
+        """Hear an event."""
 
 
 class JsonView:
-    """One event a line, as JSON."""
+    """One event a line in its JSON form; `write` gets the line without its end."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Write) -> None:
         self._write = write
 
-    def __call__(self, event: Event) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, event: Event, /) -> None:
         """Write the event."""
         self._write(to_json(event))
 
 
 class PlainView:
-    """One line for each event that is worth one; progress at each quarter of a stage."""
+    """One line per event worth a line; `write` gets the line without its end.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    Progress is told at a quarter, a half and three quarters of a stage and otherwise at most every `PAUSE` seconds.
+    Of the flips of a round the first problem won and the first lost are told. `clock` gives seconds, for rates.
+    """
+
+    def __init__(self, write: Write, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
+        self._clock = clock
+        self._scene = Scene()
+        self._told_at = 0.0
         self._quarter = 0
 
-    def __call__(self, event: Event) -> None:
-        """Write the event's lines, if it has any."""
-        if isinstance(event, ev.StageStarted):
-            self._quarter = _QUARTERS * event.kept // max(1, event.total)
-        if isinstance(event, ev.StageProgress):
-            quarter = _QUARTERS * event.done // max(1, event.total)
-            if quarter <= self._quarter or quarter == _QUARTERS:
-                return
-            self._quarter = quarter
-        for line in plain_lines(event):
-            self._write(line)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, event: Event, /) -> None:
+        """Write the lines that the event is worth, none for most."""
+        before, now = self._scene, self._clock()
+        self._scene = unfold(before, event, now)
+        match event:
+            case StageStarted(total=total, kept=kept):
+                self._told_at, self._quarter = now, 4 * kept // max(total, 1)
+                self._tell(_stage_begun(event))
+            case StageProgress(done=done, total=total) if self._due(done, total, now):
+                self._tell(_progress(self._scene, now))
+            case TrainStep(step=step, steps=steps) if self._due(step, steps, now):
+                self._tell(
+                    _progress(self._scene, now) or f"  step {step} of {steps}, loss {figures.decimal(event.loss)}"
+                )
+            case Flip() if _first_of_round(event, before):
+                self._tell(_flip(event))
+            case StageProgress() | TrainStep() | Flip():
+                pass
+            case _:
+                for line in _lines(event):
+                    self._tell(line)
+
+    def _due(self, done: int, total: int, now: float) -> bool:
+        if done >= total:
+            return False
+        quarter = 4 * done // max(total, 1)
+        began = self._scene.stage.began if self._scene.stage else now
+        if quarter <= self._quarter and now - self._told_at < max(PAUSE, (now - began) / 10):
+            return False
+        self._told_at, self._quarter = now, quarter
+        return True
+
+    def _tell(self, line: str) -> None:
+        indent = len(line) - len(line.lstrip(" "))
+        self._write(" " * indent + escape_text(line, LINE_LIMIT))
 
 
-def plain_lines(event: Event) -> list[str]:
-    """The event in words, one line each; none for those that only matter on a live screen."""
+def open_view(mode: Mode, stream: TextIO) -> View:
+    """The listener of that mode, writing to `stream`; `auto` looks at what the stream is."""
+    match mode:
+        case "quiet":
+            return QuietView()
+        case "json":
+            return JsonView(_writer(stream))
+        case "live":
+            return _live(stream)
+        case "auto" if _can_draw(stream):
+            return _live(stream)
+        case _:
+            return PlainView(_writer(stream))
+
+
+def _live(stream: TextIO) -> LiveView:
+    from rich.console import Console
+
+    from selfimprove.live import LiveView
+
+    return LiveView(Console(file=stream, highlight=False, emoji=False, markup=False))
+
+
+def _can_draw(stream: TextIO) -> bool:
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    return stream.isatty() and encoding == "utf8" and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+
+
+def _writer(stream: TextIO) -> Write:
+    """Writes lines in the stream's own encoding, flushed; does nothing once the reader has gone."""
+    gone = False
+
+    def write(line: str) -> None:
+        nonlocal gone
+        if gone:
+            return
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        try:
+            stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.flush()
+        except BrokenPipeError:
+            gone = True
+
+    return write
+
+
+def _first_of_round(flip: Flip, scene: Scene) -> bool:
+    last = scene.won if flip.won else scene.lost
+    return last is None or last.number != flip.number
+
+
+def _lines(event: Event) -> list[str]:
     match event:
-        case ev.RunStarted():
-            return [*_header(event), *(f"  {note}" for note in event.notes)]
-        case ev.RoundStarted(number, champion):
-            return [f"round {number}, champion: {_model(champion)}"]
-        case ev.StageStarted(_, stage, total, kept, unit):
-            return [f"  {stage}: kept {kept} of {total} {unit} from an earlier start"] if kept else []
-        case ev.StageProgress(_, stage, done, total, _):
-            return [f"  {stage}: {done} of {total}"]
-        case ev.StageFinished():
-            return [f"  {event.stage}: {'reused, ' if event.reused else ''}{event.seconds:.1f} s{_counts(event)}"]
-        case ev.Looked():
-            return [f"  {_look(event)}"]
-        case ev.RoundFinished():
-            return [f"  {_accuracies(event)}", f"  {event.sentence}"]
-        case ev.SealedJudged():
-            return _sealed_lines(event)
-        case ev.RunFinished():
-            return [_finished(event)]
-        case ev.Note(text):
-            return [text]
+        case RunStarted():
+            return _run_begun(event)
+        case RoundStarted(number=number, champion=champion):
+            return [f"round {number}: challenging {figures.model_named(champion)}"]
+        case StageFinished():
+            return [_stage_done(event)]
+        case Looked():
+            return [_looked(event)]
+        case RoundFinished():
+            return _round_done(event)
+        case SealedJudged():
+            return _outcome(event)
+        case RunFinished():
+            return [_run_done(event)]
+        case Note(text=text):
+            return [f"  {text}"]
         case _:
             return []
 
 
-def _header(event: ev.RunStarted) -> list[str]:
-    again = f", {event.rounds_done} done" if event.rounds_done else ""
+def _run_begun(event: RunStarted) -> list[str]:
+    wanted = figures.plural(event.rounds_wanted, "round")
     return [
-        f"run {event.run}: {event.rounds_wanted} rounds{again}, {event.model} with {event.engine}, in {event.folder}",
-        f"  {event.train} training, {event.heldout} held-out, {event.sealed} sealed problems",
+        f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done",
+        f"  model {event.model}, engine {event.engine}",
+        f"  problems: {event.train:,} to train on, {event.heldout:,} held out, {event.sealed:,} sealed",
+        *(f"  {note}" for note in event.notes),
     ]
 
 
-def _model(number: int) -> str:
-    return f"round {number}" if number else "the base model"
+def _stage_begun(event: StageStarted) -> str:
+    kept = f" ({event.kept:,} kept from an earlier start)" if event.kept else ""
+    amount = f": {event.total:,} {event.unit}" if event.total > 1 else ""
+    return f"  {event.stage}{amount}{kept}"
 
 
-def _counts(event: ev.StageFinished) -> str:
-    named = {key: value for key, value in event.counts.items() if isinstance(value, int | float)}
-    return "".join(f", {key.replace('_', ' ')} {value:,.4g}" for key, value in named.items())
-
-
-def _look(event: ev.Looked) -> str:
-    evidence = f"evidence {event.evidence:.3g} of {event.threshold:.3g}"
-    return f"{event.judged} of {event.total} judged: {event.wins} won, {event.losses} lost, {evidence}"
-
-
-def _accuracies(event: ev.RoundFinished) -> str:
-    sides = f"champion {percent(event.champion_accuracy)}, challenger {percent(event.challenger_accuracy)}"
-    return f"{sides} ({points(event.gain)} points)"
-
-
-def _sealed_lines(event: ev.SealedJudged) -> list[str]:
-    again = f" (look {event.look})" if event.look > 1 else ""
-    return [
-        f"sealed problems{again}, n = {event.n}:",
-        f"  base      {percent(event.base_accuracy)}  (95 %: {_interval(event.base_interval)})",
-        f"  champion  {percent(event.champion_accuracy)}  (95 %: {_interval(event.champion_interval)})",
-        f"  gain      {points(event.gain)} points  (95 %: {points(event.gain_interval[0])} to "
-        f"{points(event.gain_interval[1])})",
-    ]
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{percent(interval[0])} to {percent(interval[1])}"
-
-
-def _finished(event: ev.RunFinished) -> str:
-    accepted = ", ".join(map(str, event.accepted)) or "none"
-    if event.was_complete:
-        return f"run {event.run} has its {event.rounds} rounds: nothing is owed (accepted: {accepted})"
-    return f"run {event.run} finished: {event.rounds} rounds, accepted: {accepted}, {event.seconds:.0f} s"
-
-
-@dataclass
-class Screen:
-    """What the live screen knows, kept from events."""
-
-    header: list[str] = field(default_factory=list)
-    rounds: list[ev.RoundFinished] = field(default_factory=list)
-    number: int = 0
-    champion: int = 0
-    stage: ev.StageStarted | None = None
-    progress: ev.StageProgress | None = None
-    since: float = 0.0
-    reused: list[str] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    step: ev.TrainStep | None = None
-    look: ev.Looked | None = None
-    won: ev.Flip | None = None
-    lost: ev.Flip | None = None
-    tail: list[str] = field(default_factory=list)
-
-    def take(self, event: Event, now: float) -> None:
-        """Keep what the event tells; `now` is a monotonic clock in seconds."""
-        match event:
-            case ev.RunStarted():
-                self.header = _header(event)
-            case ev.RoundStarted(number, champion):
-                self.number, self.champion = number, champion
-                self.reused, self.losses, self.look, self.step = [], [], None, None
-            case ev.StageStarted():
-                self.stage, self.progress, self.since = event, None, now
-            case ev.StageProgress():
-                self.progress = event
-            case ev.StageFinished(_, stage, _, _, reused):
-                self.stage = None
-                self.reused += [stage] if reused else []
-            case ev.TrainStep():
-                self.step = event
-                self.losses.append(event.loss)
-            case ev.Looked():
-                self.look = event
-            case ev.Flip(_, won):
-                self.won, self.lost = (event, self.lost) if won else (self.won, event)
-            case ev.RoundFinished():
-                self.rounds.append(event)
-                self.number = 0
-            case ev.SealedJudged() | ev.RunFinished() | ev.Note():
-                self.tail += plain_lines(event)
-
-    def draw(self, now: float) -> Group:
-        """The screen at this moment."""
-        parts: list[RenderableType] = [Text(line, overflow="ellipsis", no_wrap=True) for line in self.header]
-        if self.rounds or self.number:
-            parts.append(self._table())
-        if self.reused:
-            parts.append(Text(f"reused from an earlier start: {', '.join(self.reused)}", style="dim"))
-        if self.stage:
-            parts += [self._bar(self.stage, now)]
-        if self.losses:
-            parts.append(Text(f"loss {sparkline(self.losses, 24)} {self.losses[0]:.3f} → {self.losses[-1]:.3f}"))
-        if self.look:
-            parts.append(Text(_look(self.look)))
-        parts += [line for flip in (self.won, self.lost) if flip for line in _flip_lines(flip)]
-        parts += [Text(line) for line in self.tail]
-        return Group(*parts)
-
-    def _table(self) -> Table:
-        table = Table("round", "champion", "challenger", "gain", "decision", box=None, pad_edge=False)
-        for done in self.rounds:
-            word = Text("accepted", style="bold green") if done.accepted else Text("rejected", style="yellow")
-            row = [percent(done.champion_accuracy), percent(done.challenger_accuracy), points(done.gain)]
-            table.add_row(str(done.number), *row, word)
-        if self.number:
-            table.add_row(str(self.number), _model(self.champion), "", "", Text("under way", style="cyan"))
-        return table
-
-    def _bar(self, stage: ev.StageStarted, now: float) -> Table:
-        done, tokens = stage.kept, 0
-        if self.progress:
-            done, tokens = self.progress.done, self.progress.tokens
-        if stage.stage == "train" and self.step:
-            done = self.step.step
-        seconds = max(1e-9, now - self.since)
-        fresh = done - stage.kept
-        rate = (
-            f"{tokens / seconds:.0f} tokens/s" if tokens else f"{fresh / seconds:.1f} {stage.unit}/s" if fresh else ""
-        )
-        left = _duration((stage.total - done) * seconds / fresh) + " left" if fresh else ""
-        kept = f"{stage.kept} kept" if stage.kept else ""
-        row = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(1, stage.total), completed=done, width=24)
-        row.add_row(Text(stage.stage, style="bold"), bar, f"{done}/{stage.total}", rate, left, kept)
-        return row
-
-
-def sparkline(values: list[float], width: int) -> str:
-    """The values' course as a line of blocks, at most `width` of them, each the mean of its share."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
+def _progress(scene: Scene, now: float) -> str:
+    stage = scene.stage
+    if stage is None:
         return ""
-    size = max(1, math.ceil(len(finite) / width))
-    means = [sum(part) / len(part) for start in range(0, len(finite), size) for part in [finite[start : start + size]]]
-    low, high = min(means), max(means)
-    span = (high - low) or 1.0
-    return "".join(_SPARKS[round((mean - low) / span * (len(_SPARKS) - 1))] for mean in means)
+    share = f"{100 * stage.done // max(stage.total, 1)} %, {stage.done:,} of {stage.total:,} {stage.unit}"
+    told = [share, figures.stage_rate(stage.token_rate(), stage.rate(), stage.unit), _left(stage, now)]
+    if scene.step is not None:
+        told.append(f"loss {figures.decimal(scene.step.loss)}")
+    return f"  {stage.name}: {', '.join(part for part in told if part)}"
 
 
-def _flip_lines(flip: ev.Flip) -> list[Text]:
-    style, word = ("green", "won ") if flip.won else ("red", "lost")
-    question = Text.assemble((word, style), f" {escape_text(flip.question, 90)} = {escape_text(flip.reference, 20)}")
-    sides = [("champion", flip.champion_text), ("challenger", flip.challenger_text)]
-    lines = [question, *(Text(f"     {side}: {escape_text(text, 90)}", style="dim") for side, text in sides)]
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
-    return lines
+def _left(stage: Stage, now: float) -> str:
+    seconds = stage.seconds_left(now)
+    return f"{figures.duration(seconds)} left" if seconds else ""
 
 
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+def _stage_done(event: StageFinished) -> str:
+    if event.reused:
+        return f"  {event.stage}: reused, an earlier start had finished it"
+    counts = ", ".join(f"{key.replace('_', ' ')} {figures.amount(value)}" for key, value in _numbers(event))
+    return f"  {event.stage}: done in {figures.duration(event.seconds)}" + (f" ({counts})" if counts else "")
 
 
-class LiveView:
-    """A screen of the run that is redrawn in place; the last state stays on the terminal."""
+def _numbers(event: StageFinished) -> list[tuple[str, int | float]]:
+    return [(key, value) for key, value in event.counts.items() if isinstance(value, int | float) and value]
 
-    def __init__(self, console: Console) -> None:
-        self._screen = Screen()
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw, vertical_overflow="visible")
 
-    def __enter__(self) -> LiveView:
-        self._live.start()
-        return self
+def _flip(event: Flip) -> str:
+    outcome = "won" if event.won else "lost"
+    question = escape_text(event.question, ANSWER_LIMIT)
+    champion = escape_text(event.champion_text, ANSWER_LIMIT, keep="end")
+    challenger = escape_text(event.challenger_text, ANSWER_LIMIT, keep="end")
+    reference = escape_text(event.reference, ANSWER_LIMIT)
+    return f"  a problem {outcome}: {question} (answer {reference}) | champion: {champion} | challenger: {challenger}"
 
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
 
-    def __call__(self, event: Event) -> None:
-        """Keep what the event tells; the next redraw shows it."""
-        self._screen.take(event, time.monotonic())
+def _looked(event: Looked) -> str:
+    evidence = f"evidence {figures.decimal(event.evidence)} of {figures.decimal(event.threshold)} needed"
+    return (
+        f"  gate: {event.judged:,} of {event.total:,} judged, {event.wins} won, {event.losses} lost, "
+        f"gain {figures.points(event.gain)} points, {evidence}"
+    )
 
-    def _draw(self) -> Group:
-        return self._screen.draw(time.monotonic())
+
+def _round_done(event: RoundFinished) -> list[str]:
+    accuracies = f"{figures.percent(event.champion_accuracy)} -> {figures.percent(event.challenger_accuracy)}"
+    decision = "ACCEPTED" if event.accepted else "REJECTED"
+    return [
+        f"round {event.number}: {decision}, {accuracies}, gain {figures.points(event.gain)} points",
+        f"  {event.sentence}",
+    ]
+
+
+def _outcome(event: SealedJudged) -> list[str]:
+    again = f" (look {event.look}: these problems were judged before)" if event.look > 1 else ""
+    base = f"base {figures.percent(event.base_accuracy)} ({figures.percent_range(event.base_interval)})"
+    champion = f"champion {figures.percent(event.champion_accuracy)} ({figures.percent_range(event.champion_interval)})"
+    gain = f"gain {figures.points(event.gain)} points, 95 % interval {figures.points_range(event.gain_interval)}"
+    return [
+        f"sealed problems, n = {event.n:,}{again}",
+        f"  {base} -> {champion}",
+        f"  {gain}",
+        f"  {figures.verdict_on_gain(event.gain, event.gain_interval)}",
+    ]
+
+
+def _run_done(event: RunFinished) -> str:
+    rounds = figures.plural(event.rounds, "round")
+    accepted = f"accepted: {figures.rounds_named(event.accepted)}"
+    if event.was_complete:
+        return f"run {event.run}: nothing is owed, {rounds} done before; {accepted}"
+    return f"run {event.run}: {rounds} done in {figures.duration(event.seconds)}; {accepted}"

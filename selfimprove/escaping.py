@@ -1,0 +1,81 @@
+r"""Text from a model or a file, made safe to show: on a terminal, and in Markdown that may be rendered as HTML.
+
+What a model writes is hostile: it can hold escape codes that recolour the screen, retitle the window or hide links,
+marks that reverse the reading order, a megabyte without a space, or markup of whatever shows it. Two steps deal with
+that. `escape_text` leaves only characters that print, on one line, within a limit; every other character is *shown*,
+as `\x1b` or `\u202e`, so that a reader sees that it was there. Its work is bounded by the limit, not by the text.
+`escape_markdown` then takes the meaning out of what prints. Escaped text goes to rich as `Text`, which has no markup;
+a `str` given to rich would be read as markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+ELLIPSIS = "…"
+NEWLINE = "⏎"
+SLACK = 8
+"""Characters looked at per character shown, so that runs of white space may collapse before the cut."""
+STACKED = 2
+"""Combining marks shown on one letter; more would climb over the lines above."""
+
+_BREAK = re.compile(r"[ \t]*(?:\r\n|[\n\r\v\f\x85\u2028\u2029])\s*")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>^$=:@])")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+
+
+def escape_text(text: str, limit: int, keep: Literal["start", "end"] = "start") -> str:
+    r"""`text` on one line of printing characters, at most `limit` of them; an ellipsis stands where it was cut.
+
+    Line breaks become `⏎`, other white space a space, runs of either one sign; control, format, private, unassigned
+    and surrogate characters, and combining marks beyond two in a row, become `\x1b`, `\u202e`, `\U000e0041`.
+    `keep` names the end that survives a cut. Escaped text is escaped no further: the function is idempotent.
+    """
+    if limit < 1:
+        return ""
+    window = text[: limit * SLACK] if keep == "start" else text[-limit * SLACK :]
+    pieces = _pieces(re.sub(r"\s+", " ", _BREAK.sub(NEWLINE, window.strip())))
+    whole = len(window) == len(text)
+    if whole and sum(map(len, pieces)) <= limit:
+        return "".join(pieces)
+    if keep == "start":
+        return "".join(_fitting(pieces, limit - 1)).rstrip() + ELLIPSIS
+    return ELLIPSIS + "".join(reversed(_fitting(pieces[::-1], limit - 1))).lstrip()
+
+
+def escape_markdown(text: str, limit: int) -> str:
+    """`text` as `escape_text` gives it, with every sign that means something to Markdown or HTML taken literally.
+
+    The limit counts before Markdown's own backslashes and entities are added. Safe in a paragraph and a table cell.
+    """
+    shown = _MARKDOWN.sub(r"\\\1", escape_text(text, limit))
+    # `\>` and `&gt;` both stand for a plain sign; the entity is used for the four that HTML reads.
+    return re.sub(r'\\?([&<>"])', lambda match: _HTML[match.group(1)], shown)
+
+
+def _pieces(text: str) -> list[str]:
+    pieces: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
+        pieces.append(_visible(character) if marks > STACKED or not character.isprintable() else character)
+    return pieces
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _fitting(pieces: list[str], room: int) -> list[str]:
+    kept: list[str] = []
+    for piece in pieces:
+        room -= len(piece)
+        if room < 0:
+            break
+        kept.append(piece)
+    return kept
