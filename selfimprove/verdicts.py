@@ -14,7 +14,7 @@ from selfimprove.answer import explain as explain_verdict
 from selfimprove.checking import Checker
 from selfimprove.checking_cases import CasesReport, KindReport, run_cases
 from selfimprove.problem import ProblemSets
-from selfimprove.view import escape_text
+from selfimprove.escaping import escape_text
 
 _WIDTH = 160
 
