@@ -21,7 +21,7 @@ from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate,
 from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
 from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, set_aside_faulty
 from selfimprove.parts import Parts, Samplers
-from selfimprove.problem import ProblemSets
+from selfimprove.problem import ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import run_round
 from selfimprove.sampling import Sampler, derive_seed
@@ -38,6 +38,8 @@ def run_rounds(
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
+    if recipe.gate.fresh:
+        fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with journal.lock():
         journal.bind(recipe, identity)
         started = time.monotonic()

@@ -173,6 +173,10 @@ class Gate(Section):
     max_truncation_rise: float = Field(
         0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
     )
+    fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
+    placebo: bool = Field(
+        False, description="also train and judge a twin on prefixes permuted between problems: the gain over it is real"
+    )
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
     )

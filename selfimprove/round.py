@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from selfimprove import stages
+from selfimprove import contest, stages
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.gate import Decision, decide, entropy_alarm, guarded
 from selfimprove.journal import FORMAT, read_json, read_rows, write_json
 from selfimprove.judging import Answers, pairs_of, read_answers, scorecard, vitals
+from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
+from selfimprove.recipe import Recipe
 from selfimprove.sampling import Completion
 from selfimprove.stages import Job
 
@@ -28,11 +30,12 @@ STATISTICS_LENGTH = 16
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's name, what runs it, and the files and folders of the round that its done-record hashes."""
+    """A stage's name, what runs it, the files that its done-record hashes, and whether a recipe asks for it."""
 
     name: str
     run: Callable[[Job], dict[str, Any]]
     files: tuple[str, ...]
+    wanted: Callable[[Recipe], bool] = lambda recipe: True
 
 
 STAGES = (
@@ -40,7 +43,8 @@ STAGES = (
     Stage("harvest", stages.select, ("examples.jsonl",)),
     Stage("train", stages.train, ("adapter",)),
     Stage("merge", stages.merge, ("certificate.json",)),
-    Stage("judge", stages.judge, ("verdicts.jsonl",)),
+    Stage("judge", contest.judge, ("verdicts.jsonl",)),
+    Stage("placebo", placebo, ("placebo/adapter", "placebo/verdicts.jsonl"), lambda recipe: recipe.gate.placebo),
 )
 
 
@@ -48,7 +52,7 @@ def run_round(job: Job) -> dict[str, Any]:
     """The round's record, after running the stages that have no done-record."""
     job.files.path.mkdir(parents=True, exist_ok=True)
     job.emit(RoundStarted(job.number, job.champion.number))
-    done = [_run_stage(job, stage) for stage in STAGES]
+    done = [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
     record = _record(job, done)
     write_json(job.files.record, record)
     scores, decision = record["scorecard"], record["decision"]
@@ -77,12 +81,12 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
 
 
 def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
-    order = stages.held_out_order(job)
-    everywhere = {**read_answers([job.files.verdicts], job.champion.number), **stages.earlier_answers(job)}
+    order = contest.held_out_order(job)
+    everywhere = {**read_answers([job.files.verdicts], job.champion.number), **contest.earlier_answers(job)}
     challenger = read_answers([job.files.verdicts], job.number)
     champion: Answers = {key: everywhere[key] for key in challenger if key in everywhere}
     pairs = pairs_of(order, champion, challenger)
-    decision = decide(pairs, len(order), job.recipe.gate, stages.round_alpha(job))
+    decision = decide(pairs, len(order), job.recipe.gate, contest.round_alpha(job))
     if decision is None:
         raise RuntimeError(f"round {job.number}: judged {len(pairs)} of {len(order)} problems and no decision")
     return {
@@ -95,13 +99,15 @@ def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
         "scorecard": {
             "judged": len(pairs),
             "total": len(order),
+            "uses_of_heldout": 1 if job.recipe.gate.fresh else job.number,
             "wins": sum(pair.challenger > pair.champion for pair in pairs),
             "losses": sum(pair.challenger < pair.champion for pair in pairs),
             "champion": scorecard(champion),
             "challenger": scorecard(challenger),
             "champion_heldout": scorecard(everywhere),
         },
-        "decision": {"alpha": stages.round_alpha(job), **asdict(_with_guards(job, decision, champion, challenger))},
+        "decision": {"alpha": contest.round_alpha(job), **asdict(_with_guards(job, decision, champion, challenger))},
+        "placebo": placebo_record(job) if job.recipe.gate.placebo else None,
         "certificate": read_json(job.files.certificate),
         "versions": job.parts.versions,
     }

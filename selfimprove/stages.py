@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from selfimprove.errors import StageError
-from selfimprove.events import Emit, Flip, Looked, StageProgress, StageStarted, TrainStep
-from selfimprove.gate import Decision, alpha_of_round, decide, look_at
+from selfimprove.events import Emit, StageProgress, StageStarted, TrainStep
 from selfimprove.journal import (
     Champion,
     Journal,
@@ -29,7 +28,6 @@ from selfimprove.journal import (
     read_rows,
     write_json,
 )
-from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, read_answers
 from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
 from selfimprove.problem import Problem, ProblemSets
@@ -150,10 +148,14 @@ def select(job: Job) -> dict[str, Any]:
 
 def train(job: Job) -> dict[str, Any]:
     """Fit the round's adapter on the champion."""
-    examples = [_example(row) for row in read_rows(job.files.examples)]
+    return fit(job, "train", read_examples(job), job.files.adapter)
+
+
+def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
+    """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name."""
     model = job.champion_model()
     job.samplers.close()
-    work, out = job.files.scratch("training"), job.files.scratch("adapter")
+    work, out = job.files.scratch(f"{stage}-work"), job.files.scratch(f"{stage}-adapter")
     shutil.rmtree(out, ignore_errors=True)
     work.mkdir(exist_ok=True)
     started = False
@@ -161,15 +163,20 @@ def train(job: Job) -> dict[str, Any]:
     def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
         nonlocal started
         if not started:
-            job.emit(StageStarted(job.number, "train", steps, step - 1, "steps"))
+            job.emit(StageStarted(job.number, stage, steps, step - 1, "steps"))
             started = True
         job.emit(TrainStep(job.number, step, steps, loss, learning_rate))
 
     seed = job.seed("train")
     counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
-    publish(out, job.files.adapter)
+    publish(out, adapter)
     shutil.rmtree(work)
     return counts
+
+
+def read_examples(job: Job) -> list[Example]:
+    """The round's examples from examples.jsonl."""
+    return [_example(row) for row in read_rows(job.files.examples)]
 
 
 def merge(job: Job) -> dict[str, Any]:
@@ -192,70 +199,6 @@ def merge(job: Job) -> dict[str, Any]:
         )
     publish(out, job.files.model)
     return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
-
-
-def judge(job: Job) -> dict[str, Any]:
-    """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
-    order = held_out_order(job)
-    bench = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.verdicts)
-    known = earlier_answers(job)
-    missing = [problem for problem in order if problem.key not in known]
-    total = len(missing) + len(order)
-    kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
-    job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
-    champion: dict[str, Any] = dict(known)
-    done = 0
-    for batch in batched(missing, job.recipe.gate.batch):
-        champion |= bench.answers(lambda: job.samplers.at(job.champion_model()), job.champion.number, batch)
-        done += len(batch)
-        job.emit(StageProgress(job.number, "judge", done, total, _tokens(champion)))
-    challenger: dict[str, Any] = {}
-    for batch in batched(order, job.recipe.gate.batch):
-        fresh = bench.answers(lambda: job.samplers.at(job.files.model), job.number, batch)
-        challenger |= fresh
-        done += len(batch)
-        job.emit(StageProgress(job.number, "judge", done, total, _tokens(challenger)))
-        _emit_flips(job, batch, champion, fresh)
-        if _look(job, order, champion, challenger) is not None:
-            break
-    return {
-        "problems": len(challenger),
-        "champion_problems": len(missing),
-        "tokens": _tokens(challenger) + _tokens({p.key: champion[p.key] for p in missing}),
-    }
-
-
-def held_out_order(job: Job) -> list[Problem]:
-    """The held-out problems in the order of this round's looks."""
-    return judging_order(job.problems.heldout, job.seed("judge order"))
-
-
-def earlier_answers(job: Job) -> Answers:
-    """The champion's answers from earlier rounds, by problem key."""
-    paths = [job.journal.round(number).verdicts for number in range(1, job.number)]
-    return read_answers(paths, job.champion.number)
-
-
-def round_alpha(job: Job) -> float:
-    """The error this round may spend."""
-    return alpha_of_round(job.recipe.gate.alpha, job.number)
-
-
-def _look(job: Job, order: Sequence[Problem], champion: Answers, challenger: Answers) -> Decision | None:
-    pairs = pairs_of(order, champion, challenger)
-    settings, alpha = job.recipe.gate, round_alpha(job)
-    look = look_at(pairs, len(order), settings, alpha)
-    seen = (look.judged, len(order), look.wins, look.losses, look.evidence, look.threshold, look.gain)
-    job.emit(Looked(job.number, *seen))
-    return decide(pairs, len(order), settings, alpha)
-
-
-def _emit_flips(job: Job, batch: Sequence[Problem], champion: Answers, challenger: Answers) -> None:
-    for problem in batch:
-        before, after = champion[problem.key][0], challenger[problem.key][0]
-        if before.correct != after.correct:
-            reference = problem.answer or ""
-            job.emit(Flip(job.number, after.correct, problem.question, reference, before.text, after.text))
 
 
 def _kinds(job: Job) -> dict[Row, Kind]:
@@ -315,7 +258,3 @@ def _completion(row: dict[str, Any]) -> Completion:
 
 def _example(row: dict[str, Any]) -> Example:
     return Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
-
-
-def _tokens(answers: Answers) -> int:
-    return sum(len(row.token_ids) for found in answers.values() for row in found)

@@ -13,8 +13,8 @@ from selfimprove.answer import Explanation, Mode, Verdict
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.checking import Checker
 from selfimprove.checking_cases import CasesReport, KindReport, run_cases
-from selfimprove.problem import ProblemSets
 from selfimprove.escaping import escape_text
+from selfimprove.problem import ProblemSets
 
 _WIDTH = 160
 

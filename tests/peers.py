@@ -53,7 +53,9 @@ class World:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     sampled: list[tuple[str, Request]] = field(default_factory=list)
+    trained: list[list[Example]] = field(default_factory=list)
     passed: bool = True
+    script_of_sums: bool = True
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,8 @@ class World:
         def script(request: Request) -> list[int]:
             self.sampled.append((model.parent.name, request))
             question = Letters().decode(request.prompt_ids)
-            first, second = (int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit())
+            numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
+            first, second = numbers if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
             answer = first + second + (0 if luck < skill else 1)
             return [*map(ord, f"The answer is {answer}."), EOS]
@@ -126,6 +129,7 @@ class World:
         on_step: Any,  # noqa: ANN401 - the protocol's callback
     ) -> dict[str, Any]:
         assert examples
+        self.trained.append(list(examples))
         number = int(out.parent.name)
         out.mkdir()
         (out / "gain").write_text(str(self.gains[number - 1]))

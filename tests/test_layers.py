@@ -36,6 +36,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("training", "merging", "engines"),
     ("parts", "judging"),
     ("stages",),
+    ("contest",),
+    ("placebo",),
     ("round",),
     ("loop",),
     ("escaping", "figures"),

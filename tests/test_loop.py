@@ -174,3 +174,44 @@ def test_two_runs_of_one_recipe_write_equal_records(tmp_path: Path, checker: Che
         shutil.copytree(world.journal.folder, tmp_path / name)
         records.append(comparable_records(tmp_path / name))
     assert records[0] == records[1]
+
+
+def test_fresh_held_out_problems_are_new_each_round_and_never_trained_or_sealed(
+    tmp_path: Path, checker: Checker
+) -> None:
+    sums = {"train": "reasoning-gym:pluses", "train_size": 40, "heldout_size": 100, "sealed_size": 50}
+    part = {"name": "chain_sum", "params": {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}}
+    world = World(tmp_path, checker, gains=[0.0, 0.0], script_of_sums=False)
+    world.settings = {"problems": {**sums, "mixtures": {"pluses": [part]}}, "gate": {"fresh": True, "batch": 25}}
+    world.run(2)
+    kept = {*_keys(world, "train"), *_keys(world, "sealed")}
+    judged = []
+    for number in (1, 2):
+        rows = [json.loads(line) for line in world.journal.round(number).verdicts.read_text().splitlines()]
+        judged.append({row["key"] for row in rows})
+        assert world.round(number)["scorecard"]["uses_of_heldout"] == 1
+        assert judged[-1].isdisjoint(kept)
+    assert len(judged[0] & judged[1]) < 10
+
+
+def test_fresh_problems_from_a_file_are_refused(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"gate": {"fresh": True}})
+    with pytest.raises(UsageError, match=r"gate\.fresh needs a generated held-out source"):
+        world.run(1)
+    assert not world.journal.folder.exists()
+
+
+def test_the_placebo_is_trained_on_permuted_targets_and_has_no_vote(tmp_path: Path, checker: Checker) -> None:
+    records = []
+    for name, settings in [("with", {"gate": {"placebo": True}}), ("without", {})]:
+        world = World(tmp_path / name, checker, gains=[0.3], settings=settings)
+        world.run(1)
+        records.append(world.round(1))
+        if settings:
+            real, twin = world.trained
+            assert sorted(e.target_ids for e in real) == sorted(e.target_ids for e in twin)
+            assert [(e.key, e.kind, e.prompt_ids) for e in real] == [(e.key, e.kind, e.prompt_ids) for e in twin]
+    assert records[0]["decision"] == records[1]["decision"]
+    assert records[0]["placebo"]["scorecard"]["n"] == records[0]["scorecard"]["judged"]
+    assert records[0]["placebo"]["gain_over_placebo"] == pytest.approx(0.0)
+    assert records[1]["placebo"] is None

@@ -13,8 +13,8 @@ What is read is put into an order that depends on the seed and the problems alon
 
 from __future__ import annotations
 
-from selfimprove.problem.split import load_problems
+from selfimprove.problem.split import fresh_heldout, load_problems
 from selfimprove.problem.values import Problem, ProblemSets, Wanted
 from selfimprove.problem.wording import normal_form
 
-__all__ = ["Problem", "ProblemSets", "Wanted", "load_problems", "normal_form"]
+__all__ = ["Problem", "ProblemSets", "Wanted", "fresh_heldout", "load_problems", "normal_form"]

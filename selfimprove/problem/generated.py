@@ -177,5 +177,10 @@ def _problem(dataset: str, item: Mapping[str, Any]) -> Problem:
     return make_problem(question, None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
 
 
+def derive_round(seed: int, number: int) -> int:
+    """The seed of the problems drawn anew for a round."""
+    return _derived(seed, f"round {number}")
+
+
 def _derived(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.generated import derive_round, draw
 from selfimprove.problem.sources import GeneratedSource, Source, Stock, find_sources, read_stock
 from selfimprove.problem.values import Problem, ProblemSets, Wanted
 from selfimprove.problem.wording import shared_ngrams
@@ -40,6 +41,22 @@ def load_problems(wanted: Wanted) -> ProblemSets:
         "heldout in sealed": heldout_in_sealed,
     }
     return ProblemSets(train, heldout, sealed, dropped, _overlap((*heldout, *sealed), train))
+
+
+def fresh_heldout(wanted: Wanted, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
+    """As many new held-out problems as `sets` has, for round `number`, none of them in training or sealed.
+
+    The draw depends on seed and round alone. Raises `UsageError` if the held-out source isn't a generator, or can't
+    give that many.
+    """
+    source = find_sources(wanted).heldout
+    if not isinstance(source, GeneratedSource):
+        raise UsageError(f"gate.fresh needs a generated held-out source, {source} is not", "Set gate.fresh = false.")
+    size = len(sets.heldout)
+    taken = (*sets.train, *sets.sealed)
+    drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))
+    left, _ = _without(drawn, taken)
+    return _take(left, size, "heldout", source)[0]
 
 
 def _read(train: Source, *judged: Source, wanted: Wanted) -> dict[Source, Stock]:
