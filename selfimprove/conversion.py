@@ -18,7 +18,7 @@ import torch
 import transformers
 
 from selfimprove.errors import UsageError
-from selfimprove.weights import carried_files, hash_file, read_json, rewrite, tensor_types, write_config
+from selfimprove.weights import carried_files, hash_file, read_json, rewrite, tensor_heads, write_config
 
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"})
 """Types of tensors that are weights or buffers as they are, not packed ones."""
@@ -51,7 +51,8 @@ def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bo
     if not (source.path / "config.json").is_file():
         raise UsageError(f"{source.title}: not a model folder, config.json is missing", "Name a folder with a model.")
     config = read_json(source.path / "config.json")
-    if "quantization_config" in config or tensor_types(source.path) - PLAIN_TYPES:
+    kinds = {head.kind for head in tensor_heads(source.path).values()}
+    if "quantization_config" in config or kinds - PLAIN_TYPES:
         raise UsageError(f"{source.title}: its weights are packed (quantised)", "Name the model they were packed from.")
     target = getattr(torch, dtype)
     rewrite(source.path, out, lambda _, tensor: tensor.to(target) if tensor.is_floating_point() else tensor)

@@ -65,13 +65,19 @@ def head_is_all(model: PreTrainedModel, ids: tuple[int, ...], device: torch.devi
 
 def target_losses(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
     """Negative log-likelihood of each target in nats, float32 [targets]; `gathers` if the head is all there is."""
+    return nn.functional.cross_entropy(target_logits(model, batch, gathers), batch.targets, reduction="none")
+
+
+def target_logits(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
+    """Logits at the positions that predict targets, float32 [targets, vocabulary]."""
     if gathers:
         hidden = _body(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
-        logits = _head(model)(hidden[batch.rows, batch.columns])
+        logits: Tensor = _head(model)(hidden[batch.rows, batch.columns])
     else:
-        whole = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
-        logits = whole[batch.rows, batch.columns]
-    return nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[
+            batch.rows, batch.columns
+        ]
+    return logits.float()
 
 
 def _body(model: PreTrainedModel) -> nn.Module:

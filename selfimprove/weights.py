@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,24 @@ def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch
         shutil.copyfile(folder / INDEX, out / INDEX)
 
 
-def tensor_types(folder: Path) -> set[str]:
-    """The types of the tensors in the folder's weights as safetensors names them, such as `BF16`; headers only."""
-    found: set[str] = set()
+@dataclass(frozen=True)
+class Head:
+    """Where a tensor stands, its type as safetensors names it (such as `BF16`), and its shape."""
+
+    path: Path
+    kind: str
+    shape: tuple[int, ...]
+
+
+def tensor_heads(folder: Path) -> dict[str, Head]:
+    """The tensors of the folder's weights by name, from the files' headers alone."""
+    found: dict[str, Head] = {}
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="pt") as file:
-                found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - no mapping
+                for name in file.keys():  # noqa: SIM118 - not a mapping
+                    part = file.get_slice(name)
+                    found[name] = Head(path, part.get_dtype(), tuple(part.get_shape()))
         except SafetensorError as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
     return found

@@ -1,0 +1,111 @@
+"""LoRA adapters as files: which weights of a base they change, and by how much.
+
+An adapter is what peft wrote: `adapter_config.json` and `adapter_model.safetensors` with a pair of factors
+`base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank] for each changed module. Its
+delta on `<module>.weight` is (alpha / rank) · B · A. The product is taken in float64 and rounded once to float32, so
+that it does not depend on the order in which a processor adds up; hence the hash of a merged model doesn't either.
+
+Everything else that peft can train (whole modules, biases, DoRA, patterns of ranks, embeddings, tied heads) has no such
+delta and is refused with `StageError`, rather than left out in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from selfimprove.errors import StageError
+from selfimprove.weights import read_json, tensor_heads
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+_UNMERGEABLE = (
+    "modules_to_save",
+    "use_dora",
+    "use_rslora",
+    "use_qalora",
+    "use_bdlora",
+    "rank_pattern",
+    "alpha_pattern",
+    "fan_in_fan_out",
+    "lora_bias",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+)
+_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+_TIED = ("lm_head.weight", "embed_tokens.weight")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The factors (B [out, rank], A [rank, in]) by name of the weight they change, and their scale."""
+
+    path: Path
+    scale: float
+    factors: dict[str, tuple[Tensor, Tensor]]
+
+    def delta(self, weight: str) -> Tensor | None:
+        """What this adapter adds to a weight, float32 [out, in]; none if it leaves the weight alone."""
+        if weight not in self.factors:
+            return None
+        b, a = self.factors[weight]
+        return (self.scale * (b.double() @ a.double())).float()
+
+
+def read_adapter(path: Path) -> Adapter:
+    """The adapter in a folder; `StageError` if it is not whole, not finite, or holds more than LoRA factors."""
+    config = read_json(path / CONFIG)
+    extras = [key for key in _UNMERGEABLE if config.get(key)]
+    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or extras:
+        raise StageError(f"{path}: not a plain LoRA ({', '.join(extras) or 'by its type or bias'}), it can't be merged")
+    try:
+        tensors = load_file(path / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise StageError(f"{path / WEIGHTS}: not whole safetensors: {error}") from None
+    return Adapter(path, _scale(path, config), _pair(path, tensors))
+
+
+def check_targets(adapters: Sequence[Adapter], base: Path) -> None:
+    """Every weight the adapters change is a matrix of the base, of fitting shape, and not tied to another one."""
+    heads = tensor_heads(base)
+    tied = bool(read_json(base / "config.json").get("tie_word_embeddings"))
+    for adapter in adapters:
+        for weight, (b, a) in adapter.factors.items():
+            if weight not in heads:
+                raise StageError(f"{adapter.path}: changes {weight}, which {base} does not have")
+            if heads[weight].shape != (b.shape[0], a.shape[1]):
+                raise StageError(f"{adapter.path}: its factors of {weight} don't fit the shape {heads[weight].shape}")
+            if tied and weight.endswith(_TIED):
+                raise StageError(f"{adapter.path}: changes {weight}, which is tied to another weight")
+
+
+def _scale(path: Path, config: dict[str, Any]) -> float:
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
+        raise StageError(f"{path / CONFIG}: no rank or no alpha")
+    return alpha / rank
+
+
+def _pair(path: Path, tensors: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = _KEY.fullmatch(name)
+        if match is None:
+            raise StageError(f"{path}: {name} is not a LoRA factor, it can't be merged")
+        if not torch.isfinite(tensor).all():
+            raise StageError(f"{path}: {name} is not finite")
+        halves.setdefault(f"{match[1]}.weight", {})[match[2]] = tensor
+    for weight, half in halves.items():
+        if half.keys() != {"A", "B"} or half["A"].shape[0] != half["B"].shape[1]:
+            raise StageError(f"{path}: the factors of {weight} don't belong together")
+    return {weight: (half["B"], half["A"]) for weight, half in halves.items()}
