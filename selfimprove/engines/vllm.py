@@ -82,7 +82,7 @@ class VllmSampler:
 
     def __enter__(self) -> Self:
         """The engine with its model loaded."""
-        self._worker = _start_worker(self._runtime.threads)
+        self._worker = _start_worker(self._runtime.usable_threads())
         try:
             ready = json.loads(self._exchange(self._setup))
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
@@ -192,7 +192,7 @@ def _environment(threads: int, on_gpu: bool) -> dict[str, str]:
     }
     if not on_gpu:
         # Threads that spin while they wait cost a busy machine most of its speed.
-        settings["OMP_NUM_THREADS"] = str(threads or len(os.sched_getaffinity(0)))
+        settings["OMP_NUM_THREADS"] = str(threads)
         settings["OMP_WAIT_POLICY"] = "PASSIVE"
     return settings
 

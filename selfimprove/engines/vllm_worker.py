@@ -51,11 +51,13 @@ def main() -> None:
     for descriptor in (requests_fd, replies_fd):
         os.set_inheritable(descriptor, False)
     threading.Thread(target=_end_with_parent, args=(requests_fd, parent), daemon=True).start()
-    with os.fdopen(requests_fd, encoding="utf-8") as requests, os.fdopen(replies_fd, "w", encoding="utf-8") as replies:
-        engine, described = _start(json.loads(requests.readline()))
-        _reply(replies, described)
-        for line in requests:
-            _reply(replies, _sample(engine, described["stop_ids"], json.loads(line)))
+    # Not closed before the process ends: the parent takes the end of the replies for that, and then kills the group.
+    requests = os.fdopen(requests_fd, encoding="utf-8", closefd=False)
+    replies = os.fdopen(replies_fd, "w", encoding="utf-8", closefd=False)
+    engine, described = _start(json.loads(requests.readline()))
+    _reply(replies, described)
+    for line in requests:
+        _reply(replies, _sample(engine, described["stop_ids"], json.loads(line)))
 
 
 def _end_with_parent(requests_fd: int, parent: int) -> None:
