@@ -204,18 +204,19 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(base, runtime, checker), journal, rounds, view)
+        run_rounds(recipe, problems, identity, _parts(recipe, base, runtime, checker), journal, rounds, view)
 
 
-def _parts(base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
+def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
     from selfimprove.merging import merge, rebuild
-    from selfimprove.models import load_tokenizer
+    from selfimprove.models import default_cache, load_tokenizer, resolve_exact
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
     engine = _engine(runtime)
     return Parts(
         base=base.path,
+        exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
         tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
         checker=checker,
         open_sampler=lambda model: _open_sampler(engine, model, runtime),

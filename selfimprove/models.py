@@ -90,6 +90,25 @@ def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) ->
         return _recorded(record, cache, local) or _convert(model, local, cache, record, trust_remote_code)
 
 
+def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_code: bool = False) -> Path:
+    """Where merges start from: a float32 folder if the source is finer than the recipe's dtype, else the base itself.
+
+    Weights that were rounded to bfloat16 lie on its grid, and a change below half a step is lost from there every time;
+    from the source's own values it moves some of them, right on average. GGUF files and local float32 folders are
+    finer; a hub id is taken as it is resolved.
+    """
+    local = _local_source(model)
+    if model.dtype == "float32" or local is None or not _is_finer(local.path):
+        return base.path
+    return resolve_model(model.model_copy(update={"dtype": "float32"}), cache, trust_remote_code).path
+
+
+def _is_finer(source: Path) -> bool:
+    if source.suffix == ".gguf":
+        return True
+    return any(head.dtype == "F32" for head in tensor_heads(source).values())
+
+
 def _local_source(model: Model) -> Source | None:
     if model.name.startswith("embedded:"):
         return _embedded(model.name)

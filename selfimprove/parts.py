@@ -70,6 +70,7 @@ class Parts:
     """The machinery of a run, chosen once by whoever wires it."""
 
     base: Path
+    exact: Path
     tokenizer: Tokenizer
     checker: Checker
     open_sampler: Callable[[Path], Sampler]

@@ -80,7 +80,7 @@ def model_folder(journal: Journal, champion: Champion, parts: Parts, recipe: Rec
         adapters = [journal.round(number).adapter for number in champion.chain]
         temporary = files.scratch("model")
         shutil.rmtree(temporary, ignore_errors=True)
-        made = parts.rebuild(parts.base, adapters, temporary, recipe.model.dtype, parts.runtime)
+        made = parts.rebuild(parts.exact, adapters, temporary, recipe.model.dtype, parts.runtime)
         expected = journal.rounds()[champion.number - 1]["certificate"]["sha256"]
         if made != expected:
             raise StageError(f"{files.model}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…")
@@ -189,7 +189,7 @@ def merge(job: Job) -> dict[str, Any]:
     adapters = [job.journal.round(number).adapter for number in (*job.champion.chain, job.number)]
     settings, canaries = job.recipe.merging, _canaries(job)
     dtype = job.recipe.model.dtype
-    certificate = job.parts.merge(job.parts.base, adapters, parent, out, settings, dtype, canaries, job.parts.runtime)
+    certificate = job.parts.merge(job.parts.exact, adapters, parent, out, settings, dtype, canaries, job.parts.runtime)
     write_json(job.files.certificate, certificate)
     if not certificate["passed"]:
         raise StageError(

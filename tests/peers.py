@@ -89,6 +89,7 @@ class World:
     def parts(self) -> Parts:
         return Parts(
             base=self.folder / "base",
+            exact=self.folder / "base",
             tokenizer=Letters(),
             checker=self.checker,
             open_sampler=self._open,
