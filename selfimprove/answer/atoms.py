@@ -20,7 +20,7 @@ _UNKNOWN_FUNCTIONS = frozenset("fghFGH")
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\langle": ("\\rangle",), "\\lbrack": ("]", ")")}
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{?(\d+)\}?")
 _SEGMENTS = ("overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "underline")
-_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix".split())
+_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix cases aligned align gathered".split())
 
 
 def read_atom(parser: Parser) -> Node:
@@ -53,7 +53,10 @@ def _number(parser: Parser) -> Node:
         if not base.isdigit():
             raise Unreadable("a number with a subscript that is no base")
         return Node("based", (number(int(base)),), token.text)
-    return number(Fraction(token.text))
+    mantissa, _, exponent = token.text.lower().partition("e")
+    if len(exponent) > 4:
+        raise Unreadable("a power of ten that is too large")
+    return number(Fraction(mantissa) * Fraction(10) ** int(exponent or "0"))
 
 
 def _repeating(token: Token) -> Node:
@@ -92,6 +95,13 @@ def _bracket(parser: Parser) -> Node:
 def _braces(parser: Parser, closer: str) -> Node:
     if parser.accept(closer):
         return Node("empty") if closer == "\\}" else _nothing()
+    if parser.peek().kind == "env" and closer == "\\}":
+        return _system(parser, closer)
+    if closer != "}" and (skip := _builder(parser)):
+        parser.at += skip
+        node = parser.nested(parser.items)
+        parser.expect(closer)
+        return node if node.op != "list" else Node("list", node.args, "and" if node.value == "," else node.value)
     bars, parser.bars = parser.bars, 0
     node = parser.nested(parser.items)
     if parser.accept("\\choose"):
@@ -103,6 +113,21 @@ def _braces(parser: Parser, closer: str) -> Node:
     if node.op == "list":
         return Node("set", node.args)
     return Node("set", (node,)) if closer == "\\}" else node
+
+
+def _system(parser: Parser, closer: str) -> Node:
+    """Equations under one brace, which may be left open."""
+    node = parser.nested(parser.items)
+    parser.accept(closer)
+    return node if node.op in ("list", "rel") else Node("set", (node,))
+
+
+def _builder(parser: Parser) -> int:
+    """How many tokens of `x |` or `x in R |` open a set given by a condition; 0 if it is not one."""
+    if parser.peek().kind != "sym":
+        return 0
+    at = 3 if parser.peek(1).text == "\\in" and parser.peek(2).kind == "domain" else 1
+    return at + 1 if parser.peek(at).text in ("|", "\\mid", ":", "\\colon") else 0
 
 
 def _nothing() -> Node:
@@ -170,7 +195,7 @@ def _structure(parser: Parser, name: str) -> Node:
         return Node("dots")
     if name in _SEGMENTS:
         return _segment(parser, name)
-    if name in ("dollar", "euro", "pound"):
+    if name in ("dollar", "euro", "pound", "yen"):
         return Node("unit", (parser.factor(),), name)
     return _delimited(parser, name)
 
@@ -322,7 +347,8 @@ def _environment(parser: Parser) -> Node:
     while True:
         if parser.peek().kind == "env" and not cells and rows:
             break
-        cells.append(parser.nested(parser.sum))
+        cells.append(parser.nested(parser.relation))
+        parser.joiner()
         if parser.accept("&"):
             continue
         rows.append(Node("row", tuple(cells)))
@@ -333,5 +359,9 @@ def _environment(parser: Parser) -> Node:
         raise Unreadable("a matrix is not closed")
     if len({len(row.args) for row in rows}) != 1 or len(rows) * len(rows[0].args) > MAX_ITEMS * 2:
         raise Unreadable("a matrix that is not rectangular or too big")
+    if any(cell.op == "rel" for row in rows for cell in row.args):
+        return Node("list", tuple(cell for row in rows for cell in row.args), ",")
+    if name in ("cases", "aligned", "align", "gathered"):
+        raise Unreadable(f"unexpected {name}")
     matrix = Node("matrix", tuple(rows))
     return call("det", matrix) if name == "vmatrix" else matrix

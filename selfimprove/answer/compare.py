@@ -8,14 +8,15 @@ each entry is compared as an expression. What does not fit is different: the com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from selfimprove.answer.evaluate import agree
 from selfimprove.answer.exact import exact
 from selfimprove.answer.expressions import Finding, same_expression
 from selfimprove.answer.identity import proportional
-from selfimprove.answer.regions import is_region, same_region
+from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import split_unit
-from selfimprove.answer.tree import Node, Refused, call, free_names, number
+from selfimprove.answer.tree import Node, Refused, call, free_names, number, substitute
 
 _DIFFERENT = Finding("wrong", "structure", "answers of different kinds")
 
@@ -32,8 +33,9 @@ def compare(left: Node, right: Node) -> Finding:
             return _named(one, two)
     if (left.op == "rel" and right.op in ("rel", "named")) or (right.op == "rel" and left.op == "named"):
         return _relations(left, right)
+    left, right = _collapsed(left), _collapsed(right)
     if is_region(left) or is_region(right):
-        return same_region(left, right)
+        return same_region(left, right) if may_be_region(left) and may_be_region(right) else _DIFFERENT
     if left.op in _KINDS or right.op in _KINDS:
         return _structures(left, right)
     return _quantities(left, right)
@@ -45,6 +47,14 @@ _KINDS = frozenset(("list", "set", "seq", "matrix", "ratio", "based", "text", "r
 def _single(node: Node) -> Node:
     """A set or list of one element as that element."""
     return node.args[0] if node.op in ("set", "list") and len(node.args) == 1 else node
+
+
+def _collapsed(node: Node) -> Node:
+    """A list whose items are all the same answer as that answer."""
+    if node.op != "list" or any(item.op == "dots" for item in node.args):
+        return node
+    first = node.args[0]
+    return first if all(compare(first, other).outcome == "correct" for other in node.args[1:]) else node
 
 
 def _named(named: Node, other: Node) -> Finding:
@@ -88,9 +98,19 @@ def _equations(left: Node, right: Node) -> Finding:
 
 
 def _scaled_equations(left: Node, right: Node) -> Finding:
-    """Equations with roots or functions in them: equal, or opposite."""
-    found = same_expression(left, right)
-    return found if found.outcome == "correct" else same_expression(left, Node("neg", (right,)))
+    """Equations with roots or functions in them: the quotient of the two is the same at three points."""
+    names = sorted(free_names(left) | free_names(right))
+    points = [{name: Fraction(7 * at + 3 * k + 2, 5 + 4 * at) for k, name in enumerate(names)} for at in range(4)]
+    ours = [substitute(left, point) for point in points]
+    theirs = [substitute(right, point) for point in points]
+    if (
+        same_expression(ours[0], number(0)).outcome != "wrong"
+        or same_expression(theirs[0], number(0)).outcome != "wrong"
+    ):
+        return Finding("unparsed", "evaluation", "an equation that may be empty")
+    return _all(
+        (Node("mul", (ours[at], theirs[0])), Node("mul", (ours[0], theirs[at]))) for at in range(1, len(points))
+    )
 
 
 def _congruences(left: Node, right: Node) -> Finding:
@@ -131,6 +151,8 @@ def _structures(left: Node, right: Node) -> Finding:
         return _sequences(left, right)
     if kinds == {"matrix"}:
         return _matrices(left, right)
+    if kinds == {"matrix", "seq"}:
+        return _rows(left, right)
     if kinds == {"ratio"}:
         return _ratios(left, right)
     if "based" in kinds:
@@ -232,6 +254,14 @@ def _matrices(left: Node, right: Node) -> Finding:
     return _all(cells)
 
 
+def _rows(left: Node, right: Node) -> Finding:
+    """A matrix against rows in brackets, [[1, 2], [3, 4]]."""
+    matrix, rows = (left, right) if left.op == "matrix" else (right, left)
+    if not all(row.op == "seq" for row in rows.args):
+        return _DIFFERENT
+    return _matrices(matrix, Node("matrix", tuple(Node("row", row.args) for row in rows.args)))
+
+
 def _ratios(left: Node, right: Node) -> Finding:
     """Part by part, or proportional; times of day are not proportional."""
     if len(left.args) != len(right.args):
@@ -247,12 +277,12 @@ def _ratios(left: Node, right: Node) -> Finding:
 
 
 def _is_time(node: Node) -> bool:
-    """Whether a ratio could be a time of day: two integers below 24 and 60."""
+    """Whether a ratio could be a time of day: hours up to 24, minutes of two digits below 60."""
     try:
         hours, minutes = (exact(arg) for arg in node.args)
     except Refused:
         return False
-    return hours.denominator == minutes.denominator == 1 and 0 <= hours <= 24 and 0 <= minutes < 60
+    return hours.denominator == minutes.denominator == 1 and 0 <= hours <= 24 and (minutes == 0 or 10 <= minutes < 60)
 
 
 def _bases(left: Node, right: Node) -> Finding:

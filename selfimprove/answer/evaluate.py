@@ -23,7 +23,7 @@ from selfimprove.answer.tree import Node, Refused, free_names, walk
 DIGITS = (50, 150, 400)
 MAX_EXPONENT = 100_000  # of e in a result
 MAX_ANGLE = 1e30
-POINTS = 8
+POINTS = 14
 _LOCK = threading.Lock()  # an mpmath context changes its own precision while it works
 _WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
 
@@ -127,6 +127,8 @@ def _function(name: str, args: list[Any], node: Node, env: Mapping[str, Fraction
         if args[0] == 0 or base in (0, 1):
             raise Refused("a logarithm without a value")
         return ctx.log(args[0]) if base is None else ctx.log(args[0]) / ctx.log(base)
+    if name == "cis":
+        return ctx.cos(args[0]) + ctx.mpc(0, 1) * ctx.sin(args[0])
     if name == "exp":
         _bound(abs(args[0]))
         return ctx.exp(args[0])
@@ -212,7 +214,22 @@ def digits_of(*trees: Node) -> int:
     return size
 
 
-def _point(names: frozenset[str], whole: frozenset[str], at: int) -> dict[str, Fraction]:
+_SCALES = (Fraction(1), Fraction(1), Fraction(1, 9), Fraction(4), Fraction(1, 3), Fraction(4), Fraction(1, 2))
+
+
+def _reach(*trees: Node) -> Fraction:
+    """How far out points must lie to see both sides of every absolute value and step: beyond all constants."""
+    if not any(part.op in ("func", "pow") for tree in trees for part in walk(tree)):
+        return Fraction(1)
+    sizes = [abs(part.value) for tree in trees for part in walk(tree) if isinstance(part.value, Fraction)]
+    steps = any(part.op == "func" and part.value in _STEPS for tree in trees for part in walk(tree))
+    return min(max([Fraction(1), *sizes]), Fraction(10**6)) if steps else Fraction(1)
+
+
+_STEPS = frozenset("abs floor ceil min max sgn root".split())
+
+
+def _point(names: frozenset[str], whole: frozenset[str], at: int, reach: Fraction) -> dict[str, Fraction]:
     """The values of the variables at the `at`-th point."""
     env = {}
     for name in names:
@@ -220,7 +237,7 @@ def _point(names: frozenset[str], whole: frozenset[str], at: int) -> dict[str, F
         if name in whole:
             env[name] = Fraction(3 + at + draw % 9)
         else:
-            size = Fraction(draw % 9_000 + 300, (997, 9_973, 1_999)[at % 3] * 3)
+            size = Fraction(draw % 9_000 + 300, 9_973) * reach * _SCALES[at % len(_SCALES)]
             env[name] = -size if at % 2 and (at == 1 or draw & 64) else size
     return env
 
@@ -279,12 +296,13 @@ def agree(left: Node, right: Node) -> bool:
     whole = whole_names(left, right) & names
     complex_too = not names or any(n == Node("const", (), "i") for tree in (left, right) for n in walk(tree))
     extra = digits_of(left, right)
+    reach = _reach(left, right)
     seen = 0
     reason = "no point where both sides are real"
     with _LOCK:
         for at in range(POINTS if names else 1):
             try:
-                differs = _differs(left, right, _point(names, whole, at), extra, real=not complex_too)
+                differs = _differs(left, right, _point(names, whole, at, reach), extra, real=not complex_too)
             except Refused as refusal:
                 reason = str(refusal)
                 continue
@@ -309,3 +327,14 @@ def sign_of(left: Node, right: Node) -> int:
         if _is_complex(gap, ctx):
             raise Refused("an order of complex numbers")
         return int(ctx.sign(ctx.re(gap)))
+
+
+def near(left: Node, right: Node) -> bool:
+    """Whether two constants are within 5 % of each other, as what stands around ≈ must be; True if that can't be seen."""
+    try:
+        with _LOCK:
+            ctx = _context(DIGITS[0])
+            first, second = evaluate(left, {}, ctx), evaluate(right, {}, ctx)
+            return bool(abs(first - second) <= max(abs(first), abs(second)) / 20)
+    except Refused:
+        return True

@@ -32,7 +32,7 @@ _SIGNS = {
     "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "…": r"\ldots ",
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
-    "€": r"\euro ", "£": r"\pound ", "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
+    "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ", "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
     "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
 }  # fmt: skip
 _FRACTIONS = {
@@ -53,6 +53,8 @@ _RENAMES = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
     (re.compile(r"\\!\s*"), ""),
+    (re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
+    (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\*\*"), "^"),
@@ -110,6 +112,8 @@ def _dollars(text: str) -> str:
         before, after = text[:at].rstrip(), text[at + 1 :].lstrip()
         money = after[:1].isdigit() or after[:1] == "." or before[-1:].isdigit()
         return f"{before} {chr(92)}dollar {after}" if money else f"{before} {after}"
+    if re.search(r"\$\s?\d[^$]*\$\s?\d", text) and not text.startswith("$$"):
+        return re.sub(r"(?<!\\)\$", r" \\dollar ", text)
     return re.sub(r"(?<!\\)\$", " ", text)
 
 

@@ -13,63 +13,17 @@ from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS
 from selfimprove.answer.tokens import Token, tokenise
-from selfimprove.answer.tree import Node, Unreadable, number, symbol
-from selfimprove.answer.words import RELATIONS, SET_SIGNS, unit_name
+from selfimprove.answer.tree import Node, Unreadable, number, show, symbol
+from selfimprove.answer.words import RELATIONS, SET_SIGNS, UNITS, canonical_unit
 
 _END = Token("end", "")
 _TIMES = ("*", "\\cdot", "\\times", "\\ast")
-_CURRENCY = ("\\dollar", "\\euro", "\\pound")
-_STOPS = frozenset(
-    [
-        ",",
-        ";",
-        ")",
-        "]",
-        "}",
-        "\\}",
-        "&",
-        "\\\\",
-        "+",
-        "-",
-        "*",
-        "/",
-        ":",
-        "|",
-        "%",
-        "!",
-        "=",
-        "^",
-        "_",
-        "'",
-        "?",
-        "@",
-        "\\rangle",
-        "\\rfloor",
-        "\\rceil",
-        "\\rbrace",
-        "\\rbrack",
-        "\\pm",
-        "\\mp",
-        "\\mid",
-        "\\vee",
-        "\\lor",
-        "\\&",
-        "\\wedge",
-        "\\land",
-        "\\pmod",
-        "\\mod",
-        "\\bmod",
-        "\\choose",
-        "\\div",
-        "\\colon",
-        "\\#",
-        "\\deg",
-        *_TIMES,
-        *_CURRENCY,
-        *RELATIONS,
-        *SET_SIGNS,
-    ]
+_STOP_SIGNS = (
+    ", ; ) ] } \\} & \\\\ + - * / : | % ! = ^ _ ' ? @ \\rangle \\rfloor \\rceil \\rbrace \\rbrack \\pm \\mp \\mid "
+    "\\vee \\lor \\& \\wedge \\land \\pmod \\mod \\bmod \\choose \\div \\colon \\# \\deg"
 )
+_CURRENCY = ("\\dollar", "\\euro", "\\pound", "\\yen", "\\cent")
+_STOPS = frozenset((*_STOP_SIGNS.split(), *_TIMES, *_CURRENCY, *RELATIONS, *SET_SIGNS))
 
 
 class Parser:
@@ -178,8 +132,17 @@ class Parser:
                 self.take()
             signs.append("mod")
         if not signs:
-            return members[0]
+            return self._modulo(members[0])
         return Node("rel", tuple(members), " ".join(signs))
+
+    def _modulo(self, node: Node) -> Node:
+        """A residue with its modulus behind it, as a unit, or the tree itself."""
+        if not (self.accept("\\pmod", "\\mod", "\\bmod") or self._plain_mod()):
+            return node
+        modulus = self.atom()
+        if self._opened_mod and self.peek().text == ")":
+            self.take()
+        return Node("unit", (node,), f"mod {show(modulus)}")
 
     _opened_mod = False
 
@@ -274,7 +237,7 @@ class Parser:
         if whole.kind == "num" and whole.text.isdigit():
             part = self._proper(1)
             if part is not None:
-                return number(int(whole.text) + part)
+                return self.postfix(number(int(whole.text) + part))
         return self.factor()
 
     def _proper(self, ahead: int) -> Fraction | None:
@@ -302,7 +265,10 @@ class Parser:
         while True:
             if self.peek().text == "^" and self.peek(1).text == "\\circ":
                 self.at += 2
-                node = Node("deg", (node,))
+                scale = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
+                node = Node("unit", (node,), f"degree{self.take().text}") if scale else Node("deg", (node,))
+            elif self.peek().text == "_" and node.op == "num":
+                node = self._based(node)
             elif self.accept("^"):
                 node = Node("pow", (node, self.exponent()))
             elif self.peek().text == "!" and self.peek().kind == "op":
@@ -311,6 +277,14 @@ class Parser:
                 node = Node("pct", (node,))
             else:
                 return node
+
+    def _based(self, node: Node) -> Node:
+        """A number in brackets with its base behind it."""
+        self.take()
+        base = subscript(self)
+        if not base.isdigit() or not isinstance(node.value, Fraction) or node.value.denominator != 1:
+            raise Unreadable("a number with a subscript that is no base")
+        return Node("based", (number(int(base)),), str(node.value))
 
     def _factorial(self, node: Node) -> Node:
         """One or two factorial signs behind an atom."""
@@ -337,9 +311,12 @@ class Parser:
             if self.accept("^"):
                 power = self.exponent()
                 words[-1] += f"^{power.value}"
+            if self.peek().text == "/" and (self.peek(1).kind == "text" or self.peek(1).text in UNITS):
+                self.at += 1
+                words.append(f"/{self.take().text}")
         if not words:
             return node
-        return Node("unit", (node,), unit_of(words))
+        return Node("unit", (node,), canonical_unit(" ".join(words)))
 
     def atom(self) -> Node:
         """The smallest piece: a number, a variable, a bracket or a command."""
@@ -372,15 +349,6 @@ def subscript(parser: Parser) -> str:
             return "".join(parts)
         parts.append(token.text)
     raise Unreadable("a subscript is not closed")
-
-
-def unit_of(words: list[str]) -> str:
-    """The canonical name of a unit written in these words."""
-    return " ".join(
-        "^".join(unit_name(part) if at == 0 else part for at, part in enumerate(word.split("^")))
-        for chunk in words
-        for word in chunk.split()
-    )
 
 
 def _listed(group: list[Node], word: str) -> Node:

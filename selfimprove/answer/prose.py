@@ -14,7 +14,7 @@ from selfimprove.answer.extract import Candidate
 
 _MARK = re.compile(
     r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
-    r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\]{0,60}?(?:\bis\b|\bare\b|\bequals\b|:|=)[\s*:]*"
+    r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|=)[\s*:]*"
     r"|\b(?:final\s+)?(?:answers?|results?|choice|option)\b\s*\**\s*(?::|=|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*]*"
     r"|\bthe\s+(?:correct\s+)?(?:choice|option|result)\s+is\b:?\s*",
     re.IGNORECASE,
@@ -25,6 +25,7 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\s*(?:definitely |certainly |probably )?(?:not|unknown|unclear|nothing)\b", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\bnot|n't|\bnever)\s+(?:be\s+)?\$*$", re.IGNORECASE)
 _GIVE_UP = re.compile(
     r"\b(?:no (?:solution|idea|answer)|not sure|(?:can ?not|can't|could not|couldn't|unable to|don't know how to) "
     r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find)|\bno idea\b|don't know|do not know|idea how|fails\b)",
@@ -34,16 +35,17 @@ _DANGLING = frozenset(
     (
         "a an the and or but of to in on at by for from with as is are was were be been must should would could "
         "can will shall may might that which if then when so because than into about maybe perhaps let we i you "
-        "our their its his her this these those have has had get gets now next also not plus minus times equals"
+        "our their its his her this these those have has had get gets now next also not plus minus equals"
     ).split()
 )
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.\\/])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+,\d+(?![\d,])|\d+\.\d+|\.\d+|\d+)"
+    r"(?<![\w.\\/])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|\d++\.\d++|\.\d++|\d++(?!(?:st|nd|rd|th)\b))"
     r"(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?%)?"
 )
 _CODE = re.compile(r"__\w|\w\s?\(\s?['\"]|\w\.\w+\(|['\"]\s?\)")  # program text, which has no answer in words
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\"'(])|\n\s*\n|\n")
+_MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
 _RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\w?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")
 
 
@@ -80,7 +82,7 @@ def _unclosed(line: str) -> bool:
 def _statement(line: str, how: str) -> Candidate:
     """The answer in the sentence behind a marker."""
     math = _MATH.match(line)
-    if math is not None:
+    if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
         return Candidate(_inner(math) + (unit[0] if unit else ""), how)
     sentence = _SENTENCE.split(line, maxsplit=1)[0]
@@ -117,9 +119,12 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", "the text breaks off")
     sentences = [part for part in _SENTENCE.split(stripped) if part and part.strip()]
     for sentence in reversed(sentences[-40:]):
+        sentence = re.sub(r"<<[^<>]*>>", " ", sentence)  # a calculator's notes
         if _GIVE_UP.search(sentence):
             return Candidate(None, "extract", "the text gives up")
         found = _last_mathematics(sentence)
+        if found is not None and _DENIED.search(sentence[: max(0, sentence.rfind(found))][-12:]):
+            return Candidate(None, "extract", "the answer is denied")
         if found is not None:
             return Candidate(found, "last")
     return _whole_mathematics(stripped)
@@ -148,7 +153,7 @@ def _breaks_off(text: str) -> bool:
     word = re.search(r"([A-Za-z']+)$", text)
     if word is not None:
         return word[1].lower() in _DANGLING
-    return text[-1] in "+-*/=<>,(" or text.endswith(("\\cdot", "\\times"))
+    return _opens_formula(text.rsplit("\n", 1)[-1]) or text[-1] in "+-*/=<>,({\\^_" or text.endswith(("\\cdot", "\\times"))
 
 
 def _last_mathematics(sentence: str) -> str | None:
@@ -158,8 +163,13 @@ def _last_mathematics(sentence: str) -> str | None:
         pass
     prose = _MATH.sub(lambda m: " " * len(m[0]), sentence)
     number = None
+    result = prose.rfind("=")
     for pattern in (_NUMBER, _RELATION):
         for match in pattern.finditer(prose):
+            if number is not None and _MODIFIER.search(prose[max(0, match.start() - 12) : match.start()]):
+                continue
+            if pattern is _NUMBER and 0 <= result < (number.end() if number is not None else 0):
+                continue
             if (
                 number is None
                 or match.end() > number.end()
@@ -169,3 +179,8 @@ def _last_mathematics(sentence: str) -> str | None:
     if math is not None and (number is None or math.start() > number.start()):
         return _inner(math)
     return number[0].strip().strip("+") if number is not None else None
+
+
+def _opens_formula(line: str) -> bool:
+    """Whether the line ends inside a formula: an odd dollar sign that opens one."""
+    return line.count("$") % 2 == 1 and re.search(r"\$(?![\d\s])[^$]*$", line) is not None

@@ -23,8 +23,21 @@ _LEAD = re.compile(r"(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))\s*\S")
 _FONTS = re.compile(
     r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
 )
+_OPENINGS = LABELS | {"it", "its", "this"}
+_HEDGE = re.compile(r"\b(?:[A-J]|or|and|not|wait|no)\b")
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")  # the common case, read without the grammar
+_SPOKEN_SETS = {
+    ("all", "real", "numbers"): Node("domain", (), "R"),
+    ("all", "reals"): Node("domain", (), "R"),
+    ("no", "solution"): Node("empty"),
+    ("no", "solutions"): Node("empty"),
+    ("no", "real", "solution"): Node("empty"),
+    ("no", "real", "solutions"): Node("empty"),
+    ("empty", "set"): Node("empty"),
+    ("the", "empty", "set"): Node("empty"),
+}
+_PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -73,8 +86,8 @@ def read(written: str) -> Answer:
     lead = _LEAD.match(bare) if choice is None else None
     letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
     node, fault = _tree(normal)
-    if node is not None and lead is not None:
-        letter = None if node.op != "mul" else letter
+    if lead is not None and ((node is not None and node.op != "mul") or _HEDGE.search(bare[lead.end() - 1 :])):
+        letter = None
     return Answer(written, normal, node, fault, letter, _words(normal))
 
 
@@ -107,6 +120,9 @@ def _tree(normal: str) -> tuple[Node | None, str]:
 
 def _spoken(text: str) -> tuple[Node | None, str]:
     value = spoken_number(text)
+    words = tuple(re.findall(r"[a-z]+", text.lower()))
+    if words in _SPOKEN_SETS:
+        return _SPOKEN_SETS[words], ""
     return (None, "words") if value is None else (number(value), "")
 
 
@@ -121,7 +137,8 @@ def trimmed(tokens: list[Token]) -> list[Token]:
     kept = tokens[start:]
     for at, token in enumerate(kept):
         if at and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
-            if not any(later.text in _CODE for later in kept[at:]):
+            cause = token.text.lower().split()[0].strip(",") in ("since", "because")
+            if not any(later.text in _CODE or (not cause and later.kind == "join") for later in kept[at:]):
                 kept = kept[:at]
             break
     while kept and kept[-1].text in (",", ";", ":"):
@@ -141,9 +158,13 @@ def _is_label(tokens: list[Token], at: int) -> bool:
 
 
 def _words(normal: str) -> tuple[str, ...]:
-    """The words of a text answer, without case, marks and articles."""
-    text = re.sub(r"\\[A-Za-z]+", " ", _FONTS.sub("", plain(normal)))
+    """The words of a text answer, without case, marks and articles; with signs of mathematics, all of it in one piece."""
+    text = _FONTS.sub("", plain(normal)).replace("{", "").replace("}", "")
+    if not _PROSE.fullmatch(text):
+        return (re.sub(r"\s+", "", text),)
     words = [word.lower() for word in _WORD.findall(text)]
+    while len(words) > 1 and words[0] in _OPENINGS:
+        del words[0]
     return tuple(word for word in words if word not in ARTICLES) or tuple(words)
 
 

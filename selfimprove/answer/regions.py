@@ -53,6 +53,14 @@ def is_region(node: Node) -> bool:
     return node.op == "list" and bool(node.args) and all(is_region(arg) for arg in node.args)
 
 
+_REGIONS = frozenset(["union", "inter", "minus", "empty", "domain", "seq", "set", "rel", "named", "list"])
+
+
+def may_be_region(node: Node) -> bool:
+    """Whether the tree can be read as a set of real numbers in company of one."""
+    return node.op in _REGIONS
+
+
 def read_region(node: Node) -> Region:
     """The region a tree means; raises `Refused` if it means none."""
     if node.op in ("union", "inter", "minus"):
@@ -111,6 +119,10 @@ def _relation(node: Node) -> Region:
 def _half_line(left: Node, sign: str, right: Node) -> Region:
     """The solutions of one linear inequality in one variable."""
     names = free_names(left) | free_names(right)
+    if left.op == "func" and left.value == "abs" and not free_names(right):
+        return _distance(left.args[0], sign, right)
+    if right.op == "func" and right.value == "abs" and not free_names(left):
+        return _distance(right.args[0], _FLIP[sign], left)
     if len(names) != 1 or sign not in _FLIP:
         raise Refused("not an inequality in one variable")
     name = next(iter(names))
@@ -122,6 +134,14 @@ def _half_line(left: Node, sign: str, right: Node) -> Region:
         bound, rising = _linear_root(Node("add", (left, Node("neg", (right,)))), name)
         sign = sign if rising else _FLIP[sign]
     return _side(bound, sign, frozenset((name,)))
+
+
+def _distance(inner: Node, sign: str, bound: Node) -> Region:
+    """The solutions of |u| < c and its like."""
+    low, high = _half_line(inner, _FLIP[sign], Node("neg", (bound,))), _half_line(inner, sign, bound)
+    if sign not in ("<", "<=", ">", ">="):
+        raise Refused("an absolute value that is not bounded")
+    return Region("inter" if sign in ("<", "<=") else "union", (low, high), names=low.names)
 
 
 def _side(bound: Node, sign: str, names: frozenset[str]) -> Region:

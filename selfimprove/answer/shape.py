@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from selfimprove.answer.evaluate import near
 from selfimprove.answer.expressions import same_expression
 from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, walk
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
@@ -160,6 +161,8 @@ def _settle_relation(node: Node, *, split: bool = True) -> Node:
     members = list(node.args)
     if "~" in signs:
         signs, members = _exact_part(signs, members)
+    if "->" in signs and len(signs) == 1:
+        raise Unreadable("an arrow between two answers")
     if "=>" in signs or "->" in signs:
         cut = max(at for at, sign in enumerate(signs) if sign in ("=>", "->"))
         signs, members = signs[cut + 1 :], members[cut + 1 :]
@@ -175,6 +178,8 @@ def _settle_relation(node: Node, *, split: bool = True) -> Node:
 def _exact_part(signs: list[str], members: list[Node]) -> tuple[list[str], list[Node]]:
     """What stands before the first ≈, or after it if only a name stands before."""
     cut = signs.index("~")
+    if not (is_name(members[cut]) or near(members[cut], members[cut + 1])):
+        raise Unreadable("it contradicts itself")
     if cut == 0 and is_name(members[0]):
         return ["=", *signs[1:]], members
     return signs[:cut], members[: cut + 1]
@@ -228,6 +233,10 @@ def matrices(node: Node) -> Node:
     args = tuple(matrices(arg) for arg in node.args)
     if node.op in ("matrix", "row"):
         return Node(node.op, args)
+    if node.op == "pow" and args[0].op == "matrix" and node.args[1] == Node("sym", (), "T"):
+        return Node(
+            "matrix", tuple(Node("row", column) for column in zip(*(r.args for r in args[0].args), strict=True))
+        )
     if node.op == "neg" and args[0].op == "matrix":
         return _entrywise(args[0], lambda cell: Node("neg", (cell,)))
     if node.op == "func" and node.value == "det" and args[0].op == "matrix":

@@ -45,6 +45,7 @@ _TOKEN = re.compile(
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
+_LETTER_UNIT = re.compile(r"[msghlLNJWVK]|[A-Za-z]{1,4}\s?/\s?[A-Za-z]{1,4}")  # in a font command behind a number
 _JOINS = {"and": "and", "or": "or", "to": "to"}
 _LATER = "abcdefghijklmnopqrstuvwxyz"
 
@@ -58,7 +59,7 @@ def _is_product(run: str) -> bool:
         return run.isupper() and low not in ("usd", "eur")
     if run.isupper():
         return len(run) <= 4
-    return len(run) <= 3 or (len(run) <= 6 and low in _LATER)
+    return len(run) <= 3 or (len(run) <= 6 and (low in _LATER or not set(low) & set("aeiouy")))
 
 
 def _word(run: str, gap: bool) -> list[Token]:
@@ -91,6 +92,8 @@ def _font(inner: str, gap: bool) -> list[Token]:
     name = ALIASES.get(bare, bare)
     if name in FUNCTIONS:
         return [Token("cmd", "\\" + name, gap)]
+    if "\\" in bare or re.search(r"\d", bare):
+        return tokenise(bare)
     words = re.findall(r"[A-Za-z]+", bare)
     if any(len(word) > 1 for word in words) or not re.fullmatch(r"[A-Za-z0-9\s.,()+\-*/=<>^%]*", bare):
         return [Token("text", bare, gap)]
@@ -136,6 +139,10 @@ def _token(match: re.Match[str], gap: bool) -> list[Token]:
     return [Token(kind, text, gap)]
 
 
+def _ends_number(token: Token) -> bool:
+    return token.kind == "num" or (token.kind == "op" and token.text in ("}", ")"))
+
+
 def tokenise(text: str) -> list[Token]:
     """The tokens of a normalised answer; raises `Unreadable` at a sign the grammar does not know."""
     tokens: list[Token] = []
@@ -155,7 +162,15 @@ def tokenise(text: str) -> list[Token]:
             continue
         depth += match[0] in ("(", "[", "\\{") or 0
         depth -= match[0] in (")", "]", "\\}") or 0
-        tokens.extend(_token(match, gap))
+        if (
+            match["font"] is not None
+            and tokens
+            and _LETTER_UNIT.fullmatch(match["inner"].strip())
+            and _ends_number(tokens[-1])
+        ):
+            tokens.append(Token("text", match["inner"].strip(), gap))
+        else:
+            tokens.extend(_token(match, gap))
         gap = False
         if len(tokens) > MAX_TOKENS:
             raise Unreadable(f"more than {MAX_TOKENS} tokens")

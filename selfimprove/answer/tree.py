@@ -15,7 +15,7 @@ after `shape` has settled a chain of equalities `named` (name, value).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -72,6 +72,15 @@ def free_names(node: Node) -> frozenset[str]:
         return frozenset((str(node.value),))
     inner = frozenset[str]().union(*(free_names(arg) for arg in node.args)) if node.args else frozenset[str]()
     return inner - {str(node.args[1].value)} if node.op in ("sum", "prod", "int", "lim") else inner
+
+
+def substitute(node: Node, env: Mapping[str, Fraction]) -> Node:
+    """The tree with its free variables replaced by numbers."""
+    if node.op == "sym":
+        return number(env[str(node.value)]) if str(node.value) in env else node
+    if node.op in ("sum", "prod", "int", "lim"):
+        env = {name: value for name, value in env.items() if name != node.args[1].value}
+    return Node(node.op, tuple(substitute(arg, env) for arg in node.args), node.value)
 
 
 def show(node: Node) -> str:

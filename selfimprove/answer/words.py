@@ -11,7 +11,7 @@ from fractions import Fraction
 
 TRIG = frozenset("sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc".split())
 FUNCTIONS = TRIG | frozenset(
-    "arsinh arcosh artanh sqrt ln log lg exp min max gcd lcm abs floor ceil det Gamma sgn".split()
+    "cis arsinh arcosh artanh sqrt ln log lg exp min max gcd lcm abs floor ceil det Gamma sgn".split()
 )
 ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arcsinh": "arsinh", "arccosh": "arcosh",
@@ -38,7 +38,7 @@ _STRUCTURE = frozenset(
     (
         "frac sqrt binom choose sum prod int lim pmod mod bmod emptyset varnothing ldots dots cdots vdots dotsc "
         "lfloor rfloor lceil rceil langle rangle lbrace rbrace lbrack rbrack mid vee lor wedge land cdot times div "
-        "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound cbrt prime "
+        "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound yen cent cbrt prime "
         "colon underline ast star text not measuredangle dot odot partial deg triangleq iff quad"
     ).split()
 )
@@ -68,6 +68,7 @@ liter liters litre litres l
 ml milliliter milliliters millilitre millilitres
 dollar dollars usd bucks
 cent cents
+yen jpy
 euro euros eur
 yuan rmb cny
 degree degrees deg
@@ -76,7 +77,7 @@ mph
 percent percents percentage pct
 unit units
 person people persons
-km/h kph kmh
+kph kmh
 child children
 man men
 woman women
@@ -101,7 +102,7 @@ REASONS = frozenset("since because as where for with given such".split())
 NEVER_UNITS = frozenset(
     (
         "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than "
-        "except plus minus times least most"
+        "except plus minus times least most mod modulo power squared cubed factorial half halves third thirds over divided root less more fewer anything"
     ).split()
 )
 ARTICLES = frozenset(("a", "an", "the"))
@@ -111,6 +112,29 @@ SHORT_WORDS = frozenset(
         "so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
     ).split()
 )
+
+
+def canonical_unit(text: str) -> str:
+    """The canonical name of a unit in words: `square meters`, `m^2` and `miles per hour`, `mph` each have one."""
+    text = text.replace("^{", "^").replace("}", "").replace(" ^", "^").replace("{", "")
+    found: list[str] = []
+    power = ""
+    for word in text.replace("/", " / ").split():
+        low = word.lower()
+        if low in _POWERS:
+            power = _POWERS[low]
+        elif low in ("per", "/", "an", "a", "each"):
+            found.append("/")
+        else:
+            stem, mark, exponent = word.partition("^")
+            found.append(unit_name(stem) + (mark + exponent or power))
+            power = ""
+    name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").strip("/ ")
+    return _COMPOUND.get(name, name)
+
+
+_POWERS = {"square": "^2", "sq": "^2", "sq.": "^2", "squared": "^2", "cubic": "^3", "cu": "^3"}
+_COMPOUND = {"mile/hour": "mph", "kph": "km/hour", "km/h": "km/hour"}
 
 
 def unit_name(word: str) -> str:
