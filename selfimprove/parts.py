@@ -67,7 +67,11 @@ class Rebuild(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """The machinery of a run, chosen once by whoever wires it."""
+    """The machinery of a run, chosen once by whoever wires it.
+
+    `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
+    which merges are summed (`models.resolve_exact`).
+    """
 
     base: Path
     exact: Path

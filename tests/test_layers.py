@@ -33,6 +33,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("loss", "weights"),
     ("conversion",),
     ("models",),
+    ("adapters", "canaries"),
     ("training", "merging", "engines"),
     ("parts", "judging"),
     ("stages",),
@@ -49,7 +50,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
-MODEL_MODULES = {"models", "conversion", "weights", "loss", "training", "merging", "engines"}
+MODEL_MODULES = {"models", "conversion", "weights", "loss", "adapters", "canaries", "training", "merging", "engines"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 
