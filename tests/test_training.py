@@ -282,6 +282,20 @@ def test_a_foreign_or_broken_checkpoint_is_ignored(model: Path, tmp_path: Path) 
         assert steps(work, make_examples(12), 1) == alone
 
 
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model")
+    root = Path(__file__).parents[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command = [*launch, "--nproc-per-node", "2", str(root / "tests" / "train_once.py"), str(tmp_path), "-1", "0"]
+    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    alone = SETTINGS.model_copy(update={"dropout": 0.0})
+    train(make_examples(20), model, tmp_path / "w", tmp_path / "out", alone, 7, RUNTIME, silent)
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("out", "adapter"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+
+
 # Failures
 
 

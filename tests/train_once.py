@@ -1,4 +1,6 @@
-"""One training in a process of its own, for tests that kill it: `train_once.py FOLDER [STEP TO STOP AT]`.
+"""One training in a process of its own, for tests that kill or join it:
+
+`train_once.py FOLDER [STEP TO STOP AT [DROPOUT]]`.
 
 FOLDER holds `model/`; `work/` and `adapter/` are made in it. At the given step the process announces itself and waits.
 """
@@ -44,6 +46,7 @@ def make_examples(count: int) -> list[Example]:
 def main() -> None:
     """Train, and stop in the middle if asked to."""
     folder, stop = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
+    settings = SETTINGS.model_copy(update={"dropout": float(sys.argv[3])}) if len(sys.argv) > 3 else SETTINGS
     done: list[int] = []
 
     def on_step(step: int, *_: float) -> None:
@@ -55,7 +58,7 @@ def main() -> None:
 
     runtime = Runtime(device="cpu", threads=1)
     counts = train(
-        make_examples(20), folder / "model", folder / "work", folder / "adapter", SETTINGS, 7, runtime, on_step
+        make_examples(20), folder / "model", folder / "work", folder / "adapter", settings, 7, runtime, on_step
     )
     sys.stdout.write(json.dumps({"counts": counts, "steps": done}))
 
