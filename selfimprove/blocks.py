@@ -80,7 +80,7 @@ def _decision(line: Line, scene: Scene) -> Text:
 
 
 def stage(scene: Scene, width: int, now: float | None) -> Block:
-    """The stage under way: track, bar, what was reused, then the loss or the evidence; `now` is None once it stopped."""
+    """The stage under way: track, bar, what was reused, then the loss or the evidence; `now` is None once stopped."""
     block = [_track(scene, width)] if scene.current() else []
     if scene.stage is not None:
         block.append(_bar_line(scene.stage, width, now))
