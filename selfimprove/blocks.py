@@ -188,7 +188,9 @@ def _evidence_share(evidence: float, threshold: float) -> float:
 def sentence(scene: Scene, width: int) -> Block:
     """The decision of the last round that has one, in its own words, on at most three lines."""
     decided = [line for line in scene.lines if line.sentence]
-    return folded(escape_text(decided[-1].sentence, SENTENCE_LIMIT), width, 3) if decided else []
+    if not decided:
+        return []
+    return folded(f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}", width, 3)
 
 
 def folded(text: str, width: int, lines: int, style: str = "") -> Block:

@@ -365,5 +365,4 @@ def test_a_reader_that_goes_away_does_not_end_the_run() -> None:
     with open_view("json", stream) as view:
         for _, event in run():
             view(event)
-    with pytest.raises(BrokenPipeError):
-        stream.close()
+    stream.close()
