@@ -22,7 +22,10 @@ STACKED = 2
 """Combining marks shown on one letter; more would climb over the lines above."""
 
 _BREAK = re.compile(r"[ \t]*(?:\r\n|[\n\r\v\f\x85\u2028\u2029])\s*")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>^$=:@])")
+_ANYWHERE = re.compile(r"[\\`*_\[\]|~^$#@{}]|:(?=//|[\w+-]+:)|(?<=\bwww)\.", re.IGNORECASE)
+"""Signs with a meaning inside a line: emphasis, code, links, cells, formulas, mentions, bare addresses, emoji names."""
+_AT_START = re.compile(r"^(\d{0,9})([-+.)])(?=[\s-]|$)")
+"""Signs that open a block at the start of a line: lists, numbered lists, rules."""
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -50,9 +53,8 @@ def escape_markdown(text: str, limit: int) -> str:
 
     The limit counts before Markdown's own backslashes and entities are added. Safe in a paragraph and a table cell.
     """
-    shown = _MARKDOWN.sub(r"\\\1", escape_text(text, limit))
-    # `\>` and `&gt;` both stand for a plain sign; the entity is used for the four that HTML reads.
-    return re.sub(r'\\?([&<>"])', lambda match: _HTML[match.group(1)], shown)
+    literal = _AT_START.sub(r"\1\\\2", _ANYWHERE.sub(r"\\\g<0>", escape_text(text, limit)))
+    return re.sub(r'[&<>"]', lambda match: _HTML[match.group()], literal)
 
 
 def _pieces(text: str) -> list[str]:

@@ -276,6 +276,18 @@ class Journal:
             (self.folder / ".holder.json").unlink(missing_ok=True)
             lock.release()
 
+    def held_by(self) -> str:
+        """Who holds the run now, in words; empty if nobody does, whatever a dead holder left behind."""
+        if not (self.folder / ".holder.json").exists():
+            return ""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return self.holder()
+        lock.release()
+        return ""
+
     def holder(self) -> str:
         """Who says to hold the run, in words."""
         path = self.folder / ".holder.json"

@@ -11,7 +11,6 @@ model) to the last report. Between reports it stands still while the time left c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from selfimprove.events import (
@@ -114,14 +113,6 @@ def unfold(scene: Scene, event: Event, now: float) -> Scene:
             return replace(scene, finished=event, stage=None)
         case Note():
             return scene
-
-
-def unfold_all(events: Iterable[tuple[float, Event]]) -> Scene:
-    """The scene after a list of (time, event)."""
-    scene = Scene()
-    for now, event in events:
-        scene = unfold(scene, event, now)
-    return scene
 
 
 def _stage(scene: Scene, event: StageStarted | StageProgress | StageFinished, now: float) -> Scene:

@@ -1,0 +1,215 @@
+"""A run as plain lines, one per event worth a line: for logs, pipes and CI.
+
+Most events are not worth one. Progress is told at the quarters of a stage and otherwise at intervals that grow with the
+stage, so that the log of a long run can still be read; of the flips of a round one of each kind is told. Every line
+passes `escape_text`, whatever it is made of.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from selfimprove import figures
+from selfimprove.escaping import escape_text
+from selfimprove.events import (
+    Event,
+    Flip,
+    Looked,
+    Note,
+    RoundFinished,
+    RoundStarted,
+    RunFinished,
+    RunStarted,
+    SealedJudged,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrainStep,
+)
+from selfimprove.scene import Scene, Stage, unfold
+
+LINE_LIMIT = 1000
+"""Characters of one plain line."""
+ANSWER_LIMIT = 160
+"""Characters of a model's answer in a plain line."""
+PAUSE = 10.0
+"""Least seconds between two lines of progress; in a long stage a tenth of its age, so that logs stay short."""
+
+
+class PlainView:
+    """One line per event worth a line; `write` gets the line without its end.
+
+    Progress is told at a quarter, a half and three quarters of a stage and otherwise at most every `PAUSE` seconds.
+    Of the flips of a round the first problem won and the first lost are told. `clock` gives seconds, for rates.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._scene = Scene()
+        self._told_at = 0.0
+        self._quarter = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, event: Event, /) -> None:
+        """Write the lines that the event is worth, none for most."""
+        before, now = self._scene, self._clock()
+        self._scene = unfold(before, event, now)
+        match event:
+            case StageStarted(total=total, kept=kept):
+                self._told_at, self._quarter = now, 4 * kept // max(total, 1)
+                self._tell(_stage_begun(event))
+            case StageProgress(done=done, total=total) if self._due(done, total, now):
+                self._tell(_progress(self._scene, now))
+            case TrainStep(step=step, steps=steps) if self._due(step, steps, now):
+                self._tell(
+                    _progress(self._scene, now) or f"  step {step} of {steps}, loss {figures.decimal(event.loss)}"
+                )
+            case Flip() if _first_of_round(event, before):
+                self._tell(_flip(event))
+            case StageProgress() | TrainStep() | Flip():
+                pass
+            case _:
+                for line in _lines(event):
+                    self._tell(line)
+
+    def _due(self, done: int, total: int, now: float) -> bool:
+        if done >= total:
+            return False
+        quarter = 4 * done // max(total, 1)
+        began = self._scene.stage.began if self._scene.stage else now
+        if quarter <= self._quarter and now - self._told_at < max(PAUSE, (now - began) / 10):
+            return False
+        self._told_at, self._quarter = now, quarter
+        return True
+
+    def _tell(self, line: str) -> None:
+        indent = len(line) - len(line.lstrip(" "))
+        self._write(" " * indent + escape_text(line, LINE_LIMIT))
+
+
+def _first_of_round(flip: Flip, scene: Scene) -> bool:
+    last = scene.won if flip.won else scene.lost
+    return last is None or last.number != flip.number
+
+
+def _lines(event: Event) -> list[str]:
+    match event:
+        case RunStarted():
+            return _run_begun(event)
+        case RoundStarted(number=number, champion=champion):
+            return [f"round {number}: challenging {figures.model_named(champion)}"]
+        case StageFinished():
+            return [_stage_done(event)]
+        case Looked():
+            return [_looked(event)]
+        case RoundFinished():
+            return _round_done(event)
+        case SealedJudged():
+            return _outcome(event)
+        case RunFinished():
+            return [_run_done(event)]
+        case Note(text=text):
+            return [f"  {text}"]
+        case _:
+            return []
+
+
+def _run_begun(event: RunStarted) -> list[str]:
+    wanted = figures.plural(event.rounds_wanted, "round")
+    return [
+        f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done",
+        f"  model {event.model}, engine {event.engine}",
+        f"  problems: {event.train:,} to train on, {event.heldout:,} held out, {event.sealed:,} sealed",
+        *(f"  {note}" for note in event.notes),
+    ]
+
+
+def _stage_begun(event: StageStarted) -> str:
+    kept = f" ({event.kept:,} kept from an earlier start)" if event.kept else ""
+    amount = f": {event.total:,} {event.unit}" if event.total > 1 else ""
+    return f"  {event.stage}{amount}{kept}"
+
+
+def _progress(scene: Scene, now: float) -> str:
+    stage = scene.stage
+    if stage is None:
+        return ""
+    share = f"{100 * stage.done // max(stage.total, 1)} %, {stage.done:,} of {stage.total:,} {stage.unit}"
+    told = [share, figures.stage_rate(stage.token_rate(), stage.rate(), stage.unit), _left(stage, now)]
+    if scene.step is not None:
+        told.append(f"loss {figures.decimal(scene.step.loss)}")
+    return f"  {stage.name}: {', '.join(part for part in told if part)}"
+
+
+def _left(stage: Stage, now: float) -> str:
+    seconds = stage.seconds_left(now)
+    return f"{figures.duration(seconds)} left" if seconds else ""
+
+
+def _stage_done(event: StageFinished) -> str:
+    if event.reused:
+        return f"  {event.stage}: reused, an earlier start had finished it"
+    counts = ", ".join(f"{key.replace('_', ' ')} {figures.amount(value)}" for key, value in _numbers(event))
+    return f"  {event.stage}: done in {figures.duration(event.seconds)}" + (f" ({counts})" if counts else "")
+
+
+def _numbers(event: StageFinished) -> list[tuple[str, int | float]]:
+    return [(key, value) for key, value in event.counts.items() if isinstance(value, int | float) and value]
+
+
+def _flip(event: Flip) -> str:
+    outcome = "won" if event.won else "lost"
+    question = escape_text(event.question, ANSWER_LIMIT)
+    champion = escape_text(event.champion_text, ANSWER_LIMIT, keep="end")
+    challenger = escape_text(event.challenger_text, ANSWER_LIMIT, keep="end")
+    reference = escape_text(event.reference, ANSWER_LIMIT)
+    return f"  a problem {outcome}: {question} (answer {reference}) | champion: {champion} | challenger: {challenger}"
+
+
+def _looked(event: Looked) -> str:
+    evidence = f"evidence {figures.decimal(event.evidence)} of {figures.decimal(event.threshold)} needed"
+    return (
+        f"  gate: {event.judged:,} of {event.total:,} judged, {event.wins} won, {event.losses} lost, "
+        f"gain {figures.points(event.gain)} points, {evidence}"
+    )
+
+
+def _round_done(event: RoundFinished) -> list[str]:
+    accuracies = f"{figures.percent(event.champion_accuracy)} -> {figures.percent(event.challenger_accuracy)}"
+    decision = "ACCEPTED" if event.accepted else "REJECTED"
+    return [
+        f"round {event.number}: {decision}, {accuracies}, gain {figures.points(event.gain)} points",
+        f"  {event.sentence}",
+    ]
+
+
+def _outcome(event: SealedJudged) -> list[str]:
+    again = f" (look {event.look}: these problems were judged before)" if event.look > 1 else ""
+    base = f"base {figures.percent(event.base_accuracy)} ({figures.percent_range(event.base_interval)})"
+    champion = f"champion {figures.percent(event.champion_accuracy)} ({figures.percent_range(event.champion_interval)})"
+    gain = f"gain {figures.points(event.gain)} points, 95 % interval {figures.points_range(event.gain_interval)}"
+    return [
+        f"sealed problems, n = {event.n:,}{again}",
+        f"  {base} -> {champion}",
+        f"  {gain}",
+        f"  {figures.verdict_on_gain(event.gain, event.gain_interval)}",
+    ]
+
+
+def _run_done(event: RunFinished) -> str:
+    rounds = figures.plural(event.rounds, "round")
+    accepted = f"accepted: {figures.rounds_named(event.accepted)}"
+    if event.was_complete:
+        return f"run {event.run}: nothing is owed, {rounds} done before; {accepted}"
+    return f"run {event.run}: {rounds} done in {figures.duration(event.seconds)}; {accepted}"

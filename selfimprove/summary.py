@@ -1,0 +1,295 @@
+"""What a run's records say, as sections of a report: pure, from plain dicts to sentences and tables of strings.
+
+The sealed outcome comes first: it is the number that a run reports. The rounds' own figures stand below it, since they
+come from problems that the rounds were chosen on. Cost charges rejected rounds too: what a point of accuracy costs is
+all that the run spent, over the points that it accepted.
+
+Records are read as `records.py` reads them: what is missing is a dash. Strings from files stand here as they are;
+`report.py` escapes them when it writes them out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from selfimprove import figures
+from selfimprove.costs import Cost, accepted_points, costs
+from selfimprove.figures import MISSING
+from selfimprove.recipe import Recipe
+from selfimprove.records import (
+    Record,
+    RunRecords,
+    accepted,
+    at,
+    decision,
+    gain,
+    interval,
+    items,
+    number,
+    robust,
+    word,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report: sentences, then a table; the columns in `words` hold text, the others figures."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    words: frozenset[str] = frozenset()
+
+
+def sections(run: RunRecords) -> list[Section]:
+    """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
+    optional = (_rounds, _evidence, _cost, _training, _diversity, _verdicts, _certificates, _recipe, _versions)
+    parts = [section(run) for section in optional]
+    return [_outcome(run), *(part for part in parts if part.rows or part.sentences)]
+
+
+def _outcome(run: RunRecords) -> Section:
+    title = "Outcome on the sealed problems"
+    looks = items(run.sealed, "looks")
+    if not looks:
+        return Section(title, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
+    last, ends = looks[-1], interval(looks[-1], "gain_interval")
+    change = (
+        f"Base {figures.percent(number(last, 'base_accuracy'))} → "
+        f"champion {figures.percent(number(last, 'champion_accuracy'))}: "
+        f"gain {figures.points(number(last, 'gain'))} points, 95 % interval {figures.points_range(ends)}, "
+        f"on {figures.count(number(last, 'n'))} problems."
+    )
+    told = [change, figures.verdict_on_gain(number(last, "gain"), ends)]
+    if len(looks) > 1:
+        told.append(f"This is look {len(looks)} at these problems; only the first look was at unseen ones.")
+    if word(last, "method"):
+        told.append(f"Interval of the gain: {word(last, 'method')}.")
+    rows = tuple(row for place, look in enumerate(looks, 1) for row in _sealed_look(place, look))
+    header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
+    return Section(title, tuple(filter(None, told)), header, rows, frozenset({"model"}))
+
+
+def _sealed_look(place: int, look: Record) -> list[tuple[str, ...]]:
+    """Three rows: the base model, the champion, the gain."""
+    head = (str(place), figures.count(number(look, "rounds")))
+    n = figures.count(number(look, "n"))
+    champion = f"champion: {_source(number(look, 'champion'))}"
+    shares = [("base", "base"), ("champion", champion)]
+    rows = [
+        (
+            *head,
+            title,
+            figures.percent(number(look, f"{who}_accuracy")),
+            figures.percent_range(interval(look, f"{who}_interval")),
+            n,
+        )
+        for who, title in shares
+    ]
+    change = (figures.points(number(look, "gain")), figures.points_range(interval(look, "gain_interval")))
+    return [*rows, (*head, "gain, points", *change, n)]
+
+
+def _rounds(run: RunRecords) -> Section:
+    sentences = tuple(
+        f"Round {_named(record)}: {word(record, 'decision', 'sentence')}"
+        for record in run.rounds
+        if word(record, "decision", "sentence")
+    )
+    header = ("round", "from", "judged", "champion", "challenger", "gain", "won–lost", "decision")
+    rows = tuple(_round(record) for record in run.rounds)
+    return Section("Rounds, on the held-out problems", sentences, header, rows, frozenset({"decision"}))
+
+
+def _round(record: Record) -> tuple[str, ...]:
+    return (
+        _named(record),
+        _source(number(record, "parent")),
+        _judged(record),
+        figures.percent(number(record, "scorecard", "champion", "accuracy")),
+        figures.percent(number(record, "scorecard", "challenger", "accuracy")),
+        figures.points(gain(record)),
+        _won_lost(record),
+        decision(record),
+    )
+
+
+def _evidence(run: RunRecords) -> Section:
+    """The last look of each round; a decision that isn't robust hangs on the checker's unclear verdicts."""
+    header = ("round", "looks", "evidence", "needed", "error budget", "gain at most", "reason", "robust")
+    found = _per_round(run, "Evidence at the last look", header, _evidence_cells)
+    return Section(found.title, (), header, found.rows, frozenset({"reason", "robust"}))
+
+
+def _evidence_cells(record: Record) -> tuple[str, ...]:
+    looks = items(record, "decision", "looks")
+    return (
+        str(len(looks)) if looks else MISSING,
+        figures.decimal(number(looks, -1, "evidence")),
+        figures.decimal(number(looks, -1, "threshold")),
+        figures.decimal(number(record, "decision", "alpha")),
+        figures.points(number(looks, -1, "gain_upper")),
+        word(record, "decision", "reason") or MISSING,
+        robust(record),
+    )
+
+
+def _won_lost(record: Record) -> str:
+    wins, losses = (figures.count(number(record, "scorecard", key)) for key in ("wins", "losses"))
+    return MISSING if wins == losses == MISSING else f"{wins}–{losses}"
+
+
+def _judged(record: Record) -> str:
+    judged, total = (number(record, "scorecard", key) for key in ("judged", "total"))
+    return MISSING if judged is None else f"{figures.count(judged)}/{figures.count(total)}"
+
+
+def _source(number_of_round: float | None) -> str:
+    """The model of a round in a cell: `base`, `round 2`."""
+    return "base" if number_of_round == 0 else MISSING if number_of_round is None else f"round {number_of_round:.0f}"
+
+
+def _named(record: Record) -> str:
+    return figures.count(number(record, "round"))
+
+
+def _cost(run: RunRecords) -> Section:
+    """Each stage over all rounds, their sum, and the sum per point of accuracy that was accepted."""
+    spent, total = costs(run)
+    if not spent:
+        return Section("Cost")
+    points = accepted_points(run)
+    rows = [*(_cost_row(name, cost) for name, cost in spent.items()), _cost_row("total", total)]
+    if points > 0:
+        rows.append(_cost_row("per accepted point", total.over(points)))
+    header = ("stage", "time", "tokens sampled", "tokens trained", "prompt tokens")
+    return Section("Cost", (_price(run, points),), header, tuple(rows))
+
+
+def _cost_row(name: str, cost: Cost) -> tuple[str, ...]:
+    tokens = (cost.sampled, cost.trained, cost.prompts)
+    return name, figures.duration(cost.seconds), *(figures.count(amount) for amount in tokens)
+
+
+def _price(run: RunRecords, points: float) -> str:
+    won = sum(accepted(record) for record in run.rounds)
+    if not won:
+        return "Cost per accepted point: none accepted."
+    rounds = f"{won} of {figures.plural(len(run.rounds), 'round')} accepted"
+    return f"{rounds}, {figures.points(points / 100)} points on held-out problems; rejected rounds are charged too."
+
+
+def _training(run: RunRecords) -> Section:
+    header = ("round", "prefix rows", "full rows", "steps", "first loss", "last loss")
+    return _per_round(run, "Training", header, _training_cells)
+
+
+def _training_cells(record: Record) -> tuple[str, ...]:
+    counts = {word(stage, "stage"): at(stage, "counts") for stage in items(record, "stages")}
+    return (
+        figures.count(number(counts, "harvest", "prefix")),
+        figures.count(number(counts, "harvest", "full")),
+        figures.count(number(counts, "train", "steps")),
+        figures.decimal(number(counts, "train", "first_loss")),
+        figures.decimal(number(counts, "train", "last_loss")),
+    )
+
+
+def _diversity(run: RunRecords) -> Section:
+    header = ("round", "distinct prefixes", "entropy (nats)", "mean tokens", "truncated")
+    return _per_round(run, "Diversity of the samples", header, _diversity_cells)
+
+
+def _diversity_cells(record: Record) -> tuple[str, ...]:
+    return (
+        figures.percent(number(record, "prefixes", "distinct_prefixes")),
+        figures.decimal(number(record, "prefixes", "prefix_entropy")),
+        figures.decimal(number(record, "prefixes", "mean_tokens")),
+        figures.percent(number(record, "prefixes", "truncated")),
+    )
+
+
+VERDICTS = ("correct", "wrong", "unparsed", "timed_out", "truncated")
+
+
+def _verdicts(run: RunRecords) -> Section:
+    """What the checker said of champion and challenger, as `58 → 69`."""
+    header = ("round", *(name.replace("_", " ") for name in VERDICTS), "mean tokens")
+    return _per_round(run, "Verdicts, champion → challenger", header, _verdict_cells)
+
+
+def _verdict_cells(record: Record) -> tuple[str, ...]:
+    counts = (_pair(record, name, figures.count) for name in VERDICTS)
+    return (*counts, _pair(record, "mean_tokens", figures.decimal))
+
+
+def _pair(record: Record, name: str, told: Callable[[float | None], str]) -> str:
+    before, after = (told(number(record, "scorecard", side, name)) for side in ("champion", "challenger"))
+    return MISSING if before == after == MISSING else f"{before} → {after}"
+
+
+def _certificates(run: RunRecords) -> Section:
+    header = ("round", "certificate", "delta kept", "unchanged", "agreement", "KL", "failures")
+    found = _per_round(run, "Merge certificates", header, _certificate_cells)
+    return Section(found.title, found.sentences, header, found.rows, frozenset({"certificate", "failures"}))
+
+
+def _certificate_cells(record: Record) -> tuple[str, ...]:
+    passed = at(record, "certificate", "passed")
+    failures = [fault for fault in items(record, "certificate", "failures") if isinstance(fault, str)]
+    return (
+        "passed" if passed is True else "failed" if passed is False else MISSING,
+        figures.percent(number(record, "certificate", "survival")),
+        figures.percent(number(record, "certificate", "unchanged_weights")),
+        figures.percent(number(record, "certificate", "agreement")),
+        figures.decimal(number(record, "certificate", "kl")),
+        "; ".join(failures) or ("none" if passed is True else MISSING),
+    )
+
+
+def _per_round(
+    run: RunRecords, title: str, header: tuple[str, ...], cells: Callable[[Record], tuple[str, ...]]
+) -> Section:
+    """A row for each round; no section where no round has a figure for it."""
+    rows = tuple((_named(record), *cells(record)) for record in run.rounds)
+    known = any(cell != MISSING for row in rows for cell in row[1:])
+    return Section(title, (), header, rows if known else ())
+
+
+def _recipe(run: RunRecords) -> Section:
+    """The keys whose value isn't the default; `format` is the file's, not the recipe's."""
+    default = _flat(Recipe().model_dump(mode="json"))
+    own = {key: value for key, value in _flat(run.recipe).items() if key != "format"}
+    rows = tuple(
+        (key, json.dumps(own[key], ensure_ascii=False, default=str), json.dumps(default.get(key), ensure_ascii=False))
+        for key in sorted(own)
+        if key not in default or own[key] != default[key]
+    )
+    title, header = "Recipe, where it differs from the defaults", ("key", "value", "default")
+    return Section(title, () if rows else ("All keys have their defaults.",), header, rows, frozenset(header))
+
+
+def _flat(data: Any, prefix: str = "") -> Record:  # noqa: ANN401 - parsed JSON of any shape
+    if not isinstance(data, dict) or not (data or not prefix):
+        return {prefix.removesuffix("."): data}
+    flat: Record = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _versions(run: RunRecords) -> Section:
+    """Each package with its version, or its versions in the order of the rounds where they changed."""
+    seen: dict[str, list[str]] = {}
+    for record in run.rounds:
+        found = at(record, "versions")
+        for name, version in found.items() if isinstance(found, dict) else ():
+            versions = seen.setdefault(str(name), [])
+            if str(version) not in versions:
+                versions.append(str(version))
+    rows = tuple((name, ", then ".join(versions)) for name, versions in sorted(seen.items()))
+    return Section("Versions", (), ("package", "version"), rows, frozenset({"package", "version"}))
