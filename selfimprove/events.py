@@ -112,7 +112,10 @@ class Looked:
 
 @dataclass(frozen=True)
 class RoundFinished:
-    """A round has its record: accuracies on the problems judged, and the decision in one sentence."""
+    """A round has its record: accuracies on the problems judged, and the decision in one sentence.
+
+    `earlier` rounds were finished by an earlier start; they are told to a view, not written into the history again.
+    """
 
     number: int
     accepted: bool
@@ -120,6 +123,7 @@ class RoundFinished:
     challenger_accuracy: float
     gain: float
     sentence: str
+    earlier: bool = False
 
 
 @dataclass(frozen=True)

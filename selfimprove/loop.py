@@ -12,18 +12,21 @@ every report says which look it shows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from selfimprove.contest import tokens_of
 from selfimprove.errors import UsageError
-from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged
-from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines
+from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
+from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
 from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
-from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, set_aside_faulty
+from selfimprove.judging import Judge, batched, judging_order, pairs_of, set_aside_faulty
 from selfimprove.parts import Parts, Samplers
-from selfimprove.problem import ProblemSets, fresh_heldout
+from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
-from selfimprove.round import run_round
+from selfimprove.round import round_finished, run_round
 from selfimprove.sampling import Sampler, derive_seed
 from selfimprove.stages import Job, model_folder
 
@@ -49,12 +52,15 @@ def run_rounds(
         say(_started(recipe, problems, parts, journal, rounds, len(records)))
         for problem, fault in faulty:
             say(Note(f"{problem.source}: set aside, its reference can't be judged against: {fault}"))
+        for record in records:
+            emit(round_finished(record, earlier=True))
         samplers = Samplers(parts.open_sampler)
         try:
+            job = Job(len(records), champion_of(records), recipe, problems, parts, journal, samplers, say)
             for number in range(len(records) + 1, rounds + 1):
-                job = Job(number, champion_of(records), recipe, problems, parts, journal, samplers, say)
-                records.append(run_round(job))
-            sealed = _sealed_finish(recipe, problems, parts, journal, samplers, records, say)
+                records.append(run_round(replace(job, number=number)))
+                job = replace(job, number=number, champion=champion_of(records))
+            sealed = _sealed_finish(job, len(records))
         finally:
             samplers.close()
         accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
@@ -62,63 +68,57 @@ def run_rounds(
         return sealed
 
 
-def _sealed_finish(
-    recipe: Recipe,
-    problems: ProblemSets,
-    parts: Parts,
-    journal: Journal,
-    samplers: Samplers,
-    records: list[dict[str, Any]],
-    emit: Emit,
-) -> dict[str, Any]:
+def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    champion = champion_of(records)
-    sealed: dict[str, Any] = {"format": FORMAT, "looks": []}
-    if journal.sealed_path.exists():
-        sealed = read_json(journal.sealed_path)
-    if not sealed["looks"] or sealed["looks"][-1]["champion"] != champion.number:
+    path = job.journal.sealed_path
+    sealed: dict[str, Any] = read_json(path) if path.exists() else {"format": FORMAT, "looks": []}
+    if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
         if sealed["looks"]:
-            emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
-        look = _sealed_look(recipe, problems, parts, journal, samplers, champion, emit)
-        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": len(records), **look})
-        write_json(journal.sealed_path, sealed)
-    emit(_sealed_event(sealed["looks"][-1]))
+            job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
+        look = _sealed_look(job)
+        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look})
+        write_json(path, sealed)
+    job.emit(_sealed_event(sealed["looks"][-1]))
     return sealed
 
 
-def _sealed_look(
-    recipe: Recipe,
-    problems: ProblemSets,
-    parts: Parts,
-    journal: Journal,
-    samplers: Samplers,
-    champion: Champion,
-    emit: Emit,
-) -> dict[str, Any]:
-    order = judging_order(problems.sealed, derive_seed(recipe.seed, "sealed order"))
-    judge = Judge(recipe, parts.tokenizer, parts.checker, journal.sealed_verdicts)
+def _sealed_look(job: Job) -> dict[str, Any]:
+    order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
+    judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.journal.sealed_verdicts)
+    sides = [job.champion, Champion(0, ())] if job.champion.number else [job.champion]
+    started, tokens, done, total = time.time(), 0, 0, len(order) * len(sides)
+    kept = sum(judge.kept(side.number, order) for side in sides)
+    job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
+    found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
+    for side in sides:
+        opened = partial(_sampler_at, job, side)
+        for batch in batched(order, job.recipe.gate.batch):
+            fresh = judge.answers(opened, side.number, batch)
+            found[side.number] |= fresh
+            tokens, done = tokens + tokens_of(fresh), done + len(batch)
+            job.emit(StageProgress(job.number, "sealed", done, total, tokens))
+    seconds = round(time.time() - started, 3)
+    return {**_sealed_figures(order, job.champion, found), "tokens": tokens, "seconds": seconds}
 
-    def answers(who: Champion) -> Answers:
-        found: dict[str, Any] = {}
-        opener: Callable[[], Sampler] = lambda: samplers.at(model_folder(journal, who, parts, recipe))  # noqa: E731
-        for batch in batched(order, recipe.gate.batch):
-            found |= judge.answers(opener, who.number, batch)
-        return found
 
-    after = answers(champion)
-    before = answers(Champion(0, ()))
-    pairs = pairs_of(order, before, after)
+def _sampler_at(job: Job, side: Champion) -> Sampler:
+    return job.samplers.at(model_folder(job.journal, side, job.parts, job.recipe))
+
+
+def _sealed_figures(order: Sequence[Problem], champion: Champion, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    pairs = pairs_of(order, found[0], found[champion.number])
     n = len(pairs)
-    rates = [sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)]
+    before, after = sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)
     return {
         "champion": champion.number,
         "n": n,
-        "base_accuracy": rates[0] / n,
-        "base_interval": interval_of_rate(round(rates[0]), n),
-        "champion_accuracy": rates[1] / n,
-        "champion_interval": interval_of_rate(round(rates[1]), n),
-        "gain": (rates[1] - rates[0]) / n,
+        "base_accuracy": before / n,
+        "base_interval": interval_of_rate(round(before), n),
+        "champion_accuracy": after / n,
+        "champion_interval": interval_of_rate(round(after), n),
+        "gain": (after - before) / n,
         "gain_interval": interval_of_gain(pairs),
+        "sentence": sentence_of_gain(pairs, "base"),
     }
 
 

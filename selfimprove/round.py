@@ -55,18 +55,17 @@ def run_round(job: Job) -> dict[str, Any]:
     done = [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
     record = _record(job, done)
     write_json(job.files.record, record)
-    scores, decision = record["scorecard"], record["decision"]
-    job.emit(
-        RoundFinished(
-            job.number,
-            decision["accepted"],
-            scores["champion"]["accuracy"],
-            scores["challenger"]["accuracy"],
-            scores["challenger"]["accuracy"] - scores["champion"]["accuracy"],
-            decision["sentence"],
-        )
-    )
+    job.emit(round_finished(record))
     return record
+
+
+def round_finished(record: dict[str, Any], earlier: bool = False) -> RoundFinished:
+    """The event that tells a round's record."""
+    decision = record["decision"]
+    before, after = (record["scorecard"][side]["accuracy"] for side in ("champion", "challenger"))
+    return RoundFinished(
+        record["round"], decision["accepted"], before, after, after - before, decision["sentence"], earlier
+    )
 
 
 def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:

@@ -73,14 +73,9 @@ def _in_stage(number: int, stage: str) -> Any:  # noqa: ANN401 - a predicate on 
 
 
 def test_killed_in_every_stage_the_records_equal_an_undisturbed_runs(workshop: Workshop) -> None:
-    for number in (1, 2):
-        for stage in STAGES:
-            code = workshop.run_until("killed", 2, _in_stage(number, stage), signal.SIGKILL)
-            assert code == -signal.SIGKILL, f"round {number}, {stage}"
-            assert not (workshop.runs / "killed" / f"{number:04d}" / "done" / f"{stage}.json").exists() or stage in (
-                "harvest",
-                "merge",
-            )
+    for number, stage in [*((1, stage) for stage in STAGES), (2, "train")]:
+        code = workshop.run_until("killed", 2, _in_stage(number, stage), signal.SIGKILL)
+        assert code == -signal.SIGKILL, f"round {number}, {stage}"
     finished = lambda event: event["event"] == "round_finished"  # noqa: E731
     assert workshop.run_until("killed", 2, finished, signal.SIGKILL) == -signal.SIGKILL
     events_of(workshop.run("killed"))
@@ -108,7 +103,7 @@ def test_rounds_is_a_target_and_a_complete_run_owes_nothing(workshop: Workshop) 
     assert plain.returncode == 0, plain.stderr
     assert "nothing" in plain.stdout.lower()
     more = events_of(workshop.run("target", 3))
-    assert [e["number"] for e in more if e["event"] == "round_finished"] == [3]
+    assert [e["number"] for e in more if e["event"] == "round_finished" and not e["earlier"]] == [3]
 
 
 def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(workshop: Workshop) -> None:
