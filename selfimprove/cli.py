@@ -44,6 +44,8 @@ RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that hold
 
 def main() -> None:
     """Run the command line; leaves the process with the command's exit code."""
+    # OpenMP threads that spin while they wait cost a factor of ten as soon as anything else wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except SelfImproveError as error:
