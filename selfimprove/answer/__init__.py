@@ -21,6 +21,7 @@ from selfimprove.answer.expressions import Finding
 from selfimprove.answer.extract import Candidate, Mode, extract
 from selfimprove.answer.limits import shown
 from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Refused, Unreadable, show
 
 VERSION = "1"
@@ -86,6 +87,11 @@ def _reference(reference: str) -> Answer:
 
 def judge(reference: Answer, prediction: Answer) -> Finding:
     """Whether the prediction is the reference's answer; the reference decides what is compared."""
+    with allowance():
+        return _judged(reference, prediction)
+
+
+def _judged(reference: Answer, prediction: Answer) -> Finding:
     if prediction.fault.startswith("limit: "):
         return Finding("unparsed", "limits", prediction.fault.removeprefix("limit: "))
     if not prediction.normal:

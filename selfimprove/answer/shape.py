@@ -1,16 +1,19 @@
 """Trees brought into the shape in which they are compared.
 
-Units are pulled to the root and magnitudes multiplied out; ± becomes a list of two; arithmetic on matrices is carried
-out; a chain of equalities becomes a `named` value (`x = 6·7 = 42`), an equation, or a contradiction (`58 = 57`), which
-is unreadable. Conditions such as `k ∈ Z` beside an answer are dropped. The same function works on both sides.
+Units are pulled to the root and magnitudes multiplied out; ± becomes a list of two; arithmetic on matrices is
+carried out; a chain of equalities becomes a `named` value (`x = 6·7 = 42`), an equation, or a contradiction (`58 =
+57`), which is unreadable. Conditions such as `k ∈ Z` beside an answer are dropped. The same function works on both
+sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from selfimprove.answer.evaluate import near
 from selfimprove.answer.expressions import same_expression
+from selfimprove.answer.limits import MAX_NODES
 from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, walk
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 
@@ -240,18 +243,25 @@ def matrices(node: Node) -> Node:
     if node.op == "neg" and args[0].op == "matrix":
         return _entrywise(args[0], lambda cell: Node("neg", (cell,)))
     if node.op == "func" and node.value == "det" and args[0].op == "matrix":
-        return _determinant([list(row.args) for row in args[0].args])
+        return _bounded(_determinant([list(row.args) for row in args[0].args]))
     kinds = [arg.op == "matrix" for arg in args]
     if node.op == "add" and all(kinds):
-        return _added(args[0], args[1])
+        return _bounded(_added(args[0], args[1]))
     if node.op == "mul" and all(kinds):
-        return _multiplied(args[0], args[1])
+        return _bounded(_multiplied(args[0], args[1]))
     if node.op == "mul" and any(kinds):
         matrix, factor = args if kinds[0] else args[::-1]
         return _entrywise(matrix, lambda cell: Node("mul", (factor, cell)))
     if node.op == "div" and kinds[0] and not kinds[1]:
         return _entrywise(args[0], lambda cell: Node("div", (cell, args[1])))
     raise Unreadable("an operation on matrices that is not carried out")
+
+
+def _bounded(node: Node) -> Node:
+    """A matrix, if its entries are small enough; raises `Unreadable`."""
+    if sum(1 for _ in islice(walk(node), MAX_NODES + 1)) > MAX_NODES:
+        raise Unreadable("a computation with matrices that is too big")
+    return node
 
 
 def _entrywise(matrix: Node, change: Callable[[Node], Node]) -> Node:
