@@ -32,7 +32,7 @@ def exact(node: Node, env: Mapping[str, Fraction] = _EMPTY) -> Fraction:
 
 def _bounded(value: Fraction) -> Fraction:
     bits = value.numerator.bit_length() + value.denominator.bit_length()
-    spend(1 + (bits >> 10))
+    spend(1 + (bits >> 6))
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise Refused(f"a number has more than {MAX_BITS} bits")
     return value

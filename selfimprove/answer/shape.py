@@ -18,6 +18,7 @@ from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, 
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 
 _PERCENT = "percent"
+CONTRADICTION = "it contradicts itself"
 
 
 def settle(node: Node) -> Node:
@@ -182,7 +183,7 @@ def _exact_part(signs: list[str], members: list[Node]) -> tuple[list[str], list[
     """What stands before the first ≈, or after it if only a name stands before."""
     cut = signs.index("~")
     if not (is_name(members[cut]) or near(members[cut], members[cut + 1])):
-        raise Unreadable("it contradicts itself")
+        raise Unreadable(CONTRADICTION)
     if cut == 0 and is_name(members[0]):
         return ["=", *signs[1:]], members
     return signs[:cut], members[: cut + 1]
@@ -219,7 +220,7 @@ def _same_values(members: list[Node]) -> None:
     first = split_unit(settle(members[0]))[0]
     for member in members[1:]:
         if same_expression(first, split_unit(settle(member))[0]).outcome != "correct":
-            raise Unreadable("it contradicts itself")
+            raise Unreadable(CONTRADICTION)
 
 
 def _componentwise(name: Node, value: Node) -> Node:
