@@ -81,11 +81,12 @@ class Checker:
         if self._closed:
             return
         self._closed = True
-        for _ in range(self.workers):
-            worker = self._slots.get()
+        for worker in [self._slots.get() for _ in range(self.workers)]:
             if worker is not None:
                 worker.kill()
         self._starter.shutdown()
+        for _ in range(self.workers):
+            self._slots.put(None)  # who still waits for a worker is let in to be told
 
     def check(self, text: str, reference: str, mode: Mode = "last") -> Verdict:
         """The verdict on one completion."""

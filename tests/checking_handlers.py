@@ -1,4 +1,4 @@
-"""A worker program for the tests of the pool: the real protocol and limits around a handler that misbehaves on request."""
+"""A worker program for tests: the real protocol and limits around a handler that misbehaves on request."""
 
 from __future__ import annotations
 

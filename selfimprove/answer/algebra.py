@@ -46,8 +46,8 @@ def _budgeted(left: Node, right: Node) -> bool | None:
     def count(frame: FrameType, event: str, arg: object) -> None:
         nonlocal calls
         calls += 1
-        if calls > MAX_CALLS:
-            raise _OverBudget
+        if calls > MAX_CALLS and event == "call" and "sympy" in frame.f_code.co_filename:
+            raise _OverBudget  # never in a callback of the interpreter, which would swallow it
 
     import sympy.core.cache
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from selfimprove.answer.tree import Refused
 
-ALLOWANCE = 300_000
+ALLOWANCE = 60_000
 
 
 class _Count(threading.local):
