@@ -1,9 +1,9 @@
 """The checker as the rest of the package uses it.
 
 `Checker` judges in worker processes (`checking_pool` holds the pool, `checking_process` one process as its parent
-sees it, `checking_worker` what runs inside it); `run_cases` measures it on labelled rows (`checking_cases`); `check` is
-the library call: one worker process, started on first use, so that even one hostile answer can't hang or crash the
-caller.
+sees it, `checking_worker` what runs inside it); `run_cases` measures it on labelled rows (`checking_cases`); `check`
+is the library call: one worker process, started on first use, so that even one hostile answer can't hang or crash
+the caller.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The checker measured on labelled rows: what `selfimprove check --cases FILE` prints.
 
 A row is a JSON object with `gold`, `prediction`, `equal` (true, false, or null where careful people differ), `kind`,
-and `form`: `bare` (the prediction is the answer) or `output` (it is a whole completion). A false accept is a row with
-`equal` false judged `correct`; a false reject one with `equal` true judged anything else. Times are those inside the
-worker, so they leave out the pipe and the start of the process.
+and `form`: `bare` (the prediction is the answer) or `output` (it is a whole completion). A false accept is a row
+with `equal` false judged `correct`; a false reject one with `equal` true judged anything else. Times are those
+inside the worker, so they leave out the pipe and the start of the process.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The pool of workers: verdicts from processes that can be killed.
 
-`answer` bounds its own work in steps; this module adds what steps can't promise. A few long-lived worker
-processes judge one answer at a time. The parent holds the deadline: a worker that misses it is killed with its process
-group and replaced, and the answer is `timed_out`, which is never cached. A worker that dies is replaced and its
-answer tried once more. Verdicts live in the parent, so a worker can lose nothing but the answer in its hands.
+`answer` bounds its own work in steps; this module adds what steps can't promise. A few long-lived worker processes
+judge one answer at a time. The parent holds the deadline: a worker that misses it is killed with its process group
+and replaced, and the answer is `timed_out`, which is never cached. A worker that dies is replaced and its answer
+tried once more. Verdicts live in the parent, so a worker can lose nothing but the answer in its hands.
 
 Callers in any number of threads share the workers; a caller waits until one is free, so nothing queues without bound
 and never more processes work than were asked for. Equal (text, reference, mode) are judged once: the cache is kept
-under the checker's version for the life of the `Checker` and bounded in entries. Processes are started by one
-thread that lives as long as the `Checker`, because Linux ties a child's death signal to the thread that started it.
+under the checker's version for the life of the `Checker` and bounded in entries. Processes are started by one thread
+that lives as long as the `Checker`, because Linux ties a child's death signal to the thread that started it.
 """
 
 from __future__ import annotations
@@ -81,11 +81,12 @@ class Checker:
         if self._closed:
             return
         self._closed = True
-        for _ in range(self.workers):
-            worker = self._slots.get()
+        for worker in [self._slots.get() for _ in range(self.workers)]:
             if worker is not None:
                 worker.kill()
         self._starter.shutdown()
+        for _ in range(self.workers):
+            self._slots.put(None)  # who still waits for a worker is let in to be told
 
     def check(self, text: str, reference: str, mode: Mode = "last") -> Verdict:
         """The verdict on one completion."""

@@ -21,6 +21,8 @@ from selfimprove.answer.expressions import Finding
 from selfimprove.answer.extract import Candidate, Mode, extract
 from selfimprove.answer.limits import shown
 from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.shape import CONTRADICTION
+from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Refused, Unreadable, show
 
 VERSION = "1"
@@ -86,6 +88,11 @@ def _reference(reference: str) -> Answer:
 
 def judge(reference: Answer, prediction: Answer) -> Finding:
     """Whether the prediction is the reference's answer; the reference decides what is compared."""
+    with allowance():
+        return _judged(reference, prediction)
+
+
+def _judged(reference: Answer, prediction: Answer) -> Finding:
     if prediction.fault.startswith("limit: "):
         return Finding("unparsed", "limits", prediction.fault.removeprefix("limit: "))
     if not prediction.normal:
@@ -152,6 +159,8 @@ def fault_of_reference(reference: str) -> str | None:
     """Why a reference can't be judged against: it differs from itself or accepts a perturbed copy; None if sound."""
     if not reference.strip():
         return "the reference is empty"
+    if read(reference).fault == CONTRADICTION:
+        return f"the reference is not sound: {CONTRADICTION}"
     itself = check_answer(reference, reference)
     if itself.outcome != "correct":
         return f"the reference is not equal to itself: {itself.reason}"

@@ -11,10 +11,14 @@ import sys
 from types import FrameType
 from typing import Any
 
+from selfimprove.answer.evaluate import digits_of
+from selfimprove.answer.exact import exact
 from selfimprove.answer.expressions import Finding
-from selfimprove.answer.tree import Node, Refused, bound_names
+from selfimprove.answer.tree import Node, Refused, free_names, walk
 
-MAX_CALLS = 1_500_000
+MAX_CALLS = 1_000_000
+MAX_DIGITS = 60  # of a number in a tree; sympy computes powers and factorials in one long step
+MAX_POWER = 60
 
 
 class _OverBudget(BaseException):
@@ -42,9 +46,12 @@ def _budgeted(left: Node, right: Node) -> bool | None:
     def count(frame: FrameType, event: str, arg: object) -> None:
         nonlocal calls
         calls += 1
-        if calls > MAX_CALLS:
-            raise _OverBudget
+        if calls > MAX_CALLS and event == "call" and "sympy" in frame.f_code.co_filename:
+            raise _OverBudget  # never in a callback of the interpreter, which would swallow it
 
+    import sympy.core.cache
+
+    sympy.core.cache.clear_cache()  # what was computed before must not change what this costs
     before = sys.getprofile()
     sys.setprofile(count)
     try:
@@ -71,8 +78,12 @@ def to_sympy(node: Node) -> Any:  # noqa: ANN401 - sympy has no types
     """The tree as a sympy object, through a closed list of constructors; raises `Refused` at anything else."""
     import sympy
 
+    if node.op == "pow":
+        _small_power(node)
     if node.op == "num":
         value = node.value
+        if digits_of(node) > MAX_DIGITS:
+            raise Refused("a long number")
         return sympy.Rational(value.numerator, value.denominator)  # type: ignore[union-attr]
     if node.op == "sym":
         return sympy.Symbol(str(node.value), real=True)
@@ -86,6 +97,18 @@ def to_sympy(node: Node) -> Any:  # noqa: ANN401 - sympy has no types
     if node.op not in _OPERATIONS:
         raise Refused(f"{node.op} has no closed form")
     return _OPERATIONS[node.op](*args)
+
+
+def _small_power(node: Node) -> None:
+    """Raise `Refused` unless a constant exponent is small: sympy would write the power out."""
+    if free_names(node.args[1]):
+        return
+    try:
+        small = abs(exact(node.args[1])) <= MAX_POWER
+    except Refused:
+        small = not any(part.op in ("pow", "func") for part in walk(node.args[1]))
+    if not small:
+        raise Refused("a large power")
 
 
 _OPERATIONS: dict[str, Any] = {
@@ -120,9 +143,6 @@ def _function(name: str, args: list[Any]) -> Any:  # noqa: ANN401 - sympy has no
 
     if name not in _SAME_NAME and name not in _NAMES:
         raise Refused(f"{name} has no closed form")
-    if name == "factorial" and args[0].is_number and args[0] > 1000:
-        raise Refused("a large factorial")
+    if name in ("factorial", "binom") and not all(arg.is_Symbol or (arg.is_Integer and arg < 200) for arg in args):
+        raise Refused("a factorial of what is not small")
     return getattr(sympy, _NAMES.get(name, name))(*args)
-
-
-__all__ = ["bound_names", "same_closed_forms", "to_sympy"]

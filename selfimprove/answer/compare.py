@@ -1,8 +1,8 @@
 """The comparison of two settled trees, chosen by what they are.
 
 The core is symmetric: swapping the sides changes no verdict. Structure comes first (sets and lists without order,
-tuples by position, ratios, bases, matrices entry by entry, equations up to a constant factor, sets of reals by `regions`) and
-each entry is compared as an expression. What does not fit is different: the comparison fails closed.
+tuples by position, ratios, bases, matrices entry by entry, equations up to a constant factor, sets of reals by
+`regions`) and each entry is compared as an expression. What does not fit is different: the comparison fails closed.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 from selfimprove.answer.exact import exact, series_range
 from selfimprove.answer.identity import residue_of
+from selfimprove.answer.steps import spend
 from selfimprove.answer.tree import Node, Refused, free_names, walk
 
 DIGITS = (50, 150, 400)
@@ -40,7 +41,8 @@ def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
 def evaluate(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
     """The value of the tree in the context; raises `Refused` where it has none or would be too large."""
     op = node.op
-    if op == "num" or op == "sym":
+    spend(ctx.dps // 10)
+    if op in ("num", "sym"):
         value = exact(node, env)
         return ctx.mpf(value.numerator) / value.denominator
     if op == "const":
@@ -330,7 +332,7 @@ def sign_of(left: Node, right: Node) -> int:
 
 
 def near(left: Node, right: Node) -> bool:
-    """Whether two constants are within 5 % of each other, as what stands around ≈ must be; True if that can't be seen."""
+    """Whether two constants are within 5 % of each other, as around ≈ they must be; True if that can't be seen."""
     try:
         with _LOCK:
             ctx = _context(DIGITS[0])

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_BITS
+from selfimprove.answer.steps import spend
 from selfimprove.answer.tree import Node, Refused, walk
 
 MAX_TERMS = 2_000  # of a finite sum or product
@@ -30,6 +31,8 @@ def exact(node: Node, env: Mapping[str, Fraction] = _EMPTY) -> Fraction:
 
 
 def _bounded(value: Fraction) -> Fraction:
+    bits = value.numerator.bit_length() + value.denominator.bit_length()
+    spend(1 + (bits >> 6))
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise Refused(f"a number has more than {MAX_BITS} bits")
     return value

@@ -1,7 +1,8 @@
 """Two expressions compared by the cheapest proof that settles it.
 
-Equal trees; exact fractions; identities modulo primes; evaluation with many digits; sympy's algebra for sums, integrals
-and limits. Each stage either decides or declines with a reason; the last reason is the verdict's if none decides.
+Equal trees; exact fractions; identities modulo primes; evaluation with many digits; sympy's algebra for sums,
+integrals and limits. Each stage either decides or declines with a reason; the last reason is the verdict's if none
+decides.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """One candidate taken from a completion, by rules that never look at the reference.
 
 Only what follows the last closed thinking block counts; an open one means that there is no answer yet. Then, in
-order: the last closed box (boxes joined by commas, and, or are parts of one answer); in the modes `marked` and `last`
-the last marker (`####`, `<answer>`, "the answer is", "Answer:"); in the mode `last` the last mathematics or number of
-the last sentence that has one. There is one candidate or none; whether it fits is never asked. All scans are linear.
+order: the last closed box (boxes joined by commas, and, or are parts of one answer); in the modes `marked` and
+`last` the last marker (`####`, `<answer>`, "the answer is", "Answer:"); in the mode `last` the last mathematics or
+number of the last sentence that has one. There is one candidate or none; whether it fits is never asked. All scans
+are linear.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Identities proved by evaluation modulo large primes.
 
-A tree is evaluated at fixed points modulo two Mersenne primes; the points depend on the names of the variables
-only. Anything that is no rational operation (a root, a sine, pi, a tower of powers too big to write down) becomes a
+A tree is evaluated at fixed points modulo two Mersenne primes; the points depend on the names of the variables only.
+Anything that is no rational operation (a root, a sine, pi, a tower of powers too big to write down) becomes a
 pseudo-random residue that depends on the function and on the residues of its arguments. Equal residues modulo both
 primes mean that the two trees are the same rational function of the same pieces, up to a chance of about 2^-140
-(Schwartz and Zippel): that is an acceptance. For trees of rational operations alone, different residues prove the difference.
-It costs microseconds and can't blow up.
+(Schwartz and Zippel): that is an acceptance. For trees of rational operations alone, different residues prove the
+difference. It costs microseconds and can't blow up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Mapping
 
 from selfimprove.answer.exact import exact, series_range
+from selfimprove.answer.steps import spend
 from selfimprove.answer.tree import Node, Refused, walk
 
 PRIMES = (2**61 - 1, 2**89 - 1)
@@ -30,6 +31,7 @@ def residue_of(seed: str, prime: int) -> int:
 def residue(node: Node, prime: int, env: Mapping[str, int] = _EMPTY) -> int:
     """The value of the tree modulo the prime; raises `Refused` on infinity or a division by zero."""
     op = node.op
+    spend()
     if op == "num":
         value = exact(node)
         return value.numerator * _inverse(value.denominator, prime) % prime

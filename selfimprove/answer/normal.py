@@ -1,7 +1,7 @@
 """One normaliser for the reference and the prediction: the same spelling for the same signs.
 
-Only spelling changes here, never meaning: Unicode digits, minus signs, fractions, superscripts and Greek letters become
-their plain or TeX forms; TeX spacing, sizing and colour go; dollar signs are told apart into delimiters and
+Only spelling changes here, never meaning: Unicode digits, minus signs, fractions, superscripts and Greek letters
+become their plain or TeX forms; TeX spacing, sizing and colour go; dollar signs are told apart into delimiters and
 currency. Every step is one linear pass. What the normaliser returns is what the canonical-string stage compares.
 """
 
@@ -32,7 +32,8 @@ _SIGNS = {
     "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "…": r"\ldots ",
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
-    "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ", "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
+    "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ",
+    "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
     "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
 }  # fmt: skip
 _FRACTIONS = {

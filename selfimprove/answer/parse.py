@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS
+from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS, MAX_LEVELS
 from selfimprove.answer.tokens import Token, tokenise
-from selfimprove.answer.tree import Node, Unreadable, number, show, symbol
+from selfimprove.answer.tree import Node, Unreadable, depth, number, show, symbol
 from selfimprove.answer.words import RELATIONS, SET_SIGNS, UNITS, canonical_unit
 
 _END = Token("end", "")
@@ -351,6 +351,13 @@ def subscript(parser: Parser) -> str:
     raise Unreadable("a subscript is not closed")
 
 
+def shallow(node: Node) -> Node:
+    """The tree, if it has few enough levels to be worked on by recursion; raises `Unreadable`."""
+    if depth(node) > MAX_LEVELS:
+        raise Unreadable(f"the answer has more than {MAX_LEVELS} levels")
+    return node
+
+
 def _listed(group: list[Node], word: str) -> Node:
     return group[0] if len(group) == 1 else Node("list", tuple(group), word)
 
@@ -361,6 +368,6 @@ def parse(text: str) -> Node:
     if not tokens:
         raise Unreadable("nothing is written")
     try:
-        return Parser(tokens).answer()
+        return shallow(Parser(tokens).answer())
     except RecursionError:
         raise Unreadable("the answer is nested too deep") from None

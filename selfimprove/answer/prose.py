@@ -1,8 +1,8 @@
 """The answer in running text: behind a marker, or the last mathematics of the last sentence that has any.
 
 A text that breaks off (it ends on a word or sign that can't end a sentence) or gives up ("no solution", "I am not
-sure") has no answer in free text. A denial ("is not 5") is no answer either, and what follows "not" or "because" is no part
-of one.
+sure") has no answer in free text. A denial ("is not 5") is no answer either, and what follows "not" or "because" is
+no part of one.
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ def _breaks_off(text: str) -> bool:
     word = re.search(r"([A-Za-z']+)$", text)
     if word is not None:
         return word[1].lower() in _DANGLING
-    return _opens_formula(text.rsplit("\n", 1)[-1]) or text[-1] in "+-*/=<>,({\\^_" or text.endswith(("\\cdot", "\\times"))
+    return (
+        _opens_formula(text.rsplit("\n", 1)[-1]) or text[-1] in "+-*/=<>,({\\^_" or text.endswith(("\\cdot", "\\times"))
+    )
 
 
 def _last_mathematics(sentence: str) -> str | None:

@@ -12,8 +12,9 @@ from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
-from selfimprove.answer.parse import Parser
+from selfimprove.answer.parse import Parser, shallow
 from selfimprove.answer.shape import settle
+from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tree import Node, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
@@ -63,7 +64,8 @@ class Answer:
 
 
 _KINDS = {
-    "num": "number", "rel": "relation", "list": "list", "set": "set", "seq": "tuple or interval", "named": "named value",
+    "num": "number", "rel": "relation", "list": "list", "set": "set", "seq": "tuple or interval",
+    "named": "named value",
     "union": "set of reals", "inter": "set of reals", "minus": "set of reals", "empty": "set of reals",
     "domain": "set of reals", "matrix": "matrix", "ratio": "ratio", "based": "number in a base", "unit": "quantity",
     "deg": "quantity", "pct": "quantity", "sym": "variable",
@@ -85,7 +87,8 @@ def read(written: str) -> Answer:
     choice = _CHOICE.fullmatch(bare)
     lead = _LEAD.match(bare) if choice is None else None
     letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
-    node, fault = _tree(normal)
+    with allowance():
+        node, fault = _tree(normal)
     if lead is not None and ((node is not None and node.op != "mul") or _HEDGE.search(bare[lead.end() - 1 :])):
         letter = None
     return Answer(written, normal, node, fault, letter, _words(normal))
@@ -106,7 +109,7 @@ def _tree(normal: str) -> tuple[Node | None, str]:
             raise Unreadable("nothing is written")
         if all(token.kind == "text" for token in tokens):
             return _spoken(" ".join(token.text for token in tokens))
-        node = settle(Parser(tokens).answer())
+        node = settle(shallow(Parser(tokens).answer()))
     except Unreadable as error:
         return None, str(error)
     except Refused as error:
@@ -158,7 +161,7 @@ def _is_label(tokens: list[Token], at: int) -> bool:
 
 
 def _words(normal: str) -> tuple[str, ...]:
-    """The words of a text answer, without case, marks and articles; with signs of mathematics, all of it in one piece."""
+    """The words of a text answer, without case, marks and articles; all in one piece if it has signs of mathematics."""
     text = _FONTS.sub("", plain(normal)).replace("{", "").replace("}", "")
     if not _PROSE.fullmatch(text):
         return (re.sub(r"\s+", "", text),)

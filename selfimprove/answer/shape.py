@@ -1,20 +1,24 @@
 """Trees brought into the shape in which they are compared.
 
-Units are pulled to the root and magnitudes multiplied out; ± becomes a list of two; arithmetic on matrices is carried
-out; a chain of equalities becomes a `named` value (`x = 6·7 = 42`), an equation, or a contradiction (`58 = 57`), which
-is unreadable. Conditions such as `k ∈ Z` beside an answer are dropped. The same function works on both sides.
+Units are pulled to the root and magnitudes multiplied out; ± becomes a list of two; arithmetic on matrices is
+carried out; a chain of equalities becomes a `named` value (`x = 6·7 = 42`), an equation, or a contradiction (`58 =
+57`), which is unreadable. Conditions such as `k ∈ Z` beside an answer are dropped. The same function works on both
+sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from selfimprove.answer.evaluate import near
 from selfimprove.answer.expressions import same_expression
+from selfimprove.answer.limits import MAX_NODES
 from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, walk
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 
 _PERCENT = "percent"
+CONTRADICTION = "it contradicts itself"
 
 
 def settle(node: Node) -> Node:
@@ -179,7 +183,7 @@ def _exact_part(signs: list[str], members: list[Node]) -> tuple[list[str], list[
     """What stands before the first ≈, or after it if only a name stands before."""
     cut = signs.index("~")
     if not (is_name(members[cut]) or near(members[cut], members[cut + 1])):
-        raise Unreadable("it contradicts itself")
+        raise Unreadable(CONTRADICTION)
     if cut == 0 and is_name(members[0]):
         return ["=", *signs[1:]], members
     return signs[:cut], members[: cut + 1]
@@ -216,7 +220,7 @@ def _same_values(members: list[Node]) -> None:
     first = split_unit(settle(members[0]))[0]
     for member in members[1:]:
         if same_expression(first, split_unit(settle(member))[0]).outcome != "correct":
-            raise Unreadable("it contradicts itself")
+            raise Unreadable(CONTRADICTION)
 
 
 def _componentwise(name: Node, value: Node) -> Node:
@@ -240,18 +244,25 @@ def matrices(node: Node) -> Node:
     if node.op == "neg" and args[0].op == "matrix":
         return _entrywise(args[0], lambda cell: Node("neg", (cell,)))
     if node.op == "func" and node.value == "det" and args[0].op == "matrix":
-        return _determinant([list(row.args) for row in args[0].args])
+        return _bounded(_determinant([list(row.args) for row in args[0].args]))
     kinds = [arg.op == "matrix" for arg in args]
     if node.op == "add" and all(kinds):
-        return _added(args[0], args[1])
+        return _bounded(_added(args[0], args[1]))
     if node.op == "mul" and all(kinds):
-        return _multiplied(args[0], args[1])
+        return _bounded(_multiplied(args[0], args[1]))
     if node.op == "mul" and any(kinds):
         matrix, factor = args if kinds[0] else args[::-1]
         return _entrywise(matrix, lambda cell: Node("mul", (factor, cell)))
     if node.op == "div" and kinds[0] and not kinds[1]:
         return _entrywise(args[0], lambda cell: Node("div", (cell, args[1])))
     raise Unreadable("an operation on matrices that is not carried out")
+
+
+def _bounded(node: Node) -> Node:
+    """A matrix, if its entries are small enough; raises `Unreadable`."""
+    if sum(1 for _ in islice(walk(node), MAX_NODES + 1)) > MAX_NODES:
+        raise Unreadable("a computation with matrices that is too big")
+    return node
 
 
 def _entrywise(matrix: Node, change: Callable[[Node], Node]) -> Node:

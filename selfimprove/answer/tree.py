@@ -61,9 +61,15 @@ def walk(node: Node) -> Iterator[Node]:
         stack.extend(reversed(top.args))
 
 
-def bound_names(node: Node) -> frozenset[str]:
-    """The index variables of the sums, products, integrals and limits in the tree."""
-    return frozenset(str(n.args[1].value) for n in walk(node) if n.op in ("sum", "prod", "int", "lim"))
+def depth(node: Node) -> int:
+    """Levels of the tree, without recursion."""
+    deepest = 0
+    stack = [(node, 1)]
+    while stack:
+        top, level = stack.pop()
+        deepest = max(deepest, level)
+        stack.extend((arg, level + 1) for arg in top.args)
+    return deepest
 
 
 def free_names(node: Node) -> frozenset[str]:

@@ -38,7 +38,8 @@ _STRUCTURE = frozenset(
     (
         "frac sqrt binom choose sum prod int lim pmod mod bmod emptyset varnothing ldots dots cdots vdots dotsc "
         "lfloor rfloor lceil rceil langle rangle lbrace rbrace lbrack rbrack mid vee lor wedge land cdot times div "
-        "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound yen cent cbrt prime "
+        "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound yen cent "
+        "cbrt prime "
         "colon underline ast star text not measuredangle dot odot partial deg triangleq iff quad"
     ).split()
 )
@@ -102,7 +103,8 @@ REASONS = frozenset("since because as where for with given such".split())
 NEVER_UNITS = frozenset(
     (
         "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than "
-        "except plus minus times least most mod modulo power squared cubed factorial half halves third thirds over divided root less more fewer anything"
+        "except plus minus times least most mod modulo power squared "
+        "cubed factorial half halves third thirds over divided root less more fewer anything"
     ).split()
 )
 ARTICLES = frozenset(("a", "an", "the"))
