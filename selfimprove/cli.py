@@ -101,7 +101,7 @@ def run(
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
         with open_view(mode, sys.stdout) as view:
             _run(chosen, runtime, journal, rounds, view)
