@@ -117,8 +117,8 @@ def status(
     rounds_dir: RunsFolder = Path("rounds"),
 ) -> None:
     """Show where each run stands, one line a run."""
-    from selfimprove.records import read_run, read_runs
     from selfimprove.report import status_lines
+    from selfimprove.report.records import read_run, read_runs
 
     for line in status_lines([read_run(rounds_dir, name)] if name else read_runs(rounds_dir)):
         typer.echo(line)
@@ -133,8 +133,8 @@ def report(
     """Show a run's outcome, rounds, decisions and costs as tables."""
     from rich.console import Console
 
-    from selfimprove.records import read_run
     from selfimprove.report import report_markdown, report_tables
+    from selfimprove.report.records import read_run
 
     records = read_run(rounds_dir, name)
     if markdown:

@@ -12,7 +12,7 @@ from pathlib import Path
 from selfimprove.answer import Explanation, Mode, Verdict
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.checking import Checker
-from selfimprove.checking_cases import CasesReport, KindReport, run_cases
+from selfimprove.checking.cases import CasesReport, KindReport, run_cases
 from selfimprove.escaping import escape_text
 from selfimprove.problem import ProblemSets
 

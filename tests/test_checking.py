@@ -18,7 +18,7 @@ import pytest
 import selfimprove
 from selfimprove.answer import check as pure_check
 from selfimprove.checking import Checker, run_cases
-from selfimprove.checking_pool import CACHED
+from selfimprove.checking.pool import CACHED
 from selfimprove.errors import UsageError
 
 ROOT = Path(__file__).parents[1]

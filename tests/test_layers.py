@@ -20,20 +20,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("evidence",),
     ("intervals",),
     ("gate",),
-    ("checking_worker",),
-    ("checking_process",),
-    ("checking_pool",),
-    ("checking_cases",),
     ("checking",),
     ("sampling",),
     ("prefixes",),
     ("events",),
     ("journal",),
-    ("schedule",),
-    ("loss", "weights"),
-    ("conversion",),
     ("models",),
-    ("adapters", "canaries"),
     ("training", "merging", "engines"),
     ("parts", "judging"),
     ("stages",),
@@ -42,20 +34,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("round",),
     ("loop",),
     ("escaping", "figures"),
-    ("scene",),
-    ("blocks", "plain"),
-    ("live",),
-    ("view",),
-    ("records",),
-    ("costs",),
-    ("summary",),
-    ("report",),
+    ("report", "view"),
     ("verdicts",),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
-MODEL_MODULES = {"models", "conversion", "weights", "loss", "adapters", "canaries", "training", "merging", "engines"}
+MODEL_MODULES = {"models", "training", "merging", "engines"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

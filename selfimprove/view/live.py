@@ -21,10 +21,10 @@ from rich.live import Live
 from rich.text import Text
 
 from selfimprove import figures
-from selfimprove.blocks import Block, flips, folded, rounds, sentence, stage
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
-from selfimprove.scene import Scene, unfold
+from selfimprove.view.blocks import Block, flips, folded, rounds, sentence, stage
+from selfimprove.view.scene import Scene, unfold
 
 REFRESHES = 2
 """Drawings per second."""

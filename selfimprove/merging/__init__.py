@@ -2,9 +2,9 @@
 
 Round k's model is base + Σ accepted deltas + this round's delta, never the parent's weights plus a delta: merging
 bfloat16 onto bfloat16 every round loses small updates for good, while in the sum from the base they add up. Each weight
-is taken to float32, the deltas (`adapters.py`) are added one after the other in the order of the chain, and the result
-is rounded once to the recipe's dtype. The order and the types are fixed, so equal files give equal hashes; a model
-folder is a cache, and `rebuild` makes it again.
+is taken to float32, the deltas (`merging/adapters.py`) are added one after the other in the order of the chain, and the
+result is rounded once to the recipe's dtype. The order and the types are fixed, so equal files give equal hashes; a
+model folder is a cache, and `rebuild` makes it again.
 
 The folder is written under a temporary name beside `out`, synced, and renamed. Config, tokenizer, chat template and
 generation config are the base's.
@@ -20,9 +20,9 @@ Over all weights that this round's adapter touches:
 
 and over all weights `identical_to_parent` (m = q everywhere) and `parent_is_chain` (q is p rounded, everywhere).
 Survival alone can hide noise: where p is off the grid of the type, a delta far below its spacing still moves a few
-weights by a whole spacing, right on average, with a large relative error. `kl` and `agreement` (`canaries.py`) say what
-the noise does to the answers. `passed` is false, with at least one line in `failures`, when a bound of the recipe is
-missed, nothing changed, a weight is not finite, the parent isn't the chain, or a file was not carried over.
+weights by a whole spacing, right on average, with a large relative error. `kl` and `agreement` (`merging/canaries.py`)
+say what the noise does to the answers. `passed` is false, with at least one line in `failures`, when a bound of the
+recipe is missed, nothing changed, a weight is not finite, the parent isn't the chain, or a file was not carried over.
 """
 
 from __future__ import annotations
@@ -38,12 +38,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from selfimprove.adapters import WEIGHTS, Adapter, check_targets, read_adapter
-from selfimprove.canaries import Likeness, compare
 from selfimprove.errors import StageError
+from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
+from selfimprove.merging.canaries import Likeness, compare
 from selfimprove.models import processor
-from selfimprove.recipe import Merging, Runtime
-from selfimprove.weights import (
+from selfimprove.models.weights import (
     Head,
     carried_files,
     hash_file,
@@ -54,6 +53,7 @@ from selfimprove.weights import (
     tensor_heads,
     write_config,
 )
+from selfimprove.recipe import Merging, Runtime
 
 Dtype = Literal["bfloat16", "float32"]
 

@@ -20,7 +20,15 @@ import torch
 import transformers
 
 from selfimprove.errors import UsageError
-from selfimprove.weights import carried_files, hash_file, read_config, read_json, rewrite, tensor_heads, write_config
+from selfimprove.models.weights import (
+    carried_files,
+    hash_file,
+    read_config,
+    read_json,
+    rewrite,
+    tensor_heads,
+    write_config,
+)
 
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"})
 """Types of tensors that are weights or buffers as they are, not packed ones."""

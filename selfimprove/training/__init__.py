@@ -4,15 +4,15 @@
 mean over the examples of the optimizer batch (UPFT, arXiv 2503.02875, section 3.2, averages per sample; a mean over
 tokens would hand most of the gradient to the few full rows). A micro-batch adds its share, each token weighing
 weight / (targets of its row · rows of the optimizer batch), so accumulation is exact whatever the cut. Padding, and the
-output head on target positions alone, are `loss.py`.
+output head on target positions alone, are `training/loss.py`.
 
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
 bfloat16), LoRA weights and optimizer state are float32, and products run under autocast.
 
-*Determinism and resume.* The plan (`schedule.py`) fixes what each step does; random draws (LoRA dropout) are seeded per
-step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and the losses
-so far are written to `work/checkpoint.safetensors` under a temporary name, synced and renamed. Its header names the
-fingerprint of examples, settings and seed. A call that finds a whole checkpoint of its own work goes on from
+*Determinism and resume.* The plan (`training/schedule.py`) fixes what each step does; random draws (LoRA dropout) are
+seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
+the losses so far are written to `work/checkpoint.safetensors` under a temporary name, synced and renamed. Its header
+names the fingerprint of examples, settings and seed. A call that finds a whole checkpoint of its own work goes on from
 there and gives the same adapter bit by bit (same machine, type and thread count); a foreign or broken one is ignored.
 
 *Processes.* Under `accelerate launch`, each process takes every n-th micro-batch and the LoRA gradients, which are
@@ -40,13 +40,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from selfimprove.errors import StageError
-from selfimprove.loss import head_is_all, pad, target_losses
 from selfimprove.models import compute_dtype, load_model, processor
+from selfimprove.models.weights import read_json, settle
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
 from selfimprove.sampling import derive_seed
-from selfimprove.schedule import Step, fault_in_losses, fingerprint_work, plan_steps
-from selfimprove.weights import read_json, settle
+from selfimprove.training.loss import head_is_all, pad, target_losses
+from selfimprove.training.schedule import Step, fault_in_losses, fingerprint_work, plan_steps
 
 OnStep = Callable[[int, int, float, float], None]
 """Called after each step with (step, steps, loss, learning rate)."""

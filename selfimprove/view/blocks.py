@@ -1,7 +1,7 @@
 """The blocks of the live view: the line of rounds, the stage under way, the last flips.
 
 Each function gives whole lines of the screen, none wrapped, so that their number is known before they are drawn; a
-block that has nothing to show is empty. `live.py` stacks them and cuts what is too wide or too many.
+block that has nothing to show is empty. `view/live.py` stacks them and cuts what is too wide or too many.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.text import Text
 from selfimprove import figures
 from selfimprove.escaping import escape_text
 from selfimprove.events import Flip, Looked
-from selfimprove.scene import Line, Scene, Stage
+from selfimprove.view.scene import Line, Scene, Stage
 
 STAGES = ("sample", "harvest", "train", "merge", "judge", "decide")
 """The stages of a round in their order, for the track; a stage of another name is shown without it."""

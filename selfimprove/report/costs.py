@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from selfimprove.figures import MISSING
-from selfimprove.records import Record, RunRecords, accepted, gain, items, number, word
+from selfimprove.report.records import Record, RunRecords, accepted, gain, items, number, word
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A run's records written for people: tables in the terminal, Markdown, one status line.
 
-`summary.py` says what there is to tell, as sections of plain strings; this module writes each section in two ways,
-so that the terminal and the Markdown can't disagree. It is the one place where the strings of a report are escaped,
-for a terminal or for Markdown and HTML, so a cell can hold anything that a file holds.
+`report/summary.py` says what there is to tell, as sections of plain strings; this module writes each section in two
+ways, so that the terminal and the Markdown can't disagree. It is the one place where the strings of a report are
+escaped, for a terminal or for Markdown and HTML, so a cell can hold anything that a file holds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from selfimprove import figures
 from selfimprove.escaping import escape_markdown, escape_text
-from selfimprove.records import Record, RunRecords, champion, decision, gain, interval, items, number
-from selfimprove.summary import Section, sections
+from selfimprove.report.records import Record, RunRecords, champion, decision, gain, interval, items, number
+from selfimprove.report.summary import Section, sections
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

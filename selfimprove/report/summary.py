@@ -4,8 +4,8 @@ The sealed outcome comes first: it is the number that a run reports. The rounds'
 come from problems that the rounds were chosen on. Cost charges rejected rounds too: what a point of accuracy costs is
 all that the run spent, over the points that it accepted.
 
-Records are read as `records.py` reads them: what is missing is a dash. Strings from files stand here as they are;
-`report.py` escapes them when it writes them out.
+Records are read as `report/records.py` reads them: what is missing is a dash. Strings from files stand here as they
+are; `report.py` escapes them when it writes them out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfimprove import figures
-from selfimprove.costs import Cost, accepted_points, costs
 from selfimprove.figures import MISSING
 from selfimprove.recipe import Recipe
-from selfimprove.records import (
+from selfimprove.report.costs import Cost, accepted_points, costs
+from selfimprove.report.records import (
     Record,
     RunRecords,
     accepted,

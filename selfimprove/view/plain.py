@@ -29,7 +29,7 @@ from selfimprove.events import (
     StageStarted,
     TrainStep,
 )
-from selfimprove.scene import Scene, Stage, unfold
+from selfimprove.view.scene import Scene, Stage, unfold
 
 LINE_LIMIT = 1000
 """Characters of one plain line."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selfimprove.answer import VERSION, Mode, Verdict
-from selfimprove.checking_pool import Checker
+from selfimprove.checking.pool import Checker
 from selfimprove.errors import UsageError
 
 
