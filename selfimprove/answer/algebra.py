@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # ruff: noqa: SIM905 - a list of words reads best as text
 import sys
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -46,11 +47,13 @@ def _budgeted(left: Node, right: Node) -> bool | None:
     def count(frame: FrameType, event: str, arg: object) -> None:
         nonlocal calls
         calls += 1
-        if calls > MAX_CALLS and event == "call" and "sympy" in frame.f_code.co_filename:
-            raise _OverBudget  # never in a callback of the interpreter, which would swallow it
+        code = frame.f_code
+        if calls > MAX_CALLS and event == "call" and "sympy" in code.co_filename and code.co_name[0] not in "<_":
+            raise _OverBudget  # never in a generator or finaliser that is being closed, which would swallow it
 
     import sympy.core.cache
 
+    _warm()
     sympy.core.cache.clear_cache()  # what was computed before must not change what this costs
     before = sys.getprofile()
     sys.setprofile(count)
@@ -58,6 +61,18 @@ def _budgeted(left: Node, right: Node) -> bool | None:
         return _equal(left, right)
     finally:
         sys.setprofile(before)
+
+
+@lru_cache(maxsize=1)
+def _warm() -> None:
+    """Make sympy import what it imports late, so that the first verdict costs no more calls than the next."""
+    import sympy
+
+    x = sympy.Symbol("x", real=True)
+    sympy.Limit(sympy.sin(x) / x, x, 0).doit()
+    sympy.Integral(sympy.exp(-(x**2)), (x, 0, sympy.oo)).doit()
+    sympy.Sum(1 / x**2, (x, 1, sympy.oo)).doit()
+    sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2 - 1)
 
 
 def _equal(left: Node, right: Node) -> bool | None:
@@ -133,8 +148,10 @@ def _bounded(op: str, args: list[Any]) -> Any:  # noqa: ANN401 - sympy has no ty
         return sympy.Limit(*args)
     body, variable, low, high = args
     maker = {"sum": sympy.Sum, "prod": sympy.Product, "int": sympy.Integral}[op]
-    if op == "prod" and not (high.is_number and (high - low) < 200):
-        raise Refused("a long product")
+    if high.is_Integer and low.is_Integer and op != "int":
+        raise Refused("a finite sum or product that the earlier stages declined")
+    if body.has(sympy.Sum, sympy.Product):
+        raise Refused("sums within sums")
     return maker(body, (variable, low, high))
 
 

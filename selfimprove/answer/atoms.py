@@ -54,7 +54,7 @@ def _number(parser: Parser) -> Node:
             raise Unreadable("a number with a subscript that is no base")
         return Node("based", (number(int(base)),), token.text)
     mantissa, _, exponent = token.text.lower().partition("e")
-    if len(exponent) > 4:
+    if len(exponent) > 4 or abs(int(exponent or "0")) > 1000:
         raise Unreadable("a power of ten that is too large")
     return number(Fraction(mantissa) * Fraction(10) ** int(exponent or "0"))
 

@@ -7,16 +7,15 @@ tuples by position, ratios, bases, matrices entry by entry, equations up to a co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
-from selfimprove.answer.evaluate import agree
 from selfimprove.answer.exact import exact
 from selfimprove.answer.expressions import Finding, same_expression
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import split_unit
-from selfimprove.answer.tree import Node, Refused, call, free_names, number, substitute
+from selfimprove.answer.tree import Node, Refused, free_names, number, substitute
 
 _DIFFERENT = Finding("wrong", "structure", "answers of different kinds")
 
@@ -322,6 +321,3 @@ def _percent(one: Node, two: Node, unit: str | None, other: str | None) -> Findi
     if same_expression(Node("div", (share, number(100))), plain).outcome == "correct":
         return Finding("correct", "units", "equal as a share of one hundred")
     return same_expression(share, plain)
-
-
-__all__ = ["Callable", "agree", "call", "compare", "free_names"]

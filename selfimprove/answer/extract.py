@@ -55,7 +55,7 @@ def extract(text: str, mode: Mode) -> Candidate:
         return Candidate(None, "extract", "there is no closed box")
     from selfimprove.answer.prose import last_statement, marked
 
-    tail = answer[-TAIL:]
+    tail = re.sub(r"<<[^<>]*>>", "", answer[-TAIL:])  # a calculator's notes, as GSM8K has them
     found = marked(tail)
     if found is None and mode == "last":
         found = last_statement(tail)

@@ -76,7 +76,7 @@ def _power(base: Node, exponent: Node, prime: int, env: Mapping[str, int]) -> in
     except Refused:
         return residue_of(f"pow {value} {residue(exponent, prime, env)}", prime)
     if power.denominator != 1:
-        value = residue_of(f"root {value} {power.denominator}", prime)
+        value = residue_of(f"root {value} {power.denominator:x}", prime)
     if value == 0 and power <= 0:
         raise Refused("zero to a power that is not positive")
     return pow(value, int(power.numerator), prime)
@@ -86,7 +86,7 @@ def _root(node: Node, prime: int, env: Mapping[str, int]) -> int:
     order = exact(node.args[1])
     if order.denominator != 1 or order < 1:
         raise Refused("a root of an order that is no positive integer")
-    return residue_of(f"root {residue(node.args[0], prime, env)} {order}", prime)
+    return residue_of(f"root {residue(node.args[0], prime, env)} {int(order):x}", prime)
 
 
 def _opaque(node: Node, prime: int, env: Mapping[str, int]) -> int:

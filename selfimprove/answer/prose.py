@@ -14,7 +14,7 @@ from selfimprove.answer.extract import Candidate
 
 _MARK = re.compile(
     r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
-    r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|=)[\s*:]*"
+    r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|=)[\s*:]*"
     r"|\b(?:final\s+)?(?:answers?|results?|choice|option)\b\s*\**\s*(?::|=|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*]*"
     r"|\bthe\s+(?:correct\s+)?(?:choice|option|result)\s+is\b:?\s*",
     re.IGNORECASE,
@@ -46,7 +46,7 @@ _NUMBER = re.compile(
 _CODE = re.compile(r"__\w|\w\s?\(\s?['\"]|\w\.\w+\(|['\"]\s?\)")  # program text, which has no answer in words
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\"'(])|\n\s*\n|\n")
 _MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
-_RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\w?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")
+_RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")
 
 
 def marked(text: str) -> Candidate | None:
@@ -119,7 +119,6 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", "the text breaks off")
     sentences = [part for part in _SENTENCE.split(stripped) if part and part.strip()]
     for sentence in reversed(sentences[-40:]):
-        sentence = re.sub(r"<<[^<>]*>>", " ", sentence)  # a calculator's notes
         if _GIVE_UP.search(sentence):
             return Candidate(None, "extract", "the text gives up")
         found = _last_mathematics(sentence)

@@ -169,6 +169,3 @@ def _words(normal: str) -> tuple[str, ...]:
     while len(words) > 1 and words[0] in _OPENINGS:
         del words[0]
     return tuple(word for word in words if word not in ARTICLES) or tuple(words)
-
-
-__all__ = ["Answer", "number", "read", "trimmed"]

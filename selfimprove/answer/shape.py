@@ -14,7 +14,7 @@ from itertools import islice
 from selfimprove.answer.evaluate import near
 from selfimprove.answer.expressions import same_expression
 from selfimprove.answer.limits import MAX_NODES
-from selfimprove.answer.tree import Node, Unreadable, call, free_names, number, walk
+from selfimprove.answer.tree import Node, Unreadable, free_names, number, walk
 from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 
 _PERCENT = "percent"
@@ -307,6 +307,3 @@ def _determinant(rows: list[list[Node]]) -> Node:
         term = Node("mul", (head, minor))
         total = Node("add", (total, term if column % 2 == 0 else Node("neg", (term,))))
     return total
-
-
-__all__ = ["call", "is_name", "matrices", "settle", "split_unit"]
