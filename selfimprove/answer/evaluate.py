@@ -31,7 +31,7 @@ _WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
 
 @lru_cache(maxsize=16)
 def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
-    import mpmath  # type: ignore[import-untyped]  # it has no types
+    import mpmath
 
     context = mpmath.MPContext()
     context.dps = digits

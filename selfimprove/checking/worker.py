@@ -104,7 +104,7 @@ def judge(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON
 
 def main() -> None:
     """Serve verdicts, with what most of them need imported beforehand."""
-    import mpmath  # type: ignore[import-untyped]  # noqa: F401 - mpmath has no types; the first evaluation would wait for it
+    import mpmath  # noqa: F401 - mpmath has no types; the first evaluation would wait for it
 
     import selfimprove.answer  # noqa: F401 - likewise
 
