@@ -93,3 +93,8 @@ def test_candidate_is_cut_to_a_bounded_length() -> None:
     assert verdict.outcome == "unparsed"
     assert verdict.candidate is not None
     assert len(verdict.candidate) <= 300
+
+
+@pytest.mark.parametrize(("text", "reference"), [("21 + 19 = 30", "40"), ("58 = 57", "57"), ("So 2 * 3 = 7.", "6")])
+def test_a_false_equation_is_wrong_and_not_unclear(text: str, reference: str) -> None:
+    assert check(text, reference, "last").outcome == "wrong"

@@ -4,7 +4,7 @@ A verdict is computed in five steps, each with its own module and each able to e
 from the text without looking at the reference; `limits` bounds it; `normal` and `parse` read both sides into trees
 with one grammar, without evaluating any text; `shape` settles what kind of answer each is; `compare` and
 `expressions` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
-never `correct`.
+never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
 Nothing here looks at a clock, starts a process or depends on hash seeds or order; `selfimprove.checking` adds
 worker processes with deadlines around it.
@@ -105,7 +105,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         same = bool(reference.words) and reference.words == prediction.words
         return Finding("correct" if same else "wrong", "text", f"{'the same' if same else 'different'} words")
     if prediction.node is None:
-        return Finding("unparsed", "parse", prediction.fault)
+        contradicts = prediction.fault == CONTRADICTION
+        return Finding("wrong" if contradicts else "unparsed", "parse", prediction.fault)
     return _decimal_comma(reference, prediction) or compare(reference.node, prediction.node)
 
 
