@@ -112,6 +112,25 @@ def run(
 
 
 @app.command()
+def plan(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds to plan for.")] = 2,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+) -> None:
+    """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
+
+    Example:
+
+        selfimprove plan --recipe recipes/demo.toml --set problems.heldout_size=1000
+    """
+    from selfimprove.plan import plan_lines
+    from selfimprove.recipe import read_recipe
+
+    for line in plan_lines(read_recipe(recipe, _overrides(settings or [])), rounds):
+        typer.echo(line)
+
+
+@app.command()
 def status(
     name: Annotated[str, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = "",
     rounds_dir: RunsFolder = Path("rounds"),
@@ -284,15 +303,17 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
 
     if path is None and not (model or problems or settings) and journal.recipe_path.exists():
         return journal.recipe()
+    named = [f"model.name={json.dumps(model)}"] if model else []
+    named += [f"problems.train={json.dumps(problems)}"] if problems else []
+    return read_recipe(path, _overrides([*named, *settings]))
+
+
+def _overrides(settings: list[str]) -> dict[str, dict[str, Any]]:
     overrides: dict[str, dict[str, Any]] = {}
-    if model:
-        overrides["model"] = {"name": model}
-    if problems:
-        overrides["problems"] = {"train": problems}
     for setting in settings:
         section, key, value = _setting(setting)
         overrides.setdefault(section, {})[key] = value
-    return read_recipe(path, overrides)
+    return overrides
 
 
 def _setting(text: str) -> tuple[str, str, Any]:

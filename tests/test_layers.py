@@ -35,7 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("loop",),
     ("escaping", "figures"),
     ("report", "view"),
-    ("verdicts",),
+    ("verdicts", "plan"),
     ("cli",),
     ("__main__",),
 )

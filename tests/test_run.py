@@ -190,3 +190,11 @@ def test_check_gives_a_verdict_and_its_exit_code(workshop: Workshop) -> None:
     assert wrong.returncode == 1
     assert "7" in wrong.stdout
     assert workshop.call("check", "7").returncode == 2
+
+
+def test_plan_shows_cost_and_power_without_reading_anything(workshop: Workshop) -> None:
+    done = workshop.call("plan", "--recipe", "tiny.toml", "--rounds", "3", "--set", "problems.train=absent.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "A round samples 24 completions of 24 problems: at most 132 tokens" in done.stdout
+    assert "Evidence needed in rounds 1 to 3: 40, 120, 240." in done.stdout
+    assert "24 held-out problems" in done.stdout

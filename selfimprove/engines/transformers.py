@@ -22,6 +22,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
 from selfimprove.errors import UsageError
+from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Decoding, Request
 
@@ -48,6 +49,7 @@ class TransformersSampler:
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
+        silence_transformers()
         model = AutoModelForCausalLM.from_pretrained(
             self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
         )

@@ -1,0 +1,26 @@
+"""What README.md says of files, make targets and commands is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_file_tree_names_what_is_there_and_all_of_the_package() -> None:
+    tree = README[README.index("## Files") :].split("```")[1]
+    named = {word.rstrip("/") for line in tree.splitlines() for word in re.findall(r"[\w.]+/|\w+\.py", line[:48])}
+    package = {path.name for path in (ROOT / "selfimprove").iterdir() if not path.name.startswith("__")} - {"py.typed"}
+    assert package <= named
+    assert all((ROOT / "selfimprove" / name).exists() or (ROOT / name).exists() for name in named)
+
+
+def test_make_targets_named_are_there() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([\w-]+)", README)) <= targets
+
+
+def test_the_readme_holds_no_place_to_fill_in() -> None:
+    assert "@@" not in README
