@@ -12,7 +12,7 @@ from typing import Any
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
 from selfimprove.gate import Decision, alpha_of_round, decide, look_at
-from selfimprove.judging import Answers, Judge, batched, judging_order, pairs_of, read_answers
+from selfimprove.judging import AnswersByKey, Judge, batched, judging_order, pairs_of, read_answers
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.stages import Job
 
@@ -56,7 +56,7 @@ def held_out_order(job: Job) -> list[Problem]:
     return judging_order(heldout, job.seed("judge order"))
 
 
-def earlier_answers(job: Job) -> Answers:
+def earlier_answers(job: Job) -> AnswersByKey:
     """The champion's answers from earlier rounds, by problem key."""
     paths = [job.journal.round(number).verdicts for number in range(1, job.number)]
     return read_answers(paths, job.champion.number)
@@ -67,7 +67,7 @@ def round_alpha(job: Job) -> float:
     return alpha_of_round(job.recipe.gate.alpha, job.number)
 
 
-def _look(job: Job, order: Sequence[Problem], champion: Answers, challenger: Answers) -> Decision | None:
+def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> Decision | None:
     pairs = pairs_of(order, champion, challenger)
     settings, alpha = job.recipe.gate, round_alpha(job)
     look = look_at(pairs, len(order), settings, alpha)
@@ -76,7 +76,7 @@ def _look(job: Job, order: Sequence[Problem], champion: Answers, challenger: Ans
     return decide(pairs, len(order), settings, alpha)
 
 
-def _emit_flips(job: Job, batch: Sequence[Problem], champion: Answers, challenger: Answers) -> None:
+def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:
     for problem in batch:
         before, after = champion[problem.key][0], challenger[problem.key][0]
         if before.correct != after.correct:
@@ -84,6 +84,6 @@ def _emit_flips(job: Job, batch: Sequence[Problem], champion: Answers, challenge
             job.emit(Flip(job.number, after.correct, problem.question, reference, before.text, after.text))
 
 
-def tokens_of(answers: Answers) -> int:
+def tokens_of(answers: AnswersByKey) -> int:
     """Sampled tokens of the answers."""
     return sum(len(row.token_ids) for found in answers.values() for row in found)

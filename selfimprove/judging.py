@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from selfimprove.answer import Verdict
+from selfimprove.answer.finished import left_undone
 from selfimprove.checking import Checker
 from selfimprove.gate import Pair, Vitals, pass_at_k
 from selfimprove.journal import append_rows, keep_rows, read_rows
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.problem import Problem, ProblemSets
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Answers, Recipe
 from selfimprove.sampling import (
     GREEDY,
     Completion,
@@ -65,7 +66,7 @@ class Answered:
         return self.outcome in ("unparsed", "timed_out")
 
 
-Answers = Mapping[str, Sequence[Answered]]
+AnswersByKey = Mapping[str, Sequence[Answered]]
 """Answers of one model by problem key, in order of the sample number."""
 
 
@@ -79,7 +80,7 @@ class Judge:
         self._path = path
         self._rows = [_from_row(row) for row in read_rows(path)]
 
-    def answers(self, sampler: Callable[[], Sampler], model: int, batch: Sequence[Problem]) -> Answers:
+    def answers(self, sampler: Callable[[], Sampler], model: int, batch: Sequence[Problem]) -> AnswersByKey:
         """The model's answers to the batch, durable on return; `sampler` is called only if they must be sampled."""
         keys = {problem.key for problem in batch}
         found = [row for row in self._rows if row.model == model and row.key in keys]
@@ -101,7 +102,7 @@ class Judge:
         references = {problem.key: problem.answer or "" for problem in batch}
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
         pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
-        verdicts = self._checker.check_all(pairs, self._recipe.answers.mode)
+        verdicts = check_completions(self._checker, pairs, self._recipe.answers)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [asdict(row) for row in rows])
@@ -133,6 +134,25 @@ def set_aside_faulty(problems: ProblemSets, checker: Checker) -> tuple[ProblemSe
     keys = {problem.key for problem, _ in faulty}
     kept = [tuple(p for p in part if p.key not in keys) for part in (problems.train, problems.heldout, problems.sealed)]
     return replace(problems, train=kept[0], heldout=kept[1], sealed=kept[2]), faulty
+
+
+def check_completions(
+    checker: Checker,
+    pairs: Sequence[tuple[str, str]],
+    settings: Answers,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Verdict]:
+    """The run's verdicts on (text, reference) pairs: the checker's, with unfinished answers wrong if that is asked."""
+    verdicts = checker.check_all(pairs, settings.mode, progress)
+    if not settings.finished:
+        return verdicts
+    return [_finished(verdict, reference) for verdict, (_, reference) in zip(verdicts, pairs, strict=True)]
+
+
+def _finished(verdict: Verdict, reference: str) -> Verdict:
+    if verdict.outcome != "correct" or not left_undone(verdict.candidate or "", reference):
+        return verdict
+    return Verdict("wrong", verdict.candidate, "finished", "equal in value, but its arithmetic is left undone")
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:
@@ -171,7 +191,7 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def pairs_of(problems: Iterable[Problem], champion: Answers, challenger: Answers) -> list[Pair]:
+def pairs_of(problems: Iterable[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
     """Paired outcomes in the order of the problems; those not answered by both sides are left out."""
     return [
         Pair(_share(champion[p.key]), _share(challenger[p.key]), _unclear(champion[p.key]), _unclear(challenger[p.key]))
@@ -180,7 +200,7 @@ def pairs_of(problems: Iterable[Problem], champion: Answers, challenger: Answers
     ]
 
 
-def scorecard(answers: Answers) -> dict[str, Any]:
+def scorecard(answers: AnswersByKey) -> dict[str, Any]:
     """Counts of verdicts over the answers, with accuracy, truncation rate and mean length."""
     rows = [row for found in answers.values() for row in found]
     counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in _OUTCOMES}
@@ -195,7 +215,7 @@ def scorecard(answers: Answers) -> dict[str, Any]:
     }
 
 
-def vitals(answers: Answers, prefix_length: int) -> Vitals:
+def vitals(answers: AnswersByKey, prefix_length: int) -> Vitals:
     """What the gate's guards look at: pass@k over all answers of a problem, truncation, entropy of the prefixes."""
     statistics = prefix_statistics((row for found in answers.values() for row in found), prefix_length)
     passed = [pass_at_k(len(found), sum(row.correct for row in found), len(found)) for found in answers.values()]

@@ -17,7 +17,7 @@ from selfimprove import contest, stages
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.gate import Decision, decide, entropy_alarm, guarded
 from selfimprove.journal import FORMAT, read_json, read_rows, write_json
-from selfimprove.judging import Answers, pairs_of, read_answers, scorecard, vitals
+from selfimprove.judging import AnswersByKey, pairs_of, read_answers, scorecard, vitals
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.recipe import Recipe
@@ -83,7 +83,7 @@ def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
     order = contest.held_out_order(job)
     everywhere = {**read_answers([job.files.verdicts], job.champion.number), **contest.earlier_answers(job)}
     challenger = read_answers([job.files.verdicts], job.number)
-    champion: Answers = {key: everywhere[key] for key in challenger if key in everywhere}
+    champion: AnswersByKey = {key: everywhere[key] for key in challenger if key in everywhere}
     pairs = pairs_of(order, champion, challenger)
     decision = decide(pairs, len(order), job.recipe.gate, contest.round_alpha(job))
     if decision is None:
@@ -112,7 +112,7 @@ def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _with_guards(job: Job, decision: Decision, champion: Answers, challenger: Answers) -> Decision:
+def _with_guards(job: Job, decision: Decision, champion: AnswersByKey, challenger: AnswersByKey) -> Decision:
     before, after = (vitals(answers, _prefix_length(job)) for answers in (champion, challenger))
     alarm = entropy_alarm(before, after, job.recipe.gate)
     if alarm:

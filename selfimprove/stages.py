@@ -28,6 +28,7 @@ from selfimprove.journal import (
     read_rows,
     write_json,
 )
+from selfimprove.judging import check_completions
 from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
 from selfimprove.problem import Problem, ProblemSets
@@ -248,7 +249,7 @@ def _verified(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(job.number, "harvest", done, total, 0))
 
-    verdicts = job.parts.checker.check_all(pairs, job.recipe.answers.mode, progress)
+    verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
 
 

@@ -56,6 +56,7 @@ class World:
     trained: list[list[Example]] = field(default_factory=list)
     passed: bool = True
     script_of_sums: bool = True
+    echo: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,8 @@ class World:
             first, second = numbers if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
             answer = first + second + (0 if luck < skill else 1)
-            return [*map(ord, f"The answer is {answer}."), EOS]
+            said = f"{first} + {second}" if self.echo else f"{answer}"
+            return [*map(ord, f"The answer is {said}."), EOS]
 
         return ScriptedSampler(script, EOS)
 

@@ -215,3 +215,12 @@ def test_the_placebo_is_trained_on_permuted_targets_and_has_no_vote(tmp_path: Pa
     assert records[0]["placebo"]["scorecard"]["n"] == records[0]["scorecard"]["judged"]
     assert records[0]["placebo"]["gain_over_placebo"] == pytest.approx(0.0)
     assert records[1]["placebo"] is None
+
+
+@pytest.mark.parametrize(("finished", "correct"), [(True, 0), (False, 400)])
+def test_an_answer_that_repeats_the_question_earns_nothing(
+    tmp_path: Path, checker: Checker, finished: bool, correct: int
+) -> None:
+    world = World(tmp_path, checker, gains=[0.0], echo=True, settings={"answers": {"finished": finished}})
+    world.run(1)
+    assert world.round(1)["scorecard"]["champion_heldout"]["correct"] == correct

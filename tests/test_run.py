@@ -92,6 +92,31 @@ def test_a_kept_chunk_is_not_sampled_again(workshop: Workshop) -> None:
     assert (workshop.runs / "kept" / "0001" / "samples.jsonl").read_bytes().startswith(before)
 
 
+def test_a_torn_last_line_is_owed_again(workshop: Workshop) -> None:
+    workshop.run_until("torn", 2, _in_stage(1, "judge"), signal.SIGKILL)
+    folder = workshop.runs / "torn" / "0001"
+    (folder / "done" / "sample.json").unlink()
+    for name in ("samples.jsonl", "verdicts.jsonl"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-7])
+    events_of(workshop.run("torn"))
+    assert comparable_records(workshop.runs / "torn") == comparable_records(workshop.runs / "whole")
+
+
+def test_a_second_process_on_a_run_is_told_who_holds_it(workshop: Workshop) -> None:
+    refused = []
+
+    def try_beside(event: dict[str, Any]) -> bool:
+        if event["event"] != "stage_started":
+            return False
+        refused.append(workshop.run("held", 1))
+        return True
+
+    workshop.run_until("held", 1, try_beside, signal.SIGKILL)
+    assert refused[0].returncode == 2
+    assert "run `held` is held by process" in refused[0].stderr
+    events_of(workshop.run("held", 1))
+
+
 def test_rounds_is_a_target_and_a_complete_run_owes_nothing(workshop: Workshop) -> None:
     shutil.copytree(workshop.runs / "whole", workshop.runs / "target")
     before = comparable_records(workshop.runs / "target")
