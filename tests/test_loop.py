@@ -13,6 +13,8 @@ from selfimprove import events as ev
 from selfimprove.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.journal import champion_of, comparable_records
+from selfimprove.report import report_markdown
+from selfimprove.report.records import read_run
 from tests.peers import World
 
 
@@ -224,3 +226,11 @@ def test_an_answer_that_repeats_the_question_earns_nothing(
     world = World(tmp_path, checker, gains=[0.0], echo=True, settings={"answers": {"finished": finished}})
     world.run(1)
     assert world.round(1)["scorecard"]["champion_heldout"]["correct"] == correct
+
+
+def test_the_report_shows_placebo_and_reuse_of_the_held_out_set(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.3, 0.0], settings={"gate": {"placebo": True}})
+    world.run(2)
+    text = report_markdown(read_run(tmp_path / "rounds", "run"))
+    assert "gain over placebo" in text
+    assert "used for 2 decisions" in text

@@ -19,7 +19,7 @@ def test_the_file_tree_names_what_is_there_and_all_of_the_package() -> None:
 
 def test_make_targets_named_are_there() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"make ([\w-]+)", README)) <= targets
+    assert set(re.findall(r"(?:`|^)make ([\w-]+)", README, re.MULTILINE)) <= targets
 
 
 def test_the_readme_holds_no_place_to_fill_in() -> None:

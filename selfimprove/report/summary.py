@@ -47,7 +47,18 @@ class Section:
 
 def sections(run: RunRecords) -> list[Section]:
     """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
-    optional = (_rounds, _evidence, _cost, _training, _diversity, _verdicts, _certificates, _recipe, _versions)
+    optional = (
+        _rounds,
+        _evidence,
+        _placebo,
+        _cost,
+        _training,
+        _diversity,
+        _verdicts,
+        _certificates,
+        _recipe,
+        _versions,
+    )
     parts = [section(run) for section in optional]
     return [_outcome(run), *(part for part in parts if part.rows or part.sentences)]
 
@@ -122,7 +133,26 @@ def _evidence(run: RunRecords) -> Section:
     """The last look of each round; a decision that isn't robust hangs on the checker's unclear verdicts."""
     header = ("round", "looks", "evidence", "needed", "error budget", "gain at most", "reason", "robust")
     found = _per_round(run, "Evidence at the last look", header, _evidence_cells)
-    return Section(found.title, (), header, found.rows, frozenset({"reason", "robust"}))
+    uses = max((int(number(record, "scorecard", "uses_of_heldout") or 0) for record in run.rounds), default=0)
+    told = (f"The held-out problems were used for {uses} decisions.",) if uses > 1 else ()
+    return Section(found.title, told, header, found.rows, frozenset({"reason", "robust"}))
+
+
+def _placebo(run: RunRecords) -> Section:
+    """Gain over a twin trained on permuted targets, beside the gain over the champion; only where one was trained."""
+    header = ("round", "placebo", "gain over placebo", "95 % interval", "gain over champion")
+    rows = tuple(_placebo_cells(record) for record in run.rounds if at(record, "placebo") is not None)
+    return Section("Placebo: the same training on permuted targets", (), header, rows)
+
+
+def _placebo_cells(record: Record) -> tuple[str, ...]:
+    return (
+        _named(record),
+        figures.percent(number(record, "placebo", "scorecard", "accuracy")),
+        figures.points(number(record, "placebo", "gain_over_placebo")),
+        figures.points_range(interval(record, "placebo", "gain_interval")),
+        figures.points(gain(record)),
+    )
 
 
 def _evidence_cells(record: Record) -> tuple[str, ...]:
