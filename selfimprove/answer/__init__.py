@@ -17,8 +17,8 @@ from functools import lru_cache
 from typing import Literal
 
 from selfimprove.answer.compare import compare
-from selfimprove.answer.expressions import Finding
-from selfimprove.answer.extract import Candidate, Mode, extract
+from selfimprove.answer.extract import Mode, extract
+from selfimprove.answer.finding import Candidate, Finding
 from selfimprove.answer.limits import shown
 from selfimprove.answer.reading import Answer, read
 from selfimprove.answer.shape import CONTRADICTION

@@ -14,7 +14,7 @@ from typing import Any
 
 from selfimprove.answer.evaluate import digits_of
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import Finding
+from selfimprove.answer.finding import Finding
 from selfimprove.answer.tree import Node, Refused, free_names, walk
 
 MAX_CALLS = 1_000_000

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import Finding, same_expression
+from selfimprove.answer.expressions import same_expression
+from selfimprove.answer.finding import Finding
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import split_unit

@@ -8,24 +8,11 @@ decides.
 from __future__ import annotations
 
 # ruff: noqa: SIM905 - a list of words reads best as text
-from dataclasses import dataclass
-from typing import Literal
-
 from selfimprove.answer.evaluate import agree
 from selfimprove.answer.exact import exact
+from selfimprove.answer.finding import Finding
 from selfimprove.answer.identity import is_rational, same_residues
 from selfimprove.answer.tree import Node, Refused, walk
-
-Outcome = Literal["correct", "wrong", "unparsed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a stage found: equal (`correct`), different (`wrong`) or not to be decided (`unparsed`), and why."""
-
-    outcome: Outcome
-    stage: str
-    reason: str
 
 
 def same_expression(left: Node, right: Node) -> Finding:

@@ -11,23 +11,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from selfimprove.answer.finding import Candidate
 from selfimprove.answer.limits import MAX_TEXT
+from selfimprove.answer.prose import last_statement, marked
 
 Mode = Literal["boxed", "marked", "last"]
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
 MAX_BOXES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The answer as written (None: there is none), how it was found, and why there is none."""
-
-    text: str | None
-    how: str
-    reason: str = ""
 
 
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thought\|>|◁/think▷", re.IGNORECASE)
@@ -53,7 +45,6 @@ def extract(text: str, mode: Mode) -> Candidate:
         return Candidate(boxed, "boxed") if boxed.strip() else Candidate(None, "extract", "the box is empty")
     if mode == "boxed":
         return Candidate(None, "extract", "there is no closed box")
-    from selfimprove.answer.prose import last_statement, marked
 
     tail = re.sub(r"<<[^<>]*>>", "", answer[-TAIL:])  # a calculator's notes, as GSM8K has them
     found = marked(tail)

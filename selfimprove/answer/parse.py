@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS, MAX_LEVELS
-from selfimprove.answer.tokens import Token, tokenise
+from selfimprove.answer.tokens import Token
 from selfimprove.answer.tree import Node, Unreadable, depth, number, show, symbol
 from selfimprove.answer.words import RELATIONS, SET_SIGNS, UNITS, canonical_unit
 
@@ -29,8 +29,9 @@ _STOPS = frozenset((*_STOP_SIGNS.split(), *_TIMES, *_CURRENCY, *RELATIONS, *SET_
 class Parser:
     """A position in a list of tokens; each method reads one level of the grammar and moves on."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], read_atom: Callable[[Parser], Node]) -> None:
         self.tokens = tokens
+        self._read_atom = read_atom
         self.at = 0
         self.depth = 0
         self.bars = 0
@@ -320,9 +321,7 @@ class Parser:
 
     def atom(self) -> Node:
         """The smallest piece: a number, a variable, a bracket or a command."""
-        from selfimprove.answer.atoms import read_atom
-
-        return read_atom(self)
+        return self._read_atom(self)
 
     def name(self) -> Node:
         """A variable with its primes and subscript."""
@@ -360,14 +359,3 @@ def shallow(node: Node) -> Node:
 
 def _listed(group: list[Node], word: str) -> Node:
     return group[0] if len(group) == 1 else Node("list", tuple(group), word)
-
-
-def parse(text: str) -> Node:
-    """The tree of a normalised answer; raises `Unreadable`."""
-    tokens = tokenise(text)
-    if not tokens:
-        raise Unreadable("nothing is written")
-    try:
-        return shallow(Parser(tokens).answer())
-    except RecursionError:
-        raise Unreadable("the answer is nested too deep") from None

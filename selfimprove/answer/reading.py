@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.parse import Parser, shallow
@@ -109,7 +110,7 @@ def _tree(normal: str) -> tuple[Node | None, str]:
             raise Unreadable("nothing is written")
         if all(token.kind == "text" for token in tokens):
             return _spoken(" ".join(token.text for token in tokens))
-        node = settle(shallow(Parser(tokens).answer()))
+        node = settle(shallow(Parser(tokens, read_atom).answer()))
     except Unreadable as error:
         return None, str(error)
     except Refused as error:

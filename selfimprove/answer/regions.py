@@ -13,7 +13,8 @@ from functools import cmp_to_key
 
 from selfimprove.answer.evaluate import sign_of
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import Finding, same_expression
+from selfimprove.answer.expressions import same_expression
+from selfimprove.answer.finding import Finding
 from selfimprove.answer.tree import Node, Refused, free_names, number
 
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

@@ -93,7 +93,7 @@ def serve(handler: Handler, arguments: list[str]) -> None:
 
 def judge(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON value
     """The reply to one request of the checker: a verdict as a list, or a reference's fault."""
-    from selfimprove import answer
+    import selfimprove.answer as answer
 
     if request["op"] == "fault":
         return answer.fault_of_reference(request["reference"])
