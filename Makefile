@@ -28,7 +28,7 @@ fix: $(VENV)/.installed-dev
 
 # vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
 test-vllm: $(VENV)-vllm/.installed
-	$(VENV)-vllm/bin/pytest -m vllm tests/test_engine_vllm.py
+	$(VENV)-vllm/bin/pytest -m vllm
 
 $(VENV)-vllm/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-vllm

@@ -48,3 +48,19 @@ def test_the_embedded_model_is_the_default_and_its_rounds_repeat(tmp_path: Path)
         events_of(workshop.call("run", "--run", name, "--rounds", "1", "--json", *settings))
     first, second = ((tmp_path / "rounds" / name / "0001" / "samples.jsonl").read_bytes() for name in ("one", "two"))
     assert first == second
+
+
+@needs_model
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vllm isn't installed in this environment")
+def test_one_round_of_the_demo_recipe_with_vllm(tmp_path: Path) -> None:
+    recipe = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
+    small = ["problems.train_size=96", "sampling.problems_per_round=96", "problems.heldout_size=48"]
+    settings = _words([*small, "problems.sealed_size=32", "gate.batch=48", "merging.canaries=2"])
+    words = ["run", "--recipe", recipe, "--engine", "vllm", "--run", "demo", "--rounds", "1", "--json", *settings]
+    events = events_of(Workshop(tmp_path).call(*words, timeout=800))
+    assert [event["number"] for event in events if event["event"] == "round_finished"] == [1]
+    record = json.loads((tmp_path / "rounds" / "demo" / "0001" / "round.json").read_text())
+    assert record["versions"]["engine"] == "vllm"
+    assert record["scorecard"]["judged"] == 48

@@ -72,10 +72,15 @@ class Workshop:
         cache = str(self.folder / "cache")
         return {**os.environ, "SELFIMPROVE_CACHE": cache, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1"}
 
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a command line to its end, in the workshop's folder."""
         return subprocess.run(
-            self.command(*words), cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=240
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     def run(self, name: str, rounds: int = 2, *more: str) -> subprocess.CompletedProcess[str]:
