@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from selfimprove.journal import comparable_records
+from selfimprove.journal import Journal, comparable_records
 from tests.workshop import Workshop, events_of, make_workshop
 
 STAGES = ["sample", "harvest", "train", "merge", "judge"]
@@ -103,17 +104,10 @@ def test_a_torn_last_line_is_owed_again(workshop: Workshop) -> None:
 
 
 def test_a_second_process_on_a_run_is_told_who_holds_it(workshop: Workshop) -> None:
-    refused = []
-
-    def try_beside(event: dict[str, Any]) -> bool:
-        if event["event"] != "stage_started":
-            return False
-        refused.append(workshop.run("held", 1))
-        return True
-
-    workshop.run_until("held", 1, try_beside, signal.SIGKILL)
-    assert refused[0].returncode == 2
-    assert "run `held` is held by process" in refused[0].stderr
+    with Journal(workshop.runs / "held").lock():
+        refused = workshop.run("held", 1)
+        assert refused.returncode == 2
+        assert f"run `held` is held by process {os.getpid()}" in refused.stderr
     events_of(workshop.run("held", 1))
 
 

@@ -100,6 +100,7 @@ class Workshop:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            preexec_fn=_hear_interrupts,
         )
         assert process.stdout is not None
         with process:
@@ -111,6 +112,11 @@ class Workshop:
                 raise AssertionError("the run ended before the event came")
             process.stdout.read()
             return process.wait(120)
+
+
+def _hear_interrupts() -> None:
+    """A shell's `&` has SIGINT ignored, and children inherit that; the run under test shall hear it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_workshop(folder: Path) -> Workshop:
