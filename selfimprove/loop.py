@@ -36,7 +36,8 @@ def run_rounds(
 ) -> dict[str, Any]:
     """Bring the run to `rounds` finished rounds and a sealed outcome; returns the content of sealed.json.
 
-    Raises `UsageError` if the folder is held, bound to another recipe, damaged, or already past `rounds`.
+    A run that has them already owes nothing. Raises `UsageError` if the folder is held, bound to another recipe, model
+    or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
