@@ -98,3 +98,8 @@ def test_candidate_is_cut_to_a_bounded_length() -> None:
 @pytest.mark.parametrize(("text", "reference"), [("21 + 19 = 30", "40"), ("58 = 57", "57"), ("So 2 * 3 = 7.", "6")])
 def test_a_false_equation_is_wrong_and_not_unclear(text: str, reference: str) -> None:
     assert check(text, reference, "last").outcome == "wrong"
+
+
+@pytest.mark.parametrize("answer", [r"\Gamma()", r"x+\Gamma()", r"\Gamma\left(\right)^9", r"\binom{}{}"])
+def test_a_function_of_nothing_is_no_crash(answer: str) -> None:
+    assert check(f"\\boxed{{{answer}}}", "x+5", "boxed").outcome in ("wrong", "unparsed")

@@ -121,7 +121,12 @@ def _series(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: 
     return total
 
 
+_OF_TWO = frozenset(("root", "binom"))
+
+
 def _function(name: str, args: list[Any], node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+    if len(args) < (2 if name in _OF_TWO else 1):
+        raise Refused(f"{name} of too little")
     if name == "root":
         return _power(Node("pow", (node.args[0], Node("div", (_ONE, node.args[1])))), env, ctx)
     if name in ("log", "ln", "lg"):
