@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -157,7 +157,6 @@ class Note:
     """One line for the user that fits no other event, such as what was repaired on a resume."""
 
     text: str
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 Event = (

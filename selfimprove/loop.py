@@ -135,7 +135,7 @@ def _started(
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
-    engine = str(parts.versions.get("engine", ""))
+    engine = str(parts.versions["engine"])
     return RunStarted(
         journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)
     )

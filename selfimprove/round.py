@@ -16,12 +16,11 @@ from typing import Any
 from selfimprove import contest, stages
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.gate import Decision, decide, entropy_alarm, guarded
-from selfimprove.journal import FORMAT, read_json, read_rows, write_json
+from selfimprove.journal import FORMAT, read_json, write_json
 from selfimprove.judging import AnswersByKey, pairs_of, read_answers, scorecard, vitals
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.recipe import Recipe
-from selfimprove.sampling import Completion
 from selfimprove.stages import Job
 
 STATISTICS_LENGTH = 16
@@ -94,7 +93,7 @@ def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
         "parent": job.champion.number,
         "chain": list(job.champion.chain),
         "stages": done,
-        "prefixes": prefix_statistics(_completions(job), _prefix_length(job)),
+        "prefixes": prefix_statistics(stages.read_completions(job), _prefix_length(job)),
         "scorecard": {
             "judged": len(pairs),
             "total": len(order),
@@ -118,11 +117,6 @@ def _with_guards(job: Job, decision: Decision, champion: AnswersByKey, challenge
     if alarm:
         job.emit(Note(alarm))
     return guarded(decision, before, after, job.recipe.gate)
-
-
-def _completions(job: Job) -> list[Completion]:
-    rows = read_rows(job.files.samples)
-    return [Completion(r["key"], r["sample"], tuple(r["token_ids"]), r["stop"], r["seed"]) for r in rows]
 
 
 def _prefix_length(job: Job) -> int:

@@ -124,7 +124,7 @@ def sample(job: Job) -> dict[str, Any]:
 
 def select(job: Job) -> dict[str, Any]:
     """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
-    completions = [_completion(row) for row in read_rows(job.files.samples)]
+    completions = read_completions(job)
     job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
     settings = job.recipe.prefixes
     verified = _verified(job, completions) if settings.select == "verified" else None
@@ -145,6 +145,11 @@ def select(job: Job) -> dict[str, Any]:
         "target_tokens": targets,
         "dropped": result.dropped,
     }
+
+
+def read_completions(job: Job) -> list[Completion]:
+    """The round's completions from samples.jsonl."""
+    return [_completion(row) for row in read_rows(job.files.samples)]
 
 
 def train(job: Job) -> dict[str, Any]:
