@@ -233,6 +233,7 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
 def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
+    from selfimprove.models.weights import fingerprint_folder
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
@@ -246,6 +247,7 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
         train=train,
         merge=merge,
         rebuild=rebuild,
+        fingerprint=fingerprint_folder,
         runtime=runtime,
         versions=_versions(engine, runtime),
     )

@@ -34,7 +34,7 @@ def judge(job: Job) -> dict[str, Any]:
         job.emit(StageProgress(job.number, "judge", done, total, tokens_of(champion)))
     challenger: dict[str, Any] = {}
     for batch in batched(order, job.recipe.gate.batch):
-        fresh = bench.answers(lambda: job.samplers.at(job.files.model), job.number, batch)
+        fresh = bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batch)
         challenger |= fresh
         done += len(batch)
         job.emit(StageProgress(job.number, "judge", done, total, tokens_of(challenger)))

@@ -20,8 +20,8 @@ from typing import Any, Literal, TypeVar
 from selfimprove.answer import Verdict
 from selfimprove.answer.finished import left_undone
 from selfimprove.checking import Checker
+from selfimprove.durable import append_rows, keep_rows, read_rows
 from selfimprove.gate import Pair, Vitals, pass_at_k
-from selfimprove.journal import append_rows, keep_rows, read_rows
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Answers, Recipe

@@ -18,17 +18,19 @@ from functools import partial
 from typing import Any
 
 from selfimprove.contest import tokens_of
+from selfimprove.durable import read_json, write_json
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
-from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
+from selfimprove.journal import BASE, FORMAT, Champion, Identity, Journal, champion_of
 from selfimprove.judging import Judge, batched, judging_order, pairs_of, set_aside_faulty
+from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
 from selfimprove.sampling import Sampler, derive_seed
-from selfimprove.stages import Job, model_folder
+from selfimprove.stages import Job
 
 
 def run_rounds(
@@ -47,7 +49,8 @@ def run_rounds(
     with journal.lock():
         journal.bind(recipe, identity)
         started = time.monotonic()
-        records = journal.rounds()
+        records, rollbacks = journal.rounds(), journal.rollbacks()
+        journal.hold_rounds(records)
         was_complete = len(records) >= rounds and journal.sealed_path.exists()
         say = _recorded(journal, emit)
         say(_started(recipe, problems, parts, journal, rounds, len(records)))
@@ -57,10 +60,14 @@ def run_rounds(
             emit(round_finished(record, earlier=True))
         samplers = Samplers(parts.open_sampler)
         try:
-            job = Job(len(records), champion_of(records), recipe, problems, parts, journal, samplers, say)
+            models = ModelCache(journal, parts, recipe, say)
+            champion = champion_of(records, rollbacks)
+            job = Job(len(records), champion, recipe, problems, parts, journal, samplers, models, say)
+            models.keep_only(champion, len(records))
             for number in range(len(records) + 1, rounds + 1):
                 records.append(run_round(replace(job, number=number)))
-                job = replace(job, number=number, champion=champion_of(records))
+                job = replace(job, number=number, champion=champion_of(records, rollbacks))
+                models.keep_only(job.champion, number)
             sealed = _sealed_finish(job, len(records))
         finally:
             samplers.close()
@@ -86,8 +93,8 @@ def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
 def _sealed_look(job: Job) -> dict[str, Any]:
     order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
     judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.journal.sealed_verdicts)
-    sides = [job.champion, Champion(0, ())] if job.champion.number else [job.champion]
-    started, tokens, done, total = time.time(), 0, 0, len(order) * len(sides)
+    sides = [job.champion, BASE] if job.champion.number else [job.champion]
+    started, tokens, done, total = time.monotonic(), 0, 0, len(order) * len(sides)
     kept = sum(judge.kept(side.number, order) for side in sides)
     job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
     found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
@@ -98,12 +105,12 @@ def _sealed_look(job: Job) -> dict[str, Any]:
             found[side.number] |= fresh
             tokens, done = tokens + tokens_of(fresh), done + len(batch)
             job.emit(StageProgress(job.number, "sealed", done, total, tokens))
-    seconds = round(time.time() - started, 3)
+    seconds = round(time.monotonic() - started, 3)
     return {**_sealed_figures(order, job.champion, found), "tokens": tokens, "seconds": seconds}
 
 
 def _sampler_at(job: Job, side: Champion) -> Sampler:
-    return job.samplers.at(model_folder(job.journal, side, job.parts, job.recipe))
+    return job.samplers.at(job.models.folder(side))
 
 
 def _sealed_figures(order: Sequence[Problem], champion: Champion, found: dict[int, dict[str, Any]]) -> dict[str, Any]:

@@ -70,7 +70,8 @@ class Parts:
     """The machinery of a run, chosen once by whoever wires it.
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
-    which merges are summed (`models.resolve_exact`).
+    which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
+    `rebuild` tell.
     """
 
     base: Path
@@ -81,6 +82,7 @@ class Parts:
     train: Train
     merge: Merge
     rebuild: Rebuild
+    fingerprint: Callable[[Path], str]
     runtime: Runtime
     versions: dict[str, Any]
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from selfimprove import stages
 from selfimprove.contest import held_out_order, tokens_of
+from selfimprove.durable import publish
 from selfimprove.events import StageProgress
 from selfimprove.gate import interval_of_gain, sentence_of_gain
-from selfimprove.journal import publish
 from selfimprove.judging import Judge, batched, pairs_of, read_answers, scorecard
 from selfimprove.prefixes import Example
 from selfimprove.stages import Job

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from selfimprove import contest, stages
+from selfimprove.durable import read_json, write_json
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.gate import Decision, decide, entropy_alarm, guarded
-from selfimprove.journal import FORMAT, read_json, write_json
+from selfimprove.journal import FORMAT
 from selfimprove.judging import AnswersByKey, pairs_of, read_answers, scorecard, vitals
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
@@ -71,9 +72,9 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
     record = job.files.done(stage.name)
     reused = record is not None
     if record is None:
-        started = time.time()
+        started = time.monotonic()
         counts = stage.run(job)
-        record = job.files.mark_done(stage.name, started, counts, stage.files)
+        record = job.files.mark_done(stage.name, time.monotonic() - started, counts, stage.files)
     job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
     return record
 

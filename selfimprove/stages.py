@@ -16,19 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_json
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, StageProgress, StageStarted, TrainStep
-from selfimprove.journal import (
-    Champion,
-    Journal,
-    RoundFolder,
-    append_rows,
-    keep_rows,
-    publish,
-    read_rows,
-    write_json,
-)
+from selfimprove.journal import Champion, Journal, RoundFolder
 from selfimprove.judging import check_completions
+from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
 from selfimprove.problem import Problem, ProblemSets
@@ -56,6 +49,7 @@ class Job:
     parts: Parts
     journal: Journal
     samplers: Samplers
+    models: ModelCache
     emit: Emit
 
     @property
@@ -68,25 +62,12 @@ class Job:
         return derive_seed(self.recipe.seed, self.number, *parts)
 
     def champion_model(self) -> Path:
-        """The champion's model folder, rebuilt if its cache is missing."""
-        return model_folder(self.journal, self.champion, self.parts, self.recipe)
+        """The champion's model folder, built again if its cache is missing or damaged."""
+        return self.models.folder(self.champion)
 
-
-def model_folder(journal: Journal, champion: Champion, parts: Parts, recipe: Recipe) -> Path:
-    """The folder of an accepted model; a missing one is rebuilt from base and adapters and checked by its hash."""
-    if champion.number == 0:
-        return parts.base
-    files = journal.round(champion.number)
-    if not files.model.exists():
-        adapters = [journal.round(number).adapter for number in champion.chain]
-        temporary = files.scratch("model")
-        shutil.rmtree(temporary, ignore_errors=True)
-        made = parts.rebuild(parts.exact, adapters, temporary, recipe.model.dtype, parts.runtime)
-        expected = journal.rounds()[champion.number - 1]["certificate"]["sha256"]
-        if made != expected:
-            raise StageError(f"{files.model}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…")
-        publish(temporary, files.model)
-    return files.model
+    def challenger_model(self) -> Path:
+        """The model folder that this round's merge made, likewise."""
+        return self.models.folder(Champion(self.number, (*self.champion.chain, self.number)))
 
 
 def problems_of_round(job: Job) -> list[Problem]:
@@ -204,6 +185,7 @@ def merge(job: Job) -> dict[str, Any]:
             "model.dtype float32 may hold the update.",
         )
     publish(out, job.files.model)
+    job.models.made(job.files.model)
     return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
 
 

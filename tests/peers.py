@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from selfimprove.checking import Checker
+from selfimprove.durable import content_hash
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event
-from selfimprove.journal import Identity, Journal, content_hash
+from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
 from selfimprove.parts import Parts
 from selfimprove.prefixes import Example
@@ -97,6 +98,7 @@ class World:
             train=self._train,
             merge=self._merge,
             rebuild=self._rebuild,
+            fingerprint=content_hash,
             runtime=Runtime(),
             versions={"engine": "scripted"},
         )

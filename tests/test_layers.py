@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 # A module imports only from rows above its own.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("durable",),
     ("problem",),
     ("recipe",),
     ("answer",),
@@ -28,6 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("training", "merging", "engines"),
     ("parts", "judging"),
+    ("model_cache",),
     ("stages",),
     ("contest",),
     ("placebo",),

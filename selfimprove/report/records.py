@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfimprove.durable import read_json
 from selfimprove.errors import UsageError
 from selfimprove.figures import MISSING
-from selfimprove.journal import Journal, read_json
+from selfimprove.journal import Journal
 
 Record = dict[str, Any]
 
@@ -31,6 +32,7 @@ class RunRecords:
     recipe: Record
     rounds: tuple[Record, ...]
     sealed: Record | None
+    rollbacks: tuple[Record, ...]
     running: str
 
 
@@ -55,7 +57,9 @@ def _read(journal: Journal) -> RunRecords:
     recipe = read_json(journal.recipe_path).get("recipe", {})
     sealed = read_json(journal.sealed_path) if journal.sealed_path.exists() else None
     rounds = tuple(journal.rounds())
-    return RunRecords(journal.name, journal.folder, recipe, rounds, sealed, journal.held_by())
+    return RunRecords(
+        journal.name, journal.folder, recipe, rounds, sealed, tuple(journal.rollbacks()), journal.held_by()
+    )
 
 
 def at(record: Any, *path: str | int) -> Any:  # noqa: ANN401 - parsed JSON of any shape
@@ -104,8 +108,14 @@ def accepted(record: Record) -> bool:
 
 
 def champion(run: RunRecords) -> int:
-    """The round that the champion comes from: the last accepted one, 0 for the base model."""
-    return max((int(number(record, "round") or 0) for record in run.rounds if accepted(record)), default=0)
+    """The round that the champion comes from: the last accepted one or rolled back to; 0 for the base model."""
+    current = 0
+    for finished in range(len(run.rounds) + 1):
+        if finished and accepted(run.rounds[finished - 1]):
+            current = finished
+        moves = [number(row, "to") for row in run.rollbacks if number(row, "after") == finished]
+        current = int(moves[-1] or 0) if moves else current
+    return current
 
 
 def gain(record: Record) -> float | None:
