@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -79,6 +78,7 @@ def run(
     threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
@@ -94,21 +94,29 @@ def run(
 
         selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
     """
+    from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
 
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    runtime = _runtime(
+        engine=engine,
+        device=device,
+        threads=threads,
+        checker_workers=checker_workers,
+        trust_remote_code=trust_remote_code,
+        keep_models=keep_models,
+    )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
-        with open_view(mode, sys.stdout) as view:
+        with heard(), open_view(mode, sys.stdout) as view:
             _run(chosen, runtime, journal, rounds, view)
     except KeyboardInterrupt:
         again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
+        again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
         sys.stderr.write(f"selfimprove: interrupted; what is done is kept. Go on with: {again}\n")
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_CODE) from None
 
 
 @app.command()
@@ -162,6 +170,87 @@ def report(
     console = Console()
     for table in report_tables(records):
         console.print(table)
+
+
+@app.command()
+def prune(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], rounds_dir: RunsFolder = Path("rounds")
+) -> None:
+    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+
+    Example:
+
+        selfimprove prune demo
+    """
+    from selfimprove.pruning import prune as prune_run
+    from selfimprove.space import told
+
+    pruned = prune_run(_existing(rounds_dir, name))
+    for gone in pruned:
+        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
+    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    to: Annotated[int, typer.Option("--to", min=0, help="An accepted round; 0 is the base model.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
+
+    Example:
+
+        selfimprove rollback demo --to 1
+    """
+    journal = _existing(rounds_dir, name)
+    with journal.lock():
+        champion = journal.roll_back(to)
+    typer.echo(f"The champion of run {name} is {f'round {champion.number}' if champion.number else 'the base model'}.")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+) -> None:
+    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
+
+    Leaves with 0 if all hold, with 1 if one doesn't. Needs neither models nor problems.
+
+    Example:
+
+        selfimprove verify example
+    """
+    from dataclasses import asdict
+
+    from selfimprove.verifying import faults_in
+    from selfimprove.verifying import verify as verify_run
+
+    findings = verify_run(_existing(rounds_dir, name), _fingerprint)
+    faults = faults_in(findings)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in faults:
+            typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
+        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
+    raise typer.Exit(1 if faults else 0)
+
+
+def _fingerprint(model: Path) -> str:
+    from selfimprove.models.weights import fingerprint_folder
+
+    return fingerprint_folder(model)
+
+
+def _existing(rounds_dir: Path, name: str) -> Journal:
+    """The journal of a run that is there; `UsageError` lists those there are."""
+    from selfimprove.journal import Journal
+    from selfimprove.report.records import read_run
+
+    return Journal(read_run(rounds_dir, name).folder)
 
 
 @app.command()
@@ -233,7 +322,7 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
 def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
-    from selfimprove.models.weights import fingerprint_folder
+    from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
@@ -248,6 +337,7 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
         merge=merge,
         rebuild=rebuild,
         fingerprint=fingerprint_folder,
+        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
         runtime=runtime,
         versions=_versions(engine, runtime),
     )
@@ -330,21 +420,13 @@ def _setting(text: str) -> tuple[str, str, Any]:
         return section, key, value
 
 
-def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
+def _runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed, validated here
     from pydantic import ValidationError
 
     from selfimprove.recipe import Runtime
 
     try:
-        return Runtime.model_validate(
-            {
-                "engine": engine,
-                "device": device,
-                "threads": threads,
-                "checker_workers": checker_workers,
-                "trust_remote_code": trust_remote_code,
-            }
-        )
+        return Runtime.model_validate(options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")

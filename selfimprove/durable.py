@@ -68,13 +68,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     """After this `path` holds `data`, also after a power cut; before it, what it held. Nothing in between is seen."""
     temporary = path.with_name(f".{path.name}.tmp")
     with _in_hand():
-        fault("write", temporary, data)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            fault("sync", temporary, b"")
-            os.fsync(file.fileno())
-        _rename(temporary, path)
+        try:
+            fault("write", temporary, data)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                fault("sync", temporary, b"")
+                os.fsync(file.fileno())
+            _rename(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: Path, value: object) -> None:

@@ -266,9 +266,9 @@ class Journal:
 def comparable_records(folder: Path) -> dict[str, Any]:
     """Every record of a run by its relative path, times left out: equal for an interrupted and an undisturbed run."""
     records: dict[str, Any] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name == "events.jsonl":
+        if name == "events.jsonl" or name.startswith(".") or "/." in name:
             continue
         records[name] = _without_times(json.loads(path.read_bytes())) if path.suffix == ".json" else content_hash(path)
     return records

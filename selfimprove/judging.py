@@ -163,11 +163,14 @@ def judging_decoding(recipe: Recipe) -> Decoding:
     return Decoding(settings.temperature, settings.top_p, settings.top_k)
 
 
-def read_answers(paths: Iterable[Path], model: int) -> dict[str, list[Answered]]:
-    """The model's answers found in verdicts files, those that timed out left out: they are tried again."""
-    rows = [_from_row(row) for path in paths for row in read_rows(path) if row["model"] == model]
-    grouped = by_key(rows)
-    return {key: list(found) for key, found in grouped.items() if all(row.outcome != "timed_out" for row in found)}
+def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
+    """The model's answers in a verdicts file, by problem key."""
+    return by_key(_from_row(row) for row in read_rows(path) if row["model"] == model)
+
+
+def settled(answers: AnswersByKey) -> AnswersByKey:
+    """The answers that need no second try: those of problems where the checker ran out of time are left out."""
+    return {key: found for key, found in answers.items() if all(row.outcome != "timed_out" for row in found)}
 
 
 def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
@@ -180,7 +183,13 @@ def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
 
 def judging_order(problems: Sequence[Problem], seed: int) -> list[Problem]:
     """The problems in the order in which they are judged: a seeded shuffle that their own order has no part in."""
-    ordered = sorted(problems, key=lambda problem: problem.key)
+    named = {problem.key: problem for problem in problems}
+    return [named[key] for key in order_keys(named, seed)]
+
+
+def order_keys(keys: Iterable[str], seed: int) -> list[str]:
+    """The keys in the order in which their problems are judged."""
+    ordered = sorted(keys)
     random.Random(seed).shuffle(ordered)
     return ordered
 
@@ -191,12 +200,12 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def pairs_of(problems: Iterable[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
-    """Paired outcomes in the order of the problems; those not answered by both sides are left out."""
+def pairs_of(keys: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
+    """Paired outcomes in the order of the problems' keys; those not answered by both sides are left out."""
     return [
-        Pair(_share(champion[p.key]), _share(challenger[p.key]), _unclear(champion[p.key]), _unclear(challenger[p.key]))
-        for p in problems
-        if p.key in champion and p.key in challenger
+        Pair(_share(champion[key]), _share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
+        for key in keys
+        if key in champion and key in challenger
     ]
 
 

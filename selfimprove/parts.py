@@ -16,6 +16,7 @@ from selfimprove.checking import Checker
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Sampler, Tokenizer
+from selfimprove.space import Footprint
 
 Step = Callable[[int, int, float, float], None]
 """Called after an optimizer step with its number, the number of steps, the loss and the learning rate."""
@@ -71,7 +72,7 @@ class Parts:
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
     which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
-    `rebuild` tell.
+    `rebuild` tell; `footprint` is what model and adapter take on the disk.
     """
 
     base: Path
@@ -83,6 +84,7 @@ class Parts:
     merge: Merge
     rebuild: Rebuild
     fingerprint: Callable[[Path], str]
+    footprint: Footprint
     runtime: Runtime
     versions: dict[str, Any]
 

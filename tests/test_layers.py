@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("durable",),
+    ("stopping",),
     ("problem",),
     ("recipe",),
     ("answer",),
@@ -26,6 +27,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("prefixes",),
     ("events",),
     ("journal",),
+    ("space",),
     ("models",),
     ("training", "merging", "engines"),
     ("parts", "judging"),
@@ -35,6 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("placebo",),
     ("round",),
     ("loop",),
+    ("verifying", "pruning"),
     ("escaping", "figures"),
     ("report", "view"),
     ("verdicts", "plan"),

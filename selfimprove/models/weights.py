@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from selfimprove.errors import UsageError
+from selfimprove.space import Footprint
 
 CARRIED = (
     "generation_config.json",
@@ -42,6 +44,7 @@ CODE = "*.py"
 """Carried too where the runtime trusts code that comes with a model."""
 
 INDEX = "model.safetensors.index.json"
+_NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
 
@@ -162,6 +165,14 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
         except SafetensorError as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
     return found
+
+
+def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
+    """What a model of these shapes takes in `dtype`, and a LoRA of `rank` on its matrices (embeddings left out)."""
+    shapes = {name: head.shape for name, head in tensor_heads(folder).items()}
+    matrices = [s for name, s in shapes.items() if len(s) == 2 and not name.endswith(_NOT_ADAPTED)]
+    width = torch.finfo(getattr(torch, dtype)).bits // 8
+    return Footprint(width * sum(map(math.prod, shapes.values())), 4 * rank * sum(map(sum, matrices)))
 
 
 def settle(folder: Path) -> None:
