@@ -15,6 +15,8 @@ from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
 from selfimprove.journal import Journal, comparable_records
 from selfimprove.pruning import prune
+from selfimprove.report import status_lines
+from selfimprove.report.records import read_run
 from selfimprove.verifying import faults_in, verify
 from tests.peers import World
 
@@ -112,6 +114,14 @@ def test_prune_deletes_models_and_scratch_and_says_how_much(copy: Journal) -> No
     assert sum(gone.size for gone in pruned) == 1000 + len("0.700000")
     assert comparable_records(copy.folder) == {k: v for k, v in before.items() if "/model/" not in k}
     assert prune(copy) == []
+
+
+def test_status_and_report_follow_a_rollback(copy: Journal) -> None:
+    copy.roll_back(1)
+    line = status_lines([read_run(copy.folder.parent, "run")])[0]
+    assert "champion: the model of round 1" in line
+    assert "rolled back to the model of round 1" in line
+    assert "this champion is not judged yet" in line
 
 
 def test_a_held_run_is_not_pruned(copy: Journal) -> None:
