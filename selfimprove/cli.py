@@ -1,8 +1,8 @@
 """The command line: reads what was typed, chooses the parts, hands over. No logic lives here.
 
 Nothing heavy is imported until a command needs it, so `selfimprove --help` answers at once. A `SelfImproveError` is
-printed without a traceback and gives the exit code (2: what was asked for can't be done as asked); Ctrl-C and SIGTERM
-give 130 and the command that goes on.
+printed without a traceback, as one line and its hint, and gives the exit code (2: what was asked for can't be done as
+asked); what typer refuses is printed alike. Ctrl-C and SIGTERM give 130 and the command that goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.errors import SelfImproveError, UsageError
+from selfimprove.escaping import escape_text
 
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
@@ -38,6 +39,8 @@ app = typer.Typer(
     help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
 )
 
+_MESSAGE = 1000
+"""Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
 
@@ -47,10 +50,22 @@ def main() -> None:
     # OpenMP threads that spin while they wait cost a factor of ten as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        code = app(prog_name="selfimprove", standalone_mode=False)
     except SelfImproveError as error:
-        sys.stderr.write(f"selfimprove: {error}\n")
-        raise SystemExit(error.exit_code) from None
+        _tell(error.message, error.hint)
+        code = error.exit_code
+    except typer.TyperException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "selfimprove")
+        _tell(error.format_message(), f"Correct it; {path} --help lists what can be typed.")
+        code = error.exit_code
+    raise SystemExit(code or 0)
+
+
+def _tell(message: str, hint: str) -> None:
+    """The error on one line, and its hint on another; both may quote a file, so they are escaped."""
+    if message:  # typer's own help, asked for by typing nothing, has been printed and leaves none
+        lines = [f"selfimprove: {escape_text(message, _MESSAGE)}", escape_text(hint, _MESSAGE)]
+        sys.stderr.write("".join(f"{line}\n" for line in lines if line))
 
 
 def _version(wanted: bool) -> None:
