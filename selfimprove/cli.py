@@ -12,7 +12,6 @@ import os
 import shlex
 import signal
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,9 +20,9 @@ import typer
 from selfimprove import __version__
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
+from selfimprove.typed import read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
-    from selfimprove.answer import Mode
     from selfimprove.journal import Journal
     from selfimprove.models import ModelFolder
     from selfimprove.parts import Parts
@@ -39,6 +38,8 @@ app = typer.Typer(
     help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
 )
 
+_MOST_ROUNDS = 9999
+"""A round's folder is named by four digits."""
 _MESSAGE = 1000
 """Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
@@ -83,7 +84,9 @@ def _root(
 
 @app.command()
 def run(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds the run shall have in the end.")] = 2,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds the run shall have in the end.")
+    ] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     name: Annotated[str, typer.Option("--run", help="Name of the run [default: the recipe's name].")] = "",
     model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
@@ -114,7 +117,8 @@ def run(
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    journal.examine(chosen)
+    runtime = read_runtime(engine, device, threads, checker_workers, trust_remote_code)
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
@@ -128,7 +132,7 @@ def run(
 
 @app.command()
 def plan(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds to plan for.")] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
 ) -> None:
@@ -141,7 +145,7 @@ def plan(
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
 
-    for line in plan_lines(read_recipe(recipe, _overrides(settings or [])), rounds):
+    for line in plan_lines(read_recipe(recipe, read_settings(settings or [])), rounds):
         typer.echo(line)
 
 
@@ -172,7 +176,7 @@ def report(
 
     records = read_run(rounds_dir, name)
     if markdown:
-        markdown.write_text(report_markdown(records), encoding="utf-8")
+        _write(markdown, report_markdown(records), "--markdown")
         return
     console = Console()
     for table in report_tables(records):
@@ -209,7 +213,7 @@ def check(
     from selfimprove.problem import load_problems
     from selfimprove.recipe import Runtime, read_recipe
 
-    searched = _mode(mode)
+    searched = read_mode(mode)
     cores = Runtime(threads=workers).usable_threads()
     if cases:
         typer.echo(verdicts.cases_text(cases, cores, searched, wrong_rows, as_json))
@@ -224,11 +228,12 @@ def check(
         raise typer.Exit(0 if correct else 1)
 
 
-def _mode(text: str) -> Mode:
-    modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
-    if text not in modes:
-        raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
-    return modes[text]
+def _write(path: Path, text: str, option: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "Name a file in a folder that is there and can be written to."
+        raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
 def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
@@ -238,20 +243,26 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
     from selfimprove.models import default_cache, resolve_model
     from selfimprove.problem import load_problems
 
+    engine = _engine(runtime)
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(recipe, base, runtime, checker), journal, rounds, view)
+        run_rounds(recipe, problems, identity, _parts(recipe, base, engine, runtime, checker), journal, rounds, view)
 
 
-def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
+def _parts(
+    recipe: Recipe,
+    base: ModelFolder,
+    engine: str,
+    runtime: Runtime,
+    checker: Any,  # noqa: ANN401 - a Checker
+) -> Parts:
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
-    engine = _engine(runtime)
     return Parts(
         base=base.path,
         exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
@@ -267,14 +278,22 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
 
 
 def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
-    if runtime.engine != "auto":
-        return runtime.engine
-    from importlib.util import find_spec
+    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
 
+    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
+    """
     import torch
 
-    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
+    from selfimprove.engines.transformers import choose_device
+    from selfimprove.engines.vllm import is_installed, refuse_missing
+
+    if runtime.device != "auto":
+        choose_device(runtime.device)
+    if runtime.engine == "vllm":
+        refuse_missing()
+    if runtime.engine != "auto":
+        return runtime.engine
+    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
 
 
 def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
@@ -307,7 +326,8 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
 def _journal(rounds_dir: Path, name: str) -> Journal:
     from selfimprove.journal import Journal
 
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(os.fsencode(name)) > 200:
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
         raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
@@ -320,45 +340,4 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
         return journal.recipe()
     named = [f"model.name={json.dumps(model)}"] if model else []
     named += [f"problems.train={json.dumps(problems)}"] if problems else []
-    return read_recipe(path, _overrides([*named, *settings]))
-
-
-def _overrides(settings: list[str]) -> dict[str, dict[str, Any]]:
-    overrides: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        section, key, value = _setting(setting)
-        overrides.setdefault(section, {})[key] = value
-    return overrides
-
-
-def _setting(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
-    dotted, equals, value = text.partition("=")
-    section, dot, key = dotted.strip().partition(".")
-    if not equals or not dot:
-        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value
-
-
-def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
-    from pydantic import ValidationError
-
-    from selfimprove.recipe import Runtime
-
-    try:
-        return Runtime.model_validate(
-            {
-                "engine": engine,
-                "device": device,
-                "threads": threads,
-                "checker_workers": checker_workers,
-                "trust_remote_code": trust_remote_code,
-            }
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        option = str(fault["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {json.dumps(fault['input'])}: {fault['msg']}") from None
+    return read_recipe(path, read_settings([*named, *settings]))

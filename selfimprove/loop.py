@@ -21,7 +21,7 @@ from selfimprove.contest import tokens_of
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
-from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
+from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, write_json
 from selfimprove.judging import Judge, batched, judging_order, pairs_of, set_aside_faulty
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
@@ -39,6 +39,7 @@ def run_rounds(
     A run that has them already owes nothing. Raises `UsageError` if the folder is held, bound to another recipe, model
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
+    journal.refuse_changes(recipe, identity)
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
@@ -71,14 +72,13 @@ def run_rounds(
 
 def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    path = job.journal.sealed_path
-    sealed: dict[str, Any] = read_json(path) if path.exists() else {"format": FORMAT, "looks": []}
+    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
     if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
         if sealed["looks"]:
             job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
         look = _sealed_look(job)
         sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look})
-        write_json(path, sealed)
+        write_json(job.journal.sealed_path, sealed)
     job.emit(_sealed_event(sealed["looks"][-1]))
     return sealed
 

@@ -230,7 +230,9 @@ class Recipe(Section):
 class Runtime(Section):
     """How a run is executed; may change from one start to the next."""
 
-    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="what samples")
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        "auto", description="what samples: auto, transformers or vllm"
+    )
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")

@@ -24,6 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sampling",),
     ("prefixes",),
     ("events",),
+    ("shapes",),
     ("journal",),
     ("models",),
     ("training", "merging", "engines"),
@@ -35,7 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("loop",),
     ("escaping", "figures"),
     ("report", "view"),
-    ("verdicts", "plan"),
+    ("verdicts", "plan", "typed"),
     ("cli",),
     ("__main__",),
 )

@@ -117,6 +117,8 @@ def _local_source(model: Model) -> Source | None:
         if not path.exists():
             raise UsageError(f"{model.name}: no such file", "Name a GGUF file, a folder, a hub id or `embedded:…`.")
         return Source(path, str(path))
+    if path.is_file():
+        raise UsageError(f"{model.name}: a file, but no GGUF file", "Name a folder with safetensors, or a .gguf file.")
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model.name):
         raise UsageError(f"{model.name}: no such folder", "Name a folder with safetensors, a hub id or `embedded:…`.")
     return None

@@ -118,7 +118,7 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
         known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
     except (ValueError, KeyError, OSError) as error:
         cause = str(error).splitlines()[0]
-        hint = "If it runs code of its own that you trust, set runtime.trust_remote_code."
+        hint = "If it runs code of its own that you trust, type --trust-remote-code; else fetch the model again."
         raise UsageError(f"{source.title}: not a model that transformers can load: {cause}", hint) from error
     if not known:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
