@@ -240,11 +240,12 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
     from selfimprove.checking import Checker
     from selfimprove.journal import Identity
     from selfimprove.loop import run_rounds
-    from selfimprove.models import default_cache, resolve_model
     from selfimprove.problem import load_problems
 
-    engine = _engine(runtime)
     problems = load_problems(recipe.problems)
+    engine = _engine(runtime)
+    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
+
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
@@ -266,7 +267,7 @@ def _parts(
     return Parts(
         base=base.path,
         exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
         checker=checker,
         open_sampler=lambda model: _open_sampler(engine, model, runtime),
         train=train,

@@ -27,7 +27,7 @@ from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.sampling import Sampler, derive_seed, render_prompt
 from selfimprove.stages import Job, model_folder
 
 
@@ -43,6 +43,8 @@ def run_rounds(
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
+    settings = recipe.sampling
+    render_prompt(parts.tokenizer, settings.system, settings.prompt, problems.train[0].question)  # refused likewise
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with journal.lock():

@@ -230,9 +230,7 @@ class Recipe(Section):
 class Runtime(Section):
     """How a run is executed; may change from one start to the next."""
 
-    engine: Literal["auto", "transformers", "vllm"] = Field(
-        "auto", description="what samples: auto, transformers or vllm"
-    )
+    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="auto, transformers or vllm")
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
@@ -342,9 +340,11 @@ def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
 
 
 def _suggestion(key: str, section: type[Section]) -> str:
-    keys = [name for name, *_ in _keys()]
     leaf = key.rpartition(".")[2]
-    moved = [name for name in keys if name.rpartition(".")[2] == leaf]
+    if leaf in Runtime.model_fields:
+        return f"It is no key of a recipe but an option: --{leaf.replace('_', '-')}."
+    keys = [name for name, *_ in _keys()] if "." in key else [*Recipe.model_fields]
+    moved = [name for name, *_ in _keys() if name.rpartition(".")[2] == leaf]
     close = moved or difflib.get_close_matches(key, keys, 1)
     return f"Did you mean {' or '.join(close)}?" if close else f"Known are here: {', '.join(section.model_fields)}."
 

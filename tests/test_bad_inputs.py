@@ -28,6 +28,7 @@ from tests.tiny import make_tiny_model
 ROOT = Path(__file__).parents[1]
 CASES: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/cases/bad_inputs.toml").read_text("utf-8"))["case"]
 NAMES = [f"{case['area']}: {case['name']}" for case in CASES]
+GOOD = "--recipe good.toml --run mine --checker-workers 1"
 SUMS = "".join(json.dumps({"question": f"What is {a} + 5?", "answer": str(a + 5)}) + "\n" for a in range(40))
 
 
@@ -79,8 +80,8 @@ def prepare(folder: Path, tiny: Path, case: dict[str, Any]) -> None:
         (folder / name).write_text(json.dumps({**data, **changes}))
 
 
-def words_of(case: dict[str, Any], tiny: Path) -> list[str]:
-    return [word.replace("TINY", str(tiny)) for word in shlex.split(case["command"])]
+def words_of(case: dict[str, Any]) -> list[str]:
+    return shlex.split(case["command"].replace("GOOD", GOOD))
 
 
 def tree(folder: Path) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def test_a_bad_input_is_refused_in_two_lines_and_nothing_is_written(
 ) -> None:
     prepare(folder, tiny, case)
     monkeypatch.setenv("SELFIMPROVE_CACHE", str(cache))
-    monkeypatch.setattr(sys, "argv", ["selfimprove", *words_of(case, tiny)])
+    monkeypatch.setattr(sys, "argv", ["selfimprove", *words_of(case)])
     before, models, handler = tree(folder), sorted(cache.glob("models/*")), signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as left:
@@ -133,7 +134,7 @@ def test_a_bad_input_is_refused_in_two_lines_and_nothing_is_written(
 def test_a_process_of_its_own_is_refused_alike(case: dict[str, Any], folder: Path, tiny: Path) -> None:
     prepare(folder, tiny, case)
     before = tree(folder)
-    command = [sys.executable, "-m", "selfimprove", *words_of(case, tiny)]
+    command = [sys.executable, "-m", "selfimprove", *words_of(case)]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
     )

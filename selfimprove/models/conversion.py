@@ -18,9 +18,11 @@ from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 
 from selfimprove.errors import UsageError
 from selfimprove.models.weights import (
+    FETCH,
     carried_files,
     hash_file,
     read_config,
@@ -116,12 +118,30 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
-    except (ValueError, KeyError, OSError) as error:
-        cause = str(error).splitlines()[0]
+    except (ValueError, KeyError, TypeError, OSError, StrictDataclassError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
         hint = "If it runs code of its own that you trust, type --trust-remote-code; else fetch the model again."
         raise UsageError(f"{source.title}: not a model that transformers can load: {cause}", hint) from error
     if not known:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
+    if not trust_remote_code:
+        _check_fits(source, config, folder)
+
+
+def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: Path) -> None:
+    """The weights have the shapes that the configuration asks for, as far as they have the names of its model."""
+    try:
+        with torch.device("meta"):
+            wanted = transformers.AutoModelForCausalLM.from_config(config).state_dict()
+    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{source.title}: config.json is of no model that can be built: {cause}", FETCH) from error
+    for name, head in tensor_heads(folder).items():
+        if name in wanted and tuple(wanted[name].shape) != head.shape:
+            raise UsageError(
+                f"{source.title}: {name} is of shape {head.shape}, config.json asks for {tuple(wanted[name].shape)}",
+                FETCH,
+            )
 
 
 def silence_transformers() -> None:
