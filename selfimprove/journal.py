@@ -239,10 +239,7 @@ class Journal:
         return checked(read_json(self.sealed_path), SealedRecord, self.sealed_path)
 
     def examine(self, recipe: Recipe) -> None:
-        """Refuse a folder that `recipe` can't go on in, before anything is loaded or written.
-
-        That is one bound to another recipe, and one with a damaged record: a file is named with what is wrong in it.
-        """
+        """Refuse, before anything is loaded or written, a folder bound to another recipe or with a damaged record."""
         for path in (self.folder, self.folder.parent):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
@@ -286,9 +283,9 @@ class Journal:
         return checked(stored, BoundRecord, self.recipe_path)
 
     def _refuse_other_recipe(self, recipe: Recipe) -> None:
-        changed = changed_keys(self.recipe(), recipe)
+        changed = ", ".join(changed_keys(self.recipe(), recipe))
         if changed:
-            raise UsageError(f"run `{self.name}` has another recipe; changed: {', '.join(changed)}", self._start_new())
+            raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", self._start_new())
 
     def _start_new(self) -> str:
         return f"Start a new run: selfimprove run --run {self.name}-2 …"
@@ -331,10 +328,10 @@ class Journal:
 
     def holder(self) -> str:
         """Who says to hold the run, in words."""
-        path = self.folder / ".holder.json"
-        if not path.exists():
+        try:
+            held = read_json(self.folder / ".holder.json")
+        except UsageError:  # none, or none that can be read
             return "another process"
-        held = read_json(path)
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
 
 

@@ -75,6 +75,12 @@ def prepare(folder: Path, tiny: Path, case: dict[str, Any]) -> None:
         (folder / name).write_text(text * times)
     for name, size in case.get("cut", {}).items():
         os.truncate(folder / name, size)
+    for name, tensor in case.get("without", {}).items():
+        from safetensors.torch import load_file, save_file  # imports torch
+
+        tensors = load_file(folder / name)
+        del tensors[tensor]
+        save_file(tensors, folder / name, {"format": "pt"})
     for name, changes in case.get("changed", {}).items():
         data = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**data, **changes}))

@@ -118,10 +118,12 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
-    except (ValueError, KeyError, TypeError, OSError, StrictDataclassError) as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
+    except StrictDataclassError as error:
+        cause = " ".join(str(error).split())
+        raise UsageError(f"{source.title}: its config.json is wrong: {cause}", FETCH) from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
         hint = "If it runs code of its own that you trust, type --trust-remote-code; else fetch the model again."
-        raise UsageError(f"{source.title}: not a model that transformers can load: {cause}", hint) from error
+        raise UsageError(f"{source.title}: not a model that transformers can load: {_cause(error)}", hint) from error
     if not known:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
     if not trust_remote_code:
@@ -129,19 +131,41 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
 
 
 def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: Path) -> None:
-    """The weights have the shapes that the configuration asks for, as far as they have the names of its model."""
+    """The weights are all there, in the shapes that the configuration asks for.
+
+    transformers fills a weight that is missing with noise. Some models are stored under other names than they have in
+    memory, so if a name is missing, the model is loaded to see whether it is the weight.
+    """
     try:
         with torch.device("meta"):
-            wanted = transformers.AutoModelForCausalLM.from_config(config).state_dict()
+            model = transformers.AutoModelForCausalLM.from_config(config)
     except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{source.title}: config.json is of no model that can be built: {cause}", FETCH) from error
-    for name, head in tensor_heads(folder).items():
-        if name in wanted and tuple(wanted[name].shape) != head.shape:
-            raise UsageError(
-                f"{source.title}: {name} is of shape {head.shape}, config.json asks for {tuple(wanted[name].shape)}",
-                FETCH,
-            )
+        raise UsageError(f"{source.title}: its config.json is of no model: {_cause(error)}", FETCH) from error
+    found, wanted = tensor_heads(folder), {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    for name, shape in wanted.items():
+        if name in found and found[name].shape != shape:
+            fault = f"{name} is of shape {found[name].shape}, but config.json asks for {shape}"
+            raise UsageError(f"{source.title}: {fault}", FETCH)
+    tied = set(model._tied_weights_keys or ()) if getattr(config, "tie_word_embeddings", False) else set()
+    missing = _missing(folder) if wanted.keys() - found.keys() - tied else []
+    if missing:
+        raise UsageError(f"{source.title}: its weights lack {missing[0]}", FETCH)
+
+
+def _missing(folder: Path) -> list[str]:
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity(transformers.logging.FATAL)  # it would report the same, at length
+    try:
+        _, told = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype="auto", use_safetensors=True, output_loading_info=True
+        )
+    finally:
+        transformers.logging.set_verbosity(before)
+    return sorted(told["missing_keys"])
+
+
+def _cause(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def silence_transformers() -> None:
