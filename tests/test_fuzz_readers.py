@@ -243,6 +243,15 @@ def test_any_contents_are_read_or_refused(what: str, run: Journal) -> None:
     fuzz(READERS[what], run, 250)
 
 
+@pytest.mark.parametrize("what", READERS)
+def test_extremes_are_read_or_refused(what: str, run: Journal) -> None:
+    name, read, _ = READERS[what]
+    for data in DEEP:
+        (run.folder / name).write_bytes(data + b"\n")
+        refused = refusal(lambda: read(run))
+        assert refused is None or (refused.message and refused.hint)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", READERS)
 def test_many_contents_are_read_or_refused(what: str, run: Journal) -> None:
