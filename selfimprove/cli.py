@@ -1,8 +1,8 @@
 """The command line: reads what was typed, chooses the parts, hands over. No logic lives here.
 
 Nothing heavy is imported until a command needs it, so `selfimprove --help` answers at once. A `SelfImproveError` is
-printed without a traceback and gives the exit code (2: what was asked for can't be done as asked); Ctrl-C and SIGTERM
-give 130 and the command that goes on.
+printed without a traceback, as one line and its hint, and gives the exit code (2: what was asked for can't be done as
+asked); what typer refuses is printed alike. Ctrl-C and SIGTERM give 130 and the command that goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +18,10 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.errors import SelfImproveError, UsageError
+from selfimprove.escaping import escape_text
+from selfimprove.typed import read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
-    from selfimprove.answer import Mode
     from selfimprove.journal import Journal
     from selfimprove.models import ModelFolder
     from selfimprove.parts import Parts
@@ -37,6 +37,10 @@ app = typer.Typer(
     help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
 )
 
+_MOST_ROUNDS = 9999
+"""A round's folder is named by four digits."""
+_MESSAGE = 1000
+"""Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
 
@@ -46,10 +50,22 @@ def main() -> None:
     # OpenMP threads that spin while they wait cost a factor of ten as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        code = app(prog_name="selfimprove", standalone_mode=False)
     except SelfImproveError as error:
-        sys.stderr.write(f"selfimprove: {error}\n")
-        raise SystemExit(error.exit_code) from None
+        _tell(error.message, error.hint)
+        code = error.exit_code
+    except typer.TyperException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "selfimprove")
+        _tell(error.format_message(), f"Correct it; {path} --help lists what can be typed.")
+        code = error.exit_code
+    raise SystemExit(code or 0)
+
+
+def _tell(message: str, hint: str) -> None:
+    """The error on one line, and its hint on another; both may quote a file, so they are escaped."""
+    if message:  # typer's own help, asked for by typing nothing, has been printed and leaves none
+        lines = [f"selfimprove: {escape_text(message, _MESSAGE)}", escape_text(hint, _MESSAGE)]
+        sys.stderr.write("".join(f"{line}\n" for line in lines if line))
 
 
 def _version(wanted: bool) -> None:
@@ -67,7 +83,9 @@ def _root(
 
 @app.command()
 def run(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds the run shall have in the end.")] = 2,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds the run shall have in the end.")
+    ] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     name: Annotated[str, typer.Option("--run", help="Name of the run [default: the recipe's name].")] = "",
     model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
@@ -100,7 +118,8 @@ def run(
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(
+    journal.examine(chosen)
+    runtime = read_runtime(
         engine=engine,
         device=device,
         threads=threads,
@@ -121,7 +140,7 @@ def run(
 
 @app.command()
 def plan(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds to plan for.")] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
 ) -> None:
@@ -134,7 +153,7 @@ def plan(
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
 
-    for line in plan_lines(read_recipe(recipe, _overrides(settings or [])), rounds):
+    for line in plan_lines(read_recipe(recipe, read_settings(settings or [])), rounds):
         typer.echo(line)
 
 
@@ -165,7 +184,7 @@ def report(
 
     records = read_run(rounds_dir, name)
     if markdown:
-        markdown.write_text(report_markdown(records), encoding="utf-8")
+        _write(markdown, report_markdown(records), "--markdown")
         return
     console = Console()
     for table in report_tables(records):
@@ -283,7 +302,7 @@ def check(
     from selfimprove.problem import load_problems
     from selfimprove.recipe import Runtime, read_recipe
 
-    searched = _mode(mode)
+    searched = read_mode(mode)
     cores = Runtime(threads=workers).usable_threads()
     if cases:
         typer.echo(verdicts.cases_text(cases, cores, searched, wrong_rows, as_json))
@@ -298,39 +317,47 @@ def check(
         raise typer.Exit(0 if correct else 1)
 
 
-def _mode(text: str) -> Mode:
-    modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
-    if text not in modes:
-        raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
-    return modes[text]
+def _write(path: Path, text: str, option: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "Name a file in a folder that is there and can be written to."
+        raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
 def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
     from selfimprove.checking import Checker
     from selfimprove.journal import Identity
     from selfimprove.loop import run_rounds
-    from selfimprove.models import default_cache, resolve_model
     from selfimprove.problem import load_problems
 
     problems = load_problems(recipe.problems)
+    engine = _engine(runtime)
+    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
+
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(recipe, base, runtime, checker), journal, rounds, view)
+        run_rounds(recipe, problems, identity, _parts(recipe, base, engine, runtime, checker), journal, rounds, view)
 
 
-def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
+def _parts(
+    recipe: Recipe,
+    base: ModelFolder,
+    engine: str,
+    runtime: Runtime,
+    checker: Any,  # noqa: ANN401 - a Checker
+) -> Parts:
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
     from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
-    engine = _engine(runtime)
     return Parts(
         base=base.path,
         exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
         checker=checker,
         open_sampler=lambda model: _open_sampler(engine, model, runtime),
         train=train,
@@ -344,14 +371,22 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
 
 
 def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
-    if runtime.engine != "auto":
-        return runtime.engine
-    from importlib.util import find_spec
+    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
 
+    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
+    """
     import torch
 
-    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
+    from selfimprove.engines.transformers import choose_device
+    from selfimprove.engines.vllm import is_installed, refuse_missing
+
+    if runtime.device != "auto":
+        choose_device(runtime.device)
+    if runtime.engine == "vllm":
+        refuse_missing()
+    if runtime.engine != "auto":
+        return runtime.engine
+    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
 
 
 def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
@@ -384,7 +419,8 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
 def _journal(rounds_dir: Path, name: str) -> Journal:
     from selfimprove.journal import Journal
 
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(os.fsencode(name)) > 200:
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
         raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
@@ -397,37 +433,4 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
         return journal.recipe()
     named = [f"model.name={json.dumps(model)}"] if model else []
     named += [f"problems.train={json.dumps(problems)}"] if problems else []
-    return read_recipe(path, _overrides([*named, *settings]))
-
-
-def _overrides(settings: list[str]) -> dict[str, dict[str, Any]]:
-    overrides: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        section, key, value = _setting(setting)
-        overrides.setdefault(section, {})[key] = value
-    return overrides
-
-
-def _setting(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
-    dotted, equals, value = text.partition("=")
-    section, dot, key = dotted.strip().partition(".")
-    if not equals or not dot:
-        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value
-
-
-def _runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed, validated here
-    from pydantic import ValidationError
-
-    from selfimprove.recipe import Runtime
-
-    try:
-        return Runtime.model_validate(options)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        option = str(fault["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {json.dumps(fault['input'])}: {fault['msg']}") from None
+    return read_recipe(path, read_settings([*named, *settings]))

@@ -93,7 +93,8 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UnreadableError(f"{path}: missing", "Restore it, or start a new run with --run NAME.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"{path}: not readable as JSON: {error}", "Restore it, or start a new run.") from None
+        cause = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UnreadableError(f"{path}: not readable as JSON: {cause}", "Restore it, or start a new run.") from None
     if not isinstance(value, dict):
         raise UnreadableError(f"{path}: not a JSON object", "Restore it, or start a new run.")
     return value

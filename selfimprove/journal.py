@@ -37,6 +37,7 @@ from selfimprove.durable import append_rows, content_hash, keep_rows, keep_whole
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.events import Event, to_json
 from selfimprove.recipe import Recipe, changed_keys, parse_recipe
+from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord, SealedRecord, checked, checked_rows
 
 FORMAT = 1
 """Version of the folder's format; a folder with another one is refused."""
@@ -107,10 +108,10 @@ class RoundFolder:
     def done(self, stage: str) -> dict[str, Any] | None:
         """The stage's done-record with its files as recorded, or None; a file that changed since is refused by name."""
         try:
-            record = read_json(self._done_path(stage))
-            self.hold_to(stage, record["sha256"])
-        except (UnreadableError, KeyError):
+            record = checked(read_json(self._done_path(stage)), DoneRecord, self._done_path(stage))
+        except UnreadableError:
             return None
+        self.hold_to(stage, record["sha256"])
         return record
 
     def hold_to(self, stage: str, hashes: dict[str, str]) -> None:
@@ -158,7 +159,7 @@ class Journal:
         return RoundFolder(self.folder / f"{number:04d}")
 
     def rounds(self) -> list[dict[str, Any]]:
-        """The records of the finished rounds, in order; a gap in their numbers is refused."""
+        """The records of the finished rounds, in order; a gap in their numbers or another shape is refused."""
         if not self.folder.exists():
             return []
         found = sorted(p for p in self.folder.glob("[0-9][0-9][0-9][0-9]/round.json"))
@@ -166,6 +167,7 @@ class Journal:
         for number, (path, record) in enumerate(zip(found, records, strict=True), start=1):
             if record.get("round") != number or path.parent.name != f"{number:04d}":
                 raise UsageError(f"{path}: expected round {number} here", "Restore the missing round's folder.")
+            checked(record, RoundRecord, path)
         return records
 
     def champion(self) -> Champion:
@@ -174,7 +176,7 @@ class Journal:
 
     def rollbacks(self) -> list[dict[str, Any]]:
         """The rollbacks in order: `to` which round, `after` how many finished rounds."""
-        return read_rows(self.rollbacks_path)
+        return checked_rows(self.rollbacks_path, read_rows(self.rollbacks_path), RollbackRow)
 
     def roll_back(self, to: int) -> Champion:
         """Append a rollback to an accepted round (0: the base) and return the champion it makes; nothing is deleted.
@@ -194,6 +196,25 @@ class Journal:
             for stage in record["stages"]:
                 self.round(record["round"]).hold_to(stage["stage"], stage["sha256"])
 
+    def sealed(self) -> dict[str, Any] | None:
+        """The record of the looks at the sealed problems, None before the first."""
+        if not self.sealed_path.exists():
+            return None
+        return checked(read_json(self.sealed_path), SealedRecord, self.sealed_path)
+
+    def examine(self, recipe: Recipe) -> None:
+        """Refuse, before anything is loaded or written, a folder bound to another recipe or with a damaged record."""
+        for path in (self.folder, self.folder.parent):
+            if path.exists() and not path.is_dir():
+                raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
+        rounds = self.rounds()
+        self.sealed()
+        if rounds or self.recipe_path.exists():
+            self._refuse_other_recipe(recipe)
+        going_on = self.round(len(rounds) + 1)
+        for path in sorted(going_on.path.glob("done/*.json")):
+            going_on.done(path.stem)
+
     def bind(self, recipe: Recipe, identity: Identity) -> None:
         """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound."""
         if not self.recipe_path.exists():
@@ -201,24 +222,37 @@ class Journal:
             content = {"format": FORMAT, "fingerprint": recipe.fingerprint(), "model": identity.model}
             write_json(self.recipe_path, {**content, "problems": identity.problems, "recipe": recipe.model_dump()})
             return
-        stored = read_json(self.recipe_path)
-        if stored.get("format") != FORMAT:
-            raise UsageError(f"{self.recipe_path}: format {stored.get('format')}, this program reads {FORMAT}")
-        self._refuse_changes(recipe, stored, identity)
+        self.refuse_changes(recipe, identity)
 
     def recipe(self) -> Recipe:
         """The recipe the folder is bound to."""
-        return parse_recipe(read_json(self.recipe_path).get("recipe", {}), str(self.recipe_path))
+        return parse_recipe(self._bound()["recipe"], str(self.recipe_path))
 
-    def _refuse_changes(self, recipe: Recipe, stored: dict[str, Any], identity: Identity) -> None:
-        start_new = f"Start a new run: selfimprove run --run {self.name}-2 …"
-        changed = changed_keys(self.recipe(), recipe)
-        if changed:
-            raise UsageError(f"run `{self.name}` has another recipe; changed: {', '.join(changed)}", start_new)
+    def refuse_changes(self, recipe: Recipe, identity: Identity) -> None:
+        """`UsageError` says what changed since the folder was bound; an unbound one has nothing to change."""
+        if not self.recipe_path.exists():
+            return
+        self._refuse_other_recipe(recipe)
+        stored, start_new = self._bound(), self._start_new()
         if stored["model"] != identity.model:
             raise UsageError(f"run `{self.name}` was made from other base weights ({recipe.model.name})", start_new)
         if stored["problems"] != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
+
+    def _bound(self) -> dict[str, Any]:
+        stored = read_json(self.recipe_path)
+        if stored.get("format", FORMAT) != FORMAT:
+            hint = "Use the version of selfimprove that made the run, or start a new run."
+            raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads {FORMAT}", hint)
+        return checked(stored, BoundRecord, self.recipe_path)
+
+    def _refuse_other_recipe(self, recipe: Recipe) -> None:
+        changed = ", ".join(changed_keys(self.recipe(), recipe))
+        if changed:
+            raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", self._start_new())
+
+    def _start_new(self) -> str:
+        return f"Start a new run: selfimprove run --run {self.name}-2 …"
 
     def write_event(self, event: Event) -> None:
         """Append one event to the run's history."""
@@ -228,12 +262,15 @@ class Journal:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process alone; `UsageError` says who holds it. The lock of a dead holder is free."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(f"run `{self.name}` is held by {self.holder()}", "Wait for it, or stop it.") from None
+        except OSError as error:
+            hint = "Name a folder that can be written to with --rounds-dir."
+            raise UsageError(f"{self.folder}: can't be written to: {error.strerror}", hint) from None
         try:
             write_json(self.folder / ".holder.json", {"pid": os.getpid(), "host": platform.node(), "since": _utc()})
             keep_whole_lines(self.events_path)
@@ -256,10 +293,10 @@ class Journal:
 
     def holder(self) -> str:
         """Who says to hold the run, in words."""
-        path = self.folder / ".holder.json"
-        if not path.exists():
+        try:
+            held = read_json(self.folder / ".holder.json")
+        except UsageError:  # none, or none that can be read
             return "another process"
-        held = read_json(path)
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
 
 

@@ -36,6 +36,7 @@ from selfimprove.sampling import (
     plan_chunks,
     render_prompt,
 )
+from selfimprove.shapes import VerdictRow, checked_rows
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Judge:
         self._tokenizer = tokenizer
         self._checker = checker
         self._path = path
-        self._rows = [_from_row(row) for row in read_rows(path)]
+        self._rows = _read_answered(path)
 
     def answers(self, sampler: Callable[[], Sampler], model: int, batch: Sequence[Problem]) -> AnswersByKey:
         """The model's answers to the batch, durable on return; `sampler` is called only if they must be sampled."""
@@ -165,7 +166,7 @@ def judging_decoding(recipe: Recipe) -> Decoding:
 
 def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
     """The model's answers in a verdicts file, by problem key."""
-    return by_key(_from_row(row) for row in read_rows(path) if row["model"] == model)
+    return by_key(row for row in _read_answered(path) if row.model == model)
 
 
 def settled(answers: AnswersByKey) -> AnswersByKey:
@@ -249,8 +250,9 @@ def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -
     )
 
 
-def _from_row(row: dict[str, Any]) -> Answered:
-    return Answered(**{**row, "token_ids": tuple(row["token_ids"])})
+def _read_answered(path: Path) -> list[Answered]:
+    rows = checked_rows(path, read_rows(path), VerdictRow)
+    return [Answered(**{**row, "token_ids": tuple(row["token_ids"])}) for row in rows]
 
 
 def _share(answers: Sequence[Answered]) -> float:

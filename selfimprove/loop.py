@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from selfimprove.contest import tokens_of
-from selfimprove.durable import content_hash, read_json, size_of, write_json
+from selfimprove.durable import content_hash, size_of, write_json
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
@@ -29,7 +29,7 @@ from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.sampling import Sampler, derive_seed, render_prompt
 from selfimprove.space import Need, explained, need_of, refuse_if_short
 from selfimprove.stages import Job
 
@@ -42,9 +42,12 @@ def run_rounds(
     A run that has them already owes nothing. Raises `UsageError` if the folder is held, bound to another recipe, model
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
+    journal.refuse_changes(recipe, identity)
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
+    settings = recipe.sampling
+    render_prompt(parts.tokenizer, settings.system, settings.prompt, problems.train[0].question)  # refused likewise
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with explained(journal.folder):
@@ -98,15 +101,14 @@ def _bring_to(
 
 def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    path = job.journal.sealed_path
-    sealed: dict[str, Any] = read_json(path) if path.exists() else {"format": FORMAT, "looks": []}
+    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
     if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
         if sealed["looks"]:
             job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
         look = _sealed_look(job)
         seen = {"bytes": size_of(job.journal.sealed_verdicts), "sha256": content_hash(job.journal.sealed_verdicts)}
         sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, "verdicts": seen})
-        write_json(path, sealed)
+        write_json(job.journal.sealed_path, sealed)
     job.emit(_sealed_event(sealed["looks"][-1]))
     return sealed
 

@@ -19,6 +19,7 @@ from selfimprove.events import Emit, Note
 from selfimprove.journal import Champion, Journal
 from selfimprove.parts import Parts
 from selfimprove.recipe import Recipe
+from selfimprove.shapes import Certificate, checked
 
 
 class ModelCache:
@@ -40,7 +41,7 @@ class ModelCache:
             return self._parts.base
         files = self._journal.round(model.number)
         if files.model not in self._seen:
-            expected = read_json(files.certificate)["sha256"]
+            expected = checked(read_json(files.certificate), Certificate, files.certificate)["sha256"]
             if not self._is_whole(files.model, expected):
                 self._rebuild(model, expected)
             self._seen.add(files.model)

@@ -36,6 +36,7 @@ from selfimprove.sampling import (
     plan_chunks,
     render_prompt,
 )
+from selfimprove.shapes import ExampleRow, RowShape, SampleRow, checked_rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def sample(job: Job) -> dict[str, Any]:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
     kinds = _kinds(job)
     chunks = plan_chunks(_requests(job, kinds), job.recipe.sampling.chunk_rows, job.recipe.sampling.chunk_tokens)
-    rows = read_rows(job.files.samples)
+    rows = _rows(job.files.samples, SampleRow)
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
     keep_rows(job.files.samples, [row for row in rows if (row["key"], row["sample"]) in whole])
@@ -130,7 +131,7 @@ def select(job: Job) -> dict[str, Any]:
 
 def read_completions(job: Job) -> list[Completion]:
     """The round's completions from samples.jsonl."""
-    return [_completion(row) for row in read_rows(job.files.samples)]
+    return [_completion(row) for row in _rows(job.files.samples, SampleRow)]
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dic
 
 def read_examples(job: Job) -> list[Example]:
     """The round's examples from examples.jsonl."""
-    return [_example(row) for row in read_rows(job.files.examples)]
+    return [_example(row) for row in _rows(job.files.examples, ExampleRow)]
 
 
 def merge(job: Job) -> dict[str, Any]:
@@ -238,6 +239,10 @@ def _verified(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
 
     verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+
+
+def _rows(path: Path, shape: type[RowShape]) -> list[dict[str, Any]]:
+    return checked_rows(path, read_rows(path), shape)
 
 
 def _completion(row: dict[str, Any]) -> Completion:

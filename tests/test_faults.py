@@ -165,7 +165,7 @@ def test_a_read_only_folder_is_refused_and_nothing_is_written(tmp_path: Path, ch
         pytest.skip("a tmpfs can't be mounted here")
     try:
         journal = Journal(mount / "w" / "rounds" / "run")
-        with pytest.raises(UsageError, match=r"can't be written \(Read-only file system\)"):
+        with pytest.raises(UsageError, match=r"can't be written to: Read-only file system"):
             _run_in(world, journal)
     finally:
         subprocess.run(["umount", str(mount / "w")], check=True)

@@ -62,7 +62,13 @@ def test_a_published_folder_replaces_a_stale_one(tmp_path: Path) -> None:
 
 
 def _record(number: int, accepted: bool, chain: list[int]) -> dict:
-    return {"round": number, "chain": chain, "decision": {"accepted": accepted}}
+    return {
+        "round": number,
+        "chain": chain,
+        "decision": {"accepted": accepted, "sentence": "For a reason."},
+        "scorecard": {"champion": {"accuracy": 0.25}, "challenger": {"accuracy": 0.5}},
+        "certificate": {"sha256": "0" * 64},
+    }
 
 
 @given(st.lists(st.booleans(), max_size=12))

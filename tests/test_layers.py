@@ -26,6 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sampling",),
     ("prefixes",),
     ("events",),
+    ("shapes",),
     ("journal",),
     ("space",),
     ("models",),
@@ -40,7 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("verifying", "pruning"),
     ("escaping", "figures"),
     ("report", "view"),
-    ("verdicts", "plan"),
+    ("verdicts", "plan", "typed"),
     ("cli",),
     ("__main__",),
 )

@@ -45,6 +45,8 @@ CODE = "*.py"
 
 INDEX = "model.safetensors.index.json"
 _NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
+FETCH = "Fetch the model again, or mend the file."
+"""What to do about a model's file that is damaged."""
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
 
@@ -79,12 +81,19 @@ def weight_files(folder: Path) -> list[Path]:
     """
     names = {"model.safetensors"}
     if (folder / INDEX).is_file():
-        names = set(read_json(folder / INDEX)["weight_map"].values())
+        names = _indexed(folder / INDEX)
     paths = sorted(folder / name for name in names)
     for path in paths:
         if path.parent != folder or not path.is_file():
             raise _no_weights(folder, path.name)
     return paths
+
+
+def _indexed(index: Path) -> set[str]:
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise UsageError(f"{index}: its `weight_map` doesn't say which file holds which weight", FETCH)
+    return set(shards.values())
 
 
 def _no_weights(folder: Path, name: str) -> UsageError:
@@ -103,10 +112,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; `UsageError` naming the file if it is not readable as one."""
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        cause = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"{path}: not readable as JSON: {cause}", FETCH) from None
     if not isinstance(data, dict):
-        raise UsageError(f"{path}: not a JSON object")
+        raise UsageError(f"{path}: not a JSON object", FETCH)
     return data
 
 

@@ -2,7 +2,8 @@
 
 `at` and its like give None for what is missing or of another type than expected, and None shows as a dash. A file
 edited by hand or written by another version can spoil a cell of a report, never the report. Strings come out as they
-are: whoever writes them out escapes them.
+are: whoever writes them out escapes them. What the run itself steers by is another matter: `journal` refuses a record
+that lacks it.
 """
 
 from __future__ import annotations
@@ -55,11 +56,8 @@ def read_run(rounds_dir: Path, name: str) -> RunRecords:
 
 def _read(journal: Journal) -> RunRecords:
     recipe = read_json(journal.recipe_path).get("recipe", {})
-    sealed = read_json(journal.sealed_path) if journal.sealed_path.exists() else None
-    rounds = tuple(journal.rounds())
-    return RunRecords(
-        journal.name, journal.folder, recipe, rounds, sealed, tuple(journal.rollbacks()), journal.held_by()
-    )
+    rounds, rollbacks = tuple(journal.rounds()), tuple(journal.rollbacks())
+    return RunRecords(journal.name, journal.folder, recipe, rounds, journal.sealed(), rollbacks, journal.held_by())
 
 
 def at(record: Any, *path: str | int) -> Any:  # noqa: ANN401 - parsed JSON of any shape
