@@ -84,6 +84,10 @@ def prepare(folder: Path, tiny: Path, case: dict[str, Any]) -> None:
     for name, changes in case.get("changed", {}).items():
         data = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**data, **changes}))
+    for name, rights in case.get("rights", {}).items():
+        (folder / name).chmod(int(rights, 8))
+        if os.access(folder / name, os.W_OK):
+            pytest.skip("this user may read and write everything")
 
 
 def words_of(case: dict[str, Any]) -> list[str]:
@@ -95,7 +99,7 @@ def tree(folder: Path) -> dict[str, Any]:
     return {
         str(path.relative_to(folder)): (
             path.lstat().st_mtime_ns,
-            path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.is_file() and os.access(path, os.R_OK) and hashlib.sha256(path.read_bytes()).hexdigest(),
         )
         for path in sorted(folder.rglob("*"))
     }

@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -138,7 +140,7 @@ def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: P
     """
     try:
         with torch.device("meta"):
-            model = transformers.AutoModelForCausalLM.from_config(config)
+            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # untyped there
     except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
         raise UsageError(f"{source.title}: its config.json is of no model: {_cause(error)}", FETCH) from error
     found, wanted = tensor_heads(folder), {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
@@ -153,15 +155,16 @@ def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: P
 
 
 def _missing(folder: Path) -> list[str]:
+    silence_transformers()
     before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity(transformers.logging.FATAL)  # it would report the same, at length
+    transformers.logging.set_verbosity(logging.CRITICAL)  # it would report the same, at length
     try:
-        _, told = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype="auto", use_safetensors=True, output_loading_info=True
         )
     finally:
         transformers.logging.set_verbosity(before)
-    return sorted(told["missing_keys"])
+    return sorted(loaded[1]["missing_keys"])
 
 
 def _cause(error: Exception) -> str:
