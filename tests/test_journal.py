@@ -64,6 +64,7 @@ def test_a_published_folder_replaces_a_stale_one(tmp_path: Path) -> None:
 def _record(number: int, accepted: bool, chain: list[int]) -> dict:
     return {
         "round": number,
+        "stages": [],
         "chain": chain,
         "decision": {"accepted": accepted, "sentence": "For a reason."},
         "scorecard": {"champion": {"accuracy": 0.25}, "challenger": {"accuracy": 0.5}},
