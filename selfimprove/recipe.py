@@ -148,6 +148,7 @@ class Merging(Section):
     canaries: int = Field(8, ge=1, description="held-out prompts on which adapter and merged model are compared")
     min_survival: float = Field(0.5, ge=0, le=1, description="least share of the intended delta kept by rounding")
     min_agreement: float = Field(0.5, ge=0, le=1, description="least greedy agreement of adapter and merged model")
+    max_kl: float = Field(0.1, ge=0, description="largest divergence of the merged model from the adapter, in nats")
 
 
 class Answers(Section):
