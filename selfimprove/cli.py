@@ -49,8 +49,15 @@ def main() -> None:
     try:
         app()
     except SelfImproveError as error:
-        sys.stderr.write(f"selfimprove: {error}\n")
+        sys.stderr.write(f"selfimprove: {_escaped(error)}\n")
         raise SystemExit(error.exit_code) from None
+
+
+def _escaped(error: SelfImproveError) -> str:
+    """Message and hint, a line each; names in them come from files and models."""
+    from selfimprove.escaping import escape_text
+
+    return "\n".join(escape_text(line, 2000) for line in (error.message, error.hint) if line)
 
 
 def _version(wanted: bool) -> None:
@@ -286,14 +293,22 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
-    return {**found, "engine": engine, "device": runtime.device, **machine}
+    trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **trusted}
 
 
 def _journal(rounds_dir: Path, name: str) -> Journal:
     from selfimprove.journal import Journal
 
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(os.fsencode(name)) > 200:
-        raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    if (
+        not name
+        or name.startswith(".")
+        or not name.isprintable()
+        or "/" in name
+        or "\\" in name
+        or len(os.fsencode(name)) > 200
+    ):
+        raise UsageError(f"--run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
 
@@ -303,9 +318,11 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
 
     if path is None and not (model or problems or settings) and journal.recipe_path.exists():
         return journal.recipe()
-    named = [f"model.name={json.dumps(model)}"] if model else []
-    named += [f"problems.train={json.dumps(problems)}"] if problems else []
-    return read_recipe(path, _overrides([*named, *settings]))
+    overrides = _overrides(settings)
+    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
+        if value:
+            overrides[section] = {key: value, **overrides.get(section, {})}
+    return read_recipe(path, overrides)
 
 
 def _overrides(settings: list[str]) -> dict[str, dict[str, Any]]:
