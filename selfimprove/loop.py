@@ -27,7 +27,7 @@ from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.sampling import Sampler, derive_seed, render_prompt
 from selfimprove.stages import Job, model_folder
 
 
@@ -44,6 +44,8 @@ def run_rounds(
     _refuse_empty_sets(problems)
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
+    longest = max(problems.train, key=lambda problem: len(problem.question)).question
+    render_prompt(parts.tokenizer, recipe.sampling.system, recipe.sampling.prompt, longest)  # refused here, or works
     with journal.lock():
         journal.bind(recipe, identity)
         started = time.monotonic()
@@ -135,6 +137,8 @@ def _started(
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
+    if parts.runtime.trust_remote_code:
+        notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     engine = str(parts.versions["engine"])
     return RunStarted(
         journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)
