@@ -44,7 +44,7 @@ from selfimprove.training import train
 WEIGHTS = "model.safetensors"
 WAYS = ("float32", "bf16", "chained")
 RUNTIME = Runtime(device="cpu")
-BARE = Merging(min_survival=0, min_agreement=0)
+BARE = Merging(canaries=4, min_survival=0, min_agreement=0)
 
 
 def problems_of_rounds(rounds: int, rows: int) -> list[Problem]:
@@ -72,7 +72,7 @@ class Line:
         found = resolve_model(Model(), default_cache())
         self.judged = found.path
         self.exact = resolve_exact(Model(), found, default_cache())
-        self.settings = Training(learning_rate=learning_rate, epochs=2, batch_rows=16)
+        self.settings = Training(learning_rate=learning_rate, batch_rows=16)
         self.folder = folder
         self.adapters: list[Path] = []
         self.sums: dict[str, Tensor] = {}

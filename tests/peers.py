@@ -57,6 +57,7 @@ class World:
     passed: bool = True
     script_of_sums: bool = True
     echo: bool = False
+    runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ class World:
             train=self._train,
             merge=self._merge,
             rebuild=self._rebuild,
-            runtime=Runtime(),
+            runtime=self.runtime,
             versions={"engine": "scripted"},
         )
 

@@ -2,8 +2,9 @@
 
 Safetensors are rounded tensor by tensor (`weights.rewrite`). GGUF goes through transformers, which with
 `dequantize=True` gives a dense model that saves as it is (left packed, it refuses to save). Pickled weights are not
-read; packed (quantised) safetensors are refused, since a delta can't be added to them. What was written is then loaded
-as a configuration, so that a folder that is no causal language model is refused here and not in a later stage.
+read; packed (quantised) safetensors are refused, since a delta can't be added to them; so are weights that are NaN or
+infinite, as read or once rounded. What was written is then loaded as a configuration and held against its own weights
+(`soundness.py`), so that what is no whole causal language model is refused here and not in a later stage.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 import transformers
 
 from selfimprove.errors import UsageError
+from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weight, first_line
 from selfimprove.models.weights import (
     carried_files,
     hash_file,
@@ -65,7 +67,11 @@ def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bo
     if "quantization_config" in config or kinds - PLAIN_TYPES:
         raise UsageError(f"{source.title}: its weights are packed (quantised)", "Name the model they were packed from.")
     target = getattr(torch, dtype)
-    rewrite(source.path, out, lambda _, tensor: tensor.to(target) if tensor.is_floating_point() else tensor)
+
+    def rounded(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        return finite_weight(source.title, name, tensor.to(target) if tensor.is_floating_point() else tensor)
+
+    rewrite(source.path, out, rounded)
     write_config(config, out, dtype)
     for path in carried_files(source.path, trust_remote_code):
         shutil.copyfile(path, out / path.name)
@@ -81,9 +87,12 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar of its own
             model, tokenizer = _read_gguf(source.path.parent, source.path.name, getattr(torch, dtype))
-    except (ValueError, OSError, struct.error, KeyError, NotImplementedError, RuntimeError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{source.path}: not readable as a GGUF model: {cause}", "Fetch the file again.") from error
+    except (*BUILD_FAULTS, struct.error) as error:
+        raise UsageError(
+            f"{source.path}: not readable as a GGUF model: {first_line(error)}", "Fetch the file again."
+        ) from error
+    for name, tensor in model.state_dict().items():
+        finite_weight(source.title, name, tensor)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     for path in out.glob("*.safetensors"):
@@ -112,15 +121,18 @@ def _drop_version(path: Path) -> None:
 
 
 def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> None:
-    """The folder's configuration is one of a causal language model that this transformers knows."""
+    """The folder's configuration is one of a causal language model that transformers knows, and fits the weights."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
-    except (ValueError, KeyError, OSError) as error:
-        cause = str(error).splitlines()[0]
-        hint = "If it runs code of its own that you trust, set runtime.trust_remote_code."
+        known = type(config) in transformers.AutoModelForCausalLM._model_mapping
+    except BUILD_FAULTS as error:
+        cause, hint = first_line(error), "Name a folder with a causal language model."
+        if "auto_map" in read_config(folder) and not trust_remote_code:
+            cause, hint = "it needs code of its own", "If you trust that code, type --trust-remote-code."
         raise UsageError(f"{source.title}: not a model that transformers can load: {cause}", hint) from error
-    if not known:
+    if known:
+        check_sizes(source.title, folder, config)
+    elif not trust_remote_code:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
 
 

@@ -41,6 +41,9 @@ CARRIED = (
 CODE = "*.py"
 """Carried too where the runtime trusts code that comes with a model."""
 
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Names of files that may run code when they are read as weights."""
+
 INDEX = "model.safetensors.index.json"
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
@@ -74,18 +77,23 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raises `UsageError` if there are none, or if the index names a file that is missing or outside the folder.
     """
-    names = {"model.safetensors"}
-    if (folder / INDEX).is_file():
-        names = set(read_json(folder / INDEX)["weight_map"].values())
+    names = _indexed(folder / INDEX) if (folder / INDEX).is_file() else {"model.safetensors"}
     paths = sorted(folder / name for name in names)
     for path in paths:
-        if path.parent != folder or not path.is_file():
+        if path.parent != folder or not path.is_file() or path.suffix != ".safetensors":
             raise _no_weights(folder, path.name)
     return paths
 
 
+def _indexed(index: Path) -> set[str]:
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise UsageError(f"{index}: no map from weights to files", "Fetch the file again.")
+    return set(shards.values())
+
+
 def _no_weights(folder: Path, name: str) -> UsageError:
-    pickles = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)]
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         return UsageError(
             f"{folder}: only pickled weights ({pickles[0]}), which can run code when read",
@@ -100,6 +108,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; `UsageError` naming the file if it is not readable as one."""
     try:
         data = json.loads(path.read_bytes())
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not readable as JSON: {error}") from None
     if not isinstance(data, dict):
@@ -133,7 +143,7 @@ def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch
         try:
             with safe_open(path, framework="pt") as file:
                 changed = {name: change(name, file.get_tensor(name)).contiguous() for name in sorted(file.keys())}
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
         save_file(changed, out / path.name, metadata={"format": "pt"})
         (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
@@ -159,7 +169,7 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
                 for name in file.keys():  # noqa: SIM118 - not a mapping
                     part = file.get_slice(name)
                     found[name] = Head(path, part.get_dtype(), tuple(part.get_shape()))
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
     return found
 
