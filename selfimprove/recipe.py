@@ -208,6 +208,14 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _is_text(self) -> Recipe:
+        try:
+            json.dumps(self.model_dump(mode="python"), ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a value holds half of a surrogate pair, which is no text") from None
+        return self
+
     def canonical(self) -> str:
         """The recipe as JSON with sorted keys and no spaces: equal recipes give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from selfimprove.recipe import Recipe, Runtime, parse_recipe
 from selfimprove.sampling import Request
 
 EOS = 0
+NUL = chr(0x10FFFF)
+"""Stands for the letter NUL, whose code point ends a turn."""
 
 
 class Letters:
@@ -35,11 +37,11 @@ class Letters:
 
     def render(self, system: str, user: str) -> list[int]:
         """The letters of both turns."""
-        return [ord(letter) for letter in system + user]
+        return [ord(letter) for letter in (system + user).replace("\0", NUL)]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The letters without the end."""
-        return "".join(chr(number) for number in token_ids if number)
+        return "".join(chr(number) for number in token_ids if number).replace(NUL, "\0")
 
 
 @dataclass
@@ -57,6 +59,7 @@ class World:
     passed: bool = True
     script_of_sums: bool = True
     echo: bool = False
+    say: Callable[[str], str] = lambda question: ""
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
@@ -113,11 +116,11 @@ class World:
             self.sampled.append((model.parent.name, request))
             question = Letters().decode(request.prompt_ids)
             numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
-            first, second = numbers if self.script_of_sums else (0, 0)
+            first, second = numbers[-2:] if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
             answer = first + second + (0 if luck < skill else 1)
             said = f"{first} + {second}" if self.echo else f"{answer}"
-            return [*map(ord, f"The answer is {said}."), EOS]
+            return [*map(ord, f"{self.say(question)}The answer is {said}.".replace("\0", NUL)), EOS]
 
         return ScriptedSampler(script, EOS)
 

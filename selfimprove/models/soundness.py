@@ -102,7 +102,7 @@ def _built(title: str, config: transformers.PretrainedConfig) -> tuple[dict[str,
     """Shapes by name, and the number of weights, of the model that a configuration describes."""
     try:
         with bounded(SECONDS, MEMORY), torch.device("meta"):
-            model = transformers.AutoModelForCausalLM.from_config(config)
+            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # theirs
     except OutOfTime:
         raise UsageError(f"{title}: building what config.json describes takes over {SECONDS:.0f} seconds") from None
     except BUILD_FAULTS as error:
