@@ -1,6 +1,6 @@
 """What five rounds of merging keep of the updates: summed from float32 and rounded once, or bfloat16 onto bfloat16.
 
-    python benchmarks/merge_chain.py [--rounds 5] [--rates 2e-4 1e-5] [--rows 48]
+    python benchmarks/merge_chain.py [--rounds 5] [--rates 2e-4 1e-5] [--rows 48] [--epochs 1] [--canaries 4]
 
 Really trains adapters in a line on the embedded model: rows of generated sums with their true answers as targets, each
 adapter on the product's merge of those before it. After each round three models are made of the same adapters:
@@ -44,12 +44,12 @@ from selfimprove.training import train
 WEIGHTS = "model.safetensors"
 WAYS = ("float32", "bf16", "chained")
 RUNTIME = Runtime(device="cpu")
-BARE = Merging(canaries=4, min_survival=0, min_agreement=0)
+BARE = Merging(canaries=64, min_survival=0, min_agreement=0)
 
 
-def problems_of_rounds(rounds: int, rows: int) -> list[Problem]:
+def problems_of_rounds(rounds: int, rows: int, canaries: int) -> list[Problem]:
     """Distinct generated sums: `rows` for each round, then the canaries."""
-    sizes = {"train_size": rounds * rows, "heldout_size": BARE.canaries, "sealed_size": 1}
+    sizes = {"train_size": rounds * rows, "heldout_size": canaries, "sealed_size": 1}
     sets = load_problems(read_recipe(None, {"problems": sizes}).problems)
     return [*sets.train, *sets.heldout]
 
@@ -68,11 +68,11 @@ def examples_of(folder: Path, problems: Sequence[Problem]) -> list[Example]:
 class Line:
     """One line of rounds at one learning rate, in a folder; the models of a round replace those of the one before."""
 
-    def __init__(self, folder: Path, learning_rate: float) -> None:
+    def __init__(self, folder: Path, learning_rate: float, epochs: int) -> None:
         found = resolve_model(Model(), default_cache())
         self.judged = found.path
         self.exact = resolve_exact(Model(), found, default_cache())
-        self.settings = Training(learning_rate=learning_rate, batch_rows=16)
+        self.settings = Training(learning_rate=learning_rate, epochs=epochs, batch_rows=16)
         self.folder = folder
         self.adapters: list[Path] = []
         self.sums: dict[str, Tensor] = {}
@@ -134,13 +134,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rates", type=float, nargs="+", default=[2e-4, 1e-5])
     parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--canaries", type=int, default=4)
     wanted = parser.parse_args()
-    problems = problems_of_rounds(wanted.rounds, wanted.rows)
+    problems = problems_of_rounds(wanted.rounds, wanted.rows, wanted.canaries)
     examples = examples_of(resolve_model(Model(), default_cache()).path, problems)
-    canaries = [example.prompt_ids for example in examples[-BARE.canaries :]]
+    canaries = [example.prompt_ids for example in examples[-wanted.canaries :]]
     for rate in wanted.rates:
         with tempfile.TemporaryDirectory(prefix="merge-chain-") as folder:
-            line, certificates, losses = Line(Path(folder), rate), [], []
+            line, certificates, losses = Line(Path(folder), rate, wanted.epochs), [], []
             print(f"\nlearning rate {rate:g}: the sum of all updates so far")
             print("round  way      survival  relative error  unchanged    |d|/|p|")
             for first in range(0, wanted.rounds * wanted.rows, wanted.rows):
