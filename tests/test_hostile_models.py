@@ -124,6 +124,10 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         lambda folder: (folder / "config.json").write_text('{"a":' * 100_000),
         "nested too deeply",
     ),
+    "a broken generation config": (
+        lambda folder: (folder / "generation_config.json").write_text("["),
+        "tiny/generation_config.json: not readable as JSON",
+    ),
     "a config that is a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
 }
 
@@ -244,6 +248,31 @@ def test_a_tokenizer_for_another_embedding_is_refused(spoil: Spoil, reason: str,
     spoil(folder)
     with pytest.raises(UsageError, match=reason):
         load_tokenizer(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("tokenizer.json", "{}", "no tokenizer that can be loaded"),
+        (
+            "tokenizer.json",
+            '{"version": "1.0", "added_tokens": [], "model": {"type": "Evil"}}',
+            "no tokenizer that can",
+        ),
+        ("tokenizer_config.json", "[]", "no tokenizer that can be loaded"),
+        ("tokenizer_config.json", '{"eos_token": "<|end|>", "model_max_length": "x"}', "its tokenizer fails"),
+        (
+            "tokenizer_config.json",
+            '{"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", null]}}',
+            "If you trust that code, type --trust-remote-code",
+        ),
+    ],
+)
+def test_a_broken_tokenizer_is_refused(name: str, text: str, reason: str, tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "tiny", chat_template=None)
+    (folder / name).write_text(text)
+    with pytest.raises(UsageError, match=reason):
+        load_tokenizer(folder).render("", "hello")
 
 
 def test_a_token_without_a_row_is_refused_where_it_is_rendered(tmp_path: Path) -> None:

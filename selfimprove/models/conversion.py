@@ -74,6 +74,8 @@ def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bo
     rewrite(source.path, out, rounded)
     write_config(config, out, dtype)
     for path in carried_files(source.path, trust_remote_code):
+        if path.suffix == ".json":
+            read_json(path)  # broken, it is refused under its own name
         shutil.copyfile(path, out / path.name)
 
 

@@ -28,8 +28,9 @@ MEMORY = 2**31
 LONGEST = 4_000_000
 """Characters of a rendered conversation; problem rows are at most a quarter of that."""
 
+REFETCH = "Fetch the model's files again."
 FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What a template can raise that is wrong."""
+"""What a template can raise that is wrong, and a tokenizer with settings that make no sense."""
 
 
 class ChatTokenizer:
@@ -48,9 +49,9 @@ class ChatTokenizer:
         template refuses the conversation, takes too long or gives too much or nothing, or if the model lacks an id.
         """
         if self._tokenizer.chat_template:
-            ids = list(self._tokenizer(self._rendered(system, user), add_special_tokens=False)["input_ids"])
+            ids = self._ids(self._rendered(system, user), with_special=False)
         else:
-            ids = list(self._tokenizer("\n\n".join(part for part in (system, user) if part))["input_ids"])
+            ids = self._ids("\n\n".join(part for part in (system, user) if part), with_special=True)
         if not ids:
             raise UsageError(f"{self._folder}: its chat template renders nothing", "Mend the template.")
         if self._rows is not None and max(ids) >= self._rows:
@@ -59,6 +60,12 @@ class ChatTokenizer:
                 "Name a model with the tokenizer it was trained with.",
             )
         return ids
+
+    def _ids(self, text: str, with_special: bool) -> list[int]:
+        try:
+            return list(self._tokenizer(text, add_special_tokens=with_special)["input_ids"])
+        except FAULTS as error:
+            raise UsageError(f"{self._folder}: its tokenizer fails: {error}", REFETCH) from error
 
     def _rendered(self, system: str, user: str) -> str:
         turns = [{"role": "system", "content": system}] if system else []
@@ -93,9 +100,10 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> ChatTokeniz
     """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - the Rust library under it raises a bare Exception for a broken file
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        hint = "" if trust_remote_code else "If it runs code of its own that you trust, type --trust-remote-code."
+        own_code = "custom code" in str(error) and not trust_remote_code
+        hint = "If you trust that code, type --trust-remote-code." if own_code else REFETCH
         raise UsageError(f"{folder}: no tokenizer that can be loaded: {cause}", hint) from error
     if tokenizer.eos_token_id is None:
         raise UsageError(
