@@ -100,7 +100,7 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> ChatTokeniz
     """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # noqa: BLE001 - the Rust library under it raises a bare Exception for a broken file
+    except Exception as error:  # the Rust library under it raises a bare Exception for a broken file
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         own_code = "custom code" in str(error) and not trust_remote_code
         hint = "If you trust that code, type --trust-remote-code." if own_code else REFETCH
