@@ -413,7 +413,8 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
-    return {**found, "engine": engine, "device": runtime.device, **machine}
+    trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **trusted}
 
 
 def _journal(rounds_dir: Path, name: str) -> Journal:
@@ -421,7 +422,7 @@ def _journal(rounds_dir: Path, name: str) -> Journal:
 
     sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
     if not sound or not 0 < len(os.fsencode(name)) <= 200:
-        raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+        raise UsageError(f"--run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
 
@@ -431,6 +432,8 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
 
     if path is None and not (model or problems or settings) and journal.recipe_path.exists():
         return journal.recipe()
-    named = [f"model.name={json.dumps(model)}"] if model else []
-    named += [f"problems.train={json.dumps(problems)}"] if problems else []
-    return read_recipe(path, read_settings([*named, *settings]))
+    overrides = read_settings(settings)
+    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
+        if value:
+            overrides[section] = {key: value, **overrides.get(section, {})}
+    return read_recipe(path, overrides)

@@ -46,8 +46,8 @@ def run_rounds(
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
-    settings = recipe.sampling
-    render_prompt(parts.tokenizer, settings.system, settings.prompt, problems.train[0].question)  # refused likewise
+    longest = max(problems.train, key=lambda problem: len(problem.question)).question
+    render_prompt(parts.tokenizer, recipe.sampling.system, recipe.sampling.prompt, longest)  # refused here, or works
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with explained(journal.folder):
@@ -167,6 +167,8 @@ def _started(
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
+    if parts.runtime.trust_remote_code:
+        notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     engine = str(parts.versions["engine"])
     return RunStarted(
         journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)

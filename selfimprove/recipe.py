@@ -157,6 +157,7 @@ class Merging(Section):
     canaries: int = Field(8, ge=1, description="held-out prompts on which adapter and merged model are compared")
     min_survival: float = Field(0.5, ge=0, le=1, description="least share of the intended delta kept by rounding")
     min_agreement: float = Field(0.5, ge=0, le=1, description="least greedy agreement of adapter and merged model")
+    max_kl: float = Field(0.1, ge=0, description="largest divergence of the merged model from the adapter, in nats")
 
 
 class Answers(Section):
@@ -216,6 +217,14 @@ class Recipe(Section):
             raise ValueError(
                 f"prefixes.length is {length}, above sampling.max_new_tokens ({self.sampling.max_new_tokens})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _is_text(self) -> Recipe:
+        try:
+            json.dumps(self.model_dump(mode="python"), ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a value holds half of a surrogate pair, which is no text") from None
         return self
 
     def canonical(self) -> str:

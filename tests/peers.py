@@ -30,6 +30,8 @@ from selfimprove.space import Footprint
 from selfimprove.stages import Job
 
 EOS = 0
+NUL = chr(0x10FFFF)
+"""Stands for the letter NUL, whose code point ends a turn."""
 
 
 class Letters:
@@ -39,11 +41,11 @@ class Letters:
 
     def render(self, system: str, user: str) -> list[int]:
         """The letters of both turns."""
-        return [ord(letter) for letter in system + user]
+        return [ord(letter) for letter in (system + user).replace("\0", NUL)]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The letters without the end."""
-        return "".join(chr(number) for number in token_ids if number)
+        return "".join(chr(number) for number in token_ids if number).replace(NUL, "\0")
 
 
 @dataclass
@@ -62,6 +64,8 @@ class World:
     script_of_sums: bool = True
     echo: bool = False
     on_event: Callable[[Event], None] = silence
+    say: Callable[[str], str] = lambda question: ""
+    runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +120,7 @@ class World:
             rebuild=self._rebuild,
             fingerprint=content_hash,
             footprint=Footprint(8, 4),
-            runtime=Runtime(),
+            runtime=self.runtime,
             versions={"engine": "scripted"},
         )
 
@@ -131,11 +135,11 @@ class World:
             self.sampled.append((model.parent.name, request))
             question = Letters().decode(request.prompt_ids)
             numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
-            first, second = numbers if self.script_of_sums else (0, 0)
+            first, second = numbers[-2:] if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
             answer = first + second + (0 if luck < skill else 1)
             said = f"{first} + {second}" if self.echo else f"{answer}"
-            return [*map(ord, f"The answer is {said}."), EOS]
+            return [*map(ord, f"{self.say(question)}The answer is {said}.".replace("\0", NUL)), EOS]
 
         return ScriptedSampler(script, EOS)
 

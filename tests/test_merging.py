@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tiny import make_tiny_model
 
 from selfimprove.errors import StageError
 from selfimprove.merging import Dtype, merge, rebuild
+from selfimprove.merging.certificate import COUNTS, FIGURES, failures_of
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
 from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Runtime
@@ -144,6 +146,63 @@ def test_an_adapter_that_does_nothing_fails_the_certificate(base: Path, tmp_path
     assert any("identical" in failure for failure in certificate["failures"])
 
 
+def test_a_merge_that_rounds_to_its_parent_fails_the_certificate(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", dtype="bfloat16")
+    certificate = run(base, [make_adapter(base, tmp_path / "a", 1, size=1e-6)], base, tmp_path / "out", "bfloat16")
+    assert certificate["identical_to_parent"]
+    assert certificate["unchanged_weights"] == 1
+    assert certificate["survival"] == 0 < certificate["delta_norm"]
+    assert {"the merged model is identical to its parent", "rounding kept 0.000 of the delta, below 0.5"} <= set(
+        certificate["failures"]
+    )
+
+
+def test_weights_that_are_not_finite_fail_the_certificate(base: Path, tmp_path: Path) -> None:
+    weights = load_file(base / "model.safetensors")
+    broken = Path(shutil.copytree(base, tmp_path / "broken"))
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    of_base = run(broken, [make_adapter(base, tmp_path / "a", 1)], broken, tmp_path / "one")
+    of_delta = run(base, [make_adapter(base, tmp_path / "b", 1, size=1e25)], base, tmp_path / "two")
+    for certificate in (of_base, of_delta):
+        assert "a merged weight is not finite" in certificate["failures"]
+        assert "kl is missing or not a finite number" in certificate["failures"]
+        assert not certificate["passed"]
+        assert "NaN" not in json.dumps(certificate)
+
+
+def test_a_divergence_above_its_bound_fails_the_certificate(base: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(base, tmp_path / "a", 1, size=0.2)
+    assert run(base, [adapter], base, tmp_path / "good")["passed"]
+    certificate = run(base, [adapter], base, tmp_path / "rounded", "bfloat16", max_kl=1e-9)
+    assert any("nats, above 1e-09" in failure for failure in certificate["failures"])
+
+
+@pytest.fixture(scope="module")
+def passing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("passing")
+    base = make_tiny_model(folder / "base")
+    certificate = run(base, [make_adapter(base, folder / "a", 1)], base, folder / "out")
+    assert certificate["passed"], certificate["failures"]
+    return certificate
+
+
+@pytest.mark.parametrize("key", [*FIGURES, *COUNTS])
+def test_a_figure_that_is_missing_or_no_finite_number_fails(key: str, passing: dict[str, Any]) -> None:
+    without = {name: value for name, value in passing.items() if name != key}
+    for bad in (without, *({**passing, key: value} for value in (None, math.nan, math.inf, -math.inf, "1", True))):
+        assert any(key in failure for failure in failures_of(bad, Merging()))
+
+
+@pytest.mark.parametrize("key", ["identical_to_parent", "parent_is_chain", "finite", "carried_over"])
+def test_a_flag_that_is_missing_or_turned_fails(key: str, passing: dict[str, Any]) -> None:
+    assert not failures_of(passing, Merging())
+    turned = not passing[key] if isinstance(passing[key], bool) else {**passing[key], "tokenizer.json": False}
+    without = {name: value for name, value in passing.items() if name != key}
+    for bad in (without, {**passing, key: None}, {**passing, key: {}}, {**passing, key: turned}):
+        assert len(failures_of(bad, Merging())) == 1
+
+
 def test_a_parent_that_is_not_the_chain_fails_the_certificate(base: Path, tmp_path: Path) -> None:
     stranger = make_tiny_model(tmp_path / "stranger", seed=9)
     certificate = run(base, [make_adapter(base, tmp_path / "a", 1)], stranger, tmp_path / "out")
@@ -160,6 +219,24 @@ def test_a_file_lost_between_parent_and_base_fails_the_certificate(name: str, ba
     certificate = run(base, [adapter], parent, tmp_path / "out")
     assert certificate["carried_over"][name] is False
     assert any(name in failure for failure in certificate["failures"])
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "generation_config.json", "tokenizer.json", "config.json"])
+def test_a_file_changed_between_parent_and_base_fails_the_certificate(name: str, base: Path, tmp_path: Path) -> None:
+    parent = Path(shutil.copytree(base, tmp_path / "parent"))
+    adapter = make_adapter(base, tmp_path / "a", 1)
+    text = (base / name).read_text()
+    (base / name).write_text(text.replace("{", '{"odd": 1, ', 1) if name.endswith("json") else text + " ")
+    certificate = run(base, [adapter], parent, tmp_path / "out")
+    assert certificate["failures"] == [f"not carried over from base and parent: {name}"]
+
+
+def test_a_weight_that_only_the_parent_has_fails_the_certificate(base: Path, tmp_path: Path) -> None:
+    parent = Path(shutil.copytree(base, tmp_path / "parent"))
+    adapter = make_adapter(base, tmp_path / "a", 1)
+    save_file(load_file(base / "model.safetensors") | {"extra.weight": torch.ones(2)}, parent / "model.safetensors")
+    certificate = run(base, [adapter], parent, tmp_path / "out")
+    assert certificate["failures"] == ["the parent is not the base with the accepted chain"]
 
 
 def test_everything_beside_the_weights_is_carried_over(base: Path, tmp_path: Path) -> None:
@@ -208,7 +285,10 @@ KEY = "base_model.model.model.layers.0.mlp.up_proj.lora_{}.weight"
     [
         (edit_config(modules_to_save=["lm_head"]), "modules_to_save"),
         (edit_config(use_dora=True), "use_dora"),
-        (edit_config(bias="all"), "not a plain LoRA"),
+        (edit_config(bias="all"), "not a plain LoRA .bias"),
+        (edit_config(init_lora_weights="pissa"), "init_lora_weights"),
+        (edit_config(some_new_kind_of_lora={"on": True}), "some_new_kind_of_lora"),
+        (edit_config(lora_alpha=float("nan")), "no alpha"),
         (edit_config(peft_type="IA3"), "not a plain LoRA"),
         (edit_config(rank_pattern={"q_proj": 2}), "rank_pattern"),
         (edit_config(r=0), "no rank"),
@@ -218,12 +298,19 @@ KEY = "base_model.model.model.layers.0.mlp.up_proj.lora_{}.weight"
             "LoRA factor",
         ),
         (edit_tensors(lambda t: {k.replace("up_proj", "other"): v for k, v in t.items()}), "does not have"),
-        (edit_tensors(lambda t: {k.replace("layers.0.mlp.up_proj", "embed_tokens"): v for k, v in t.items()}), "fit"),
+        (edit_tensors(lambda t: {k.replace("layers.0.mlp.up_proj", "embed_tokens"): v for k, v in t.items()}), "tied"),
+        (edit_tensors(lambda t: {k.replace("model.layers.0.mlp.up_proj", "lm_head"): v for k, v in t.items()}), "tied"),
+        (
+            edit_tensors(lambda t: {k.replace("up_proj", "down_proj"): v for k, v in t.items() if "down" not in k}),
+            "fit",
+        ),
         (edit_tensors(lambda t: {k: v for k, v in t.items() if k != KEY.format("B")}), "belong together"),
         (edit_tensors(lambda t: t | {KEY.format("B"): torch.ones(3, 4)}), "don't fit the shape"),
         (edit_tensors(lambda t: t | {KEY.format("A"): t[KEY.format("A")] * float("inf")}), "not finite"),
         (lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(b"x"), "not whole"),
+        (edit_tensors(lambda t: t | {KEY.format("B"): t[KEY.format("B")] * float("nan")}), "not finite"),
         (lambda adapter: (adapter / "adapter_model.safetensors").unlink(), "not whole"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin"), "pickled"),
     ],
 )
 def test_what_is_no_plain_lora_is_refused(
@@ -240,8 +327,20 @@ def test_a_tied_head_is_refused(base: Path, tmp_path: Path) -> None:
     weights = load_file(base / "model.safetensors")
     save_file(weights | {"lm_head.weight": weights["model.embed_tokens.weight"].clone()}, base / "model.safetensors")
     adapter = make_adapter(base, tmp_path / "a", 1, target_modules=["lm_head"])
-    with pytest.raises(StageError, match="tied"):
+    edit_tensors(lambda t: {k: v for k, v in t.items() if "base_layer" not in k})(adapter)  # peft adds the head itself
+    with pytest.raises(StageError, match=r"lm_head\.weight, which is tied"):
         rebuild(base, [adapter], tmp_path / "out", "float32", RUNTIME)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "tie_word_embeddings"}))
+    with pytest.raises(StageError, match=r"lm_head\.weight, which is tied"):  # left out, it may be the class's default
+        rebuild(base, [adapter], tmp_path / "out", "float32", RUNTIME)
+
+
+def test_an_untied_head_merges(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", tied=False)
+    adapter = make_adapter(base, tmp_path / "a", 1, target_modules=["lm_head", "q_proj"])
+    edit_tensors(lambda t: {k: v for k, v in t.items() if "base_layer" not in k})(adapter)  # peft adds the head itself
+    assert run(base, [adapter], base, tmp_path / "out")["passed"]
 
 
 def test_nothing_to_merge_or_to_compare_on_is_refused(base: Path, tmp_path: Path) -> None:

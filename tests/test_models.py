@@ -110,7 +110,7 @@ def test_what_is_no_model_is_refused_in_one_line_and_a_hint(tiny: Path, tmp_path
     ("change", "reason"),
     [
         ({"quantization_config": {"quant_method": "awq"}}, "packed"),
-        ({"model_type": "unheard-of"}, "not a model that transformers can load"),
+        ({"model_type": "unheard-of"}, "no model that transformers can load"),
         ({"model_type": "clip"}, "not a causal language model"),
     ],
 )

@@ -72,20 +72,24 @@ class Workshop:
         cache = str(self.folder / "cache")
         return {**os.environ, "SELFIMPROVE_CACHE": cache, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1"}
 
-    def call(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *words: str, timeout: float = 240, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command line to its end, in the workshop's folder."""
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,
-            env=self.environment(),
+            env={**self.environment(), **(environment or {})},
             capture_output=True,
             text=True,
             timeout=timeout,
         )
 
-    def run(self, name: str, rounds: int = 2, *more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, rounds: int = 2, *more: str, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """`selfimprove run` on the tiny recipe, one event a line."""
-        return self.call(*self.run_words(name, rounds), *more)
+        return self.call(*self.run_words(name, rounds), *more, environment=environment)
 
     def run_words(self, name: str, rounds: int) -> list[str]:
         words = ["run", "--recipe", "tiny.toml", "--run", name, "--rounds", str(rounds), "--json"]

@@ -21,7 +21,7 @@ from types import TracebackType
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
-from selfimprove.errors import UsageError
+from selfimprove.errors import StageError, UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Decoding, Request
@@ -127,6 +127,8 @@ def _decode(model: PreTrainedModel, requests: Sequence[Request], ends: frozenset
     uniforms = torch.stack([_uniforms(request, longest) for request in requests])
     produced: list[list[int]] = [[] for _ in requests]
     batch, logits = _prefill(model, [request.prompt_ids for request in requests])
+    if torch.isnan(logits).any():
+        raise StageError("the model answers with NaN: its weights, or sums over them, are broken", "Check the model.")
     for step in range(longest):
         batch.last = draw(logits, decoding, uniforms[batch.index, step].to(logits.device))
         places = [

@@ -6,11 +6,12 @@ delta on `<module>.weight` is (alpha / rank) · B · A. The product is taken in 
 that it does not depend on the order in which a processor adds up; hence the hash of a merged model doesn't either.
 
 Everything else that peft can train (whole modules, biases, DoRA, patterns of ranks, embeddings, tied heads) has no such
-delta and is refused with `StageError`, rather than left out in silence.
+delta and is refused with `StageError`, rather than left out in silence; so is an unknown key of the config.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,22 +29,34 @@ from selfimprove.models.weights import read_json, tensor_heads
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 
-_UNMERGEABLE = (
-    "modules_to_save",
-    "use_dora",
-    "use_rslora",
-    "use_qalora",
-    "use_bdlora",
-    "rank_pattern",
-    "alpha_pattern",
-    "fan_in_fan_out",
-    "lora_bias",
-    "layer_replication",
-    "target_parameters",
-    "trainable_token_indices",
+_WITHOUT_EFFECT = frozenset(
+    {
+        "auto_mapping",
+        "base_model_name_or_path",
+        "exclude_modules",
+        "inference_mode",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_alpha",
+        "lora_dropout",
+        "megatron_core",
+        "peft_type",
+        "peft_version",
+        "qalora_group_size",
+        "r",
+        "revision",
+        "runtime_config",
+        "target_modules",
+        "task_type",
+    }
 )
+"""Keys of an adapter's config that the factors already carry out, or that say nothing of the delta."""
+_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
+"""Ways to start the factors that leave the base's own weights alone (PiSSA, OLoRA, CorDA and LoftQ change them)."""
+
 _KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
-_TIED = ("lm_head.weight", "embed_tokens.weight")
+_TIED = re.compile(r"(.*\.)?(lm_head|embed_out|output_layer|embed_tokens|embed_in|wte|word_embeddings)\.weight")
+"""Names of output heads and input embeddings, one tensor where a model ties them."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +78,11 @@ class Adapter:
 def read_adapter(path: Path) -> Adapter:
     """The adapter in a folder; `StageError` if it is not whole, not finite, or holds more than LoRA factors."""
     config = read_json(path / CONFIG)
-    extras = [key for key in _UNMERGEABLE if config.get(key)]
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or extras:
-        raise StageError(f"{path}: not a plain LoRA ({', '.join(extras) or 'by its type or bias'}), it can't be merged")
+    extras = sorted(filter(lambda key: _has_effect(key, config[key]), config))
+    if config.get("peft_type") != "LORA" or extras:
+        raise StageError(f"{path}: not a plain LoRA ({', '.join(extras) or 'by its type'}), it can't be merged")
+    if not (path / WEIGHTS).is_file() and list(path.glob("*.bin")):
+        raise StageError(f"{path}: pickled factors, which can run code when read; only {WEIGHTS} is read")
     try:
         tensors = load_file(path / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -78,20 +93,29 @@ def read_adapter(path: Path) -> Adapter:
 def check_targets(adapters: Sequence[Adapter], base: Path) -> None:
     """Every weight the adapters change is a matrix of the base, of fitting shape, and not tied to another one."""
     heads = tensor_heads(base)
-    tied = bool(read_json(base / "config.json").get("tie_word_embeddings"))
+    tied = read_json(base / "config.json").get("tie_word_embeddings", True)  # left out, the model's class decides
     for adapter in adapters:
         for weight, (b, a) in adapter.factors.items():
+            if tied and _TIED.fullmatch(weight):
+                raise StageError(f"{adapter.path}: changes {weight}, which is tied to another weight")
             if weight not in heads:
                 raise StageError(f"{adapter.path}: changes {weight}, which {base} does not have")
             if heads[weight].shape != (b.shape[0], a.shape[1]):
                 raise StageError(f"{adapter.path}: its factors of {weight} don't fit the shape {heads[weight].shape}")
-            if tied and weight.endswith(_TIED):
-                raise StageError(f"{adapter.path}: changes {weight}, which is tied to another weight")
+
+
+def _has_effect(key: str, value: object) -> bool:
+    """Whether a key of an adapter's config asks for more than a plain LoRA; an unknown key does if it is set."""
+    if key == "bias":
+        return value != "none"
+    if key == "init_lora_weights":
+        return value not in _PLAIN_STARTS
+    return bool(value) and key not in _WITHOUT_EFFECT
 
 
 def _scale(path: Path, config: dict[str, Any]) -> float:
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
+    if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1 or not math.isfinite(alpha):
         raise StageError(f"{path / CONFIG}: no rank or no alpha")
     return alpha / rank
 

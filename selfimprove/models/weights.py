@@ -43,6 +43,9 @@ CARRIED = (
 CODE = "*.py"
 """Carried too where the runtime trusts code that comes with a model."""
 
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Names of files that may run code when they are read as weights."""
+
 INDEX = "model.safetensors.index.json"
 _NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
 FETCH = "Fetch the model again, or mend the file."
@@ -79,12 +82,10 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raises `UsageError` if there are none, or if the index names a file that is missing or outside the folder.
     """
-    names = {"model.safetensors"}
-    if (folder / INDEX).is_file():
-        names = _indexed(folder / INDEX)
+    names = _indexed(folder / INDEX) if (folder / INDEX).is_file() else {"model.safetensors"}
     paths = sorted(folder / name for name in names)
     for path in paths:
-        if path.parent != folder or not path.is_file():
+        if path.parent != folder or not path.is_file() or path.suffix != ".safetensors":
             raise _no_weights(folder, path.name)
     return paths
 
@@ -97,7 +98,7 @@ def _indexed(index: Path) -> set[str]:
 
 
 def _no_weights(folder: Path, name: str) -> UsageError:
-    pickles = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)]
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         return UsageError(
             f"{folder}: only pickled weights ({pickles[0]}), which can run code when read",
@@ -146,7 +147,7 @@ def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch
         try:
             with safe_open(path, framework="pt") as file:
                 changed = {name: change(name, file.get_tensor(name)).contiguous() for name in sorted(file.keys())}
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
         save_file(changed, out / path.name, metadata={"format": "pt"})
         (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
@@ -172,7 +173,7 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
                 for name in file.keys():  # noqa: SIM118 - not a mapping
                     part = file.get_slice(name)
                     found[name] = Head(path, part.get_dtype(), tuple(part.get_shape()))
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
     return found
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from selfimprove.errors import UsageError
 from selfimprove.problem.values import Problem, make_problem
 
+LONGEST = 1_000_000
+"""Characters of a question or an answer: far above any problem, far below what fills a machine's memory."""
 QUESTION_FIELDS = ("question", "problem", "prompt")
 ANSWER_FIELDS = ("expected_answer", "answer", "solution")
 
@@ -97,6 +99,10 @@ def _final(text: str, field: str) -> str | None:
 
 
 def _text(value: str, field: str, where: str) -> str:
+    if len(value) > LONGEST:
+        raise UsageError(
+            f"{where}: `{field}` has {len(value):,} characters, more than {LONGEST:,}", "Shorten or remove the row."
+        )
     try:
         value.encode()
     except UnicodeEncodeError:

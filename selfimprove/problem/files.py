@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
 import logging
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ from typing import Any
 from selfimprove.errors import UsageError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+
+LONGEST_ROW = 16 * 2**20
+"""Bytes of a row: longer ones are no problems, and would be held in memory whole."""
+LARGEST_FILE = 2 * 2**30
+"""Bytes of a file that is read whole (`.json`, `.csv`), and of a Parquet file's columns once unpacked."""
 
 Row = tuple[int, object]
 """The line (or row, from 1) on which a row starts, and what stands there."""
@@ -44,7 +50,11 @@ def file_rows(path: Path) -> Iterator[Row]:
 
 def _json_lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+        for number in itertools.count(1):
+            line = lines.readline(LONGEST_ROW + 1)
+            if not line:
+                return
+            _refuse_long(len(line), path, number)
             text = _decoded(line, path, number).strip()
             if text:
                 yield number, _parsed(text, path, number)
@@ -52,7 +62,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
 
 def _json(path: Path) -> Iterator[Row]:
     """A list of objects, or one object a line as in `.jsonl`."""
-    text = _decoded(path.read_bytes(), path, 1)
+    text = _decoded(_whole(path), path, 1)
     if not text.lstrip().startswith("["):
         yield from _json_lines(path)
         return
@@ -62,12 +72,13 @@ def _json(path: Path) -> Iterator[Row]:
     while text[start := _past(text, end, " \t\r\n,")] != "]":
         line += text.count("\n", end, start)
         row, end = decoder.raw_decode(text, start)
+        _refuse_long(end - start, path, line)
         yield line, row
         line += text.count("\n", start, end)
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(_decoded(path.read_bytes(), path, 1), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_decoded(_whole(path), path, 1), newline=""), strict=True)
     header: list[str] | None = None
     start = 1
     try:
@@ -89,7 +100,15 @@ def _parquet(path: Path) -> Iterator[Row]:
     import tempfile
 
     import datasets
+    import pyarrow.parquet
 
+    try:
+        groups = pyarrow.parquet.read_metadata(path)
+        unpacked = sum(groups.row_group(number).total_byte_size for number in range(groups.num_row_groups))
+    except (pyarrow.ArrowException, ValueError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
+    _refuse_large(unpacked, path)
     with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache, _unlogged(logging.getLogger("datasets")):
         try:
             table: Any = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
@@ -108,6 +127,24 @@ def _unlogged(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+def _whole(path: Path) -> bytes:
+    _refuse_large(path.stat().st_size, path)
+    return path.read_bytes()
+
+
+def _refuse_large(size: int, path: Path) -> None:
+    if size > LARGEST_FILE:
+        raise UsageError(
+            f"{path}: {size / 2**30:.1f} GiB of rows, more than {LARGEST_FILE / 2**30:.0f}",
+            "Take the rows that are wanted, or write them as .jsonl.",
+        )
+
+
+def _refuse_long(size: int, path: Path, line: int) -> None:
+    if size > LONGEST_ROW:
+        raise UsageError(f"{path}:{line}: a row of more than {LONGEST_ROW:,} bytes", "Shorten or remove the row.")
 
 
 def _decoded(data: bytes, path: Path, first_line: int) -> str:

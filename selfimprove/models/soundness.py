@@ -1,0 +1,116 @@
+"""Whether the files of a model agree with each other, found out before anything is allocated or trained.
+
+`config.json` says what is built, the weights what is there. transformers builds what the config says and fills what is
+missing with random numbers; a config that asks for a billion rows asks for the memory too. So the model is built once
+without memory (on torch's `meta` device), under limits, and held against the headers of the safetensors: tensors of the
+same name must have the same shape, and no more weights may be wanted than the files hold. Names alone don't decide,
+since some architectures rename on loading; weights that the model doesn't use are none of its business.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+
+from selfimprove.errors import UsageError
+from selfimprove.models.limits import OutOfTime, bounded
+from selfimprove.models.weights import read_json, tensor_heads
+
+SECONDS = 60.0
+"""Longest time that building a model without memory may take; models of 80 layers take about a second."""
+MEMORY = 2**34
+"""Bytes that it may take."""
+
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+"""Keys of a configuration that count layers."""
+
+BUILD_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+"""What transformers and torch raise for a configuration that makes no model."""
+
+
+def finite_weight(title: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor as it is; `UsageError` naming it if a floating-point value in it is NaN or infinite."""
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise UsageError(f"{title}: {name} holds NaN or infinite weights (as {kind})", "Fetch or make the model anew.")
+    return tensor
+
+
+def check_sizes(title: str, folder: Path, config: transformers.PretrainedConfig) -> None:
+    """The folder's config describes the weights beside it; `UsageError` says where it doesn't."""
+    _refuse_absurd(title, folder, read_json(folder / "config.json"))
+    heads = {name: head.shape for name, head in tensor_heads(folder).items()}
+    wanted = _built(title, config)
+    for name in sorted(wanted.keys() & heads.keys()):
+        if wanted[name] != heads[name]:
+            raise UsageError(
+                f"{title}: config.json asks for {name} of shape {list(wanted[name])}, the weights have "
+                f"{list(heads[name])}",
+                "Fetch config.json and weights of the same model.",
+            )
+    _refuse_foreign_ends(title, folder, getattr(config.get_text_config(), "vocab_size", None))
+    total, held = (sum(map(math.prod, shapes.values())) for shapes in (wanted, heads))
+    if total > held:
+        lacking = next(iter(sorted(wanted.keys() - heads.keys())), "some")
+        raise UsageError(
+            f"{title}: its weights lack {lacking}: config.json describes {total:,} weights, the files hold {held:,}",
+            "Fetch config.json and weights of the same model, all of its files.",
+        )
+
+
+def _refuse_absurd(title: str, folder: Path, config: dict[str, Any]) -> None:
+    """More layers than tensors can't be, and building them would take hours."""
+    most = len(tensor_heads(folder))
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for key in LAYERS:
+            layers = part.get(key)
+            if isinstance(layers, int) and layers > most:
+                raise UsageError(
+                    f"{title}: config.json says {key} = {layers}, the weights are {most} tensors",
+                    "Fetch config.json and weights of the same model.",
+                )
+
+
+def _refuse_foreign_ends(title: str, folder: Path, rows: int | None) -> None:
+    """An end of sequence that the model can't produce: its completions would only end where they are cut."""
+    for name in ("config.json", "generation_config.json"):
+        ends = read_json(folder / name).get("eos_token_id") if (folder / name).is_file() else None
+        listed = ends if isinstance(ends, list) else [ends]
+        if any(isinstance(end, int) and rows is not None and end >= rows for end in listed):
+            raise UsageError(
+                f"{title}: {name} ends a sequence on id {ends}, the vocabulary has {rows}",
+                f"Correct eos_token_id in {name}.",
+            )
+
+
+def _built(title: str, config: transformers.PretrainedConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes by name of the weights that a configuration describes; those tied to another one are left out."""
+    try:
+        with bounded(SECONDS, MEMORY), torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # theirs
+    except OutOfTime:
+        raise UsageError(f"{title}: building what config.json describes takes over {SECONDS:.0f} seconds") from None
+    except BUILD_FAULTS as error:
+        raise UsageError(f"{title}: config.json makes no model: {first_line(error)}") from error
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,128 @@
+"""A model's tokenizer and chat template as the protocol of `sampling.py`.
+
+`eos_id` is the tokenizer's, which for chat models ends a turn. It may equal the padding id (it does in the embedded
+model): nothing here derives a mask from ids.
+
+Both come with the model and are hostile until shown otherwise. A chat template is a program: it runs under limits
+(`limits.py`), what it gives may be at most `LONGEST` characters, and it has to give something. Ids are handed out only
+where the model has a row for them. The vocabulary as such must fit the embedding, tokens added to it need not: some
+models bring added tokens that they were never given a row for, and render none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import transformers
+from jinja2 import TemplateError
+
+from selfimprove.errors import UsageError
+from selfimprove.models.limits import OutOfTime, bounded
+from selfimprove.models.weights import read_json
+
+SECONDS = 3.0
+"""Longest time that a chat template may take for one conversation; it takes about a millisecond."""
+MEMORY = 2**31
+"""Bytes that rendering may take."""
+LONGEST = 4_000_000
+"""Characters of a rendered conversation; problem rows are at most a quarter of that."""
+
+REFETCH = "Fetch the model's files again."
+FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a template can raise that is wrong, and a tokenizer with settings that make no sense."""
+
+
+class ChatTokenizer:
+    """A model's tokenizer and chat template as `sampling.Tokenizer`."""
+
+    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path, title: str) -> None:
+        self.eos_id = int(tokenizer.eos_token_id)
+        self._tokenizer = tokenizer
+        self._title = title
+        self._rows = _embedding_rows(folder)
+
+    def render(self, system: str, user: str) -> list[int]:
+        """Ids up to where the model's turn begins; without a chat template, the plain text of the turns.
+
+        An empty `system` is left out, which leaves a template's own default in force. Raises `UsageError` if the
+        template refuses the conversation, takes too long or gives too much or nothing, or if the model lacks an id.
+        """
+        if self._tokenizer.chat_template:
+            ids = self._ids(self._rendered(system, user), with_special=False)
+        else:
+            ids = self._ids("\n\n".join(part for part in (system, user) if part), with_special=True)
+        if not ids:
+            raise UsageError(f"{self._title}: its chat template renders nothing", "Mend the template.")
+        if self._rows is not None and max(ids) >= self._rows:
+            raise UsageError(
+                f"{self._title}: its tokenizer gives id {max(ids)}, its embedding has {self._rows} rows",
+                "Name a model with the tokenizer it was trained with.",
+            )
+        return ids
+
+    def _ids(self, text: str, with_special: bool) -> list[int]:
+        try:
+            return list(self._tokenizer(text, add_special_tokens=with_special)["input_ids"])
+        except FAULTS as error:
+            raise UsageError(f"{self._title}: its tokenizer fails: {error}", REFETCH) from error
+
+    def _rendered(self, system: str, user: str) -> str:
+        turns = [{"role": "system", "content": system}] if system else []
+        turns.append({"role": "user", "content": user})
+        try:
+            with bounded(SECONDS, MEMORY):
+                text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except OutOfTime:
+            raise self._faulty(f"takes more than {SECONDS:.0f} seconds") from None
+        except MemoryError:
+            raise self._faulty("takes too much memory") from None
+        except FAULTS as error:
+            hint = "Leave sampling.system empty: not every template takes one." if system else "Mend the template."
+            raise UsageError(f"{self._title}: its chat template fails: {error}", hint) from error
+        if not isinstance(text, str) or len(text) > LONGEST:
+            raise self._faulty(f"gives more than {LONGEST:,} characters")
+        return text
+
+    def _faulty(self, what: str) -> UsageError:
+        return UsageError(f"{self._title}: its chat template {what}", "Mend the template.")
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of the ids, special tokens left out, spaces as sampled."""
+        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "") -> ChatTokenizer:
+    """The tokenizer of a model folder; `title` is what the user calls it.
+
+    Raises `UsageError` if there is none, none that knows an end of sequence, or one for another vocabulary.
+    """
+    title = title or str(folder)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # the Rust library under it raises a bare Exception for a broken file
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        own_code = "custom code" in str(error) and not trust_remote_code
+        hint = "If you trust that code, type --trust-remote-code." if own_code else REFETCH
+        raise UsageError(f"{title}: no tokenizer that can be loaded: {cause}", hint) from error
+    if tokenizer.eos_token_id is None:
+        raise UsageError(
+            f"{title}: its tokenizer has no end-of-sequence token", "Set eos_token in tokenizer_config.json."
+        )
+    rows = _embedding_rows(folder)
+    if rows is not None and max(tokenizer.vocab_size - 1, int(tokenizer.eos_token_id)) >= rows:
+        raise UsageError(
+            f"{title}: its tokenizer has {tokenizer.vocab_size} tokens and ends on id {tokenizer.eos_token_id}, "
+            f"its embedding has {rows} rows",
+            "Name a model with the tokenizer it was trained with.",
+        )
+    return ChatTokenizer(tokenizer, folder, title)
+
+
+def _embedding_rows(folder: Path) -> int | None:
+    """Rows of the embedding as `config.json` tells (conversion holds it against the weights); None if it doesn't."""
+    config = read_json(folder / "config.json")
+    text = config.get("text_config")
+    rows = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+    return rows if isinstance(rows, int) else None
