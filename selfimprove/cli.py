@@ -325,6 +325,36 @@ def _write(path: Path, text: str, option: str) -> None:
         raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
+@app.command()
+def selftest(
+    chaos: Annotated[bool, typer.Option("--chaos", help="Kill small real runs and compare their records.")] = False,
+    kills: Annotated[int, typer.Option("--kills", min=1, help="How many kills.")] = 30,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the kill plan.")] = 0,
+    model: Annotated[str, typer.Option("--model", help="`tiny` (made on the spot) or any other.")] = "tiny",
+    keep: Annotated[Path | None, typer.Option("--keep", help="Work in this folder and keep it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Test on this disk that a run can be killed at any time: leaves with 0 if all records are equal, else with 1.
+
+    Example:
+
+        selfimprove selftest --chaos --kills 200
+    """
+    if not chaos:
+        raise UsageError("what is to be tested?", "Type: selfimprove selftest --chaos")
+    from selfimprove.selftest.command import chaos_command
+    from selfimprove.stopping import EXIT_CODE, heard
+
+    try:
+        with heard():
+            passed = chaos_command(kills, seed, model, rounds_dir, keep, as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("selfimprove: interrupted\n")
+        raise typer.Exit(EXIT_CODE) from None
+    raise typer.Exit(0 if passed else 1)
+
+
 def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
     from selfimprove.checking import Checker
     from selfimprove.journal import Identity

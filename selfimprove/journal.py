@@ -105,6 +105,10 @@ class RoundFolder:
         """A folder for unfinished work that no record refers to."""
         return self.path / f".{name}"
 
+    def work(self, stage: str) -> Path:
+        """The scratch folder of a stage, which goes once the stage is done."""
+        return self.scratch(f"{stage}-work")
+
     def done(self, stage: str) -> dict[str, Any] | None:
         """The stage's done-record with its files as recorded, or None; a file that changed since is refused by name."""
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfimprove import contest, stages
-from selfimprove.durable import read_json, write_json
+from selfimprove.durable import read_json, remove, write_json
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.journal import FORMAT
 from selfimprove.judging import read_answers
@@ -71,6 +71,7 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
         started = time.monotonic()
         counts = stage.run(job)
         record = job.files.mark_done(stage.name, time.monotonic() - started, counts, stage.files)
+    remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training
     job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
     return record
 

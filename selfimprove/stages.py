@@ -140,10 +140,13 @@ def train(job: Job) -> dict[str, Any]:
 
 
 def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
-    """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name."""
+    """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name.
+
+    The training checkpoint stays in the stage's work folder until its done-record stands.
+    """
     model = job.champion_model()
     job.samplers.close()
-    work, out = job.files.scratch(f"{stage}-work"), job.files.scratch(f"{stage}-adapter")
+    work, out = job.files.work(stage), job.files.scratch(f"{stage}-adapter")
     shutil.rmtree(out, ignore_errors=True)
     work.mkdir(exist_ok=True)
     started = False
@@ -158,7 +161,6 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dic
     seed = job.seed("train")
     counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
     publish(out, adapter)
-    shutil.rmtree(work)
     return counts
 
 

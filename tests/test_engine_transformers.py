@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.engines.transformers import TransformersSampler, draw
 from selfimprove.errors import UsageError
+from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import GREEDY, Completion, Decoding, Request
-from tests.tiny import make_tiny_model
 
 PROMPTS = [(5, 9, 7), (5, 9, 7, 8, 11, 6, 4), (12, 13), (9,), (30, 31, 32, 33, 34)]
 WARM = Decoding(1.0, 0.95, 0)

@@ -22,9 +22,9 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.events import RunStarted
 from selfimprove.models import load_tokenizer, resolve_model
 from selfimprove.models.limits import OutOfTime, bounded
+from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Model, Runtime
 from tests.peers import World
-from tests.tiny import make_tiny_model
 from tests.workshop import Workshop, events_of, make_workshop
 
 WEIGHTS = "model.safetensors"

@@ -12,12 +12,12 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny import make_tiny_model
 
 from selfimprove.errors import StageError
 from selfimprove.merging import Dtype, merge, rebuild
 from selfimprove.merging.certificate import COUNTS, FIGURES, failures_of
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.tiny import make_tiny_model
 from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Runtime
 

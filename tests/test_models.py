@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import EOS, make_tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from selfimprove import models
 from selfimprove.errors import UsageError
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.tiny import EOS, make_tiny_model
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Model
 

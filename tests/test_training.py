@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from tiny import make_tiny_model
 from train_once import SETTINGS, make_examples
 from transformers import LlamaConfig
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
+from selfimprove.models.tiny import make_tiny_model
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
 from selfimprove.training import train

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.tiny import make_tiny_model
+from selfimprove.models.tiny import make_tiny_model
 
 RECIPE = """
 [model]

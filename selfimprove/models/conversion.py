@@ -131,7 +131,9 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
         cause, hint = first_line(error), "Name a folder with a causal language model."
         if "auto_map" in read_config(folder) and not trust_remote_code:
             cause, hint = "it needs code of its own", "If you trust that code, type --trust-remote-code."
-        raise UsageError(f"{source.title}: no model that transformers can load by its config.json: {cause}", hint) from error
+        raise UsageError(
+            f"{source.title}: no model that transformers can load by its config.json: {cause}", hint
+        ) from None
     if known:
         check_sizes(source.title, folder, config)
     elif not trust_remote_code:

@@ -25,6 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from selfimprove import durable
 from selfimprove.errors import UsageError
 from selfimprove.space import Footprint
 
@@ -188,6 +189,7 @@ def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
 
 def settle(folder: Path) -> None:
     """Flush the folder's files and its entries to the disk, so that a rename after it makes a whole folder visible."""
+    durable.fault("sync", folder, b"")
     for path in [*folder.iterdir(), folder]:
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -1,12 +1,17 @@
 """A random Llama of some ten thousand weights with a byte-level tokenizer and a chat template, made on the spot.
 
+It knows nothing and is quick: the self-test and the tests run whole rounds on it in seconds.
+
 Its end-of-sequence id is also its padding id, as in the embedded model: a mask derived from the padding id shows.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|start|>' + message['role'] + '\n' + message['content'] + '<|end|>\n' }}"
@@ -45,14 +50,15 @@ def make_tiny_model(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config).to(getattr(torch, dtype))
-    model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=EOS, pad_token_id=EOS)
+        model = LlamaForCausalLM(config).to(getattr(torch, dtype))  # type: ignore[no-untyped-call]  # without stubs
+    generation = GenerationConfig(bos_token_id=0, eos_token_id=EOS, pad_token_id=EOS)  # type: ignore[no-untyped-call]  # without stubs
+    model.generation_config = generation
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def make_tokenizer(chat_template: str | None):  # noqa: ANN201 - transformers is imported when asked for only
+def make_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
     """One token per byte, after `<|start|>` (0) and `<|end|>` (1)."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -62,7 +68,7 @@ def make_tokenizer(chat_template: str | None):  # noqa: ANN201 - transformers is
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
+    fast: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # without stubs
         tokenizer_object=tokenizer, bos_token="<|start|>", eos_token="<|end|>", pad_token="<|end|>"
     )
     fast.chat_template = chat_template

