@@ -93,10 +93,9 @@ def _sealed_look(job: Job) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
     for side in sides:
         opened = partial(_sampler_at, job, side)
-        for batch in batched(order, job.recipe.gate.batch):
-            fresh = judge.answers(opened, side.number, batch)
+        for fresh in judge.answers(opened, side.number, list(batched(order, job.recipe.gate.batch))):
             found[side.number] |= fresh
-            tokens, done = tokens + tokens_of(fresh), done + len(batch)
+            tokens, done = tokens + tokens_of(fresh), done + len(fresh)
             job.emit(StageProgress(job.number, "sealed", done, total, tokens))
     seconds = round(time.time() - started, 3)
     return {**_sealed_figures(order, job.champion, found), "tokens": tokens, "seconds": seconds}

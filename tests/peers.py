@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from selfimprove.parts import Parts
 from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime, parse_recipe
-from selfimprove.sampling import Request
+from selfimprove.sampling import Completion, Request, Sampler
 
 EOS = 0
 
@@ -43,6 +43,28 @@ class Letters:
 
 
 @dataclass
+class Ahead:
+    """A sampler with workers: all the chunks there are have been sampled before the first is handed over."""
+
+    sampler: ScriptedSampler
+    reproducible = True
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """As the sampler does."""
+        return self.sampler.sample(requests)
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """All of them, then one after the other."""
+        yield from [list(self.sampler.sample(chunk)) for chunk in chunks]
+
+
+@dataclass
 class World:
     """A folder with problems, a recipe and a base model of a given skill; `gains` is what each training adds."""
 
@@ -57,6 +79,7 @@ class World:
     passed: bool = True
     script_of_sums: bool = True
     echo: bool = False
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +128,7 @@ class World:
         record: dict[str, Any] = json.loads(self.journal.round(number).record.read_text())
         return record
 
-    def _open(self, model: Path) -> ScriptedSampler:
+    def _open(self, model: Path) -> Sampler:
         skill = float((model / "skill").read_text())
 
         def script(request: Request) -> list[int]:
@@ -118,7 +141,8 @@ class World:
             said = f"{first} + {second}" if self.echo else f"{answer}"
             return [*map(ord, f"The answer is {said}."), EOS]
 
-        return ScriptedSampler(script, EOS)
+        sampler = ScriptedSampler(script, EOS)
+        return Ahead(sampler) if self.ahead else sampler
 
     def _train(
         self,
