@@ -13,6 +13,8 @@ import shlex
 import signal
 import sys
 import tomllib
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +79,10 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
+    workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
+    worker_gpus: Annotated[int, typer.Option("--worker-gpus", help="GPUs of a sampler (tensor parallel).")] = 1,
+    train_workers: Annotated[int, typer.Option("--train-workers", help="Training processes on the cluster.")] = 1,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -93,13 +99,17 @@ def run(
         selfimprove run --rounds 3 --model Qwen/Qwen2.5-Math-1.5B-Instruct --problems openai/gsm8k
 
         selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
+
+        selfimprove run --rounds 3 --ray auto --workers 8
     """
     from selfimprove.view import open_view
 
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    cluster = {"ray": ray, "workers": workers, "worker_gpus": worker_gpus, "train_workers": train_workers}
+    local = {"engine": engine, "device": device, "threads": threads, "checker_workers": checker_workers}
+    runtime = _runtime({**local, **cluster, "trust_remote_code": trust_remote_code})
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
@@ -226,8 +236,12 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
-    with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(recipe, base, runtime, checker), journal, rounds, view)
+    with ExitStack() as stack:
+        checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
+        parts = _parts(recipe, base, runtime, checker)
+        if runtime.ray:
+            parts = _spread(parts, stack)
+        run_rounds(recipe, problems, identity, parts, journal, rounds, view)
 
 
 def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
@@ -249,6 +263,16 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
         runtime=runtime,
         versions=_versions(engine, runtime),
     )
+
+
+def _spread(parts: Parts, stack: ExitStack) -> Parts:
+    """The parts with sampling and training on the cluster that the runtime names, as long as the stack is open."""
+    from selfimprove.engines.ray import Cluster
+    from selfimprove.training.ray import ClusterTraining
+
+    cluster = stack.enter_context(Cluster(parts.runtime))
+    versions = {**parts.versions, **cluster.described()}
+    return replace(parts, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
 
 
 def _engine(runtime: Runtime) -> str:
@@ -328,21 +352,15 @@ def _setting(text: str) -> tuple[str, str, Any]:
         return section, key, value
 
 
-def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
+def _runtime(options: dict[str, Any]) -> Runtime:
     from pydantic import ValidationError
 
     from selfimprove.recipe import Runtime
 
+    if not options["ray"] and (options["workers"] or options["train_workers"] > 1):
+        raise UsageError("--workers and --train-workers are for a cluster", "Add --ray auto, or leave them out.")
     try:
-        return Runtime.model_validate(
-            {
-                "engine": engine,
-                "device": device,
-                "threads": threads,
-                "checker_workers": checker_workers,
-                "trust_remote_code": trust_remote_code,
-            }
-        )
+        return Runtime.model_validate(options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")

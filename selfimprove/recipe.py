@@ -222,6 +222,10 @@ class Runtime(Section):
     engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="what samples")
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
+    ray: str = Field("", description="Ray cluster that samples and trains: `auto` or HOST:PORT; empty: none")
+    workers: int = Field(0, ge=0, description="samplers on the cluster; 0: one per GPU, or per node without GPUs")
+    worker_gpus: int = Field(1, ge=1, description="GPUs of one sampler; several: tensor parallel (vllm)")
+    train_workers: int = Field(1, ge=1, description="processes of the training on the cluster")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
 
