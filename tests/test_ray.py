@@ -137,6 +137,16 @@ def test_a_killed_run_goes_on_with_another_number_of_workers(cluster: Cluster, w
     assert found == expected
 
 
+@pytest.mark.slow
+def test_a_training_that_fails_on_the_cluster_says_what_it_says_on_one_machine(
+    cluster: Cluster, workshop: Workshop
+) -> None:
+    burst = [*LONG, "--set", "training.learning_rate=1e30"]
+    said = [workshop.run("burst", 1, *burst).stderr, workshop.run("there", 1, *burst, "--ray", cluster.address).stderr]
+    assert "training failed" in said[0]
+    assert said[1].endswith(said[0])
+
+
 def _forget_processes(record: Any) -> None:  # noqa: ANN401 - any JSON value
     """Leave out how many processes trained."""
     for inner in record.values() if isinstance(record, dict) else record:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
 from selfimprove.engines.ray import Cluster
@@ -109,12 +110,12 @@ def _trainer(job: _Job, cluster: Cluster) -> Callable[[Path], Any]:
 
 def _run(fit: Callable[[Path], Any], mailbox: Any, work: Path, on_step: OnStep) -> Outcome:  # noqa: ANN401 - an actor
     """Fit in a thread, since Ctrl-C is heard by the main thread, and meanwhile do what the post asks for."""
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def run(folder: Path) -> None:
         try:
             fit(folder)
-        except (ray.exceptions.RayError, RuntimeError) as error:  # Ray Train's own are RuntimeErrors
+        except (TrainingFailedError, RayError) as error:
             failures.append(error)
 
     heard = 0
@@ -127,7 +128,8 @@ def _run(fit: Callable[[Path], Any], mailbox: Any, work: Path, on_step: OnStep) 
         heard = _read_post(ray.get(mailbox.empty.remote()), work, on_step, heard)
     outcome: Outcome | None = ray.get(mailbox.outcome.remote())
     if outcome is None:
-        cause = str(failures[0]).strip().splitlines()[-1] if failures else "no worker said how it ended"
+        said = [line.strip() for failure in failures for line in str(failure).splitlines() if line.strip()]
+        cause = said[-1] if said else "no worker said how it ended"
         raise StageError(f"training on the cluster failed: {cause}", "`ray status` shows what the cluster has.")
     return outcome
 
