@@ -82,7 +82,7 @@ def run(
     ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
     workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
     worker_gpus: Annotated[int, typer.Option("--worker-gpus", help="GPUs of a sampler (tensor parallel).")] = 1,
-    train_workers: Annotated[int, typer.Option("--train-workers", help="Training processes on the cluster.")] = 1,
+    train_processes: Annotated[int, typer.Option("--train-processes", help="Training processes on the cluster.")] = 1,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -107,7 +107,7 @@ def run(
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    cluster = {"ray": ray, "workers": workers, "worker_gpus": worker_gpus, "train_workers": train_workers}
+    cluster = {"ray": ray, "workers": workers, "worker_gpus": worker_gpus, "train_processes": train_processes}
     local = {"engine": engine, "device": device, "threads": threads, "checker_workers": checker_workers}
     runtime = _runtime({**local, **cluster, "trust_remote_code": trust_remote_code})
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
@@ -357,8 +357,8 @@ def _runtime(options: dict[str, Any]) -> Runtime:
 
     from selfimprove.recipe import Runtime
 
-    if not options["ray"] and (options["workers"] or options["train_workers"] > 1):
-        raise UsageError("--workers and --train-workers are for a cluster", "Add --ray auto, or leave them out.")
+    if not options["ray"] and (options["workers"] or options["train_processes"] > 1):
+        raise UsageError("--workers and --train-processes are for a cluster", "Add --ray auto, or leave them out.")
     try:
         return Runtime.model_validate(options)
     except ValidationError as error:

@@ -18,6 +18,7 @@ import pytest
 
 from selfimprove.errors import StageError, UsageError
 from selfimprove.journal import comparable_records
+from selfimprove.recipe import Runtime
 from tests.ray_workers import Doubler
 from tests.workshop import Workshop, events_of, make_workshop
 
@@ -27,6 +28,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'self
 
 from ray.cluster_utils import Cluster  # noqa: E402 - after the settings above
 
+from selfimprove.engines import ray as engine  # noqa: E402
 from selfimprove.engines.ray_crew import TRIES, Crew  # noqa: E402
 from selfimprove.engines.ray_files import PIECE, FileServer, Source, beside_driver, fetch, holds  # noqa: E402
 
@@ -120,7 +122,7 @@ def test_a_run_that_loses_a_node_and_gets_another_leaves_the_records_of_one_proc
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_another_number_of_workers(cluster: Cluster, workshop: Workshop) -> None:
     cluster.add_node(**NODE)
-    words = [*LONG, "--ray", cluster.address, "--train-workers", "2"]
+    words = [*LONG, "--ray", cluster.address, "--train-processes", "2"]
     sampling = lambda event: event["event"] == "stage_progress"  # noqa: E731
     training = lambda event: event["event"] == "train_step" and event["step"] == 3  # noqa: E731
     killed = workshop.run_until("killed", 1, sampling, signal.SIGKILL, *words, "--workers", "2")
@@ -219,12 +221,7 @@ def test_a_model_folder_is_fetched_in_pieces_and_held_to_its_hashes(tmp_path: Pa
 
 REFUSED = [
     (["--ray", "127.0.0.1:9"], "127.0.0.1:9: can't be reached", "ray start --head"),
-    (["--ray", "ray://127.0.0.1:9"], "not of the form HOST:PORT", "auto"),
     (["--workers", "2"], "--workers", "--ray auto"),
-]
-TOO_MUCH = [
-    (["--threads", "64"], "room for 0 of 1 sampler with 64 processors", "--threads"),
-    (["--train-workers", "64"], "of 64 training process", "--train-workers"),
 ]
 
 
@@ -237,14 +234,40 @@ def test_a_cluster_that_is_not_there_is_refused(workshop: Workshop, words: list[
     assert len(done.stderr.strip().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("words", "named", "hint"), TOO_MUCH, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "127.0.0.1", ":6379", "here:port"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="not of the form HOST:PORT"), engine.Cluster(Runtime(ray=address)):
+        pass
+
+
+SMALL = {"CPU": 8.0}
+LARGE = {"CPU": 96.0, "GPU": 8.0}
+
+
+def test_workers_follow_what_the_nodes_have() -> None:
+    assert engine.places([SMALL, SMALL, {}], gpus=0) == 2
+    assert engine.places([SMALL, LARGE, LARGE], gpus=1) == 16
+    assert engine.places([{"CPU": 8.0, "GPU": 3.0}, LARGE], gpus=2) == 1 + 4
+    assert engine.share_threads([SMALL, SMALL], workers=2) == 8
+    assert engine.share_threads([SMALL, LARGE], workers=4) == 8
+    assert engine.share_threads([SMALL], workers=64) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "threads", "gpus", "processes", "named"),
+    [
+        ([SMALL, SMALL], 9, 0, 1, "room for 0 of 1 sampler with 9 processors each"),
+        ([LARGE], 8, 16, 1, "room for 0 of 1 sampler with 8 processors and 16 GPUs each"),
+        ([SMALL, LARGE], 8, 2, 9, "room for 8 of 9 training process with 8 processors and 1 GPUs each"),
+        ([SMALL, SMALL], 8, 0, 3, "room for 2 of 3 training process with 8 processors each"),
+    ],
+)
 def test_what_the_cluster_has_no_room_for_is_refused(
-    cluster: Cluster, workshop: Workshop, words: list[str], named: str, hint: str
+    nodes: list[dict[str, float]], threads: int, gpus: int, processes: int, named: str
 ) -> None:
-    done = workshop.run("alone", 1, *LONG, "--ray", cluster.address, *words)
-    assert done.returncode == 2, done.stderr
-    assert named in done.stderr
-    assert hint in done.stderr
+    with pytest.raises(UsageError, match=named):
+        engine.refuse_small(nodes, threads, gpus, processes)
+    engine.refuse_small([*nodes, *[LARGE] * 2], 8, min(gpus, 8), processes)
 
 
 def test_a_missing_ray_is_refused_with_what_to_type() -> None:

@@ -75,9 +75,9 @@ class Cluster:
             self._stack.callback(ray.shutdown)
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             self.gpus = _gpus_per_worker(self._asked, nodes)
-            self.workers = self._asked.workers or _places(nodes, self.gpus)
-            self.threads = self._asked.threads or _threads(nodes, self.workers)
-            _refuse_small(nodes, self.threads, self.gpus, self._asked.train_workers)
+            self.workers = self._asked.workers or places(nodes, self.gpus)
+            self.threads = self._asked.threads or share_threads(nodes, self.workers)
+            refuse_small(nodes, self.threads, self.gpus, self._asked.train_processes)
             self.engine = _engine(self._asked, self.gpus)
             self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
             self.source = serve_files()
@@ -227,20 +227,20 @@ def _gpus_per_worker(runtime: Runtime, nodes: Sequence[dict[str, float]]) -> int
     return runtime.worker_gpus if runtime.device != "cpu" and any(node.get("GPU") for node in nodes) else 0
 
 
-def _places(nodes: Sequence[dict[str, float]], gpus: int) -> int:
+def places(nodes: Sequence[dict[str, float]], gpus: int) -> int:
     """One worker per GPU (or set of them), or one per node where there are none."""
     if gpus:
         return max(1, sum(int(node.get("GPU", 0)) // gpus for node in nodes))
     return max(1, len([node for node in nodes if node.get("CPU", 0) >= 1]))
 
 
-def _threads(nodes: Sequence[dict[str, float]], workers: int) -> int:
+def share_threads(nodes: Sequence[dict[str, float]], workers: int) -> int:
     """An equal share of the processors that fits on every node that has any."""
     cores = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
     return max(1, min(sum(cores) // workers, min(cores, default=1)))
 
 
-def _refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, processes: int) -> None:
+def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, processes: int) -> None:
     """A sampler must find a place, and all training processes; samplers beyond the room there is wait for more."""
     for what, count, wanted in (("sampler", 1, gpus), ("training process", processes, min(1, gpus))):
         room = sum(_fits(node, threads, wanted) for node in nodes)
@@ -248,7 +248,7 @@ def _refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, pr
             size = f"{threads} processors" + (f" and {wanted} GPUs" if wanted else "")
             raise UsageError(
                 f"the cluster has room for {room} of {count} {what} with {size} each",
-                "Lower --threads, --worker-gpus or --train-workers, or add nodes.",
+                "Lower --threads, --worker-gpus or --train-processes, or add nodes.",
             )
 
 

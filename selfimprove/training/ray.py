@@ -1,6 +1,6 @@
 """Training on a Ray cluster: `training.train` in the workers of a Ray Train `TorchTrainer`.
 
-Ray Train places `runtime.train_workers` processes by their resources (the threads of a worker, and a GPU where there
+Ray Train places `runtime.train_processes` processes by their resources (the threads of a worker, and a GPU where there
 are some), joins them to one process group, which accelerate finds, and starts the group again if a worker is lost.
 With one process, the default, the adapter is what one machine makes, bit by bit (same threads and device); more sum
 their gradients in another order, and the counts of the stage say how many they were.
@@ -96,7 +96,7 @@ def _trainer(job: _Job, cluster: Cluster) -> Callable[[Path], Any]:
     """What trains when it is called with a folder for Ray Train's own files."""
     resources = {"CPU": cluster.threads, "GPU": min(1, cluster.gpus)}
     scaling = ScalingConfig(
-        num_workers=job.runtime.train_workers,
+        num_workers=job.runtime.train_processes,
         use_gpu=cluster.gpus > 0,
         resources_per_worker={name: count for name, count in resources.items() if count},
     )
