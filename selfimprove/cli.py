@@ -1,8 +1,8 @@
 """The command line: reads what was typed, chooses the parts, hands over. No logic lives here.
 
 Nothing heavy is imported until a command needs it, so `selfimprove --help` answers at once. A `SelfImproveError` is
-printed without a traceback and gives the exit code (2: what was asked for can't be done as asked); Ctrl-C and SIGTERM
-give 130 and the command that goes on.
+printed without a traceback, as one line and its hint, and gives the exit code (2: what was asked for can't be done as
+asked); what typer refuses is printed alike. Ctrl-C and SIGTERM give 130 and the command that goes on.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
-import tomllib
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +20,10 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.errors import SelfImproveError, UsageError
+from selfimprove.escaping import escape_text
+from selfimprove.typed import read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
-    from selfimprove.answer import Mode
     from selfimprove.journal import Journal
     from selfimprove.models import ModelFolder
     from selfimprove.parts import Parts
@@ -40,6 +39,10 @@ app = typer.Typer(
     help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
 )
 
+_MOST_ROUNDS = 9999
+"""A round's folder is named by four digits."""
+_MESSAGE = 1000
+"""Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
 
@@ -49,10 +52,22 @@ def main() -> None:
     # OpenMP threads that spin while they wait cost a factor of ten as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        code = app(prog_name="selfimprove", standalone_mode=False)
     except SelfImproveError as error:
-        sys.stderr.write(f"selfimprove: {error}\n")
-        raise SystemExit(error.exit_code) from None
+        _tell(error.message, error.hint)
+        code = error.exit_code
+    except typer.TyperException as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "selfimprove")
+        _tell(error.format_message(), f"Correct it; {path} --help lists what can be typed.")
+        code = error.exit_code
+    raise SystemExit(code or 0)
+
+
+def _tell(message: str, hint: str) -> None:
+    """The error on one line, and its hint on another; both may quote a file, so they are escaped."""
+    if message:  # typer's own help, asked for by typing nothing, has been printed and leaves none
+        lines = [f"selfimprove: {escape_text(message, _MESSAGE)}", escape_text(hint, _MESSAGE)]
+        sys.stderr.write("".join(f"{line}\n" for line in lines if line))
 
 
 def _version(wanted: bool) -> None:
@@ -70,7 +85,9 @@ def _root(
 
 @app.command()
 def run(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds the run shall have in the end.")] = 2,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds the run shall have in the end.")
+    ] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     name: Annotated[str, typer.Option("--run", help="Name of the run [default: the recipe's name].")] = "",
     model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
@@ -82,9 +99,12 @@ def run(
     ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
     workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
     worker_gpus: Annotated[int, typer.Option("--worker-gpus", help="GPUs of a sampler (tensor parallel).")] = 1,
-    train_processes: Annotated[int, typer.Option("--train-processes", help="Training processes on the cluster.")] = 1,
+    train_processes: Annotated[
+        int, typer.Option("--train-processes", help="Processes that train together (on a cluster).")
+    ] = 1,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
@@ -102,28 +122,39 @@ def run(
 
         selfimprove run --rounds 3 --ray auto --workers 8
     """
+    from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
 
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    cluster = {"ray": ray, "workers": workers, "worker_gpus": worker_gpus, "train_processes": train_processes}
-    local = {"engine": engine, "device": device, "threads": threads, "checker_workers": checker_workers}
-    runtime = _runtime({**local, **cluster, "trust_remote_code": trust_remote_code})
+    journal.examine(chosen)
+    runtime = read_runtime(
+        engine=engine,
+        device=device,
+        threads=threads,
+        checker_workers=checker_workers,
+        trust_remote_code=trust_remote_code,
+        keep_models=keep_models,
+        ray=ray,
+        workers=workers,
+        worker_gpus=worker_gpus,
+        train_processes=train_processes,
+    )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
-        with open_view(mode, sys.stdout) as view:
+        with heard(), open_view(mode, sys.stdout) as view:
             _run(chosen, runtime, journal, rounds, view)
     except KeyboardInterrupt:
         again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
+        again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
         sys.stderr.write(f"selfimprove: interrupted; what is done is kept. Go on with: {again}\n")
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_CODE) from None
 
 
 @app.command()
 def plan(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds to plan for.")] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
 ) -> None:
@@ -136,7 +167,7 @@ def plan(
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
 
-    for line in plan_lines(read_recipe(recipe, _overrides(settings or [])), rounds):
+    for line in plan_lines(read_recipe(recipe, read_settings(settings or [])), rounds):
         typer.echo(line)
 
 
@@ -167,11 +198,92 @@ def report(
 
     records = read_run(rounds_dir, name)
     if markdown:
-        markdown.write_text(report_markdown(records), encoding="utf-8")
+        _write(markdown, report_markdown(records), "--markdown")
         return
     console = Console()
     for table in report_tables(records):
         console.print(table)
+
+
+@app.command()
+def prune(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], rounds_dir: RunsFolder = Path("rounds")
+) -> None:
+    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+
+    Example:
+
+        selfimprove prune demo
+    """
+    from selfimprove.pruning import prune as prune_run
+    from selfimprove.space import told
+
+    pruned = prune_run(_existing(rounds_dir, name))
+    for gone in pruned:
+        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
+    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    to: Annotated[int, typer.Option("--to", min=0, help="An accepted round; 0 is the base model.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
+
+    Example:
+
+        selfimprove rollback demo --to 1
+    """
+    journal = _existing(rounds_dir, name)
+    with journal.lock():
+        champion = journal.roll_back(to)
+    typer.echo(f"The champion of run {name} is {f'round {champion.number}' if champion.number else 'the base model'}.")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+) -> None:
+    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
+
+    Leaves with 0 if all hold, with 1 if one doesn't. Needs neither models nor problems.
+
+    Example:
+
+        selfimprove verify example
+    """
+    from dataclasses import asdict
+
+    from selfimprove.verifying import faults_in
+    from selfimprove.verifying import verify as verify_run
+
+    findings = verify_run(_existing(rounds_dir, name), _fingerprint)
+    faults = faults_in(findings)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in faults:
+            typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
+        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
+    raise typer.Exit(1 if faults else 0)
+
+
+def _fingerprint(model: Path) -> str:
+    from selfimprove.models.weights import fingerprint_folder
+
+    return fingerprint_folder(model)
+
+
+def _existing(rounds_dir: Path, name: str) -> Journal:
+    """The journal of a run that is there; `UsageError` lists those there are."""
+    from selfimprove.journal import Journal
+    from selfimprove.report.records import read_run
+
+    return Journal(read_run(rounds_dir, name).folder)
 
 
 @app.command()
@@ -204,7 +316,7 @@ def check(
     from selfimprove.problem import load_problems
     from selfimprove.recipe import Runtime, read_recipe
 
-    searched = _mode(mode)
+    searched = read_mode(mode)
     cores = Runtime(threads=workers).usable_threads()
     if cases:
         typer.echo(verdicts.cases_text(cases, cores, searched, wrong_rows, as_json))
@@ -219,47 +331,58 @@ def check(
         raise typer.Exit(0 if correct else 1)
 
 
-def _mode(text: str) -> Mode:
-    modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
-    if text not in modes:
-        raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
-    return modes[text]
+def _write(path: Path, text: str, option: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "Name a file in a folder that is there and can be written to."
+        raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
 def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
     from selfimprove.checking import Checker
     from selfimprove.journal import Identity
     from selfimprove.loop import run_rounds
-    from selfimprove.models import default_cache, resolve_model
     from selfimprove.problem import load_problems
 
     problems = load_problems(recipe.problems)
+    engine = _engine(runtime)
+    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
+
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
-        parts = _parts(recipe, base, runtime, checker)
+        parts = _parts(recipe, base, engine, runtime, checker)
         if runtime.ray:
             parts = _spread(parts, stack)
         run_rounds(recipe, problems, identity, parts, journal, rounds, view)
 
 
-def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
+def _parts(
+    recipe: Recipe,
+    base: ModelFolder,
+    engine: str,
+    runtime: Runtime,
+    checker: Any,  # noqa: ANN401 - a Checker
+) -> Parts:
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
+    from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.parts import Parts
     from selfimprove.training import train
 
-    engine = _engine(runtime)
     return Parts(
         base=base.path,
         exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
         checker=checker,
         open_sampler=lambda model: _open_sampler(engine, model, runtime),
         train=train,
         merge=merge,
         rebuild=rebuild,
+        fingerprint=fingerprint_folder,
+        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
         runtime=runtime,
         versions=_versions(engine, runtime),
     )
@@ -276,14 +399,22 @@ def _spread(parts: Parts, stack: ExitStack) -> Parts:
 
 
 def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
-    if runtime.engine != "auto":
-        return runtime.engine
-    from importlib.util import find_spec
+    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
 
+    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
+    """
     import torch
 
-    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
+    from selfimprove.engines.transformers import choose_device
+    from selfimprove.engines.vllm import is_installed, refuse_missing
+
+    if runtime.device != "auto":
+        choose_device(runtime.device)
+    if runtime.engine == "vllm":
+        refuse_missing()
+    if runtime.engine != "auto":
+        return runtime.engine
+    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
 
 
 def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
@@ -316,7 +447,8 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
 def _journal(rounds_dir: Path, name: str) -> Journal:
     from selfimprove.journal import Journal
 
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(os.fsencode(name)) > 200:
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
         raise UsageError(f"--run {name!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
@@ -329,39 +461,4 @@ def _recipe(journal: Journal, path: Path | None, model: str, problems: str, sett
         return journal.recipe()
     named = [f"model.name={json.dumps(model)}"] if model else []
     named += [f"problems.train={json.dumps(problems)}"] if problems else []
-    return read_recipe(path, _overrides([*named, *settings]))
-
-
-def _overrides(settings: list[str]) -> dict[str, dict[str, Any]]:
-    overrides: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        section, key, value = _setting(setting)
-        overrides.setdefault(section, {})[key] = value
-    return overrides
-
-
-def _setting(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
-    dotted, equals, value = text.partition("=")
-    section, dot, key = dotted.strip().partition(".")
-    if not equals or not dot:
-        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value
-
-
-def _runtime(options: dict[str, Any]) -> Runtime:
-    from pydantic import ValidationError
-
-    from selfimprove.recipe import Runtime
-
-    if not options["ray"] and (options["workers"] or options["train_processes"] > 1):
-        raise UsageError("--workers and --train-processes are for a cluster", "Add --ray auto, or leave them out.")
-    try:
-        return Runtime.model_validate(options)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        option = str(fault["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {json.dumps(fault['input'])}: {fault['msg']}") from None
+    return read_recipe(path, read_settings([*named, *settings]))

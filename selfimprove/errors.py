@@ -28,6 +28,10 @@ class UsageError(SelfImproveError):
     exit_code = 2
 
 
+class UnreadableError(UsageError):
+    """A file of a run can't be read as what it should be; whoever can make it again does."""
+
+
 class StageError(SelfImproveError):
     """A stage of a round ended without a usable result; what is durable stays, the next start goes on from it."""
 

@@ -24,8 +24,8 @@ from typing import Any, Literal, TypeVar
 from selfimprove.answer import Verdict
 from selfimprove.answer.finished import left_undone
 from selfimprove.checking import Checker
+from selfimprove.durable import append_rows, keep_rows, read_rows
 from selfimprove.gate import Pair, Vitals, pass_at_k
-from selfimprove.journal import append_rows, keep_rows, read_rows
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Answers, Recipe
@@ -41,6 +41,7 @@ from selfimprove.sampling import (
     render_prompt,
     sample_chunks,
 )
+from selfimprove.shapes import VerdictRow, checked_rows
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Judge:
         self._tokenizer = tokenizer
         self._checker = checker
         self._path = path
-        self._rows = [_from_row(row) for row in read_rows(path)]
+        self._rows = _read_answered(path)
 
     def answers(
         self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
@@ -193,11 +194,14 @@ def judging_decoding(recipe: Recipe) -> Decoding:
     return Decoding(settings.temperature, settings.top_p, settings.top_k)
 
 
-def read_answers(paths: Iterable[Path], model: int) -> dict[str, list[Answered]]:
-    """The model's answers found in verdicts files, those that timed out left out: they are tried again."""
-    rows = [_from_row(row) for path in paths for row in read_rows(path) if row["model"] == model]
-    grouped = by_key(rows)
-    return {key: list(found) for key, found in grouped.items() if all(row.outcome != "timed_out" for row in found)}
+def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
+    """The model's answers in a verdicts file, by problem key."""
+    return by_key(row for row in _read_answered(path) if row.model == model)
+
+
+def settled(answers: AnswersByKey) -> AnswersByKey:
+    """The answers that need no second try: those of problems where the checker ran out of time are left out."""
+    return {key: found for key, found in answers.items() if all(row.outcome != "timed_out" for row in found)}
 
 
 def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
@@ -210,7 +214,13 @@ def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
 
 def judging_order(problems: Sequence[Problem], seed: int) -> list[Problem]:
     """The problems in the order in which they are judged: a seeded shuffle that their own order has no part in."""
-    ordered = sorted(problems, key=lambda problem: problem.key)
+    named = {problem.key: problem for problem in problems}
+    return [named[key] for key in order_keys(named, seed)]
+
+
+def order_keys(keys: Iterable[str], seed: int) -> list[str]:
+    """The keys in the order in which their problems are judged."""
+    ordered = sorted(keys)
     random.Random(seed).shuffle(ordered)
     return ordered
 
@@ -221,12 +231,12 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def pairs_of(problems: Iterable[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
-    """Paired outcomes in the order of the problems; those not answered by both sides are left out."""
+def pairs_of(keys: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
+    """Paired outcomes in the order of the problems' keys; those not answered by both sides are left out."""
     return [
-        Pair(_share(champion[p.key]), _share(challenger[p.key]), _unclear(champion[p.key]), _unclear(challenger[p.key]))
-        for p in problems
-        if p.key in champion and p.key in challenger
+        Pair(_share(champion[key]), _share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
+        for key in keys
+        if key in champion and key in challenger
     ]
 
 
@@ -270,8 +280,9 @@ def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -
     )
 
 
-def _from_row(row: dict[str, Any]) -> Answered:
-    return Answered(**{**row, "token_ids": tuple(row["token_ids"])})
+def _read_answered(path: Path) -> list[Answered]:
+    rows = checked_rows(path, read_rows(path), VerdictRow)
+    return [Answered(**{**row, "token_ids": tuple(row["token_ids"])}) for row in rows]
 
 
 def _share(answers: Sequence[Answered]) -> float:

@@ -12,23 +12,26 @@ every report says which look it shows.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from selfimprove.contest import tokens_of
+from selfimprove.durable import content_hash, size_of, write_json
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
-from selfimprove.journal import FORMAT, Champion, Identity, Journal, champion_of, read_json, write_json
-from selfimprove.judging import Judge, batched, judging_order, pairs_of, set_aside_faulty
+from selfimprove.journal import BASE, FORMAT, Champion, Identity, Journal, champion_of
+from selfimprove.judging import AnswersByKey, Judge, batched, judging_order, pairs_of, set_aside_faulty
+from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import Sampler, derive_seed
-from selfimprove.stages import Job, model_folder
+from selfimprove.sampling import Sampler, derive_seed, render_prompt
+from selfimprove.space import Need, explained, need_of, refuse_if_short
+from selfimprove.stages import Job
 
 
 def run_rounds(
@@ -39,46 +42,73 @@ def run_rounds(
     A run that has them already owes nothing. Raises `UsageError` if the folder is held, bound to another recipe, model
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
+    journal.refuse_changes(recipe, identity)
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
+    settings = recipe.sampling
+    render_prompt(parts.tokenizer, settings.system, settings.prompt, problems.train[0].question)  # refused likewise
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
-    with journal.lock():
-        journal.bind(recipe, identity)
-        started = time.monotonic()
-        records = journal.rounds()
-        was_complete = len(records) >= rounds and journal.sealed_path.exists()
-        say = _recorded(journal, emit)
-        say(_started(recipe, problems, parts, journal, rounds, len(records)))
-        for problem, fault in faulty:
-            say(Note(f"{problem.source}: set aside, its reference can't be judged against: {fault}"))
-        for record in records:
-            emit(round_finished(record, earlier=True))
-        samplers = Samplers(parts.open_sampler)
-        try:
-            job = Job(len(records), champion_of(records), recipe, problems, parts, journal, samplers, say)
-            for number in range(len(records) + 1, rounds + 1):
-                records.append(run_round(replace(job, number=number)))
-                job = replace(job, number=number, champion=champion_of(records))
-            sealed = _sealed_finish(job, len(records))
-        finally:
-            samplers.close()
-        accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
-        say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
-        return sealed
+    with explained(journal.folder):
+        owed = max(0, rounds - len(journal.rounds()))
+        refuse_if_short(journal.folder, _need(recipe, problems, parts, owed))
+        with journal.lock():
+            journal.bind(recipe, identity)
+            return _bring_to(rounds, recipe, problems, faulty, parts, journal, emit)
+
+
+def _need(recipe: Recipe, problems: ProblemSets, parts: Parts, owed: int) -> Need:
+    return need_of(recipe, parts.footprint, len(problems.train), owed, keep_models=parts.runtime.keep_models)
+
+
+def _bring_to(
+    rounds: int,
+    recipe: Recipe,
+    problems: ProblemSets,
+    faulty: Sequence[tuple[Problem, str]],
+    parts: Parts,
+    journal: Journal,
+    emit: Emit,
+) -> dict[str, Any]:
+    """The rounds that are owed, in a folder that is held and bound."""
+    started = time.monotonic()
+    records, rollbacks = journal.rounds(), journal.rollbacks()
+    journal.hold_rounds(records)
+    was_complete = len(records) >= rounds and journal.sealed_path.exists()
+    say = _recorded(journal, emit)
+    say(_started(recipe, problems, parts, journal, rounds, len(records)))
+    for problem, fault in faulty:
+        say(Note(f"{problem.source}: set aside, its reference can't be judged against: {fault}"))
+    for record in records:
+        emit(round_finished(record, earlier=True))
+    models, samplers = ModelCache(journal, parts, recipe, say), Samplers(parts.open_sampler)
+    champion = champion_of(records, rollbacks)
+    job = Job(len(records), champion, recipe, problems, parts, journal, samplers, models, say)
+    models.keep_only(champion, len(records))
+    try:
+        for number in range(len(records) + 1, rounds + 1):
+            records.append(run_round(replace(job, number=number)))
+            job = replace(job, number=number, champion=champion_of(records, rollbacks))
+            models.keep_only(job.champion, number)
+        sealed = _sealed_finish(job, len(records))
+    finally:
+        samplers.close()
+    accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
+    say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
+    return sealed
 
 
 def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    path = job.journal.sealed_path
-    sealed: dict[str, Any] = read_json(path) if path.exists() else {"format": FORMAT, "looks": []}
+    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
     if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
         if sealed["looks"]:
             job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
         look = _sealed_look(job)
-        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look})
-        write_json(path, sealed)
+        seen = {"bytes": size_of(job.journal.sealed_verdicts), "sha256": content_hash(job.journal.sealed_verdicts)}
+        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, "verdicts": seen})
+        write_json(job.journal.sealed_path, sealed)
     job.emit(_sealed_event(sealed["looks"][-1]))
     return sealed
 
@@ -86,8 +116,8 @@ def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
 def _sealed_look(job: Job) -> dict[str, Any]:
     order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
     judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.journal.sealed_verdicts)
-    sides = [job.champion, Champion(0, ())] if job.champion.number else [job.champion]
-    started, tokens, done, total = time.time(), 0, 0, len(order) * len(sides)
+    sides = [job.champion, BASE] if job.champion.number else [job.champion]
+    started, tokens, done, total = time.monotonic(), 0, 0, len(order) * len(sides)
     kept = sum(judge.kept(side.number, order) for side in sides)
     job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
     found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
@@ -97,20 +127,22 @@ def _sealed_look(job: Job) -> dict[str, Any]:
             found[side.number] |= fresh
             tokens, done = tokens + tokens_of(fresh), done + len(fresh)
             job.emit(StageProgress(job.number, "sealed", done, total, tokens))
-    seconds = round(time.time() - started, 3)
-    return {**_sealed_figures(order, job.champion, found), "tokens": tokens, "seconds": seconds}
+    seconds = round(time.monotonic() - started, 3)
+    figures = sealed_figures(sorted(problem.key for problem in order), job.champion.number, found)
+    return {**figures, "tokens": tokens, "seconds": seconds}
 
 
 def _sampler_at(job: Job, side: Champion) -> Sampler:
-    return job.samplers.at(model_folder(job.journal, side, job.parts, job.recipe))
+    return job.samplers.at(job.models.folder(side))
 
 
-def _sealed_figures(order: Sequence[Problem], champion: Champion, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    pairs = pairs_of(order, found[0], found[champion.number])
+def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> dict[str, Any]:
+    """What `sealed.json` holds of a look at these problems, from the answers of base (0) and champion alone."""
+    pairs = pairs_of(keys, found[0], found[champion])
     n = len(pairs)
     before, after = sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)
     return {
-        "champion": champion.number,
+        "champion": champion,
         "n": n,
         "base_accuracy": before / n,
         "base_interval": interval_of_rate(round(before), n),

@@ -16,6 +16,7 @@ from selfimprove.checking import Checker
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Sampler, Tokenizer
+from selfimprove.space import Footprint
 
 Step = Callable[[int, int, float, float], None]
 """Called after an optimizer step with its number, the number of steps, the loss and the learning rate."""
@@ -70,7 +71,8 @@ class Parts:
     """The machinery of a run, chosen once by whoever wires it.
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
-    which merges are summed (`models.resolve_exact`).
+    which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
+    `rebuild` tell; `footprint` is what model and adapter take on the disk.
     """
 
     base: Path
@@ -81,6 +83,8 @@ class Parts:
     train: Train
     merge: Merge
     rebuild: Rebuild
+    fingerprint: Callable[[Path], str]
+    footprint: Footprint
     runtime: Runtime
     versions: dict[str, Any]
 

@@ -21,9 +21,10 @@ from typing import Any
 
 from selfimprove import stages
 from selfimprove.contest import held_out_order, tokens_of
+from selfimprove.durable import publish
 from selfimprove.events import StageProgress
 from selfimprove.gate import interval_of_gain, sentence_of_gain
-from selfimprove.journal import publish
+from selfimprove.journal import RoundFolder
 from selfimprove.judging import Judge, batched, pairs_of, read_answers, scorecard
 from selfimprove.prefixes import Example
 from selfimprove.stages import Job
@@ -38,7 +39,7 @@ def placebo(job: Job) -> dict[str, Any]:
     examples = permute_targets(stages.read_examples(job), job.seed("placebo"))
     counts = stages.fit(job, "placebo", examples, folder / "adapter")
     model = _merged(job, folder)
-    challenger = read_answers([job.files.verdicts], job.number)
+    challenger = read_answers(job.files.verdicts, job.number)
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
     judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, folder / "verdicts.jsonl")
     found: dict[str, Any] = {}
@@ -51,11 +52,11 @@ def placebo(job: Job) -> dict[str, Any]:
     return {"target_tokens": counts["target_tokens"], "tokens": tokens_of(found), "problems": len(found)}
 
 
-def placebo_record(job: Job) -> dict[str, Any]:
-    """The placebo's scorecard and the challenger's gain over it, for `round.json`."""
-    answers = read_answers([job.files.path / FOLDER / "verdicts.jsonl"], -job.number)
-    challenger = read_answers([job.files.verdicts], job.number)
-    pairs = pairs_of(held_out_order(job), answers, challenger)
+def placebo_record(files: RoundFolder, number: int) -> dict[str, Any]:
+    """The placebo's scorecard and the challenger's gain over it, for `round.json`, from the verdicts alone."""
+    answers = read_answers(files.path / FOLDER / "verdicts.jsonl", -number)
+    challenger = read_answers(files.verdicts, number)
+    pairs = pairs_of(sorted(challenger), answers, challenger)
     return {
         "scorecard": scorecard(answers),
         "gain_over_placebo": sum(pair.challenger - pair.champion for pair in pairs) / max(1, len(pairs)),

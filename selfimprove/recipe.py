@@ -12,10 +12,12 @@ SHA-256, the *fingerprint*, go out.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,13 @@ TASK_TEMPLATE = (
     "This step may serve as a foundation but might not encompass the entire solution."
 )
 """The task template of prefix rows, word for word from UPFT (arXiv 2503.02875, section 3.2)."""
+
+
+# No run comes near these; a figure beyond them is a slip of the hand that would fill the memory before it showed.
+MOST_PROBLEMS = 10_000_000
+MOST_SAMPLES = 10_000
+MOST_TOKENS = 1_000_000
+MOST_RANK = 65_536
 
 
 class Section(BaseModel):
@@ -65,9 +74,9 @@ class Problems(Section):
         "", description="source judged on every round; empty: the train source's test split, or a part"
     )
     sealed: str = Field("", description="source judged once, at the end; empty: carved from the held-out source")
-    train_size: int = Field(256, ge=0, description="training problems; 0: all there are")
-    heldout_size: int = Field(256, ge=1, description="held-out problems")
-    sealed_size: int = Field(256, ge=1, description="sealed problems")
+    train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
+    heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
+    sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")
     seed: int = Field(0, ge=0, description="seed of generation and of the split")
     question: str = Field("", description="name of the question field, if it isn't recognised")
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
@@ -84,9 +93,9 @@ class Sampling(Section):
     temperature: float = Field(0.6, ge=0, description="of the training samples; 0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus; unset: the model's own")
     top_k: int | None = Field(None, ge=0, description="most likely tokens kept, 0 for all; unset: the model's own")
-    max_new_tokens: int = Field(512, ge=1, description="longest completion, in tokens")
+    max_new_tokens: int = Field(512, ge=1, le=MOST_TOKENS, description="longest completion, in tokens")
     problems_per_round: int = Field(0, ge=0, description="training problems sampled in a round; 0: all of them")
-    samples: int = Field(1, ge=1, description="completions per problem")
+    samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="completions per problem")
     chunk_rows: int = Field(64, ge=1, description="requests in a chunk: the unit of sampling, durability and resume")
     chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
 
@@ -123,7 +132,7 @@ class Prefixes(Section):
 class Training(Section):
     """How a LoRA is fitted to the examples."""
 
-    rank: int = Field(16, ge=1, description="rank of the LoRA")
+    rank: int = Field(16, ge=1, le=MOST_RANK, description="rank of the LoRA")
     alpha: float = Field(32.0, gt=0, description="LoRA scale times rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
     learning_rate: float = Field(
@@ -171,7 +180,9 @@ class Gate(Section):
     alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
     worthwhile: float = Field(0.02, gt=0, lt=1, description="smallest gain in accuracy worth having; futility below it")
     batch: int = Field(64, ge=1, description="problems judged between two looks")
-    samples: int = Field(1, ge=1, description="answers per problem and side: 1 is greedy, more are averaged")
+    samples: int = Field(
+        1, ge=1, le=MOST_SAMPLES, description="answers per problem and side: 1 is greedy, more are averaged"
+    )
     max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
     max_truncation_rise: float = Field(
         0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
@@ -219,7 +230,7 @@ class Recipe(Section):
 class Runtime(Section):
     """How a run is executed; may change from one start to the next."""
 
-    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="what samples")
+    engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="auto, transformers or vllm")
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     ray: str = Field("", description="Ray cluster that samples and trains: `auto` or HOST:PORT; empty: none")
@@ -228,6 +239,7 @@ class Runtime(Section):
     train_processes: int = Field(1, ge=1, description="processes that train together (on a cluster)")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
+    keep_models: bool = Field(False, description="keep every round's merged model, not the champion's alone")
 
     def usable_threads(self) -> int:
         """`threads`, or the cores this process may use; never more, since oversubscription costs a factor of ten."""
@@ -244,7 +256,7 @@ def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None =
     data: dict[str, Any] = {} if path is None else _read_toml(path)
     for section, values in (overrides or {}).items():
         if not isinstance(data.setdefault(section, {}), dict):
-            raise UsageError(f"{path}: `{section}` must be a table, written [{section}]")
+            raise UsageError(f"{path}: `{section}` must be a table", f"Write it as [{section}], its keys below it.")
         data[section].update(values)
     return parse_recipe(data, str(path or "the command line"))
 
@@ -254,7 +266,8 @@ def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise UsageError(f"{where}: {_first_fault(error)}", "The keys are listed in README.md, “Recipe”.") from None
+        message, hint = _first_fault(error)
+        raise UsageError(f"{where}: {message}", hint) from None
 
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
@@ -265,18 +278,18 @@ def changed_keys(old: Recipe, new: Recipe) -> list[str]:
 
 def key_table() -> str:
     """The recipe's keys as a Markdown table: key, default, meaning. README.md holds it, and a test compares."""
-    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
-    rows.append(f"| `seed` | `0` | {Recipe.model_fields['seed'].description} |")
-    for name, section in Recipe():
-        if isinstance(section, Section):
-            rows += [_key_row(f"{name}.{key}", section, key) for key in type(section).model_fields]
-    return "\n".join(rows) + "\n"
+    rows = [f"| `{key}` | {_shown(default)} | {meaning} |" for key, default, meaning in _keys()]
+    return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def _key_row(dotted: str, section: Section, key: str) -> str:
-    value = getattr(section, key)
-    shown = "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
-    return f"| `{dotted}` | {shown} | {type(section).model_fields[key].description} |"
+def _keys() -> Iterator[tuple[str, object, str | None]]:
+    """Dotted name, default and meaning of each key of a recipe."""
+    for name, value in Recipe():
+        if isinstance(value, Section):
+            for key, field in type(value).model_fields.items():
+                yield f"{name}.{key}", getattr(value, key), field.description
+        else:
+            yield name, value, Recipe.model_fields[name].description
 
 
 def _needs_question(value: str) -> str:
@@ -290,17 +303,59 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such recipe", "Recipes that come with the program are in recipes/.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not readable as TOML: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}", "Name a recipe file (TOML).") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not readable as TOML: nested too deeply", "Make the value flat.") from None
+    except ValueError as error:  # not UTF-8, not TOML, or a number of too many digits
+        raise UsageError(f"{path}: not readable as TOML: {error}", "Mend it there; recipes/ has examples.") from None
 
 
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
+def _first_fault(error: ValidationError) -> tuple[str, str]:
+    """The first thing wrong with a recipe, by its key, and what may stand there instead."""
+    fault = error.errors(include_url=False)[0]
+    section, path = _place(fault["loc"])
+    key = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        return f"unknown key `{key}`"
+        return f"unknown key `{key}`", _suggestion(key, section)
+    if fault["type"] == "model_type":
+        return f"`{key}` must be a table", f"Write it as [{key}], its keys below it: {', '.join(section.model_fields)}."
     message = fault["msg"].removeprefix("Value error, ")
-    return f"`{key}`: {message}" if key else message
+    field = section.model_fields.get(path[-1]) if path else None
+    if field is None:
+        return (f"`{key}`: {message}", "README.md lists the keys under “Recipe”.") if key else (message, "Change one.")
+    default = "" if field.is_required() else f"; by default {_shown(field.get_default(call_default_factory=True))}"
+    return f"`{key}`: {message}", f"{key} is: {field.description}{default}."
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
+    """The section that a fault lies in, and its key, without what pydantic adds for the parts of a union."""
+    section: type[Section] = Recipe
+    path: list[str] = []
+    for step, part in enumerate(loc):
+        path.append(str(part))
+        inner = section.model_fields[part].annotation if part in section.model_fields else None
+        if isinstance(inner, type) and issubclass(inner, Section):
+            section = inner
+        elif loc[step : step + 1] == ("mixtures",):
+            return MixturePart, [*path, *map(str, loc[step + 1 :])]
+        else:
+            break
+    return section, path
+
+
+def _suggestion(key: str, section: type[Section]) -> str:
+    leaf = key.rpartition(".")[2]
+    if leaf in Runtime.model_fields:
+        return f"It is no key of a recipe but an option: --{leaf.replace('_', '-')}."
+    keys = [name for name, *_ in _keys()] if "." in key else [*Recipe.model_fields]
+    moved = [name for name, *_ in _keys() if name.rpartition(".")[2] == leaf]
+    close = moved or difflib.get_close_matches(key, keys, 1)
+    return f"Did you mean {' or '.join(close)}?" if close else f"Known are here: {', '.join(section.model_fields)}."
+
+
+def _shown(value: object) -> str:
+    return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

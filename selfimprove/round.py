@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from selfimprove import contest, stages
+from selfimprove.durable import read_json, write_json
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
-from selfimprove.gate import Decision, decide, entropy_alarm, guarded
-from selfimprove.journal import FORMAT, read_json, write_json
-from selfimprove.judging import AnswersByKey, pairs_of, read_answers, scorecard, vitals
+from selfimprove.journal import FORMAT
+from selfimprove.judging import read_answers
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.recipe import Recipe
 from selfimprove.stages import Job
-
-STATISTICS_LENGTH = 16
-"""Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
 
 
 @dataclass(frozen=True)
@@ -71,54 +68,30 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
     record = job.files.done(stage.name)
     reused = record is not None
     if record is None:
-        started = time.time()
+        started = time.monotonic()
         counts = stage.run(job)
-        record = job.files.mark_done(stage.name, started, counts, stage.files)
+        record = job.files.mark_done(stage.name, time.monotonic() - started, counts, stage.files)
     job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
     return record
 
 
 def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
-    order = contest.held_out_order(job)
-    everywhere = {**read_answers([job.files.verdicts], job.champion.number), **contest.earlier_answers(job)}
-    challenger = read_answers([job.files.verdicts], job.number)
-    champion: AnswersByKey = {key: everywhere[key] for key in challenger if key in everywhere}
-    pairs = pairs_of(order, champion, challenger)
-    decision = decide(pairs, len(order), job.recipe.gate, contest.round_alpha(job))
-    if decision is None:
-        raise RuntimeError(f"round {job.number}: judged {len(pairs)} of {len(order)} problems and no decision")
+    champion = contest.champion_answers(job.journal, job.number, job.champion.number)
+    challenger = read_answers(job.files.verdicts, job.number)
+    heldout = [problem.key for problem in contest.held_out_order(job)]
+    judged = contest.judgement(job.recipe, job.number, heldout, champion, challenger)
+    if judged["alarm"]:
+        job.emit(Note(judged["alarm"]))
+    length = contest.statistics_length(job.recipe)
     return {
         "format": FORMAT,
         "round": job.number,
         "parent": job.champion.number,
         "chain": list(job.champion.chain),
         "stages": done,
-        "prefixes": prefix_statistics(stages.read_completions(job), _prefix_length(job)),
-        "scorecard": {
-            "judged": len(pairs),
-            "total": len(order),
-            "uses_of_heldout": 1 if job.recipe.gate.fresh else job.number,
-            "wins": sum(pair.challenger > pair.champion for pair in pairs),
-            "losses": sum(pair.challenger < pair.champion for pair in pairs),
-            "champion": scorecard(champion),
-            "challenger": scorecard(challenger),
-            "champion_heldout": scorecard(everywhere),
-        },
-        "decision": {"alpha": contest.round_alpha(job), **asdict(_with_guards(job, decision, champion, challenger))},
-        "placebo": placebo_record(job) if job.recipe.gate.placebo else None,
+        "prefixes": prefix_statistics(stages.read_completions(job), length),
+        **judged,
+        "placebo": placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
         "certificate": read_json(job.files.certificate),
         "versions": job.parts.versions,
     }
-
-
-def _with_guards(job: Job, decision: Decision, champion: AnswersByKey, challenger: AnswersByKey) -> Decision:
-    before, after = (vitals(answers, _prefix_length(job)) for answers in (champion, challenger))
-    alarm = entropy_alarm(before, after, job.recipe.gate)
-    if alarm:
-        job.emit(Note(alarm))
-    return guarded(decision, before, after, job.recipe.gate)
-
-
-def _prefix_length(job: Job) -> int:
-    length = job.recipe.prefixes.length
-    return STATISTICS_LENGTH if length == "full" else length

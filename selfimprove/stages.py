@@ -16,19 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_json
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, StageProgress, StageStarted, TrainStep
-from selfimprove.journal import (
-    Champion,
-    Journal,
-    RoundFolder,
-    append_rows,
-    keep_rows,
-    publish,
-    read_rows,
-    write_json,
-)
+from selfimprove.journal import Champion, Journal, RoundFolder
 from selfimprove.judging import check_completions
+from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
 from selfimprove.problem import Problem, ProblemSets
@@ -44,6 +37,7 @@ from selfimprove.sampling import (
     render_prompt,
     sample_chunks,
 )
+from selfimprove.shapes import ExampleRow, RowShape, SampleRow, checked_rows
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,7 @@ class Job:
     parts: Parts
     journal: Journal
     samplers: Samplers
+    models: ModelCache
     emit: Emit
 
     @property
@@ -69,25 +64,12 @@ class Job:
         return derive_seed(self.recipe.seed, self.number, *parts)
 
     def champion_model(self) -> Path:
-        """The champion's model folder, rebuilt if its cache is missing."""
-        return model_folder(self.journal, self.champion, self.parts, self.recipe)
+        """The champion's model folder, built again if its cache is missing or damaged."""
+        return self.models.folder(self.champion)
 
-
-def model_folder(journal: Journal, champion: Champion, parts: Parts, recipe: Recipe) -> Path:
-    """The folder of an accepted model; a missing one is rebuilt from base and adapters and checked by its hash."""
-    if champion.number == 0:
-        return parts.base
-    files = journal.round(champion.number)
-    if not files.model.exists():
-        adapters = [journal.round(number).adapter for number in champion.chain]
-        temporary = files.scratch("model")
-        shutil.rmtree(temporary, ignore_errors=True)
-        made = parts.rebuild(parts.exact, adapters, temporary, recipe.model.dtype, parts.runtime)
-        expected = journal.rounds()[champion.number - 1]["certificate"]["sha256"]
-        if made != expected:
-            raise StageError(f"{files.model}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…")
-        publish(temporary, files.model)
-    return files.model
+    def challenger_model(self) -> Path:
+        """The model folder that this round's merge made, likewise."""
+        return self.models.folder(Champion(self.number, (*self.champion.chain, self.number)))
 
 
 def problems_of_round(job: Job) -> list[Problem]:
@@ -103,7 +85,7 @@ def sample(job: Job) -> dict[str, Any]:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
     kinds = _kinds(job)
     chunks = plan_chunks(_requests(job, kinds), job.recipe.sampling.chunk_rows, job.recipe.sampling.chunk_tokens)
-    rows = read_rows(job.files.samples)
+    rows = _rows(job.files.samples, SampleRow)
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
     keep_rows(job.files.samples, [row for row in rows if (row["key"], row["sample"]) in whole])
@@ -149,7 +131,7 @@ def select(job: Job) -> dict[str, Any]:
 
 def read_completions(job: Job) -> list[Completion]:
     """The round's completions from samples.jsonl."""
-    return [_completion(row) for row in read_rows(job.files.samples)]
+    return [_completion(row) for row in _rows(job.files.samples, SampleRow)]
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -182,7 +164,7 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dic
 
 def read_examples(job: Job) -> list[Example]:
     """The round's examples from examples.jsonl."""
-    return [_example(row) for row in read_rows(job.files.examples)]
+    return [_example(row) for row in _rows(job.files.examples, ExampleRow)]
 
 
 def merge(job: Job) -> dict[str, Any]:
@@ -204,6 +186,7 @@ def merge(job: Job) -> dict[str, Any]:
             "model.dtype float32 may hold the update.",
         )
     publish(out, job.files.model)
+    job.models.made(job.files.model)
     return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
 
 
@@ -256,6 +239,10 @@ def _verified(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
 
     verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+
+
+def _rows(path: Path, shape: type[RowShape]) -> list[dict[str, Any]]:
+    return checked_rows(path, read_rows(path), shape)
 
 
 def _completion(row: dict[str, Any]) -> Completion:

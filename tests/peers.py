@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from selfimprove.checking import Checker
+from selfimprove.durable import content_hash
 from selfimprove.engines.scripted import ScriptedSampler
-from selfimprove.events import Event
-from selfimprove.journal import Identity, Journal, content_hash
+from selfimprove.events import Event, silence
+from selfimprove.journal import BASE, Identity, Journal
 from selfimprove.loop import run_rounds
-from selfimprove.parts import Parts
+from selfimprove.model_cache import ModelCache
+from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime, parse_recipe
 from selfimprove.sampling import Completion, Request, Sampler
+from selfimprove.space import Footprint
+from selfimprove.stages import Job
 
 EOS = 0
 
@@ -80,6 +84,7 @@ class World:
     script_of_sums: bool = True
     echo: bool = False
     ahead: bool = False
+    on_event: Callable[[Event], None] = silence
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +113,19 @@ class World:
         recipe = self.recipe()
         problems = load_problems(recipe.problems)
         identity = Identity("base", problems.fingerprint())
-        return run_rounds(recipe, problems, identity, self.parts(), self.journal, rounds, self.events.append)
+        return run_rounds(recipe, problems, identity, self.parts(), self.journal, rounds, self.emit)
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        self.on_event(event)
+
+    def job(self, number: int = 1) -> Job:
+        """A round's job on these peers, for a stage alone; the run's folder is there and the round's as well."""
+        parts, recipe = self.parts(), self.recipe()
+        self.journal.round(number).path.mkdir(parents=True, exist_ok=True)
+        problems, models = load_problems(recipe.problems), ModelCache(self.journal, parts, recipe, self.events.append)
+        samplers = Samplers(parts.open_sampler)
+        return Job(number, BASE, recipe, problems, parts, self.journal, samplers, models, self.events.append)
 
     def parts(self) -> Parts:
         return Parts(
@@ -120,6 +137,8 @@ class World:
             train=self._train,
             merge=self._merge,
             rebuild=self._rebuild,
+            fingerprint=content_hash,
+            footprint=Footprint(8, 4),
             runtime=Runtime(),
             versions={"engine": "scripted"},
         )

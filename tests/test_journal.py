@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_json
 from selfimprove.errors import UsageError
-from selfimprove.journal import Identity, Journal, append_rows, champion_of, keep_rows, publish, read_rows, write_json
+from selfimprove.events import Note
+from selfimprove.journal import Identity, Journal, champion_of
 from selfimprove.recipe import Recipe, parse_recipe
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
@@ -43,7 +45,7 @@ def test_a_done_record_holds_its_files_to_their_hash(tmp_path: Path) -> None:
     files.path.mkdir(parents=True)
     assert files.done("sample") is None
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", 0.0, {"rows": 3}, ["samples.jsonl"])
+    files.mark_done("sample", 1.5, {"rows": 3}, ["samples.jsonl"])
     assert files.done("sample")["counts"] == {"rows": 3}
     append_rows(files.samples, ROWS)
     with pytest.raises(UsageError, match="samples.jsonl: missing or changed"):
@@ -60,7 +62,14 @@ def test_a_published_folder_replaces_a_stale_one(tmp_path: Path) -> None:
 
 
 def _record(number: int, accepted: bool, chain: list[int]) -> dict:
-    return {"round": number, "chain": chain, "decision": {"accepted": accepted}}
+    return {
+        "round": number,
+        "stages": [],
+        "chain": chain,
+        "decision": {"accepted": accepted, "sentence": "For a reason."},
+        "scorecard": {"champion": {"accuracy": 0.25}, "challenger": {"accuracy": 0.5}},
+        "certificate": {"sha256": "0" * 64},
+    }
 
 
 @given(st.lists(st.booleans(), max_size=12))
@@ -126,3 +135,24 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: bytes) -> None:
     journal.round(1).record.write_bytes(content)
     with pytest.raises(UsageError, match=r"round\.json"):
         journal.rounds()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"stage": "sample"', b"\x00\x00", b"[1]", b"{}"])
+def test_an_unreadable_done_record_is_none_and_the_stage_is_owed_again(tmp_path: Path, content: bytes) -> None:
+    files = Journal(tmp_path / "run").round(1)
+    files.path.mkdir(parents=True)
+    append_rows(files.samples, ROWS)
+    files.mark_done("sample", 1.5, {"rows": 3}, ["samples.jsonl"])
+    (files.path / "done" / "sample.json").write_bytes(content)
+    assert files.done("sample") is None
+
+
+def test_a_torn_event_ends_before_the_next_start_writes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run")
+    with journal.lock():
+        journal.write_event(Note("one"))
+    whole = journal.events_path.read_bytes()
+    journal.events_path.write_bytes(whole + whole[:9])
+    with journal.lock():
+        journal.write_event(Note("two"))
+    assert [row["text"] for row in read_rows(journal.events_path)] == ["one", "two"]

@@ -106,9 +106,49 @@ def test_a_lost_champion_is_rebuilt_from_its_chain_or_refused(tmp_path: Path, ch
     world.run(3)
     assert (world.journal.round(2).model / "skill").read_text() == "0.700000"
     shutil.rmtree(world.journal.round(2).model)
-    (world.journal.round(1).adapter / "gain").write_text("0.1")
+    (world.folder / "base" / "skill").write_text("0.1")
     with pytest.raises(StageError, match="its certificate says"):
         world.run(4)
+
+
+def test_a_changed_champion_is_built_again_and_said_so(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.0])
+    world.run(1)
+    (world.journal.round(1).model / "skill").write_text("0.9")
+    world.run(2)
+    assert (world.journal.round(1).model / "skill").read_text() == "0.500000"
+    assert any(isinstance(event, ev.Note) and "changed since it was made" in event.text for event in world.events)
+
+
+def test_only_the_champions_model_stays_on_disk(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.2, 0.0])
+    world.run(3)
+    assert [world.journal.round(number).model.exists() for number in (1, 2, 3)] == [False, True, False]
+
+
+def test_a_changed_file_of_a_finished_round_is_refused_by_name(tmp_path: Path, checker: Checker) -> None:
+    for name in ("samples.jsonl", "examples.jsonl", "adapter/gain", "certificate.json", "verdicts.jsonl"):
+        world = World(tmp_path / name.partition(".")[0].replace("/", "-"), checker, gains=[0.2, 0.0])
+        world.run(1)
+        path = world.journal.round(1).path / name
+        path.write_bytes(path.read_bytes() + b" ")
+        with pytest.raises(UsageError, match=rf"0001/{name.partition('/')[0]}: missing or changed"):
+            world.run(2)
+
+
+def test_a_rollback_moves_the_champion_and_deletes_nothing(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.2, 0.1])
+    world.run(2)
+    before = comparable_records(world.journal.folder)
+    assert world.journal.roll_back(1).chain == (1,)
+    after = comparable_records(world.journal.folder)
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"rollbacks.jsonl"}
+    sealed = world.run(3)
+    assert (world.round(3)["parent"], world.round(3)["chain"]) == (1, [1])
+    assert sealed["looks"][-1]["champion"] == world.journal.champion().number in (1, 3)
+    with pytest.raises(UsageError, match="round 7 was not accepted"):
+        world.journal.roll_back(7)
 
 
 def test_rejection_sampling_trains_whole_verified_solutions(tmp_path: Path, checker: Checker) -> None:

@@ -100,6 +100,7 @@ def records(**changes: Any) -> RunRecords:  # noqa: ANN401 - any field of the re
         "recipe": {"format": 1, "seed": 3, "training": {"rank": 8, "alpha": 32.0}},
         "rounds": (round_record(1, True), round_record(2, False)),
         "sealed": sealed(),
+        "rollbacks": (),
         "running": "",
     }
     return RunRecords(**{**whole, **changes})

@@ -102,7 +102,7 @@ class Workshop:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            preexec_fn=_hear_interrupts,
+            preexec_fn=hear_interrupts,
         )
         assert process.stdout is not None
         with process:
@@ -116,7 +116,7 @@ class Workshop:
             return process.wait(120)
 
 
-def _hear_interrupts() -> None:
+def hear_interrupts() -> None:
     """A shell's `&` has SIGINT ignored, and children inherit that; the run under test shall hear it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

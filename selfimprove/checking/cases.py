@@ -68,16 +68,26 @@ def run_cases(path: Path, workers: int = 1, mode: Mode = "last", wrong_rows: Pat
     Raises `UsageError` if the file can't be read as labelled rows.
     """
     rows = _rows(path)
+    if wrong_rows is not None:
+        _write(wrong_rows, "")  # that it can be written is known before the work
     with Checker(workers) as checker:
         timed = checker.timed([(row["prediction"], row["gold"], _mode(row, mode)) for row in rows])
     judged = [_Judged(row, verdict, ms) for row, (verdict, ms) in zip(rows, timed, strict=True)]
     if wrong_rows is not None:
         lines = [_wrong_line(one) for one in judged if one.false_accept or one.false_reject]
-        wrong_rows.write_text("".join(lines), encoding="utf-8")
+        _write(wrong_rows, "".join(lines))
     by_kind: dict[str, list[_Judged]] = {}
     for one in judged:
         by_kind.setdefault(str(one.row.get("kind", "")), []).append(one)
     return CasesReport(**_counts(judged), kinds={kind: KindReport(**_counts(some)) for kind, some in by_kind.items()})
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "Name a file in a folder that is there and can be written to."
+        raise UsageError(f"--wrong {path}: can't be written: {error.strerror}", hint) from None
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -94,9 +104,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             complete = (
                 isinstance(row["gold"], str)
                 and isinstance(row["prediction"], str)
-                and row["equal"] in (True, False, None)
+                and (row["equal"] is None or isinstance(row["equal"], bool))
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             complete = False
         if not complete:
             raise UsageError(f"{path}:{number} is no labelled row", 'a row needs "gold", "prediction" and "equal"')

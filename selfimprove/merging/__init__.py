@@ -45,8 +45,8 @@ from selfimprove.models import processor
 from selfimprove.models.weights import (
     Head,
     carried_files,
+    fingerprint_folder,
     hash_file,
-    hash_weights,
     read_config,
     rewrite,
     settle,
@@ -88,7 +88,7 @@ def merge(
     _write(base, out, dtype, measured, runtime)
     likeness = compare(parent, adapters[-1], out, canaries[: settings.canaries], runtime)
     return _certificate(_sum(changes), likeness, _carried_over(base, parent, out), settings) | {
-        "sha256": hash_weights(out),
+        "sha256": fingerprint_folder(out),
         "adapters": [hash_file(path / WEIGHTS) for path in adapters],
         "dtype": dtype,
     }
@@ -98,7 +98,7 @@ def rebuild(base: Path, adapters: Sequence[Path], out: Path, dtype: Dtype, runti
     """The folder that `merge` makes of the same base and adapters, byte for byte; returns the same `sha256`."""
     chain = _read_chain(adapters, base)
     _write(base, out, dtype, lambda name, weight: _exact(name, weight, chain).to(_stored(weight, dtype)), runtime)
-    return hash_weights(out)
+    return fingerprint_folder(out)
 
 
 def _read_chain(adapters: Sequence[Path], base: Path) -> list[Adapter]:

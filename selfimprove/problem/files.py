@@ -7,9 +7,11 @@ name the line of a bad row. Parquet is read through `datasets`. A fault is a `Us
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,13 +90,24 @@ def _parquet(path: Path) -> Iterator[Row]:
 
     import datasets
 
-    with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache:
+    with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache, _unlogged(logging.getLogger("datasets")):
         try:
             table: Any = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
         except (datasets.exceptions.DatasetsError, ValueError) as error:  # pyarrow raises kinds of ValueError
             cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
             raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
         yield from enumerate(table, 1)
+
+
+@contextlib.contextmanager
+def _unlogged(logger: logging.Logger) -> Iterator[None]:
+    """What the logger would write to the screen is left out: the error itself says it."""
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _decoded(data: bytes, path: Path, first_line: int) -> str:

@@ -95,16 +95,23 @@ def _status(run: RunRecords) -> str:
     told = [figures.plural(len(run.rounds), "round"), f"champion: {figures.model_named(champion(run))}"]
     if run.rounds and decision(run.rounds[-1]) != figures.MISSING:
         told.append(f"last: {decision(run.rounds[-1])} ({figures.points(gain(run.rounds[-1]))} points)")
-    told.append(_sealed_status(run.sealed))
+    told += [f"rolled back to {figures.model_named(champion(run))}"] if _is_rolled_back(run) else []
+    told.append(_sealed_status(run.sealed, champion(run)))
     if run.running:
         told.append(f"running: {escape_text(run.running, CELL_LIMIT)}")
     return ", ".join(told)
 
 
-def _sealed_status(sealed: Record | None) -> str:
+def _is_rolled_back(run: RunRecords) -> bool:
+    return any(number(row, "after") == len(run.rounds) for row in run.rollbacks)
+
+
+def _sealed_status(sealed: Record | None, best_round: int) -> str:
     looks = items(sealed, "looks")
     if not looks:
         return "sealed: not judged"
+    if number(looks[-1], "champion") not in (best_round, None):
+        return "sealed: this champion is not judged yet"
     base, best = (figures.percent(number(looks[-1], f"{who}_accuracy")) for who in ("base", "champion"))
     change = f"{figures.points(number(looks[-1], 'gain'))} points"
     return f"sealed: {base} → {best} ({change}, 95 % {figures.points_range(interval(looks[-1], 'gain_interval'))})"

@@ -2,7 +2,8 @@
 
 `at` and its like give None for what is missing or of another type than expected, and None shows as a dash. A file
 edited by hand or written by another version can spoil a cell of a report, never the report. Strings come out as they
-are: whoever writes them out escapes them.
+are: whoever writes them out escapes them. What the run itself steers by is another matter: `journal` refuses a record
+that lacks it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfimprove.durable import read_json
 from selfimprove.errors import UsageError
 from selfimprove.figures import MISSING
-from selfimprove.journal import Journal, read_json
+from selfimprove.journal import Journal
 
 Record = dict[str, Any]
 
@@ -31,6 +33,7 @@ class RunRecords:
     recipe: Record
     rounds: tuple[Record, ...]
     sealed: Record | None
+    rollbacks: tuple[Record, ...]
     running: str
 
 
@@ -53,9 +56,8 @@ def read_run(rounds_dir: Path, name: str) -> RunRecords:
 
 def _read(journal: Journal) -> RunRecords:
     recipe = read_json(journal.recipe_path).get("recipe", {})
-    sealed = read_json(journal.sealed_path) if journal.sealed_path.exists() else None
-    rounds = tuple(journal.rounds())
-    return RunRecords(journal.name, journal.folder, recipe, rounds, sealed, journal.held_by())
+    rounds, rollbacks = tuple(journal.rounds()), tuple(journal.rollbacks())
+    return RunRecords(journal.name, journal.folder, recipe, rounds, journal.sealed(), rollbacks, journal.held_by())
 
 
 def at(record: Any, *path: str | int) -> Any:  # noqa: ANN401 - parsed JSON of any shape
@@ -104,8 +106,14 @@ def accepted(record: Record) -> bool:
 
 
 def champion(run: RunRecords) -> int:
-    """The round that the champion comes from: the last accepted one, 0 for the base model."""
-    return max((int(number(record, "round") or 0) for record in run.rounds if accepted(record)), default=0)
+    """The round that the champion comes from: the last accepted one or rolled back to; 0 for the base model."""
+    current = 0
+    for finished in range(len(run.rounds) + 1):
+        if finished and accepted(run.rounds[finished - 1]):
+            current = finished
+        moves = [number(row, "to") for row in run.rollbacks if number(row, "after") == finished]
+        current = int(moves[-1] or 0) if moves else current
+    return current
 
 
 def gain(record: Record) -> float | None:

@@ -1,0 +1,129 @@
+"""`verify`, `prune` and `rollback` on real runs of the loop with scripted models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfimprove.checking import Checker
+from selfimprove.durable import content_hash
+from selfimprove.errors import UsageError
+from selfimprove.journal import Journal, comparable_records
+from selfimprove.pruning import prune
+from selfimprove.report import status_lines
+from selfimprove.report.records import read_run
+from selfimprove.verifying import faults_in, verify
+from tests.peers import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    settings = {"gate": {"batch": 50, "placebo": True}}
+    with Checker(workers=1) as checker:
+        made = World(tmp_path_factory.mktemp("world"), checker, gains=[0.2, 0.0, 0.2], settings=settings)
+        made.run(3)
+        yield made
+
+
+@pytest.fixture
+def copy(world: World, tmp_path: Path) -> Journal:
+    shutil.copytree(world.journal.folder, tmp_path / "run")
+    return Journal(tmp_path / "run")
+
+
+def test_an_untouched_run_verifies(copy: Journal) -> None:
+    findings = verify(copy, content_hash)
+    assert not faults_in(findings)
+    assert len(findings) > 60
+
+
+def test_a_pruned_run_and_a_rolled_back_one_verify(copy: Journal) -> None:
+    prune(copy)
+    copy.roll_back(1)
+    assert not faults_in(verify(copy, content_hash))
+
+
+def _edit(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        value = json.loads((folder / name).read_text())
+        change(value)
+        (folder / name).write_text(json.dumps(value))
+
+    return edit
+
+
+def _turn_a_verdict(folder: Path) -> None:
+    path = folder / "0001" / "verdicts.jsonl"
+    path.write_text(path.read_text().replace('"wrong"', '"correct"', 1))
+
+
+def _cut(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-40]) and None
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "recipe": (_edit("recipe.json", lambda r: r["recipe"]["gate"].update(alpha=0.06)), "recipe.json: fingerprint"),
+    "decision": (_edit("0002/round.json", lambda r: r["decision"].update(accepted=True)), "decision from the verdicts"),
+    "look": (_edit("0001/round.json", lambda r: r["decision"]["looks"][0].update(wins=99)), "decision from the verd"),
+    "wins": (_edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
+    "accuracy": (_edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
+    "placebo": (_edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
+    "chain": (_edit("0003/round.json", lambda r: r.update(chain=[1, 2])), "0003: parent"),
+    "certificate": (_edit("0001/round.json", lambda r: r["certificate"].update(survival=0.1)), "certificate: differs"),
+    "counts": (_edit("0001/done/sample.json", lambda r: r["counts"].update(rows=1)), "done/sample.json: done-record"),
+    "sealed": (_edit("sealed.json", lambda r: r["looks"][0].update(gain=0.9)), "look 1: figures from the verdicts"),
+    "sealed verdicts": (_cut("sealed.verdicts.jsonl"), "look 1: SHA-256 of its verdicts"),
+    "verdict": (_turn_a_verdict, "0001/verdicts.jsonl: SHA-256"),
+    "samples": (_cut("0002/samples.jsonl"), "0002/samples.jsonl: SHA-256"),
+    "adapter": (lambda folder: shutil.rmtree(folder / "0001" / "adapter"), "0001/adapter: SHA-256: is missing"),
+    "model": (lambda folder: (folder / "0003/model/skill").write_text("1") and None, "0003/model: SHA-256"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_whatever_is_tampered_with_is_named(copy: Journal, name: str) -> None:
+    tamper, named = TAMPERED[name]
+    tamper(copy.folder)
+    told = [f"{f.where}: {f.what}: {f.fault}" for f in faults_in(verify(copy, content_hash))]
+    assert any(named in line for line in told), told
+
+
+def test_a_verdict_turned_with_its_hash_is_found_by_the_arithmetic(copy: Journal) -> None:
+    before = content_hash(copy.round(1).verdicts)
+    _turn_a_verdict(copy.folder)
+    fresh = content_hash(copy.round(1).verdicts)
+    for name in ("0001/round.json", "0001/done/judge.json"):
+        text = (copy.folder / name).read_text()
+        assert before in text
+        (copy.folder / name).write_text(text.replace(before, fresh))
+    told = [finding.what for finding in faults_in(verify(copy, content_hash))]
+    assert any("from the verdicts" in what for what in told)
+
+
+def test_prune_deletes_models_and_scratch_and_says_how_much(copy: Journal) -> None:
+    (copy.round(2).path / ".train-work").mkdir()
+    (copy.round(2).path / ".train-work" / "checkpoint").write_bytes(b"x" * 1000)
+    before = comparable_records(copy.folder)
+    pruned = prune(copy)
+    assert {gone.path.relative_to(copy.folder).as_posix() for gone in pruned} == {"0003/model", "0002/.train-work"}
+    assert sum(gone.size for gone in pruned) == 1000 + len("0.700000")
+    assert comparable_records(copy.folder) == {k: v for k, v in before.items() if "/model/" not in k}
+    assert prune(copy) == []
+
+
+def test_status_and_report_follow_a_rollback(copy: Journal) -> None:
+    copy.roll_back(1)
+    line = status_lines([read_run(copy.folder.parent, "run")])[0]
+    assert "champion: the model of round 1" in line
+    assert "rolled back to the model of round 1" in line
+    assert "this champion is not judged yet" in line
+
+
+def test_a_held_run_is_not_pruned(copy: Journal) -> None:
+    with copy.lock(), pytest.raises(UsageError, match="held by"):
+        prune(Journal(copy.folder))
