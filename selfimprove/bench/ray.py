@@ -68,7 +68,7 @@ class RaySpeed:
         )
 
 
-def measure_ray(workers: int = 2, chunks: int = 6, threads: int = 1, repeats: int = 3) -> RaySpeed:
+def measure_ray(workers: int = 2, chunks: int = 4, threads: int = 1, repeats: int = 2) -> RaySpeed:
     """Sample `chunks` chunks of the embedded model with one worker and with `workers`, `repeats` times each."""
     problems = {"train_size": chunks * ROWS, "heldout_size": 1, "sealed_size": 1}
     recipe = parse_recipe({"problems": problems}, "the measurement")
