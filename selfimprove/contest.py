@@ -8,6 +8,7 @@ gate has decided, so a clear case costs a fraction of the held-out set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -46,19 +47,23 @@ def judge(job: Job) -> dict[str, Any]:
     job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
     champion: dict[str, Any] = dict(known)
     done = 0
-    for batch in batched(missing, job.recipe.gate.batch):
-        champion |= bench.answers(lambda: job.samplers.at(job.champion_model()), job.champion.number, batch)
-        done += len(batch)
+    size = job.recipe.gate.batch
+    for fresh in bench.answers(
+        lambda: job.samplers.at(job.champion_model()), job.champion.number, list(batched(missing, size))
+    ):
+        champion |= fresh
+        done += len(fresh)
         job.emit(StageProgress(job.number, "judge", done, total, tokens_of(champion)))
     challenger: dict[str, Any] = {}
-    for batch in batched(order, job.recipe.gate.batch):
-        fresh = bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batch)
-        challenger |= fresh
-        done += len(batch)
-        job.emit(StageProgress(job.number, "judge", done, total, tokens_of(challenger)))
-        _emit_flips(job, batch, champion, fresh)
-        if _look(job, order, champion, challenger) is not None:
-            break
+    batches = list(batched(order, size))
+    with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
+        for batch, fresh in zip(batches, looks, strict=True):
+            challenger |= fresh
+            done += len(batch)
+            job.emit(StageProgress(job.number, "judge", done, total, tokens_of(challenger)))
+            _emit_flips(job, batch, champion, fresh)
+            if _look(job, order, champion, challenger) is not None:
+                break
     return {
         "problems": len(challenger),
         "champion_problems": len(missing),

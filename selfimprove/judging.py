@@ -1,9 +1,11 @@
 """Judging: a model answers problems, the checker says which answers are right, and every verdict is durable.
 
 A judged batch is one append to a verdicts file: the same batch is never sampled twice, whichever start of the run did
-it, and a batch that a kill tore is dropped whole and made again. Both sides answer the plain question with the same
-decoding and, where answers are drawn (`gate.samples` above 1), with common seeds: seeds depend on the problem and the
-sample number, not on the model or the round.
+it, and a batch that a kill tore is dropped whole and made again. Batches are recorded in the order in which they are
+asked for, and only those: what a sampler with workers made ahead of the look that decided leaves no trace.
+
+Both sides answer the plain question with the same decoding and, where answers are drawn (`gate.samples` above 1), with
+common seeds: seeds depend on the problem and the sample number, not on the model or the round.
 
 A model is named by the round that made it, 0 for the base. Verdicts of a champion are looked up in the files of earlier
 rounds, so a round judges its challenger alone once the champion has been seen on every held-out problem.
@@ -12,8 +14,10 @@ rounds, so a round judges its challenger alone once the champion has been seen o
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -35,6 +39,7 @@ from selfimprove.sampling import (
     derive_seed,
     plan_chunks,
     render_prompt,
+    sample_chunks,
 )
 from selfimprove.shapes import VerdictRow, checked_rows
 
@@ -81,25 +86,51 @@ class Judge:
         self._path = path
         self._rows = _read_answered(path)
 
-    def answers(self, sampler: Callable[[], Sampler], model: int, batch: Sequence[Problem]) -> AnswersByKey:
-        """The model's answers to the batch, durable on return; `sampler` is called only if they must be sampled."""
-        keys = {problem.key for problem in batch}
-        found = [row for row in self._rows if row.model == model and row.key in keys]
-        if len(found) != len(batch) * self._recipe.gate.samples:
-            self._drop(found)
-            found = self._judge(sampler(), model, batch)
-        return by_key(found)
+    def answers(
+        self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
+    ) -> Generator[AnswersByKey, None, None]:
+        """The model's answers to each batch, durable when it is yielded; `sampler` is called only to sample some.
+
+        A sampler with workers goes on with later batches meanwhile; a batch that isn't asked for leaves no record.
+        """
+        plans = self._owed(model, batches)
+        with closing(self._sampled(sampler, [chunk for plan in plans for chunk in plan])) as sampled:
+            for batch, plan in zip(batches, plans, strict=True):
+                if plan:
+                    self._record(model, batch, [c for completions in islice(sampled, len(plan)) for c in completions])
+                yield by_key(self._found(model, batch))
 
     def kept(self, model: int, batch: Sequence[Problem]) -> int:
         """How many of the batch's problems have durable answers of this model in the file."""
         keys = {row.key for row in self._rows if row.model == model}
         return sum(problem.key in keys for problem in batch)
 
-    def _judge(self, sampler: Sampler, model: int, batch: Sequence[Problem]) -> list[Answered]:
+    def _owed(self, model: int, batches: Sequence[Sequence[Problem]]) -> list[tuple[tuple[Request, ...], ...]]:
+        """The chunks to sample for each batch, none if it is durable; what is left of torn batches is dropped."""
+        samples = self._recipe.gate.samples
+        owed = [len(self._found(model, batch)) != len(batch) * samples for batch in batches]
+        if any(owed):
+            torn = [batch for batch, wanted in zip(batches, owed, strict=True) if wanted]
+            self._drop([row for batch in torn for row in self._found(model, batch)])
+        return [self._chunks(batch) if wanted else () for batch, wanted in zip(batches, owed, strict=True)]
+
+    def _found(self, model: int, batch: Sequence[Problem]) -> list[Answered]:
+        keys = {problem.key for problem in batch}
+        return [row for row in self._rows if row.model == model and row.key in keys]
+
+    def _chunks(self, batch: Sequence[Problem]) -> tuple[tuple[Request, ...], ...]:
         settings = self._recipe.sampling
         requests = [self._request(problem, number) for problem in batch for number in range(self._recipe.gate.samples)]
-        chunks = plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
-        completions = [completion for chunk in chunks for completion in sampler.sample(chunk)]
+        return plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
+
+    def _sampled(
+        self, sampler: Callable[[], Sampler], chunks: Sequence[Sequence[Request]]
+    ) -> Generator[list[Completion], None, None]:
+        if chunks:
+            yield from sample_chunks(sampler(), chunks)
+
+    def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
+        """Check the batch's completions and make them durable in one append."""
         references = {problem.key: problem.answer or "" for problem in batch}
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
         pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
@@ -108,7 +139,6 @@ class Judge:
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [asdict(row) for row in rows])
         self._rows += rows
-        return rows
 
     def _request(self, problem: Problem, number: int) -> Request:
         settings = self._recipe.sampling
@@ -117,7 +147,7 @@ class Judge:
         return Request(problem.key, number, prompt, settings.max_new_tokens, seed, judging_decoding(self._recipe))
 
     def _drop(self, rows: Sequence[Answered]) -> None:
-        """Forget a torn batch, in memory and in the file (which loses a torn last line with it)."""
+        """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [asdict(row) for row in self._rows])

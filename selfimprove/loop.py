@@ -123,10 +123,9 @@ def _sealed_look(job: Job) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
     for side in sides:
         opened = partial(_sampler_at, job, side)
-        for batch in batched(order, job.recipe.gate.batch):
-            fresh = judge.answers(opened, side.number, batch)
+        for fresh in judge.answers(opened, side.number, list(batched(order, job.recipe.gate.batch))):
             found[side.number] |= fresh
-            tokens, done = tokens + tokens_of(fresh), done + len(batch)
+            tokens, done = tokens + tokens_of(fresh), done + len(fresh)
             job.emit(StageProgress(job.number, "sealed", done, total, tokens))
     seconds = round(time.monotonic() - started, 3)
     figures = sealed_figures(sorted(problem.key for problem in order), job.champion.number, found)

@@ -43,8 +43,9 @@ def placebo(job: Job) -> dict[str, Any]:
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
     judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, folder / "verdicts.jsonl")
     found: dict[str, Any] = {}
-    for batch in batched(judged, job.recipe.gate.batch):
-        found |= judge.answers(lambda: job.samplers.at(model), -job.number, batch)
+    batches = list(batched(judged, job.recipe.gate.batch))
+    for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
+        found |= fresh
         job.emit(StageProgress(job.number, FOLDER, len(found), len(judged), tokens_of(found)))
     job.samplers.close()
     shutil.rmtree(model)

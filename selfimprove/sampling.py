@@ -2,7 +2,8 @@
 
 An engine is one method wide: inside `with`, `sample(requests)` yields a completion for each request, token ids in and
 token ids out. Text never travels: what is trained later is cut from the very ids that were sampled, because decoding
-and encoding again does not give the same tokens.
+and encoding again does not give the same tokens. An engine that can have many chunks in hand has a second method,
+`sample_chunks`; stages and judges call the function of that name, which does without where there is none.
 
 *Chunks.* Kernels round differently with the shape of a batch, so the same request may end in other tokens when other
 rows stand beside it. Requests are therefore cut into chunks, planned from the recipe alone (`plan_chunks`): rows with
@@ -19,10 +20,10 @@ chunk depends on nothing outside it, so a resumed run equals an uninterrupted on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -84,6 +85,15 @@ class Sampler(AbstractContextManager["Sampler"], Protocol):
         ...
 
 
+@runtime_checkable
+class ManySampler(Protocol):
+    """What a `Sampler` is besides if it has workers: many chunks are in hand at once."""
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; takes from `chunks` only what it begins."""
+        ...
+
+
 class Tokenizer(Protocol):
     """What is needed of a model's tokenizer and chat template."""
 
@@ -130,6 +140,18 @@ def _fits(chunk: list[Request], request: Request, rows: int, tokens: int) -> boo
     width = len(request.prompt_ids) + request.max_new_tokens
     same_limit = chunk[0].max_new_tokens == request.max_new_tokens
     return same_limit and len(chunk) < rows and (len(chunk) + 1) * width <= tokens
+
+
+def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Generator[list[Completion], None, None]:
+    """The completions of each chunk, in the order of the chunks, whatever order they are made in.
+
+    Closing the generator gives up what is in hand.
+    """
+    if isinstance(sampler, ManySampler):
+        yield from sampler.sample_chunks(chunks)
+    else:
+        for chunk in chunks:
+            yield list(sampler.sample(chunk))
 
 
 def owed_chunks(

@@ -35,6 +35,7 @@ from selfimprove.sampling import (
     owed_chunks,
     plan_chunks,
     render_prompt,
+    sample_chunks,
 )
 from selfimprove.shapes import ExampleRow, RowShape, SampleRow, checked_rows
 
@@ -90,8 +91,7 @@ def sample(job: Job) -> dict[str, Any]:
     keep_rows(job.files.samples, [row for row in rows if (row["key"], row["sample"]) in whole])
     job.emit(StageStarted(job.number, "sample", len(kinds), len(kept), "rows"))
     done, tokens = list(kept), 0
-    for chunk in owed:
-        fresh = list(job.samplers.at(job.champion_model()).sample(chunk))
+    for fresh in sample_chunks(job.samplers.at(job.champion_model()), owed) if owed else ():
         append_rows(job.files.samples, [{"kind": kinds[c.row], **asdict(c)} for c in fresh])
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)

@@ -53,10 +53,13 @@ def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; t
     from selfimprove.recipe import Runtime
 
     try:
-        return Runtime.model_validate(options)
+        runtime = Runtime.model_validate(options)
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         option, meaning = f"--{name.replace('_', '-')}", Runtime.model_fields[name].description
         hint = f"{option} is: {meaning}."
         raise UsageError(f"{option} {json.dumps(fault['input'])}: {fault['msg']}", hint) from None
+    if runtime.workers and not runtime.ray:
+        raise UsageError("--workers are those of a cluster", "Add --ray auto, or leave --workers out.")
+    return runtime

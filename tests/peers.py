@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime, parse_recipe
-from selfimprove.sampling import Request
+from selfimprove.sampling import Completion, Request, Sampler
 from selfimprove.space import Footprint
 from selfimprove.stages import Job
 
@@ -49,6 +49,28 @@ class Letters:
 
 
 @dataclass
+class Ahead:
+    """A sampler with workers: all the chunks there are have been sampled before the first is handed over."""
+
+    sampler: ScriptedSampler
+    reproducible = True
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """As the sampler does."""
+        return self.sampler.sample(requests)
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """All of them, then one after the other."""
+        yield from [list(self.sampler.sample(chunk)) for chunk in chunks]
+
+
+@dataclass
 class World:
     """A folder with problems, a recipe and a base model of a given skill; `gains` is what each training adds."""
 
@@ -63,6 +85,7 @@ class World:
     passed: bool = True
     script_of_sums: bool = True
     echo: bool = False
+    ahead: bool = False
     on_event: Callable[[Event], None] = silence
     say: Callable[[str], str] = lambda question: ""
     runtime: Runtime = field(default_factory=Runtime)
@@ -128,7 +151,7 @@ class World:
         record: dict[str, Any] = json.loads(self.journal.round(number).record.read_text())
         return record
 
-    def _open(self, model: Path) -> ScriptedSampler:
+    def _open(self, model: Path) -> Sampler:
         skill = float((model / "skill").read_text())
 
         def script(request: Request) -> list[int]:
@@ -141,7 +164,8 @@ class World:
             said = f"{first} + {second}" if self.echo else f"{answer}"
             return [*map(ord, f"{self.say(question)}The answer is {said}.".replace("\0", NUL)), EOS]
 
-        return ScriptedSampler(script, EOS)
+        sampler = ScriptedSampler(script, EOS)
+        return Ahead(sampler) if self.ahead else sampler
 
     def _train(
         self,

@@ -45,6 +45,17 @@ def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: 
     assert card["judged"] == world.round(1)["decision"]["looks"][-1]["judged"]
 
 
+def test_a_sampler_that_works_ahead_of_the_looks_leaves_the_same_records(tmp_path: Path, checker: Checker) -> None:
+    worlds = [World(tmp_path, checker, gains=[0.4, 0.0], ahead=ahead) for ahead in (False, True)]
+    records = []
+    for world in worlds:
+        world.run(2)
+        records.append(comparable_records(world.journal.folder))
+        shutil.rmtree(world.journal.folder)
+    assert records[0] == records[1]
+    assert len(worlds[1].sampled) > len(worlds[0].sampled), "nothing was sampled in vain"
+
+
 def test_a_champion_is_judged_on_a_held_out_problem_once(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.0, 0.0, 0.3, 0.0])
     world.run(4)

@@ -95,10 +95,12 @@ class Workshop:
         words = ["run", "--recipe", "tiny.toml", "--run", name, "--rounds", str(rounds), "--json"]
         return [*words, "--threads", "1", "--checker-workers", "1", "--device", "cpu", "--engine", "transformers"]
 
-    def run_until(self, name: str, rounds: int, when: Callable[[dict[str, Any]], bool], sign: signal.Signals) -> int:
+    def run_until(
+        self, name: str, rounds: int, when: Callable[[dict[str, Any]], bool], sign: signal.Signals, *more: str
+    ) -> int:
         """Start the run and send `sign` at the first event that `when` accepts; the exit code."""
         process = subprocess.Popen(
-            self.command(*self.run_words(name, rounds)),
+            self.command(*self.run_words(name, rounds), *more),
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,

@@ -85,6 +85,7 @@ class VllmSampler:
         self._setup = {
             "model": str(model),
             "max_model_len": max_model_len,
+            "gpus": runtime.worker_gpus,
             "trust_remote_code": runtime.trust_remote_code,
         }
         self._worker: _Worker | None = None

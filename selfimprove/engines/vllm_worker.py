@@ -87,7 +87,7 @@ def _start(setup: dict[str, Any]) -> tuple[LLM, dict[str, Any]]:
         max_model_len=setup["max_model_len"] or -1,
         trust_remote_code=setup["trust_remote_code"],
         seed=0,
-        **(_cpu_settings() if on_cpu else _gpu_settings()),
+        **(_cpu_settings() if on_cpu else {**_gpu_settings(), "tensor_parallel_size": setup["gpus"]}),
     )
     limits = {"max_model_len": engine.model_config.max_model_len, "stop_ids": _stop_ids(engine)}
     return engine, {"reproducible": on_cpu, **limits}

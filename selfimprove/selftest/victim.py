@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,12 +18,10 @@ from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.events import Event
 from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
-from selfimprove.merging import merge, rebuild
-from selfimprove.models import load_tokenizer, resolve_exact, resolve_model
+from selfimprove.models import resolve_exact, resolve_model
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.models.weights import fingerprint_folder, footprint
-from selfimprove.parts import Parts, Step, Train
+from selfimprove.parts import Step, Train
 from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime, Training
@@ -32,6 +31,7 @@ from selfimprove.selftest.saboteur import Saboteur
 from selfimprove.selftest.setting import ROUNDS, TINY, Setting
 from selfimprove.selftest.trace import Tracer
 from selfimprove.training import train
+from selfimprove.wiring import real_parts
 
 AT_FIRST_USE = (
     "scipy.integrate",
@@ -70,20 +70,8 @@ def run_victim(life: Life, tracer: Tracer) -> None:
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:
-        parts = Parts(
-            base=base.path,
-            exact=resolve_exact(recipe.model, base, cache),
-            tokenizer=load_tokenizer(base.path),
-            checker=checker,
-            open_sampler=lambda model: _TracedSampler(model, tracer),
-            train=_traced(tracer),
-            merge=merge,
-            rebuild=rebuild,
-            fingerprint=fingerprint_folder,
-            footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
-            runtime=RUNTIME,
-            versions={"engine": RUNTIME.engine},
-        )
+        real = real_parts(recipe, base, cache, RUNTIME.engine, RUNTIME, checker)
+        parts = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced(tracer))
         run_rounds(recipe, problems, identity, parts, Journal(life.run), ROUNDS, emit)
 
 

@@ -1,0 +1,1 @@
+"""Measurements of this program, one file each: a function that measures and returns what it found as a value."""

