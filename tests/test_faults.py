@@ -22,8 +22,11 @@ from selfimprove.checking import Checker
 from selfimprove.durable import Point
 from selfimprove.errors import StageError, UsageError
 from selfimprove.journal import Journal, comparable_records
-from selfimprove.recipe import Recipe
+from selfimprove.models.tiny import make_tiny_model
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.selftest.setting import TINY, make_setting
 from selfimprove.space import Footprint, need_of, refuse_if_short
+from selfimprove.wiring import run_recipe
 from tests.peers import World
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -121,6 +124,31 @@ def test_a_disk_that_fills_up_in_any_stage_fails_cleanly_and_the_run_goes_on_wit
         world.on_event = ev.silence
         world.run(2)
         assert _same(world, undisturbed)
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("stage", ["sample", "train", "merge", "judge"])
+def test_a_disk_that_fills_up_under_the_real_parts_is_explained_and_the_run_goes_on(tmp_path: Path, stage: str) -> None:
+    """The libraries that write weights raise errors of their own when there is no room."""
+    setting = make_setting(tmp_path, TINY)
+    make_tiny_model(tmp_path / TINY)
+    runtime = Runtime(engine="transformers", device="cpu", threads=1, checker_workers=1)
+
+    def run(folder: Path, emit: ev.Emit) -> None:
+        run_recipe(setting.recipe, runtime, Journal(folder / "run"), 1, emit, setting.cache)
+
+    run(tmp_path, ev.silence)
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(mount)], capture_output=True).returncode:
+        pytest.skip("a tmpfs can't be mounted here")
+    try:
+        with pytest.raises(StageError, match="the disk is full"):
+            run(mount, _fill_in(mount, 1, stage))
+        (mount / "filler").unlink()
+        run(mount, ev.silence)
+        assert comparable_records(mount / "run") == comparable_records(tmp_path / "run")
     finally:
         subprocess.run(["umount", str(mount)], check=True)
 
