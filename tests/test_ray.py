@@ -85,6 +85,7 @@ def _records(workshop: Workshop, name: str) -> dict[str, Any]:
     return records
 
 
+@pytest.mark.slow
 def test_a_run_that_loses_a_node_and_gets_another_leaves_the_records_of_one_process(
     cluster: Cluster, workshop: Workshop
 ) -> None:
