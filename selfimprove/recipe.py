@@ -224,6 +224,8 @@ class Runtime(Section):
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
+    train_processes: int = Field(1, ge=1, description="processes of this machine that train together")
+    sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
 
     def usable_threads(self) -> int:
         """`threads`, or the cores this process may use; never more, since oversubscription costs a factor of ten."""

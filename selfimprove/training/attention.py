@@ -1,0 +1,125 @@
+"""Attention along the branches of a tree, as an attention implementation that transformers can be told to use.
+
+`_Spread` copies the packed rows of q, k and v to their places in padded buckets, and on the way back sums the gradients
+of a token over the rows it stands in: one gather, and one sum for each shared run of tokens, in a fixed order.
+`_Collect` takes the packed rows out of the padded result. In between is torch's own `scaled_dot_product_attention`.
+
+*Which models.* Any model whose attention can be chosen runs it, but a layer that mixes tokens by other means
+(recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` tells: nothing of
+the kind in the configuration, and rows that branch have the hidden states that they have alone. Other models take
+padded rows (`loss.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from selfimprove.training.branches import Branches, Ids, grow
+
+ATTENTION = "selfimprove_branches"
+_NARROW = ("sliding_window", "attention_chunk_size")
+_TOLERANCE = 0.02
+"""Largest relative difference of hidden states that rounding in bfloat16 explains; mixed rows differ by far more."""
+
+
+class _Spread(torch.autograd.Function):
+    """Packed [tokens, width] to places [places, width]; backwards, a token's gradients are summed over its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, branches: Branches, keys: bool) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.branches, ctx.keys = branches, keys
+        return packed.index_select(0, branches.keys if keys else branches.queries)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - torch's context
+        branches: Branches = ctx.branches
+        if not ctx.keys:
+            return gradient.index_select(0, branches.query_places), None, None
+        packed = gradient.index_select(0, branches.key_places)
+        padded = _split(gradient, branches, keys=True)
+        for part in branches.sums:
+            packed[part.tokens] += padded[part.bucket][part.rows, part.places].sum(0)
+        return packed, None, None
+
+
+class _Collect(torch.autograd.Function):
+    """Query places [places, width] to packed [tokens, width]; places that only pad get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, places: Tensor, branches: Branches) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.branches = branches
+        return places.index_select(0, branches.query_places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's context
+        branches: Branches = ctx.branches
+        return gradient.index_select(0, branches.queries).index_fill_(0, branches.idle, 0), None
+
+
+def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
+    """[places, width] as one [rows, queries or keys, width] for each bucket."""
+    widths = [bucket.keys if keys else bucket.queries for bucket in branches.buckets]
+    counts = [len(bucket.members) * width for bucket, width in zip(branches.buckets, widths, strict=True)]
+    parts = places.split(counts)
+    return [part.view(-1, width, places.shape[1]) for part, width in zip(parts, widths, strict=True)]
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **others: Any,  # noqa: ANN401 - what models hand to their attention; `branches` is ours
+) -> tuple[Tensor, None]:
+    """Queries, keys and values [1, heads, tokens, width] of packed rows to their attention, [1, tokens, heads, width]."""
+    branches: Branches = others["branches"]
+    widths = [query.shape[-1], key.shape[-1], value.shape[-1]]
+    q = _split(_Spread.apply(_flat(query), branches, False), branches, keys=False)
+    k, v = (_split(_Spread.apply(_flat(part), branches, True), branches, keys=True) for part in (key, value))
+    options = {"scale": scaling, "dropout_p": dropout, "enable_gqa": query.shape[1] != key.shape[1]}
+    rows = []
+    for *parts, bucket in zip(q, k, v, branches.buckets, strict=True):
+        heads = [part.unflatten(-1, (-1, width)).transpose(1, 2) for part, width in zip(parts, widths, strict=True)]
+        mixed = nn.functional.scaled_dot_product_attention(*heads, attn_mask=bucket.visible, **options)
+        rows.append(mixed.transpose(1, 2).flatten(0, 1).flatten(1))
+    packed = _Collect.apply(torch.cat(rows) if len(rows) > 1 else rows[0], branches)
+    return packed.view(1, packed.shape[0], -1, widths[-1]), None
+
+
+def _flat(states: Tensor) -> Tensor:
+    """[1, heads, tokens, width] as [tokens, heads * width]."""
+    return states[0].transpose(0, 1).reshape(states.shape[2], -1)
+
+
+AttentionInterface.register(ATTENTION, _attend)
+
+
+@torch.no_grad()
+def branches_hold(model: PreTrainedModel, ids: Ids, longest: int, device: torch.device) -> bool:
+    """Whether rows of up to `longest` ids may be packed; if so, the model's attention is set to take branches."""
+    narrow = [getattr(model.config, name, None) for name in _NARROW]
+    if not model._can_set_attn_implementation() or any(width and width < longest for width in narrow):
+        return False
+    half = max(1, len(ids) // 2)
+    rows = sorted([ids, (*ids[:half], *ids), (*ids[:half], *ids[::-1])])
+    body = model.get_decoder()  # type: ignore[no-untyped-call]  # untyped in transformers
+    alone = [body(torch.tensor([row], device=device), use_cache=False).last_hidden_state[0] for row in rows]
+    before = model.config._attn_implementation
+    model.set_attn_implementation(ATTENTION)
+    tree = grow(rows, device)
+    packed = body(tree.ids, position_ids=tree.positions, use_cache=False, branches=tree).last_hidden_state[0]
+    if all(_alike(packed[list(path)], one) for path, one in zip(tree.paths, alone, strict=True)):
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).norm() <= _TOLERANCE * other.norm())
