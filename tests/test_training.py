@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
 from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
-from selfimprove.training.loss import head_is_all, pack, pad, row_ids, weighted_loss
+from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.schedule import (
     count_tokens,
     cut_packed,
@@ -36,6 +37,7 @@ from selfimprove.training.schedule import (
 )
 
 CPU = torch.device("cpu")
+Way = Callable[[Sequence[Example], torch.device], Batch]
 RUNTIME = Runtime(device="cpu", threads=1)
 
 
@@ -137,7 +139,7 @@ def test_a_loss_that_rises_beyond_noise_is_a_fault(losses: list[float], fault: s
 
 
 @pytest.mark.parametrize("way", [pack, pad])
-def test_loss_and_gradients_equal_the_definition_whatever_the_micro_batches(model: Path, way: Any) -> None:
+def test_loss_and_gradients_equal_the_definition_whatever_the_micro_batches(model: Path, way: Way) -> None:
     examples = sorted(make_examples(9), key=row_ids)
     reference = load_model(model, torch.float32)
     naive = naive_loss(reference, examples)
@@ -173,7 +175,7 @@ def test_the_padding_id_may_be_any(model: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [pack, pad])
-def test_an_end_of_sequence_among_the_targets_counts(model: Path, way: Any) -> None:
+def test_an_end_of_sequence_among_the_targets_counts(model: Path, way: Way) -> None:
     example = Example("k", 0, "full", (70, 1, 71), (80, 1), 1.0)  # 1 ends a sequence and is the padding id
     longer = make_examples(5)[4]
     ours = load_model(model, torch.float32)

@@ -7,9 +7,9 @@ weight / (targets of its row · rows of the optimizer batch), so accumulation is
 
 *Speed and memory.* What a frozen model with a LoRA need not compute or keep is not computed or kept, and the result is
 the same: tokens that rows share from the start are computed once and no layer sees padding (`branches.py`,
-`attention.py`), the output head runs on targets alone, a few at a time (`loss.py`), the low-rank products and norms keep
-no copies for the way back (`products.py`). Where a model doesn't allow one of these, which is tried at the start, its
-own code runs. Memory follows `training.micro_tokens`.
+`attention.py`), the output head runs on targets alone, a few at a time (`loss.py`), the low-rank products and norms
+keep no copies for the way back (`products.py`). Where a model doesn't allow one of these, which is tried at the start,
+its own code runs. Memory follows `training.micro_tokens`.
 
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
 bfloat16), LoRA weights and optimizer state are float32, and products run in the type of the frozen weights.
@@ -140,7 +140,7 @@ def _counts(fit: Fit, losses: list[float]) -> dict[str, Any]:
 
 def _forget_peak() -> None:
     """Let the peaks of memory be those from here on; Linux alone can for the process's own."""
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch
         torch.cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5")

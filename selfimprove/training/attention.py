@@ -62,10 +62,13 @@ class _Collect(torch.autograd.Function):
 
 def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
     """[places, width] as one [rows, queries or keys, width] for each bucket."""
-    widths = [bucket.keys if keys else bucket.queries for bucket in branches.buckets]
-    counts = [len(bucket.members) * width for bucket, width in zip(branches.buckets, widths, strict=True)]
-    parts = places.split(counts)
-    return [part.view(-1, width, places.shape[1]) for part, width in zip(parts, widths, strict=True)]
+    parts, at = [], 0
+    for bucket in branches.buckets:
+        each = bucket.keys if keys else bucket.queries
+        end = at + len(bucket.members) * each
+        parts.append(places[at:end].view(-1, each, places.shape[1]))
+        at = end
+    return parts
 
 
 def _attend(
@@ -78,24 +81,28 @@ def _attend(
     dropout: float = 0.0,
     **others: Any,  # noqa: ANN401 - what models hand to their attention; `branches` is ours
 ) -> tuple[Tensor, None]:
-    """Queries, keys and values [1, heads, tokens, width] of packed rows to their attention, [1, tokens, heads, width]."""
+    """Packed queries, keys and values [1, heads, tokens, width] to their attention [1, tokens, heads, width]."""
     branches: Branches = others["branches"]
-    widths = [query.shape[-1], key.shape[-1], value.shape[-1]]
-    q = _split(_Spread.apply(_flat(query), branches, False), branches, keys=False)
-    k, v = (_split(_Spread.apply(_flat(part), branches, True), branches, keys=True) for part in (key, value))
-    options = {"scale": scaling, "dropout_p": dropout, "enable_gqa": query.shape[1] != key.shape[1]}
-    rows = []
-    for *parts, bucket in zip(q, k, v, branches.buckets, strict=True):
-        heads = [part.unflatten(-1, (-1, width)).transpose(1, 2) for part, width in zip(parts, widths, strict=True)]
-        mixed = nn.functional.scaled_dot_product_attention(*heads, attn_mask=bucket.visible, **options)
-        rows.append(mixed.transpose(1, 2).flatten(0, 1).flatten(1))
-    packed = _Collect.apply(torch.cat(rows) if len(rows) > 1 else rows[0], branches)
-    return packed.view(1, packed.shape[0], -1, widths[-1]), None
+    spread = [_spread(part, branches, keys) for part, keys in ((query, False), (key, True), (value, True))]
+    rows = [
+        nn.functional.scaled_dot_product_attention(
+            *parts, bucket.visible, dropout, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        )
+        .transpose(1, 2)
+        .flatten(0, 1)
+        .flatten(1)
+        for *parts, bucket in zip(*spread, branches.buckets, strict=True)
+    ]
+    packed: Tensor = _Collect.apply(torch.cat(rows) if len(rows) > 1 else rows[0], branches)  # type: ignore[no-untyped-call]  # torch
+    return packed.view(1, packed.shape[0], -1, value.shape[-1]), None
 
 
-def _flat(states: Tensor) -> Tensor:
-    """[1, heads, tokens, width] as [tokens, heads * width]."""
-    return states[0].transpose(0, 1).reshape(states.shape[2], -1)
+def _spread(states: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
+    """[1, heads, tokens, width] as one [rows, heads, queries or keys, width] for each bucket."""
+    packed = states[0].transpose(0, 1).flatten(1)
+    places: Tensor = _Spread.apply(packed, branches, keys)  # type: ignore[no-untyped-call]  # torch
+    shape = (states.shape[1], states.shape[3])
+    return [part.view(*part.shape[:2], *shape).transpose(1, 2) for part in _split(places, branches, keys)]
 
 
 AttentionInterface.register(ATTENTION, _attend)

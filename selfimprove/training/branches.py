@@ -20,6 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class Bucket:
     queries: int
     keys: int
     visible: Tensor
-    """Which keys a query sees, [rows, 1, queries, keys]; a query that only pads sees some, so that none sees nothing."""
+    """Which keys a query sees, [rows, 1, queries, keys]; one that only pads sees some, so that none sees nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
 
 def grow(rows: Sequence[Ids], device: torch.device) -> Branches:
     """The tree of these rows, which must be sorted and not empty."""
-    shares = [0, *(shared_length(a, b) for a, b in zip(rows, rows[1:], strict=False))]
+    shares = [0, *(shared_length(a, b) for a, b in pairwise(rows))]
     paths = _paths(rows, shares)
     order = [token for row, share in zip(rows, shares, strict=True) for token in row[share:]]
     places = [place for row, share in zip(rows, shares, strict=True) for place in range(share, len(row))]
@@ -192,7 +193,7 @@ def _nodes(rows: Sequence[Ids], shares: Sequence[int], paths: Sequence[Ids]) -> 
             nodes.append(Node(slice(token, token + common - place), first, end, place))
         forks = [first, *(row for row in inner if shares[row] == common), end]
         if end - first > 1 or len(rows[first]) > common:
-            owed += [(a, b, common) for a, b in zip(forks, forks[1:], strict=False) if len(rows[b - 1]) > common]
+            owed += [(a, b, common) for a, b in pairwise(forks) if len(rows[b - 1]) > common]
     return nodes
 
 

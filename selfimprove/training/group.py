@@ -46,8 +46,11 @@ def is_member() -> bool:
 
 
 def train_in_group(
-    part: Part, job: Any, runtime: Runtime, on_step: Callable[[int, int, float, float], None]
-) -> dict[str, Any]:  # noqa: ANN401 - handed on as it is
+    part: Part,
+    job: Any,  # noqa: ANN401 - handed on as it is
+    runtime: Runtime,
+    on_step: Callable[[int, int, float, float], None],
+) -> dict[str, Any]:
     """The first process's counts, after all have done their part; `on_step` hears its steps."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

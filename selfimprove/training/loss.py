@@ -97,11 +97,26 @@ def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
 def weighted_loss(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
     """The sum of weight times negative log-likelihood over the batch's targets, in nats, float32."""
     if gathers:
-        hidden = _body(model)(**batch.inputs, use_cache=False).last_hidden_state.flatten(0, 1)[batch.places]
-        loss: Tensor = _HeadLoss.apply(hidden, _head(model), batch.targets, batch.weights)  # type: ignore[no-untyped-call]  # torch
+        states = _target_states(model, batch)
+        loss: Tensor = _HeadLoss.apply(states, _head(model), batch.targets, batch.weights)  # type: ignore[no-untyped-call]  # torch
         return loss
-    logits = model(**batch.inputs, use_cache=False).logits.flatten(0, 1)[batch.places].float()
-    return nn.functional.cross_entropy(logits, batch.targets, reduction="none") @ batch.weights
+    return (
+        nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none") @ batch.weights
+    )
+
+
+def target_logits(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
+    """Logits of the targets, float32 [targets, vocabulary]; `gathers` if the head is all there is."""
+    if gathers:
+        logits: Tensor = _head(model)(_target_states(model, batch))
+    else:
+        logits = model(**batch.inputs, use_cache=False).logits.flatten(0, 1)[batch.places]
+    return logits.float()
+
+
+def _target_states(model: PreTrainedModel, batch: Batch) -> Tensor:
+    states: Tensor = _body(model)(**batch.inputs, use_cache=False).last_hidden_state
+    return states.flatten(0, 1)[batch.places]
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -112,7 +127,8 @@ class _HeadLoss(torch.autograd.Function):
         total = torch.zeros((), device=hidden.device)
         gradients = []
         step = max(1, _LOGITS // head.out_features)
-        for states, wanted, shares in zip(hidden.split(step), targets.split(step), weights.split(step), strict=True):
+        for at in range(0, len(targets), step):
+            states, wanted, shares = (part[at : at + step] for part in (hidden, targets, weights))
             logits = nn.functional.linear(states.to(head.weight.dtype), head.weight, head.bias).float()
             norm = logits.logsumexp(-1, keepdim=True)
             total += shares @ (norm - logits.gather(1, wanted[:, None]))[:, 0]

@@ -4,10 +4,10 @@ Everything here is pure and depends on the examples, the settings and the seed a
 at step k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
 
 *Batches.* Each epoch is a permutation of the examples, seeded by (seed, epoch), cut into optimizer batches of
-`batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches of at most `micro_tokens` tokens
-that pass through the model (a longer row stands alone). Rows that are packed as branches stand in the order of their
-ids, so that rows that begin alike share a micro-batch, and a token shared with the row before is not counted again;
-rows that are padded stand in the order of their lengths, and padding counts. The loss divides by the size of the
+`batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches of at most `micro_tokens`
+tokens that pass through the model (a longer row stands alone). Rows that are packed as branches stand in the order of
+their ids, so that rows that begin alike share a micro-batch, and a token shared with the row before is not counted
+again; rows that are padded stand in the order of their lengths, and padding counts. The loss divides by the size of the
 optimizer batch, so the cut into micro-batches does not change it.
 
 *Loss rule.* With at least 8 steps let q be a quarter of them, m₁ and m₄ the mean losses of the first and the last q,
