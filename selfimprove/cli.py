@@ -78,6 +78,8 @@ def run(
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
+    train_processes: Annotated[int, typer.Option("--train-processes", help="Processes that train together.")] = 1,
+    sharding: Annotated[str, typer.Option("--sharding", help="none, or fsdp: frozen weights cut over them.")] = "none",
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
@@ -99,7 +101,15 @@ def run(
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    runtime = _runtime(
+        engine=engine,
+        device=device,
+        threads=threads,
+        checker_workers=checker_workers,
+        trust_remote_code=trust_remote_code,
+        train_processes=train_processes,
+        sharding=sharding,
+    )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
@@ -328,21 +338,13 @@ def _setting(text: str) -> tuple[str, str, Any]:
         return section, key, value
 
 
-def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
+def _runtime(**options: str | int) -> Runtime:
     from pydantic import ValidationError
 
     from selfimprove.recipe import Runtime
 
     try:
-        return Runtime.model_validate(
-            {
-                "engine": engine,
-                "device": device,
-                "threads": threads,
-                "checker_workers": checker_workers,
-                "trust_remote_code": trust_remote_code,
-            }
-        )
+        return Runtime.model_validate(options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")

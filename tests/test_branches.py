@@ -30,7 +30,9 @@ def test_every_place_holds_the_token_of_its_row(rows: list[Ids]) -> None:
     for row, path in zip(rows, tree.paths, strict=True):
         assert tuple(ids[token] for token in path) == row
         assert [places[token] for token in path] == list(range(len(row)))
-    assert len(ids) == len({row[:end] for row in rows for end in range(1, len(row) + 1)})  # one token for each beginning
+    assert len(ids) == len(
+        {row[:end] for row in rows for end in range(1, len(row) + 1)}
+    )  # one token for each beginning
     assert sorted(set(tree.queries[tree.query_places].tolist())) == list(range(len(ids)))
     assert tree.keys[tree.key_places].tolist() == list(range(len(ids)))
 

@@ -40,7 +40,7 @@ from selfimprove.models import processor
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
-from selfimprove.training.fit import Fit, prepare, take_step
+from selfimprove.training.fit import Fit, held_weights, prepare, take_step
 from selfimprove.training.group import is_member, train_in_group
 from selfimprove.training.loss import row_ids
 from selfimprove.training.schedule import count_tokens, fault_in_losses
@@ -129,6 +129,7 @@ def _counts(fit: Fit, losses: list[float]) -> dict[str, Any]:
         "prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
         "computed_tokens": sum(count_tokens(step, rows, fit.ways.branches) for step in fit.plan),
         "trained_weights": sum(p.numel() for p in fit.state.parameters.values()),
+        "held_weights": held_weights(fit),
         "dtype": str(fit.dtype).removeprefix("torch."),
         "device": fit.device.type,
         "threads": torch.get_num_threads(),

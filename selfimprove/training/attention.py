@@ -2,7 +2,8 @@
 
 `_Spread` copies the packed rows of q, k and v to their places in padded buckets, and on the way back sums the gradients
 of a token over the rows it stands in: one gather, and one sum for each shared run of tokens, in a fixed order.
-`_Collect` takes the packed rows out of the padded result. In between is torch's own `scaled_dot_product_attention`.
+`_Collect` takes the packed rows out of the padded result. In between is torch's own `scaled_dot_product_attention`, or
+`_Weigh` for short rows on a processor.
 
 *Which models.* Any model whose attention can be chosen runs it, but a layer that mixes tokens by other means
 (recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` tells: no such width
@@ -19,10 +20,13 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from selfimprove.training.branches import Branches, Ids, grow
+from selfimprove.training.branches import Branches, Bucket, Ids, grow
 
 ATTENTION = "selfimprove_branches"
 _WIDTHS = ("sliding_window", "attention_chunk_size")
+_FEW_KEYS = 512
+"""Up to so many keys a row, whole matrices of attention weights are faster on a processor, and small."""
+
 _TOLERANCE = 0.02
 """Relative difference of hidden states that rounding in bfloat16 explains."""
 
@@ -72,6 +76,39 @@ def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
     return parts
 
 
+class _Weigh(torch.autograd.Function):
+    """Masked attention by whole matrices, heads that share keys in one product; [rows, heads, places, width] each.
+
+    Keeps the attention weights in the type of the values: on a processor and at a few hundred keys that is three times
+    as fast as torch's own, which never holds them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:  # noqa: ANN401 - torch's context
+        rows, heads, places, _ = query.shape
+        groups = heads // key.shape[1]
+        together = query.mul(scale).unflatten(1, (-1, groups)).flatten(2, 3)
+        scores = (together @ key.transpose(2, 3)).view(rows, heads, places, -1)
+        scores.masked_fill_(~visible, float("-inf"))
+        weights = (
+            torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(rows, key.shape[1], -1, key.shape[2])
+        )
+        ctx.save_for_backward(together, key, value, weights)
+        ctx.scale, ctx.groups = scale, groups
+        return (weights @ value).unflatten(2, (groups, -1)).flatten(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401 - torch's context
+        together, key, value, weights = ctx.saved_tensors
+        gradient = gradient.unflatten(1, (-1, ctx.groups)).flatten(2, 3)
+        scores = torch._softmax_backward_data(
+            (gradient @ value.transpose(2, 3)).float(), weights.float(), -1, torch.float32
+        )
+        scores = scores.to(key.dtype)
+        towards_query = (scores @ key).mul_(ctx.scale).unflatten(2, (ctx.groups, -1)).flatten(1, 2)
+        return towards_query, scores.transpose(2, 3) @ together, weights.transpose(2, 3) @ gradient, None, None
+
+
 def _attend(
     module: nn.Module,
     query: Tensor,
@@ -84,18 +121,24 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Packed queries, keys and values [1, heads, tokens, width] to their attention [1, tokens, heads, width]."""
     branches: Branches = others["branches"]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     spread = [_spread(part, branches, keys) for part, keys in ((query, False), (key, True), (value, True))]
     rows = [
-        nn.functional.scaled_dot_product_attention(
-            *parts, bucket.visible, dropout, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
-        )
-        .transpose(1, 2)
-        .flatten(0, 1)
-        .flatten(1)
-        for *parts, bucket in zip(*spread, branches.buckets, strict=True)
+        _attend_bucket(q, k, v, bucket, scale, dropout).transpose(1, 2).flatten(0, 1).flatten(1)
+        for q, k, v, bucket in zip(*spread, branches.buckets, strict=True)
     ]
     packed: Tensor = _Collect.apply(torch.cat(rows) if len(rows) > 1 else rows[0], branches)  # type: ignore[no-untyped-call]  # torch
     return packed.view(1, packed.shape[0], -1, value.shape[-1]), None
+
+
+def _attend_bucket(query: Tensor, key: Tensor, value: Tensor, bucket: Bucket, scale: float, dropout: float) -> Tensor:
+    if query.device.type == "cpu" and bucket.keys <= _FEW_KEYS and not dropout:
+        mixed: Tensor = _Weigh.apply(query, key, value, bucket.visible, scale)  # type: ignore[no-untyped-call]  # torch
+        return mixed
+    shares = query.shape[1] != key.shape[1]
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, bucket.visible, dropout, scale=scale, enable_gqa=shares
+    )
 
 
 def _spread(states: Tensor, branches: Branches, keys: bool) -> list[Tensor]:

@@ -22,6 +22,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
@@ -110,6 +111,11 @@ def _shard(peft: PeftModel, accelerator: Accelerator, device: torch.device) -> N
             trained = {parameter for parameter in module.parameters() if parameter.requires_grad}
             fully_shard(module, mesh=mesh, ignored_params=trained)
     peft.to(device)
+
+
+def held_weights(fit: Fit) -> int:
+    """How many weights this process holds, frozen ones included: its shard of those that are cut."""
+    return sum((p.to_local() if isinstance(p, DTensor) else p).numel() for p in fit.peft.parameters())
 
 
 def take_step(fit: Fit, number: int) -> float:
