@@ -40,8 +40,8 @@ from selfimprove.errors import StageError, UsageError
 if TYPE_CHECKING:
     from selfimprove.models import ModelFolder
     from selfimprove.prefixes import Example
-    from selfimprove.problem import Problem
     from selfimprove.recipe import Runtime
+    from selfimprove.sampling import Completion
 
 ROWS = 64
 BATCH = 16
@@ -113,7 +113,7 @@ def measure_trainer(
     runtime = Runtime(device=device, threads=threads)
     model = resolve_model(Model(), default_cache())
     with tempfile.TemporaryDirectory() as folder:
-        rows = {kind: _kept(model, kind, runtime) for kind in kinds}
+        rows = {kind: make_rows(model, kind, runtime) for kind in kinds}
         files = {kind: Path(folder) / f"{kind}.json" for kind in kinds}
         for kind, path in files.items():
             path.write_text(json.dumps([asdict(example) for example in rows[kind]]))
@@ -167,34 +167,16 @@ def _mean(rows: Any) -> float:  # noqa: ANN401 - an iterable of sized values
     return statistics.mean(map(len, rows))
 
 
-def _kept(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
-    """`make_rows`, made once for a model and kept in the cache."""
-    from selfimprove.models import default_cache
-    from selfimprove.prefixes import Example
-
-    path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{kind}-{ROWS}.json"
-    if not path.exists():
-        rows = make_rows(model, kind, runtime)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([asdict(row) for row in rows]))
-    rows_read = json.loads(path.read_text())
-    return tuple(
-        Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
-        for row in rows_read
-    )
-
-
 def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
-    """`ROWS` (or more) training rows of a kind, from completions that the model samples of generated sums."""
-    from selfimprove.engines.transformers import TransformersSampler
+    """Training rows of a kind, from completions that the model sampled of generated sums."""
     from selfimprove.models import load_tokenizer
     from selfimprove.prefixes import Prompts, assign_kinds, harvest
     from selfimprove.problem import load_problems
     from selfimprove.recipe import TASK_TEMPLATE, Prefixes, Problems
-    from selfimprove.sampling import Decoding, Request, derive_seed, plan_chunks, render_prompt
+    from selfimprove.sampling import render_prompt
 
     count, samples = (ROWS // 8, SAMPLES) if kind == "rft16" else (ROWS, 1)
-    problems: Sequence[Problem] = load_problems(Problems(train_size=count, heldout_size=1, sealed_size=1)).train
+    problems = load_problems(Problems(train_size=count, heldout_size=1, sealed_size=1)).train
     tokenizer = load_tokenizer(model.path)
     prompts = {
         problem.key: Prompts(
@@ -203,16 +185,32 @@ def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example,
         )
         for problem in problems
     }
-    requests = [
-        Request(key, sample, pair.plain, 100, derive_seed(0, "bench", key, sample), Decoding(0.7))
-        for key, pair in prompts.items()
-        for sample in range(samples)
-    ]
-    with TransformersSampler(model.path, runtime) as sampler:
-        completions = [one for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
+    completions = _completions(model, {key: pair.plain for key, pair in prompts.items()}, samples, runtime)
     settings = Prefixes(length=8 if kind == "upft" else "full")
     kinds = assign_kinds([completion.row for completion in completions], settings, 0)
     return harvest(completions, kinds, prompts, settings, tokenizer.eos_id).examples
+
+
+def _completions(
+    model: ModelFolder, prompts: dict[str, tuple[int, ...]], samples: int, runtime: Runtime
+) -> list[Completion]:
+    """`samples` completions of up to 100 tokens for each prompt, sampled once for a model and kept in the cache."""
+    from selfimprove.engines.transformers import TransformersSampler
+    from selfimprove.models import default_cache
+    from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks
+
+    path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{len(prompts)}x{samples}.json"
+    if not path.exists():
+        requests = [
+            Request(key, sample, prompt, 100, derive_seed(0, "bench", key, sample), Decoding(0.7))
+            for key, prompt in prompts.items()
+            for sample in range(samples)
+        ]
+        with TransformersSampler(model.path, runtime) as sampler:
+            rows = [asdict(one) for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rows))
+    return [Completion(**{**row, "token_ids": tuple(row["token_ids"])}) for row in json.loads(path.read_text())]
 
 
 def _measure(job: _Job) -> dict[str, float]:
@@ -263,7 +261,7 @@ def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: C
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    class Clock(TrainerCallback):  # type: ignore[misc]  # untyped in transformers
+    class Clock(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - transformers' own
             step_done()
 

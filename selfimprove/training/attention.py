@@ -85,28 +85,31 @@ class _Weigh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:  # noqa: ANN401 - torch's context
-        rows, heads, places, _ = query.shape
-        groups = heads // key.shape[1]
-        together = query.mul(scale).unflatten(1, (-1, groups)).flatten(2, 3)
-        scores = (together @ key.transpose(2, 3)).view(rows, heads, places, -1)
-        scores.masked_fill_(~visible, float("-inf"))
-        weights = (
-            torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(rows, key.shape[1], -1, key.shape[2])
-        )
+        together = _together(query.mul(scale), key.shape[1])
+        scores = (together @ key.transpose(2, 3)).view(*query.shape[:3], -1).masked_fill_(~visible, float("-inf"))
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(*together.shape[:3], -1)
         ctx.save_for_backward(together, key, value, weights)
-        ctx.scale, ctx.groups = scale, groups
-        return (weights @ value).unflatten(2, (groups, -1)).flatten(1, 2)
+        ctx.scale, ctx.shape = scale, query.shape
+        return _apart(weights @ value, query.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401 - torch's context
         together, key, value, weights = ctx.saved_tensors
-        gradient = gradient.unflatten(1, (-1, ctx.groups)).flatten(2, 3)
-        scores = torch._softmax_backward_data(
-            (gradient @ value.transpose(2, 3)).float(), weights.float(), -1, torch.float32
-        )
-        scores = scores.to(key.dtype)
-        towards_query = (scores @ key).mul_(ctx.scale).unflatten(2, (ctx.groups, -1)).flatten(1, 2)
+        gradient = _together(gradient, key.shape[1])
+        of_weights = (gradient @ value.transpose(2, 3)).float()
+        scores = torch._softmax_backward_data(of_weights, weights.float(), -1, torch.float32).to(key.dtype)
+        towards_query = _apart((scores @ key).mul_(ctx.scale), ctx.shape)
         return towards_query, scores.transpose(2, 3) @ together, weights.transpose(2, 3) @ gradient, None, None
+
+
+def _together(states: Tensor, groups: int) -> Tensor:
+    """[rows, heads, places, width] as [rows, groups, heads of a group * places, width]."""
+    return states.reshape(states.shape[0], groups, -1, states.shape[3])
+
+
+def _apart(states: Tensor, shape: torch.Size) -> Tensor:
+    """What `_together` made of states of this shape, by head again; the width may be another."""
+    return states.view(*shape[:3], -1)
 
 
 def _attend(
