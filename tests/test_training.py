@@ -108,6 +108,16 @@ def test_rows_that_begin_alike_are_packed_together() -> None:
     assert cut_packed([0, 1, 2, 3], rows, tokens=4) == ((0,), (2,), (1,), (3,))
 
 
+@pytest.mark.parametrize("packs", [True, False])
+def test_every_process_has_work(packs: bool) -> None:
+    rows = [(1, 2, 3, 4, *range(n, 40 + n)) for n in range(32)]
+    for processes in (2, 3, 4):
+        (step,) = plan_steps(rows, packs, Training(batch_rows=32), 0, processes)
+        sizes = [count_tokens(replace(step, micro_batches=(micro,)), rows, packs) for micro in step.micro_batches]
+        assert len(sizes) == processes
+        assert min(sizes) > 0.4 * max(sizes)
+
+
 def test_learning_rates() -> None:
     constant = Training(learning_rate=1.0, warmup_ratio=0.2)
     assert [learning_rate(step, 10, constant) for step in (1, 2, 3, 10)] == [0.5, 1.0, 1.0, 1.0]

@@ -138,10 +138,9 @@ def _attend_bucket(query: Tensor, key: Tensor, value: Tensor, bucket: Bucket, sc
     if query.device.type == "cpu" and bucket.keys <= _FEW_KEYS and not dropout:
         mixed: Tensor = _Weigh.apply(query, key, value, bucket.visible, scale)  # type: ignore[no-untyped-call]  # torch
         return mixed
-    shares = query.shape[1] != key.shape[1]
-    return nn.functional.scaled_dot_product_attention(
-        query, key, value, bucket.visible, dropout, scale=scale, enable_gqa=shares
-    )
+    groups = query.shape[1] // key.shape[1]  # copied: under a mask, CUDA's fast kernels don't take heads that share
+    key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
+    return nn.functional.scaled_dot_product_attention(query, key, value, bucket.visible, dropout, scale=scale)
 
 
 def _spread(states: Tensor, branches: Branches, keys: bool) -> list[Tensor]:

@@ -81,7 +81,7 @@ def prepare(examples: Sequence[Example], model: Path, settings: Training, seed: 
         examples=examples,
         settings=settings,
         seed=seed,
-        plan=plan_steps(rows, ways.branches, settings, seed),
+        plan=plan_steps(rows, ways.branches, settings, seed, accelerator.num_processes),
         accelerator=accelerator,
         device=device,
         dtype=dtype,

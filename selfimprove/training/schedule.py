@@ -47,18 +47,29 @@ class Step:
         return sum(len(micro) for micro in self.micro_batches)
 
 
-def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int) -> tuple[Step, ...]:
+def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, processes: int = 1) -> tuple[Step, ...]:
     """All steps of a training on these rows; each epoch uses every row exactly once. `packs`: rows become branches."""
     batches: list[list[int]] = []
     for epoch in range(settings.epochs):
         order = list(range(len(rows)))
         random.Random(derive_seed(seed, "epoch", epoch)).shuffle(order)
         batches += [order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows)]
-    cut = cut_packed if packs else cut_padded
     return tuple(
-        Step(cut(batch, rows, settings.micro_tokens), learning_rate(number, len(batches), settings))
+        Step(_cut(batch, rows, packs, settings.micro_tokens, processes), learning_rate(number, len(batches), settings))
         for number, batch in enumerate(batches, start=1)
     )
+
+
+def _cut(
+    batch: Sequence[int], rows: Sequence[Ids], packs: bool, tokens: int, processes: int
+) -> tuple[tuple[int, ...], ...]:
+    """The batch in micro-batches of at most `tokens` tokens, and small enough that every process has one."""
+    cut = cut_packed if packs else cut_padded
+    if processes == 1:
+        return cut(batch, rows, tokens)
+    whole = count_tokens(Step((tuple(sorted(batch, key=lambda row: rows[row])),), 0.0), rows, packs)
+    even = math.ceil(whole / processes) + max(len(rows[row]) for row in batch)  # a row is not cut
+    return cut(batch, rows, min(tokens, even))
 
 
 def cut_packed(batch: Sequence[int], rows: Sequence[Ids], tokens: int) -> tuple[tuple[int, ...], ...]:
