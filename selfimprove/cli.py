@@ -94,10 +94,9 @@ def run(
     ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
     workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
     worker_gpus: Annotated[int, typer.Option("--worker-gpus", help="GPUs of a sampler (tensor parallel).")] = 1,
-    train_processes: Annotated[
-        int, typer.Option("--train-processes", help="Processes that train together (on a cluster).")
-    ] = 1,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
+    train_processes: Annotated[int, typer.Option("--train-processes", help="Processes that train together.")] = 1,
+    sharding: Annotated[str, typer.Option("--sharding", help="none, or fsdp: frozen weights cut over them.")] = "none",
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -136,6 +135,7 @@ def run(
         workers=workers,
         worker_gpus=worker_gpus,
         train_processes=train_processes,
+        sharding=sharding,
     )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     try:

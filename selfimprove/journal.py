@@ -42,7 +42,7 @@ from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord
 FORMAT = 1
 """Version of the folder's format; a folder with another one is refused."""
 
-_TIMES = frozenset({"start", "end", "seconds", "time", "peak_rss_mb"})
+_TIMES = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb"})
 
 
 @dataclass(frozen=True)

@@ -245,10 +245,11 @@ class Runtime(Section):
     ray: str = Field("", description="Ray cluster that samples and trains: `auto` or HOST:PORT; empty: none")
     workers: int = Field(0, ge=0, description="samplers on the cluster; 0: one per GPU, or per node without GPUs")
     worker_gpus: int = Field(1, ge=1, description="GPUs of one sampler; several: tensor parallel (vllm)")
-    train_processes: int = Field(1, ge=1, description="processes that train together (on a cluster)")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
     keep_models: bool = Field(False, description="keep every round's merged model, not the champion's alone")
+    train_processes: int = Field(1, ge=1, description="processes that train together, here or on the cluster")
+    sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
 
     def usable_threads(self) -> int:
         """`threads`, or the cores this process may use; never more, since oversubscription costs a factor of ten."""

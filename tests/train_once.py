@@ -1,6 +1,6 @@
 """One training in a process of its own, for tests that kill or join it:
 
-`train_once.py FOLDER [STEP TO STOP AT [DROPOUT]]`.
+`train_once.py FOLDER [STEP TO STOP AT [DROPOUT [PROCESSES]]]`.
 
 FOLDER holds `model/`; `work/` and `adapter/` are made in it. At the given step the process announces itself and waits.
 """
@@ -56,7 +56,8 @@ def main() -> None:
             sys.stdout.flush()
             time.sleep(600)
 
-    runtime = Runtime(device="cpu", threads=1)
+    processes = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    runtime = Runtime(device="cpu", threads=1, train_processes=processes)
     counts = train(
         make_examples(20), folder / "model", folder / "work", folder / "adapter", settings, 7, runtime, on_step
     )

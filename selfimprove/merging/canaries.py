@@ -84,5 +84,6 @@ def _continue(model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: 
 
 
 def _log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
-    ids = tuple(batch.ids[0, :1].tolist())
-    return torch.log_softmax(target_logits(model, batch, head_is_all(model, ids, batch.ids.device)), dim=-1)
+    ids = batch.inputs["input_ids"]
+    gathers = head_is_all(model, tuple(ids[0, :1].tolist()), ids.device)
+    return torch.log_softmax(target_logits(model, batch, gathers), dim=-1)

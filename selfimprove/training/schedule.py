@@ -4,9 +4,11 @@ Everything here is pure and depends on the examples, the settings and the seed a
 at step k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
 
 *Batches.* Each epoch is a permutation of the examples, seeded by (seed, epoch), cut into optimizer batches of
-`batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches: its rows sorted by length, so
-that rows of like length are padded together, as many as fit under `micro_tokens` padded tokens (a longer row stands
-alone). The loss divides by the size of the optimizer batch, so the cut into micro-batches does not change it.
+`batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches of at most `micro_tokens`
+tokens that pass through the model (a longer row stands alone). Rows that are packed as branches stand in the order of
+their ids, so that rows that begin alike share a micro-batch, and a token shared with the row before is not counted
+again; rows that are padded stand in the order of their lengths, and padding counts. The loss divides by the size of the
+optimizer batch, so the cut into micro-batches does not change it.
 
 *Loss rule.* With at least 8 steps let q be a quarter of them, m₁ and m₄ the mean losses of the first and the last q,
 and s² half the mean squared difference of successive losses (the variance of a step's loss about a slow trend).
@@ -26,6 +28,7 @@ from itertools import pairwise
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Training
 from selfimprove.sampling import derive_seed
+from selfimprove.training.branches import Ids, shared_length
 
 FEWEST_STEPS = 8
 """Below this number of steps the loss rule has too little to go by."""
@@ -44,27 +47,61 @@ class Step:
         return sum(len(micro) for micro in self.micro_batches)
 
 
-def plan_steps(lengths: Sequence[int], settings: Training, seed: int) -> tuple[Step, ...]:
-    """All steps of a training on rows of these lengths in tokens; each epoch uses every row exactly once."""
+def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, processes: int = 1) -> tuple[Step, ...]:
+    """All steps of a training on these rows; each epoch uses every row exactly once. `packs`: rows become branches."""
     batches: list[list[int]] = []
     for epoch in range(settings.epochs):
-        order = list(range(len(lengths)))
+        order = list(range(len(rows)))
         random.Random(derive_seed(seed, "epoch", epoch)).shuffle(order)
         batches += [order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows)]
     return tuple(
-        Step(cut_batch(batch, lengths, settings.micro_tokens), learning_rate(number, len(batches), settings))
+        Step(_cut(batch, rows, packs, settings.micro_tokens, processes), learning_rate(number, len(batches), settings))
         for number, batch in enumerate(batches, start=1)
     )
 
 
-def cut_batch(batch: Sequence[int], lengths: Sequence[int], tokens: int) -> tuple[tuple[int, ...], ...]:
-    """The batch in micro-batches of at most `tokens` padded tokens, longest rows first; a longer row stands alone."""
+def _cut(
+    batch: Sequence[int], rows: Sequence[Ids], packs: bool, tokens: int, processes: int
+) -> tuple[tuple[int, ...], ...]:
+    """The batch in micro-batches of at most `tokens` tokens, and small enough that every process has one."""
+    cut = cut_packed if packs else cut_padded
+    if processes == 1:
+        return cut(batch, rows, tokens)
+    whole = count_tokens(Step((tuple(sorted(batch, key=lambda row: rows[row])),), 0.0), rows, packs)
+    even = math.ceil(whole / processes) + max(len(rows[row]) for row in batch)  # a row is not cut
+    return cut(batch, rows, min(tokens, even))
+
+
+def cut_packed(batch: Sequence[int], rows: Sequence[Ids], tokens: int) -> tuple[tuple[int, ...], ...]:
+    """The batch in micro-batches of at most `tokens` packed tokens, in the order of the ids."""
     micro: list[list[int]] = []
-    for row in sorted(batch, key=lambda row: (-lengths[row], row)):
-        if not micro or (len(micro[-1]) + 1) * lengths[micro[-1][0]] > tokens:
+    held = 0
+    for row in sorted(batch, key=lambda row: (rows[row], row)):
+        fresh = len(rows[row]) - (shared_length(rows[micro[-1][-1]], rows[row]) if micro else 0)
+        if not micro or held + fresh > tokens:
+            micro.append([])
+            held, fresh = 0, len(rows[row])
+        micro[-1].append(row)
+        held += fresh
+    return tuple(tuple(part) for part in micro)
+
+
+def cut_padded(batch: Sequence[int], rows: Sequence[Ids], tokens: int) -> tuple[tuple[int, ...], ...]:
+    """The batch in micro-batches of at most `tokens` padded tokens, longest rows first."""
+    micro: list[list[int]] = []
+    for row in sorted(batch, key=lambda row: (-len(rows[row]), row)):
+        if not micro or (len(micro[-1]) + 1) * len(rows[micro[-1][0]]) > tokens:
             micro.append([])
         micro[-1].append(row)
-    return tuple(tuple(rows) for rows in micro)
+    return tuple(tuple(part) for part in micro)
+
+
+def count_tokens(step: Step, rows: Sequence[Ids], packs: bool) -> int:
+    """Tokens that pass through the model in this step, padding included."""
+    if not packs:
+        return sum(len(micro) * max(len(rows[row]) for row in micro) for micro in step.micro_batches)
+    shared = [shared_length(rows[a], rows[b]) for micro in step.micro_batches for a, b in pairwise(micro)]
+    return sum(len(rows[row]) for micro in step.micro_batches for row in micro) - sum(shared)
 
 
 def learning_rate(step: int, steps: int, settings: Training) -> float:

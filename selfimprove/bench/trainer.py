@@ -1,0 +1,320 @@
+"""The trainer's speed and memory beside TRL's `SFTTrainer`, on the same rows.
+
+    python -m selfimprove.bench.trainer --repeats 3 [--rows upft,full,rft16] [--json FILE]
+
+*Rows.* The model samples them itself, once: one completion of generated sums for each of `ROWS` problems, and 16 for
+each of an eighth as many.
+
+| rows | what is trained |
+| --- | --- |
+| `upft` | prefixes of 8 tokens under the task template, a tenth of the rows whole: the default recipe |
+| `full` | the same completions whole: SFT on own samples, or RFT that keeps one sample a problem |
+| `rft16` | 16 whole completions of each problem: RFT that keeps all of 16 samples |
+
+*Alike for both.* Model and its type, LoRA (rank 16 on all linear layers), bfloat16 autocast, AdamW, `BATCH` rows in
+each forward pass and optimizer step, target ids as labels, threads. TRL's own default, gradient checkpointing, costs
+time and saves memory; `trl` is without it, as ours is, `trl-checkpointing` with it. TRL weighs tokens alike, ours rows:
+the same work.
+
+*Figures.* A measurement is a process of its own: rows a second from the end of the first step, which warms up, to the
+end of the last one, and the process's peak of resident memory, interpreter and libraries included. Tools take turns,
+so that a slow minute of the machine meets all. The median and the range over the repeats are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfimprove.errors import StageError, UsageError
+
+if TYPE_CHECKING:
+    from selfimprove.models import ModelFolder
+    from selfimprove.prefixes import Example
+    from selfimprove.recipe import Runtime
+    from selfimprove.sampling import Completion
+
+ROWS = 64
+BATCH = 16
+SAMPLES = 16
+TOOLS = ("ours", "trl")
+KINDS = ("upft", "full", "rft16")
+PROMPT = "{question} Think step by step."
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One tool on one kind of rows: rows a second and peak resident memory in MB of each repeat."""
+
+    tool: str
+    rows: str
+    rates: tuple[float, ...]
+    peaks: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        """Median rows a second."""
+        return statistics.median(self.rates)
+
+    @property
+    def peak(self) -> float:
+        """Median peak of resident memory in MB."""
+        return statistics.median(self.peaks)
+
+
+@dataclass(frozen=True)
+class TrainerBench:
+    """What was measured, where, and on which rows: mean prompt and target tokens by kind."""
+
+    measurements: tuple[Measurement, ...]
+    tokens: dict[str, tuple[float, float]]
+    threads: int
+    device: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a measuring process is told."""
+
+    tool: str
+    examples: str
+    model: str
+    threads: int
+    device: str
+
+
+def measure_trainer(
+    repeats: int = 3, kinds: Sequence[str] = KINDS, tools: Sequence[str] = TOOLS, threads: int = 0, device: str = "cpu"
+) -> TrainerBench:
+    """The embedded model trained on each kind of rows by each tool; `UsageError` if TRL is asked for and missing.
+
+    Some ten minutes for three repeats of everything on two cores.
+    """
+    from importlib.util import find_spec
+
+    from selfimprove.models import default_cache, resolve_model
+    from selfimprove.recipe import Model, Runtime
+
+    if set(tools) - {"ours"} and find_spec("trl") is None:
+        raise UsageError("TRL isn't installed", "Type: pip install 'selfimprove[bench]'")
+    runtime = Runtime(device=device, threads=threads)
+    model = resolve_model(Model(), default_cache())
+    with tempfile.TemporaryDirectory() as folder:
+        rows = {kind: make_rows(model, kind, runtime) for kind in kinds}
+        files = {kind: Path(folder) / f"{kind}.json" for kind in kinds}
+        for kind, path in files.items():
+            path.write_text(json.dumps([asdict(example) for example in rows[kind]]))
+        found: dict[tuple[str, str], list[dict[str, float]]] = {}
+        for _ in range(repeats):
+            for kind in kinds:
+                for tool in tools:
+                    job = _Job(tool, str(files[kind]), str(model.path), runtime.usable_threads(), device)
+                    found.setdefault((tool, kind), []).append(_measure(job))
+    return TrainerBench(
+        tuple(
+            Measurement(tool, kind, tuple(one["rate"] for one in each), tuple(one["peak_mb"] for one in each))
+            for (tool, kind), each in found.items()
+        ),
+        {kind: (_mean(e.prompt_ids for e in rows[kind]), _mean(e.target_ids for e in rows[kind])) for kind in kinds},
+        runtime.usable_threads(),
+        device,
+    )
+
+
+def bench_lines(bench: TrainerBench) -> list[str]:
+    """The measurements as a Markdown table, each beside TRL without checkpointing where that was measured."""
+    lines = [f"{bench.device}, {bench.threads} threads, {BATCH} rows a step; medians, range in brackets", ""]
+    lines += ["| rows | tokens (prompt + target) | tool | rows a second | peak MB | speed / TRL | memory / TRL |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    peers = {one.rows: one for one in bench.measurements if one.tool == "trl"}
+    for one in bench.measurements:
+        prompt, target = bench.tokens[one.rows]
+        peer = peers.get(one.rows)
+        ratios = f"{one.rate / peer.rate:.2f} | {one.peak / peer.peak:.2f}" if peer else "– | –"
+        rates, peaks = (f"[{min(each):.4g}, {max(each):.4g}]" for each in (one.rates, one.peaks))
+        lines.append(
+            f"| {one.rows} | {prompt:.0f} + {target:.0f} | {one.tool} | {one.rate:.2f} {rates} "
+            f"| {one.peak:.0f} {peaks} | {ratios} |"
+        )
+    return lines + _against_rft(bench)
+
+
+def _against_rft(bench: TrainerBench) -> list[str]:
+    """Time for a problem's UPFT row as a share of the time for its RFT rows, by our trainer."""
+    ours = {one.rows: one.rate for one in bench.measurements if one.tool == "ours"}
+    cases = [("full", 1, "one kept sample"), ("rft16", SAMPLES, f"{SAMPLES} kept samples")]
+    return [
+        f"time of UPFT / RFT with {title} a problem: {ours[kind] / count / ours['upft']:.1%}"
+        for kind, count, title in cases
+        if kind in ours and "upft" in ours
+    ]
+
+
+def _mean(rows: Any) -> float:  # noqa: ANN401 - an iterable of sized values
+    return statistics.mean(map(len, rows))
+
+
+def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
+    """Training rows of a kind, from completions that the model sampled of generated sums."""
+    from selfimprove.models import load_tokenizer
+    from selfimprove.prefixes import Prompts, assign_kinds, harvest
+    from selfimprove.problem import load_problems
+    from selfimprove.recipe import TASK_TEMPLATE, Prefixes, Problems
+    from selfimprove.sampling import render_prompt
+
+    count, samples = (ROWS // 8, SAMPLES) if kind == "rft16" else (ROWS, 1)
+    problems = load_problems(Problems(train_size=count, heldout_size=1, sealed_size=1)).train
+    tokenizer = load_tokenizer(model.path)
+    prompts = {
+        problem.key: Prompts(
+            render_prompt(tokenizer, "", PROMPT, problem.question),
+            render_prompt(tokenizer, "", TASK_TEMPLATE, problem.question),
+        )
+        for problem in problems
+    }
+    completions = _completions(model, {key: pair.plain for key, pair in prompts.items()}, samples, runtime)
+    settings = Prefixes(length=8 if kind == "upft" else "full")
+    kinds = assign_kinds([completion.row for completion in completions], settings, 0)
+    return harvest(completions, kinds, prompts, settings, tokenizer.eos_id).examples
+
+
+def _completions(
+    model: ModelFolder, prompts: dict[str, tuple[int, ...]], samples: int, runtime: Runtime
+) -> list[Completion]:
+    """`samples` completions of up to 100 tokens for each prompt, sampled once for a model and kept in the cache."""
+    from selfimprove.engines.transformers import TransformersSampler
+    from selfimprove.models import default_cache
+    from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks
+
+    path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{len(prompts)}x{samples}.json"
+    if not path.exists():
+        requests = [
+            Request(key, sample, prompt, 100, derive_seed(0, "bench", key, sample), Decoding(0.7))
+            for key, prompt in prompts.items()
+            for sample in range(samples)
+        ]
+        with TransformersSampler(model.path, runtime) as sampler:
+            rows = [asdict(one) for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rows))
+    return [Completion(**{**row, "token_ids": tuple(row["token_ids"])}) for row in json.loads(path.read_text())]
+
+
+def _measure(job: _Job) -> dict[str, float]:
+    """One measurement in a process of its own."""
+    command = [sys.executable, "-m", "selfimprove.bench.trainer", "--child", json.dumps(asdict(job))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StageError(f"the measurement of {job.tool} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _child(job: _Job) -> dict[str, float]:
+    """Train as told, here; rows a second after the first step, and this process's peak of resident memory in MB."""
+    import resource
+
+    import torch
+
+    torch.set_num_threads(job.threads)
+    rows = json.loads(Path(job.examples).read_text())
+    rows = rows[: len(rows) // BATCH * BATCH]
+    ends: list[float] = []
+    train = _train_ours if job.tool == "ours" else _train_trl
+    with tempfile.TemporaryDirectory() as folder:
+        train(job, rows, Path(folder), lambda: ends.append(time.perf_counter()))
+    rate = BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"rate": rate, "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+
+
+def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> None:
+    from selfimprove.prefixes import Example
+    from selfimprove.recipe import Runtime, Training
+    from selfimprove.training import train
+
+    examples = [
+        Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
+        for row in rows
+    ]
+    runtime = Runtime(device=job.device, threads=job.threads)
+    settings = Training(batch_rows=BATCH, micro_tokens=2**20)
+    train(examples, Path(job.model), folder / "w", folder / "a", settings, 0, runtime, lambda *_: step_done())
+
+
+def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> None:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - transformers' own
+            step_done()
+
+    columns = [
+        {
+            "input_ids": row["prompt_ids"] + row["target_ids"],
+            "labels": [-100] * len(row["prompt_ids"]) + row["target_ids"],
+        }
+        for row in rows
+    ]
+    settings = SFTConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=BATCH,
+        learning_rate=1e-5,
+        lr_scheduler_type="constant",
+        num_train_epochs=1,
+        bf16=True,
+        use_cpu=job.device == "cpu",
+        gradient_checkpointing=job.tool == "trl-checkpointing",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = AutoModelForCausalLM.from_pretrained(job.model, dtype="bfloat16")
+    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    data = Dataset.from_list(columns)
+    SFTTrainer(
+        model, settings, train_dataset=data, processing_class=tokenizer, peft_config=lora, callbacks=[Clock()]
+    ).train()
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure as the words say, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m selfimprove.bench.trainer")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", default=",".join(KINDS))
+    parser.add_argument("--tools", default=",".join(TOOLS), help="of ours, trl, trl-checkpointing")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args(words)
+    if args.child:
+        sys.stdout.write(json.dumps(_child(_Job(**json.loads(args.child)))) + "\n")
+        return
+    bench = measure_trainer(args.repeats, args.rows.split(","), args.tools.split(","), args.threads, args.device)
+    sys.stdout.write("\n".join(bench_lines(bench)) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps(bench.to_json(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Attention along the branches of a tree, as an attention implementation that transformers can be told to use.
+
+`_Spread` copies the packed rows of q, k and v to their places in padded buckets, and on the way back sums the gradients
+of a token over the rows it stands in: one gather, and one sum for each shared run of tokens, in a fixed order.
+`_Collect` takes the packed rows out of the padded result. In between is torch's own `scaled_dot_product_attention`, or
+`_Weigh` for short rows on a processor.
+
+*Which models.* Any model whose attention can be chosen runs it, but a layer that mixes tokens by other means
+(recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` tells: no such width
+in the configuration, and of two rows that branch the second has the hidden states that it has alone, of which no bit
+changes with the first. (Experts fail this, rightly or not: what is routed beside a token moves its rounding.) Other
+models take padded rows (`loss.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from selfimprove.training.branches import Branches, Bucket, Ids, grow
+
+ATTENTION = "selfimprove_branches"
+_WIDTHS = ("sliding_window", "attention_chunk_size")
+_FEW_KEYS = 512
+"""Up to so many keys a row, whole matrices of attention weights are faster on a processor, and small."""
+
+_TOLERANCE = 0.02
+"""Relative difference of hidden states that rounding in bfloat16 explains."""
+
+
+class _Spread(torch.autograd.Function):
+    """Packed [tokens, width] to places [places, width]; backwards, a token's gradients are summed over its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, branches: Branches, keys: bool) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.branches, ctx.keys = branches, keys
+        return packed.index_select(0, branches.keys if keys else branches.queries)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - torch's context
+        branches: Branches = ctx.branches
+        if not ctx.keys:
+            return gradient.index_select(0, branches.query_places), None, None
+        packed = gradient.index_select(0, branches.key_places)
+        padded = _split(gradient, branches, keys=True)
+        for part in branches.sums:
+            packed[part.tokens] += padded[part.bucket][part.rows, part.places].sum(0)
+        return packed, None, None
+
+
+class _Collect(torch.autograd.Function):
+    """Query places [places, width] to packed [tokens, width]; places that only pad get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, places: Tensor, branches: Branches) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.branches = branches
+        return places.index_select(0, branches.query_places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's context
+        branches: Branches = ctx.branches
+        return gradient.index_select(0, branches.queries).index_fill_(0, branches.idle, 0), None
+
+
+def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
+    """[places, width] as one [rows, queries or keys, width] for each bucket."""
+    parts, at = [], 0
+    for bucket in branches.buckets:
+        each = bucket.keys if keys else bucket.queries
+        end = at + len(bucket.members) * each
+        parts.append(places[at:end].view(-1, each, places.shape[1]))
+        at = end
+    return parts
+
+
+class _Weigh(torch.autograd.Function):
+    """Masked attention by whole matrices, heads that share keys in one product; [rows, heads, places, width] each.
+
+    Keeps the attention weights in the type of the values: on a processor and at a few hundred keys that is three times
+    as fast as torch's own, which never holds them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:  # noqa: ANN401 - torch's context
+        together = _together(query.mul(scale), key.shape[1])
+        scores = (together @ key.transpose(2, 3)).view(*query.shape[:3], -1).masked_fill_(~visible, float("-inf"))
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(*together.shape[:3], -1)
+        ctx.save_for_backward(together, key, value, weights)
+        ctx.scale, ctx.shape = scale, query.shape
+        return _apart(weights @ value, query.shape)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401 - torch's context
+        together, key, value, weights = ctx.saved_tensors
+        gradient = _together(gradient, key.shape[1])
+        of_weights = (gradient @ value.transpose(2, 3)).float()
+        scores = torch._softmax_backward_data(of_weights, weights.float(), -1, torch.float32).to(key.dtype)
+        towards_query = _apart((scores @ key).mul_(ctx.scale), ctx.shape)
+        return towards_query, scores.transpose(2, 3) @ together, weights.transpose(2, 3) @ gradient, None, None
+
+
+def _together(states: Tensor, groups: int) -> Tensor:
+    """[rows, heads, places, width] as [rows, groups, heads of a group * places, width]."""
+    return states.reshape(states.shape[0], groups, -1, states.shape[3])
+
+
+def _apart(states: Tensor, shape: torch.Size) -> Tensor:
+    """What `_together` made of states of this shape, by head again; the width may be another."""
+    return states.view(*shape[:3], -1)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **others: Any,  # noqa: ANN401 - what models hand to their attention; `branches` is ours
+) -> tuple[Tensor, None]:
+    """Packed queries, keys and values [1, heads, tokens, width] to their attention [1, tokens, heads, width]."""
+    branches: Branches = others["branches"]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    spread = [_spread(part, branches, keys) for part, keys in ((query, False), (key, True), (value, True))]
+    rows = [
+        _attend_bucket(q, k, v, bucket, scale, dropout).transpose(1, 2).flatten(0, 1).flatten(1)
+        for q, k, v, bucket in zip(*spread, branches.buckets, strict=True)
+    ]
+    packed: Tensor = _Collect.apply(torch.cat(rows) if len(rows) > 1 else rows[0], branches)  # type: ignore[no-untyped-call]  # torch
+    return packed.view(1, packed.shape[0], -1, value.shape[-1]), None
+
+
+def _attend_bucket(query: Tensor, key: Tensor, value: Tensor, bucket: Bucket, scale: float, dropout: float) -> Tensor:
+    if query.device.type == "cpu" and bucket.keys <= _FEW_KEYS and not dropout:
+        mixed: Tensor = _Weigh.apply(query, key, value, bucket.visible, scale)  # type: ignore[no-untyped-call]  # torch
+        return mixed
+    groups = query.shape[1] // key.shape[1]  # copied: under a mask, CUDA's fast kernels don't take heads that share
+    key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
+    return nn.functional.scaled_dot_product_attention(query, key, value, bucket.visible, dropout, scale=scale)
+
+
+def _spread(states: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
+    """[1, heads, tokens, width] as one [rows, heads, queries or keys, width] for each bucket."""
+    packed = states[0].transpose(0, 1).flatten(1)
+    places: Tensor = _Spread.apply(packed, branches, keys)  # type: ignore[no-untyped-call]  # torch
+    shape = (states.shape[1], states.shape[3])
+    return [part.view(*part.shape[:2], *shape).transpose(1, 2) for part in _split(places, branches, keys)]
+
+
+AttentionInterface.register(ATTENTION, _attend)
+
+
+@torch.no_grad()
+def branches_hold(model: PreTrainedModel, ids: Ids, longest: int, device: torch.device) -> bool:
+    """Whether rows of up to `longest` ids may be packed; if so, the model's attention is set to take branches."""
+    widths = [getattr(model.config, name, None) for name in _WIDTHS]
+    if not model._can_set_attn_implementation() or any(width and width < longest for width in widths):
+        return False
+    head = (ids * 4)[:4]
+    first, second, other = ((*head, step, *head[::-1], step) for step in (1, 2, 3))
+    body = model.get_decoder()  # type: ignore[no-untyped-call]  # untyped in transformers
+    alone = body(torch.tensor([second], device=device), use_cache=False).last_hidden_state[0]
+    before = model.config._attn_implementation
+    model.set_attn_implementation(ATTENTION)
+    states = []
+    for rows in ([first, second], [(*first[:-1], other[-1]), second]):
+        tree = grow(rows, device)
+        packed = body(tree.ids, position_ids=tree.positions, use_cache=False, branches=tree).last_hidden_state[0]
+        states.append(packed[list(tree.paths[1])])
+    if torch.equal(*states) and (states[0] - alone).norm() <= _TOLERANCE * alone.norm():
+        return True
+    model.set_attn_implementation(before)
+    return False

@@ -1,0 +1,84 @@
+"""What a training leaves on disk: its checkpoint while it runs, its adapter in the end.
+
+The checkpoint holds the LoRA, the state of AdamW and the losses so far. It is written to a temporary name, synced and
+renamed, so a kill leaves the old one or the new one. Its header names the fingerprint of examples, settings and seed: a
+foreign or broken file is no checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from selfimprove.models.weights import read_json, settle
+
+
+@dataclass(frozen=True)
+class State:
+    """The mutable part of a training: LoRA weights by name, their optimizer, and what work they belong to."""
+
+    fingerprint: str
+    parameters: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.AdamW
+
+
+def save_checkpoint(state: State, losses: list[float], path: Path) -> None:
+    """The state after `len(losses)` steps in the file `path`, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in state.parameters.items():
+        held = {"weight": parameter.detach(), **state.optimizer.state[parameter]}
+        tensors |= {f"{key}|{name}": value.detach().cpu().contiguous() for key, value in held.items()}
+    metadata = {"fingerprint": state.fingerprint, "losses": json.dumps(losses)}
+    temporary = path.with_suffix(".partial")
+    save_file(tensors, temporary, metadata=metadata)
+    settle(path.parent)
+    temporary.replace(path)
+
+
+def restore_checkpoint(state: State, path: Path) -> list[float]:
+    """Losses of the steps that the checkpoint holds, put into `state`; none if it isn't whole and of the same work."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("fingerprint") != state.fingerprint:
+                return []
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError):
+        return []
+    for name, parameter in state.parameters.items():
+        with torch.no_grad():
+            parameter.copy_(tensors[f"weight|{name}"])
+        state.optimizer.state[parameter] = {
+            "step": tensors[f"step|{name}"],
+            "exp_avg": tensors[f"exp_avg|{name}"].to(parameter.device),
+            "exp_avg_sq": tensors[f"exp_avg_sq|{name}"].to(parameter.device),
+        }
+    return [float(loss) for loss in json.loads(metadata["losses"])]
+
+
+def save_adapter(peft: PeftModel, temporary: Path, out: Path) -> None:
+    """The adapter as peft reads it, without the path of its base model, equal bytes for equal weights."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft).items()}
+    save_file(tensors, temporary / "adapter_model.safetensors", metadata={"format": "pt"})
+    peft.peft_config["default"].save_pretrained(str(temporary))
+    config = read_json(temporary / "adapter_config.json")
+    config |= {
+        "base_model_name_or_path": "",
+        "inference_mode": True,
+        "target_modules": sorted(config["target_modules"]),  # a set in peft: its order varies
+    }
+    (temporary / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    settle(temporary)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary.rename(out)
