@@ -1,4 +1,4 @@
-"""A decoder for models of Llama's kind, run from their weights over slots of keys and values.
+"""Models of Llama's kind, run from their weights over packed tokens.
 
 transformers' own forward pass is general: per layer it dispatches some forty small operations, grows the cache by
 copying it, builds masks, and multiplies by weights that oneDNN re-orders on every call. This one holds what sampling
@@ -6,36 +6,27 @@ needs and nothing else. What each choice is worth, on one core at 64 rows of the
 
 - *Weights are packed once* in oneDNN's own order, where the processor and the type allow it: 385 GFLOP/s where the
   plain layout reaches 220. q, k and v are one matrix, gate and up another.
-- *Attention of one new token* is two batched products over the slots, the heads of a group side by side as rows:
-  0.9 ms a layer at 192 tokens, `scaled_dot_product_attention` 2.8 ms, with `enable_gqa` 11 ms.
-- *Prompts are packed*: the tokens of all prompts stand in one row of the matrix products, without padding; attention
-  alone goes prompt by prompt.
-- *A shared head is computed once.* What all prompts of a call begin with (a system turn, examples) is run through the
-  model for the first of them and copied; equal prompts are computed once altogether.
+- *Tokens of all rows are packed*, in a prefill as in a step: one matrix product over (tokens, width), no padding.
 - *The vocabulary's matrix* is applied to the last token of a prompt alone.
 
-`fits` says which models this is for; others are decoded by `general`. On a GPU the same code runs with plain matrix
+Attention and its cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a GPU the same code runs with plain matrix
 products; it has not been measured there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
 
-from selfimprove.engines.cache import Shape, Slots
+from selfimprove.engines.cache import Shape
 
 KINDS = {"llama", "qwen2", "qwen3", "mistral"}
 ROPES = {"default", "linear", "llama3", "yarn"}
 """Rotary embeddings whose angles don't depend on the length of the text."""
-
-PREFILL_TOKENS = 2048
-"""Prompt tokens that go through the model at once, at least one prompt; bounds the memory of a prefill."""
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Layer number, queries, keys, values (tokens, heads, width) to the attended values, shaped as the queries."""
@@ -166,110 +157,3 @@ def _layer(module: torch.nn.Module) -> _Layer:
         gate_up=Product(mlp.gate_proj, mlp.up_proj),
         down=Product(mlp.down_proj),
     )
-
-
-class LlamaDecoder:
-    """Rows running on a `Llama`, `slots` at most, each of at most `capacity` tokens; see `decoding.Decoder`."""
-
-    refills = True
-
-    def __init__(self, llama: Llama, slots: int, capacity: int) -> None:
-        self._llama = llama
-        self._slots = Slots(llama.shape, slots, capacity, llama.device)
-        self._angles = llama.angles(capacity)
-        self._lengths: list[int] = []
-
-    def prefill(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
-        """Start rows behind those that run; logits (prompts, vocabulary) of their first tokens."""
-        first = len(self._lengths)
-        self._lengths += [len(prompt) for prompt in prompts]
-        distinct = list(dict.fromkeys(prompts))
-        slot = {prompt: first + prompts.index(prompt) for prompt in distinct}
-        logits = torch.cat([self._start(part, slot) for part in _parts(distinct)])
-        for number, prompt in enumerate(prompts):
-            if slot[prompt] != first + number:
-                self._slots.copy(slot[prompt], first + number, len(prompt))
-        return logits[[distinct.index(prompt) for prompt in prompts]]
-
-    def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append a token (rows,) to each row; logits (rows, vocabulary) of the next."""
-        rows, longest = len(self._lengths), max(self._lengths) + 1
-        positions = torch.tensor(self._lengths, device=tokens.device)
-        places = (torch.arange(rows, device=tokens.device), positions)
-        beyond = torch.arange(longest, device=tokens.device) > positions[:, None]
-        mask = torch.zeros(rows, 1, 1, longest, device=tokens.device).masked_fill_(beyond[:, None, None], -torch.inf)
-        scale = self._llama.width**-0.5
-
-        def attend(layer: int, queries: torch.Tensor, *pair: torch.Tensor) -> torch.Tensor:
-            self._slots.write(layer, places, pair)
-            keys, values = self._slots.keys[layer, :rows, :, :longest], self._slots.values[layer, :rows, :, :longest]
-            grouped = queries.reshape(rows, self._llama.groups, -1, self._llama.width)
-            scores = torch.add(mask, torch.matmul(grouped, keys.transpose(2, 3)), alpha=scale)
-            return torch.matmul(scores.softmax(dim=-1).to(values.dtype), values)
-
-        self._lengths = [length + 1 for length in self._lengths]
-        return self._llama.logits(self._llama.hidden(tokens, self._at(positions), attend))
-
-    def keep(self, order: Sequence[int]) -> None:
-        """The row at place i is from now on the one that was at `order[i]`; the others are gone."""
-        for target, source in enumerate(order):
-            if source != target:
-                self._slots.copy(source, target, self._lengths[source])
-        self._lengths = [self._lengths[source] for source in order]
-
-    def _at(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._angles[0][positions], self._angles[1][positions]
-
-    def _start(self, prompts: Sequence[tuple[int, ...]], slot: dict[tuple[int, ...], int]) -> torch.Tensor:
-        slots = [slot[prompt] for prompt in prompts]
-        head = _shared(prompts)
-        if head:
-            self._extend([(slots[0], 0, prompts[0][:head])])
-            for other in slots[1:]:
-                self._slots.copy(slots[0], other, head)
-        rests = [(place, head, prompt[head:]) for place, prompt in zip(slots, prompts, strict=True)]
-        ends = list(accumulate(len(rest) for _, _, rest in rests))
-        return self._llama.logits(self._extend(rests)[[end - 1 for end in ends]])
-
-    def _extend(self, texts: Sequence[tuple[int, int, tuple[int, ...]]]) -> torch.Tensor:
-        """Hidden states of texts (slot, tokens before, ids), packed one after the other."""
-        device = self._llama.device
-        ids = torch.tensor([token for _, _, text in texts for token in text], device=device)
-        slots = torch.tensor([slot for slot, _, text in texts for _ in text], device=device)
-        positions = torch.tensor([before + n for _, before, text in texts for n in range(len(text))], device=device)
-
-        def attend(layer: int, queries: torch.Tensor, *pair: torch.Tensor) -> torch.Tensor:
-            self._slots.write(layer, (slots, positions), pair)
-            parts = queries.split([len(text) for _, _, text in texts])
-            return torch.cat([self._attend(layer, *text[:2], part) for text, part in zip(texts, parts, strict=True)])
-
-        return self._llama.hidden(ids, self._at(positions), attend)
-
-    def _attend(self, layer: int, slot: int, before: int, queries: torch.Tensor) -> torch.Tensor:
-        """Attention of one text's `queries` (tokens, heads, width) to all tokens up to each of them in its slot."""
-        count = len(queries)
-        end = before + count
-        keys, values = self._slots.keys[layer, slot, :, :end], self._slots.values[layer, slot, :, :end]
-        share = self._llama.heads // self._llama.groups
-        seen = torch.ones(count, end, dtype=torch.bool, device=queries.device).tril_(before)
-        grouped = queries.transpose(0, 1).reshape(1, self._llama.groups, share * count, -1)
-        found = F.scaled_dot_product_attention(grouped, keys[None], values[None], attn_mask=seen.repeat(share, 1))
-        return found.view(self._llama.heads, count, -1).transpose(0, 1)
-
-
-def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
-    """How many first tokens all of several prompts share; at least one token of each is left over."""
-    if len(prompts) < 2:
-        return 0
-    low, high = min(prompts), max(prompts)
-    limit = min(len(prompt) for prompt in prompts) - 1
-    return next((n for n in range(limit) if low[n] != high[n]), limit)
-
-
-def _parts(prompts: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
-    parts: list[list[tuple[int, ...]]] = []
-    for prompt in prompts:
-        if not parts or sum(map(len, parts[-1])) + len(prompt) > PREFILL_TOKENS:
-            parts.append([])
-        parts[-1].append(prompt)
-    return parts

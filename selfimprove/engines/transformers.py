@@ -21,7 +21,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from selfimprove.engines.decoding import Decoder, Plan, decode
 from selfimprove.engines.draws import Rule, resolve
 from selfimprove.engines.general import GeneralDecoder
-from selfimprove.engines.llama import Llama, LlamaDecoder, fits
+from selfimprove.engines.llama import Llama, fits
+from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
