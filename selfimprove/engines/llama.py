@@ -100,6 +100,7 @@ class Llama:
         self._rotary = body.rotary_emb
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.share = self.heads // self.groups
         self.shape = Shape(len(self._layers), self.groups, self.width, self.dtype)
 
     def angles(self, capacity: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import psutil
 import torch
@@ -22,11 +23,14 @@ from selfimprove.engines.decoding import Decoder, Plan, decode
 from selfimprove.engines.draws import Rule, resolve
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
+from selfimprove.engines.native import Attention, compiled_attention
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request
+
+Way = Literal["compiled", "batched", "general"]
 
 WIDTH = 64
 """Rows that run at once in a lane."""
@@ -40,16 +44,21 @@ the time: what rows stand together must not depend on that."""
 
 
 class TransformersSampler:
-    """A sampler on `model`, a folder of safetensors; weights are loaded on entry and freed on exit."""
+    """A sampler on `model`, a folder of safetensors; weights are loaded on entry and freed on exit.
 
-    def __init__(self, model: Path, runtime: Runtime, general: bool = False) -> None:
+    `way` is the fastest way of decoding to take: without `compiled`, attention is torch's; `general` is transformers'
+    own forward pass. A model or a machine that a way isn't for takes the next.
+    """
+
+    def __init__(self, model: Path, runtime: Runtime, way: Way = "compiled") -> None:
         self._folder = model
         self._runtime = runtime
-        self._general = general
+        self._way = way
         self._device = choose_device(runtime.device)
         self.reproducible = self._device.type == "cpu"
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
+        self._attention: Attention | None = None
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
@@ -58,7 +67,9 @@ class TransformersSampler:
             self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
         )
         self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
-        self._llama = Llama(model) if fits(model) and not self._general else None
+        self._llama = Llama(model) if fits(model) and self._way != "general" else None
+        if self._llama and self._way == "compiled" and self._device.type == "cpu":
+            self._attention = compiled_attention(self._llama.width, self._llama.share, self._llama.dtype)
         return self
 
     def __exit__(
@@ -88,7 +99,7 @@ class TransformersSampler:
     def _open(self, requests: Sequence[Request], plan: Plan) -> Decoder:
         if self._llama is None:
             return GeneralDecoder(self._loaded())
-        return LlamaDecoder(self._llama, min(len(requests), plan.width), _capacity(requests))
+        return LlamaDecoder(self._llama, min(len(requests), plan.width), _capacity(requests), self._attention)
 
     def _plan(self, requests: Sequence[Request]) -> Plan:
         threads = torch.get_num_threads()
