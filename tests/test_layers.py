@@ -27,6 +27,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("journal",),
     ("models",),
     ("training", "merging", "engines"),
+    ("bench",),
     ("parts", "judging"),
     ("stages",),
     ("contest",),
@@ -40,7 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
-MODEL_MODULES = {"models", "training", "merging", "engines"}
+MODEL_MODULES = {"models", "training", "merging", "engines", "bench"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM
 
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.models import default_cache, load_tokenizer, resolve_model
@@ -42,7 +42,9 @@ GENERATE_ROWS = 64
 DRAWN = Decoding(0.6, 1.0, 0)
 """The recipe's temperature over the whole vocabulary."""
 
-EXAMPLES = "\n".join(f"Question: What is {a} + {b}?\nAnswer: {a} + {b} = {a + b}" for a, b in ((3, 4), (12, 9), (7, 15)))
+EXAMPLES = "\n".join(
+    f"Question: What is {a} + {b}?\nAnswer: {a} + {b} = {a + b}" for a, b in ((3, 4), (12, 9), (7, 15))
+)
 CHAT = "Tell me in a few sentences how to plan a day in a town I have never been to with {n} euros, if it rains"
 
 
@@ -98,7 +100,7 @@ def sampler_run(sampler: Sampler) -> Run:
     return lambda chunk: sum(len(completion.token_ids) for completion in sampler.sample(chunk))
 
 
-def generate_run(model: PreTrainedModel, pad: int) -> Run:
+def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' mixture of classes has no type for it
     """Runs a chunk through transformers' `generate`, padded on the left."""
     ends = model.generation_config.eos_token_id
     end_ids = {ends} if isinstance(ends, int) else set(ends or [])
@@ -137,7 +139,7 @@ def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[
             begin = time.perf_counter()
             tokens = sum(run(chunk) for chunk in chunks)
             found[name].append((tokens, time.perf_counter() - begin))
-    return [Speed(name, *map(tuple, zip(*rows, strict=True))) for name, rows in found.items()]  # type: ignore[arg-type]
+    return [Speed(name, tuple(t for t, _ in rows), tuple(s for _, s in rows)) for name, rows in found.items()]
 
 
 def ceilings() -> Ceilings:
@@ -172,9 +174,10 @@ def bench_engines(
     top = ceilings()
     with ExitStack() as stack:
         ours = sampler_run(stack.enter_context(TransformersSampler(model, runtime)))
-        plain = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True).eval()
+        plain: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True)
         weights = sum(parameter.numel() for parameter in plain.parameters())
         cut = {rows: plan_chunks(requests, rows, 1 << 40) for rows in (*chunk_rows, GENERATE_ROWS)}
+        runs: dict[str, tuple[Run, Sequence[Chunk]]]
         runs = {f"transformers engine, chunks of {rows}": (ours, cut[rows]) for rows in chunk_rows}
         runs["generate, batches of 64"] = (generate_run(plain, 0), cut[GENERATE_ROWS])
         if vllm:

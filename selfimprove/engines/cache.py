@@ -1,11 +1,11 @@
 """Keys and values of the rows that run, in slots of one preallocated block.
 
 A row has the slot of its place in the batch, so the rows that run are the first slots and a layer's keys are a view,
-never gathered. When a row ends, the last row's keys and values are copied into its slot; nothing else moves, and nothing
-grows: a new token's are written in place. Pages of the block that no token reaches are never touched, so they cost
-address space and no memory.
+never gathered. When a row ends, the last row's keys and values are copied into its slot; nothing else moves, and
+nothing grows: a new token's are written in place. Pages of the block that no token reaches are never touched, so they
+cost address space and no memory.
 
-Stale values of rows that are gone stay in a slot until they are written over. They are masked out by each row's length.
+Stale values of rows that are gone stay in a slot until they are written over; each row's length hides them.
 """
 
 from __future__ import annotations

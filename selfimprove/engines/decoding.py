@@ -4,9 +4,9 @@
 places are free (a prefill of few prompts costs as much as one of many) the next ones are filled in. So a chunk costs
 the tokens it produces, not rows times the longest, and only its end runs with few rows.
 
-*Lanes.* On a processor, one thread that runs 64 rows by itself is faster than two threads that share each small
-operation and wait for one another at its end. The rows are dealt to lanes, each with a decoder of its own on a thread of
-its own; the weights are shared.
+*Lanes.* On a processor, two threads with rows of their own are faster than two that share each small operation and
+wait for one another at its end. The rows are dealt to lanes, each with a decoder of its own on a thread of its own; the
+weights are shared.
 
 Both are planned from the requests alone, nothing depends on time: which rows stand together, and so how their sums are
 rounded, is the same on every run with the same number of threads.
@@ -15,7 +15,7 @@ rounded, is the same on every run with the same number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
@@ -82,11 +82,11 @@ def decode(
 
     with ThreadPoolExecutor(plan.lanes) as pool:
         try:
-            for done in [pool.submit(run, lane) for lane in _deal(rows, plan.lanes)]:
+            for done in as_completed([pool.submit(run, lane) for lane in _deal(rows, plan.lanes)]):
                 done.result()
         finally:  # Ctrl-C, or a lane that failed: the others shall not go on to their ends
             stopped.set()
-    torch.set_num_threads(threads)
+            torch.set_num_threads(threads)
     return [row.ids for row in rows]
 
 

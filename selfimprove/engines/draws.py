@@ -53,7 +53,7 @@ def draw(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tenso
     """
     if rule.temperature == 0:
         return _likeliest(_in_blocks(logits))
-    parts = zip(logits.split(ROWS), uniform.double().split(ROWS), strict=True)
+    parts = zip(torch.split(logits, ROWS), torch.split(uniform.double(), ROWS), strict=True)
     return torch.cat([_draw_few(part, rule, numbers) for part, numbers in parts])
 
 

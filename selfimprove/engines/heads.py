@@ -48,8 +48,9 @@ def plan_prefill(prompts: Sequence[Prompt]) -> list[list[Text]]:
 
 
 def _split(group: list[int], prompts: Sequence[Prompt], end: int) -> list[list[int]]:
-    """The parts of a group that go on with the same token, those of one prompt left out."""
-    parts = [list(part) for _, part in groupby(group, key=lambda number: prompts[number][end])]
+    """The parts of a group that go on with the same token, those of one prompt left out; none ends with that token."""
+    longer = [number for number in group if len(prompts[number]) > end + 1]
+    parts = [list(part) for _, part in groupby(longer, key=lambda number: prompts[number][end])]
     return [part for part in parts if len(part) > 1]
 
 

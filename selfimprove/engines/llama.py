@@ -4,25 +4,27 @@ transformers' own forward pass is general: per layer it dispatches some forty sm
 copying it, builds masks, and multiplies by weights that oneDNN re-orders on every call. This one holds what sampling
 needs and nothing else. What each choice is worth, on one core at 64 rows of the embedded model in bfloat16:
 
-- *Weights are packed once* in oneDNN's own order, where the processor and the type allow it: 385 GFLOP/s where the
-  plain layout reaches 220. q, k and v are one matrix, gate and up another.
+- *Weights are packed once* in oneDNN's own order, where the processor and the type allow it: 375 GFLOP/s for gate and
+  up together, 230 in the plain layout. q, k and v are one matrix, gate and up another.
 - *Tokens of all rows are packed*, in a prefill as in a step: one matrix product over (tokens, width), no padding.
 - *The vocabulary's matrix* is applied to the last token of a prompt alone.
 
-Attention and its cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a GPU the same code runs with plain matrix
-products; it has not been measured there.
+Attention and its cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a GPU
+the same code runs with plain matrix products; it has not been measured there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from selfimprove.engines.cache import Shape
+from selfimprove.engines.native import Attention, compiled_attention
 
 KINDS = {"llama", "qwen2", "qwen3", "mistral"}
 ROPES = {"default", "linear", "llama3", "yarn"}
@@ -57,12 +59,12 @@ class Product:
         if self._packed:
             found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
             return found
-        return F.linear(x, self._weight, self._bias)
+        return functional.linear(x, self._weight, self._bias)
 
 
 def packs(weight: torch.Tensor) -> bool:
     """Whether oneDNN multiplies by this weight, and so gains from having it in its own order."""
-    native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    native = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return bool(native and weight.device.type == "cpu" and weight.dtype == torch.bfloat16)
 
 
@@ -72,7 +74,7 @@ class _Norm:
     epsilon: float
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Llama:
     """The model's weights, arranged; they are shared by all decoders, and nothing here changes after it is made."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        body, config = model.model, model.config
+        body: Any = model.model
+        config: Any = model.config
         self.device, self.dtype = model.device, model.dtype
         self._embedding = body.embed_tokens.weight.detach()
         self._layers = [_layer(layer) for layer in body.layers]
@@ -103,6 +106,10 @@ class Llama:
         self.share = self.heads // self.groups
         self.shape = Shape(len(self._layers), self.groups, self.width, self.dtype)
 
+    def attention(self) -> Attention | None:
+        """A step's attention for heads of this model, compiled; None where that can't be had."""
+        return compiled_attention(self.width, self.share, self.dtype) if self.device.type == "cpu" else None
+
     def angles(self, capacity: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines (positions, 1, width) of the rotary embedding, the sine's first half negated."""
         positions = torch.arange(capacity, device=self.device)[None]
@@ -112,12 +119,12 @@ class Llama:
 
     def hidden(self, ids: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor], attend: Attend) -> torch.Tensor:
         """Last hidden states (tokens, hidden) of tokens `ids` (tokens,) whose rotary angles are given."""
-        x = self._embedding[ids]
+        x: torch.Tensor = self._embedding[ids]
         for number, layer in enumerate(self._layers):
             attended = attend(number, *self._queries(layer, layer.before_attention(x), angles))
             x = x + layer.out(attended.reshape(len(ids), -1))
             gate, up = layer.gate_up(layer.before_mlp(x)).chunk(2, dim=-1)
-            x = x + layer.down(F.silu(gate).mul_(up))
+            x = x + layer.down(functional.silu(gate).mul_(up))
         return x
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -141,11 +148,11 @@ def _rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.
     return (x * cosine).add_(torch.cat([x[..., half:], x[..., :half]], dim=-1).mul_(sine))
 
 
-def _norm(module: torch.nn.Module) -> _Norm:
+def _norm(module: Any) -> _Norm:  # noqa: ANN401 - each architecture has a class of its own
     return _Norm(module.weight.detach(), module.variance_epsilon)
 
 
-def _layer(module: torch.nn.Module) -> _Layer:
+def _layer(module: Any) -> _Layer:  # noqa: ANN401 - as above
     attention, mlp = module.self_attn, module.mlp
     query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
     return _Layer(

@@ -1,8 +1,8 @@
 """Attention of a step as compiled C (`attention.c`), where a C compiler is found; None where not.
 
-torch has no operation for one new token a row over rows of unequal length. What it has reads every row up to the longest
-and, for a row that doesn't fill its slot, copies keys and values before it multiplies: 1.6 ms a layer for 64 rows of
-the embedded model at 192 tokens, on one core. The compiled one takes 0.55 ms, and reads each row's own length.
+torch has no operation for one new token a row over rows of unequal length. What it has reads every row up to the
+longest and, for a row that doesn't fill its slot, copies keys and values before it multiplies: 1.6 ms a layer for 64
+rows of the embedded model at 192 tokens, on one core. The compiled one takes 0.55 ms, and reads each row's own length.
 
 It is compiled for the model's head width when a sampler starts, in a third of a second, into a temporary folder that
 is gone at once. Its sums are in an order of its own, so the two ways round differently: a machine keeps to one.

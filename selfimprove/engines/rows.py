@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from selfimprove.engines.cache import Slots
 from selfimprove.engines.heads import Prompt, Text, plan_prefill
@@ -53,7 +53,7 @@ class LlamaDecoder:
         """Append a token (rows,) to each row; logits (rows, vocabulary) of the next."""
         positions = torch.tensor(self._lengths, device=tokens.device)
         self._lengths = [length + 1 for length in self._lengths]
-        attend = self._compiled(positions) if self._attention else self._batched(positions)
+        attend = self._compiled(positions, self._attention) if self._attention else self._batched(positions)
         return self._llama.logits(self._llama.hidden(tokens, (self._cosine[positions], self._sine[positions]), attend))
 
     def keep(self, order: Sequence[int]) -> None:
@@ -63,10 +63,11 @@ class LlamaDecoder:
                 self._slots.copy(source, target, self._lengths[source])
         self._lengths = [self._lengths[source] for source in order]
 
-    def _compiled(self, positions: torch.Tensor) -> Attend:
-        attention, slots = self._attention, self._slots
-        assert attention is not None
-        return lambda layer, *fresh: attention(positions, *fresh, slots.keys[layer], slots.values[layer])
+    def _compiled(self, positions: torch.Tensor, attention: Attention) -> Attend:
+        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            return attention(positions, queries, keys, values, self._slots.keys[layer], self._slots.values[layer])
+
+        return attend
 
     def _batched(self, positions: torch.Tensor) -> Attend:
         tokens, count = int(positions.max()) + 1, len(positions) * self._llama.groups
@@ -96,16 +97,17 @@ class LlamaDecoder:
     def _extend(self, texts: Sequence[Text], prompts: Sequence[Prompt], slots: Sequence[int]) -> torch.Tensor:
         """Last hidden states (texts, hidden) of the texts, packed one after the other."""
         device, sizes = self._llama.device, [text.end - text.start for text in texts]
-        ids = torch.tensor([token for text in texts for token in prompts[text.prompt][text.start : text.end]]).to(device)
+        tokens = [token for text in texts for token in prompts[text.prompt][text.start : text.end]]
         positions = torch.cat([torch.arange(text.start, text.end, device=device) for text in texts])
         places = torch.tensor([slots[text.prompt] for text in texts]).repeat_interleave(torch.tensor(sizes)).to(device)
         masks = [self._seen(text) for text in texts]
 
         def attend(layer: int, queries: torch.Tensor, *pair: torch.Tensor) -> torch.Tensor:
             self._slots.write(layer, (places, positions), pair)
-            parts = zip(texts, masks, queries.split(sizes), strict=True)
+            parts = zip(texts, masks, torch.split(queries, sizes), strict=True)
             return torch.cat([self._attend(layer, slots[text.prompt], mask, part) for text, mask, part in parts])
 
+        ids = torch.tensor(tokens, device=device)
         hidden = self._llama.hidden(ids, (self._cosine[positions], self._sine[positions]), attend)
         return hidden[[end - 1 for end in accumulate(sizes)]]
 
@@ -119,7 +121,7 @@ class LlamaDecoder:
         end = mask.shape[1]
         keys, values = self._slots.keys[layer, slot, None, :, :end], self._slots.values[layer, slot, None, :, :end]
         grouped = queries.transpose(0, 1).reshape(1, self._llama.groups, -1, self._llama.width)
-        found = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+        found = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
         return found.view(self._llama.heads, -1, self._llama.width).transpose(0, 1)
 
 

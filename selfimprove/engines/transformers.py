@@ -23,7 +23,7 @@ from selfimprove.engines.decoding import Decoder, Plan, decode
 from selfimprove.engines.draws import Rule, resolve
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
-from selfimprove.engines.native import Attention, compiled_attention
+from selfimprove.engines.native import Attention
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
@@ -68,8 +68,7 @@ class TransformersSampler:
         )
         self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
         self._llama = Llama(model) if fits(model) and self._way != "general" else None
-        if self._llama and self._way == "compiled" and self._device.type == "cpu":
-            self._attention = compiled_attention(self._llama.width, self._llama.share, self._llama.dtype)
+        self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
         return self
 
     def __exit__(
@@ -96,6 +95,11 @@ class TransformersSampler:
             raise RuntimeError("the sampler is used outside `with`")
         return self._model
 
+    @property
+    def compiled(self) -> bool:
+        """Whether attention is compiled here for this model."""
+        return self._attention is not None
+
     def _open(self, requests: Sequence[Request], plan: Plan) -> Decoder:
         if self._llama is None:
             return GeneralDecoder(self._loaded())
@@ -106,7 +110,9 @@ class TransformersSampler:
         if self._llama is None or self._device.type != "cpu":
             return Plan(1, WIDTH, threads)
         lanes = max(1, min(threads, len({request.prompt_ids for request in requests}) // LANE_ROWS))
-        room = int(psutil.virtual_memory().total * CACHE_SHARE) // (self._llama.shape.token_bytes() * _capacity(requests))
+        room = int(psutil.virtual_memory().total * CACHE_SHARE) // (
+            self._llama.shape.token_bytes() * _capacity(requests)
+        )
         return Plan(lanes, max(1, min(WIDTH, room // lanes)), threads // lanes)
 
 
