@@ -78,6 +78,8 @@ def run(
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
     checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
+    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", help="GPUs per copy of the model (vllm).")] = 1,
+    data_parallel: Annotated[int, typer.Option("--data-parallel", help="Copies of the model (vllm).")] = 1,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
@@ -99,7 +101,15 @@ def run(
     name = name or (recipe.stem if recipe else "default")
     journal = _journal(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
-    runtime = _runtime(engine, device, threads, checker_workers, trust_remote_code)
+    runtime = _runtime(
+        engine=engine,
+        device=device,
+        threads=threads,
+        checker_workers=checker_workers,
+        tensor_parallel=tensor_parallel,
+        data_parallel=data_parallel,
+        trust_remote_code=trust_remote_code,
+    )
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's `&` has SIGINT ignored: not copied from there
     try:
@@ -252,14 +262,13 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
 
 
 def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
-    if runtime.engine != "auto":
-        return runtime.engine
-    from importlib.util import find_spec
-
+    """The engine's name with `auto` resolved by `choose_engine`."""
     import torch
 
-    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
+    from selfimprove.engines.choice import choose_engine
+    from selfimprove.engines.vllm import is_installed
+
+    return choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
 
 
 def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
@@ -286,7 +295,18 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
-    return {**found, "engine": engine, "device": runtime.device, **machine}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime)}
+
+
+def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
+    """Whether the same chunk gives the same completions again, and whether their attention is compiled here."""
+    import torch
+
+    from selfimprove.engines.native import compiler
+    from selfimprove.engines.transformers import choose_device
+
+    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
+    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}
 
 
 def _journal(rounds_dir: Path, name: str) -> Journal:
@@ -328,21 +348,13 @@ def _setting(text: str) -> tuple[str, str, Any]:
         return section, key, value
 
 
-def _runtime(engine: str, device: str, threads: int, checker_workers: int, trust_remote_code: bool) -> Runtime:
+def _runtime(**options: str | int) -> Runtime:
     from pydantic import ValidationError
 
     from selfimprove.recipe import Runtime
 
     try:
-        return Runtime.model_validate(
-            {
-                "engine": engine,
-                "device": device,
-                "threads": threads,
-                "checker_workers": checker_workers,
-                "trust_remote_code": trust_remote_code,
-            }
-        )
+        return Runtime.model_validate(options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")

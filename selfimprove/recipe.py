@@ -223,6 +223,8 @@ class Runtime(Section):
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
     threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that hold one copy of the model in the vllm engine")
+    data_parallel: int = Field(1, ge=1, description="copies of the model in the vllm engine, each on GPUs of its own")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
 
     def usable_threads(self) -> int:

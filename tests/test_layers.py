@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 # A module imports only from rows above its own.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("escaping",),
     ("problem",),
     ("recipe",),
     ("answer",),
@@ -34,7 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("placebo",),
     ("round",),
     ("loop",),
-    ("escaping", "figures"),
+    ("figures",),
     ("report", "view"),
     ("verdicts", "plan"),
     ("cli",),
