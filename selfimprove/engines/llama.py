@@ -37,10 +37,11 @@ Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 def fits(model: PreTrainedModel) -> bool:
     """Whether the model's layers are exactly those computed here."""
     config = model.config
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    rope = getattr(config, "rope_parameters", None) or {}
+    turned = rope.get("rope_type", "default") in ROPES and rope.get("partial_rotary_factor", 1.0) == 1.0
     windowed = getattr(config, "use_sliding_window", config.model_type == "mistral")
     sliding = windowed and getattr(config, "sliding_window", None) is not None
-    return config.model_type in KINDS and rope in ROPES and config.hidden_act == "silu" and not sliding
+    return config.model_type in KINDS and turned and config.hidden_act == "silu" and not sliding
 
 
 class Product:

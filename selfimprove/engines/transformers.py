@@ -107,13 +107,20 @@ class TransformersSampler:
 
     def _plan(self, requests: Sequence[Request]) -> Plan:
         threads = torch.get_num_threads()
-        if self._llama is None or self._device.type != "cpu":
+        if self._llama is None:
             return Plan(1, WIDTH, threads)
-        lanes = max(1, min(threads, len({request.prompt_ids for request in requests}) // LANE_ROWS))
-        room = int(psutil.virtual_memory().total * CACHE_SHARE) // (
-            self._llama.shape.token_bytes() * _capacity(requests)
-        )
+        prompts = len({request.prompt_ids for request in requests})
+        lanes = max(1, min(threads, len(requests) // LANE_ROWS, prompts)) if self._device.type == "cpu" else 1
+        row_bytes = self._llama.shape.token_bytes() * _capacity(requests)
+        room = int(_memory(self._device) * CACHE_SHARE) // row_bytes
         return Plan(lanes, max(1, min(WIDTH, room // lanes)), threads // lanes)
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes of memory that the device has, used or not."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total)
 
 
 def choose_device(name: str) -> torch.device:
