@@ -53,6 +53,7 @@ class World:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     sampled: list[tuple[str, Request]] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
     trained: list[list[Example]] = field(default_factory=list)
     passed: bool = True
     script_of_sums: bool = True
@@ -106,6 +107,7 @@ class World:
         return record
 
     def _open(self, model: Path) -> ScriptedSampler:
+        self.opened.append(model.parent.name)
         skill = float((model / "skill").read_text())
 
         def script(request: Request) -> list[int]:
