@@ -80,13 +80,16 @@ def decode(
         with torch.inference_mode():
             _run_lane(open_decoder(), lane, rule, ends, plan.width, stopped)
 
-    with ThreadPoolExecutor(plan.lanes) as pool:
-        try:
-            for done in as_completed([pool.submit(run, lane) for lane in _deal(rows, plan.lanes)]):
-                done.result()
-        finally:  # Ctrl-C, or a lane that failed: the others shall not go on to their ends
-            stopped.set()
-            torch.set_num_threads(threads)
+    try:
+        with ThreadPoolExecutor(plan.lanes) as pool:
+            lanes = [pool.submit(run, lane) for lane in _deal(rows, plan.lanes)]
+            try:
+                for done in as_completed(lanes):
+                    done.result()
+            finally:  # Ctrl-C, or a lane that failed: the others shall not go on to their ends
+                stopped.set()
+    finally:
+        torch.set_num_threads(threads)
     return [row.ids for row in rows]
 
 

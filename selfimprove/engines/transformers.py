@@ -106,7 +106,7 @@ class TransformersSampler:
         return LlamaDecoder(self._llama, min(len(requests), plan.width), _capacity(requests), self._attention)
 
     def _plan(self, requests: Sequence[Request]) -> Plan:
-        threads = torch.get_num_threads()
+        threads = self._runtime.usable_threads()
         if self._llama is None:
             return Plan(1, WIDTH, threads)
         prompts = len({request.prompt_ids for request in requests})
