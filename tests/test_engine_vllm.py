@@ -183,7 +183,7 @@ def test_both_engines_give_the_same_greedy_ids(chunk: list[Request], dtype: Lite
     apart = [three for three in zip(requests, ours, theirs, strict=True) if three[1] != three[2]]
     # In bfloat16 transformers itself, one prompt at a time against a batch, parts on a third of the prompts.
     assert len(apart) <= (0.05 if dtype == "float32" else 0.7) * len(requests)
-    assert all(_gap(folder, *three) <= (1e-2 if dtype == "float32" else 2**-6) for three in apart)
+    assert all(_gap(folder, *three) <= (1e-2 if dtype == "float32" else 2**-5) for three in apart)
 
 
 def _gap(folder: Path, request: Request, ours: Completion, theirs: Completion) -> float:
