@@ -38,7 +38,7 @@ def run_recipe(
     `cache` is the folder of converted models, by default the user's.
     """
     problems = load_problems(recipe.problems)
-    engine = choose_engine(runtime)
+    engine = engine_of(runtime)
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
     cache = cache or default_cache()
@@ -73,7 +73,7 @@ def real_parts(
         fingerprint=fingerprint_folder,
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
         runtime=runtime,
-        versions=_versions(engine, runtime),
+        versions=versions_of(engine, runtime),
     )
 
 
@@ -87,13 +87,14 @@ def _spread(parts: Parts, stack: ExitStack) -> Parts:
     return replace(parts, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
 
 
-def choose_engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers.
+def engine_of(runtime: Runtime) -> str:
+    """The engine's name with `auto` resolved (`engines/choice.py`).
 
     `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
     """
     import torch
 
+    from selfimprove.engines.choice import choose_engine
     from selfimprove.engines.transformers import choose_device
     from selfimprove.engines.vllm import is_installed, refuse_missing
 
@@ -101,9 +102,7 @@ def choose_engine(runtime: Runtime) -> str:
         choose_device(runtime.device)
     if runtime.engine == "vllm":
         refuse_missing()
-    if runtime.engine != "auto":
-        return runtime.engine
-    return "vllm" if is_installed() and torch.cuda.is_available() else "transformers"
+    return choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
 
 
 def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
@@ -127,7 +126,8 @@ def fingerprint(model: Path) -> str:
     return fingerprint_folder(model)
 
 
-def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
+def versions_of(engine: str, runtime: Runtime) -> dict[str, Any]:
+    """What a round's record says of the programs and the machine that ran it, and of what the engine promises."""
     found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -136,4 +136,15 @@ def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
             continue
     machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
     trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
-    return {**found, "engine": engine, "device": runtime.device, **machine, **trusted}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime), **trusted}
+
+
+def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
+    """Whether the same chunk gives the same completions again, and whether their attention is compiled here."""
+    import torch
+
+    from selfimprove.engines.native import compiler
+    from selfimprove.engines.transformers import choose_device
+
+    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
+    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}

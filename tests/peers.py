@@ -81,6 +81,7 @@ class World:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     sampled: list[tuple[str, Request]] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
     trained: list[list[Example]] = field(default_factory=list)
     passed: bool = True
     script_of_sums: bool = True
@@ -152,6 +153,7 @@ class World:
         return record
 
     def _open(self, model: Path) -> Sampler:
+        self.opened.append(model.parent.name)
         skill = float((model / "skill").read_text())
 
         def script(request: Request) -> list[int]:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -165,6 +166,37 @@ def test_greedy_begins_as_transformers_does(engine: VllmSampler, chunk: list[Req
         # The engine rounds to bfloat16, so a near tie may fall either way: what it chose is among the likeliest.
         agreed += bool(logits[completion.token_ids[0]] > logits.max() - 0.5)
     assert agreed == len(chunk)
+
+
+@needs_vllm
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_both_engines_give_the_same_greedy_ids(chunk: list[Request], dtype: Literal["float32", "bfloat16"]) -> None:
+    from selfimprove.engines.transformers import TransformersSampler
+    from selfimprove.models import default_cache, resolve_model
+
+    folder = resolve_model(Model(dtype=dtype), default_cache()).path
+    requests = _with(chunk, GREEDY, 24)
+    with TransformersSampler(folder, Runtime(device="cpu")) as sampler:
+        ours = list(sampler.sample(requests))
+    with VllmSampler(folder, Runtime(), CONTEXT) as other:
+        theirs = list(other.sample(requests))
+    apart = [three for three in zip(requests, ours, theirs, strict=True) if three[1] != three[2]]
+    # In bfloat16 transformers itself, one prompt at a time against a batch, parts on a third of the prompts.
+    assert len(apart) <= (0.05 if dtype == "float32" else 0.7) * len(requests)
+    assert all(_gap(folder, *three) <= (1e-2 if dtype == "float32" else 2**-5) for three in apart)
+
+
+def _gap(folder: Path, request: Request, ours: Completion, theirs: Completion) -> float:
+    """How far the two tokens at which completions part are from the likeliest, as a share of its logit, at most."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    pairs = list(zip(ours.token_ids, theirs.token_ids, strict=False))
+    place = next(place for place, (left, right) in enumerate(pairs) if left != right)
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    with torch.inference_mode():
+        logits = reference(torch.tensor([request.prompt_ids + ours.token_ids[:place]])).logits[0, -1].float()
+    return float(1 - logits[list(pairs[place])].min() / logits.max())
 
 
 @needs_vllm

@@ -335,11 +335,11 @@ def test_a_models_own_code_is_not_run_unasked(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("ran"))
 
 
-def test_trust_is_told_at_the_start_and_in_the_rounds_versions(tmp_path: Path) -> None:
-    from selfimprove.cli import _versions
+def test_trust_is_told_at_the_start_and_in_the_roundsversions_of(tmp_path: Path) -> None:
+    from selfimprove.wiring import versions_of
 
-    assert _versions("transformers", Runtime(trust_remote_code=True))["trust_remote_code"] is True
-    assert "trust_remote_code" not in _versions("transformers", Runtime())
+    assert versions_of("transformers", Runtime(trust_remote_code=True))["trust_remote_code"] is True
+    assert "trust_remote_code" not in versions_of("transformers", Runtime())
     with Checker(workers=1) as checker:
         world = World(tmp_path, checker, [0.3], runtime=Runtime(trust_remote_code=True))
         world.run(0)

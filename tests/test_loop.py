@@ -56,6 +56,15 @@ def test_a_sampler_that_works_ahead_of_the_looks_leaves_the_same_records(tmp_pat
     assert len(worlds[1].sampled) > len(worlds[0].sampled), "nothing was sampled in vain"
 
 
+def test_one_start_of_an_engine_serves_the_judging_of_a_champion_and_the_next_sampling(
+    tmp_path: Path, checker: Checker
+) -> None:
+    world = World(tmp_path, checker, gains=[0.4, 0.0])
+    world.run(2)
+    # Sampling, training, judging of both sides; sampling of round 2, training, judging of both sides; the sealed end.
+    assert world.opened[:5] == [tmp_path.name, tmp_path.name, "0001", "0001", "0002"]
+
+
 def test_a_champion_is_judged_on_a_held_out_problem_once(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.0, 0.0, 0.3, 0.0])
     world.run(4)

@@ -224,7 +224,7 @@ def _refuse_unreachable(address: str) -> None:
 
 
 def _gpus_per_worker(runtime: Runtime, nodes: Sequence[dict[str, float]]) -> int:
-    return runtime.worker_gpus if runtime.device != "cpu" and any(node.get("GPU") for node in nodes) else 0
+    return runtime.tensor_parallel if runtime.device != "cpu" and any(node.get("GPU") for node in nodes) else 0
 
 
 def places(nodes: Sequence[dict[str, float]], gpus: int) -> int:

@@ -6,6 +6,9 @@ session, hence a process group, of its own; leaving the block kills the group, w
 and, on a GPU, until the driver reports the memory as free again. If this process is killed instead, the worker sees it
 and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C: this process decides.
 
+*Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same group.
+`data_parallel` copies are as many workers, each on GPUs of its own, and the rows of a chunk are dealt to them in turn.
+
 Requests and completions travel over two pipes as JSON lines, one line a chunk. The worker's standard output belongs
 to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries the last
 lines of that file and the file is kept; otherwise it is removed.
@@ -20,7 +23,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,18 +34,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from selfimprove.engines.gpus import await_memory, memory_used, share_gpus, visible_gpus
 from selfimprove.errors import StageError, UsageError
+from selfimprove.escaping import escape_text
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request
 
 END_SECONDS = 30.0
-"""How long the killed group may take to vanish, and after it the GPU memory to be free."""
-
-MEMORY_SLACK = 512
-"""MiB of GPU memory that may be in use beyond what was before the engine started."""
+"""How long the killed group may take to vanish."""
 
 LOG_LINES = 20
 """Lines of the engine's log that a failure shows."""
+
+LINE_SIGNS = 400
+"""Signs of such a line that are shown."""
 
 
 def is_installed() -> bool:
@@ -66,7 +70,6 @@ class _Worker:
     requests: IO[str]
     replies: IO[str]
     log: Path
-    gpu_before: int | None
 
 
 class VllmSampler:
@@ -85,31 +88,36 @@ class VllmSampler:
         self._setup = {
             "model": str(model),
             "max_model_len": max_model_len,
-            "gpus": runtime.worker_gpus,
             "trust_remote_code": runtime.trust_remote_code,
+            "tensor_parallel": runtime.tensor_parallel,
         }
-        self._worker: _Worker | None = None
+        self._workers: list[_Worker] = []
+        self._gpus: tuple[str, ...] = ()
+        self._memory_before = 0
         self._max_model_len = 0
 
     def __enter__(self) -> Self:
-        """The engine with its model loaded."""
-        self._worker = _start_worker(self._runtime.usable_threads())
+        """The engine with its model loaded, once for each data-parallel part."""
+        shares = share_gpus(visible_gpus(), self._runtime.tensor_parallel, self._runtime.data_parallel)
+        self._gpus = tuple(gpu for share in shares for gpu in share)
+        self._memory_before = memory_used(self._gpus)
         try:
-            ready = json.loads(self._exchange(self._setup))
+            self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
+            ready = [json.loads(line) for line in self._exchange([self._setup] * len(shares))]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
-        self.reproducible = bool(ready["reproducible"])
-        self._max_model_len = int(ready["max_model_len"])
+        self.reproducible = all(part["reproducible"] for part in ready)
+        self._max_model_len = min(part["max_model_len"] for part in ready)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """No process of the engine is left, and the GPU memory it held is free; `StageError` if it isn't."""
-        before = self._end()
-        if kind is None and before is not None:
-            _await_gpu_memory(before)
+        self._end()
+        if kind is None:
+            await_memory(self._gpus, self._memory_before)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in their order; `requests` are one chunk.
@@ -119,8 +127,11 @@ class VllmSampler:
         """
         if not requests:
             return
-        found = json.loads(self._exchange([self._message(request) for request in requests]))
-        for request, row in zip(requests, found, strict=True):
+        messages = [self._message(request) for request in requests]
+        parts = len(self._workers) or 1
+        replies = [json.loads(line) for line in self._exchange([messages[part::parts] for part in range(parts)])]
+        for number, request in enumerate(requests):
+            row = replies[number % parts][number // parts]
             yield Completion(request.key, request.sample, tuple(row["token_ids"]), row["stop"], request.seed)
 
     def _message(self, request: Request) -> dict[str, Any]:
@@ -140,38 +151,38 @@ class VllmSampler:
             "top_k": request.decoding.top_k,
         }
 
-    def _exchange(self, message: object) -> str:
-        if self._worker is None:
+    def _exchange(self, messages: Sequence[object]) -> list[str]:
+        """Send each worker its message, then take a line from each."""
+        if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        try:
-            self._worker.requests.write(json.dumps(message) + "\n")
-            self._worker.requests.flush()
-            reply = self._worker.replies.readline()
-        except BrokenPipeError:
-            reply = ""
-        if not reply.endswith("\n"):
-            raise self._died(self._worker)
-        return reply
+        for worker, message in zip(self._workers, messages, strict=True):
+            with contextlib.suppress(BrokenPipeError):  # it has no reply then either
+                worker.requests.write(json.dumps(message) + "\n")
+                worker.requests.flush()
+        replies = []
+        for worker in self._workers:
+            replies.append(worker.replies.readline())
+            if not replies[-1].endswith("\n"):
+                raise self._died(worker)
+        return replies
 
     def _died(self, worker: _Worker) -> StageError:
-        self._worker = None
+        self._workers.remove(worker)
         _kill_group(worker)
+        self._end()
         code = worker.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         return StageError(f"the vllm engine {how}; its whole log is {worker.log}", _tail(worker.log))
 
-    def _end(self) -> int | None:
-        """No process of the group is left; the GPU memory (MiB) that was in use before it began, None without a GPU."""
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return None
-        _kill_group(worker)
-        worker.log.unlink(missing_ok=True)
-        return worker.gpu_before
+    def _end(self) -> None:
+        """No process of any group is left."""
+        while self._workers:
+            worker = self._workers.pop()
+            _kill_group(worker)
+            worker.log.unlink(missing_ok=True)
 
 
-def _start_worker(threads: int) -> _Worker:
-    gpu_before = _gpu_memory_used()
+def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:
     requests_out, requests_in = os.pipe()
     replies_out, replies_in = os.pipe()
     handle, log = tempfile.mkstemp(prefix="selfimprove-vllm-", suffix=".log")
@@ -179,7 +190,7 @@ def _start_worker(threads: int) -> _Worker:
     process = subprocess.Popen(
         # -P: the working directory is not searched for modules, and may hold a vllm.py.
         [sys.executable, "-P", "-m", "selfimprove.engines.vllm_worker", *arguments],
-        env=os.environ | _environment(threads, on_gpu=gpu_before is not None),
+        env=os.environ | _environment(threads, gpus),
         stdin=subprocess.DEVNULL,
         stdout=handle,
         stderr=handle,
@@ -189,10 +200,10 @@ def _start_worker(threads: int) -> _Worker:
     for descriptor in (requests_out, replies_in, handle):
         os.close(descriptor)
     requests = os.fdopen(requests_in, "w", encoding="utf-8")
-    return _Worker(process, requests, os.fdopen(replies_out, encoding="utf-8"), Path(log), gpu_before)
+    return _Worker(process, requests, os.fdopen(replies_out, encoding="utf-8"), Path(log))
 
 
-def _environment(threads: int, on_gpu: bool) -> dict[str, str]:
+def _environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """What the worker's environment has beyond this one's: found packages, quiet, offline, and threads that yield."""
     root = str(Path(__file__).parents[2])
     settings = {
@@ -201,7 +212,9 @@ def _environment(threads: int, on_gpu: bool) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    if not on_gpu:
+    if gpus:
+        settings["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    else:
         # Threads that spin while they wait cost a busy machine most of its speed.
         settings["OMP_NUM_THREADS"] = str(threads)
         settings["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -232,26 +245,4 @@ def _signal_group(group: int, number: int) -> bool:
 def _tail(log: Path) -> str:
     """The log's last lines, without what a terminal would act on."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join("".join(sign for sign in line if sign.isprintable()) for line in lines)
-
-
-def _gpu_memory_used() -> int | None:
-    """MiB in use on the first visible GPU; None without one. Asks the driver, as torch would take a context here."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    query = [tool, "-i", first or "0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
-    return int(answer) if answer.isdecimal() else None
-
-
-def _await_gpu_memory(before: int) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while (used := _gpu_memory_used()) is not None and used > before + MEMORY_SLACK:
-        if time.monotonic() > deadline:
-            raise StageError(
-                f"{used} MiB of GPU memory are in use after the vllm engine ended; {before} MiB were before it started",
-                "`nvidia-smi` shows what holds them.",
-            )
-        time.sleep(0.2)
+    return "\n".join(escape_text(line, LINE_SIGNS) for line in lines)

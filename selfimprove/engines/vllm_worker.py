@@ -86,6 +86,8 @@ def _start(setup: dict[str, Any]) -> tuple[LLM, dict[str, Any]]:
         # -1 is the model's own length, or the longest that the cache has room for.
         max_model_len=setup["max_model_len"] or -1,
         trust_remote_code=setup["trust_remote_code"],
+        tensor_parallel_size=setup["tensor_parallel"],
+        enable_prefix_caching=True,
         seed=0,
         **(_cpu_settings() if on_cpu else {**_gpu_settings(), "tensor_parallel_size": setup["gpus"]}),
     )

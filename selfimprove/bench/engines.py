@@ -1,0 +1,249 @@
+"""How fast each sampler is here, against plain `generate` and against what the machine could do.
+
+The work is prompts of mixed kinds and lengths: sums, plain chat, and sums behind worked examples, all under one chat
+template. Every engine gets the same requests, cut by `plan_chunks`; `generate` gets them in batches of 64 sorted by
+length, which is the best that padding allows. Loading, compiling and a first small batch are left out. Tokens are those
+of completions, an end included, padding not. Engines take turns, so that a machine that slows down slows all of them.
+
+*Ceilings* are measured too: the rate of large matrix products in both types, and of reading memory. A decoded token
+costs two operations a weight, so `products / rate` is the time that a machine which did nothing else would need; the
+prompts' tokens are counted in, at what they would cost without a shared head. The share may exceed what a step alone
+reaches where prompts share much.
+
+`python -m selfimprove.bench.engines --out FILE` prints the table and writes it as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from selfimprove.engines.transformers import TransformersSampler
+from selfimprove.models import default_cache, load_tokenizer, resolve_model
+from selfimprove.recipe import Model, Runtime
+from selfimprove.sampling import Decoding, Request, Sampler, Tokenizer, derive_seed, plan_chunks, render_prompt
+
+Chunk = Sequence[Request]
+Run = Callable[[Chunk], int]
+"""Samples a chunk, and returns how many tokens its completions have."""
+
+GENERATE_ROWS = 64
+DRAWN = Decoding(0.6, 1.0, 0)
+"""The recipe's temperature over the whole vocabulary."""
+
+EXAMPLES = "\n".join(
+    f"Question: What is {a} + {b}?\nAnswer: {a} + {b} = {a + b}" for a, b in ((3, 4), (12, 9), (7, 15))
+)
+CHAT = "Tell me in a few sentences how to plan a day in a town I have never been to with {n} euros, if it rains"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One engine's repeats of the same work: tokens and seconds of each."""
+
+    engine: str
+    tokens: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Tokens a second of each repeat."""
+        return tuple(tokens / seconds for tokens, seconds in zip(self.tokens, self.seconds, strict=True))
+
+    @property
+    def median(self) -> float:
+        """Tokens a second in the median repeat."""
+        return statistics.median(self.rates)
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What the machine reaches: matrix products in GFLOP/s, reading memory in GB/s."""
+
+    bfloat16: float
+    float32: float
+    memory: float
+
+
+def mixed_requests(tokenizer: Tokenizer, count: int, limit: int) -> list[Request]:
+    """`count` requests, half of them sums, a quarter plain chat, a quarter sums behind examples; always the same."""
+    return [
+        Request(f"r{n}", 0, render_prompt(tokenizer, "", "{question}", _question(n)), limit, derive_seed("b", n), DRAWN)
+        for n in range(count)
+    ]
+
+
+def _question(n: int) -> str:
+    question = f"What is {n * 7 % 50 + 3} + {n % 13} * {n % 5 + 2}?"
+    match n % 4:
+        case 2:
+            return CHAT.format(n=n) + " and I want to see art" * (n % 9) + "?"
+        case 3:
+            return f"Answer the last question as in the examples.\n{EXAMPLES}\nQuestion: {question}"
+        case _:
+            return question
+
+
+def sampler_run(sampler: Sampler) -> Run:
+    """Runs a chunk through an open sampler."""
+    return lambda chunk: sum(len(completion.token_ids) for completion in sampler.sample(chunk))
+
+
+def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' mixture of classes has no type for it
+    """Runs a chunk through transformers' `generate`, padded on the left."""
+    ends = model.generation_config.eos_token_id
+    end_ids = {ends} if isinstance(ends, int) else set(ends or [])
+
+    def run(chunk: Chunk) -> int:
+        width = max(len(request.prompt_ids) for request in chunk)
+        short = [width - len(request.prompt_ids) for request in chunk]
+        rows = zip(chunk, short, strict=True)
+        ids = torch.tensor([[pad] * gap + list(request.prompt_ids) for request, gap in rows], device=model.device)
+        mask = (torch.arange(width) >= torch.tensor(short)[:, None]).long().to(model.device)
+        found = model.generate(ids, attention_mask=mask, pad_token_id=pad, **_drawing(chunk[0]))
+        return sum(_length(row, end_ids) for row in found[:, width:].tolist())
+
+    return run
+
+
+def _drawing(request: Request) -> dict[str, Any]:
+    decoding = request.decoding
+    drawn = {"temperature": decoding.temperature, "top_p": decoding.top_p or 1.0, "top_k": decoding.top_k or 0}
+    return {"max_new_tokens": request.max_new_tokens, "do_sample": decoding.temperature > 0} | (
+        drawn if decoding.temperature else {}
+    )
+
+
+def _length(row: list[int], ends: set[int]) -> int:
+    return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
+
+
+def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[Speed]:
+    """The speed of each engine on its chunks, in turns; each first runs four rows of four tokens that don't count."""
+    found: dict[str, list[tuple[int, float]]] = {name: [] for name in runs}
+    for repeat in range(repeats):
+        for name, (run, chunks) in runs.items():
+            if repeat == 0:
+                run([Request(r.key, r.sample, r.prompt_ids, 4, r.seed, r.decoding) for r in chunks[0][:4]])
+            begin = time.perf_counter()
+            tokens = sum(run(chunk) for chunk in chunks)
+            found[name].append((tokens, time.perf_counter() - begin))
+    return [Speed(name, tuple(t for t, _ in rows), tuple(s for _, s in rows)) for name, rows in found.items()]
+
+
+def ceilings() -> Ceilings:
+    """The machine's rates with torch's present number of threads; about two seconds."""
+    return Ceilings(_product_rate(torch.bfloat16), _product_rate(torch.float32), _memory_rate())
+
+
+def _product_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    return 2 * size**3 / _fastest(lambda: left @ right) / 1e9
+
+
+def _memory_rate(count: int = 1 << 26) -> float:
+    block = torch.ones(count)
+    return 4 * count / _fastest(lambda: block.sum()) / 1e9
+
+
+def _fastest(call: Callable[[], object], times: int = 8) -> float:
+    seconds = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def bench_engines(
+    model: Path, runtime: Runtime, requests: Sequence[Request], chunk_rows: Sequence[int], repeats: int, vllm: bool
+) -> dict[str, Any]:
+    """Speeds of our engine at each size of chunk, of `generate`, and of vLLM if asked; ceilings and shares of them."""
+    torch.set_num_threads(runtime.usable_threads())
+    top = ceilings()
+    with ExitStack() as stack:
+        ours = sampler_run(stack.enter_context(TransformersSampler(model, runtime)))
+        plain: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True)
+        weights = sum(parameter.numel() for parameter in plain.parameters())
+        cut = {rows: plan_chunks(requests, rows, 1 << 40) for rows in (*chunk_rows, GENERATE_ROWS)}
+        runs: dict[str, tuple[Run, Sequence[Chunk]]]
+        runs = {f"transformers engine, chunks of {rows}": (ours, cut[rows]) for rows in chunk_rows}
+        runs["generate, batches of 64"] = (generate_run(plain, 0), cut[GENERATE_ROWS])
+        if vllm:
+            from selfimprove.engines.vllm import VllmSampler
+
+            engine = stack.enter_context(VllmSampler(model, runtime, 2048))
+            runs["vllm"] = (sampler_run(engine), cut[max(chunk_rows)])
+        speeds = measure(runs, repeats)
+    prompt_tokens = sum(len(request.prompt_ids) for request in requests)
+    rate = top.bfloat16 if plain.dtype == torch.bfloat16 else top.float32
+    return {
+        "threads": runtime.usable_threads(),
+        "requests": len(requests),
+        "prompt_tokens": prompt_tokens,
+        "weights": weights,
+        "ceilings": asdict(top),
+        "engines": [_row(speed, prompt_tokens, weights, rate) for speed in speeds],
+    }
+
+
+def _row(speed: Speed, prompt_tokens: int, weights: int, rate: float) -> dict[str, Any]:
+    work = 2e-9 * weights * (statistics.median(speed.tokens) + prompt_tokens)
+    return {
+        **asdict(speed),
+        "tokens_per_second": round(speed.median, 1),
+        "lowest": round(min(speed.rates), 1),
+        "highest": round(max(speed.rates), 1),
+        "share_of_products": round(work / rate / statistics.median(speed.seconds), 3),
+    }
+
+
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """The measurement as lines of text."""
+    top, engines = report["ceilings"], report["engines"]
+    plain = next(row["tokens_per_second"] for row in engines if row["engine"].startswith("generate"))
+    head = (
+        f"{report['requests']} prompts of {report['prompt_tokens']} tokens, {report['threads']} threads; products "
+        f"{top['bfloat16']:.0f} GFLOP/s in bfloat16, {top['float32']:.0f} in float32; memory {top['memory']:.0f} GB/s"
+    )
+    return [head] + [
+        f"{row['engine']:36} {row['tokens_per_second']:7.0f} tokens/s ({row['lowest']:.0f} to {row['highest']:.0f}), "
+        f"{row['tokens_per_second'] / plain:.2f} x generate, {row['share_of_products']:.0%} of the products' ceiling"
+        for row in engines
+    ]
+
+
+def main() -> None:
+    """Measures the embedded model, or a model folder."""
+    parser = argparse.ArgumentParser(description="How fast each sampler is on this machine.")
+    parser.add_argument("--model", type=Path, help="model folder [default: the embedded model in bfloat16]")
+    parser.add_argument("--prompts", type=int, default=256)
+    parser.add_argument("--tokens", type=int, default=96, help="longest completion")
+    parser.add_argument("--chunk-rows", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--vllm", action="store_true", help="measure vLLM too, if it is installed")
+    parser.add_argument("--out", type=Path, help="file for the figures, as JSON")
+    options = parser.parse_args()
+    model = options.model or resolve_model(Model(), default_cache()).path
+    requests = mixed_requests(load_tokenizer(model), options.prompts, options.tokens)
+    runtime, vllm = Runtime(device="cpu", threads=options.threads), options.vllm and find_spec("vllm") is not None
+    report = bench_engines(model, runtime, requests, options.chunk_rows, options.repeats, vllm)
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=1) + "\n")
+    print("\n".join(report_lines(report)))  # noqa: T201 - a measurement prints its table
+
+
+if __name__ == "__main__":
+    main()

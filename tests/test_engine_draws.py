@@ -1,0 +1,96 @@
+"""The choice of a token: against its definition, on vocabularies smaller and larger than what it looks at first."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfimprove.engines.draws import BLOCK, NUCLEUS, Rule, draw, resolve
+from selfimprove.engines.heads import WORTH, plan_prefill
+from selfimprove.sampling import Decoding
+
+RULES = [Rule(0.7, 1.0, 0), Rule(1.0, 0.8, 0), Rule(1.3, 0.9, 5), Rule(0.5, 1.0, 3), Rule(1.0, 0.999, 0)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("vocabulary", [12, 5 * NUCLEUS + 7])
+def test_tokens_are_drawn_with_the_probabilities_asked_for(rule: Rule, vocabulary: int) -> None:
+    logits = torch.randn(vocabulary, generator=torch.Generator().manual_seed(3))
+    uniforms = (torch.arange(4_000) + 0.5) / 4_000
+    frequency = torch.bincount(draw(logits.expand(4_000, -1), rule, uniforms), minlength=vocabulary) / 4_000
+    assert torch.allclose(frequency, _reference(logits, rule), atol=6e-4)
+
+
+def _reference(logits: torch.Tensor, rule: Rule) -> torch.Tensor:
+    """The definition, token by token: temperature, then top-k, then the smallest set that reaches p."""
+    probabilities = (logits.double() / rule.temperature).softmax(-1)
+    order = probabilities.argsort(descending=True)[: rule.top_k or None]
+    kept = torch.zeros_like(probabilities)
+    kept[order] = probabilities[order]
+    kept /= kept.sum()
+    reached = 0.0
+    for token in order.tolist():
+        reached, own = reached + float(kept[token]), reached
+        if own >= rule.top_p:
+            kept[token] = 0
+    return (kept / kept.sum()).float()
+
+
+@pytest.mark.parametrize("vocabulary", [1, BLOCK - 1, 3 * BLOCK, 1000])
+def test_greedy_takes_the_first_of_the_likeliest(vocabulary: int) -> None:
+    logits = torch.randint(0, 3, (50, vocabulary), generator=torch.Generator().manual_seed(1)).bfloat16()
+    expected = [row.index(max(row)) for row in logits.tolist()]
+    assert draw(logits, Rule(0.0, 1.0, 0), torch.zeros(50)).tolist() == expected
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_row_s_token_does_not_depend_on_its_neighbours(rule: Rule) -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(20, 3000, generator=generator) * torch.linspace(0.1, 5, 20)[:, None]
+    uniforms = torch.rand(20, generator=generator, dtype=torch.float64)
+    alone = [int(draw(logits[n : n + 1], rule, uniforms[n : n + 1])) for n in range(20)]
+    assert draw(logits, rule, uniforms).tolist() == alone
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("uniform", [0.0, 1.0 - 2**-53])
+def test_what_has_no_probability_is_never_drawn(rule: Rule, uniform: float) -> None:
+    logits = torch.full((1, 3 * BLOCK + 5), -torch.inf)
+    logits[0, [2, BLOCK + 3, BLOCK + 4]] = torch.tensor([0.0, 1.0, 0.5])
+    assert int(draw(logits, rule, torch.tensor([uniform], dtype=torch.float64))) in {2, BLOCK + 3, BLOCK + 4}
+
+
+def test_what_a_decoding_leaves_open_is_the_models_own() -> None:
+    assert resolve(Decoding(0.6), 0.9, 40) == Rule(0.6, 0.9, 40)
+    assert resolve(Decoding(0.6, 0.5, 0), 0.9, 40) == Rule(0.6, 0.5, 0)
+    assert resolve(Decoding(0.6), None, None) == Rule(0.6, 1.0, 0)
+
+
+PROMPT = st.builds(
+    lambda heads, rest: tuple(token for head in heads for token in [head] * (WORTH + head)) + tuple(rest),
+    st.lists(st.integers(0, 2), max_size=3),
+    st.lists(st.integers(0, 3), min_size=1, max_size=20),
+)
+
+
+@given(st.sets(PROMPT, min_size=1, max_size=12).map(sorted))
+@settings(deadline=None, max_examples=100)
+def test_a_prefill_computes_every_token_of_every_prompt_in_order(prompts: list[tuple[int, ...]]) -> None:
+    known: list[tuple[int, ...]] = [() for _ in prompts]
+    passes = plan_prefill(prompts)
+    for texts in passes:
+        for text in texts:
+            assert len(known[text.prompt]) == text.start < text.end
+            known[text.prompt] += prompts[text.prompt][text.start : text.end]
+            for other in text.others:
+                known[other] = known[text.prompt]
+    assert known == prompts
+    assert [text.prompt for text in passes[-1]] == list(range(len(prompts)))
+
+
+def test_what_is_shared_is_computed_once() -> None:
+    system, examples = tuple(range(100, 130)), tuple(range(200, 260))
+    prompts = sorted([*((*system, n) for n in range(5)), *((*system, *examples, n, n) for n in range(5))])
+    assert sum(text.end - text.start for texts in plan_prefill(prompts) for text in texts) == 30 + 60 + 5 + 10
