@@ -322,6 +322,7 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
 def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
+    from selfimprove.models.memory import take_gpu_peak
     from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.parts import Parts
     from selfimprove.training import train
@@ -338,6 +339,7 @@ def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) ->
         rebuild=rebuild,
         fingerprint=fingerprint_folder,
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
+        gpu_peak=take_gpu_peak,
         runtime=runtime,
         versions=_versions(engine, runtime),
     )

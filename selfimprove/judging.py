@@ -94,6 +94,10 @@ class Judge:
         keys = {row.key for row in self._rows if row.model == model}
         return sum(problem.key in keys for problem in batch)
 
+    def prompt_tokens(self, problems: Sequence[Problem]) -> int:
+        """Tokens of the prompts that judging one model on these problems runs through it."""
+        return sum(len(self._request(problem, 0).prompt_ids) for problem in problems) * self._recipe.gate.samples
+
     def _judge(self, sampler: Sampler, model: int, batch: Sequence[Problem]) -> list[Answered]:
         settings = self._recipe.sampling
         requests = [self._request(problem, number) for problem in batch for number in range(self._recipe.gate.samples)]

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("durable",),
-    ("stopping",),
+    ("stopping", "metering"),
     ("problem",),
     ("recipe",),
     ("answer",),

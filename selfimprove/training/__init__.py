@@ -265,7 +265,7 @@ def _counts(fit: _Fit, losses: list[float]) -> dict[str, Any]:
         "last_loss": losses[-1],
         "losses": losses,
         "target_tokens": epochs * sum(len(e.target_ids) for e in examples),
-        "prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
+        "trained_prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
         "padded_tokens": sum(_padded(rows, examples) for step in fit.plan for rows in step.micro_batches),
         "trained_weights": sum(p.numel() for p in fit.parameters.values()),
         "dtype": str(fit.dtype).removeprefix("torch."),
