@@ -1,19 +1,21 @@
 """What a stage costs the machine: seconds, memory and energy, measured from beside it and summed over its starts.
 
 *Seconds* are those of a monotonic clock while the stage was worked on, in every start together; the idle time between
-two starts is not counted. While a stage runs, its cost so far is written once a second to a small file, its *part*, and
-the next start adds to what it finds there: a stop that is asked for loses nothing, a kill at most the last second. The
-part is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing else. Work that
+two starts is not counted. While a stage runs, its cost so far is written every two seconds to a small file, its *part*,
+and the next start adds to what it finds there: a stop that is asked for loses nothing, a kill at most the last two
+seconds. The part is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing else. Work that
 a kill tore and that was made again is in the seconds twice, as it was on the machine, but once in the counts of tokens.
 
-*Memory* is the largest sum of the resident sizes of this process and its children, looked at four times a second (new
-children are looked for every five seconds): pages that two of them share are in it twice, and what comes and goes
+*Memory* is the largest sum of the resident sizes of this process and its children, looked at twice a second (new
+children are looked for every ten seconds): pages that two of them share are in it twice, and what comes and goes
 between two looks is not seen. `peak_gpu_mb` is what the model library of this process says it allocated at most; an
 engine in a process of its own is not in it.
 
 *Energy* is read from counters: of the processor's packages (RAPL, where the system lets this user read it) and of the
 GPUs (NVML, where `pynvml` is installed; those that CUDA_VISIBLE_DEVICES names by number). They count what the whole
 device used, by other programs too. Where no counter can be read, there is no figure: absent is not zero.
+
+Looking costs about a thousandth of one core.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
 SAVE_LOOKS = 4
 """Looks between two writes of the part."""
 CHILDREN_LOOKS = 20
@@ -134,13 +136,22 @@ def _visible(count: int) -> list[int]:
 
 @dataclass
 class Meter:
-    """Looks at the machine from a thread of its own, from `begin` to `end`; `cost` is whole after that."""
+    """Looks at the machine from a thread of its own, from `begin` to `end`; after that `cost` is whole."""
 
     part: Path
     gpu_peak: GpuPeak
     counters: Sequence[Counter]
     _stop: threading.Event = field(default_factory=threading.Event)
+    _earlier: Cost | None = None
+    _since: float = 0.0
+    _began: float = 0.0
+    _seconds: float = 0.0
+    _looks: int = 0
+    _rss: int = 0
+    _gpu: int | None = None
     _joules: float = 0.0
+    _last: list[float] = field(default_factory=list)
+    _children: list[Any] = field(default_factory=list)
 
     def begin(self) -> None:
         """Start to count; what earlier starts left in the part is added."""
@@ -148,8 +159,6 @@ class Meter:
 
         self._earlier = _read(self.part)
         self._own = psutil.Process()
-        self._children: list[Any] = []
-        self._looks, self._rss, self._gpu = 0, 0, None
         self._since, self._began = time.time(), time.monotonic()
         self._last = [counter.read() for counter in self.counters]
         self.gpu_peak()  # forgets what was before
@@ -167,11 +176,11 @@ class Meter:
 
     @property
     def cost(self) -> Cost:
-        """What all starts cost up to now."""
+        """What all starts cost up to the last look."""
         counted = "+".join(sorted({counter.of for counter in self.counters}))
         own = Cost(
             since=self._since,
-            seconds=time.monotonic() - self._began if not self._stop.is_set() else self._seconds,
+            seconds=self._seconds,
             peak_rss_mb=self._rss >> 20,
             peak_gpu_mb=self._gpu,
             energy_j=self._joules if self.counters else None,

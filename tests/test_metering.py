@@ -52,13 +52,13 @@ def test_a_torn_part_is_none(tmp_path: Path, torn: bytes) -> None:
     assert meter.cost.seconds < 1
 
 
-def test_a_kill_leaves_what_was_counted_up_to_the_last_second(tmp_path: Path) -> None:
+def test_a_kill_leaves_what_was_counted_up_to_the_last_two_seconds(tmp_path: Path) -> None:
     script = (
         "import os, time, pathlib; from selfimprove.metering import metered\n"
-        f"with metered(pathlib.Path({str(tmp_path / 'part')!r}), lambda: None): time.sleep(1.6); os._exit(9)"
+        f"with metered(pathlib.Path({str(tmp_path / 'part')!r}), lambda: None): time.sleep(2.2); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 9
-    assert json.loads((tmp_path / "part").read_text())["seconds"] > 0.7
+    assert json.loads((tmp_path / "part").read_text())["seconds"] > 1.2
 
 
 def test_memory_of_children_is_counted(tmp_path: Path) -> None:

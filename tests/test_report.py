@@ -159,7 +159,9 @@ def test_rejected_rounds_are_charged() -> None:
     assert "sealed, apart 30 s 5,000 9,000 – –" in text
     assert "total 900 – 14,400" in text
     assert "per accepted point – – 1,200" in text
-    assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in text
+    assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in terminal(
+        records(), 200
+    )
 
 
 def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from selfimprove.sampling import Completion, Request, Sampler
 class Clock:
     """Seconds by what they were spent on."""
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
@@ -28,12 +28,12 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - began  # type: ignore[assignment] # a Counter of floats
+            self.seconds[name] += time.perf_counter() - began
 
     @property
     def total(self) -> float:
         """All seconds counted."""
-        return float(sum(self.seconds.values()))
+        return sum(self.seconds.values())
 
 
 class ClockedSampler:

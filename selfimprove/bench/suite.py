@@ -29,7 +29,7 @@ class Scale:
 def _tokens(scale: Scale) -> list[Row]:
     from selfimprove.bench import tokens
 
-    settings = (tokens.SHORT, tokens.WORKED)
+    settings: Sequence[tokens.Setting] = (tokens.SHORT, tokens.WORKED)
     if scale.quick:
         settings = tuple(replace(setting, problems=8, longest=min(setting.longest, 64)) for setting in settings)
     return [row for one in settings for row in tokens.measure_tokens(one, scale.runtime, scale.repeats)]
