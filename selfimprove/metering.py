@@ -3,8 +3,9 @@
 *Seconds* are those of a monotonic clock while the stage was worked on, in every start together; the idle time between
 two starts is not counted. While a stage runs, its cost so far is written every two seconds to a small file, its *part*,
 and the next start adds to what it finds there: a stop that is asked for loses nothing, a kill at most the last two
-seconds. The part is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing else. Work that
-a kill tore and that was made again is in the seconds twice, as it was on the machine, but once in the counts of tokens.
+seconds. The part is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing
+else. Work that a kill tore and that was made again is in the seconds twice, as it was on the machine, but once in the
+counts of tokens.
 
 *Memory* is the largest sum of the resident sizes of this process and its children, looked at twice a second (new
 children are looked for every ten seconds): pages that two of them share are in it twice, and what comes and goes

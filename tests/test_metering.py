@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from selfimprove.checking import Checker
+from selfimprove.events import Event, StageProgress, silence
 from selfimprove.metering import Cost, Counter, joined, metered, rapl_counters
 from tests.peers import World
 
@@ -128,3 +129,20 @@ def test_prompts_are_counted_of_all_that_was_judged(tmp_path: Path, checker: Che
     names = {0: world.folder.name, 1: folder.path.name}
     counts = next(stage["counts"] for stage in world.round(1)["stages"] if stage["stage"] == "judge")
     assert counts["prompt_tokens"] == sum(asked[names[row["model"]], row["key"]] for row in judged)
+
+
+def test_an_interrupted_stage_is_charged_for_both_starts(tmp_path: Path, checker: Checker) -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == "sample":
+            time.sleep(0.4)
+            raise KeyboardInterrupt
+
+    world = World(tmp_path, checker, gains=[0.3], on_event=stop)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(1)
+    assert world.journal.round(1).unfinished_cost("sample").exists()
+    world.on_event = silence
+    world.run(1)
+    sample = world.round(1)["stages"][0]
+    assert sample["seconds"] >= 0.4
+    assert not world.journal.round(1).unfinished_cost("sample").exists()
