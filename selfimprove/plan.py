@@ -123,7 +123,11 @@ def _sampling(recipe: Recipe, found: Calibration, train: int) -> _Work:
 def _training(recipe: Recipe, found: Calibration, train: int) -> _Work:
     rows, epochs = _rows(recipe, train), recipe.training.epochs
     low, high = (round(rows * share) for share in found.kept)
-    told = f"{low:,} to {high:,} rows, {epochs} times" if low != high else f"{low:,} rows, {epochs} times"
+    told = (
+        f"{low:,} to {high:,} rows, {plural(epochs, 'epoch')}"
+        if low != high
+        else f"{low:,} rows, {plural(epochs, 'epoch')}"
+    )
     if found.row_seconds is None:
         return _Work(f"{told}, time not measured", (0.0, 0.0))
     load = found.train_load_seconds or 0.0

@@ -49,7 +49,7 @@ def test_rates_become_ranges_of_tokens_and_time() -> None:
     told = "\n".join(lines)
     # 90 prefixes of 8 tokens at 100 a second, 10 whole rows of 20 to 40 at 200, and 2 s to load
     assert "sampling: 920 to 1,120 tokens of 100 completions, 10 s to 11 s" in told
-    assert "training: 100 rows, 1 times at 0.1 s a row, 13 s" in told
+    assert "training: 100 rows, 1 epoch at 0.1 s a row, 13 s" in told
     # the champion's 128 and 64 to 128 of the challenger
     assert "judging: 3,840 to 10,240 tokens of 192 to 256 answers, 23 s to 55 s" in told
     assert "Sealed problems at the end: 1,000 to 4,000 tokens of 50 to 100 answers, 9.0 s to 24 s" in told
