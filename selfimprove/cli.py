@@ -7,7 +7,6 @@ asked); what typer refuses is printed alike. Ctrl-C and SIGTERM give 130 and the
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfimprove import __version__
+from selfimprove.commands.runs import RunsFolder, runs
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.typed import read_mode, read_runtime, read_settings
@@ -39,7 +39,7 @@ _MOST_ROUNDS = 9999
 _MESSAGE = 1000
 """Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
-RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
+app.add_typer(runs)
 
 
 def main() -> None:
@@ -155,8 +155,16 @@ def plan(
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")] = 2,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
+    ] = False,
+    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
 ) -> None:
     """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
+
+    With --calibrate the real engine and trainer are tried, and the cost is told as tokens, time, memory and disk.
 
     Example:
 
@@ -165,118 +173,36 @@ def plan(
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
 
-    for line in plan_lines(read_recipe(recipe, read_settings(settings or [])), rounds):
+    chosen = read_recipe(recipe, read_settings(settings or []))
+    for line in plan_lines(chosen, rounds):
         typer.echo(line)
+    if calibrate:
+        from selfimprove.commands.plan import measured_plan
+
+        typer.echo("")
+        for line in measured_plan(chosen, read_runtime(engine=engine, device=device, threads=threads), rounds):
+            typer.echo(line)
 
 
 @app.command()
-def status(
-    name: Annotated[str, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = "",
-    rounds_dir: RunsFolder = Path("rounds"),
+def bench(
+    only: Annotated[list[str] | None, typer.Option("--only", help="tokens, trainer, engines, overhead, ray.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the figures to this file, as JSON.")] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Repeats of each row.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="Little work: shows that it runs, not how fast.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
 ) -> None:
-    """Show where each run stands, one line a run."""
-    from selfimprove.report import status_lines
-    from selfimprove.report.records import read_run, read_runs
-
-    for line in status_lines([read_run(rounds_dir, name)] if name else read_runs(rounds_dir)):
-        typer.echo(line)
-
-
-@app.command()
-def report(
-    name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; may be left out if there is one.")] = "",
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None,
-    rounds_dir: RunsFolder = Path("rounds"),
-) -> None:
-    """Show a run's outcome, rounds, decisions and costs as tables."""
-    from rich.console import Console
-
-    from selfimprove.report import report_markdown, report_tables
-    from selfimprove.report.records import read_run
-
-    records = read_run(rounds_dir, name)
-    if markdown:
-        _write(markdown, report_markdown(records), "--markdown")
-        return
-    console = Console()
-    for table in report_tables(records):
-        console.print(table)
-
-
-@app.command()
-def prune(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], rounds_dir: RunsFolder = Path("rounds")
-) -> None:
-    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+    """Measure this program on this machine, beside others and beside what the machine can do.
 
     Example:
 
-        selfimprove prune demo
+        selfimprove bench --only tokens --repeats 1 --out tokens.json
     """
-    from selfimprove.pruning import prune as prune_run
-    from selfimprove.space import told
+    from selfimprove.bench.suite import Scale
+    from selfimprove.commands.bench import bench as measure
 
-    pruned = prune_run(_existing(rounds_dir, name))
-    for gone in pruned:
-        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
-    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")
-
-
-@app.command()
-def rollback(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
-    to: Annotated[int, typer.Option("--to", min=0, help="An accepted round; 0 is the base model.")],
-    rounds_dir: RunsFolder = Path("rounds"),
-) -> None:
-    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
-
-    Example:
-
-        selfimprove rollback demo --to 1
-    """
-    journal = _existing(rounds_dir, name)
-    with journal.lock():
-        champion = journal.roll_back(to)
-    typer.echo(f"The champion of run {name} is {f'round {champion.number}' if champion.number else 'the base model'}.")
-
-
-@app.command()
-def verify(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
-    rounds_dir: RunsFolder = Path("rounds"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
-) -> None:
-    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
-
-    Leaves with 0 if all hold, with 1 if one doesn't. Needs neither models nor problems.
-
-    Example:
-
-        selfimprove verify example
-    """
-    from dataclasses import asdict
-
-    from selfimprove.verifying import faults_in
-    from selfimprove.verifying import verify as verify_run
-    from selfimprove.wiring import fingerprint
-
-    findings = verify_run(_existing(rounds_dir, name), fingerprint)
-    faults = faults_in(findings)
-    if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
-    else:
-        for finding in faults:
-            typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
-        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
-    raise typer.Exit(1 if faults else 0)
-
-
-def _existing(rounds_dir: Path, name: str) -> Journal:
-    """The journal of a run that is there; `UsageError` lists those there are."""
-    from selfimprove.journal import Journal
-    from selfimprove.report.records import read_run
-
-    return Journal(read_run(rounds_dir, name).folder)
+    measure(only or [], out, Scale(repeats, quick, read_runtime(device=device, threads=threads)), typer.echo)
 
 
 @app.command()
@@ -322,14 +248,6 @@ def check(
         correct, text = verdicts.verdict_text(answer, gold, searched, explain, as_json)
         typer.echo(text)
         raise typer.Exit(0 if correct else 1)
-
-
-def _write(path: Path, text: str, option: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        hint = "Name a file in a folder that is there and can be written to."
-        raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
 @app.command()

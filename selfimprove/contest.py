@@ -67,7 +67,8 @@ def judge(job: Job) -> dict[str, Any]:
     return {
         "problems": len(challenger),
         "champion_problems": len(missing),
-        "tokens": tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
+        "sampled_tokens": tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
+        "prompt_tokens": bench.prompt_tokens([*missing, *order[: len(challenger)]]),
     }
 
 

@@ -15,7 +15,8 @@ The contract, each point held by a test through the real runner (how a single fi
 
 `round.json` is written last in a round and contains the done-records, the scorecard and the decision: a round counts
 when it exists. `model/` folders are caches (`model_cache.py`). A rollback is a row appended to `rollbacks.jsonl`;
-nothing is deleted by it. Durations come from a monotonic clock, so a clock that is set back shows in no figure.
+nothing is deleted by it. What a stage cost is measured by `metering.py`, with durations from a monotonic clock, so a
+clock that is set back shows in no figure.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,13 +36,15 @@ from filelock import FileLock, Timeout
 from selfimprove.durable import append_rows, content_hash, keep_rows, keep_whole_lines, read_json, read_rows, write_json
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.events import Event, to_json
+from selfimprove.metering import Cost
 from selfimprove.recipe import Recipe, changed_keys, parse_recipe
 from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord, SealedRecord, checked, checked_rows
 
 FORMAT = 1
 """Version of the folder's format; a folder with another one is refused."""
 
-_TIMES = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb"})
+_MACHINE = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb", "energy_j", "energy_of"})
+"""What a record says of the machine, not of the run: left out when records are compared."""
 
 
 @dataclass(frozen=True)
@@ -127,19 +129,23 @@ class RoundFolder:
                     f"Restore it, or remove {self.path} to make this round again.",
                 )
 
-    def mark_done(self, stage: str, seconds: float, counts: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
-        """Write the stage's done-record: from here on it is done. `seconds` is how long this start worked on it."""
-        ended = time.time()
+    def unfinished_cost(self, stage: str) -> Path:
+        """Where the cost of a stage stands that isn't done yet (`metering.py`)."""
+        return self.path / "done" / f".{stage}.cost"
+
+    def mark_done(self, stage: str, cost: Cost, counts: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
+        """Write the stage's done-record: from here on it is done. `cost` is that of all starts that worked on it."""
         record = {
             "stage": stage,
-            "start": _utc(ended - seconds),
-            "end": _utc(ended),
-            "seconds": round(seconds, 3),
+            "start": _utc(cost.since),
+            "end": _utc(),
+            **cost.fields(),
             "counts": counts,
             "sha256": {name: content_hash(self.path / name) for name in files},
         }
         self._done_path(stage).parent.mkdir(exist_ok=True)
         write_json(self._done_path(stage), record)
+        self.unfinished_cost(stage).unlink(missing_ok=True)
         return record
 
     def _done_path(self, stage: str) -> Path:
@@ -156,6 +162,7 @@ class Journal:
         self.events_path = folder / "events.jsonl"
         self.sealed_path = folder / "sealed.json"
         self.sealed_verdicts = folder / "sealed.verdicts.jsonl"
+        self.unfinished_sealed_cost = folder / ".sealed.cost"
         self.rollbacks_path = folder / "rollbacks.jsonl"
 
     def round(self, number: int) -> RoundFolder:
@@ -305,20 +312,22 @@ class Journal:
 
 
 def comparable_records(folder: Path) -> dict[str, Any]:
-    """Every record of a run by its relative path, times left out: equal for an interrupted and an undisturbed run."""
+    """Every record of a run by path, machine facts left out: equal for an interrupted and an undisturbed run."""
     records: dict[str, Any] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if name == "events.jsonl" or name.startswith(".") or "/." in name:
             continue
-        records[name] = _without_times(json.loads(path.read_bytes())) if path.suffix == ".json" else content_hash(path)
+        records[name] = (
+            _without_machine(json.loads(path.read_bytes())) if path.suffix == ".json" else content_hash(path)
+        )
     return records
 
 
-def _without_times(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _without_machine(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
-        return {key: _without_times(inner) for key, inner in value.items() if key not in _TIMES}
-    return [_without_times(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _without_machine(inner) for key, inner in value.items() if key not in _MACHINE}
+    return [_without_machine(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _utc(seconds: float | None = None) -> str:

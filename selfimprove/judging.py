@@ -105,6 +105,10 @@ class Judge:
         keys = {row.key for row in self._rows if row.model == model}
         return sum(problem.key in keys for problem in batch)
 
+    def prompt_tokens(self, problems: Sequence[Problem]) -> int:
+        """Tokens of the prompts that judging one model on these problems runs through it."""
+        return sum(len(self._request(problem, 0).prompt_ids) for problem in problems) * self._recipe.gate.samples
+
     def _owed(self, model: int, batches: Sequence[Sequence[Problem]]) -> list[tuple[tuple[Request, ...], ...]]:
         """The chunks to sample for each batch, none if it is durable; what is left of torn batches is dropped."""
         samples = self._recipe.gate.samples

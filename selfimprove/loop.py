@@ -24,6 +24,7 @@ from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, Seale
 from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
 from selfimprove.journal import BASE, FORMAT, Champion, Identity, Journal, champion_of
 from selfimprove.judging import AnswersByKey, Judge, batched, judging_order, pairs_of, set_aside_faulty
+from selfimprove.metering import metered
 from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
@@ -105,10 +106,14 @@ def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
     if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
         if sealed["looks"]:
             job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
-        look = _sealed_look(job)
+        with metered(job.journal.unfinished_sealed_cost, job.parts.gpu_peak) as meter:
+            look = _sealed_look(job)
         seen = {"bytes": size_of(job.journal.sealed_verdicts), "sha256": content_hash(job.journal.sealed_verdicts)}
-        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, "verdicts": seen})
+        sealed["looks"].append(
+            {"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, **meter.cost.fields(), "verdicts": seen}
+        )
         write_json(job.journal.sealed_path, sealed)
+        job.journal.unfinished_sealed_cost.unlink(missing_ok=True)
     job.emit(_sealed_event(sealed["looks"][-1]))
     return sealed
 
@@ -117,7 +122,7 @@ def _sealed_look(job: Job) -> dict[str, Any]:
     order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
     judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.journal.sealed_verdicts)
     sides = [job.champion, BASE] if job.champion.number else [job.champion]
-    started, tokens, done, total = time.monotonic(), 0, 0, len(order) * len(sides)
+    tokens, done, total = 0, 0, len(order) * len(sides)
     kept = sum(judge.kept(side.number, order) for side in sides)
     job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
     found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
@@ -127,9 +132,8 @@ def _sealed_look(job: Job) -> dict[str, Any]:
             found[side.number] |= fresh
             tokens, done = tokens + tokens_of(fresh), done + len(fresh)
             job.emit(StageProgress(job.number, "sealed", done, total, tokens))
-    seconds = round(time.monotonic() - started, 3)
     figures = sealed_figures(sorted(problem.key for problem in order), job.champion.number, found)
-    return {**figures, "tokens": tokens, "seconds": seconds}
+    return {**figures, "sampled_tokens": tokens, "prompt_tokens": len(sides) * judge.prompt_tokens(order)}
 
 
 def _sampler_at(job: Job, side: Champion) -> Sampler:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from selfimprove import recipe as recipes
 from selfimprove.checking import Checker
+from selfimprove.metering import GpuPeak
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Sampler, Tokenizer
@@ -72,7 +73,8 @@ class Parts:
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
     which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
-    `rebuild` tell; `footprint` is what model and adapter take on the disk.
+    `rebuild` tell; `footprint` is what model and adapter take on the disk, `gpu_peak` what models took at most on this
+    process's GPUs since it was last asked.
     """
 
     base: Path
@@ -85,6 +87,7 @@ class Parts:
     rebuild: Rebuild
     fingerprint: Callable[[Path], str]
     footprint: Footprint
+    gpu_peak: GpuPeak
     runtime: Runtime
     versions: dict[str, Any]
 

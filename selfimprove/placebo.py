@@ -49,7 +49,9 @@ def placebo(job: Job) -> dict[str, Any]:
         job.emit(StageProgress(job.number, FOLDER, len(found), len(judged), tokens_of(found)))
     job.samplers.close()
     shutil.rmtree(model)
-    return {"target_tokens": counts["target_tokens"], "tokens": tokens_of(found), "problems": len(found)}
+    trained = {name: counts[name] for name in ("target_tokens", "trained_prompt_tokens")}
+    sampled = {"sampled_tokens": tokens_of(found), "prompt_tokens": judge.prompt_tokens(judged)}
+    return {"problems": len(found), **sampled, **trained}
 
 
 def placebo_record(files: RoundFolder, number: int) -> dict[str, Any]:

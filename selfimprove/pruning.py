@@ -12,7 +12,8 @@ from pathlib import Path
 from selfimprove.durable import remove
 from selfimprove.journal import Journal
 
-_OF_THE_LOCK = (".lock", ".holder.json")
+_KEPT = (".lock", ".holder.json", ".sealed.cost")
+"""The lock's, and what the sealed look has cost so far."""
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,4 @@ def prunable(journal: Journal) -> list[Path]:
     rounds = sorted(journal.folder.glob("[0-9][0-9][0-9][0-9]"))
     models = [number / "model" for number in rounds if (number / "model").exists()]
     scratch = [path for folder in (journal.folder, *rounds) for path in folder.glob(".*")]
-    return sorted([*models, *(path for path in scratch if path.name not in _OF_THE_LOCK)])
+    return sorted([*models, *(path for path in scratch if path.name not in _KEPT)])

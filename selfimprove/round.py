@@ -1,14 +1,13 @@
 """One round: the stages in a table, run in order where their done-record is missing, then the record of the round.
 
 The table is all there is to know about order and files: a stage is a function of the round's `Job` and the names of the
-files that its done-record hashes. `round.json` is written last and holds everything a later round, a report or an
-auditor needs: parent and chain, the stages with their counts and hashes, both scorecards, every look of the gate, the
-certificate and the versions of what ran.
+files that its done-record hashes. What it costs is measured around it (`metering.py`). `round.json` is written last and
+holds everything a later round, a report or an auditor needs: parent and chain, the stages with their counts and hashes,
+both scorecards, every look of the gate, the certificate and the versions of what ran.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from selfimprove.durable import read_json, remove, write_json
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.journal import FORMAT
 from selfimprove.judging import read_answers
+from selfimprove.metering import metered
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.recipe import Recipe
@@ -68,9 +68,9 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
     record = job.files.done(stage.name)
     reused = record is not None
     if record is None:
-        started = time.monotonic()
-        counts = stage.run(job)
-        record = job.files.mark_done(stage.name, time.monotonic() - started, counts, stage.files)
+        with metered(job.files.unfinished_cost(stage.name), job.parts.gpu_peak) as meter:
+            counts = stage.run(job)
+        record = job.files.mark_done(stage.name, meter.cost, counts, stage.files)
     remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training
     job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
     return record

@@ -98,7 +98,7 @@ def sample(job: Job) -> dict[str, Any]:
         job.emit(StageProgress(job.number, "sample", len(done), len(kinds), tokens))
     return {
         "rows": len(done),
-        "tokens": sum(len(c.token_ids) for c in done),
+        "sampled_tokens": sum(len(c.token_ids) for c in done),
         "prompt_tokens": sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
         "truncated": sum(c.stop == "length" for c in done),
     }
@@ -124,7 +124,7 @@ def select(job: Job) -> dict[str, Any]:
         "examples": len(result.examples),
         "prefix": kinds["prefix"],
         "full": kinds["full"],
-        "target_tokens": targets,
+        "harvested_tokens": targets,
         "dropped": result.dropped,
     }
 

@@ -38,7 +38,7 @@ def run_recipe(
     `cache` is the folder of converted models, by default the user's.
     """
     problems = load_problems(recipe.problems)
-    engine = engine_of(runtime)
+    engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
     cache = cache or default_cache()
@@ -46,24 +46,24 @@ def run_recipe(
     identity = Identity(base.fingerprint, problems.fingerprint())
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
-        parts = real_parts(recipe, base, cache, engine, runtime, checker)
+        parts = parts_of(recipe, base, runtime, checker, cache)
         if runtime.ray:
             parts = _spread(parts, stack)
         return run_rounds(recipe, problems, identity, parts, journal, rounds, emit)
 
 
-def real_parts(
-    recipe: Recipe, base: ModelFolder, cache: Path, engine: str, runtime: Runtime, checker: Checker
-) -> Parts:
-    """The parts of a run on this machine, with the engine of that name."""
+def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:
+    """The real engine, trainer and merge on this machine, around this base model and checker."""
     from selfimprove.merging import merge, rebuild
-    from selfimprove.models import load_tokenizer, resolve_exact
+    from selfimprove.models import default_cache, load_tokenizer, resolve_exact
+    from selfimprove.models.memory import take_gpu_peak
     from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.training import train
 
+    engine = engine_of(runtime)
     return Parts(
         base=base.path,
-        exact=resolve_exact(recipe.model, base, cache, runtime.trust_remote_code),
+        exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
         tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
         checker=checker,
         open_sampler=lambda model: open_sampler(engine, model, runtime),
@@ -72,6 +72,7 @@ def real_parts(
         rebuild=rebuild,
         fingerprint=fingerprint_folder,
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
+        gpu_peak=take_gpu_peak,
         runtime=runtime,
         versions=versions_of(engine, runtime),
     )

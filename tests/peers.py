@@ -144,6 +144,7 @@ class World:
             rebuild=self._rebuild,
             fingerprint=content_hash,
             footprint=Footprint(8, 4),
+            gpu_peak=lambda: None,
             runtime=self.runtime,
             versions={"engine": "scripted"},
         )
@@ -186,7 +187,8 @@ class World:
         out.mkdir()
         (out / "gain").write_text(str(self.gains[number - 1]))
         on_step(1, 1, 0.5, 1e-3)
-        return {"steps": 1, "target_tokens": sum(len(example.target_ids) for example in examples)}
+        targets, prompts = ([len(getattr(e, name)) for e in examples] for name in ("target_ids", "prompt_ids"))
+        return {"steps": 1, "target_tokens": sum(targets), "trained_prompt_tokens": sum(prompts)}
 
     def _merge(
         self,

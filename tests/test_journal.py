@@ -15,6 +15,7 @@ from selfimprove.durable import append_rows, keep_rows, publish, read_rows, writ
 from selfimprove.errors import UsageError
 from selfimprove.events import Note
 from selfimprove.journal import Identity, Journal, champion_of
+from selfimprove.metering import Cost
 from selfimprove.recipe import Recipe, parse_recipe
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
@@ -45,7 +46,7 @@ def test_a_done_record_holds_its_files_to_their_hash(tmp_path: Path) -> None:
     files.path.mkdir(parents=True)
     assert files.done("sample") is None
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", 1.5, {"rows": 3}, ["samples.jsonl"])
+    files.mark_done("sample", Cost(0.0, 1.5), {"rows": 3}, ["samples.jsonl"])
     assert files.done("sample")["counts"] == {"rows": 3}
     append_rows(files.samples, ROWS)
     with pytest.raises(UsageError, match="samples.jsonl: missing or changed"):
@@ -142,7 +143,7 @@ def test_an_unreadable_done_record_is_none_and_the_stage_is_owed_again(tmp_path:
     files = Journal(tmp_path / "run").round(1)
     files.path.mkdir(parents=True)
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", 1.5, {"rows": 3}, ["samples.jsonl"])
+    files.mark_done("sample", Cost(0.0, 1.5), {"rows": 3}, ["samples.jsonl"])
     (files.path / "done" / "sample.json").write_bytes(content)
     assert files.done("sample") is None
 

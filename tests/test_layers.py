@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("durable",),
-    ("stopping",),
+    ("stopping", "metering"),
     ("escaping",),
     ("problem",),
     ("recipe",),
@@ -42,15 +42,17 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("verifying", "pruning"),
     ("figures",),
     ("report", "view"),
+    ("calibration",),
     ("verdicts", "plan", "typed"),
     ("wiring",),
     ("bench", "selftest"),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
-WIRING = {"wiring", "selftest", "bench"}  # who puts the real parts together, or measures them
+WIRING = {"wiring", "selftest", "bench", "commands"}  # who puts the real parts together, or measures them
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

@@ -34,18 +34,25 @@ def side(correct: int) -> dict[str, Any]:
 
 
 def stages() -> list[dict[str, Any]]:
-    sample = {"rows": 256, "tokens": 10_000, "prompt_tokens": 20_000, "truncated": 3}
-    harvest = {"examples": 256, "prefix": 230, "full": 26, "target_tokens": 4_000, "dropped": {"empty": 1}}
-    train = {"steps": 16, "first_loss": 1.52, "last_loss": 0.87, "target_tokens": 4_000, "prompt_tokens": 15_000}
+    sample = {"rows": 256, "sampled_tokens": 10_000, "prompt_tokens": 20_000, "truncated": 3}
+    harvest = {"examples": 256, "prefix": 230, "full": 26, "harvested_tokens": 4_000, "dropped": {"empty": 1}}
+    train = {
+        "steps": 16,
+        "first_loss": 1.52,
+        "last_loss": 0.87,
+        "target_tokens": 4_000,
+        "trained_prompt_tokens": 15_000,
+    }
     counts = {
         "sample": sample,
         "harvest": harvest,
         "train": train,
         "merge": {},
-        "judge": {"tokens": 2_000},
+        "judge": {"sampled_tokens": 2_000, "prompt_tokens": 3_000},
         "decide": {},
     }
-    return [{"stage": stage, "seconds": 60.0, "counts": told, "sha256": {}} for stage, told in counts.items()]
+    machine = {"seconds": 60.0, "peak_rss_mb": 900, "energy_j": 1200.0}
+    return [{"stage": stage, **machine, "counts": told, "sha256": {}} for stage, told in counts.items()]
 
 
 def round_record(number: int, accepted: bool) -> dict[str, Any]:
@@ -90,7 +97,8 @@ def round_record(number: int, accepted: bool) -> dict[str, Any]:
 def sealed() -> dict[str, Any]:
     figures = {"base_accuracy": 0.3, "base_interval": [0.25, 0.36], "gain": 0.12, "gain_interval": [0.05, 0.18]}
     champion = {"champion_accuracy": 0.42, "champion_interval": [0.36, 0.48]}
-    return {"format": 1, "looks": [{"look": 1, "rounds": 2, "champion": 1, "n": 256, **figures, **champion}]}
+    cost = {"seconds": 30.0, "sampled_tokens": 5_000, "prompt_tokens": 9_000}
+    return {"format": 1, "looks": [{**cost, "look": 1, "rounds": 2, "champion": 1, "n": 256, **figures, **champion}]}
 
 
 def records(**changes: Any) -> RunRecords:  # noqa: ANN401 - any field of the records
@@ -145,15 +153,44 @@ def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
 
 def test_rejected_rounds_are_charged() -> None:
     text = squeezed(terminal(records()))
-    assert "sample 2:00 20,000 – 40,000" in text
-    assert "total 12:00 24,000 8,000 70,000" in text
-    assert "per accepted point 1:55 3,840 1,280 11,200" in text  # over 6.25 points
+    assert "sample 2:00 20,000 40,000 – –" in text
+    assert "total 12:00 24,000 46,000 8,000 30,000" in text
+    assert "per accepted point 1:00 2,000 3,833 667 2,500" in text  # over 12 points
+    assert "sealed, apart 30 s 5,000 9,000 – –" in text
+    assert "total 900 – 14,400" in text
+    assert "per accepted point – – 1,200" in text
+    assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in terminal(
+        records(), 200
+    )
 
 
-def test_without_an_accepted_round_a_point_has_no_price() -> None:
-    text = terminal(records(rounds=(round_record(1, False),)))
-    assert "Cost per accepted point: none accepted." in text
+def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
+    text = squeezed(terminal(records(rounds=(round_record(1, True), round_record(2, False), round_record(3, False)))))
+    assert "total 18:00" in text
+    assert "per accepted point 1:00" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sealed": None}, "not known before the sealed problems are judged"),
+        ({"gain": -0.01}, "the sealed gain is −1.0 points; a price needs a gain above zero"),
+        ({"gain": 0.0, "rounds": (round_record(1, False),)}, "none, since no round was accepted"),
+    ],
+)
+def test_without_a_gain_a_point_has_no_price(changes: dict[str, Any], told: str) -> None:
+    gain = changes.pop("gain", None)
+    if gain is not None:
+        changes["sealed"] = {"looks": [{**sealed()["looks"][0], "gain": gain}]}
+    text = terminal(records(**changes), 200)
+    assert told in text
     assert text.count("per accepted point") == 1
+    assert "interval includes zero, so the price" not in text
+
+
+def test_a_gain_that_may_be_chance_says_so_of_its_price() -> None:
+    doubtful = {"looks": [{**sealed()["looks"][0], "gain_interval": [-0.01, 0.2]}]}
+    assert "so the price is as uncertain" in terminal(records(sealed=doubtful), 200)
 
 
 def test_only_keys_that_differ_from_the_defaults_are_shown() -> None:

@@ -228,8 +228,8 @@ def test_the_first_loss_is_the_loss_of_the_first_batch(model: Path, tmp_path: Pa
     assert counts["first_loss"] == pytest.approx(expected, rel=1e-5)
     assert heard == [(1, 1, counts["first_loss"], settings.learning_rate)]
     assert counts["target_tokens"] == sum(len(e.target_ids) for e in examples)
-    assert counts["prompt_tokens"] == sum(len(e.prompt_ids) for e in examples)
-    assert counts["computed_tokens"] <= counts["target_tokens"] + counts["prompt_tokens"] - len(examples)
+    assert counts["trained_prompt_tokens"] == sum(len(e.prompt_ids) for e in examples)
+    assert counts["computed_tokens"] <= counts["target_tokens"] + counts["trained_prompt_tokens"] - len(examples)
     assert counts["peak_rss_mb"] > 50
     assert json.loads(json.dumps(counts)) == counts
 

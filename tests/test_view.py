@@ -48,7 +48,7 @@ def run(hostile: str = "plain") -> Iterator[tuple[float, Event]]:
         yield begin, events.StageStarted(number, "sample", 256, 64, "rows")
         for step in range(1, 4):
             yield begin + 40 * step, events.StageProgress(number, "sample", 64 + 64 * step, 256, 6400 * step)
-        yield begin + 130, events.StageFinished(number, "sample", 130.0, {"rows": 256, "tokens": 19200}, False)
+        yield begin + 130, events.StageFinished(number, "sample", 130.0, {"rows": 256, "sampled_tokens": 19200}, False)
         yield begin + 130, events.StageFinished(number, "harvest", 0.1, {"examples": 256}, True)
         yield begin + 130, events.StageStarted(number, "train", 20, 0, "steps")
         for step in range(1, 21):

@@ -1,61 +1,118 @@
-"""What a run cost: time and tokens, by stage and per point of accuracy that was accepted.
+"""What a run cost: tokens, time, memory and energy by stage, and per point of accuracy that was gained.
 
-Rejected rounds are charged: what a point costs is all that the run spent, over the points that it accepted. Tokens
-sampled are those of sampling and of judging; tokens trained are the targets that a loss was taken of, each time it was.
+*Per point* divides what all rounds spent, the rejected ones charged like the accepted, by the gain that the last look
+at the sealed problems shows: base against champion, in percentage points. Charged are the rounds that this look had
+behind it; the look itself is the measurement and isn't. Without a gain above zero there is no price, and the reason is
+told instead.
+
+*Tokens.* Sampled are those that a model wrote in sampling and judging; prompt tokens those that it read for that.
+Trained are the targets that a loss was taken of, each time it was, and the prompts read for them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from selfimprove import figures
 from selfimprove.figures import MISSING
-from selfimprove.report.records import Record, RunRecords, accepted, gain, items, number, word
+from selfimprove.report.records import Record, RunRecords, accepted, interval, items, number, word
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What was spent; None where no record counts it."""
+class Spent:
+    """What was spent: tokens, seconds, joules, and peaks of memory in MiB; None where no record tells."""
 
     seconds: float | None = None
     sampled: float | None = None
-    trained: float | None = None
     prompts: float | None = None
+    targets: float | None = None
+    trained_prompts: float | None = None
+    energy: float | None = None
+    rss: float | None = None
+    gpu: float | None = None
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(*(_sum(mine, its) for mine, its in zip(self._parts(), other._parts(), strict=True)))
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            _either(self.seconds, other.seconds, _sum),
+            _either(self.sampled, other.sampled, _sum),
+            _either(self.prompts, other.prompts, _sum),
+            _either(self.targets, other.targets, _sum),
+            _either(self.trained_prompts, other.trained_prompts, _sum),
+            _either(self.energy, other.energy, _sum),
+            _either(self.rss, other.rss, max),
+            _either(self.gpu, other.gpu, max),
+        )
 
-    def over(self, amount: float) -> Cost:
-        """Each figure divided by `amount`."""
-        return Cost(*(None if part is None else part / amount for part in self._parts()))
-
-    def _parts(self) -> tuple[float | None, ...]:
-        return self.seconds, self.sampled, self.trained, self.prompts
+    def over(self, amount: float) -> Spent:
+        """What adds up divided by `amount`; peaks don't."""
+        added = (self.seconds, self.sampled, self.prompts, self.targets, self.trained_prompts, self.energy)
+        return Spent(*(None if part is None else part / amount for part in added))
 
 
-def _sum(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else one + other
+def _sum(one: float, other: float) -> float:
+    return one + other
 
 
-def _of_stage(stage: Record) -> Cost:
-    name = word(stage, "stage")
-    return Cost(
-        number(stage, "seconds"),
-        number(stage, "counts", "tokens") if name in {"sample", "judge"} else None,
-        number(stage, "counts", "target_tokens") if name == "train" else None,
-        number(stage, "counts", "prompt_tokens"),
+def _either(one: float | None, other: float | None, both: Callable[[float, float], float]) -> float | None:
+    return other if one is None else one if other is None else both(one, other)
+
+
+def _of_stage(stage: Record) -> Spent:
+    return _spent(stage, stage, "counts")
+
+
+def _spent(machine: Record, counted: Record, *path: str) -> Spent:
+    return Spent(
+        number(machine, "seconds"),
+        number(counted, *path, "sampled_tokens"),
+        number(counted, *path, "prompt_tokens"),
+        number(counted, *path, "target_tokens"),
+        number(counted, *path, "trained_prompt_tokens"),
+        number(machine, "energy_j"),
+        number(machine, "peak_rss_mb"),
+        number(machine, "peak_gpu_mb"),
     )
 
 
-def costs(run: RunRecords) -> tuple[dict[str, Cost], Cost]:
-    """What each stage cost over all rounds, by its name, and the sum; rejected rounds are charged."""
-    spent: dict[str, Cost] = {}
-    for record in run.rounds:
+def costs(rounds: Sequence[Record]) -> tuple[dict[str, Spent], Spent]:
+    """What each stage cost over these rounds, by its name, and the sum; rejected rounds are charged."""
+    spent: dict[str, Spent] = {}
+    for record in rounds:
         for stage in items(record, "stages"):
             name = word(stage, "stage") or MISSING
-            spent[name] = spent.get(name, Cost()) + _of_stage(stage)
-    return spent, sum(spent.values(), Cost())
+            spent[name] = spent.get(name, Spent()) + _of_stage(stage)
+    return spent, sum(spent.values(), Spent())
 
 
-def accepted_points(run: RunRecords) -> float:
-    """Points of accuracy on held-out problems that the accepted rounds gained together."""
-    return 100 * sum(gain(record) or 0.0 for record in run.rounds if accepted(record))
+def cost_of_looks(run: RunRecords) -> Spent:
+    """What the looks at the sealed problems cost together."""
+    return sum((_spent(look, look) for look in items(run.sealed, "looks")), Spent())
+
+
+@dataclass(frozen=True)
+class Price:
+    """Cost per point of sealed gain if there is one, and a sentence on what was divided by what, or why not."""
+
+    per_point: Spent | None
+    sentence: str
+
+
+def price(run: RunRecords) -> Price:
+    """What a point of sealed gain cost in the rounds that the last look had behind it."""
+    looks = items(run.sealed, "looks")
+    gain = number(looks, -1, "gain")
+    if gain is None:
+        return Price(None, "Cost per accepted point: not known before the sealed problems are judged.")
+    charged = run.rounds[: max(0, int(number(looks, -1, "rounds") or len(run.rounds)))]
+    won = sum(accepted(record) for record in charged)
+    if gain <= 0:
+        told = "no round was accepted" if not won else f"the sealed gain is {figures.points(gain)} points"
+        return Price(None, f"Cost per accepted point: none, since {told}; a price needs a gain above zero.")
+    rounds = f"{won} of {figures.plural(len(charged), 'round')} accepted, rejected rounds are charged too"
+    told = (
+        f"Per accepted point: what these rounds cost over the sealed gain of {figures.points(gain)} points ({rounds})."
+    )
+    low, _high = interval(looks, -1, "gain_interval")
+    doubt = " Its interval includes zero, so the price is as uncertain." if low is None or low <= 0 else ""
+    return Price(costs(charged)[1].over(100 * gain), told + doubt)

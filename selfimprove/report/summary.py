@@ -1,8 +1,7 @@
 """What a run's records say, as sections of a report: pure, from plain dicts to sentences and tables of strings.
 
 The sealed outcome comes first: it is the number that a run reports. The rounds' own figures stand below it, since they
-come from problems that the rounds were chosen on. Cost charges rejected rounds too: what a point of accuracy costs is
-all that the run spent, over the points that it accepted.
+come from problems that the rounds were chosen on. Cost charges rejected rounds too (`report/costs.py`).
 
 Records are read as `report/records.py` reads them: what is missing is a dash. Strings from files stand here as they
 are; `report.py` escapes them when it writes them out.
@@ -18,11 +17,10 @@ from typing import Any
 from selfimprove import figures
 from selfimprove.figures import MISSING
 from selfimprove.recipe import Recipe
-from selfimprove.report.costs import Cost, accepted_points, costs
+from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.records import (
     Record,
     RunRecords,
-    accepted,
     at,
     decision,
     gain,
@@ -52,6 +50,7 @@ def sections(run: RunRecords) -> list[Section]:
         _evidence,
         _placebo,
         _cost,
+        _machine,
         _training,
         _diversity,
         _verdicts,
@@ -188,29 +187,37 @@ def _named(record: Record) -> str:
 
 
 def _cost(run: RunRecords) -> Section:
-    """Each stage over all rounds, their sum, and the sum per point of accuracy that was accepted."""
-    spent, total = costs(run)
+    """Each stage over all rounds, their sum, the sum per point of sealed gain, and the sealed looks."""
+    spent, total = costs(run.rounds)
     if not spent:
         return Section("Cost")
-    points = accepted_points(run)
+    found = price(run)
     rows = [*(_cost_row(name, cost) for name, cost in spent.items()), _cost_row("total", total)]
-    if points > 0:
-        rows.append(_cost_row("per accepted point", total.over(points)))
-    header = ("stage", "time", "tokens sampled", "tokens trained", "prompt tokens")
-    return Section("Cost", (_price(run, points),), header, tuple(rows))
+    if found.per_point:
+        rows.append(_cost_row("per accepted point", found.per_point))
+    if items(run.sealed, "looks"):
+        rows.append(_cost_row("sealed, apart", cost_of_looks(run)))
+    header = ("stage", "time", "sampled", "prompts", "targets", "their prompts")
+    told = "Tokens sampled and their prompts, targets trained and theirs, over all rounds."
+    return Section("Cost", (told, found.sentence), header, tuple(rows))
 
 
-def _cost_row(name: str, cost: Cost) -> tuple[str, ...]:
-    tokens = (cost.sampled, cost.trained, cost.prompts)
+def _cost_row(name: str, cost: Spent) -> tuple[str, ...]:
+    tokens = (cost.sampled, cost.prompts, cost.targets, cost.trained_prompts)
     return name, figures.duration(cost.seconds), *(figures.count(amount) for amount in tokens)
 
 
-def _price(run: RunRecords, points: float) -> str:
-    won = sum(accepted(record) for record in run.rounds)
-    if not won:
-        return "Cost per accepted point: none accepted."
-    rounds = f"{won} of {figures.plural(len(run.rounds), 'round')} accepted"
-    return f"{rounds}, {figures.points(points / 100)} points on held-out problems; rejected rounds are charged too."
+def _machine(run: RunRecords) -> Section:
+    """Peaks of memory and energy by stage; nothing where no record tells."""
+    spent, total = costs(run.rounds)
+    rows = [*spent.items(), ("total", total)]
+    found = price(run).per_point
+    if found and found.energy is not None:
+        rows.append(("per accepted point", found))
+    header = ("stage", "peak memory, MiB", "peak GPU memory, MiB", "energy, J")
+    known = [(name, *(figures.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows]
+    told = any(cell != MISSING for row in known for cell in row[1:])
+    return Section("Memory and energy", (), header, tuple(known) if told else ())
 
 
 def _training(run: RunRecords) -> Section:

@@ -31,7 +31,7 @@ from selfimprove.selftest.saboteur import Saboteur
 from selfimprove.selftest.setting import ROUNDS, TINY, Setting
 from selfimprove.selftest.trace import Tracer
 from selfimprove.training import train
-from selfimprove.wiring import real_parts
+from selfimprove.wiring import parts_of
 
 AT_FIRST_USE = (
     "scipy.integrate",
@@ -70,7 +70,7 @@ def run_victim(life: Life, tracer: Tracer) -> None:
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:
-        real = real_parts(recipe, base, cache, RUNTIME.engine, RUNTIME, checker)
+        real = parts_of(recipe, base, RUNTIME, checker, cache)
         parts = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced(tracer))
         run_rounds(recipe, problems, identity, parts, Journal(life.run), ROUNDS, emit)
 

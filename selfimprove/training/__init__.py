@@ -126,7 +126,7 @@ def _counts(fit: Fit, losses: list[float]) -> dict[str, Any]:
         "last_loss": losses[-1],
         "losses": losses,
         "target_tokens": epochs * sum(len(e.target_ids) for e in examples),
-        "prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
+        "trained_prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
         "computed_tokens": sum(count_tokens(step, rows, fit.ways.branches) for step in fit.plan),
         "trained_weights": sum(p.numel() for p in fit.state.parameters.values()),
         "held_weights": held_weights(fit),

@@ -1,0 +1,85 @@
+"""Seconds spent in the model's work, apart from all else: clocks around the callables of `Parts`."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from selfimprove.parts import Parts
+from selfimprove.sampling import Completion, Request, Sampler
+
+
+@dataclass
+class Clock:
+    """Seconds by what they were spent on."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Counts what runs inside."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - began
+
+    @property
+    def total(self) -> float:
+        """All seconds counted."""
+        return sum(self.seconds.values())
+
+
+class ClockedSampler:
+    """The sampler that `opened` makes, with its opening and its sampling on a clock."""
+
+    def __init__(self, opened: Callable[[], Sampler], clock: Clock) -> None:
+        self._opened, self._clock = opened, clock
+        self.reproducible = False
+
+    def __enter__(self) -> ClockedSampler:
+        with self._clock.on("open"):
+            self._sampler = self._opened()
+            self._sampler.__enter__()
+        self.reproducible = self._sampler.reproducible
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sampler.__exit__(kind, error, trace)
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """As the sampler does, the whole chunk at once."""
+        with self._clock.on("sample"):
+            found = list(self._sampler.sample(requests))
+        return iter(found)
+
+
+def clocked(parts: Parts, clock: Clock) -> Parts:
+    """The parts with opening, sampling, training and merging on the clock."""
+
+    def open_sampler(model: Path) -> Sampler:
+        return ClockedSampler(lambda: parts.open_sampler(model), clock)
+
+    return replace(
+        parts,
+        open_sampler=open_sampler,
+        train=_counted(parts.train, "train", clock),
+        merge=_counted(parts.merge, "merge", clock),
+        rebuild=_counted(parts.rebuild, "merge", clock),
+    )
+
+
+def _counted(call: Callable[..., Any], name: str, clock: Clock) -> Callable[..., Any]:
+    def counted(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - what the call gives
+        with clock.on(name):
+            return call(*arguments, **named)
+
+    return counted

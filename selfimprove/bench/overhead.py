@@ -1,0 +1,114 @@
+"""How much of a round is not the model's work: start-up, orchestration, journal, checker.
+
+A process of its own, as a user starts one, makes one round of the demo's recipe with the real loop. Its wall-clock is
+taken from outside, so that the interpreter, imports, problems and checker processes are in it. Inside, clocks stand
+around loading a model into the engine, sampling, training and merging; the rest is outside the model's work. The
+sealed problems are few, since a look at them is no part of a round.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfimprove.bench import Row
+from selfimprove.bench.clock import Clock, clocked
+from selfimprove.checking import Checker
+from selfimprove.errors import StageError
+from selfimprove.events import silence
+from selfimprove.journal import Identity, Journal
+from selfimprove.loop import run_rounds
+from selfimprove.models import default_cache, resolve_model
+from selfimprove.problem import load_problems
+from selfimprove.recipe import Runtime, parse_recipe
+from selfimprove.wiring import parts_of
+
+DEMO: dict[str, Any] = {
+    "problems": {"train_size": 512, "heldout_size": 256, "sealed_size": 8},
+    "sampling": {
+        "prompt": "{question} Answer with the number only.",
+        "temperature": 0.7,
+        "max_new_tokens": 32,
+        "problems_per_round": 256,
+        "samples": 2,
+    },
+    "prefixes": {"select": "verified", "length": "full"},
+    "training": {"learning_rate": 2e-4, "epochs": 2, "batch_rows": 16},
+}
+"""The work of recipes/demo.toml."""
+QUICK: dict[str, Any] = {
+    **DEMO,
+    "problems": {"train_size": 64, "heldout_size": 64, "sealed_size": 8},
+    "sampling": {**DEMO["sampling"], "problems_per_round": 64},
+    "prefixes": {"select": "all", "length": "full"},
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """Wall-clock seconds of a process that made a round, and those of the model's work in it."""
+
+    wall: float
+    model: dict[str, float]
+
+    @property
+    def outside(self) -> float:
+        """Seconds that no model worked."""
+        return self.wall - sum(self.model.values())
+
+
+def measure_overhead(runtime: Runtime, repeats: int, recipe: dict[str, Any]) -> list[Row]:
+    """The row of the time outside the model's work, for a round of this recipe."""
+    rounds = [measure_round(runtime, recipe) for _ in range(repeats)]
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rounds[0].model.items())
+    return [
+        Row(
+            "overhead",
+            "round outside model work",
+            "the round's wall-clock",
+            "s",
+            tuple(one.outside for one in rounds),
+            tuple(one.wall for one in rounds),
+            0.05,
+            note=f"the model's work in the first repeat: {parts}",
+        )
+    ]
+
+
+def measure_round(runtime: Runtime, recipe: dict[str, Any]) -> Round:
+    """One round in a process of its own; `StageError` holds what it said if it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [folder, json.dumps(recipe), runtime.model_dump_json()]
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "selfimprove.bench.overhead", *words], capture_output=True, text=True, check=False
+        )
+        wall = time.perf_counter() - began
+    if done.returncode:
+        raise StageError(f"the measured round failed: {done.stderr[-500:]}")
+    return Round(wall, json.loads(done.stdout.splitlines()[-1]))
+
+
+def _child(folder: str, recipe_json: str, runtime_json: str) -> None:
+    """Make the round here and print the seconds of the model's work."""
+    runtime, recipe = (
+        Runtime.model_validate_json(runtime_json),
+        parse_recipe(json.loads(recipe_json), "the measurement"),
+    )
+    problems, clock = load_problems(recipe.problems), Clock()
+    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    identity = Identity(base.fingerprint, problems.fingerprint())
+    with Checker(workers=runtime.usable_threads()) as checker:
+        parts = clocked(parts_of(recipe, base, runtime, checker), clock)
+        run_rounds(recipe, problems, identity, parts, Journal(Path(folder) / "run"), 1, silence)
+    sys.stdout.write(json.dumps(clock.seconds) + "\n")
+
+
+if __name__ == "__main__":
+    _child(*sys.argv[1:])

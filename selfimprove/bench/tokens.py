@@ -1,0 +1,157 @@
+"""What UPFT saves beside rejection sampling: tokens sampled, tokens trained, and the time of sampling.
+
+Two recipes on the same problems and the same model go through the real stages `sample` and `harvest`: UPFT as the
+default recipe has it (one completion a problem, prefixes of 8 tokens, a tenth of the rows whole), and RFT (16 whole
+completions a problem, those kept that the checker accepts). Tokens trained are the targets harvested; both recipes
+train each of them equally often. Time is that spent inside the engine, which both share, open and warm.
+
+How much is saved follows from how long answers are, so there are two settings: the demo's, where answers are a number
+and little else, and one that asks for worked steps. The mean length of the RFT completions is told with each row.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from selfimprove import stages
+from selfimprove.bench import Row
+from selfimprove.bench.clock import Clock, clocked
+from selfimprove.checking import Checker
+from selfimprove.errors import StageError
+from selfimprove.events import silence
+from selfimprove.journal import BASE, Journal
+from selfimprove.model_cache import ModelCache
+from selfimprove.models import default_cache, resolve_model
+from selfimprove.parts import Parts, Samplers
+from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.recipe import Recipe, Runtime, parse_recipe
+from selfimprove.stages import Job
+from selfimprove.wiring import parts_of
+
+SAMPLES = 16
+"""Completions a problem that RFT draws."""
+UPFT: dict[str, Any] = {"select": "all", "length": 8, "structure_ratio": 0.1}
+RFT: dict[str, Any] = {"select": "verified", "length": "full"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How long answers are made: the prompt, the longest completion, the problems, and the share UPFT should reach."""
+
+    name: str
+    prompt: str
+    longest: int
+    problems: int
+    reach: float
+
+
+SHORT = Setting("short", "{question} Answer with the number only.", 32, 128, 0.025)
+WORKED = Setting(
+    "worked", "{question} Work it out step by step and explain each step before you answer.", 256, 32, 0.015
+)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What one recipe's round took: tokens sampled, targets harvested, rows, and seconds inside the engine."""
+
+    tokens: int
+    rows: int
+    targets: int
+    seconds: float
+
+
+def measure_tokens(setting: Setting, runtime: Runtime, repeats: int, model: str = "") -> list[Row]:
+    """Rows of a setting: tokens sampled, tokens trained, seconds of sampling, UPFT against RFT with 16 samples."""
+    found = measure_rounds(setting, runtime, repeats, model)
+    upft, rft = ([pair[side] for pair in found] for side in (0, 1))
+    mean = rft[0].tokens / rft[0].rows
+    note = f"{setting.problems} problems; RFT completions of {mean:.1f} tokens in the mean, at most {setting.longest}"
+    kept = f"{note}; RFT's targets are those of the completions that the checker accepted"
+    against, answers = f"RFT with {SAMPLES} samples", f"{setting.name} answers"
+    return [
+        Row(
+            f"sampled-{setting.name}",
+            f"tokens sampled in a UPFT round, {answers}",
+            against,
+            "tokens",
+            tuple(one.tokens for one in upft),
+            tuple(one.tokens for one in rft),
+            setting.reach,
+            note=note,
+        ),
+        Row(
+            f"trained-{setting.name}",
+            f"target tokens trained, {answers}",
+            against,
+            "tokens",
+            tuple(one.targets for one in upft),
+            tuple(one.targets for one in rft),
+            0.2,
+            note=kept,
+        ),
+        Row(
+            f"sampling-time-{setting.name}",
+            f"sampling wall-clock of a UPFT round, {answers}",
+            f"{against}, same engine",
+            "s",
+            tuple(one.seconds for one in upft),
+            tuple(one.seconds for one in rft),
+            0.05,
+            note=note,
+        ),
+    ]
+
+
+def measure_rounds(setting: Setting, runtime: Runtime, repeats: int, model: str = "") -> list[tuple[Sampled, Sampled]]:
+    """UPFT's and RFT's round of each repeat, in turns on one open engine, after a small one that doesn't count."""
+    upft, rft = _recipe(setting, UPFT, 1, model), _recipe(setting, RFT, SAMPLES, model)
+    problems = load_problems(upft.problems)
+    with Checker(workers=runtime.usable_threads()) as checker:
+        clock = Clock()
+        base = resolve_model(upft.model, default_cache(), runtime.trust_remote_code)
+        parts = clocked(parts_of(upft, base, runtime, checker), clock)
+        samplers = Samplers(parts.open_sampler)
+        try:
+            few = replace(problems, train=problems.train[:2])
+            _round(rft, few, parts, samplers, clock)
+            return [
+                (_round(upft, problems, parts, samplers, clock), _round(rft, problems, parts, samplers, clock))
+                for _ in range(repeats)
+            ]
+        finally:
+            samplers.close()
+
+
+def _recipe(setting: Setting, prefixes: dict[str, Any], samples: int, model: str) -> Recipe:
+    sampling = {"prompt": setting.prompt, "max_new_tokens": setting.longest, "samples": samples, "temperature": 0.7}
+    sizes = {"train_size": setting.problems, "heldout_size": 1, "sealed_size": 1}
+    data: dict[str, Any] = {"problems": sizes, "sampling": sampling, "prefixes": prefixes}
+    return parse_recipe(data | ({"model": {"name": model}} if model else {}), "the measurement")
+
+
+def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers, clock: Clock) -> Sampled:
+    with _job(recipe, problems, parts, samplers) as job:
+        before = clock.seconds["sample"]
+        sampled = stages.sample(job)
+        seconds = clock.seconds["sample"] - before
+        try:
+            targets = stages.select(job)["harvested_tokens"]
+        except StageError:  # the checker accepted none of them
+            targets = 0
+        return Sampled(sampled["sampled_tokens"], sampled["rows"], targets, seconds)
+
+
+@contextmanager
+def _job(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers) -> Iterator[Job]:
+    """Round 1 on the base model in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Journal(Path(folder) / "run")
+        journal.round(1).path.mkdir(parents=True)
+        models = ModelCache(journal, parts, recipe, silence)
+        yield Job(1, BASE, recipe, problems, parts, journal, samplers, models, silence)

@@ -1,0 +1,135 @@
+"""The commands on runs that are there: where they stand, what came of them, whether they hold, what can go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.errors import UsageError
+
+if TYPE_CHECKING:
+    from selfimprove.journal import Journal
+
+runs = typer.Typer()
+RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
+
+
+@runs.command()
+def status(
+    name: Annotated[str, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = "",
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Show where each run stands, one line a run."""
+    from selfimprove.report import status_lines
+    from selfimprove.report.records import read_run, read_runs
+
+    for line in status_lines([read_run(rounds_dir, name)] if name else read_runs(rounds_dir)):
+        typer.echo(line)
+
+
+@runs.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; may be left out if there is one.")] = "",
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Show a run's outcome, rounds, decisions and costs as tables."""
+    from rich.console import Console
+
+    from selfimprove.report import report_markdown, report_tables
+    from selfimprove.report.records import read_run
+
+    records = read_run(rounds_dir, name)
+    if markdown:
+        _write(markdown, report_markdown(records), "--markdown")
+        return
+    console = Console()
+    for table in report_tables(records):
+        console.print(table)
+
+
+@runs.command()
+def prune(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], rounds_dir: RunsFolder = Path("rounds")
+) -> None:
+    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+
+    Example:
+
+        selfimprove prune demo
+    """
+    from selfimprove.pruning import prune as prune_run
+    from selfimprove.space import told
+
+    pruned = prune_run(_existing(rounds_dir, name))
+    for gone in pruned:
+        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
+    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")
+
+
+@runs.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    to: Annotated[int, typer.Option("--to", min=0, help="An accepted round; 0 is the base model.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
+
+    Example:
+
+        selfimprove rollback demo --to 1
+    """
+    journal = _existing(rounds_dir, name)
+    with journal.lock():
+        champion = journal.roll_back(to)
+    typer.echo(f"The champion of run {name} is {f'round {champion.number}' if champion.number else 'the base model'}.")
+
+
+@runs.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    rounds_dir: RunsFolder = Path("rounds"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+) -> None:
+    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
+
+    Leaves with 0 if all hold, with 1 if one doesn't. Needs neither models nor problems.
+
+    Example:
+
+        selfimprove verify example
+    """
+    from dataclasses import asdict
+
+    from selfimprove.verifying import faults_in
+    from selfimprove.verifying import verify as verify_run
+    from selfimprove.wiring import fingerprint
+
+    findings = verify_run(_existing(rounds_dir, name), fingerprint)
+    faults = faults_in(findings)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in faults:
+            typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
+        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
+    raise typer.Exit(1 if faults else 0)
+
+
+def _existing(rounds_dir: Path, name: str) -> Journal:
+    """The journal of a run that is there; `UsageError` lists those there are."""
+    from selfimprove.journal import Journal
+    from selfimprove.report.records import read_run
+
+    return Journal(read_run(rounds_dir, name).folder)
+
+
+def _write(path: Path, text: str, option: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "Name a file in a folder that is there and can be written to."
+        raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
