@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.tiny import make_tiny_model
 
 from selfimprove.bench import Row, table
 from selfimprove.bench.clock import Clock
@@ -17,6 +16,7 @@ from selfimprove.bench.suite import MEASUREMENTS, Scale, _engine_rows, _trainer_
 from selfimprove.bench.tokens import SHORT, Setting, measure_tokens
 from selfimprove.commands.bench import bench
 from selfimprove.errors import UsageError
+from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime, parse_recipe, read_recipe
 
 CPU = Runtime(engine="transformers", device="cpu", threads=1)

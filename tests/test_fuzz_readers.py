@@ -19,6 +19,7 @@ from selfimprove.checking import cases
 from selfimprove.errors import UsageError
 from selfimprove.journal import Journal, champion_of, read_json, read_rows
 from selfimprove.judging import read_answers, scorecard
+from selfimprove.metering import Cost
 from selfimprove.problem.fields import FieldNames, problem_from_row
 from selfimprove.problem.files import file_rows
 from selfimprove.recipe import Recipe, changed_keys, parse_recipe, read_recipe
@@ -103,7 +104,7 @@ def run(tmp_path: Path) -> Journal:
         (journal.folder / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(EXAMPLE / name, journal.folder / name)
     journal.round(1).samples.write_text("{}\n")
-    journal.round(1).mark_done("sample", 0.0, {}, ["samples.jsonl"])
+    journal.round(1).mark_done("sample", Cost(0.0), {}, ["samples.jsonl"])
     return journal
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfimprove.bench import Row
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.recipe import Runtime
+
+if TYPE_CHECKING:
+    from selfimprove.bench.ray import Pass, RaySpeed
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,15 @@ def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:
 def _ray(scale: Scale) -> list[Row]:
     from selfimprove.bench import ray
 
-    found = [ray.measure_ray(chunks=2 if scale.quick else 10) for _ in range(scale.repeats)]
-    rates = [tuple(one.tokens / getattr(one, name) for one in found) for name in ("seconds_all", "seconds_one")]
-    note = "completions are equal" if all(one.equal for one in found) else "completions DIFFER"
+    found = [ray.measure_ray(chunks=2 if scale.quick else 4) for _ in range(scale.repeats)]
+    many, one = ([speed.tokens / side.seconds for speed, side in sides] for sides in _sides(found))
+    note = "completions are equal" if all(speed.equal for speed in found) else "completions DIFFER"
     what, against = "sampling with 2 Ray workers of 1 core", "1 worker of 1 core"
-    return [Row("ray", what, against, "tokens/s", rates[0], rates[1], 1.7, "at least", note)]
+    return [Row("ray", what, against, "tokens/s", tuple(many), tuple(one), 1.7, "at least", note)]
+
+
+def _sides(found: Sequence[RaySpeed]) -> tuple[list[tuple[RaySpeed, Pass]], list[tuple[RaySpeed, Pass]]]:
+    return [(speed, speed.all) for speed in found], [(speed, speed.one) for speed in found]
 
 
 @dataclass(frozen=True)
