@@ -27,8 +27,9 @@ fix: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 # vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
+# One test at a time, since an engine takes the whole machine; PYTEST_ARGS='-k …' picks some.
 test-vllm: $(VENV)-vllm/.installed
-	$(VENV)-vllm/bin/pytest -m vllm
+	$(VENV)-vllm/bin/pytest -m vllm -n 0 $(PYTEST_ARGS)
 
 $(VENV)-vllm/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-vllm

@@ -17,8 +17,8 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note, silence
 from selfimprove.journal import Journal, comparable_records
 from selfimprove.selftest.kills import TRIES, Kill, plan_kills
-from selfimprove.selftest.life import Life, nothing
 from selfimprove.selftest.lives import Ending, end_of, make_ready, open_server
+from selfimprove.selftest.orders import Life, nothing
 from selfimprove.selftest.setting import TINY, Setting, make_setting
 from selfimprove.selftest.trace import Trace, reached, read_trace, redone
 

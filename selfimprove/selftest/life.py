@@ -1,4 +1,4 @@
-"""What a life is told, and how its process begins: light to import, so that the parent never loads a model library."""
+"""How the process of a life begins: light to import, so that the parent never loads a model library."""
 
 from __future__ import annotations
 
@@ -7,36 +7,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection, parent_process
-from pathlib import Path
 
-from selfimprove.selftest.kills import Kill
+from selfimprove.selftest.orders import Life
 from selfimprove.selftest.setting import Setting
 from selfimprove.selftest.trace import Tracer
 
 FAILED = "failed"
 """File in the setting's folder with the reason for which the model could not be made."""
-
-
-def nothing() -> None:
-    """Break nothing; see `Life.mutant`."""
-
-
-@dataclass(frozen=True)
-class Life:
-    """One start of a run: which folder, the trace it writes, its number, and how it is to end.
-
-    `mutant` is called first, in the victim: a test breaks something there, and sees that it is found out.
-    """
-
-    setting: Setting
-    run: Path
-    trace: Path
-    number: int
-    kill: Kill | None
-    mutant: Callable[[], None] = nothing
 
 
 def live(life: Life) -> None:

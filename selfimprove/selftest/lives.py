@@ -20,7 +20,8 @@ from typing import Any
 import psutil
 
 from selfimprove.errors import StageError, UsageError
-from selfimprove.selftest.life import FAILED, Life, live, prepare
+from selfimprove.selftest.life import FAILED, live, prepare
+from selfimprove.selftest.orders import Life
 from selfimprove.selftest.setting import Setting
 from selfimprove.selftest.trace import read_trace
 

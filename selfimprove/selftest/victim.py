@@ -26,7 +26,7 @@ from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime, Training
 from selfimprove.sampling import Completion, Request
-from selfimprove.selftest.life import Life
+from selfimprove.selftest.orders import Life
 from selfimprove.selftest.saboteur import Saboteur
 from selfimprove.selftest.setting import ROUNDS, TINY, Setting
 from selfimprove.selftest.trace import Tracer
