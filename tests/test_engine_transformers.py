@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from selfimprove.engines.decoding import Plan, decode
 from selfimprove.engines.draws import Rule
 from selfimprove.engines.llama import Llama, fits
-from selfimprove.engines.native import compiler
+from selfimprove.engines.native import compiled_attention, compiler
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.engines.transformers import TransformersSampler, Way
@@ -267,3 +268,10 @@ def _parts_at_a_tie(
         logits = reference(torch.tensor([prompt + theirs[:shared]])).logits[0, -1].float()
     bound = 1e-2 if reference.dtype == torch.float32 else 4 * BFLOAT16_STEP * float(logits.max())
     return float(logits.max() - min(logits[ours[shared]], logits[theirs[shared]])) <= bound
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C compiler here")
+def test_compiled_attention_leaves_the_arithmetic_of_the_process_alone() -> None:
+    """Fast arithmetic may flush subnormal numbers to zero in whoever loads the library: training must not change."""
+    assert compiled_attention(8, 3, torch.float32) is not None
+    assert sys.float_info.min / 2 > 0

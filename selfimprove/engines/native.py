@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+FLAGS = ("-c", "-O3", "-march=native", "-ffast-math", "-fPIC")
+"""Of the compiler alone: a library *linked* for fast arithmetic has the whole process flush subnormal numbers."""
 TYPES = {torch.bfloat16: "-DBFLOAT16", torch.float32: "-DFLOAT32"}
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -40,10 +41,13 @@ def compiled_attention(width: int, share: int, dtype: torch.dtype) -> Attention 
     if tool is None or dtype not in TYPES:
         return None
     with tempfile.TemporaryDirectory(prefix="selfimprove-") as folder:
-        library = Path(folder, "attention.so")
+        code, library = Path(folder, "attention.o"), Path(folder, "attention.so")
         sizes = (TYPES[dtype], f"-DWIDTH={width}", f"-DSHARE={share}")
-        command = [tool, *FLAGS, *sizes, str(Path(__file__).with_name("attention.c")), "-o", str(library), "-lm"]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
+        compiling = [tool, *FLAGS, *sizes, str(Path(__file__).with_name("attention.c")), "-o", str(code)]
+        linking = [tool, "-shared", str(code), "-o", str(library), "-lm"]
+        if any(
+            subprocess.run(command, capture_output=True, check=False).returncode for command in (compiling, linking)
+        ):
             return None
         return _bind(ctypes.CDLL(str(library)).attend)
 
