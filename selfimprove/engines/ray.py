@@ -248,7 +248,7 @@ def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, pro
             size = f"{threads} processors" + (f" and {wanted} GPUs" if wanted else "")
             raise UsageError(
                 f"the cluster has room for {room} of {count} {what} with {size} each",
-                "Lower --threads, --worker-gpus or --train-processes, or add nodes.",
+                "Lower --threads, --tensor-parallel or --train-processes, or add nodes.",
             )
 
 
