@@ -31,6 +31,7 @@ import ray
 from filelock import FileLock
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from selfimprove.durable import content_hash
 from selfimprove.errors import StageError
 
 PIECE = 32 << 20
@@ -57,7 +58,7 @@ class FileServer:
         paths = sorted(path for path in folder.iterdir() if path.is_file())
         stamp = (folder, *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
         if stamp not in self._known:
-            self._known[stamp] = [FileEntry(path.name, path.stat().st_size, _hash(path)) for path in paths]
+            self._known[stamp] = [FileEntry(path.name, path.stat().st_size, content_hash(path)) for path in paths]
         return self._known[stamp]
 
     def read(self, path: Path, offset: int) -> bytes:
@@ -99,7 +100,7 @@ def holds(folder: Path, manifest: Sequence[FileEntry]) -> bool:
     paths = [folder / entry.name for entry in manifest]
     if any(not path.is_file() or path.stat().st_size != e.size for path, e in zip(paths, manifest, strict=True)):
         return False
-    return all(_hash(path) == entry.sha256 for path, entry in zip(paths, manifest, strict=True))
+    return all(content_hash(path) == entry.sha256 for path, entry in zip(paths, manifest, strict=True))
 
 
 def fetch(model: Path, source: Source, manifest: Sequence[FileEntry], store: Path) -> Path:
@@ -125,7 +126,7 @@ def _fetch_file(model: Path, source: Source, entry: FileEntry, folder: Path) -> 
     with (folder / entry.name).open("wb") as file:
         for offset in range(0, entry.size, PIECE):
             file.write(ray.get(source.server.read.remote(model / entry.name, offset)))
-    if _hash(folder / entry.name) != entry.sha256:
+    if content_hash(folder / entry.name) != entry.sha256:
         raise StageError(f"{model / entry.name}: changed while it was fetched")
 
 
@@ -134,8 +135,3 @@ def _drop_old(store: Path) -> None:
     models = [path for path in store.iterdir() if path.is_dir() and not path.name.startswith(".")]
     for path in sorted(models, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

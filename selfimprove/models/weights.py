@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from selfimprove import durable
+from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
 from selfimprove.space import Footprint
 
@@ -54,27 +55,15 @@ FETCH = "Fetch the model again, or mend the file."
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's contents, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def fingerprint_folder(folder: Path) -> str:
     """SHA-256 over names and contents of the folder's files, in order of their names."""
     return _hash_named(path for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def hash_weights(folder: Path) -> str:
-    """SHA-256 over names and contents of the folder's safetensors and their index, nothing else."""
-    index = [folder / INDEX] if (folder / INDEX).is_file() else []
-    return _hash_named(iter([*weight_files(folder), *index]))
-
-
 def _hash_named(paths: Iterator[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.name}\x00{hash_file(path)}\n".encode())
+        digest.update(f"{path.name}\x00{content_hash(path)}\n".encode())
     return digest.hexdigest()
 
 
