@@ -4,7 +4,8 @@ The real engine samples one chunk of training problems twice: as far as a prefix
 `SAMPLE_SECONDS` allow or the recipe's limit. That gives two rates and the lengths of completions. Lengths are a range:
 a completion that was cut counts as it stands at the low end and as the longest at the high end, and two standard errors
 of the mean are laid around both. Where the recipe keeps verified completions alone, the checker judges this chunk, and
-the share kept is a 95 % interval.
+the share kept is a 95 % interval; other selections compare several completions of a problem, which isn't tried, so
+that the share kept is anything.
 
 The real trainer then takes a few small steps on rows made of these completions, and where there is time left its
 adapter is merged. A step that outlasts `DEADLINE` ends the training there. Small steps use a GPU badly, so the time a
@@ -133,9 +134,11 @@ def _two_errors(values: Sequence[int]) -> float:
 
 
 def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions: Sequence[Completion]) -> Range:
-    """The share of completions that become rows; below 1 only where verified ones alone are kept."""
-    if recipe.prefixes.select != "verified":
+    """The share of completions that become rows: of verified ones measured, of those chosen among others its bounds."""
+    if recipe.prefixes.select == "all":
         return 1.0, 1.0
+    if recipe.prefixes.select != "verified":
+        return 0.0, 1.0
     references = {problem.key: problem.answer or "" for problem in problems}
     pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
     verdicts = check_completions(parts.checker, pairs, recipe.answers)

@@ -59,7 +59,7 @@ __all__ = [
 HOPE = 2.33
 """Standard errors above the observed gain that out-of-reach allows the rest: one future in a hundred is better."""
 
-Standing = Literal["", "evidence", "futile", "undecided", "point"]
+Standing = Literal["", "evidence", "futile", "undecided", "point", "none"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Decision:
 
     accepted: bool
     reason: str
-    """`evidence`, `futile`, `undecided`, `point`, or the name of the guard that fired."""
+    """`evidence`, `futile`, `undecided`, `point`, `none`, or the name of the guard that fired."""
     looks: tuple[Look, ...]
     sentence: str
     robust: bool
@@ -148,8 +148,8 @@ def look_at(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: flo
 def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Standing:
     """How one look at the first problems judged of `total` stands; empty: go on judging. `alpha` is the round's."""
     last = tally.judged >= total
-    if settings.rule == "point":
-        return "point" if last else ""
+    if settings.rule != "sequential":
+        return settings.rule if last else ""
     greedy = settings.samples == 1
     if _passes(tally, alpha, last=last, greedy=greedy):
         return "evidence"
@@ -161,9 +161,12 @@ def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -
 
 
 def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: recipe.Gate) -> Decision:
-    """The decision after the guards: an accepted challenger that trips one is rejected by its name."""
+    """The decision after the guards: an accepted challenger that trips one is rejected by its name.
+
+    Where the rule is `none` they have no say.
+    """
     fired = _fired(champion, challenger, settings)
-    if not decision.accepted or fired is None:
+    if not decision.accepted or fired is None or settings.rule == "none":
         return decision
     name, why = fired
     return replace(decision, accepted=False, reason=name, sentence=f"Rejected by the {name} guard: {why}.")
@@ -256,7 +259,7 @@ def _hopeful_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
 
 
 def _accepts(standing: Standing, tally: Tally) -> bool:
-    return standing == "evidence" or (standing == "point" and tally.gain >= 0)
+    return standing in ("evidence", "none") or (standing == "point" and tally.gain >= 0)
 
 
 def _same(accepted: bool, pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> bool:
@@ -290,8 +293,9 @@ def _sentence(accepted: bool, standing: Standing, look: Look, total: int, robust
     of_total = "" if look.judged == total else f" of {total:,}"
     flips = look.wins + look.losses
     parts = [f"{look.wins} won, {look.losses} lost of {flips} flips after {look.judged:,}{of_total} problems"]
-    if standing == "point":
-        parts.append(f"gain {100 * look.gain:+.1f} points, by the naive rule")
+    if standing in ("point", "none"):
+        rule = "by the naive rule" if standing == "point" else "without a rule"
+        parts.append(f"gain {100 * look.gain:+.1f} points, {rule}")
     else:
         parts.append(f"evidence {_number(look.evidence)}, needs {_number(look.threshold)}")
     if not accepted:

@@ -96,6 +96,7 @@ class RoundFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.samples = path / "samples.jsonl"
+        self.rollouts = path / "rollouts.jsonl"
         self.examples = path / "examples.jsonl"
         self.adapter = path / "adapter"
         self.model = path / "model"
@@ -162,6 +163,7 @@ class Journal:
         self.events_path = folder / "events.jsonl"
         self.sealed_path = folder / "sealed.json"
         self.sealed_verdicts = folder / "sealed.verdicts.jsonl"
+        self.beside_verdicts = folder / "sealed.beside.verdicts.jsonl"
         self.unfinished_sealed_cost = folder / ".sealed.cost"
         self.rollbacks_path = folder / "rollbacks.jsonl"
 

@@ -191,11 +191,11 @@ def _finished(verdict: Verdict, reference: str) -> Verdict:
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:
-    """Greedy for one answer per problem; the decoding of the training samples where several are averaged."""
-    if recipe.gate.samples == 1:
+    """At `gate.temperature`; unset, greedy for one answer per problem and as training samples for several."""
+    settings, temperature = recipe.sampling, recipe.gate.temperature
+    if temperature == 0 or (temperature is None and recipe.gate.samples == 1):
         return GREEDY
-    settings = recipe.sampling
-    return Decoding(settings.temperature, settings.top_p, settings.top_k)
+    return Decoding(settings.temperature if temperature is None else temperature, settings.top_p, settings.top_k)
 
 
 def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:

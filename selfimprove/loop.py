@@ -3,34 +3,31 @@
 `run_rounds` is given a target, not an increment: the same call after a kill goes on with the round that has no record,
 and with nothing owed it says so. The champion is computed from the records before each round.
 
-The sealed problems are touched once, when the target is reached: base against final champion, the number a run
-reports. If the same run is later taken to more rounds and its champion changes, the sealed problems are judged again,
-and `sealed.json` keeps both looks, numbered: a second look is no longer the clean figure that the first one was, and
-every report says which look it shows.
+Rounds end at the target, or before it where the recipe's schedule says so (`schedule.py`); then the sealed problems are
+judged (`sealed.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from selfimprove.contest import tokens_of
-from selfimprove.durable import content_hash, size_of, write_json
 from selfimprove.errors import UsageError
-from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted, SealedJudged, StageProgress, StageStarted
-from selfimprove.gate import alpha_of_round, interval_of_gain, interval_of_rate, power_lines, sentence_of_gain
-from selfimprove.journal import BASE, FORMAT, Champion, Identity, Journal, champion_of
-from selfimprove.judging import AnswersByKey, Judge, batched, judging_order, pairs_of, set_aside_faulty
-from selfimprove.metering import metered
+from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
+from selfimprove.figures import plural
+from selfimprove.gate import alpha_of_round, power_lines
+from selfimprove.journal import Identity, Journal, champion_of
+from selfimprove.judging import set_aside_faulty
 from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import Sampler, derive_seed, render_prompt
+from selfimprove.sampling import render_prompt
+from selfimprove.schedule import end_of
+from selfimprove.sealed import sealed_finish
 from selfimprove.space import Need, explained, need_of, refuse_if_short
 from selfimprove.stages import Job
 
@@ -76,7 +73,7 @@ def _bring_to(
     started = time.monotonic()
     records, rollbacks = journal.rounds(), journal.rollbacks()
     journal.hold_rounds(records)
-    was_complete = len(records) >= rounds and journal.sealed_path.exists()
+    was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and journal.sealed_path.exists()
     say = _recorded(journal, emit)
     say(_started(recipe, problems, parts, journal, rounds, len(records)))
     for problem, fault in faulty:
@@ -88,79 +85,19 @@ def _bring_to(
     job = Job(len(records), champion, recipe, problems, parts, journal, samplers, models, say)
     models.keep_only(champion, len(records))
     try:
-        for number in range(len(records) + 1, rounds + 1):
-            records.append(run_round(replace(job, number=number)))
+        while len(records) < rounds and not end_of(recipe, records):
+            number = len(records) + 1
+            records.append(run_round(replace(job, number=number), records))
             job = replace(job, number=number, champion=champion_of(records, rollbacks))
             models.keep_only(job.champion, number)
-        sealed = _sealed_finish(job, len(records))
+        if len(records) < rounds:
+            say(Note(f"The run ends after {plural(len(records), 'round')} of {rounds}: {end_of(recipe, records)}"))
+        sealed = sealed_finish(job, len(records))
     finally:
         samplers.close()
     accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
     say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
     return sealed
-
-
-def _sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
-    """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
-    if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
-        if sealed["looks"]:
-            job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
-        with metered(job.journal.unfinished_sealed_cost, job.parts.gpu_peak) as meter:
-            look = _sealed_look(job)
-        seen = {"bytes": size_of(job.journal.sealed_verdicts), "sha256": content_hash(job.journal.sealed_verdicts)}
-        sealed["looks"].append(
-            {"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, **meter.cost.fields(), "verdicts": seen}
-        )
-        write_json(job.journal.sealed_path, sealed)
-        job.journal.unfinished_sealed_cost.unlink(missing_ok=True)
-    job.emit(_sealed_event(sealed["looks"][-1]))
-    return sealed
-
-
-def _sealed_look(job: Job) -> dict[str, Any]:
-    order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
-    judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.journal.sealed_verdicts)
-    sides = [job.champion, BASE] if job.champion.number else [job.champion]
-    tokens, done, total = 0, 0, len(order) * len(sides)
-    kept = sum(judge.kept(side.number, order) for side in sides)
-    job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
-    found: dict[int, dict[str, Any]] = {side.number: {} for side in sides}
-    for side in sides:
-        opened = partial(_sampler_at, job, side)
-        for fresh in judge.answers(opened, side.number, list(batched(order, job.recipe.gate.batch))):
-            found[side.number] |= fresh
-            tokens, done = tokens + tokens_of(fresh), done + len(fresh)
-            job.emit(StageProgress(job.number, "sealed", done, total, tokens))
-    figures = sealed_figures(sorted(problem.key for problem in order), job.champion.number, found)
-    return {**figures, "sampled_tokens": tokens, "prompt_tokens": len(sides) * judge.prompt_tokens(order)}
-
-
-def _sampler_at(job: Job, side: Champion) -> Sampler:
-    return job.samplers.at(job.models.folder(side))
-
-
-def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> dict[str, Any]:
-    """What `sealed.json` holds of a look at these problems, from the answers of base (0) and champion alone."""
-    pairs = pairs_of(keys, found[0], found[champion])
-    n = len(pairs)
-    before, after = sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)
-    return {
-        "champion": champion,
-        "n": n,
-        "base_accuracy": before / n,
-        "base_interval": interval_of_rate(round(before), n),
-        "champion_accuracy": after / n,
-        "champion_interval": interval_of_rate(round(after), n),
-        "gain": (after - before) / n,
-        "gain_interval": interval_of_gain(pairs),
-        "sentence": sentence_of_gain(pairs, "base"),
-    }
-
-
-def _sealed_event(look: dict[str, Any]) -> SealedJudged:
-    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__}
-    return SealedJudged(**fields)
 
 
 def _started(
@@ -188,10 +125,14 @@ def _recorded(journal: Journal, emit: Emit) -> Emit:
 
 def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
     missing = sum(problem.answer is None for problem in problems.train)
-    if recipe.prefixes.select == "verified" and missing:
+    settings = recipe.prefixes
+    labelled = settings.select == "verified" or (settings.select == "rollout" and settings.value == "labels")
+    if labelled and missing:
+        key = "select is `verified`" if settings.select == "verified" else "value is `labels`"
+        instead = "select=all" if settings.select == "verified" else "value=agreement"
         raise UsageError(
-            f"prefixes.select is `verified`, but {missing} of {len(problems.train)} training problems have no answer",
-            "Add the answers, or type --set prefixes.select=all.",
+            f"prefixes.{key}, but {missing} of {len(problems.train)} training problems have no answer",
+            f"Add the answers, or type --set prefixes.{instead}.",
         )
 
 

@@ -43,6 +43,7 @@ def _work(recipe: Recipe) -> list[str]:
     answers = recipe.problems.heldout_size * recipe.gate.samples
     return [
         f"A round samples {len(kinds):,} completions of {of}: at most {tokens:,} tokens,",
+        *_continued(recipe, len(kinds)),
         f"trains at most {len(kinds):,} rows {recipe.training.epochs} times,",
         f"and judges at most {answers:,} answers of the challenger, {answers * settings.max_new_tokens:,} tokens.",
         f"Each new champion is judged on the rest of the {recipe.problems.heldout_size:,} held-out problems once;",
@@ -50,7 +51,17 @@ def _work(recipe: Recipe) -> list[str]:
     ]
 
 
+def _continued(recipe: Recipe, rows: int) -> list[str]:
+    settings, longest = recipe.prefixes, recipe.sampling.max_new_tokens
+    if settings.select != "rollout":
+        return []
+    tokens = rows * settings.rollouts * (longest - token_limit("prefix", settings, longest))
+    return [f"continues each distinct prefix {settings.rollouts} times: at most {tokens:,} tokens,"]
+
+
 def _gate(recipe: Recipe, rounds: int) -> list[str]:
+    if recipe.gate.rule == "none":
+        return ["Every round is accepted (gate.rule is `none`): held-out figures are told, and decide nothing."]
     if recipe.gate.rule == "point":
         return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
     alphas = [alpha_of_round(recipe.gate.alpha, number) for number in range(1, rounds + 1)]
@@ -110,11 +121,14 @@ def _rows(recipe: Recipe, train: int) -> int:
 
 
 def _sampling(recipe: Recipe, found: Calibration, train: int) -> _Work:
-    rows, longest = _rows(recipe, train), recipe.sampling.max_new_tokens
-    kinds = assign_kinds(((str(number), 0) for number in range(rows)), recipe.prefixes, 0)
+    settings, longest = recipe.sampling, recipe.sampling.max_new_tokens
+    problems = min(settings.problems_per_round or train, train)
+    kinds = assign_kinds(((str(n), s) for n in range(problems) for s in range(settings.samples)), recipe.prefixes, 0)
+    rows = len(kinds)
     brief = sum(token_limit(kind, recipe.prefixes, longest) < longest for kind in kinds.values())
+    continued = brief * recipe.prefixes.rollouts if recipe.prefixes.select == "rollout" else 0
     short = brief * found.short_tokens
-    low, high = ((rows - brief) * mean for mean in found.long_tokens)
+    low, high = ((rows - brief) * mean + continued * max(0.0, mean - found.short_tokens) for mean in found.long_tokens)
     ends = [found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)]
     told = f"{short + low:,.0f} to {short + high:,.0f} tokens of {rows:,} completions"
     return _Work(told, (ends[0], ends[1]))

@@ -108,13 +108,32 @@ class Sampling(Section):
 class Prefixes(Section):
     """How completions become training examples."""
 
-    select: Literal["all", "verified"] = Field(
-        "all", description="`all`: every completion (UPFT, SFT); `verified`: those the checker accepts (RFT)"
+    select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field(
+        "all",
+        description="`all`: every completion (UPFT, SFT); `modal`: the commonest prefix of a problem; `consistent`: "
+        "those that end in the majority answer; `verified`: those the checker accepts (RFT); `rollout`: the prefixes "
+        "whose continuations do better than the problem's mean",
     )
     length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
     structure_ratio: float = Field(0.1, ge=0, le=1, description="share p of rows trained on the whole solution")
     template: str = Field(TASK_TEMPLATE, description="user's turn of prefix rows, with `{question}`")
     train_eos: bool = Field(False, description="train an end-of-sequence token after each prefix")
+    rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
+    value: Literal["auto", "labels", "agreement"] = Field(
+        "auto",
+        description="`rollout`: what a continuation is worth: by the problem's answer, by agreement with the majority "
+        "of its continuations, or by answers if all training problems have one",
+    )
+    shrinkage: float = Field(
+        4.0, ge=0, description="`rollout`: continuations that the problem's mean counts for in a prefix's value"
+    )
+    least_advantage: float = Field(
+        0.05, ge=0, le=1, description="`rollout`: shrunk advantage over the problem's mean that a prefix must exceed"
+    )
+    pooled: bool = Field(
+        False, description="`rollout`: prefixes that differ in the problem's own numbers alone share evidence"
+    )
+    weighted: bool = Field(False, description="`rollout`: weight rows by the advantage of their prefix")
 
     @field_validator("template")
     @classmethod
@@ -127,6 +146,12 @@ class Prefixes(Section):
         if isinstance(value, int) and value < 1:
             raise ValueError("must be at least 1 token")
         return value
+
+    @model_validator(mode="after")
+    def _chooses_prefixes(self) -> Prefixes:
+        if self.length == "full" and self.select in ("modal", "rollout"):
+            raise ValueError(f"`{self.select}` chooses among prefixes, so prefixes.length must be a number of tokens")
+        return self
 
 
 class Training(Section):
@@ -175,8 +200,10 @@ class Answers(Section):
 class Gate(Section):
     """When a challenger replaces the champion."""
 
-    rule: Literal["sequential", "point"] = Field(
-        "sequential", description="`sequential`: anytime-valid paired test; `point`: accuracy not lower (naive)"
+    rule: Literal["sequential", "point", "none"] = Field(
+        "sequential",
+        description="`sequential`: anytime-valid paired test; `point`: accuracy not lower (naive); `none`: every round "
+        "is accepted, for studies",
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
     worthwhile: float = Field(0.02, gt=0, lt=1, description="smallest gain in accuracy worth having; futility below it")
@@ -184,6 +211,13 @@ class Gate(Section):
     samples: int = Field(
         1, ge=1, le=MOST_SAMPLES, description="answers per problem and side: 1 is greedy, more are averaged"
     )
+    temperature: float | None = Field(
+        None, ge=0, description="of judged answers; unset: greedy for one answer, `sampling.temperature` for several"
+    )
+    beside_temperature: float | None = Field(
+        None, ge=0, description="the sealed problems are answered at this one too, reported beside; unset: not"
+    )
+    beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and side there")
     max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
     max_truncation_rise: float = Field(
         0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
@@ -195,6 +229,28 @@ class Gate(Section):
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
     )
+
+
+class Schedule(Section):
+    """What a round does differently after rejections, and what ends a run before its target."""
+
+    rejected_learning_rate: float = Field(
+        1.0, gt=0, le=1, description="factor on `training.learning_rate` for each rejection in a row"
+    )
+    rejected_lengths: tuple[int, ...] = Field(
+        (), description="`prefixes.length` after one rejection, two in a row, …; the last one stays; empty: the same"
+    )
+    patience: int = Field(0, ge=0, description="rejections in a row that end the run; 0: any number")
+    tokens_per_point: int = Field(
+        0, ge=0, description="most tokens that a point of held-out accuracy may cost; 0: any price"
+    )
+
+    @field_validator("rejected_lengths")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(length < 1 for length in value):
+            raise ValueError("each must be at least 1 token")
+        return value
 
 
 class Recipe(Section):
@@ -209,13 +265,28 @@ class Recipe(Section):
     merging: Merging = Merging()
     answers: Answers = Answers()
     gate: Gate = Gate()
+    schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _prefix_fits(self) -> Recipe:
-        length = self.prefixes.length
-        if isinstance(length, int) and length > self.sampling.max_new_tokens:
+        lengths = {"prefixes.length": self.prefixes.length}
+        lengths |= {"schedule.rejected_lengths": max(self.schedule.rejected_lengths, default=1)}
+        for key, length in lengths.items():
+            if isinstance(length, int) and length > self.sampling.max_new_tokens:
+                raise ValueError(f"{key} is {length}, above sampling.max_new_tokens ({self.sampling.max_new_tokens})")
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Recipe:
+        if self.schedule.rejected_lengths and self.prefixes.length == "full":
+            raise ValueError("schedule.rejected_lengths changes the length of prefixes, but prefixes.length is `full`")
+        return self
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Recipe:
+        if self.prefixes.select in ("modal", "consistent", "rollout") and self.sampling.samples < 2:
             raise ValueError(
-                f"prefixes.length is {length}, above sampling.max_new_tokens ({self.sampling.max_new_tokens})"
+                f"prefixes.select is `{self.prefixes.select}`, which needs sampling.samples of 2 or more to compare"
             )
         return self
 
@@ -230,6 +301,13 @@ class Recipe(Section):
     def canonical(self) -> str:
         """The recipe as JSON with sorted keys and no spaces: equal recipes give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    def beside(self) -> Recipe | None:
+        """The recipe with the sealed problems' second decoding in place of the declared one; None if it has none."""
+        if self.gate.beside_temperature is None:
+            return None
+        update = {"temperature": self.gate.beside_temperature, "samples": self.gate.beside_samples}
+        return self.model_copy(update={"gate": self.gate.model_copy(update=update)})
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical form, as hexadecimal digits."""

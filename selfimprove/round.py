@@ -8,19 +8,22 @@ both scorecards, every look of the gate, the certificate and the versions of wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from selfimprove import contest, stages
 from selfimprove.durable import read_json, remove, write_json
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
+from selfimprove.harvesting import select
 from selfimprove.journal import FORMAT
 from selfimprove.judging import read_answers
 from selfimprove.metering import metered
 from selfimprove.placebo import placebo, placebo_record
 from selfimprove.prefixes import prefix_statistics
 from selfimprove.recipe import Recipe
+from selfimprove.rollouts import rollout
+from selfimprove.schedule import schedule_record, scheduled
 from selfimprove.stages import Job
 
 
@@ -36,7 +39,8 @@ class Stage:
 
 STAGES = (
     Stage("sample", stages.sample, ("samples.jsonl",)),
-    Stage("harvest", stages.select, ("examples.jsonl",)),
+    Stage("rollout", rollout, ("rollouts.jsonl",), lambda recipe: recipe.prefixes.select == "rollout"),
+    Stage("harvest", select, ("examples.jsonl",)),
     Stage("train", stages.train, ("adapter",)),
     Stage("merge", stages.merge, ("certificate.json",)),
     Stage("judge", contest.judge, ("verdicts.jsonl",)),
@@ -44,12 +48,14 @@ STAGES = (
 )
 
 
-def run_round(job: Job) -> dict[str, Any]:
-    """The round's record, after running the stages that have no done-record."""
+def run_round(job: Job, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The round's record, after running the stages that have no done-record; `earlier` are the records before it."""
+    planned = job.recipe
+    job = replace(job, recipe=scheduled(planned, earlier))
     job.files.path.mkdir(parents=True, exist_ok=True)
     job.emit(RoundStarted(job.number, job.champion.number))
     done = [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
-    record = _record(job, done)
+    record = _record(job, done, schedule_record(planned, earlier))
     write_json(job.files.record, record)
     job.emit(round_finished(record))
     return record
@@ -76,7 +82,7 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
     return record
 
 
-def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(job: Job, done: list[dict[str, Any]], schedule: dict[str, Any]) -> dict[str, Any]:
     champion = contest.champion_answers(job.journal, job.number, job.champion.number)
     challenger = read_answers(job.files.verdicts, job.number)
     heldout = [problem.key for problem in contest.held_out_order(job)]
@@ -89,8 +95,9 @@ def _record(job: Job, done: list[dict[str, Any]]) -> dict[str, Any]:
         "round": job.number,
         "parent": job.champion.number,
         "chain": list(job.champion.chain),
+        "schedule": schedule,
         "stages": done,
-        "prefixes": prefix_statistics(stages.read_completions(job), length),
+        "prefixes": prefix_statistics(stages.read_completions(job.files.samples), length),
         **judged,
         "placebo": placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
         "certificate": read_json(job.files.certificate),

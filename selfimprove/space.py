@@ -69,7 +69,7 @@ def need_of(recipe: Recipe, footprint: Footprint, train: int, rounds: int, *, ke
         models=(models + recipe.gate.placebo) * footprint.model if rounds else 0,
         adapters=(1 + recipe.gate.placebo) * rounds * footprint.adapter,
         training=7 * footprint.adapter if rounds else 0,  # two checkpoints of weights and two moments, one adapter
-        rows=rounds * _round_rows(recipe, train) + _verdict_bytes(recipe, 2 * recipe.problems.sealed_size),
+        rows=rounds * _round_rows(recipe, train) + _sealed_bytes(recipe),
     )
 
 
@@ -80,9 +80,18 @@ def _round_rows(recipe: Recipe, train: int) -> int:
     longest = settings.max_new_tokens
     short = token_limit("prefix", recipe.prefixes, longest)
     tokens = rows * (share * longest + (1 - share) * short)
-    sampled = tokens * TOKEN_BYTES + rows * ROW_BYTES
+    drawn = rows
+    if recipe.prefixes.select == "rollout":
+        drawn += rows * recipe.prefixes.rollouts
+        tokens += rows * recipe.prefixes.rollouts * (longest - short)
+    sampled = tokens * TOKEN_BYTES + drawn * ROW_BYTES
     examples = tokens * TOKEN_BYTES + rows * (PROMPT_TOKENS * TOKEN_BYTES + ROW_BYTES)
     return int(sampled + examples) + _verdict_bytes(recipe, 2 * recipe.problems.heldout_size)
+
+
+def _sealed_bytes(recipe: Recipe) -> int:
+    second = recipe.beside()
+    return sum(_verdict_bytes(one, 2 * recipe.problems.sealed_size) for one in (recipe, second) if one)
 
 
 def _verdict_bytes(recipe: Recipe, problems: int) -> int:

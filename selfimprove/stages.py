@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from selfimprove.durable import append_rows, keep_rows, publish, read_rows, writ
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, StageProgress, StageStarted, TrainStep
 from selfimprove.journal import Champion, Journal, RoundFolder
-from selfimprove.judging import check_completions
 from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
-from selfimprove.prefixes import Example, Kind, Prompts, assign_kinds, harvest, token_limit
+from selfimprove.prefixes import Example, Kind, assign_kinds, token_limit
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.sampling import (
@@ -83,19 +81,31 @@ def problems_of_round(job: Job) -> list[Problem]:
 
 def sample(job: Job) -> dict[str, Any]:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
-    kinds = _kinds(job)
-    chunks = plan_chunks(_requests(job, kinds), job.recipe.sampling.chunk_rows, job.recipe.sampling.chunk_tokens)
-    rows = _rows(job.files.samples, SampleRow)
+    kinds = kinds_of_round(job)
+    requests = _requests(job, kinds)
+    return draw(job, "sample", job.files.samples, requests, lambda row: {"kind": kinds[row]})
+
+
+def draw(
+    job: Job, stage: str, path: Path, requests: Sequence[Request], fields: Callable[[Row], dict[str, Any]]
+) -> dict[str, Any]:
+    """Sample the requests from the champion into a file of completions, chunk by chunk; returns the stage's counts.
+
+    `fields` is what a row of the file holds beside its completion. Whole chunks that are there are kept.
+    """
+    settings = job.recipe.sampling
+    chunks = plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
+    rows = _rows(path, SampleRow)
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
-    keep_rows(job.files.samples, [row for row in rows if (row["key"], row["sample"]) in whole])
-    job.emit(StageStarted(job.number, "sample", len(kinds), len(kept), "rows"))
+    keep_rows(path, [row for row in rows if (row["key"], row["sample"]) in whole])
+    job.emit(StageStarted(job.number, stage, len(requests), len(kept), "rows"))
     done, tokens = list(kept), 0
     for fresh in sample_chunks(job.samplers.at(job.champion_model()), owed) if owed else ():
-        append_rows(job.files.samples, [{"kind": kinds[c.row], **asdict(c)} for c in fresh])
+        append_rows(path, [{**fields(c.row), **asdict(c)} for c in fresh])
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)
-        job.emit(StageProgress(job.number, "sample", len(done), len(kinds), tokens))
+        job.emit(StageProgress(job.number, stage, len(done), len(requests), tokens))
     return {
         "rows": len(done),
         "sampled_tokens": sum(len(c.token_ids) for c in done),
@@ -104,34 +114,9 @@ def sample(job: Job) -> dict[str, Any]:
     }
 
 
-def select(job: Job) -> dict[str, Any]:
-    """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
-    completions = read_completions(job)
-    job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
-    settings = job.recipe.prefixes
-    verified = _verified(job, completions) if settings.select == "verified" else None
-    prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
-    result = harvest(completions, _kinds(job), prompts, settings, job.parts.tokenizer.eos_id, verified)
-    if not result.examples:
-        raise StageError(
-            f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
-            "Sample more (sampling.samples), or select otherwise (prefixes.select), in a new run.",
-        )
-    keep_rows(job.files.examples, [asdict(example) for example in result.examples])
-    kinds = Counter(example.kind for example in result.examples)
-    targets = sum(len(example.target_ids) for example in result.examples)
-    return {
-        "examples": len(result.examples),
-        "prefix": kinds["prefix"],
-        "full": kinds["full"],
-        "harvested_tokens": targets,
-        "dropped": result.dropped,
-    }
-
-
-def read_completions(job: Job) -> list[Completion]:
-    """The round's completions from samples.jsonl."""
-    return [_completion(row) for row in _rows(job.files.samples, SampleRow)]
+def read_completions(path: Path) -> list[Completion]:
+    """The completions of a file that `draw` made."""
+    return [_completion(row) for row in _rows(path, SampleRow)]
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -192,55 +177,38 @@ def merge(job: Job) -> dict[str, Any]:
     return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
 
 
-def _kinds(job: Job) -> dict[Row, Kind]:
+def kinds_of_round(job: Job) -> dict[Row, Kind]:
+    """The rows that the round samples, each with its kind."""
     samples = range(job.recipe.sampling.samples)
     rows = [(problem.key, number) for problem in problems_of_round(job) for number in samples]
     return assign_kinds(rows, job.recipe.prefixes, job.seed("kinds"))
 
 
+def training_decoding(recipe: Recipe) -> Decoding:
+    """How training samples are drawn."""
+    settings = recipe.sampling
+    return Decoding(settings.temperature, settings.top_p, settings.top_k)
+
+
 def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
-    settings = job.recipe.sampling
-    decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
-    plain = {problem.key: _plain_prompt(job, problem) for problem in problems_of_round(job)}
+    decoding, longest = training_decoding(job.recipe), job.recipe.sampling.max_new_tokens
+    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
+    limits = {kind: token_limit(kind, job.recipe.prefixes, longest) for kind in set(kinds.values())}
     return [
-        Request(
-            key,
-            number,
-            plain[key],
-            token_limit(kind, job.recipe.prefixes, settings.max_new_tokens),
-            job.seed("sample", key, number),
-            decoding,
-        )
+        Request(key, number, plain[key], limits[kind], job.seed("sample", key, number), decoding)
         for (key, number), kind in kinds.items()
     ]
 
 
-def _plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
+def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
+    """The ids of the problem's plain question."""
     settings = job.recipe.sampling
     return render_prompt(job.parts.tokenizer, settings.system, settings.prompt, problem.question)
 
 
-def _prompts(job: Job, problem: Problem) -> Prompts:
-    template, system = job.recipe.prefixes.template, job.recipe.sampling.system
-    task = render_prompt(job.parts.tokenizer, system, template, problem.question)
-    return Prompts(_plain_prompt(job, problem), task)
-
-
 def _canaries(job: Job) -> list[tuple[int, ...]]:
     chosen = sorted(job.problems.heldout, key=lambda problem: problem.key)[: job.recipe.merging.canaries]
-    return [_plain_prompt(job, problem) for problem in chosen]
-
-
-def _verified(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
-    references = {problem.key: problem.answer or "" for problem in job.problems.train}
-    texts = [job.parts.tokenizer.decode(completion.token_ids) for completion in completions]
-    pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
-
-    def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(job.number, "harvest", done, total, 0))
-
-    verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
-    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+    return [plain_prompt(job, problem) for problem in chosen]
 
 
 def _rows(path: Path, shape: type[RowShape]) -> list[dict[str, Any]]:

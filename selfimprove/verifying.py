@@ -23,9 +23,10 @@ from selfimprove.durable import content_hash, read_json
 from selfimprove.errors import UsageError
 from selfimprove.journal import Champion, Journal, RoundFolder, champion_of
 from selfimprove.judging import read_answers
-from selfimprove.loop import sealed_figures
 from selfimprove.placebo import placebo_record
 from selfimprove.recipe import Recipe
+from selfimprove.schedule import schedule_record, scheduled
+from selfimprove.sealed import beside_figures, sealed_figures
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -48,10 +49,13 @@ def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding
     recipe, records, rollbacks = journal.recipe(), journal.rounds(), journal.rollbacks()
     findings = [_equal("recipe.json", "fingerprint", stored.get("fingerprint"), recipe.fingerprint())]
     for number, record in enumerate(records, start=1):
-        parent = champion_of(records[: number - 1], rollbacks)
-        findings += _round_findings(journal, recipe, record, parent, fingerprint)
+        earlier = records[: number - 1]
+        parent, used = champion_of(earlier, rollbacks), scheduled(recipe, earlier)
+        findings += _round_findings(journal, used, record, parent, fingerprint)
+        schedule = schedule_record(recipe, earlier)
+        findings.append(_equal(f"{number:04}/round.json", "schedule", record.get("schedule"), schedule))
     if journal.sealed_path.exists():
-        findings += _sealed_findings(journal)
+        findings += _sealed_findings(journal, recipe)
     return findings
 
 
@@ -108,16 +112,29 @@ def _challenger(files: RoundFolder, number: int) -> dict[str, Any]:
     return dict(read_answers(files.verdicts, number))
 
 
-def _sealed_findings(journal: Journal) -> Iterator[Finding]:
-    rows = journal.sealed_verdicts.read_bytes() if journal.sealed_verdicts.exists() else b""
-    base = read_answers(journal.sealed_verdicts, 0)
+def _sealed_findings(journal: Journal, recipe: Recipe) -> Iterator[Finding]:
     for look in read_json(journal.sealed_path)["looks"]:
-        name = f"sealed.json, look {look['look']}"
-        seen = look.get("verdicts", {})
-        yield _equal(name, "SHA-256 of its verdicts", _sha256(rows[: seen.get("bytes")]), seen.get("sha256"))
-        answers = {0: base, look["champion"]: read_answers(journal.sealed_verdicts, look["champion"])}
-        redone = _plain(sealed_figures(sorted(base), look["champion"], answers)) if base else {}
+        name, champion = f"sealed.json, look {look['look']}", look["champion"]
+        yield _seen(name, "SHA-256 of its verdicts", look.get("verdicts"), journal.sealed_verdicts)
+        found = _sealed_answers(journal.sealed_verdicts, champion)
+        redone = _plain(sealed_figures(sorted(found[0]), champion, found)) if found[0] else {}
         yield _equal(name, "figures from the verdicts", {key: look.get(key) for key in redone}, redone)
+        if look.get("beside"):
+            yield _seen(name, "SHA-256 of its verdicts beside", look.get("beside_verdicts"), journal.beside_verdicts)
+            found = _sealed_answers(journal.beside_verdicts, champion)
+            redone = _plain(beside_figures(recipe, sorted(found[0]), champion, found)) if found[0] else None
+            yield _equal(name, "figures beside from the verdicts", look["beside"], redone)
+
+
+def _sealed_answers(path: Path, champion: int) -> dict[int, dict[str, Any]]:
+    return {0: dict(read_answers(path, 0)), champion: dict(read_answers(path, champion))}
+
+
+def _seen(where: str, what: str, seen: dict[str, Any] | None, path: Path) -> Finding:
+    """The file as far as it reached when it was seen; later looks append to it."""
+    rows = path.read_bytes() if path.exists() else b""
+    size = (seen or {}).get("bytes")
+    return _equal(where, what, _sha256(rows[:size]), (seen or {}).get("sha256"))
 
 
 def _equal(where: str, what: str, found: object, expected: object) -> Finding:

@@ -1,7 +1,8 @@
 """Peers of tokenizer, sampler, trainer and merge behind their protocols: a model is a folder that holds its skill.
 
 A model of skill s answers a question right if the question's own number in [0, 1) is below s, so a more skilful model
-solves all that a less skilful one does. Training adds what `gains` says for the round. Everything around them is
+solves all that a less skilful one does. Training adds what `gains` says for the round. With `openings` the model's
+skill is that of the opening which its seed picks, the same for every model. Everything around them is
 real: the loop, the journal, the harvest, the checker in its processes, the gate.
 """
 
@@ -89,6 +90,7 @@ class World:
     ahead: bool = False
     on_event: Callable[[Event], None] = silence
     say: Callable[[str], str] = lambda question: ""
+    openings: Sequence[tuple[str, float]] = ()
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
@@ -159,7 +161,10 @@ class World:
 
         def script(request: Request) -> list[int]:
             self.sampled.append((model.parent.name, request))
-            question = Letters().decode(request.prompt_ids)
+            question, mark, begun = Letters().decode(request.prompt_ids).partition("?")
+            question += mark
+            if self.openings:
+                return self._opened(question, begun, request.seed)
             numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
             first, second = numbers[-2:] if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
@@ -169,6 +174,14 @@ class World:
 
         sampler = ScriptedSampler(script, EOS)
         return Ahead(sampler) if self.ahead else sampler
+
+    def _opened(self, question: str, begun: str, seed: int) -> list[int]:
+        """The sum after one of the openings, each of which has a skill of its own; what was begun is gone on with."""
+        fitting = [(text, skill) for text, skill in self.openings if text.startswith(begun)]
+        text, skill = fitting[seed % len(fitting)]
+        first, second = (int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit())
+        answer = first + second + (0 if seed // 7 % 100 < 100 * skill else 1 + seed % 5)
+        return [*map(ord, f"{text}{answer}."[len(begun) :]), EOS]
 
     def _train(
         self,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from selfimprove import contest, durable, stages
+from selfimprove import contest, durable, harvesting, stages
 from selfimprove import events as ev
 from selfimprove.checking import Checker
 from selfimprove.durable import Point
@@ -219,7 +219,7 @@ def test_rows_torn_at_any_byte_are_made_again_as_they_were(tmp_path: Path, check
     world = World(tmp_path, checker, gains=[0.2], settings=settings)
     world.run(1)
     whole = world.journal.folder
-    for name, stage in [("samples", stages.sample), ("examples", stages.select), ("verdicts", contest.judge)]:
+    for name, stage in [("samples", stages.sample), ("examples", harvesting.select), ("verdicts", contest.judge)]:
         torn = World(tmp_path / name, checker, gains=[0.2], settings=settings)
         shutil.copytree(whole, torn.journal.folder)
         job = torn.job()

@@ -180,7 +180,7 @@ READERS: dict[str, Reader] = {
     "an object": ("any.json", lambda run: read_json(run.folder / "any.json"), file_of(PROBLEM)),
     "samples": (
         "0001/samples.jsonl",
-        lambda run: stages.read_completions(round_of(run)),
+        lambda run: stages.read_completions(round_of(run).files.samples),
         lines_of(rows_of("0001/samples.jsonl")),
     ),
     "examples": (

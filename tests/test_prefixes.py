@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from selfimprove.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
 from selfimprove.recipe import Prefixes
 from selfimprove.sampling import Completion
+from selfimprove.selection import verified
 
 EOS = 2
 
@@ -29,10 +30,10 @@ settings = st.builds(
 )
 
 
-def _harvest(found, chosen, verified=None):
+def _harvest(found, chosen, choice=None):
     kinds = assign_kinds([c.row for c in found], chosen, seed=1)
     prompts = {c.key: Prompts((1, 10), (1, 11)) for c in found}
-    return kinds, harvest(found, kinds, prompts, chosen, EOS, verified)
+    return kinds, harvest(found, kinds, prompts, chosen, EOS, choice)
 
 
 @given(completions(), settings)
@@ -74,10 +75,10 @@ def test_the_split_is_seeded_exact_and_order_free(found, chosen, random) -> None
 
 @given(completions(), settings)
 def test_every_completion_becomes_an_example_or_is_counted(found, chosen) -> None:
-    verified = frozenset(c.row for c in found if c.sample == 0)
-    _, result = _harvest(found, chosen, verified)
+    right = frozenset(c.row for c in found if c.sample == 0)
+    _, result = _harvest(found, chosen, verified(found, right))
     assert len(result.examples) + sum(result.dropped.values()) == len(found)
-    assert all((e.key, e.sample) in verified for e in result.examples)
+    assert all((e.key, e.sample) in right for e in result.examples)
 
 
 def test_prefix_rows_use_the_task_template_and_full_rows_the_plain_question() -> None:
@@ -100,3 +101,22 @@ def test_statistics_see_lost_diversity() -> None:
     assert prefix_statistics(same, 2)["truncated"] == 1
     assert prefix_statistics(different, 2)["distinct_prefixes"] == 1
     assert prefix_statistics([], 2)["mean_tokens"] == 0
+
+
+@given(
+    st.integers(1, 12), st.integers(1, 5), st.sampled_from([0.0, 0.1, 0.3, 1.0]), st.sampled_from(["modal", "rollout"])
+)
+def test_where_prefixes_are_chosen_the_share_of_full_rows_is_one_of_problems(problems, samples, share, select) -> None:
+    rows = [(f"k{key}", sample) for key in range(problems) for sample in range(samples)]
+    kinds = assign_kinds(rows, Prefixes(select=select, structure_ratio=share), seed=3)
+    full = {key for (key, _), kind in kinds.items() if kind == "full"}
+    assert len(full) == round(share * problems)
+    for key in {key for key, _ in rows}:
+        sampled = sorted(sample for one, sample in kinds if one == key)
+        assert sampled == ([0] if key in full and select == "modal" else list(range(samples)))
+
+
+def test_a_rollouts_prefix_is_sampled_to_t_tokens_whatever_is_trained() -> None:
+    assert token_limit("full", Prefixes(length=8, select="rollout"), 100) == 8
+    assert token_limit("full", Prefixes(length=8, select="modal"), 100) == 100
+    assert token_limit("prefix", Prefixes(length=8, select="consistent"), 100) == 100

@@ -24,6 +24,7 @@ from selfimprove.bench.clock import Clock, clocked
 from selfimprove.checking import Checker
 from selfimprove.errors import StageError
 from selfimprove.events import silence
+from selfimprove.harvesting import select
 from selfimprove.journal import BASE, Journal
 from selfimprove.model_cache import ModelCache
 from selfimprove.models import default_cache, resolve_model
@@ -141,7 +142,7 @@ def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Sample
         sampled = stages.sample(job)
         seconds = clock.seconds["sample"] - before
         try:
-            targets = stages.select(job)["harvested_tokens"]
+            targets = select(job)["harvested_tokens"]
         except StageError:  # the checker accepted none of them
             targets = 0
         return Sampled(sampled["sampled_tokens"], sampled["rows"], targets, seconds)
