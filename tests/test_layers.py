@@ -44,6 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("report", "view"),
     ("calibration",),
     ("verdicts", "plan", "typed"),
+    ("comparison",),
     ("wiring",),
     ("bench", "selftest"),
     ("commands",),
