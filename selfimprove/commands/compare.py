@@ -35,7 +35,7 @@ def compare(
         list[Path] | None, typer.Argument(metavar="RECIPE…", help="Recipe files; none: show what is there.")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="Seeds of each arm: 0, 1, ….")] = 1,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, max=9999, help="Rounds of each run.")] = 1,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=9999, help="Rounds of each run.")] = 2,
     vary: Vary = None,
     budget: Annotated[
         str, typer.Option("--budget", help="What a round may spend: `rows=N`, or `tokens=N` sampled and trained.")
@@ -152,6 +152,7 @@ def _made(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
     from selfimprove.wiring import opened
 
     if not owed(folder, plan):
+        folder.write(plan)
         return plan
     with opened(plan.arms[0].arm.recipe, runtime) as shared:
         comparing = Comparing(folder, shared, lambda: open_view(mode, sys.stdout), runtime.keep_models)

@@ -11,7 +11,7 @@ give a wide interval, as they should.
 
 With one seed nothing is known of the spread between seeds: the interval is that of the run's own report over problems
 (Wilson's for a rate, Tango's for a paired difference of greedy answers, the betting interval otherwise), and so it is
-where all cells are equal and no spread can be seen.
+where all cells are equal, or there is one problem, and no spread can be seen.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from selfimprove.gate import Pair, interval_of_gain, interval_of_rate
@@ -56,7 +57,7 @@ def pooled_gain(before: Sequence[Sequence[float]], after: Sequence[Sequence[floa
     table = _table(after) - _table(before)
     interval = _crossed(table, -1.0, 1.0)
     if interval is None:
-        interval = interval_of_gain([Pair(old[0], new[0]) for old, new in zip(before, after, strict=True)])
+        interval = interval_of_gain([Pair(fmean(old), fmean(new)) for old, new in zip(before, after, strict=True)])
     return _pooled(table, interval)
 
 

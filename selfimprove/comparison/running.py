@@ -18,6 +18,7 @@ from selfimprove.comparison.folder import Fitted, Folder, Plan, run_name
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.journal import Journal
+from selfimprove.judging import set_aside_faulty
 from selfimprove.parts import Parts
 from selfimprove.problem import ProblemSets
 from selfimprove.pruning import prune
@@ -68,24 +69,26 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
     budget = plan.budget
     if budget is None:
         return plan
-    pool = len(comparing.ground.problems.train)
+    ground = comparing.ground
+    problems, _ = set_aside_faulty(ground.problems, ground.parts_for(plan.arms[0].arm.recipe).checker)
+    pool = len(problems.train)
     for fitted in plan.arms:
         if fitted.problems is not None:
             continue
         if budget.of == "rows":
             plan = plan.fitted(fit_rows(fitted.arm, budget.amount, pool))
             continue
-        found = fitted.pilot or _piloted(comparing, fitted.arm)
+        found = fitted.pilot or _piloted(comparing, problems, fitted.arm)
         comparing.folder.write(plan := plan.fitted(replace(fitted, pilot=found)))
         plan = plan.fitted(fit_tokens(fitted.arm, budget.amount, found, pool))
     return plan
 
 
-def _piloted(comparing: Comparing, arm: Arm) -> dict[str, int]:
+def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> dict[str, int]:
     scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
     with comparing.open_view() as emit:
         emit(Note(f"{arm.name}: a few rows show what a problem costs"))
-        return pilot(arm, comparing.ground.problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
+        return pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
 
 
 def make_runs(comparing: Comparing, plan: Plan) -> Plan:
