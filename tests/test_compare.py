@@ -42,6 +42,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     common = (made.folder / "tiny.toml").read_text()
     (made.folder / "upft.toml").write_text(common + 'rule = "point"\n')
     (made.folder / "sft.toml").write_text(common.replace("length = 4", 'length = "full"'))
+    (made.folder / "other.toml").write_text(common.replace("[problems]", "[problems]\nseed = 1"))
     return made
 
 
@@ -83,31 +84,44 @@ def test_what_is_made_is_shown_without_a_model(workshop: Workshop, interrupted: 
     assert "is a comparison, not a run" in workshop.run("two", 1).stderr
 
 
-REFUSALS = [
-    (["upft.toml", "sft.toml", "--seeds", "2", "--rounds", "3"], "--rounds 1"),
-    (["upft.toml", "sft.toml", "--seeds", "1", "--rounds", "1"], "--seeds 2"),
-    (["upft.toml", "--seeds", "2", "--rounds", "1"], "`sft`, which is missing"),
-    (["upft.toml", "sft.toml", "--seeds", "2", "--rounds", "1", "--budget", "rows=8"], "no --budget"),
-    (["upft.toml", "sft.toml", "--seeds", "2", "--rounds", "1", "--set", "training.rank=3"], "training.rank"),
-    (["upft.toml", "--vary", "model.dtype=float32,bfloat16"], "--vary model.dtype"),
-    (["upft.toml", "--vary", "prefixes.length"], "section.key=V1,V2"),
-    (["upft.toml", "upft.toml"], "two arms would be called `upft`"),
-    (["upft.toml", "tiny.toml", "--set", "gate.rule=point"], "are the same recipe"),
-    (["upft.toml", "--budget", "euros=3"], "not a budget"),
-    (["--vary", "prefixes.length=3,4"], "which recipes?"),
-    (["upft.toml", "--name", "../out"], "not a folder's name"),
+RANK = "training.rank=3"
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"rounds": 3}, "--rounds 1"),
+    ({"seeds": 1}, "--seeds 2"),
+    ({"files": ["upft"]}, "`sft`, which is missing"),
+    ({"budget": "rows=8"}, "no --budget"),
+    ({"settings": ["training.rank=3"]}, "another `upft` .changed: training.rank"),
+    ({"vary": ["model.dtype=float32,bfloat16"]}, "--vary model.dtype"),
+    ({"vary": ["prefixes.length"]}, "section.key=V1,V2"),
+    ({"vary": [RANK, RANK]}, "varied twice"),
+    (
+        {"vary": ["training.rank=" + ",".join(map(str, range(1, 40))), "training.epochs=" + ",".join("1" * 40)]},
+        "combinations",
+    ),
+    ({"files": ["upft", "upft"]}, "two arms would be called `upft`"),
+    ({"files": ["upft", "tiny"], "settings": ["gate.rule=point"]}, "are the same recipe"),
+    ({"files": ["upft", "other"]}, "differs in problems.seed"),
+    ({"budget": "euros=3"}, "not a budget"),
 ]
 
 
-@pytest.mark.parametrize(("words", "named"), REFUSALS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("asked", "named"), REFUSALS, ids=lambda value: str(value)[:40])
 def test_what_does_not_fit_is_refused_by_name(
-    words: list[str], named: str, interrupted: Path, workshop: Workshop
+    asked: dict[str, Any], named: str, interrupted: Path, workshop: Workshop
 ) -> None:
+    files = [workshop.folder / f"{name}.toml" for name in asked.get("files", ["upft", "sft"])]
+    with pytest.raises(UsageError, match=named):
+        arms = read_arms(files, asked.get("vary", []), asked.get("settings", []))
+        budget = read_budget(asked.get("budget", ""))
+        Folder(interrupted).agreed(arms, asked.get("seeds", 2), asked.get("rounds", 1), budget)
+
+
+def test_a_refusal_is_two_lines_and_changes_nothing(interrupted: Path, workshop: Workshop) -> None:
     before = comparable_records(interrupted)
-    refused = workshop.call("compare", *words, *([] if "--name" in words else ["--name", "two"]))
-    assert refused.returncode == 2, refused.stderr
-    assert named in refused.stderr
-    assert len(refused.stderr.strip().splitlines()) <= 2
+    for words in (["upft.toml", "--name", "two"], ["--vary", RANK], ["upft.toml", "--name", "../out"]):
+        refused = workshop.call("compare", *words)
+        assert refused.returncode == 2, refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 2
     assert comparable_records(interrupted) == before
 
 
