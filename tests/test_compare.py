@@ -85,6 +85,7 @@ def test_what_is_made_is_shown_without_a_model(workshop: Workshop, interrupted: 
 
 
 RANK = "training.rank=3"
+MANY = ",".join(map(str, range(1, 40)))
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"rounds": 3}, "--rounds 1"),
     ({"seeds": 1}, "--seeds 2"),
@@ -94,10 +95,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"vary": ["model.dtype=float32,bfloat16"]}, "--vary model.dtype"),
     ({"vary": ["prefixes.length"]}, "section.key=V1,V2"),
     ({"vary": [RANK, RANK]}, "varied twice"),
-    (
-        {"vary": ["training.rank=" + ",".join(map(str, range(1, 40))), "training.epochs=" + ",".join("1" * 40)]},
-        "combinations",
-    ),
+    ({"vary": [f"training.rank={MANY}", f"training.epochs={MANY}"]}, "combinations"),
     ({"files": ["upft", "upft"]}, "two arms would be called `upft`"),
     ({"files": ["upft", "tiny"], "settings": ["gate.rule=point"]}, "are the same recipe"),
     ({"files": ["upft", "other"]}, "differs in problems.seed"),
@@ -109,11 +107,22 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 def test_what_does_not_fit_is_refused_by_name(
     asked: dict[str, Any], named: str, interrupted: Path, workshop: Workshop
 ) -> None:
-    files = [workshop.folder / f"{name}.toml" for name in asked.get("files", ["upft", "sft"])]
     with pytest.raises(UsageError, match=named):
-        arms = read_arms(files, asked.get("vary", []), asked.get("settings", []))
-        budget = read_budget(asked.get("budget", ""))
-        Folder(interrupted).agreed(arms, asked.get("seeds", 2), asked.get("rounds", 1), budget)
+        _agreed(workshop, Folder(interrupted), **asked)
+
+
+def _agreed(
+    workshop: Workshop,
+    folder: Folder,
+    files: tuple[str, ...] = ("upft", "sft"),
+    vary: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+    seeds: int = 2,
+    rounds: int = 1,
+    budget: str = "",
+) -> Plan:
+    arms = read_arms([workshop.folder / f"{name}.toml" for name in files], vary, settings)
+    return folder.agreed(arms, seeds, rounds, read_budget(budget))
 
 
 def test_a_refusal_is_two_lines_and_changes_nothing(interrupted: Path, workshop: Workshop) -> None:
