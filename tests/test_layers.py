@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("report", "view"),
     ("calibration",),
     ("verdicts", "plan", "typed"),
+    ("comparison",),
     ("wiring",),
     ("bench", "selftest"),
     ("commands",),

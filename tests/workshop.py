@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,12 @@ class Workshop:
         self, name: str, rounds: int, when: Callable[[dict[str, Any]], bool], sign: signal.Signals, *more: str
     ) -> int:
         """Start the run and send `sign` at the first event that `when` accepts; the exit code."""
+        return self.until([*self.run_words(name, rounds), *more], when, sign)
+
+    def until(self, words: Sequence[str], when: Callable[[dict[str, Any]], bool], sign: signal.Signals) -> int:
+        """Start a command that prints events and send `sign` at the first that `when` accepts; the exit code."""
         process = subprocess.Popen(
-            self.command(*self.run_words(name, rounds), *more),
+            self.command(*words),
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,

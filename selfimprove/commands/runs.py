@@ -44,7 +44,7 @@ def report(
 
     records = read_run(rounds_dir, name)
     if markdown:
-        _write(markdown, report_markdown(records), "--markdown")
+        write_text(markdown, report_markdown(records), "--markdown")
         return
     console = Console()
     for table in report_tables(records):
@@ -127,7 +127,8 @@ def _existing(rounds_dir: Path, name: str) -> Journal:
     return Journal(read_run(rounds_dir, name).folder)
 
 
-def _write(path: Path, text: str, option: str) -> None:
+def write_text(path: Path, text: str, option: str) -> None:
+    """Write the file that an option names; `UsageError` names both if it can't be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

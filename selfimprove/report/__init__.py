@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["RunRecords", "report_markdown", "report_tables", "status_lines"]
+__all__ = ["RunRecords", "report_markdown", "report_tables", "section_markdown", "section_tables", "status_lines"]
 
 CELL_LIMIT = 200
 """Characters of a table's cell, before Markdown's own escapes."""
@@ -37,23 +37,30 @@ def report_tables(run: RunRecords) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(f"Run {escape_text(run.name, CELL_LIMIT)}", style="bold")]
     if run.running:
         parts.append(Text(f"Running: {escape_text(run.running, CELL_LIMIT)}", style="cyan"))
-    for section in sections(run):
-        parts.append(Text(f"\n{escape_text(section.title, CELL_LIMIT)}", style="bold"))
-        parts += [Text(escape_text(sentence, SENTENCE_LIMIT)) for sentence in section.sentences]
-        if section.rows:
-            parts.append(_rich_table(section))
-    return parts
+    return [*parts, *(part for section in sections(run) for part in section_tables(section))]
+
+
+def section_tables(section: Section) -> list[RenderableType]:
+    """One section for a terminal: its title, its sentences, its table."""
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(f"\n{escape_text(section.title, CELL_LIMIT)}", style="bold")]
+    parts += [Text(escape_text(sentence, SENTENCE_LIMIT)) for sentence in section.sentences]
+    return [*parts, _rich_table(section)] if section.rows else parts
 
 
 def report_markdown(run: RunRecords) -> str:
     """The report as Markdown; no text from a file means anything to Markdown or HTML."""
     parts = [f"# Run {escape_markdown(run.name, CELL_LIMIT)}"]
-    for section in sections(run):
-        parts.append(f"## {escape_markdown(section.title, CELL_LIMIT)}")
-        parts += [escape_markdown(sentence, SENTENCE_LIMIT) for sentence in section.sentences]
-        if section.rows:
-            parts.append(_markdown_table(section))
+    parts += [part for section in sections(run) for part in section_markdown(section)]
     return "\n\n".join(parts) + "\n"
+
+
+def section_markdown(section: Section) -> list[str]:
+    """One section as paragraphs of Markdown, its table the last of them."""
+    parts = [f"## {escape_markdown(section.title, CELL_LIMIT)}"]
+    parts += [escape_markdown(sentence, SENTENCE_LIMIT) for sentence in section.sentences]
+    return [*parts, _markdown_table(section)] if section.rows else parts
 
 
 def status_lines(runs: Sequence[RunRecords]) -> list[str]:
