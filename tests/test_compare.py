@@ -64,10 +64,29 @@ def test_an_arm_is_an_ordinary_run(workshop: Workshop, interrupted: Path) -> Non
     events_of(workshop.call("run", "--recipe", "sft.toml", "--run", "alone", "--rounds", "1", "--json", *RUNTIME))
     alone, arm = (comparable_records(path) for path in (workshop.runs / "alone", interrupted / "sft-s0"))
     assert {name for name in alone if "/model/" not in name} == set(arm)
-    assert all(alone[name] == arm[name] for name in arm)
+    same = {name for name in arm if not name.startswith("sealed.")}
+    assert all(alone[name] == arm[name] for name in same)
+    folders = (workshop.runs / "alone", interrupted / "sft-s0")
+    rows = [sorted((path / "sealed.verdicts.jsonl").read_text().splitlines()) for path in folders]
+    assert rows[0] == rows[1], "what the arm took over from another is not what it would have made"
+    looks = [record["sealed.json"]["looks"][0] | {"verdicts": None} for record in (alone, arm)]
+    assert looks[0] == looks[1]
     assert workshop.call("verify", "sft-s1", "--rounds-dir", "rounds/two").returncode == 0
     assert workshop.call("status", "--rounds-dir", "rounds/two").stdout.count("1 round, champion") == 4
     assert "two" not in workshop.call("status").stdout
+
+
+def test_arms_that_ask_for_the_same_samples_take_them_over_with_their_cost(workshop: Workshop) -> None:
+    words = ["compare", "sft.toml", "--vary", "training.learning_rate=1e-3,1e-4", "--rounds", "1", "--name", "lent"]
+    events = events_of(workshop.call(*words, "--json", *RUNTIME))
+    kept = [event["kept"] for event in events if event["event"] == "stage_started" and event["stage"] == "sample"]
+    assert kept == [0, 24]
+    runs = [workshop.runs / "lent" / f"sft-learning_rate-{rate}-s0" for rate in ("0.001", "0.0001")]
+    samples = [(run / "0001" / "samples.jsonl").read_bytes() for run in runs]
+    assert samples[0] == samples[1]
+    seconds = [json.loads((run / "0001/done/sample.json").read_text())["seconds"] for run in runs]
+    assert seconds[1] >= seconds[0]
+    assert workshop.call("verify", runs[1].name, "--rounds-dir", "rounds/lent").returncode == 0
 
 
 def test_what_is_made_is_shown_without_a_model(workshop: Workshop, interrupted: Path) -> None:

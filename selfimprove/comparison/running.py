@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from selfimprove.comparison.arms import Arm
+from selfimprove.comparison.borrowing import borrow
 from selfimprove.comparison.budget import fit_rows, fit_tokens, pilot
 from selfimprove.comparison.folder import Fitted, Folder, Plan, run_name
 from selfimprove.errors import StageError
@@ -108,8 +109,11 @@ def make_runs(comparing: Comparing, plan: Plan) -> Plan:
 def _make(comparing: Comparing, plan: Plan, fitted: Fitted, seed: int, emit: Emit) -> Plan:
     name, journal = run_name(fitted.arm, seed), comparing.folder.run(fitted.arm, seed)
     others = {run: why for run, why in plan.failed.items() if run != name}
+    recipe = fitted.recipe(seed)
+    earlier = [(one.recipe(at), comparing.folder.run(one.arm, at)) for one, at in plan.runs() if at == seed]
+    borrow(recipe, journal, earlier, comparing.ground.parts_for(recipe).versions)
     try:
-        comparing.ground.run(fitted.recipe(seed), journal, plan.rounds, emit)
+        comparing.ground.run(recipe, journal, plan.rounds, emit)
     except StageError as error:
         emit(Note(f"{name} failed: {error.message}"))
         return replace(plan, failed={**others, name: error.message})
