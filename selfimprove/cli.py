@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfimprove import __version__
+from selfimprove.commands.doctor import doctors
 from selfimprove.commands.runs import RunsFolder, runs
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
-from selfimprove.typed import read_mode, read_runtime, read_settings
+from selfimprove.typed import chosen_recipe, read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
     from selfimprove.journal import Journal
@@ -40,6 +41,7 @@ _MESSAGE = 1000
 """Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 app.add_typer(runs)
+app.add_typer(doctors)
 
 
 def main() -> None:
@@ -117,12 +119,13 @@ def run(
 
         selfimprove run --rounds 3 --ray auto --workers 8
     """
+    from selfimprove.journal import journal_named
     from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
     from selfimprove.wiring import run_recipe
 
     name = name or (recipe.stem if recipe else "default")
-    journal = _journal(rounds_dir, name)
+    journal = journal_named(rounds_dir, name)
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     journal.examine(chosen)
     runtime = read_runtime(
@@ -280,23 +283,8 @@ def selftest(
     raise typer.Exit(0 if passed else 1)
 
 
-def _journal(rounds_dir: Path, name: str) -> Journal:
-    from selfimprove.journal import Journal
-
-    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    if not sound or not 0 < len(os.fsencode(name)) <= 200:
-        raise UsageError(f"--run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
-    return Journal(rounds_dir / name)
-
-
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe that was typed; a run that exists is gone on with by its own, if nothing was."""
-    from selfimprove.recipe import read_recipe
-
     if path is None and not (model or problems or settings) and journal.recipe_path.exists():
         return journal.recipe()
-    overrides = read_settings(settings)
-    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
-        if value:
-            overrides[section] = {key: value, **overrides.get(section, {})}
-    return read_recipe(path, overrides)
+    return chosen_recipe(path, model, problems, settings)

@@ -311,6 +311,14 @@ class Journal:
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
 
 
+def journal_named(rounds_dir: Path, name: str) -> Journal:
+    """The journal of the run `name` under `rounds_dir`, there or not; `UsageError` if it can't be a folder's name."""
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
+        raise UsageError(f"run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    return Journal(rounds_dir / name)
+
+
 def comparable_records(folder: Path) -> dict[str, Any]:
     """Every record of a run by path, machine facts left out: equal for an interrupted and an undisturbed run."""
     records: dict[str, Any] = {}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
-    from selfimprove.recipe import Runtime
+    from selfimprove.recipe import Recipe, Runtime
 
 
 def read_mode(text: str) -> Mode:
@@ -44,6 +45,17 @@ def _setting(text: str) -> tuple[str, str, Any]:
     except (ValueError, RecursionError):  # not TOML, a number of too many digits, nested too deeply
         return section, key, value
     return section, key, read["value"] if len(read) == 1 else value
+
+
+def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
+    """The recipe of a file (or the default one) with what `--model`, `--problems` and `--set` say laid over it."""
+    from selfimprove.recipe import read_recipe
+
+    overrides = read_settings(settings)
+    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
+        if value:
+            overrides[section] = {key: value, **overrides.get(section, {})}
+    return read_recipe(path, overrides)
 
 
 def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; this is where it is validated
