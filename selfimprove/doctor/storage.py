@@ -90,7 +90,7 @@ def hub(patient: Patient, seconds: float = SECONDS) -> Finding:
     wanted = f"; taken from it: {', '.join(names)}" if names else "; this recipe needs nothing from it"
     if constants.HF_HUB_OFFLINE:
         fault, advice = "HF_HUB_OFFLINE is set", "Unset HF_HUB_OFFLINE, unless all of it is in the hub's cache."
-    elif not (fault := _fault_of_reaching(constants.ENDPOINT, seconds)):
+    elif not (fault := fault_of_reaching(constants.ENDPOINT, seconds)):
         return ok("hub", f"{constants.ENDPOINT} answers{wanted}")
     else:
         fault = f"{constants.ENDPOINT} can't be reached ({fault})"
@@ -112,7 +112,7 @@ def _fault_of_writing(folder: Path) -> str:
     return ""
 
 
-def _fault_of_reaching(address: str, seconds: float) -> str:
+def fault_of_reaching(address: str, seconds: float) -> str:
     """Why nothing answers there; empty if something does. A name that takes longer to look up is given up as well."""
     answers: list[str] = []
 
