@@ -95,11 +95,11 @@ def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
 
 def test_some_references_at_fault_are_a_warning(inside: Workshop) -> None:
     rows = [{"question": f"What is {a} + 1?", "answer": str(a + 1)} for a in range(63)]
-    rows.append({"question": "What is odd?", "answer": "21 + 19 = 30"})
+    rows.append({"question": "What is odd?", "answer": "0*7"})  # whose perturbed copy, 0*8, is 0 as well
     Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = _findings(inside, {"problems": {"train": "odd.jsonl"}})["checker"]
     assert found.level == "warning"
-    assert "gold against gold 63 of 64 correct, perturbed gold 0 of 64; 1 at fault" in found.found
+    assert "gold against gold 64 of 64 correct, perturbed gold 1 of 64; 1 at fault" in found.found
 
 
 def test_missing_problems_and_model_are_each_told_once(inside: Workshop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -105,6 +106,22 @@ def test_an_iterator_that_is_left_stops_the_run_and_lets_go_of_its_folder(inside
     assert not (folder / "sealed.json").exists()
     si.run("tiny.toml", 1, name="left", runtime=RUNTIME)
     assert comparable_records(folder) == comparable_records(inside.runs / "typed")
+
+
+def test_ctrl_c_while_waiting_for_an_event_stops_the_run(inside: Workshop) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    try:
+        stream = si.run_events("tiny.toml", 1, name="interrupted", runtime=RUNTIME)
+        next(stream)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            for _ in stream:
+                pass
+            time.sleep(5)  # the signal may come when the events are over, on a machine that stood still meanwhile
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not _threads()
+    assert not Journal(inside.runs / "interrupted").held_by()
 
 
 def test_what_a_listener_raises_ends_the_run_where_it_is(inside: Workshop) -> None:

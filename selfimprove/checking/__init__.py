@@ -23,8 +23,8 @@ def check(answer: str, gold: str, mode: Mode = "last") -> Verdict:
     """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
 
     `mode` says where a final answer is looked for: `boxed`, `marked` or `last`, as `answers.mode` of a recipe; in
-    `last`, the answer may also be bare (`1/2`, `x + 1`). The first call starts the process, which takes about half a
-    second; it stays until the interpreter ends, and a later call takes about a millisecond, 3 seconds at most
+    `last`, the answer may also be bare (`1/2`, `x + 1`). The first call starts the process, which takes a fraction of
+    a second; it stays until the interpreter ends, and a later call takes about a millisecond, 3 seconds at most
     (`timed_out`). Usable from any thread; calls are judged one at a time.
     """
     with _LOCK:

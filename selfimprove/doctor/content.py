@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from selfimprove.answer import PERTURBED
 from selfimprove.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.patient import Patient, Seen
@@ -60,7 +61,7 @@ def _spread(listed: Sequence[Problem]) -> Sequence[Problem]:
 
 def _shares(faults: Sequence[str], n: int) -> str:
     """How often gold was accepted as gold, and how often a perturbed copy was."""
-    kinds = Counter("accepts the perturbed" in fault for fault in faults)
+    kinds = Counter(fault.startswith(PERTURBED) for fault in faults)
     own, copies = n - kinds[False], kinds[True]
     return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"
 

@@ -136,7 +136,9 @@ def threads(runtime: Runtime, limits: Bounds | None = None, load: float | None =
 def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
     if own > 1 and load + own > cores + 1:
         advice = "Threads that share a core wait for each other. End the others, or type --threads with fewer."
-        return warning("threads", f"{told}; other programs kept {load:.1f} cores busy in the last minute", advice)
+        return warning(
+            "threads", f"{told}; the load of the last minute was {load:.1f}: other programs are at work", advice
+        )
     return ok("threads", told)
 
 

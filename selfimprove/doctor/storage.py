@@ -123,7 +123,8 @@ def fault_of_reaching(address: str, seconds: float) -> str:
         except urllib.error.HTTPError:
             answers.append("")  # an answer, if not a kind one
         except (OSError, HTTPException, ValueError) as cause:
-            answers.append(str(getattr(cause, "reason", cause)))
+            reason = getattr(cause, "reason", cause)
+            answers.append(str(getattr(reason, "strerror", None) or reason))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
