@@ -125,7 +125,7 @@ def run(
     from selfimprove.wiring import run_recipe
 
     name = name or (recipe.stem if recipe else "default")
-    journal = journal_named(rounds_dir, name)
+    journal = journal_named(rounds_dir, name, "--run")
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     journal.examine(chosen)
     runtime = read_runtime(

@@ -311,11 +311,14 @@ class Journal:
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
 
 
-def journal_named(rounds_dir: Path, name: str) -> Journal:
-    """The journal of the run `name` under `rounds_dir`, there or not; `UsageError` if it can't be a folder's name."""
+def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:
+    """The journal of the run `name` under `rounds_dir`, there or not; `UsageError` if it can't be a folder's name.
+
+    `option` is where the name was given.
+    """
     sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
     if not sound or not 0 < len(os.fsencode(name)) <= 200:
-        raise UsageError(f"run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+        raise UsageError(f"{option} {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return Journal(rounds_dir / name)
 
 

@@ -148,7 +148,7 @@ def _prepared(
     if rounds < 1:
         raise UsageError(f"a run of {rounds} rounds", "`rounds` is how many the run shall have in the end, 1 or more.")
     named = name or (Path(recipe).stem if isinstance(recipe, str | os.PathLike) else "default")
-    chosen, journal = read_recipe(recipe), journal_named(Path(folder), named)
+    chosen, journal = read_recipe(recipe), journal_named(Path(folder), named, "name")
     journal.examine(chosen)
     return _Job(chosen, runtime or Runtime(), journal, rounds)
 
