@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import threading
@@ -238,6 +239,25 @@ def test_rendering_is_tried_on_few_questions_of_all_lengths() -> None:
     assert {len(tried[0]), len(tried[-1])} == {1, 999}
     assert some_questions(["one"]) == ["one"]
     assert some_questions([]) == []
+
+
+@pytest.mark.slow
+def test_a_model_on_the_hub_is_looked_at_without_its_weights(workshop: Workshop, tmp_path: Path) -> None:
+    """The hub's cache holds what a look fetches: everything but the weights."""
+    revision = "a" * 40
+    place = tmp_path / "hf" / "hub" / "models--owner--model"
+    shutil.copytree(
+        make_tiny_model(tmp_path / "tiny"), place / "snapshots" / revision, ignore=lambda *_: ["model.safetensors"]
+    )
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(revision)
+    home = {"HF_HOME": str(tmp_path / "hf")}
+    words = ["doctor", "--recipe", "tiny.toml", "--model", "owner/model", "--json"]
+    done = workshop.call(*words, environment=home)
+    found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert f"owner/model@{revision}: the weights are fetched by the first run" in found["model"]["found"]
+    assert "8 of 8 questions verbatim" in found["template"]["found"]
+    assert done.returncode == 0, done.stdout
 
 
 @needs_model
