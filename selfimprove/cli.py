@@ -17,10 +17,11 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.commands.compare import compare_app
+from selfimprove.commands.doctor import doctors
 from selfimprove.commands.runs import RunsFolder, runs
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
-from selfimprove.typed import read_mode, read_name, read_runtime, read_settings
+from selfimprove.typed import chosen_recipe, read_mode, read_runtime, read_settings
 
 if TYPE_CHECKING:
     from selfimprove.journal import Journal
@@ -42,6 +43,7 @@ _MESSAGE = 1000
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 app.add_typer(runs)
 app.add_typer(compare_app)
+app.add_typer(doctors)
 
 
 def main() -> None:
@@ -119,12 +121,13 @@ def run(
 
         selfimprove run --rounds 3 --ray auto --workers 8
     """
+    from selfimprove.journal import journal_named
     from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
     from selfimprove.wiring import run_recipe
 
     name = name or (recipe.stem if recipe else "default")
-    journal = _journal(rounds_dir, name)
+    journal = journal_named(rounds_dir, name, "--run")
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     journal.examine(chosen)
     runtime = read_runtime(
@@ -282,20 +285,8 @@ def selftest(
     raise typer.Exit(0 if passed else 1)
 
 
-def _journal(rounds_dir: Path, name: str) -> Journal:
-    from selfimprove.journal import Journal
-
-    return Journal(rounds_dir / read_name("--run", name))
-
-
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe that was typed; a run that exists is gone on with by its own, if nothing was."""
-    from selfimprove.recipe import read_recipe
-
     if path is None and not (model or problems or settings) and journal.recipe_path.exists():
         return journal.recipe()
-    overrides = read_settings(settings)
-    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
-        if value:
-            overrides[section] = {key: value, **overrides.get(section, {})}
-    return read_recipe(path, overrides)
+    return chosen_recipe(path, model, problems, settings)

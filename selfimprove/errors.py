@@ -37,6 +37,6 @@ class StageError(SelfImproveError):
 
 
 class Interrupted(SelfImproveError):  # noqa: N818 - not an error of anyone: the user asked to stop
-    """The user asked to stop (Ctrl-C or SIGTERM); everything durable was kept."""
+    """The user asked to stop, by closing a run's iterator of events; everything durable was kept."""
 
     exit_code = 130

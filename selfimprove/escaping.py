@@ -10,6 +10,10 @@ a `str` given to rich would be read as markup.
 
 from __future__ import annotations
 
+import os
+
+from selfimprove.errors import UsageError
+
 import re
 import unicodedata
 from typing import Literal
@@ -81,3 +85,14 @@ def _fitting(pieces: list[str], room: int) -> list[str]:
             break
         kept.append(piece)
     return kept
+
+
+def folder_name(name: str, option: str) -> str:
+    """The name if a folder can have it; `UsageError` names the option it was given for.
+
+    Nothing of it leads to another folder, hides it or can't be printed.
+    """
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
+        raise UsageError(f"{option} {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    return name

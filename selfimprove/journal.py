@@ -315,6 +315,14 @@ class Journal:
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
 
 
+def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:
+    """The journal of the run `name` under `rounds_dir`, there or not; `UsageError` if it can't be a folder's name.
+
+    `option` is where the name was given.
+    """
+    return Journal(rounds_dir / folder_name(name, option))
+
+
 def comparable_records(folder: Path) -> dict[str, Any]:
     """Every record of a run by path, machine facts left out: equal for an interrupted and an undisturbed run."""
     records: dict[str, Any] = {}

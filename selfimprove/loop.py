@@ -25,7 +25,7 @@ from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.sampling import render_prompt
+from selfimprove.sampling import refuse_lost_questions
 from selfimprove.schedule import end_of
 from selfimprove.sealed import sealed_finish
 from selfimprove.space import Need, explained, need_of, refuse_if_short
@@ -44,8 +44,8 @@ def run_rounds(
     _refuse_missing_answers(recipe, problems)
     problems, faulty = set_aside_faulty(problems, parts.checker)
     _refuse_empty_sets(problems)
-    longest = max(problems.train, key=lambda problem: len(problem.question)).question
-    render_prompt(parts.tokenizer, recipe.sampling.system, recipe.sampling.prompt, longest)  # refused here, or works
+    questions = [problem.question for problem in (*problems.train, *problems.heldout, *problems.sealed)]
+    refuse_lost_questions(parts.tokenizer, recipe.sampling.system, recipe.sampling.prompt, questions)
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with explained(journal.folder):

@@ -8,21 +8,14 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
-    from selfimprove.recipe import Runtime
-
-
-def read_name(option: str, name: str) -> str:
-    """The name if it is one for a folder; `UsageError` names the option it was typed for."""
-    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    if not sound or not 0 < len(os.fsencode(name)) <= 200:
-        raise UsageError(f"{option} {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
-    return name
+    from selfimprove.recipe import Recipe, Runtime
 
 
 def read_mode(text: str) -> Mode:
@@ -53,6 +46,17 @@ def _setting(text: str) -> tuple[str, str, Any]:
     except (ValueError, RecursionError):  # not TOML, a number of too many digits, nested too deeply
         return section, key, value
     return section, key, read["value"] if len(read) == 1 else value
+
+
+def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
+    """The recipe of a file (or the default one) with what `--model`, `--problems` and `--set` say laid over it."""
+    from selfimprove.recipe import read_recipe
+
+    overrides = read_settings(settings)
+    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
+        if value:
+            overrides[section] = {key: value, **overrides.get(section, {})}
+    return read_recipe(path, overrides)
 
 
 def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; this is where it is validated

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfimprove import __version__
 from selfimprove.checking import Checker
-from selfimprove.events import Emit
+from selfimprove.events import Emit, silence
 from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
 from selfimprove.parts import Parts
@@ -81,6 +81,20 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
         if runtime.ray:
             parts = _spread(parts, stack)
         yield Shared(base, problems, parts)
+
+
+def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: Path | None = None) -> Path:
+    """The folder of the run's champion, whole: the base's, or a merged model's, which is built again if it is gone."""
+    from selfimprove.model_cache import ModelCache
+    from selfimprove.models import default_cache, resolve_model
+
+    cache = cache or default_cache()
+    base, champion = resolve_model(recipe.model, cache, runtime.trust_remote_code), journal.champion()
+    made = journal.round(champion.number).model if champion.number else base.path
+    if made.is_dir():
+        return made
+    with Checker() as checker, journal.lock():
+        return ModelCache(journal, parts_of(recipe, base, runtime, checker, cache), recipe, silence).folder(champion)
 
 
 def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:

@@ -48,14 +48,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("verdicts", "plan", "typed"),
     ("comparison",),
     ("wiring",),
-    ("bench", "selftest"),
+    ("bench", "selftest", "doctor", "library"),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
-WIRING = {"wiring", "selftest", "bench", "commands"}  # who puts the real parts together, or measures them
+WIRING = {"wiring", "selftest", "bench", "commands", "doctor"}  # who puts the real parts together, or measures them
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

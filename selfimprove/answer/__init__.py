@@ -27,6 +27,9 @@ from selfimprove.answer.tree import Node, Refused, Unreadable, show
 
 VERSION = "1"
 
+PERTURBED = "the reference accepts the perturbed copy"
+"""How the fault of a reference begins that a different answer passes for."""
+
 Outcome = Literal["correct", "wrong", "unparsed", "timed_out"]
 
 
@@ -170,7 +173,7 @@ def fault_of_reference(reference: str) -> str | None:
         return f"the reference in a box is not accepted: {boxed.reason}"
     copy = perturbed(reference)
     if check_answer(copy, reference).outcome == "correct":
-        return f"the reference accepts the perturbed copy {shown(copy)}"
+        return f"{PERTURBED} {shown(copy)}"
     return None
 
 
@@ -186,6 +189,6 @@ def perturbed(reference: str) -> str:
 
 
 __all__ = [
-    "VERSION", "Answer", "Candidate", "Explanation", "Mode", "Refused", "Unreadable", "Verdict", "check",
+    "PERTURBED", "VERSION", "Answer", "Candidate", "Explanation", "Mode", "Refused", "Unreadable", "Verdict", "check",
     "check_answer", "explain", "fault_of_reference", "judge", "perturbed", "read",
 ]  # fmt: skip

@@ -19,16 +19,20 @@ _SHARED: list[Checker] = []
 _LOCK = threading.Lock()
 
 
-def check(answer: str, gold: str) -> Verdict:
+def check(answer: str, gold: str, mode: Mode = "last") -> Verdict:
     """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
 
-    An answer that is prose, or holds a box, is searched for its final answer as in mode `last`.
+    `mode` says where a final answer is looked for: `boxed`, `marked` or `last`, as `answers.mode` of a recipe; in
+    `last`, the answer may also be bare (`1/2`, `x + 1`). The first call starts the process, which takes a fraction of
+    a second; it stays until the interpreter ends, and a later call takes about a millisecond, 3 seconds at most
+    (`timed_out`). Usable from any thread; calls are judged one at a time.
     """
     with _LOCK:
         if not _SHARED:
             _SHARED.append(Checker())
             atexit.register(_SHARED[0].close)
-    return _SHARED[0].check_answer(answer, gold)
+    shared = _SHARED[0]
+    return shared.check_answer(answer, gold) if mode == "last" else shared.check(answer, gold, mode)
 
 
 __all__ = [

@@ -14,7 +14,8 @@ import typer
 
 from selfimprove.commands.runs import RunsFolder, write_text
 from selfimprove.errors import UsageError
-from selfimprove.typed import read_name, read_runtime
+from selfimprove.escaping import folder_name
+from selfimprove.typed import read_runtime
 
 if TYPE_CHECKING:
     from selfimprove.comparison.folder import Folder, Plan
@@ -90,7 +91,7 @@ def compare(
         _tell(_there(rounds_dir, name), markdown, as_json)
         return
     arms, spend = read_arms(files, vary or [], settings or []), read_budget(budget)
-    folder = Folder(rounds_dir / read_name("--name", name or _name_for(files)))
+    folder = Folder(rounds_dir / folder_name(name or _name_for(files), "--name"))
     runtime = read_runtime(
         engine=engine,
         device=device,
@@ -118,7 +119,7 @@ def _name_for(files: Sequence[Path]) -> str:
 def _there(rounds_dir: Path, name: str) -> Folder:
     from selfimprove.comparison.folder import FILE, Folder
 
-    folder = Folder(rounds_dir / read_name("--name", name))
+    folder = Folder(rounds_dir / folder_name(name, "--name"))
     if not folder.exists():
         there = ", ".join(sorted(path.parent.name for path in rounds_dir.glob(f"*/{FILE}")))
         raise UsageError(f"no comparison `{name}`", f"Comparisons in {rounds_dir}: {there or 'none'}.")

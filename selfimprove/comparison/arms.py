@@ -27,7 +27,10 @@ NAME_LIMIT = 40
 
 COMMON = ("model.", "problems.", "answers.")
 """Keys in which arms may not differ: they say what is measured."""
-JUDGING = ("gate.samples", "sampling.max_new_tokens", "sampling.prompt", "sampling.system")
+JUDGING = (
+    *("gate.samples", "gate.temperature", "gate.beside_samples", "gate.beside_temperature"),
+    *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),
+)
 """Keys that bear on how any model is judged, so that with other values the base model's accuracy is another one too."""
 
 Settings = dict[str, dict[str, Any]]

@@ -62,8 +62,10 @@ __all__ = [
     "ModelFolder",
     "compute_dtype",
     "default_cache",
+    "is_on_hub",
     "load_model",
     "load_tokenizer",
+    "preview_model",
     "processor",
     "resolve_exact",
     "resolve_model",
@@ -98,15 +100,29 @@ def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) ->
     pickled, packed or broken, and a model that needs code of its own without being trusted.
     """
     local = _local_source(model)
-    place = str(local.path) if local else model.name
-    wanted = f"{place}|{model.revision}|{model.dtype}|{trust_remote_code}"
-    record = cache / "resolved" / f"{hashlib.sha256(wanted.encode()).hexdigest()[:32]}.json"
+    record = _record_path(model, local, cache, trust_remote_code)
     found = _recorded(record, cache, local)
     if found:
         return found
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "models.lock"):
         return _recorded(record, cache, local) or _convert(model, local, cache, record, trust_remote_code)
+
+
+def preview_model(model: Model, cache: Path, trust_remote_code: bool = False) -> tuple[ModelFolder, bool]:
+    """The model's folder, and whether it is whole: of a hub id not resolved before, configuration and tokenizer alone.
+
+    Weights are not fetched for a look at the model; anything else is resolved. Raises what `resolve_model` raises.
+    """
+    if is_on_hub(model) and not _recorded(_record_path(model, None, cache, trust_remote_code), cache, None):
+        found = _fetch(model, _beside_weights(trust_remote_code))
+        return ModelFolder(found.path, "", found.title), False
+    return resolve_model(model, cache, trust_remote_code), True
+
+
+def is_on_hub(model: Model) -> bool:
+    """Whether the name leads to the hub; `UsageError` for one that leads nowhere."""
+    return _local_source(model) is None
 
 
 def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_code: bool = False) -> Path:
@@ -120,6 +136,12 @@ def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_cod
     if model.dtype == "float32" or local is None or not _is_finer(local.path):
         return base.path
     return resolve_model(model.model_copy(update={"dtype": "float32"}), cache, trust_remote_code).path
+
+
+def _record_path(model: Model, local: Source | None, cache: Path, trust_remote_code: bool) -> Path:
+    place = str(local.path) if local else model.name
+    wanted = f"{place}|{model.revision}|{model.dtype}|{trust_remote_code}"
+    return cache / "resolved" / f"{hashlib.sha256(wanted.encode()).hexdigest()[:32]}.json"
 
 
 def _is_finer(source: Path) -> bool:
@@ -160,7 +182,7 @@ def _embedded(name: str) -> Source:
 
 
 def _convert(model: Model, local: Source | None, cache: Path, record: Path, trust_remote_code: bool) -> ModelFolder:
-    source = local or _fetch(model, trust_remote_code)
+    source = local or _fetch(model, ["*.safetensors", INDEX, *_beside_weights(trust_remote_code)])
     stamp = _stamp(local.path) if local else []
     temporary = cache / "models" / f".{os.getpid()}-{secrets.token_hex(4)}"
     temporary.mkdir(parents=True)
@@ -178,8 +200,11 @@ def _convert(model: Model, local: Source | None, cache: Path, record: Path, trus
     return result
 
 
-def _fetch(model: Model, trust_remote_code: bool) -> Source:
-    wanted = ["config.json", "*.safetensors", INDEX, *CARRIED, *([CODE] if trust_remote_code else [])]
+def _beside_weights(trust_remote_code: bool) -> list[str]:
+    return ["config.json", *CARRIED, *([CODE] if trust_remote_code else [])]
+
+
+def _fetch(model: Model, wanted: list[str]) -> Source:
     try:
         path = snapshot_download(
             model.name, revision=model.revision or None, allow_patterns=wanted, ignore_patterns=["*/*"]

@@ -61,6 +61,16 @@ class ChatTokenizer:
             )
         return ids
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the model brings a chat template."""
+        return bool(self._tokenizer.chat_template)
+
+    def reencode(self, token_ids: Sequence[int]) -> list[int]:
+        """The ids that the text of `token_ids` gives, special tokens written out; most tokenizers give equal ones."""
+        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self._ids(str(text), with_special=False)
+
     def _ids(self, text: str, with_special: bool) -> list[int]:
         try:
             return list(self._tokenizer(text, add_special_tokens=with_special)["input_ids"])

@@ -70,6 +70,12 @@ def find_sources(wanted: Wanted) -> Sources:
     return Sources(train, heldout, sealed)
 
 
+def is_hub_name(text: str) -> bool:
+    """Whether a source's name leads to the hub, by its form."""
+    local = text.startswith(PREFIX) or Path(text).suffix.lower() in SUFFIXES
+    return bool(_HUB_ID.fullmatch(text)) and not local and not Path(text).exists()
+
+
 def read_stock(source: Source, wanted: Wanted, answered: bool) -> Stock:
     """The distinct problems of a source; with `answered` a row without an answer is a `UsageError` naming it.
 
@@ -90,7 +96,7 @@ def _found(text: str, key: str, splits: tuple[str, ...]) -> Source:
         return GeneratedSource(text.removeprefix(PREFIX))
     if path.suffix.lower() in SUFFIXES:
         return FileSource(_file(path, key))
-    if not path.exists() and _HUB_ID.fullmatch(text):
+    if is_hub_name(text):
         return resolved(HubSource(*text.split(":")), splits)
     fault = "not a problem file" if path.exists() else "neither a file nor the id of a dataset"
     raise UsageError(

@@ -1,0 +1,64 @@
+"""`selfimprove doctor`: one line a check, told as soon as it is made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.commands.runs import RunsFolder
+from selfimprove.escaping import escape_text
+from selfimprove.typed import chosen_recipe, read_runtime
+
+if TYPE_CHECKING:
+    from selfimprove.doctor import Finding
+
+doctors = typer.Typer()
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+_WIDTH = 400
+
+
+@doctors.command()
+def doctor(
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
+    model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
+    problems: Annotated[str, typer.Option("--problems", help="Hub dataset, local file or `reasoning-gym:…`.")] = "",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds there shall be room for.")] = 2,
+    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Check that a run would work here: machine, model, your problems. Each line is ok, a warning or an error.
+
+    Leaves with 0 if nothing is an error, with 1 if something is.
+
+    Examples:
+
+        selfimprove doctor
+
+        selfimprove doctor --recipe recipes/demo.toml --model ./my-model --problems mine.jsonl
+    """
+    from selfimprove.doctor import Patient, examine
+    from selfimprove.models import default_cache
+
+    chosen = chosen_recipe(recipe, model, problems, settings or [])
+    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    levels = []
+    for finding in examine(Patient(chosen, runtime, rounds_dir, default_cache(), rounds)):
+        levels.append(finding.level)
+        typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
+    raise typer.Exit(1 if "error" in levels else 0)
+
+
+def _lines(finding: Finding) -> list[str]:
+    """The finding on one line, and what to do on another."""
+    level = typer.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    lines = [f"{level}{finding.check:<12}{escape_text(finding.found, _WIDTH)}"]
+    return [*lines, f"{'':<20}{escape_text(finding.advice, _WIDTH)}"] if finding.advice else lines

@@ -1,0 +1,65 @@
+"""`selfimprove doctor`: whether a run would work here, and work well, told before it is started.
+
+A check is a function that looks at one thing and returns one `Finding`: ok, a warning (it works, but slower or less
+surely than it could) or an error (it will not work), with what was found and what to do. No check depends on another:
+what several need, problems and model, is read once (`patient.py`), and where it can't be had its own check says why.
+Checks are made one after the other and told at once, the quick ones first.
+
+Nothing is written but what the run would write to the model cache first: the converted model. Weights are not fetched
+from the hub. A check that fails in a way that nobody thought of is an error line too, and hides no other: the doctor
+is called when things are broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from selfimprove.doctor import content, machine, storage
+from selfimprove.doctor.findings import Finding, Level, error
+from selfimprove.doctor.patient import Patient
+from selfimprove.errors import SelfImproveError
+
+__all__ = ["Finding", "Level", "Patient", "examine"]
+
+BUG = "If what is said there doesn't help, it is a fault of this program: please report it."
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """What each check found, in the order in which they are made."""
+    yield from map(_made, _checks(patient))
+
+
+def _checks(patient: Patient) -> list[tuple[str, Callable[[], Finding]]]:
+    of_runtime = {
+        "torch": machine.torch_device,
+        "vllm": machine.vllm,
+        "compiler": machine.compiler,
+        "threads": machine.threads,
+    }
+    of_patient = {
+        "hub": storage.hub,
+        "model cache": storage.model_cache,
+        "model": content.model,
+        "problems": content.problems,
+        "memory": storage.memory,
+        "disk": storage.disk,
+        "template": content.template,
+        "checker": content.references,
+    }
+    return [
+        ("packages", machine.packages),
+        *((name, partial(check, patient.runtime)) for name, check in of_runtime.items()),
+        ("energy", machine.energy),
+        *((name, partial(check, patient)) for name, check in of_patient.items()),
+    ]
+
+
+def _made(named: tuple[str, Callable[[], Finding]]) -> Finding:
+    name, check = named
+    try:
+        return check()
+    except SelfImproveError as cause:
+        return error(name, cause.message, cause.hint)
+    except Exception as cause:  # noqa: BLE001 - a broken installation fails in any way, and hides no other check
+        return error(name, f"{type(cause).__name__}: {cause}", BUG)

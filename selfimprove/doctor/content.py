@@ -1,0 +1,118 @@
+"""What the run is about: problems that can be judged, a model that is asked what stands in them.
+
+The references are held against themselves by the checker that will judge with them: each must be accepted as its own
+answer and must not accept a perturbed copy. The prompt is gone there and back: rendered, encoded, decoded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from selfimprove.answer import PERTURBED
+from selfimprove.checking import Checker
+from selfimprove.doctor.findings import Finding, error, ok, warning
+from selfimprove.doctor.patient import Patient, Seen
+from selfimprove.errors import SelfImproveError
+from selfimprove.problem import Problem, ProblemSets
+from selfimprove.sampling import is_lost, render_prompt, some_questions
+from selfimprove.space import told
+
+TESTED = 2000
+"""References tested at most; a run tests all of them."""
+TOLERATED = 0.05
+"""Share of faulty references above which it is the source that is at fault, not some of its rows."""
+
+
+def problems(patient: Patient) -> Finding:
+    """Whether the problems can be read, and how many there are."""
+    found = patient.problems
+    if isinstance(found, SelfImproveError):
+        return error("problems", found.message, found.hint)
+    sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
+    missing = sum(problem.answer is None for problem in found.train)
+    if patient.recipe.prefixes.select == "verified" and missing:
+        advice = "Add the answers, or type --set prefixes.select=all."
+        return error("problems", f"{sizes}; {missing:,} training problems lack the answer to verify with", advice)
+    return ok("problems", sizes)
+
+
+def references(patient: Patient) -> Finding:
+    """The checker on the user's own references: gold against gold, and against perturbed gold."""
+    found = patient.problems
+    if isinstance(found, SelfImproveError):
+        return warning("checker", "not tested: there are no problems", "See problems.")
+    listed = _spread([p for p in (*found.train, *found.heldout, *found.sealed) if p.answer is not None])
+    with Checker(patient.runtime.checker_workers or patient.runtime.usable_threads()) as checker:
+        faults = checker.faults_of_references([problem.answer or "" for problem in listed])
+    faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
+    shares = _shares([fault for _, fault in faulty], len(listed))
+    if not faulty:
+        return ok("checker", shares)
+    where = f"{faulty[0][0].source}: {faulty[0][0].answer}: {faulty[0][1]}"
+    advice = f"A run sets these aside. See them: selfimprove check --references {patient.recipe.problems.train}"
+    many = len(faulty) > TOLERATED * len(listed) or _is_emptied(found, {problem.key for problem, _ in faulty})
+    return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
+
+
+def _spread(listed: Sequence[Problem]) -> Sequence[Problem]:
+    return listed[:: -(-len(listed) // TESTED)] if len(listed) > TESTED else listed
+
+
+def _shares(faults: Sequence[str], n: int) -> str:
+    """How often gold was accepted as gold, and how often a perturbed copy was."""
+    kinds = Counter(fault.startswith(PERTURBED) for fault in faults)
+    own, copies = n - kinds[False], kinds[True]
+    return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"
+
+
+def _is_emptied(found: ProblemSets, keys: set[str]) -> bool:
+    return any(all(problem.key in keys for problem in part) for part in (found.train, found.heldout, found.sealed))
+
+
+def model(patient: Patient) -> Finding:
+    """Whether the model can be had, and what its weights take."""
+    found = patient.model
+    if isinstance(found, SelfImproveError):
+        return error("model", found.message, found.hint)
+    if found.footprint is None:
+        return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
+    return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {patient.recipe.model.dtype}")
+
+
+def template(patient: Patient) -> Finding:
+    """The way of a question into the prompt and back: rendered, encoded, decoded, encoded again."""
+    found, sets = patient.model, patient.problems
+    if isinstance(found, SelfImproveError):
+        return warning("template", "not tested: there is no model", "See model.")
+    if isinstance(sets, SelfImproveError):
+        return warning("template", "not tested: there are no problems", "See problems.")
+    questions = some_questions(problem.question for problem in (*sets.train, *sets.heldout, *sets.sealed))
+    try:
+        return _round_trip(patient, found, questions)
+    except SelfImproveError as cause:
+        return error("template", cause.message, cause.hint)
+
+
+def _round_trip(patient: Patient, seen: Seen, questions: Sequence[str]) -> Finding:
+    tokenizer, settings = seen.tokenizer, patient.recipe.sampling
+    prompts = [render_prompt(tokenizer, settings.system, settings.prompt, asked) for asked in questions]
+    pairs = list(zip(prompts, questions, strict=True))
+    lost = sum(is_lost(tokenizer, prompt, asked) for prompt, asked in pairs)
+    verbatim = sum(asked.strip() in tokenizer.decode(prompt) for prompt, asked in pairs)
+    equal = sum(tokenizer.reencode(prompt) == list(prompt) for prompt in prompts)
+    n, longest = len(questions), max(map(len, prompts))
+    told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} encoded to equal ids again"
+    found = f"{told_of}; longest {longest:,} tokens"
+    if lost:
+        advice = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        return (error if 2 * lost > n else warning)("template", f"{lost} of {n} questions lost; {found}", advice)
+    if not tokenizer.has_template:
+        advice = "Name the model's instruct version, or add chat_template to its tokenizer_config.json."
+        return warning(
+            "template", f"the model has no chat template: questions are asked as plain text; {found}", advice
+        )
+    if verbatim < n or equal < n:
+        advice = "Nothing is lost: targets are cut from sampled ids. Look at how the model spells your questions."
+        return warning("template", found, advice)
+    return ok("template", found)

