@@ -20,7 +20,7 @@ from selfimprove.comparison.arms import Arm, read_arms
 from selfimprove.comparison.budget import read_budget
 from selfimprove.comparison.folder import Budget, Folder, Plan
 from selfimprove.comparison.outcome import read_outcome, results
-from selfimprove.comparison.plot import picture
+from selfimprove.comparison.plot import drawn, picture
 from selfimprove.comparison.running import Comparing, fit_arms, make_runs, owed
 from selfimprove.comparison.tables import markdown, sections
 from selfimprove.errors import UsageError
@@ -225,6 +225,18 @@ def test_runs_are_made_seed_by_seed_and_arms_and_seeds_can_be_added(table: Table
     assert outcome.arms[1].over_first is not None
     assert outcome.arms[1].over_first.mean == 0
     assert not list(table.folder.path.glob("*/*/model")), "merged models go once a run is made"
+
+
+def test_the_picture_shows_each_gain_with_its_interval(table: Table) -> None:
+    outcome = read_outcome(table.folder, table.make(table.arms(4, 6)))
+    bars = [container.lines[2][0] for container in drawn(outcome).axes[0].containers]
+    for arm, bar in zip(outcome.arms, bars, strict=True):
+        assert arm.cost is not None
+        assert arm.gain is not None
+        (low, high) = bar.get_segments()[0]
+        assert low.tolist() == pytest.approx([arm.cost.spent, 100 * arm.gain.interval[0]])
+        assert high.tolist() == pytest.approx([arm.cost.spent, 100 * arm.gain.interval[1]])
+    assert picture(outcome) == picture(outcome)
 
 
 def test_killed_in_a_run_it_goes_on_there_with_equal_records(table: Table) -> None:
