@@ -300,7 +300,7 @@ def test_a_budget_of_tokens_is_measured_once_and_nearly_kept(table: Table) -> No
     sampled = len(table.world.sampled)
     plan = table.make(arms, seeds=1, budget=Budget("tokens", 5000))
     assert plan.arms[0].pilot == table.folder.plan().arms[0].pilot
-    assert not (table.folder.path / ".pilot" / "length-2").exists()
+    assert not (table.folder.path / ".pilot").exists()
     outcome = read_outcome(table.folder, plan)
     for arm in outcome.arms:
         assert arm.cost is not None
