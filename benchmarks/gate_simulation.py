@@ -15,7 +15,6 @@ import argparse
 import time
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -344,10 +343,7 @@ def main() -> None:
     print(table)
     if not options.print_only:
         write_table(table)
-        if find_spec("matplotlib"):
-            draw_picture(runs, repeats // 4)
-        else:
-            print("no picture: matplotlib is missing, it comes with the `dev` extra (pip install -e '.[dev]')")
+        draw_picture(runs, repeats // 4)
     print(f"{time.perf_counter() - started:.0f} s")
 
 

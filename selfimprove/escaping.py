@@ -11,12 +11,11 @@ a `str` given to rich would be read as markup.
 from __future__ import annotations
 
 import os
-
-from selfimprove.errors import UsageError
-
 import re
 import unicodedata
 from typing import Literal
+
+from selfimprove.errors import UsageError
 
 ELLIPSIS = "…"
 NEWLINE = "⏎"

@@ -35,6 +35,7 @@ from filelock import FileLock, Timeout
 
 from selfimprove.durable import append_rows, content_hash, keep_rows, keep_whole_lines, read_json, read_rows, write_json
 from selfimprove.errors import UnreadableError, UsageError
+from selfimprove.escaping import folder_name
 from selfimprove.events import Event, to_json
 from selfimprove.metering import Cost
 from selfimprove.recipe import Recipe, changed_keys, parse_recipe

@@ -6,7 +6,6 @@ Whatever is typed wrongly is a `UsageError` that names the option and says what 
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

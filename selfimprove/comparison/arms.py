@@ -119,7 +119,7 @@ def _arm(path: Path, common: Settings, varied: Sequence[Varied], values: Sequenc
 
 def _slug(text: str) -> str:
     """`text` as a part of a folder's name; a hash tells apart what differs in the characters that are lost."""
-    safe = re.sub(r"[^A-Za-z0-9.+_]+", "-", text).strip("-.")[:NAME_LIMIT]
+    safe = re.sub(r"[^A-Za-z0-9.+_]+", "-", text).strip("-._")[:NAME_LIMIT]
     return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
 
 

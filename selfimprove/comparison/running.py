@@ -16,6 +16,7 @@ from selfimprove.comparison.arms import Arm
 from selfimprove.comparison.borrowing import borrow
 from selfimprove.comparison.budget import fit_rows, fit_tokens, pilot
 from selfimprove.comparison.folder import Fitted, Folder, Plan, run_name
+from selfimprove.durable import remove
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.journal import Journal
@@ -82,6 +83,7 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
         found = fitted.pilot or _piloted(comparing, problems, fitted.arm)
         comparing.folder.write(plan := plan.fitted(replace(fitted, pilot=found)))
         plan = plan.fitted(fit_tokens(fitted.arm, budget.amount, found, pool))
+    remove(comparing.folder.path / ".pilot")
     return plan
 
 
