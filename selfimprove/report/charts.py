@@ -61,7 +61,7 @@ def accuracy_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
         for role, mark in (("champion", "s"), ("challenger", "o")):
             axes.plot([], [], mark + _line(role), color=ROLES[role], label=role, linewidth=1)
         _by_round(axes, [found.number for found in rounds], "accuracy, %")
-        axes.legend(loc="best")
+        _legend_above(axes)
 
     return drawn(
         "accuracy",
@@ -103,14 +103,18 @@ def evidence_chart(trails: Sequence[Trail]) -> Chart | None:
             role = "good" if trail.accepted else "bad"
             judged, shares = zip(*trail.looks, strict=True)
             axes.plot(judged, shares, DASHES[place % 4], marker=".", color=ROLES[role], linewidth=1.2)
-            axes.annotate(str(trail.number), (judged[-1], shares[-1]), (4, 0), textcoords="offset points", va="center")
+            aside = (4 + 11 * (place % 3), 0)  # ends that coincide keep their numbers apart
+            end = (judged[-1], shares[-1])
+            axes.annotate(str(trail.number), end, aside, textcoords="offset points", va="center")
         axes.axhline(1, color=ROLES["ink"], linewidth=1)
         axes.annotate(
             "accept", (1, 1), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
         )
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.set_xlim(left=0)
-        axes.margins(x=0.08)
+        axes.margins(x=0.1)
         axes.set_xlabel("held-out problems judged")
         axes.set_ylabel("evidence ÷ what is needed")
 
@@ -137,7 +141,7 @@ def cost_chart(rounds: Sequence[tuple[int, dict[str, Spent]]]) -> Chart | None:
             axes.bar(numbers, told, 0.7, floor, color=ROLES[f"hue{place}"], label=label[:12])
             floor = [low + more for low, more in zip(floor, told, strict=True)]
         _by_round(axes, numbers, "seconds")
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        _legend_above(axes)
 
     return drawn("cost", "Time of each round by stage, in seconds.", paint)
 
@@ -173,7 +177,7 @@ def entropy_chart(numbers: Sequence[int], entropy: Sequence[float | None], cut: 
     def paint(axes: Axes) -> None:
         axes.plot(numbers, _gaps(entropy), "o-", color=ROLES["champion"], linewidth=1.3)
         _by_round(axes, numbers, "prefix entropy, nats")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(value for value in entropy if value is not None) or 1)
 
     told = f" Cut samples: {figures.percent(cut[0])} in the first round, {figures.percent(cut[-1])} in the last."
     return drawn("entropy", f"Entropy of the first tokens of the training samples by round.{told}", paint)
@@ -190,7 +194,7 @@ def length_chart(spreads: Sequence[Spread]) -> Chart | None:
             axes.plot([spread.model], [spread.median], "o", color=ROLES["challenger"])
         _by_round(axes, [spread.model for spread in spreads], "tokens of an answer")
         axes.set_xlabel("model (0 is the base)")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(spread.high for spread in spreads) or 1)
 
     return drawn("lengths", "Length of the judged answers by model: median, and where the middle 80 % lie.", paint)
 
@@ -210,7 +214,7 @@ def runs_chart(runs: Sequence[tuple[str, Sequence[RoundFigures]]]) -> Chart | No
             for found in rounds:
                 _mark(axes, found.number, found.challenger, role, found.accepted, mark)
         _by_round(axes, sorted({found.number for _, rounds in runs for found in rounds}), "challenger's accuracy, %")
-        axes.legend(loc="best", title="run")
+        _legend_above(axes)
 
     return drawn("runs", "Accuracy of the challenger by round for each run; filled marks were accepted.", paint)
 
@@ -241,6 +245,14 @@ def _by_round(axes: Axes, numbers: Sequence[int], title: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if numbers:
         axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
+
+
+def _legend_above(axes: Axes) -> None:
+    """The legend in rows above the axes, where it hides nothing."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
+        handletextpad=0.5,
+    )  # fmt: skip
 
 
 def _percents(shares: Sequence[float | None]) -> list[float]:

@@ -9,7 +9,7 @@ from selfimprove.figures import MISSING
 from selfimprove.report.costs import costs
 from selfimprove.report.judged import Contest
 from selfimprove.report.records import RunRecords, items, number
-from selfimprove.report.series import OPENING_WORDS, Loss, Opening, RoundFigures, losses, openings, spreads
+from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
 
 FIFTHS = 5
@@ -24,7 +24,7 @@ def details_of(
         EVIDENCE: lambda: [_looks(run)],
         COST: lambda: [_time_by_round(run)],
         TRAINING: lambda: [_losses(run)],
-        DIVERSITY: lambda: [_lengths(contests), *(_openings(contest) for contest in reversed(contests))],
+        DIVERSITY: lambda: [*(_openings(contest) for contest in reversed(contests)), _lengths(contests)],
     }
     return [section for section in made.get(title, list)() if section.rows]
 
@@ -109,12 +109,19 @@ def _lengths(contests: Sequence[Contest]) -> Section:
     return Section("Lengths of judged answers, in tokens", ("Percentiles of each model's answers.",), header, rows)
 
 
+def openings_title(number: int) -> str:
+    """The title of a round's table of openings."""
+    return f"Most common openings, round {number}"
+
+
 def _openings(contest: Contest) -> Section:
     header = ("answer begins", "champion", "of them right", "challenger", "of them right")
     sizes = [sum(map(len, side.values())) for side in (contest.champion, contest.challenger)]
-    rows = tuple(_opening(found, sizes) for found in openings(contest))
-    told = f"The first {OPENING_WORDS} words of the judged answers: how many begin so, and how many of those are right."
-    return Section(f"Most common openings, round {contest.number}", (told,), header, rows, frozenset(header[:1]))
+    words, common = openings(contest)
+    rows = tuple(_opening(found, sizes) for found in common)
+    begun = figures.plural(words, "word").removeprefix("1 ")
+    told = f"By the first {begun} of the judged answers: how many begin so, and how many of those are right."
+    return Section(openings_title(contest.number), (told,), header, rows, frozenset(header[:1]))
 
 
 def _opening(found: Opening, sizes: Sequence[int]) -> tuple[str, ...]:

@@ -94,7 +94,10 @@ def _time(run: RunRecords) -> str:
     stages = [stage for record in run.rounds for stage in items(record, "stages")]
     start, end = word(stages, 0, "start")[:16], word(stages, -1, "end")[:16]
     spent = (costs(run.rounds)[1] + cost_of_looks(run)).seconds
-    span = f"{start.replace('T', ' ')} to {end.replace('T', ' ')} UTC" if start and end else ""
+    same_day = start[:10] == end[:10]
+    span = (
+        f"{start.replace('T', ' ')} to {end[11:] if same_day else end.replace('T', ' ')} UTC" if start and end else ""
+    )
     return ", ".join(filter(None, [span, f"{figures.duration(spent)} of work" if spent else ""]))
 
 

@@ -29,7 +29,7 @@ from selfimprove import __version__
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.costs import costs
-from selfimprove.report.details import details_of
+from selfimprove.report.details import details_of, openings_title
 from selfimprove.report.flips import shown_flips
 from selfimprove.report.judged import Contest, contests, sealed_flips
 from selfimprove.report.overview import facts, outcome
@@ -69,6 +69,8 @@ class Part:
     rows: tuple[tuple[str, ...], ...]
     words: frozenset[str]
     more: tuple[Section, ...] = ()
+    opened: str = ""
+    """Title of the one further table that isn't folded."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,10 @@ def _read(records: RunRecords) -> Run:
 def _part(section: Section, run: Run) -> Part:
     found = tuple(chart for chart in _charts(section.title, run) if chart)
     more = tuple(details_of(section.title, run.records, run.contests, run.rounds))
+    title = section.title
+    opened = openings_title(len(run.contests)) if title == DIVERSITY else ""
     return Part(
-        _anchor(section.title),
-        section.title,
-        section.sentences,
-        found,
-        section.header,
-        section.rows,
-        section.words,
-        more,
+        _anchor(title), title, section.sentences, found, section.header, section.rows, section.words, more, opened
     )
 
 

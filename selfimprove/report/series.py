@@ -21,8 +21,9 @@ from selfimprove.report.records import Record, accepted, at, gain, items, number
 
 Interval = tuple[float | None, float | None]
 UNKNOWN: Interval = (None, None)
-OPENING_WORDS = 3
-"""Words of an answer that are its opening."""
+OPENING_WORDS = (3, 2, 1)
+"""How many words are an opening: the most for which the common ones cover `COVERED` of the answers."""
+COVERED = 1 / 3
 OPENINGS = 8
 """Openings shown of a round."""
 LOSS_POINTS = 200
@@ -142,22 +143,28 @@ def _spread(model: int, answers: ByKey) -> Spread:
     return Spread(model, len(rows), low, median, high, sum(row.cut for row in rows) / len(rows))
 
 
-def openings(contest: Contest) -> list[Opening]:
-    """The most common openings of both sides on the problems judged, the most common first."""
-    sides = [_counted(answers) for answers in (contest.champion, contest.challenger)]
-    common = sorted(sides[0] | sides[1], key=lambda words: (-sum(side.get(words, (0, 0))[0] for side in sides), words))
-    return [Opening(words, *(side.get(words, (0, 0)) for side in sides)) for words in common[:OPENINGS]]
+def openings(contest: Contest) -> tuple[int, list[Opening]]:
+    """How many words are an opening here, and the most common openings of both sides, the most common first."""
+    for words in OPENING_WORDS:
+        sides = [_counted(answers, words) for answers in (contest.champion, contest.challenger)]
+        total = sides[0][0] + sides[1][0]
+        common = sorted(total, key=lambda opening: (-total[opening], opening))[:OPENINGS]
+        if sum(total[opening] for opening in common) >= COVERED * total.total():
+            break
+    return words, [
+        Opening(opening, *((begun[opening], right[opening]) for begun, right in sides)) for opening in common
+    ]
 
 
-def _counted(answers: ByKey) -> dict[str, tuple[int, int]]:
-    rows = [(_opening(row), row.correct) for found in answers.values() for row in found]
-    total, right = Counter(words for words, _ in rows), Counter(words for words, correct in rows if correct)
-    return {words: (total[words], right[words]) for words in total}
+def _counted(answers: ByKey, words: int) -> tuple[Counter[str], Counter[str]]:
+    """How many answers have each opening, and how many of them are right."""
+    rows = [(_opening(row, words), row.correct) for found in answers.values() for row in found]
+    return Counter(opening for opening, _ in rows), Counter(opening for opening, correct in rows if correct)
 
 
-def _opening(row: Judged) -> str:
+def _opening(row: Judged, words: int) -> str:
     """The first words; text beyond the first few hundred characters can't be part of an opening that is shown."""
-    return " ".join(row.text[:400].split()[:OPENING_WORDS])
+    return " ".join(row.text[:400].split()[:words])
 
 
 def known(values: Iterable[float | None]) -> int:
