@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MARKS = "osD^vP"
 DASHES = ("-", "--", "-.", ":")
+FEW = 6
+"""Rounds up to which each line of the evidence has its number."""
 
 
 def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) -> Chart | None:
@@ -93,23 +95,20 @@ def gain_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
 
 
 def evidence_chart(trails: Sequence[Trail]) -> Chart | None:
-    """Evidence over what the round needed, by problems judged, on a logarithmic scale; above 1 the gate accepts."""
+    """Evidence over what the round needed, by problems judged, on a logarithmic scale; above 1 the gate accepts.
+
+    Where there are many rounds the rejected ones step back, without numbers.
+    """
     drawable = [trail for trail in trails if trail.looks]
     if not drawable:
         return None
+    named = drawable if len(drawable) <= FEW else [trail for trail in drawable if trail.accepted]
 
     def paint(axes: Axes) -> None:
-        for place, trail in enumerate(drawable):
-            role = "good" if trail.accepted else "bad"
-            judged, shares = zip(*trail.looks, strict=True)
-            axes.plot(judged, shares, DASHES[place % 4], marker=".", color=ROLES[role], linewidth=1.2)
-            aside = (4 + 11 * (place % 3), 0)  # ends that coincide keep their numbers apart
-            end = (judged[-1], shares[-1])
-            axes.annotate(str(trail.number), end, aside, textcoords="offset points", va="center")
+        for trail in drawable:
+            _trail(axes, trail, named.index(trail) if trail in named else None)
         axes.axhline(1, color=ROLES["ink"], linewidth=1)
-        axes.annotate(
-            "accept", (1, 1), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
-        )
+        axes.annotate("accept", (0, 1), (3, 3), xycoords=("axes fraction", "data"), textcoords="offset points")
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: "")
@@ -118,11 +117,24 @@ def evidence_chart(trails: Sequence[Trail]) -> Chart | None:
         axes.set_xlabel("held-out problems judged")
         axes.set_ylabel("evidence ÷ what is needed")
 
+    told = "each round" if named == drawable else "accepted rounds (the thick lines)"
     return drawn(
         "evidence",
-        "How the evidence grew as problems were judged, each round beside its number; at 1 the gate accepts.",
+        f"How the evidence grew as problems were judged, {told} with the number; at 1 the gate accepts.",
         paint,
     )
+
+
+def _trail(axes: Axes, trail: Trail, place: int | None) -> None:
+    """One round's line, with its number at the end if it is the `place`-th that has one."""
+    judged, shares = zip(*trail.looks, strict=True)
+    colour = ROLES["good" if trail.accepted else "bad"]
+    if place is None:
+        axes.plot(judged, shares, color=colour, linewidth=0.7, alpha=0.5)
+        return
+    axes.plot(judged, shares, DASHES[place % 4], marker=".", color=colour, linewidth=1.4)
+    aside = (4 + 14 * (place % 3), 9 * (place // 3 % 2))  # ends that coincide keep their numbers apart
+    axes.annotate(str(trail.number), (judged[-1], shares[-1]), aside, textcoords="offset points", va="center")
 
 
 def cost_chart(rounds: Sequence[tuple[int, dict[str, Spent]]]) -> Chart | None:
