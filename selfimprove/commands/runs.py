@@ -12,6 +12,7 @@ from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
     from selfimprove.journal import Journal
+    from selfimprove.report import RunRecords
 
 runs = typer.Typer()
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
@@ -34,15 +35,29 @@ def status(
 def report(
     name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; may be left out if there is one.")] = "",
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page to this file.")] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option("--compare", metavar="RUN", help="With --html: a run beside it; repeatable.")
+    ] = None,
     rounds_dir: RunsFolder = Path("rounds"),
 ) -> None:
-    """Show a run's outcome, rounds, decisions and costs as tables."""
+    """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
+
+    Example:
+
+        selfimprove report example --html report.html
+    """
     from rich.console import Console
 
     from selfimprove.report import report_markdown, report_tables
     from selfimprove.report.records import read_run
 
     records = read_run(rounds_dir, name)
+    if compare and not html:
+        raise UsageError("--compare: only a page shows runs side by side", "Add --html FILE.")
+    if html:
+        _write_page(html, records, [read_run(rounds_dir, other) for other in compare or []])
+        return
     if markdown:
         write_text(markdown, report_markdown(records), "--markdown")
         return
@@ -119,6 +134,18 @@ def verify(
     raise typer.Exit(1 if faults else 0)
 
 
+def _write_page(path: Path, records: RunRecords, others: list[RunRecords]) -> None:
+    """Write the page and say its size and how long it took."""
+    from time import monotonic
+
+    from selfimprove.report.page import report_html
+
+    start = monotonic()
+    page = report_html(records, others)
+    write_text(path, page, "--html")
+    typer.echo(f"{path}: {len(page.encode()):,} bytes, built in {monotonic() - start:.1f} s")
+
+
 def _existing(rounds_dir: Path, name: str) -> Journal:
     """The journal of a run that is there; `UsageError` lists those there are."""
     from selfimprove.journal import Journal
@@ -130,7 +157,7 @@ def _existing(rounds_dir: Path, name: str) -> Journal:
 def write_text(path: Path, text: str, option: str) -> None:
     """Write the file that an option names; `UsageError` names both if it can't be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         hint = "Name a file in a folder that is there and can be written to."
         raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None

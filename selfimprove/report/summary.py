@@ -31,6 +31,14 @@ from selfimprove.report.records import (
     word,
 )
 
+OUTCOME = "Outcome on the sealed problems"
+ROUNDS = "Rounds, on the held-out problems"
+EVIDENCE = "Evidence at the last look"
+COST = "Cost"
+TRAINING = "Training"
+DIVERSITY = "Diversity of the samples"
+"""Titles that the page hangs its charts on."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -63,7 +71,7 @@ def sections(run: RunRecords) -> list[Section]:
 
 
 def _outcome(run: RunRecords) -> Section:
-    title = "Outcome on the sealed problems"
+    title = OUTCOME
     looks = items(run.sealed, "looks")
     if not looks:
         return Section(title, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
@@ -112,7 +120,7 @@ def _rounds(run: RunRecords) -> Section:
     )
     header = ("round", "from", "judged", "champion", "challenger", "gain", "won–lost", "decision")
     rows = tuple(_round(record) for record in run.rounds)
-    return Section("Rounds, on the held-out problems", sentences, header, rows, frozenset({"decision"}))
+    return Section(ROUNDS, sentences, header, rows, frozenset({"decision"}))
 
 
 def _round(record: Record) -> tuple[str, ...]:
@@ -131,7 +139,7 @@ def _round(record: Record) -> tuple[str, ...]:
 def _evidence(run: RunRecords) -> Section:
     """The last look of each round; a decision that isn't robust hangs on the checker's unclear verdicts."""
     header = ("round", "looks", "evidence", "needed", "error budget", "gain at most", "reason", "robust")
-    found = _per_round(run, "Evidence at the last look", header, _evidence_cells)
+    found = _per_round(run, EVIDENCE, header, _evidence_cells)
     uses = max((int(number(record, "scorecard", "uses_of_heldout") or 0) for record in run.rounds), default=0)
     told = (f"The held-out problems were used for {uses} decisions.",) if uses > 1 else ()
     return Section(found.title, told, header, found.rows, frozenset({"reason", "robust"}))
@@ -190,7 +198,7 @@ def _cost(run: RunRecords) -> Section:
     """Each stage over all rounds, their sum, the sum per point of sealed gain, and the sealed looks."""
     spent, total = costs(run.rounds)
     if not spent:
-        return Section("Cost")
+        return Section(COST)
     found = price(run)
     rows = [*(_cost_row(name, cost) for name, cost in spent.items()), _cost_row("total", total)]
     if found.per_point:
@@ -199,7 +207,7 @@ def _cost(run: RunRecords) -> Section:
         rows.append(_cost_row("sealed, apart", cost_of_looks(run)))
     header = ("stage", "time", "sampled", "prompts", "targets", "their prompts")
     told = "Tokens sampled and their prompts, targets trained and theirs, over all rounds."
-    return Section("Cost", (told, found.sentence), header, tuple(rows))
+    return Section(COST, (told, found.sentence), header, tuple(rows))
 
 
 def _cost_row(name: str, cost: Spent) -> tuple[str, ...]:
@@ -222,7 +230,7 @@ def _machine(run: RunRecords) -> Section:
 
 def _training(run: RunRecords) -> Section:
     header = ("round", "prefix rows", "full rows", "steps", "first loss", "last loss")
-    return _per_round(run, "Training", header, _training_cells)
+    return _per_round(run, TRAINING, header, _training_cells)
 
 
 def _training_cells(record: Record) -> tuple[str, ...]:
@@ -238,7 +246,7 @@ def _training_cells(record: Record) -> tuple[str, ...]:
 
 def _diversity(run: RunRecords) -> Section:
     header = ("round", "distinct prefixes", "entropy (nats)", "mean tokens", "truncated")
-    return _per_round(run, "Diversity of the samples", header, _diversity_cells)
+    return _per_round(run, DIVERSITY, header, _diversity_cells)
 
 
 def _diversity_cells(record: Record) -> tuple[str, ...]:
@@ -299,8 +307,8 @@ def _per_round(
 
 def _recipe(run: RunRecords) -> Section:
     """The keys whose value isn't the default; `format` is the file's, not the recipe's."""
-    default = _flat(Recipe().model_dump(mode="json"))
-    own = {key: value for key, value in _flat(run.recipe).items() if key != "format"}
+    default = flat(Recipe().model_dump(mode="json"))
+    own = {key: value for key, value in flat(run.recipe).items() if key != "format"}
     rows = tuple(
         (key, json.dumps(own[key], ensure_ascii=False, default=str), json.dumps(default.get(key), ensure_ascii=False))
         for key in sorted(own)
@@ -310,13 +318,14 @@ def _recipe(run: RunRecords) -> Section:
     return Section(title, () if rows else ("All keys have their defaults.",), header, rows, frozenset(header))
 
 
-def _flat(data: Any, prefix: str = "") -> Record:  # noqa: ANN401 - parsed JSON of any shape
+def flat(data: Any, prefix: str = "") -> Record:  # noqa: ANN401 - parsed JSON of any shape
+    """The values of nested tables by their dotted keys."""
     if not isinstance(data, dict) or not (data or not prefix):
         return {prefix.removesuffix("."): data}
-    flat: Record = {}
+    found: Record = {}
     for key, value in data.items():
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat
+        found |= flat(value, f"{prefix}{key}.")
+    return found
 
 
 def _versions(run: RunRecords) -> Section:

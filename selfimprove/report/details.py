@@ -1,0 +1,134 @@
+"""The further tables of a report's page: what its charts draw, in figures, and the openings of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from selfimprove import figures
+from selfimprove.figures import MISSING
+from selfimprove.report.costs import costs
+from selfimprove.report.judged import Contest
+from selfimprove.report.records import RunRecords, items, number
+from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
+from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
+
+FIFTHS = 5
+
+
+def details_of(
+    title: str, run: RunRecords, contests: Sequence[Contest], rounds: Sequence[RoundFigures]
+) -> list[Section]:
+    """The further tables of a section, by its title; tables without rows are left out."""
+    made: dict[str, Callable[[], list[Section]]] = {
+        ROUNDS: lambda: [_intervals(rounds)],
+        EVIDENCE: lambda: [_looks(run)],
+        COST: lambda: [_time_by_round(run)],
+        TRAINING: lambda: [_losses(run)],
+        DIVERSITY: lambda: [*(_openings(contest) for contest in reversed(contests)), _lengths(contests)],
+    }
+    return [section for section in made.get(title, list)() if section.rows]
+
+
+def _intervals(rounds: Sequence[RoundFigures]) -> Section:
+    header = ("round", "champion", "95 % interval", "challenger", "95 % interval", "gain, points", "at all looks, 95 %")
+    rows = tuple(
+        (
+            str(found.number),
+            figures.percent(found.champion),
+            figures.percent_range(found.champion_interval),
+            figures.percent(found.challenger),
+            figures.percent_range(found.challenger_interval),
+            figures.points(found.gain),
+            figures.points_range(found.gain_interval),
+        )
+        for found in rounds
+    )
+    told = (
+        "Intervals of accuracies are Wilson's, each of one model by itself. The interval of the gain comes from the "
+        "pairs and holds at all looks at once, so stopping early doesn't bend it."
+    )
+    return Section("Accuracies with their intervals", (told,), header, rows)
+
+
+def _looks(run: RunRecords) -> Section:
+    header = ("round", "judged", "won–lost", "evidence", "needed", "gain, points", "gain at most")
+    rows = tuple(
+        (
+            str(place),
+            figures.count(number(look, "judged")),
+            f"{figures.count(number(look, 'wins'))}–{figures.count(number(look, 'losses'))}",
+            figures.decimal(number(look, "evidence")),
+            figures.decimal(number(look, "threshold")),
+            figures.points(number(look, "gain")),
+            figures.points(number(look, "gain_upper")),
+        )
+        for place, record in enumerate(run.rounds, start=1)
+        for look in items(record, "decision", "looks")
+    )
+    return Section("Every look of the gate", (), header, rows)
+
+
+def _time_by_round(run: RunRecords) -> Section:
+    spent = [costs([record])[0] for record in run.rounds]
+    stages = list(dict.fromkeys(stage for found in spent for stage in found))
+    rows = tuple(
+        (str(place), *(figures.duration(found[stage].seconds if stage in found else None) for stage in stages))
+        for place, found in enumerate(spent, start=1)
+    )
+    return Section("Time by round and stage", (), ("round", *stages), rows if stages else ())
+
+
+def _losses(run: RunRecords) -> Section:
+    found = [losses(record, place) for place, record in enumerate(run.rounds, start=1)]
+    rows = tuple((str(loss.number), str(loss.steps), *_means(loss)) for loss in found if loss.points)
+    header = ("round", "steps", *(f"{part}/{FIFTHS}" for part in range(1, FIFTHS + 1)))
+    return Section("Mean loss by fifths of the steps", (), header, rows)
+
+
+def _means(loss: Loss) -> list[str]:
+    """The mean loss of each fifth of the steps; a dash where a fifth has no step."""
+    parts: list[list[float]] = [[] for _ in range(FIFTHS)]
+    for step, value in loss.points:
+        parts[min(FIFTHS - 1, int(FIFTHS * (step - 0.5) / loss.steps))].append(value)
+    return [figures.decimal(sum(part) / len(part) if part else None) for part in parts]
+
+
+def _lengths(contests: Sequence[Contest]) -> Section:
+    header = ("model", "answers", "tenth", "median", "ninetieth", "cut at the limit")
+    rows = tuple(
+        (
+            "base" if spread.model == 0 else f"round {spread.model}",
+            figures.count(spread.answers),
+            figures.count(spread.low),
+            figures.count(spread.median),
+            figures.count(spread.high),
+            figures.percent(spread.cut),
+        )
+        for spread in spreads(contests)
+    )
+    return Section("Lengths of judged answers, in tokens", ("Percentiles of each model's answers.",), header, rows)
+
+
+def openings_title(number: int) -> str:
+    """The title of a round's table of openings."""
+    return f"Most common openings, round {number}"
+
+
+def _openings(contest: Contest) -> Section:
+    header = ("answer begins", "champion", "of them right", "challenger", "of them right")
+    sizes = [sum(map(len, side.values())) for side in (contest.champion, contest.challenger)]
+    words, common = openings(contest)
+    rows = tuple(_opening(found, sizes) for found in common)
+    begun = figures.plural(words, "word").removeprefix("1 ")
+    told = f"By the first {begun} of the judged answers: how many begin so, and how many of those are right."
+    return Section(openings_title(contest.number), (told,), header, rows, frozenset(header[:1]))
+
+
+def _opening(found: Opening, sizes: Sequence[int]) -> tuple[str, ...]:
+    cells = [found.words or "(empty)"]
+    for (begun, right), size in zip((found.champion, found.challenger), sizes, strict=True):
+        cells += [
+            figures.percent(begun / size) if size else MISSING,
+            figures.percent(right / begun) if begun else MISSING,
+        ]
+    return tuple(cells)

@@ -1,0 +1,236 @@
+"""The report as one page: everything about a run in a file that asks for nothing else.
+
+**What holds.** The file is whole without script, network and fonts of its own. Its policy
+(`Content-Security-Policy`) allows one style sheet and one script, both by their SHA-256, and icons of `data:`; nothing
+can be loaded, sent or framed from it, whatever stands in it. All text is escaped by jinja; text from records goes
+through `escaping` first, so a control character or a mark that reverses the reading order is shown, not obeyed. The
+same records give the same bytes: the page knows no time but theirs.
+
+**What it is made of.** The sections of `summary.py`, as in the terminal and in Markdown, in their order; charts and
+further tables hang on some of them by title; then the flips. Outcome first. Long tables and earlier rounds are folded
+(`details`): a browser's own search opens them. Search over the flips is the script's only work.
+
+**How large it gets.** At most `FLIPS` flips stand in a page, shared by its rounds, each answer with at most
+`ANSWER` characters, its two ends. What is left out is counted, and the file that holds it named.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from selfimprove import __version__
+from selfimprove.escaping import escape_lines, escape_text
+from selfimprove.report import charts, sidebyside
+from selfimprove.report.costs import costs
+from selfimprove.report.details import details_of, openings_title
+from selfimprove.report.flips import shown_flips
+from selfimprove.report.judged import Contest, contests, sealed_flips
+from selfimprove.report.overview import facts, outcome
+from selfimprove.report.records import RunRecords, interval, items, number
+from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
+from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
+from selfimprove.report.svg import Chart, role_rules
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+FLIPS = 1200
+"""Flips in a page, shared by its rounds."""
+FEWEST = 20
+"""Flips of a round that are shown, however many rounds there are."""
+ANSWER = 1200
+"""Characters of an answer or a question."""
+LINE = 200
+"""Characters of a cell."""
+SENTENCE = 1000
+"""Characters of a sentence."""
+SIDES = (("base", "champion"), ("champion", "challenger"))
+"""A side of the sealed outcome, and the colour it has in the rounds."""
+MOODS = {"accepted": "yes", "passed": "yes", "rejected": "no", "failed": "no"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the page: sentences, charts, a table, and further tables that are folded."""
+
+    anchor: str
+    title: str
+    sentences: tuple[str, ...]
+    charts: tuple[Chart, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: frozenset[str]
+    more: tuple[Section, ...] = ()
+    opened: str = ""
+    """Title of the one further table that isn't folded."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with what is derived from its verdict rows."""
+
+    records: RunRecords
+    contests: tuple[Contest, ...]
+    rounds: tuple[RoundFigures, ...]
+
+
+def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
+    """The report of a run as one HTML file; with `others` all of them side by side before the report of the first."""
+    run = _read(records)
+    parts = [_part(section, run) for section in sections(records)]
+    if others:
+        parts.insert(0, _side_by_side([run, *map(_read, others)]))
+    css, script = _source("page.css") + role_rules(), _source("page.js")
+    flips, unknown = shown_flips(records, run.contests, max(FEWEST, FLIPS // max(1, len(run.contests))))
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            policy=_policy(css, script),
+            css=_trusted(css),
+            script=_trusted(script),
+            name=records.name,
+            running=records.running,
+            subtitle="Rounds of training a model on its own samples, each accepted or rejected by evidence.",
+            outcome=outcome(records),
+            facts=facts(records),
+            parts=parts,
+            flips=[found for found in flips if found.shown],
+            flip_sentences=_flip_sentences(run, unknown),
+            footer=f"Written by selfimprove {__version__} from the records of run {records.name}.",
+        )
+    )
+
+
+def _read(records: RunRecords) -> Run:
+    found = tuple(contests(records))
+    greedy = number(records.recipe, "gate", "samples") in (1, None)
+    pairs = zip(records.rounds, found, strict=True)
+    return Run(records, found, tuple(round_figures(record, contest, greedy) for record, contest in pairs))
+
+
+def _part(section: Section, run: Run) -> Part:
+    found = tuple(chart for chart in _charts(section.title, run) if chart)
+    more = tuple(details_of(section.title, run.records, run.contests, run.rounds))
+    title = section.title
+    opened = openings_title(len(run.contests)) if title == DIVERSITY else ""
+    return Part(
+        _anchor(title), title, section.sentences, found, section.header, section.rows, section.words, more, opened
+    )
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
+
+
+def _charts(title: str, run: Run) -> list[Chart | None]:
+    """The charts that hang on a section."""
+    rounds = list(enumerate(run.records.rounds, start=1))
+    if title == OUTCOME:
+        return [_sealed_chart(run.records)]
+    if title == ROUNDS:
+        return [charts.accuracy_chart(run.rounds), charts.gain_chart(run.rounds)]
+    if title == EVIDENCE:
+        return [charts.evidence_chart([trail(record, place) for place, record in rounds])]
+    if title == COST:
+        return [charts.cost_chart([(place, costs([record])[0]) for place, record in rounds])]
+    if title == TRAINING:
+        return [charts.loss_chart([losses(record, place) for place, record in rounds])]
+    if title == DIVERSITY:
+        return [_entropy_chart(run.records), charts.length_chart(spreads(run.contests))]
+    return []
+
+
+def _sealed_chart(records: RunRecords) -> Chart | None:
+    look = items(records.sealed, "looks")[-1:]
+    rows = [
+        (who, role, number(look, 0, f"{who}_accuracy"), interval(look, 0, f"{who}_interval")) for who, role in SIDES
+    ]
+    return charts.sealed_chart(
+        "sealed", [(who, role, share, ends) for who, role, share, ends in rows if share is not None]
+    )
+
+
+def _entropy_chart(records: RunRecords) -> Chart | None:
+    numbers = list(range(1, len(records.rounds) + 1))
+    told = [[number(record, "prefixes", key) for record in records.rounds] for key in ("prefix_entropy", "truncated")]
+    return charts.entropy_chart(numbers, told[0], told[1])
+
+
+def _side_by_side(runs: Sequence[Run]) -> Part:
+    every = [run.records for run in runs]
+    table = sidebyside.outcomes(every)
+    found = (
+        charts.sealed_chart("sealed-runs", sidebyside.gains(every)),
+        charts.runs_chart([(sidebyside.letter(place), run.rounds) for place, run in enumerate(runs)]),
+    )
+    drawn = tuple(chart for chart in found if chart)
+    more = (sidebyside.differences(every),)
+    return Part(_anchor(table.title), table.title, table.sentences, drawn, table.header, table.rows, table.words, more)
+
+
+def _flip_sentences(run: Run, unknown: str) -> list[str]:
+    """What the flips are, those of the sealed problems as counts, and what couldn't be read."""
+    told = [
+        "A flip is a held-out problem that one model solved and the other didn't: champion against challenger, on the "
+        "same problems with the same decoding."
+    ]
+    sealed = sealed_flips(run.records)
+    if sealed is not None:
+        told.append(
+            f"On the sealed problems the champion won {sealed[0]} and lost {sealed[1]} against the base model; they "
+            "are counted and not shown, so that nobody chooses the next recipe by them."
+        )
+    return [*told, *filter(None, [unknown, *(contest.fault for contest in run.contests)])]
+
+
+def _policy(css: str, script: str) -> str:
+    """The page's Content-Security-Policy: this style sheet, this script, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _source(name: str) -> str:
+    return files("selfimprove.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    made = Environment(
+        autoescape=True,
+        loader=FunctionLoader(_source),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "line": lambda text: escape_text(str(text), LINE),
+        "sentence": lambda text: escape_text(str(text), SENTENCE),
+        "excerpt": lambda text: escape_lines(text, ANSWER),
+        "mood": lambda cell: MOODS.get(cell, ""),
+        "drawing": _trusted,
+    }
+    return made
+
+
+def _trusted(text: str) -> Markup:
+    """Text of this program, which goes into the page as it is."""
+    from markupsafe import Markup
+
+    return Markup(text)

@@ -1,0 +1,111 @@
+"""What was asked in a flip: the question and the reference answer, which the verdict rows hold under a key only.
+
+They come, in this order, from
+
+1. the run's history: a flip event holds them, and is known by the two answers in it. Where two problems of a round
+   drew the same pair of answers, the history can't tell them apart and isn't asked;
+2. the problem source, read again, if it is a local file or a generator (a report reaches for no network) and still has
+   the fingerprint that the run is bound to.
+
+What neither tells stays unknown, and a sentence says how many and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfimprove.durable import read_json, read_rows
+from selfimprove.errors import UsageError
+from selfimprove.journal import Journal
+from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
+from selfimprove.problem.files import SUFFIXES
+from selfimprove.problem.generated import PREFIX
+from selfimprove.recipe import Problems, parse_recipe
+from selfimprove.report.judged import Contest
+from selfimprove.report.records import RunRecords, at, number, word
+
+Address = tuple[int, str]
+"""A round and a problem's key."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with its reference answer."""
+
+    question: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What was asked, by address, and a sentence for what isn't known."""
+
+    asked: Mapping[Address, Asked] = field(default_factory=dict)
+    sentence: str = ""
+
+
+def questions_of(run: RunRecords, rounds: Sequence[Contest], wanted: Sequence[Address]) -> Questions:
+    """What was asked at these addresses, as far as the history or the problem source tell."""
+    asked = _from_history(run, rounds)
+    missing = [address for address in wanted if address not in asked]
+    if not missing:
+        return Questions(asked)
+    try:
+        asked |= _from_source(run, missing)
+        told = "the problem source, which is the run's, holds no such problem"
+    except UsageError as error:
+        told = error.message
+    unknown = sum(address not in asked for address in missing)
+    sentence = f"The questions of {unknown} of {len(wanted)} flips are not known: {told}." if unknown else ""
+    return Questions(asked, sentence)
+
+
+def _from_history(run: RunRecords, rounds: Sequence[Contest]) -> dict[Address, Asked]:
+    """Questions from flip events, each known by its round and its pair of answers, if these name one problem."""
+    try:
+        events = read_rows(Journal(run.folder).events_path)
+    except (OSError, UsageError):
+        return {}
+    told: dict[tuple[int, str, str], set[Asked]] = {}
+    for event in events:
+        if word(event, "event") == "flip" and number(event, "number") is not None:
+            pair = (int(number(event, "number") or 0), word(event, "champion_text"), word(event, "challenger_text"))
+            told.setdefault(pair, set()).add(Asked(word(event, "question"), word(event, "reference")))
+    drawn: dict[tuple[int, str, str], list[Address]] = {}
+    for contest in rounds:
+        for key in contest.both():
+            before, after = contest.champion[key][0], contest.challenger[key][0]
+            if before.correct != after.correct:
+                drawn.setdefault((contest.number, before.text, after.text), []).append((contest.number, key))
+    sure = [pair for pair, addresses in drawn.items() if len(addresses) == len(told.get(pair, ())) == 1]
+    return {drawn[pair][0]: next(iter(told[pair])) for pair in sure}
+
+
+def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, Asked]:
+    """Questions from the problems of the run's recipe; raises `UsageError` where they can't be had."""
+    recipe = parse_recipe(run.recipe, "recipe.json")
+    if not _is_local(recipe.problems):
+        raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
+    sets = load_problems(recipe.problems)
+    if sets.fingerprint() != at(read_json(Journal(run.folder).recipe_path), "problems"):
+        raise UsageError("the problem source has changed since the run", "")
+    found: dict[Address, Asked] = {}
+    drawn: dict[int, Mapping[str, Problem]] = {}
+    for place, key in missing:
+        if place not in drawn:
+            drawn[place] = _heldout(recipe.problems, sets, place if recipe.gate.fresh else 0)
+        if key in drawn[place]:
+            found[place, key] = Asked(drawn[place][key].question, drawn[place][key].answer or "")
+    return found
+
+
+def _heldout(wanted: Problems, sets: ProblemSets, fresh_round: int) -> Mapping[str, Problem]:
+    problems = fresh_heldout(wanted, sets, fresh_round) if fresh_round else sets.heldout
+    return {problem.key: problem for problem in problems}
+
+
+def _is_local(wanted: Problems) -> bool:
+    sources = (source for source in (wanted.train, wanted.heldout, wanted.sealed) if source)
+    return all(source.startswith(PREFIX) or Path(source).suffix.lower() in SUFFIXES for source in sources)

@@ -1,0 +1,172 @@
+"""What the charts draw, as values from the records: accuracies with intervals, looks, losses, lengths, openings.
+
+*Intervals of a round.* Judging ends when the gate has decided, so the number of problems isn't chosen beforehand. The
+interval of a round's gain is therefore the gate's own, which holds at all looks at once (`evidence.py`). The intervals
+of the two accuracies are Wilson's: each describes one model by itself on the problems judged, and decides nothing.
+
+*Openings* are the first words of judged answers: training on first tokens moves them first, and some are right far more
+often than others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from selfimprove.evidence import gain_lower, gain_upper
+from selfimprove.intervals import wilson
+from selfimprove.report.judged import ByKey, Contest, Judged
+from selfimprove.report.records import Record, accepted, at, gain, items, number, word
+
+Interval = tuple[float | None, float | None]
+UNKNOWN: Interval = (None, None)
+OPENING_WORDS = (3, 2, 1)
+"""How many words are an opening: the most for which the common ones cover `COVERED` of the answers."""
+COVERED = 1 / 3
+OPENINGS = 8
+"""Openings shown of a round."""
+LOSS_POINTS = 200
+"""Points drawn of a round's losses; more are averaged in runs of neighbours."""
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    """One round's accuracies on the problems judged, in [0, 1], its gain, and their intervals."""
+
+    number: int
+    accepted: bool
+    champion: float | None
+    champion_interval: Interval
+    challenger: float | None
+    challenger_interval: Interval
+    gain: float | None
+    gain_interval: Interval
+
+
+@dataclass(frozen=True)
+class Trail:
+    """One round's looks: (problems judged, evidence over what was needed)."""
+
+    number: int
+    accepted: bool
+    looks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One round's losses: (step, loss), and how many steps it took."""
+
+    number: int
+    steps: int
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Lengths of a model's judged answers in tokens: median, ends of the middle 80 %, and the share that was cut."""
+
+    model: int
+    answers: int
+    low: int
+    median: int
+    high: int
+    cut: float
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An opening with how many answers of each side begin so, and how many of them are right."""
+
+    words: str
+    champion: tuple[int, int]
+    challenger: tuple[int, int]
+
+
+def round_figures(record: Record, contest: Contest, greedy: bool) -> RoundFigures:
+    """What the accuracy chart needs of a round."""
+    sides = [number(record, "scorecard", side, "accuracy") for side in ("champion", "challenger")]
+    judged = number(record, "scorecard", "judged")
+    ends = [_wilson(share, judged) for share in sides]
+    return RoundFigures(
+        contest.number, accepted(record), sides[0], ends[0], sides[1], ends[1], gain(record), _sequence(contest, greedy)
+    )
+
+
+def _wilson(share: float | None, judged: float | None) -> Interval:
+    if share is None or judged is None or judged < 1 or not 0 <= share <= 1:
+        return UNKNOWN
+    return wilson(round(share * int(judged)), int(judged))
+
+
+def _sequence(contest: Contest, greedy: bool) -> Interval:
+    tally = contest.tally()
+    if not tally.counts:
+        return UNKNOWN
+    plain = greedy and tally.whole
+    return gain_lower(tally, greedy=plain), gain_upper(tally, greedy=plain)
+
+
+def trail(record: Record, place: int) -> Trail:
+    """How a round's evidence grew; looks that lack a figure, or whose evidence is not above 0, are left out."""
+    looks = []
+    for look in items(record, "decision", "looks"):
+        judged, evidence, needed = (number(look, key) for key in ("judged", "evidence", "threshold"))
+        if judged is not None and evidence is not None and needed is not None and evidence > 0 < needed:
+            looks.append((float(judged), evidence / needed))
+    return Trail(place, accepted(record), tuple(looks))
+
+
+def losses(record: Record, place: int) -> Loss:
+    """A round's training losses as its record holds them, thinned by averaging neighbours."""
+    stage = next((stage for stage in items(record, "stages") if word(stage, "stage") == "train"), None)
+    recorded = items(at(stage, "counts"), "losses")
+    found = [float(value) for place in range(len(recorded)) if (value := number(recorded, place)) is not None]
+    run = -(-len(found) // LOSS_POINTS) or 1
+    parts = [(start, found[start : start + run]) for start in range(0, len(found), run)]
+    points = tuple((start + (len(part) + 1) / 2, sum(part) / len(part)) for start, part in parts)
+    return Loss(place, len(found), points)
+
+
+def spreads(rounds: Sequence[Contest]) -> list[Spread]:
+    """Lengths of the answers of each model that was judged: the first round's champion and every challenger."""
+    sides = [(contest.number, contest.challenger) for contest in rounds]
+    if rounds:
+        sides.insert(0, (0, rounds[0].champion))
+    return [_spread(model, answers) for model, answers in sides if answers]
+
+
+def _spread(model: int, answers: ByKey) -> Spread:
+    rows = [row for found in answers.values() for row in found]
+    lengths = sorted(row.tokens for row in rows)
+    low, median, high = (lengths[min(len(lengths) - 1, int(part * len(lengths)))] for part in (0.1, 0.5, 0.9))
+    return Spread(model, len(rows), low, median, high, sum(row.cut for row in rows) / len(rows))
+
+
+def openings(contest: Contest) -> tuple[int, list[Opening]]:
+    """How many words are an opening here, and the most common openings of both sides, the most common first."""
+    for words in OPENING_WORDS:
+        sides = [_counted(answers, words) for answers in (contest.champion, contest.challenger)]
+        total = sides[0][0] + sides[1][0]
+        common = sorted(total, key=lambda opening: (-total[opening], opening))[:OPENINGS]
+        if sum(total[opening] for opening in common) >= COVERED * total.total():
+            break
+    return words, [
+        Opening(opening, *((begun[opening], right[opening]) for begun, right in sides)) for opening in common
+    ]
+
+
+def _counted(answers: ByKey, words: int) -> tuple[Counter[str], Counter[str]]:
+    """How many answers have each opening, and how many of them are right."""
+    rows = [(_opening(row, words), row.correct) for found in answers.values() for row in found]
+    return Counter(opening for opening, _ in rows), Counter(opening for opening, correct in rows if correct)
+
+
+def _opening(row: Judged, words: int) -> str:
+    """The first words; text beyond the first few hundred characters can't be part of an opening that is shown."""
+    return " ".join(row.text[:400].split()[:words])
+
+
+def known(values: Iterable[float | None]) -> int:
+    """How many of the values there are."""
+    return sum(value is not None for value in values)
