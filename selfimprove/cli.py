@@ -17,9 +17,10 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.commands.runs import RunsFolder, runs
+from selfimprove.commands.watch import watching
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
-from selfimprove.typed import read_mode, read_runtime, read_settings
+from selfimprove.typed import read_mode, read_run_name, read_runtime, read_settings
 
 if TYPE_CHECKING:
     from selfimprove.journal import Journal
@@ -40,6 +41,7 @@ _MESSAGE = 1000
 """Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 app.add_typer(runs)
+app.add_typer(watching)
 
 
 def main() -> None:
@@ -283,10 +285,7 @@ def selftest(
 def _journal(rounds_dir: Path, name: str) -> Journal:
     from selfimprove.journal import Journal
 
-    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    if not sound or not 0 < len(os.fsencode(name)) <= 200:
-        raise UsageError(f"--run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
-    return Journal(rounds_dir / name)
+    return Journal(rounds_dir / read_run_name(name))
 
 
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:

@@ -6,6 +6,7 @@ Whatever is typed wrongly is a `UsageError` that names the option and says what 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,14 @@ def read_mode(text: str) -> Mode:
     if text not in modes:
         raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
     return modes[text]
+
+
+def read_run_name(name: str) -> str:
+    """The name of a run: one folder's name."""
+    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not sound or not 0 < len(os.fsencode(name)) <= 200:
+        raise UsageError(f"--run {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
+    return name
 
 
 def read_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
