@@ -21,6 +21,7 @@ clock that is set back shows in no figure.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -288,6 +289,14 @@ class Journal:
         except OSError as error:
             raise UsageError(f"{self.events_path}: can't be read: {error.strerror}", "Look at its owner.") from None
         return [timed for line in whole.splitlines() if (timed := read_event(line)) is not None], after
+
+    def birth(self) -> str:
+        """A key that every start of this run has alone, wherever its folder is moved: 16 hexadecimal digits.
+
+        It is the hash of the first line of the history, empty before there is one.
+        """
+        history = self.events_path.read_bytes() if self.events_path.exists() else b""
+        return hashlib.sha256(history.partition(b"\n")[0]).hexdigest()[:16] if history else ""
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -41,7 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("loop",),
     ("verifying", "pruning"),
     ("figures",),
-    ("report", "view"),
+    ("report", "view", "tracking"),
     ("calibration",),
     ("verdicts", "plan", "typed"),
     ("wiring",),
