@@ -164,7 +164,7 @@ def _gain(sealed: SealedJudged, width: int) -> Block:
     interval = label + figures.points_range(sealed.gain_interval)
     if text.cell_len + 2 + len(interval) > width:
         return [text, *folded(interval, width, 2)]
-    return [Text.assemble(text, ", ", interval)]
+    return [text.append(f", {interval}")]
 
 
 def _closing(scene: Scene, width: int) -> Block:
