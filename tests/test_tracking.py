@@ -28,6 +28,7 @@ from tests.workshop import Workshop, events_of, make_workshop
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "rounds" / "example"
 HISTORY = Journal(EXAMPLE).events_since(0)[0]
+SMALL = {"problems": {"train_size": 16, "heldout_size": 100, "sealed_size": 20}}
 RUN = TrackedRun("run", "0123456789abcdef", {"seed": 0}, Path("nowhere"))
 
 
@@ -114,7 +115,7 @@ def test_a_failing_tracker_is_reported_once_and_stops_neither_the_run_nor_anothe
     tmp_path: Path, checker: Checker, fails_at: int
 ) -> None:
     failing, sound = Memory(fails_at), Memory()
-    world = World(tmp_path, checker, [0.4, 0.0])
+    world = World(tmp_path, checker, [0.4, 0.0], settings=SMALL)
     notes = run_world(world, 2, failing, sound)
     assert notes == ["--track memory0 failed, and the run goes on without it: ConnectionError: no server"]
     recorded = folded(world.journal.events_since(0)[0])
@@ -125,7 +126,7 @@ def test_a_failing_tracker_is_reported_once_and_stops_neither_the_run_nor_anothe
 
 
 def test_a_later_start_goes_on_and_a_tracker_chosen_late_is_told_the_history(tmp_path: Path, checker: Checker) -> None:
-    world = World(tmp_path, checker, [0.4, 0.0, 0.0])
+    world = World(tmp_path, checker, [0.4, 0.0, 0.0], settings=SMALL)
     first, knowing, late = Memory(), Memory(known=True), Memory()
     assert run_world(world, 1, first) == []
     assert run_world(world, 3, knowing, late) == []
@@ -274,6 +275,7 @@ def installed(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{name} isn't installed"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [installed(name) for name in TRACKERS])
 def test_a_real_run_is_tracked_and_its_output_stays_its_own(workshop: Workshop, name: str) -> None:
     folder = workshop.folder
