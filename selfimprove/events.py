@@ -2,18 +2,21 @@
 
 Nothing waits for a listener and no decision depends on one; silence is a function that does nothing. Every event has
 a JSON form (`to_json`), one line in `rounds/<run>/events.jsonl` and in the output of `selfimprove run --json`: the key
-`event` names the kind, `time` is seconds since the epoch (UTC), the rest are the event's fields. Texts of a model stand
-in `Flip` alone and are as the model wrote them: whoever shows them escapes them.
+`event` names the kind, `time` is seconds since the epoch (UTC), the rest are the event's fields. `read_event` reads
+such a line back, for who follows a run from another process; a line that is none of these is no event. Texts of a model
+stand in `Flip` alone and are as the model wrote them: whoever shows them escapes them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 
 @dataclass(frozen=True)
@@ -180,11 +183,59 @@ def silence(_: Event) -> None:
     """Listen to nothing."""
 
 
+@dataclass(frozen=True)
+class Timed:
+    """An event and when it happened, in seconds since the epoch."""
+
+    time: float
+    event: Event
+
+
 def event_name(event: Event) -> str:
     """The event's kind in snake case, such as `round_finished`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    return _name_of(type(event))
 
 
-def to_json(event: Event) -> str:
-    """The event as one line of JSON, ASCII only, so that no text in it can end a line or carry an escape code."""
-    return json.dumps({"event": event_name(event), "time": round(time.time(), 3), **asdict(event)})
+def to_json(event: Event, at: float | None = None) -> str:
+    """The event as one line of JSON, ASCII only, so that no text in it can end a line or carry an escape code.
+
+    `at` is when it happened, by default now.
+    """
+    moment = time.time() if at is None else at
+    return json.dumps({"event": event_name(event), "time": round(moment, 3), **asdict(event)})
+
+
+def read_event(line: bytes) -> Timed | None:
+    """The event that `to_json` made this line of; None for any other line, never an error."""
+    from pydantic import ValidationError
+
+    try:
+        row = json.loads(line)
+        kind, moment = _kinds().get(row["event"]), float(row["time"])
+        event = _reader(kind).validate_json(line, strict=True) if kind else None
+    except (ValidationError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return Timed(moment, event) if event is not None and math.isfinite(moment) and _bounded(event) else None
+
+
+def _name_of(kind: type) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+@cache
+def _kinds() -> dict[str, type]:
+    return {_name_of(kind): kind for kind in get_args(Event)}
+
+
+@cache
+def _reader(kind: type) -> Any:  # noqa: ANN401 - a TypeAdapter, imported when a line is read
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _bounded(event: Event) -> bool:
+    """Whether its whole numbers fit 64 bits: no figure of a run is larger, and drawing one could raise."""
+    fields = vars(event)
+    values = [*fields.values(), *fields.get("counts", {}).values()]
+    return all(abs(value) < 2**63 for value in values if isinstance(value, int))

@@ -21,6 +21,7 @@ clock that is set back shows in no figure.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -36,7 +37,7 @@ from filelock import FileLock, Timeout
 from selfimprove.durable import append_rows, content_hash, keep_rows, keep_whole_lines, read_json, read_rows, write_json
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.escaping import folder_name
-from selfimprove.events import Event, to_json
+from selfimprove.events import Event, Timed, read_event, to_json
 from selfimprove.metering import Cost
 from selfimprove.recipe import Recipe, changed_keys, parse_recipe
 from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord, SealedRecord, checked, checked_rows
@@ -162,6 +163,7 @@ class Journal:
         self.name = folder.name
         self.recipe_path = folder / "recipe.json"
         self.events_path = folder / "events.jsonl"
+        self.tensorboard = folder / "tensorboard"
         self.sealed_path = folder / "sealed.json"
         self.sealed_verdicts = folder / "sealed.verdicts.jsonl"
         self.beside_verdicts = folder / "sealed.beside.verdicts.jsonl"
@@ -275,6 +277,32 @@ class Journal:
         with self.events_path.open("a", encoding="ascii") as file:
             file.write(to_json(event) + "\n")
 
+    def events_since(self, place: int) -> tuple[list[Timed], int]:
+        """The events in whole lines from byte `place` on, and the byte after them; from the start if the file is new.
+
+        A line that is no event is passed over. Raises `UsageError` if the file is there and can't be read.
+        """
+        try:
+            with self.events_path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(place if place <= size else 0)
+                read = file.read()
+                whole = read[: read.rfind(b"\n") + 1]
+                after = file.tell() - len(read) + len(whole)
+        except FileNotFoundError:
+            return [], 0
+        except OSError as error:
+            raise UsageError(f"{self.events_path}: can't be read: {error.strerror}", "Look at its owner.") from None
+        return [timed for line in whole.splitlines() if (timed := read_event(line)) is not None], after
+
+    def birth(self) -> str:
+        """A key that every start of this run has alone, wherever its folder is moved: 16 hexadecimal digits.
+
+        It is the hash of the first line of the history, empty before there is one.
+        """
+        history = self.events_path.read_bytes() if self.events_path.exists() else b""
+        return hashlib.sha256(history.partition(b"\n")[0]).hexdigest()[:16] if history else ""
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process alone; `UsageError` says who holds it. The lock of a dead holder is free."""
@@ -296,13 +324,16 @@ class Journal:
             lock.release()
 
     def held_by(self) -> str:
-        """Who holds the run now, in words; empty if nobody does, whatever a dead holder left behind."""
+        """Who holds the run now, in words; empty if nobody does, whatever a dead holder left behind.
+
+        Where the lock can't be tried, as in a folder that may only be read, who says to hold it is believed.
+        """
         if not (self.folder / ".holder.json").exists():
             return ""
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except OSError:  # `Timeout`, which says that another process has it, is one
             return self.holder()
         lock.release()
         return ""
@@ -329,7 +360,7 @@ def comparable_records(folder: Path) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name == "events.jsonl" or name.startswith(".") or "/." in name:
+        if name == "events.jsonl" or name.startswith((".", "tensorboard/")) or "/." in name:
             continue
         records[name] = (
             _without_machine(json.loads(path.read_bytes())) if path.suffix == ".json" else content_hash(path)

@@ -361,7 +361,7 @@ def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     """Dotted names of the keys in which two recipes differ, sorted."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = dotted(old.model_dump(mode="json")), dotted(new.model_dump(mode="json"))
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
@@ -447,11 +447,12 @@ def _shown(value: object) -> str:
     return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
 
 
-def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys; an empty table stands as it is."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= dotted(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -43,7 +43,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("round",),
     ("loop",),
     ("verifying", "pruning"),
-    ("report", "view"),
+    ("report", "view", "tracking"),
     ("calibration",),
     ("verdicts", "plan", "typed"),
     ("comparison",),

@@ -346,7 +346,7 @@ def test_quiet_writes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("term", "encoding", "kind"),
-    [("xterm", "utf-8", LiveView), ("dumb", "utf-8", PlainView), ("xterm", "ascii", PlainView)],
+    [("xterm", "utf-8", LiveView), ("dumb", "utf-8", PlainView), ("xterm", "ascii", LiveView)],
 )
 def test_auto_is_live_on_a_terminal_that_can_draw(
     term: str, encoding: str, kind: type, monkeypatch: pytest.MonkeyPatch

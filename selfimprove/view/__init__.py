@@ -9,15 +9,20 @@
 | `json` | `JsonView` | every event, one a line, as in `events.jsonl` |
 | `quiet` | `QuietView` | nothing; errors are the command line's to print |
 
-`auto` is `live` on a terminal that can draw and encode it, `plain` anywhere else. A view never ends a run: if
-whoever reads its lines goes away (a closed pipe), it falls silent and the run goes on, since all that it shows is in
-the run's folder too.
+`auto` is `live` on a terminal and `plain` anywhere else: in a pipe, on a terminal that can't move its cursor
+(`TERM=dumb`), in a notebook, also under its `!command`, which looks like a terminal and isn't one. A live view draws
+with signs that the terminal has (`view/glyphs.py`). `selfimprove watch` shows the same views from a run's history
+(`view/watching.py`): a view may be told when an event happened.
+
+A view never ends a run: if whoever reads its lines goes away (a closed pipe), it falls silent and the run goes on,
+since all that it shows is in the run's folder too. What does end with its reader, as `watch` does, asks to be told.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
@@ -26,6 +31,7 @@ from rich.console import Console
 
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event, to_json
+from selfimprove.view.glyphs import writable
 from selfimprove.view.live import LiveView
 from selfimprove.view.plain import PlainView
 
@@ -33,6 +39,7 @@ __all__ = ["JsonView", "LiveView", "Mode", "PlainView", "QuietView", "View", "es
 
 Mode = Literal["auto", "live", "plain", "json", "quiet"]
 Write = Callable[[str], None]
+Clock = Callable[[], float]
 
 
 class View(Protocol):
@@ -42,8 +49,8 @@ class View(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def __call__(self, event: Event, /) -> None:
-        """Hear an event."""
+    def __call__(self, event: Event, /, at: float | None = None) -> None:
+        """Hear an event, which happened `at` by the view's clock, or now."""
 
 
 class QuietView:
@@ -57,8 +64,8 @@ class QuietView:
     ) -> None:
         return None
 
-    def __call__(self, event: Event, /) -> None:
-        """Hear an event."""
+    def __call__(self, event: Event, /, at: float | None = None) -> None:
+        """Hear an event, which happened `at` by the view's clock, or now."""
 
 
 class JsonView:
@@ -75,51 +82,61 @@ class JsonView:
     ) -> None:
         return None
 
-    def __call__(self, event: Event, /) -> None:
+    def __call__(self, event: Event, /, at: float | None = None) -> None:
         """Write the event."""
-        self._write(to_json(event))
+        self._write(to_json(event, at))
 
 
-def open_view(mode: Mode, stream: TextIO) -> View:
-    """The listener of that mode, writing to `stream`; `auto` looks at what the stream is."""
+def open_view(mode: Mode, stream: TextIO, clock: Clock = time.monotonic, ends_with_reader: bool = False) -> View:
+    """The listener of that mode, writing to `stream`; `auto` looks at what the stream is.
+
+    `clock` gives seconds, for rates and the time left. With `ends_with_reader` the listener raises `BrokenPipeError`
+    when nobody reads its lines any more, instead of falling silent.
+    """
+    write = _writer(stream, ends_with_reader)
     match mode:
         case "quiet":
             return QuietView()
         case "json":
-            return JsonView(_writer(stream))
+            return JsonView(write)
         case "live":
-            return _live(stream)
-        case "auto" if _can_draw(stream):
-            return _live(stream)
+            return _live(stream, clock)
+        case "auto" if can_move(stream, os.environ):
+            return _live(stream, clock)
         case _:
-            return PlainView(_writer(stream))
+            return PlainView(write, clock)
 
 
-def _live(stream: TextIO) -> LiveView:
-    return LiveView(Console(file=stream, highlight=False, emoji=False, markup=False))
+def _live(stream: TextIO, clock: Clock) -> LiveView:
+    return LiveView(Console(file=stream, highlight=False, emoji=False, markup=False), clock)
 
 
-def _can_draw(stream: TextIO) -> bool:
-    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
-    return stream.isatty() and encoding == "utf8" and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+def can_move(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether the stream is a terminal whose cursor can be moved, so that a drawing can be drawn over."""
+    # A Jupyter kernel gives `!command` a pseudo-terminal, and its output cell keeps every drawing.
+    if not stream.isatty() or "JPY_PARENT_PID" in environment:
+        return False
+    blank = {"dumb", "unknown"} if os.name == "nt" else {"", "dumb", "unknown"}  # Windows names no terminal
+    return environment.get("TERM", "") not in blank
 
 
-def _writer(stream: TextIO) -> Write:
-    """Writes lines in the stream's own encoding, flushed; does nothing once the reader has gone."""
+def _writer(stream: TextIO, ends_with_reader: bool) -> Write:
+    """Writes lines in the stream's own encoding, flushed; once the reader has gone, does nothing or says so."""
     gone = False
 
     def write(line: str) -> None:
         nonlocal gone
         if gone:
             return
-        encoding = getattr(stream, "encoding", None) or "utf-8"
         try:
-            stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.write(writable(line, getattr(stream, "encoding", None) or "utf-8") + "\n")
             stream.flush()
         except BrokenPipeError:
             gone = True
             # What is still buffered goes nowhere, instead of raising once more when the interpreter closes the stream.
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), stream.fileno())
+            if ends_with_reader:
+                raise
 
     return write

@@ -31,13 +31,15 @@ Block = list[Text]
 
 COLUMNS = (
     # title, width, least terminal width that shows it
-    ("round", 5, 0),
+    ("round", 5, 24),
     ("champion", 8, 56),
-    ("challenger", 10, 0),
-    ("gain", 6, 0),
+    ("challenger", 10, 36),
+    ("gain", 6, 20),
     ("won–lost", 8, 66),
     ("evidence/needed", 16, 76),
 )
+NARROW = (("#", 2, 0), *COLUMNS[1:])
+"""The columns where the first one's title has no room."""
 
 
 def rounds(scene: Scene, width: int, height: int | None) -> Block:
@@ -45,10 +47,14 @@ def rounds(scene: Scene, width: int, height: int | None) -> Block:
     lines = scene.lines if height is None or len(scene.lines) < height else scene.lines[len(scene.lines) - height + 1 :]
     if not lines:
         return []
-    titles = [title for title, _, _ in COLUMNS]
+    titles = [title for title, _, _ in _columns(width)]
     head = _row(titles, Text("decision"), width)
     head.stylize("dim")
     return [head, *(_row(_cells(line), _decision(line, scene), width) for line in lines)]
+
+
+def _columns(width: int) -> tuple[tuple[str, int, int], ...]:
+    return COLUMNS if width >= COLUMNS[0][2] else NARROW
 
 
 def _cells(line: Line) -> list[str]:
@@ -67,7 +73,7 @@ def _cells(line: Line) -> list[str]:
 
 def _row(cells: Sequence[str], last: Text, width: int) -> Text:
     row = Text()
-    for cell, (_, room, least) in zip(cells, COLUMNS, strict=True):
+    for cell, (_, room, least) in zip(cells, _columns(width), strict=True):
         if width >= least:
             row.append(f"{cell:>{room}}  ")
     return row.append_text(last)
@@ -84,7 +90,7 @@ def stage(scene: Scene, width: int, now: float | None) -> Block:
     block = [_track(scene, width)] if scene.current() else []
     if scene.stage is not None:
         block.append(_bar_line(scene.stage, width, now))
-    block += _reused(scene)
+    block += _reused(scene, width)
     if scene.losses:
         block.append(_loss(scene, width))
     current = scene.current()
@@ -114,18 +120,20 @@ def _bar_line(under_way: Stage, width: int, now: float | None) -> Text:
     share = under_way.done / max(under_way.total, 1)
     text = Text(f"{escape_text(under_way.name, 8):<8} ")
     text.append_text(_bar(share, _bar_width(width), "cyan"))
-    facts = [f"{100 * share:3.0f} %", *_facts(under_way, width, now)]
-    return text.append("  " + "  ".join(fact for fact in facts if fact))
+    text.append(f"  {100 * share:.0f} %")
+    for fact in filter(None, _facts(under_way, width, now)):
+        if text.cell_len + 2 + len(fact) <= width:
+            text.append(f"  {fact}")
+    return text
 
 
 def _facts(under_way: Stage, width: int, now: float | None) -> list[str]:
-    """What is known of the stage, most wanted first, as much as the width bears."""
-    left = _left(under_way, now)
+    """What is known of the stage, most wanted first."""
+    left, unit = _left(under_way, now), escape_text(under_way.unit, 12)
     if width < 60:
         return [left]
-    tokens, units = under_way.token_rate(), under_way.rate()
-    rate = figures.stage_rate(tokens, units if width >= 100 or tokens is None else None, under_way.unit)
-    return [f"{under_way.done:,}/{under_way.total:,} {escape_text(under_way.unit, 12)}", left, rate]
+    rates = [figures.stage_rate(under_way.token_rate(), None, unit), figures.stage_rate(None, under_way.rate(), unit)]
+    return [f"{under_way.done:,}/{under_way.total:,} {unit}", left, *rates]
 
 
 def _left(under_way: Stage, now: float | None) -> str:
@@ -135,7 +143,7 @@ def _left(under_way: Stage, now: float | None) -> str:
 
 
 def _bar_width(width: int) -> int:
-    return max(min(width // 4, 30), 6)
+    return max(min(width // 4, 30, width - 16), 2)
 
 
 def _bar(share: float, width: int, style: str) -> Text:
@@ -143,18 +151,23 @@ def _bar(share: float, width: int, style: str) -> Text:
     return Text.assemble(("━" * full, style), ("─" * (width - full), "dim"))
 
 
-def _reused(scene: Scene) -> Block:
-    told = [f"{name} (whole)" for name in scene.reused] if scene.current() else []
-    if scene.stage is not None and scene.stage.kept:
-        told.append(f"{scene.stage.kept:,} of {scene.stage.total:,} {scene.stage.unit} of {scene.stage.name}")
-    return [Text(f"reused   {', '.join(told)}", style="blue")] if told else []
+def _reused(scene: Scene, width: int) -> Block:
+    """What an earlier start had done of this round: whole stages, and rows of others."""
+    told = [f"{escape_text(name, 12)} (whole)" for name in scene.reused] if scene.current() else []
+    for stage in scene.kept:
+        unit, name = escape_text(stage.unit, 12), escape_text(stage.name, 12)
+        told.append(f"{stage.kept:,} of {stage.total:,} {unit} of {name}")
+    return folded(f"reused   {', '.join(told)}", width, 2, "blue") if told else []
 
 
 def _loss(scene: Scene, width: int) -> Text:
     losses = [loss for loss in scene.losses if math.isfinite(loss)]
+    told, room = figures.decimal(scene.losses[-1]), width - 17
+    if width >= 40:
+        told, room = f"{figures.decimal(scene.losses[0])} → {told}", width - 30
     text = Text("loss     ")
-    text.append(sparkline(losses, max(min(width - 30, LOSS_WIDTH), 4)), style="cyan")
-    return text.append(f"  {figures.decimal(scene.losses[0])} → {figures.decimal(scene.losses[-1])}")
+    text.append(sparkline(losses, max(min(room, LOSS_WIDTH), 2)), style="cyan")
+    return text.append(f"  {told}")
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -171,8 +184,11 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 def _evidence(look: Looked, width: int) -> Text:
     text = Text("evidence ")
-    text.append_text(_bar(_evidence_share(look.evidence, look.threshold), _bar_width(width), "magenta"))
-    text.append(f"  {figures.decimal(look.evidence)} of {figures.decimal(look.threshold)}")
+    if width >= 30:
+        text.append_text(_bar(_evidence_share(look.evidence, look.threshold), _bar_width(width), "magenta")).append(
+            "  "
+        )
+    text.append(f"{figures.decimal(look.evidence)} of {figures.decimal(look.threshold)}")
     if width < 60:
         return text
     return text.append(f" needed  {look.judged:,}/{look.total:,} judged  gain {figures.points(look.gain)}")
@@ -186,11 +202,12 @@ def _evidence_share(evidence: float, threshold: float) -> float:
 
 
 def sentence(scene: Scene, width: int) -> Block:
-    """The decision of the last round that has one, in its own words, on at most three lines."""
+    """The decision of the last round that has one, in its own words, on few lines."""
     decided = [line for line in scene.lines if line.sentence]
     if not decided:
         return []
-    return folded(f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}", width, 3)
+    told = f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}"
+    return folded(told, width, 3 if width >= 60 else 5)
 
 
 def folded(text: str, width: int, lines: int, style: str = "") -> Block:

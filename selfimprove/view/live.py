@@ -6,6 +6,10 @@ wrapped), so its height is known before it is drawn: what doesn't fit is left ou
 repeat what a word says, so nothing is lost without them (`NO_COLOR`). When the view closes, the stage and the flips go
 and the whole line of rounds stays in the terminal's history.
 
+The terminal's size is read at every drawing. A terminal that gets narrower folds the lines of the drawing before, which
+then takes more rows than it had lines: so many more are cleared before the next one. On a terminal that doesn't have
+the signs of the view, others of the same width stand for them (`view/glyphs.py`).
+
 All that comes from a model, a file or the command line goes through `escape_text` into `Text`, which has no markup.
 """
 
@@ -13,17 +17,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from math import ceil
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.text import Text
 
 from selfimprove import figures
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
 from selfimprove.view.blocks import Block, flips, folded, rounds, sentence, stage
+from selfimprove.view.glyphs import can_draw, drawable
 from selfimprove.view.scene import Scene, unfold
 
 REFRESHES = 2
@@ -45,6 +53,8 @@ class LiveView:
         self._console = console
         self._scene = Scene()
         self._closed = False
+        self._drawn: list[int] = []  # the widths of the lines on the screen
+        self._foreign = console.legacy_windows or not can_draw(console.encoding)
         self._live = Live(self, console=console, refresh_per_second=REFRESHES, redirect_stderr=console.is_terminal)
 
     def __enter__(self) -> Self:
@@ -57,9 +67,9 @@ class LiveView:
         self._closed = True
         self._live.stop()
 
-    def __call__(self, event: Event, /) -> None:
-        """Take the event into the scene; the next drawing shows it."""
-        self._scene = unfold(self._scene, event, self._clock())
+    def __call__(self, event: Event, /, at: float | None = None) -> None:
+        """Take the event into the scene; the next drawing shows it. It happened `at` by the clock, or now."""
+        self._scene = unfold(self._scene, event, self._clock() if at is None else at)
         match event:
             case RunStarted(notes=notes):
                 self._note(*notes)
@@ -67,15 +77,23 @@ class LiveView:
                 self._note(text)
 
     def _note(self, *notes: str) -> None:
+        self._live.refresh()  # at the terminal's present size, so that the note isn't cleared with what was folded
         for note in notes:
-            self._console.print(Text(escape_text(note, NOTE_LIMIT), style="dim"))
+            line = Text(escape_text(note, NOTE_LIMIT), style="dim")
+            self._console.print(drawable(line, self._console.encoding) if self._foreign else line)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        if self._closed:
-            yield from frame(self._scene, width, None, self._clock())
-        else:
-            yield from frame(self._scene, width, console.size.height - 1, self._clock())
+        height = None if self._closed else console.size.height - 1
+        lines = frame(self._scene, width, height, self._clock())
+        yield _cleared(sum(ceil(cells / width) - 1 for cells in self._drawn if cells))
+        self._drawn = [line.cell_len for line in lines]
+        yield from (drawable(line, console.encoding) for line in lines) if self._foreign else lines
+
+
+def _cleared(rows: int) -> Control:
+    """Clears so many rows above the cursor and goes there."""
+    return Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * rows)
 
 
 def frame(scene: Scene, width: int, height: int | None, now: float) -> Block:
@@ -101,18 +119,16 @@ def header(scene: Scene, width: int) -> Block:
     name = Text.assemble(("selfimprove ", "dim"), (escape_text(run.run, 60), "bold"))
     model = f"{escape_text(run.model, 60)} · {escape_text(run.engine, 20)}"
     problems = f"{run.train:,} to train on, {run.heldout:,} held out, {run.sealed:,} sealed"
-    both = f"{model} · {problems}"
-    about = [both] if len(both) <= width else [model, problems]
-    return [
-        _justified(name, Text(_where(scene, run), style="bold"), width),
-        *(Text(line, style="dim") for line in about),
-    ]
+    both = Text(f"{model} · {problems}", style="dim")
+    about = [both] if both.cell_len <= width else [Text(model, style="dim"), *folded(problems, width, 2, "dim")]
+    return [*_justified(name, Text(_where(scene, run), style="bold"), width), *about]
 
 
 def _where(scene: Scene, run: RunStarted) -> str:
     current = scene.current()
     if current:
-        return f"round {current.number} of {run.rounds_wanted}"
+        kept = f", {run.rounds_done} kept" if run.rounds_done else ""
+        return f"round {current.number} of {run.rounds_wanted}{kept}"
     done = max(sum(line.accepted is not None for line in scene.lines), run.rounds_done)
     return f"{done} of {figures.plural(run.rounds_wanted, 'round')} done"
 
@@ -126,26 +142,29 @@ def outcome(scene: Scene, width: int) -> Block:
     again = " (judged before)" if sealed.look > 1 else ""
     return [
         rule,
-        Text(f"On {sealed.n:,} sealed problems{again}:"),
-        _big(sealed),
-        _gain(sealed, width),
-        *folded(figures.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 2),
+        *folded(f"On {sealed.n:,} sealed problems{again}:", width, 2),
+        *_big(sealed, width),
+        *_gain(sealed, width),
+        *folded(figures.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
         rule,
         *_closing(scene, width),
     ]
 
 
-def _big(sealed: SealedJudged) -> Text:
+def _big(sealed: SealedJudged, width: int) -> Block:
     base, champion = figures.percent(sealed.base_accuracy), figures.percent(sealed.champion_accuracy)
-    return Text(f"base {base}  →  champion {champion}", style="bold")
+    return folded(f"base {base}  →  champion {champion}", width, 2, "bold")
 
 
-def _gain(sealed: SealedJudged, width: int) -> Text:
-    low = sealed.gain_interval[0]
-    style = "bold green" if low > 0 else "bold red" if sealed.gain_interval[1] < 0 else "bold yellow"
+def _gain(sealed: SealedJudged, width: int) -> Block:
+    low, high = sealed.gain_interval
+    style = "bold green" if low > 0 else "bold red" if high < 0 else "bold yellow"
     text = Text(f"gain {figures.points(sealed.gain)} points", style=style)
-    label = ", 95 % interval " if width >= 60 else ", 95 % "
-    return text.append(label + figures.points_range(sealed.gain_interval))
+    label = "95 % interval " if width >= 60 else "95 % "
+    interval = label + figures.points_range(sealed.gain_interval)
+    if text.cell_len + 2 + len(interval) > width:
+        return [text, *folded(interval, width, 2)]
+    return [text.append(f", {interval}")]
 
 
 def _closing(scene: Scene, width: int) -> Block:
@@ -155,14 +174,14 @@ def _closing(scene: Scene, width: int) -> Block:
     accepted = f"accepted: {figures.rounds_named(finished.accepted)}"
     if finished.was_complete:
         done = figures.plural(finished.rounds, "round")
-        return folded(f"Nothing is owed, {done} done before; {accepted}.", width, 2)
+        return folded(f"Nothing is owed, {done} done before; {accepted}.", width, 4)
     told = f"{figures.plural(finished.rounds, 'round')} done in {figures.duration(finished.seconds)}"
-    return folded(f"{told}; {accepted}.", width, 2)
+    return folded(f"{told}; {accepted}.", width, 4)
 
 
-def _justified(left: Text, right: Text, width: int) -> Text:
+def _justified(left: Text, right: Text, width: int) -> Block:
     gap = width - left.cell_len - right.cell_len
-    return left.append(" " * max(gap, 2)).append_text(right)
+    return [left.append(" " * gap).append_text(right)] if gap >= 2 else [left, right]
 
 
 def _stacked(blocks: Sequence[Block], width: int, gaps: bool) -> Block:

@@ -61,9 +61,9 @@ class PlainView:
     ) -> None:
         return None
 
-    def __call__(self, event: Event, /) -> None:
-        """Write the lines that the event is worth, none for most."""
-        before, now = self._scene, self._clock()
+    def __call__(self, event: Event, /, at: float | None = None) -> None:
+        """Write the lines that the event is worth, none for most; it happened `at` by the clock, or now."""
+        before, now = self._scene, self._clock() if at is None else at
         self._scene = unfold(before, event, now)
         match event:
             case StageStarted(total=total, kept=kept):
@@ -127,8 +127,9 @@ def _lines(event: Event) -> list[str]:
 
 def _run_begun(event: RunStarted) -> list[str]:
     wanted = figures.plural(event.rounds_wanted, "round")
+    kept = ", kept from an earlier start" if event.rounds_done else ""
     return [
-        f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done",
+        f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done{kept}",
         f"  model {event.model}, engine {event.engine}",
         f"  problems: {event.train:,} to train on, {event.heldout:,} held out, {event.sealed:,} sealed",
         *(f"  {note}" for note in event.notes),

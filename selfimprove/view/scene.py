@@ -74,13 +74,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a view shows; `reused` and `passed` name stages of the round under way."""
+    """All that a view shows; `reused` and `passed` name stages of the round under way.
+
+    `kept` are the stages of that round in which rows of an earlier start stood, as they were when they began.
+    """
 
     run: RunStarted | None = None
     lines: tuple[Line, ...] = ()
     stage: Stage | None = None
     passed: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
+    kept: tuple[Stage, ...] = ()
     losses: tuple[float, ...] = ()
     step: TrainStep | None = None
     won: Flip | None = None
@@ -105,8 +109,10 @@ def unfold(scene: Scene, event: Event, now: float) -> Scene:
             return replace(scene, stage=stage, losses=(*scene.losses, event.loss), step=event)
         case Flip():
             return replace(scene, won=event) if event.won else replace(scene, lost=event)
-        case RunStarted():
-            return replace(scene, run=event)
+        case RunStarted(rounds_done=done):
+            # What an earlier start had under way is begun again, and rounds whose records went with it are no more.
+            lines = (line for line in scene.lines if line.accepted is not None and line.number <= done)
+            return Scene(run=event, lines=tuple(lines))
         case SealedJudged():
             return replace(scene, sealed=event, stage=None)
         case RunFinished():
@@ -119,7 +125,8 @@ def _stage(scene: Scene, event: StageStarted | StageProgress | StageFinished, no
     match event:
         case StageStarted(number=number, stage=name, unit=unit, total=total, kept=kept):
             stage = Stage(number, name, unit, total, kept, kept, 0, now, now)
-            return replace(scene, stage=stage, losses=(), step=None)
+            kept_now = (stage,) if kept else ()
+            return replace(scene, stage=stage, kept=(*scene.kept, *kept_now), losses=(), step=None)
         case StageProgress():
             return replace(scene, stage=_progressed(scene.stage, event, now))
         case StageFinished(stage=name, reused=reused):
@@ -145,8 +152,8 @@ def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished) -> Scene:
     line = next((line for line in scene.lines if line.number == event.number), Line(event.number))
     match event:
         case RoundStarted(champion=champion):
-            fresh = replace(scene, passed=(), reused=(), stage=None, losses=(), step=None)
-            return _with_line(fresh, replace(line, champion=champion))
+            fresh = replace(scene, passed=(), reused=(), kept=(), stage=None, losses=(), step=None)
+            return _with_line(fresh, Line(event.number, champion))
         case Looked():
             return _with_line(scene, replace(line, look=event, gain=event.gain))
         case RoundFinished():
@@ -158,7 +165,7 @@ def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished) -> Scene:
                 accepted=event.accepted,
                 sentence=event.sentence,
             )
-            return replace(_with_line(scene, done), stage=None)
+            return replace(_with_line(scene, done), stage=None, kept=())
 
 
 def _with_line(scene: Scene, line: Line) -> Scene:

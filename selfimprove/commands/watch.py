@@ -1,0 +1,55 @@
+"""`selfimprove watch RUN`: the live view of a run that another process works on."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.commands.runs import RunsFolder
+
+if TYPE_CHECKING:
+    from selfimprove.view import Mode
+
+watching = typer.Typer()
+
+
+@watching.command()
+def watch(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run; it need not have begun.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Show the live view of a run that another process works on; Ctrl-C ends the watching, not the run.
+
+    Leaves with 0 when the run is finished, with 1 when its process is gone before that.
+
+    Examples:
+
+        selfimprove watch demo
+
+        selfimprove watch demo --json | grep round_finished
+    """
+    from selfimprove.stopping import EXIT_CODE, heard
+    from selfimprove.view import open_view
+    from selfimprove.view.watching import watch as follow
+
+    journal = journal_named(rounds_dir, name, "RUN")
+    mode: Mode = "json" if as_json else "plain" if plain else "auto"
+    try:
+        with heard(), open_view(mode, sys.stdout, time.time, ends_with_reader=True) as view:
+            finished = follow(journal, view)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_CODE) from None
+    except BrokenPipeError:  # whoever read our lines has seen enough
+        raise typer.Exit(0) from None
+    if not finished:
+        again = f"selfimprove run --run {shlex.quote(name)}"
+        again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
+        sys.stderr.write(f"selfimprove: the run isn't finished, and nobody works on it now. Go on with: {again}\n")
+        raise typer.Exit(1)

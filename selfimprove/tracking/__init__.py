@@ -1,0 +1,121 @@
+"""Trackers: a run's figures sent to TensorBoard, wandb, trackio or MLflow, as `--track` chooses.
+
+`tracked` puts trackers beside a view: it gives one listener, which hears the same events as the view, makes points of
+them (`points.py`) and posts these to every tracker chosen (`post.py`). A tracker is one file with one class, which
+takes a `TrackedRun` and is a `Sink` (`sink.py`).
+
+- A package that is missing is refused before anything is loaded, with what to type. A tracker that fails later is
+  reported once, by a note in the view, and the run goes on without it.
+- Nothing is opened before the run has begun, so a start that is refused leaves nothing in a tracker.
+- Trackers are runtime: they bear no identity and may differ from one start to the next. A tracker that knows the run
+  from an earlier start goes on in it; one that doesn't is first told the run's history, from `events.jsonl`.
+- Only numbers and the recipe leave the machine; what a model or a problem says does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from selfimprove.errors import UsageError
+from selfimprove.events import Emit, Event, Note, RunFinished, Timed
+from selfimprove.journal import Journal
+from selfimprove.recipe import Recipe, dotted
+from selfimprove.tracking.points import Point, Points
+from selfimprove.tracking.post import Post
+from selfimprove.tracking.sink import Sink, TrackedRun
+
+TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
+"""What `--track` takes; each is also the name of its package and of its extra."""
+
+OpenSink = Callable[[TrackedRun], Sink]
+
+
+def read_trackers(names: Sequence[str]) -> dict[str, OpenSink]:
+    """How to open the trackers of these names, each once.
+
+    `UsageError` if there is none of that name, its package isn't installed, or it would have to ask for a login.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise UsageError(f"--track {name}: not a tracker", f"Type one of {', '.join(TRACKERS)}.")
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:  # a folder `wandb` that wandb made here is no package
+            raise UsageError(f"--track {name}: {name} isn't installed", f"Type: pip install 'selfimprove[{name}]'")
+    if "wandb" in names:
+        from selfimprove.tracking.wandb import refuse_logged_out
+
+        refuse_logged_out()
+    return {name: _opener(name) for name in names}
+
+
+def _opener(name: str) -> OpenSink:
+    match name:
+        case "tensorboard":
+            from selfimprove.tracking.tensorboard import TensorBoard
+
+            return TensorBoard
+        case "wandb":
+            from selfimprove.tracking.wandb import Wandb
+
+            return Wandb
+        case "trackio":
+            from selfimprove.tracking.trackio import Trackio
+
+            return Trackio
+        case _:
+            from selfimprove.tracking.mlflow import Mlflow
+
+            return Mlflow
+
+
+@contextmanager
+def tracked(trackers: Mapping[str, OpenSink], journal: Journal, recipe: Recipe, view: Emit) -> Iterator[Emit]:
+    """A listener that tells each event to the view and then to the trackers, which are closed at the end."""
+    if not trackers:
+        yield view
+        return
+    desk = _Desk([Post(name, opened) for name, opened in trackers.items()], journal, recipe, view)
+    try:
+        yield desk.hear
+    finally:
+        desk.close()
+
+
+class _Desk:
+    """Makes points of events, posts them, and reports a post that failed."""
+
+    def __init__(self, posts: list[Post], journal: Journal, recipe: Recipe, view: Emit) -> None:
+        self._posts, self._journal, self._recipe, self._view = posts, journal, recipe, view
+        self._points = Points()
+        self._history = [point for timed in journal.events_since(0)[0] for point in self._points.hear(timed)]
+        self._begun = self._finished = False
+
+    def hear(self, event: Event) -> None:
+        self._view(event)
+        if not self._begun:  # the event stands in the history now, and so the run has a key
+            self._begun = True
+            run = _tracked_run(self._journal, self._recipe)
+            for post in self._posts:
+                post.begin(run, self._history)
+        points: list[Point] = self._points.hear(Timed(time.time(), event))
+        self._finished = isinstance(event, RunFinished)
+        for post in self._posts:
+            post.put(points)
+        self._report()
+
+    def close(self) -> None:
+        for post in self._posts:
+            post.close(self._finished)
+        self._report()
+
+    def _report(self) -> None:
+        for post in [post for post in self._posts if post.failure]:
+            self._posts.remove(post)
+            self._view(Note(f"--track {post.name} failed, and the run goes on without it: {post.failure}"))
+
+
+def _tracked_run(journal: Journal, recipe: Recipe) -> TrackedRun:
+    return TrackedRun(journal.name, journal.birth(), dotted(recipe.model_dump(mode="json")), journal.tensorboard)

@@ -1,0 +1,110 @@
+"""What a tracker is told of a run: figures by optimizer step or by round, folded from the run's events.
+
+Names are the same in every tracker:
+
+| name | by | from |
+| --- | --- | --- |
+| `train/loss`, `train/learning_rate` | step | each optimizer step; steps are counted on over the rounds of the run |
+| `round/champion_accuracy`, `…/challenger_accuracy`, `…/gain`, `…/accepted` | round | the round's record |
+| `round/evidence`, `…/threshold`, `…/wins`, `…/losses`, `…/judged` | round | the last look of the gate |
+| `round/STAGE_seconds`, `round/STAGE_COUNT` | round | what a stage took, and each of its counts, such as rows |
+| `cost/sampled_tokens`, `cost/target_tokens`, `cost/seconds` | round | all rounds up to this one together |
+| `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
+
+Numbers alone are told, and finite ones: no question, no answer, no sentence. What was told once is not told again when
+a resumed start repeats it: a step after the last checkpoint, a stage that is reused, a round of an earlier start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from selfimprove.events import Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
+
+_COSTS = ("sampled_tokens", "target_tokens")
+
+
+@dataclass(frozen=True)
+class Point:
+    """Figures that belong together: `step` optimizer steps of the run were done, and `round` is under way or done."""
+
+    values: dict[str, float]
+    step: int
+    round: int
+    by_round: bool
+    time: float
+
+    @property
+    def place(self) -> int:
+        """Where it stands on its own axis: the step, or the round."""
+        return self.round if self.by_round else self.step
+
+
+class Points:
+    """Events in, points out, each once."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[object, ...]] = set()
+        self._steps: dict[int, int] = {}
+        self._looks: dict[int, Looked] = {}
+        self._costs = dict.fromkeys((*_COSTS, "seconds"), 0.0)
+
+    def hear(self, timed: Timed) -> list[Point]:
+        """The points that the event is worth: one or none."""
+        match timed.event:
+            case Looked() as look:
+                self._looks[look.number] = look
+            case TrainStep() as step if self._is_new(step.number, "step", step.step):
+                self._steps[step.number] = step.steps
+                values = {"train/loss": step.loss, "train/learning_rate": step.learning_rate}
+                return self._point(values, step.number, timed.time, self._steps_before(step.number) + step.step)
+            case StageFinished() as stage if self._is_new(stage.number, "stage", stage.stage):
+                return self._point(self._stage(stage), stage.number, timed.time)
+            case RoundFinished() as done if self._is_new(done.number, "round"):
+                return self._point(self._round(done), done.number, timed.time)
+            case SealedJudged() as sealed if self._is_new("sealed", sealed.look):
+                return self._point(_sealed(sealed), sealed.rounds, timed.time)
+        return []
+
+    def _is_new(self, *what: object) -> bool:
+        known = what in self._told
+        self._told.add(what)
+        return not known
+
+    def _steps_before(self, number: int) -> int:
+        return sum(steps for earlier, steps in self._steps.items() if earlier < number)
+
+    def _point(self, values: Mapping[str, float], number: int, time: float, step: int | None = None) -> list[Point]:
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        done = self._steps_before(number + 1) if step is None else step
+        return [Point(finite, done, number, step is None, time)] if finite else []
+
+    def _stage(self, stage: StageFinished) -> dict[str, float]:
+        counts = _numbers(stage.counts)
+        for name in _COSTS:
+            self._costs[name] += counts.get(name, 0)
+        self._costs["seconds"] += stage.seconds
+        values = {f"round/{stage.stage}_{name}": value for name, value in counts.items()}
+        return {**values, f"round/{stage.stage}_seconds": stage.seconds}
+
+    def _round(self, done: RoundFinished) -> dict[str, float]:
+        names = ("champion_accuracy", "challenger_accuracy", "gain", "accepted")
+        values = {f"round/{name}": float(getattr(done, name)) for name in names}
+        look = self._looks.get(done.number)
+        if look:
+            seen = ("evidence", "threshold", "wins", "losses", "judged")
+            values |= {f"round/{name}": float(getattr(look, name)) for name in seen}
+        return values if done.earlier else {**values, **{f"cost/{name}": sum_ for name, sum_ in self._costs.items()}}
+
+
+def _sealed(sealed: SealedJudged) -> dict[str, float]:
+    names = ("base_accuracy", "champion_accuracy", "gain", "n", "look")
+    values = {f"sealed/{name}": float(getattr(sealed, name)) for name in names}
+    return {**values, "sealed/gain_low": sealed.gain_interval[0], "sealed/gain_high": sealed.gain_interval[1]}
+
+
+def _numbers(counts: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in counts.items() if isinstance(value, int | float)}

@@ -1,0 +1,77 @@
+"""A tracker's post: points go into a queue, and a thread of its own hands them over in order.
+
+A tracker may be slow (a server that answers after a minute) or fail (a full disk, a lost login), and a run must not
+notice: putting a point costs nothing, and the first failure ends the post and is kept to be told, once. When the run
+ends, what is still in the queue has `PATIENCE` seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from queue import SimpleQueue
+from threading import Thread
+
+from selfimprove.tracking.points import Point
+from selfimprove.tracking.sink import Sink, TrackedRun
+
+PATIENCE = 30.0
+"""Seconds that a tracker has to take what is left when the run ends."""
+
+
+class Post:
+    """A tracker behind its queue. `failure` is what went wrong, empty as long as nothing has."""
+
+    def __init__(self, name: str, open_sink: Callable[[TrackedRun], Sink]) -> None:
+        self.name = name
+        self.failure = ""
+        self._open_sink = open_sink
+        self._sink: Sink | None = None
+        self._queue: SimpleQueue[Point | None] = SimpleQueue()
+        self._thread = Thread(target=self._deliver, name=f"track {name}", daemon=True)
+
+    def begin(self, run: TrackedRun, history: Iterable[Point]) -> None:
+        """Open the tracker; one that doesn't know the run is told its history first."""
+        try:
+            with redirect_stdout(sys.stderr):  # what a tracker prints is no line of ours
+                self._sink = self._open_sink(run)
+        except Exception as error:  # noqa: BLE001 - foreign code, which may raise anything, and must not end the run
+            self._fail(error)
+            return
+        if not self._sink.known:
+            self.put(history)
+        self._thread.start()
+
+    def put(self, points: Iterable[Point]) -> None:
+        """Put points into the queue; nothing waits for them."""
+        if not self.failure:
+            for point in points:
+                self._queue.put(point)
+
+    def close(self, finished: bool, patience: float = PATIENCE) -> None:
+        """Hand over what is left and close the tracker."""
+        if self._sink is None:
+            return
+        self._queue.put(None)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self.failure = self.failure or f"it still had not taken everything after {patience:.0f} seconds"
+            return
+        try:
+            with redirect_stdout(sys.stderr):
+                self._sink.close(finished)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _deliver(self) -> None:
+        assert self._sink is not None
+        try:
+            while (point := self._queue.get()) is not None:
+                self._sink.write(point)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        told = str(error).strip().partition("\n")[0]
+        self.failure = self.failure or f"{type(error).__name__}: {told}".removesuffix(": ")
