@@ -17,6 +17,7 @@ import typer
 
 from selfimprove import __version__
 from selfimprove.commands.runs import RunsFolder, runs
+from selfimprove.commands.take import take
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.typed import read_mode, read_runtime, read_settings
@@ -40,6 +41,7 @@ _MESSAGE = 1000
 """Characters of an error and of its hint."""
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 app.add_typer(runs)
+app.add_typer(take)
 
 
 def main() -> None:

@@ -45,6 +45,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("calibration",),
     ("verdicts", "plan", "typed"),
     ("wiring",),
+    ("exporting",),
+    ("asking",),
     ("bench", "selftest"),
     ("commands",),
     ("cli",),
@@ -52,7 +54,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
-WIRING = {"wiring", "selftest", "bench", "commands"}  # who puts the real parts together, or measures them
+# Who puts the real parts together, takes them away, or measures them.
+WIRING = {"wiring", "exporting", "asking", "selftest", "bench", "commands"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 
