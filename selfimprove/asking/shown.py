@@ -91,9 +91,9 @@ def _panels(asked: Asked, answered: Answered, width: int) -> RenderableType:
 
     panels = []
     for label, reply in _labelled(asked, answered):
-        text = Text("\n".join(lines_of(reply.text)))
         style = STYLES[reply.verdict.outcome] if reply.verdict else "cyan"
-        panels.append(Panel(text, title=Text(label), subtitle=Text(final_answer(reply), style=style)))
+        told = Text(f"\nfinal answer: {final_answer(reply)}", style=style)
+        panels.append(Panel(Group(Text("\n".join(lines_of(reply.text))), told), title=Text(label)))
     if width < BESIDE or len(panels) == 1:
         return Group(*panels)
     grid = Table.grid(expand=True)

@@ -82,7 +82,7 @@ def export(
 
 def _make(source: Source, origin: Origin, temporary: Path, form: Form, script: Path | None, runtime: Runtime) -> Path:
     """The finished folder, below `temporary`."""
-    model, made = temporary / source.journal.name, temporary / "made"
+    model, made = temporary / "model" / source.journal.name, temporary / "made"  # GGUF takes the name
     fits, rank = "", 0
     if form == "adapter":
         from selfimprove.merging.joint import join

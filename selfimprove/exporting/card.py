@@ -27,7 +27,7 @@ from selfimprove.sampling import Decoding
 
 NAME = "README.md"
 LIMIT = 500
-_RELATIONS = {"merged": "finetune", "adapter": "adapter", "gguf": "quantized"}
+_RELATIONS = {"merged": "finetune", "adapter": "adapter", "gguf": "finetune"}
 _LIBRARIES = {"merged": "transformers", "adapter": "peft", "gguf": "gguf"}
 _FORMS = {
     "merged": "This folder holds the merged model.",
@@ -68,15 +68,14 @@ class Subject:
 def card_text(subject: Subject) -> str:
     """The card as Markdown with its front matter in YAML."""
     source, origin, form = subject.source, subject.origin, subject.form
-    journal, recipe, rounds = source.journal, source.recipe, source.journal.rounds()
-    template = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )  # values come escaped
+    journal, recipe, rounds = source.journal, source.recipe, source.rounds
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # values come escaped
     outcome, rows = _outcome(journal.sealed(), source.champion.number)
     text = Path(__file__).with_name("card.md.jinja").read_text(encoding="utf-8")
     return template.from_string(text).render(
         front=_front(subject).to_yaml(),
         name=_told(journal.name),
+        rule=recipe.gate.rule,
         version=__version__,
         champion=figures.model_named(source.champion.number),
         base=_told(origin.title),

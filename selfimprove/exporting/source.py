@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selfimprove.durable import read_json
 from selfimprove.errors import StageError, UsageError
@@ -20,10 +21,14 @@ from selfimprove.shapes import Certificate, checked
 
 @dataclass(frozen=True)
 class Source:
-    """A run's champion: the base as resolved, its weights as fine as there are (`exact`), the adapters of its chain."""
+    """A run's champion and the rounds that were finished when it was looked up.
+
+    `base` is the base as resolved, `exact` its weights as fine as there are, `adapters` are those of the chain.
+    """
 
     journal: Journal
     recipe: Recipe
+    rounds: tuple[dict[str, Any], ...]
     champion: Champion
     base: ModelFolder
     exact: Path
@@ -47,7 +52,7 @@ def source_of(journal: Journal, runtime: Runtime, cache: Path | None = None) -> 
         )
     exact = resolve_exact(recipe.model, base, cache, runtime.trust_remote_code)
     adapters = tuple(journal.round(number).adapter for number in champion.chain)
-    return Source(journal, recipe, champion, base, exact, adapters)
+    return Source(journal, recipe, tuple(rounds), champion, base, exact, adapters)
 
 
 def build(source: Source, out: Path, runtime: Runtime) -> None:

@@ -10,6 +10,7 @@ All weights get the same rank, as a plain LoRA has it: an adapter that leaves a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from selfimprove.errors import StageError
-from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
-from selfimprove.models.weights import tensor_heads
+from selfimprove.merging.adapters import CONFIG, WEIGHTS, Adapter, check_targets, read_adapter
+from selfimprove.models.weights import read_json, tensor_heads
 
 
 def join(adapters: Sequence[Path], base: Path, out: Path, hub_id: str = "", revision: str = "") -> int:
@@ -38,15 +39,11 @@ def join(adapters: Sequence[Path], base: Path, out: Path, hub_id: str = "", revi
     tensors = {f"base_model.model.{_module(w)}.lora_{h}.weight": t for w, ba in stacked.items() for h, t in ba.items()}
     save_file(tensors, out / WEIGHTS, metadata={"format": "pt"})
     (out / WEIGHTS).chmod(0o644)  # save_file leaves it readable to the owner alone
-    LoraConfig(
-        r=sum(ranks),
-        lora_alpha=sum(ranks),
-        target_modules=_targets(list(stacked), base),
-        task_type="CAUSAL_LM",
-        inference_mode=True,
-        base_model_name_or_path=hub_id or None,
-        revision=revision or None,
-    ).save_pretrained(str(out))
+    own = {"r": sum(ranks), "lora_alpha": sum(ranks), "inference_mode": True, "revision": revision or None}
+    LoraConfig(task_type="CAUSAL_LM").save_pretrained(str(out))
+    targets = _targets(list(stacked), base)  # peft has them as a set, whose order varies
+    config = {**read_json(out / CONFIG), **own, "base_model_name_or_path": hub_id, "target_modules": targets}
+    (out / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return sum(ranks)
 
 
