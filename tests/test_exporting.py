@@ -51,8 +51,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture
 def here(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """The workshop as the working folder of this process, as it was when the run was made."""
+    """The workshop as the working folder of this process, with its cache, as it was when the run was made."""
     monkeypatch.chdir(workshop.folder)
+    monkeypatch.setenv("SELFIMPROVE_CACHE", str(workshop.folder / "cache"))
     return workshop
 
 
@@ -71,14 +72,16 @@ def _logits(model: torch.nn.Module) -> torch.Tensor:
     return found
 
 
-def test_a_merged_export_is_the_champion_and_loads_plainly(workshop: Workshop, tmp_path: Path) -> None:
-    before = content_hash(workshop.runs)
-    done = workshop.call("export", "whole", "--to", str(tmp_path / "new" / "out"))
-    assert done.returncode == 0, done.stderr
-    assert "the model of round 2" in done.stdout
-    assert done.stderr == ""
-    assert content_hash(workshop.runs) == before
-    out, merged = tmp_path / "new" / "out", workshop.runs / "whole" / "0002" / "model"
+def test_a_merged_export_is_the_champion_and_loads_plainly(
+    here: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = content_hash(here.runs)
+    app(["export", "whole", "--to", str(tmp_path / "new" / "out")], standalone_mode=False)
+    told = capsys.readouterr()
+    assert "exported run whole, the model of round 2, to" in told.out
+    assert "warning" not in told.err
+    assert content_hash(here.runs) == before
+    out, merged = tmp_path / "new" / "out", here.runs / "whole" / "0002" / "model"
     assert not list(out.parent.glob(".*"))
     for path in merged.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
