@@ -1,4 +1,5 @@
-"""Taking a run's champion away: what is written can be used without this program, and the run is left as it was."""
+"""Taking a run's champion away, and asking it: what is written can be used without this program, the run is left as it
+was, and the models that answer are the right ones."""
 
 from __future__ import annotations
 
@@ -11,30 +12,28 @@ import pytest
 import torch
 from gguf import GGUFReader
 from huggingface_hub.repocard import metadata_load
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from selfimprove.asking import Asked, Manner, Question, ask
+from selfimprove.asking.shown import plain_lines
 from selfimprove.cli import app
 from selfimprove.durable import content_hash
-from selfimprove.errors import SelfImproveError, StageError, UsageError
+from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.exporting import export
 from selfimprove.exporting.card import recipe_told
 from selfimprove.exporting.hub import upload
 from selfimprove.journal import Journal
-from selfimprove.merging import rebuild
-from selfimprove.merging.adapters import Adapter, read_adapter
-from selfimprove.merging.joint import join, stack
-from selfimprove.models import load_model
-from selfimprove.models.tiny import make_tiny_model
+from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
+from selfimprove.sampling import GREEDY, Request
+from selfimprove.wiring import open_sampler
 from tests.hub_peer import open_hub
-from tests.test_merging import make_adapter
 from tests.workshop import Workshop, events_of, make_workshop
 
-RUNTIME = Runtime(device="cpu", threads=1)
+RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
+ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]
 CONVERTER = Path(__file__).with_name("gguf_converter.py")
 
 
@@ -44,7 +43,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = make_workshop(tmp_path_factory.mktemp("taken"))
     (made.folder / "tiny" / "README.md").write_text("---\nlicense: MIT\n---\nTiny.\n")
     (made.folder / "tiny" / "LICENSE.txt").write_text("Do as you like.\n")
-    finished = events_of(made.run("whole", 2, "--set", "gate.rule=point"))[-1]
+    finished = events_of(made.run("whole", 2, "--set", "gate.rule=point", "--set", "training.learning_rate=1e-2"))[-1]
     assert finished["accepted"] == [1, 2]
     return made
 
@@ -105,7 +104,7 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
     for said in (f"| {look['n']} |", "It was the only look", "Decoding: greedy, at most 10 tokens", "rounds 1 and 2"):
         assert said in text
     assert "| 2 |" in text
-    assert '"learning_rate": 0.001' in text
+    assert '"learning_rate": 0.01' in text
     assert "mit. Its text: LICENSE.txt" in text
     assert str(here.folder) not in text
 
@@ -123,71 +122,6 @@ def test_one_adapter_on_the_base_answers_as_the_merged_model(here: Workshop, tmp
     torch.testing.assert_close(_logits(joint), _logits(merged), rtol=0, atol=1e-4)
     assert (_logits(load_model(base, torch.float32)) - _logits(merged)).abs().max() > 1e-2
     assert fingerprint_folder(base) in (tmp_path / "out" / "README.md").read_text()
-
-
-PARTS = st.lists(
-    st.tuples(st.integers(1, 5), st.floats(-64, 64), st.sampled_from(["both", "up", "down"])), min_size=1, max_size=4
-)
-
-
-@given(PARTS, st.integers(0, 2**31))
-@settings(deadline=None, max_examples=60)
-def test_stacked_factors_are_the_sum_of_the_deltas(parts: list[tuple[int, float, str]], seed: int) -> None:
-    """Within the rounding of the scaled factors to float32, element by element."""
-    random, chain = torch.Generator().manual_seed(seed), []
-    for rank, scale, where in parts:
-        pairs = {
-            name: (torch.randn(6, rank, generator=random), torch.randn(rank, 7, generator=random))
-            for name in ("up", "down")
-            if where in (name, "both")
-        }
-        chain.append(Adapter(Path(), scale, pairs))
-    ranks = [rank for rank, _, _ in parts]
-    for name in {name for adapter in chain for name in adapter.factors}:
-        joint = stack(chain, ranks, name)
-        assert joint["B"].shape == (6, sum(ranks))
-        assert joint["A"].shape == (sum(ranks), 7)
-        changed = [(adapter.scale, *adapter.factors[name]) for adapter in chain if name in adapter.factors]
-        exact = sum(scale * (b.double() @ a.double()) for scale, b, a in changed)
-        room = sum(abs(scale) * (b.double().abs() @ a.double().abs()) for scale, b, a in changed)
-        off = (joint["B"].double() @ joint["A"].double() - exact).abs()
-        assert torch.all(off <= 2.0**-23 * room + 1e-30)
-
-
-def test_adapters_of_other_ranks_and_modules_join_into_one_that_merges_alike(tmp_path: Path) -> None:
-    base = make_tiny_model(tmp_path / "base")
-    chain = [
-        make_adapter(base, tmp_path / "one", 1, r=2, lora_alpha=3),
-        make_adapter(base, tmp_path / "two", 2, r=5, lora_alpha=7, target_modules=["q_proj", "v_proj"]),
-        make_adapter(base, tmp_path / "three", 3, r=1, target_modules=["layers.1.mlp.up_proj"]),
-    ]
-    (tmp_path / "joint").mkdir()
-    assert join(chain, base, tmp_path / "joint") == 8
-    joint = read_adapter(tmp_path / "joint")
-    for weight in joint.factors:
-        deltas = [delta for path in chain if (delta := read_adapter(path).delta(weight)) is not None]
-        found = joint.delta(weight)
-        assert found is not None
-        torch.testing.assert_close(found, torch.stack(deltas).sum(0), rtol=1e-5, atol=1e-7)
-    rebuild(base, chain, tmp_path / "summed", "float32", RUNTIME)
-    model = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "joint"))
-    torch.testing.assert_close(_logits(model), _logits(load_model(tmp_path / "summed", torch.float32)))
-
-
-def test_a_joint_adapter_changes_no_module_that_its_parts_leave_alone(tmp_path: Path) -> None:
-    base = make_tiny_model(tmp_path / "base")
-    part = make_adapter(base, tmp_path / "part", 1, target_modules=["layers.1.mlp.up_proj"])
-    (tmp_path / "joint").mkdir()
-    join([part], base, tmp_path / "joint")
-    config = json.loads((tmp_path / "joint" / "adapter_config.json").read_text())
-    assert config["target_modules"] == ["model.layers.1.mlp.up_proj"]
-    model = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "joint"))
-    assert sum("lora_A" in name for name, _ in model.named_parameters()) == 1
-
-
-def test_no_adapters_join_into_none(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="no adapters"):
-        join([], make_tiny_model(tmp_path / "base"), tmp_path)
 
 
 def test_gguf_is_what_the_converter_makes_of_model_and_card(here: Workshop, tmp_path: Path) -> None:
@@ -257,7 +191,7 @@ def test_a_mistake_is_refused_before_anything_is_written(here: Workshop, words: 
 
 
 def test_an_export_is_made_beside_a_process_that_holds_the_run(here: Workshop, tmp_path: Path) -> None:
-    journal = _copied(here, "held")
+    journal = _copied(here, "busy")
     with journal.lock():
         (tmp_path / "out").mkdir()  # an empty folder may be there
         export(journal, tmp_path / "out", runtime=RUNTIME, cache=here.folder / "cache")
@@ -291,3 +225,76 @@ def test_a_card_holds_no_path_of_the_machine() -> None:
     told = recipe_told(Recipe.model_validate(sections))
     assert (told["model"]["name"], told["problems"]["train"]) == ("model", "mine.jsonl")
     assert told["problems"]["heldout"] == "a/b"
+
+
+def _ask(workshop: Workshop, name: str = "whole", manner: Manner = Manner()) -> Asked:  # noqa: B008 - frozen
+    return ask(Journal(workshop.runs / name), ASKED, manner, RUNTIME, workshop.folder / "cache")
+
+
+def _texts(asked: Asked) -> list[tuple[str, ...]]:
+    return [tuple(reply.text for reply in answered.replies) for answered in asked.answers]
+
+
+def _greedy(model: Path) -> list[str]:
+    """What a model answers greedily to the questions, asked of the engine directly."""
+    tokenizer = load_tokenizer(model)
+    prompts = [tuple(tokenizer.render("", question.text)) for question in ASKED]
+    with open_sampler("transformers", model, RUNTIME) as sampler:
+        found = sampler.sample([Request(str(n), 0, prompt, 10, 0, GREEDY) for n, prompt in enumerate(prompts)])
+        return [tokenizer.decode(completion.token_ids) for completion in found]
+
+
+def test_piped_replies_are_labelled_lines(here: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["ask", "whole", "What is 3 + 12?", "--gold", "15", "--max-new-tokens", "5", "--threads", "1"]
+    app([*words, "--device", "cpu", "--engine", "transformers"], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "asked: the base model and the model of round 2; greedy, at most 5 tokens"
+    assert lines[1] == "question: What is 3 + 12?"
+    assert all(line.startswith(("base", "champion (round 2)")) for line in lines[2:])
+    finals = [line for line in lines if ", final answer: " in line]
+    assert [line.split(",")[0] for line in finals] == ["base", "champion (round 2)"]
+    assert all("cut after 5 tokens" in line or "unparsed" in line or "wrong" in line for line in finals)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_base_and_champion_answer_as_the_engine_has_them(here: Workshop) -> None:
+    asked = _ask(here)
+    base = next((here.folder / "cache" / "models").glob("tiny-*"))
+    expected = list(zip(_greedy(base), _greedy(here.runs / "whole" / "0002" / "model"), strict=True))
+    assert _texts(asked) == expected
+    assert any(one != other for one, other in expected)
+    assert (asked.champion.number, asked.decoding) == (2, GREEDY)
+    assert all(reply.verdict for answered in asked.answers for reply in answered.replies)
+
+
+def test_a_model_that_is_missing_is_built_in_the_run_and_records_stay(here: Workshop) -> None:
+    journal = _copied(here, "pruned")
+    shutil.rmtree(journal.round(2).model)
+    assert _texts(_ask(here, "pruned")) == _texts(_ask(here))
+    assert content_hash(journal.folder) == content_hash(here.runs / "whole")
+
+
+def test_a_run_that_is_held_is_asked_and_not_touched(here: Workshop) -> None:
+    journal = _copied(here, "held")
+    shutil.rmtree(journal.round(2).model)
+    with journal.lock():
+        before = content_hash(journal.folder)
+        assert _texts(_ask(here, "held")) == _texts(_ask(here))
+        assert content_hash(journal.folder) == before
+    assert not list((here.folder / "cache").glob(".ask-*"))
+
+
+def test_without_an_accepted_round_the_base_answers_alone(here: Workshop) -> None:
+    journal = _copied(here, "alone")
+    journal.roll_back(0)
+    asked = _ask(here, "alone")
+    assert _texts(asked) == [(base,) for base, _ in _texts(_ask(here))]
+    lines = list(plain_lines(asked))
+    assert "the base model is the champion" in lines[0]
+    assert {line.split(":")[0].split(",")[0] for line in lines[1:]} == {"question", "base and champion"}
+
+
+def test_draws_follow_the_seed_alone(here: Workshop) -> None:
+    drawn = [_texts(_ask(here, manner=Manner(temperature=1.0, seed=seed, max_new_tokens=8))) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] != _texts(_ask(here, manner=Manner(max_new_tokens=8)))
