@@ -84,6 +84,7 @@ def test_the_embedded_model_computes_what_rows_share_once() -> None:
 
 @needs_model
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_what_a_run_exports_answers_as_its_champion(tmp_path: Path) -> None:
     """Merged, as adapter on the float32 base, and as GGUF where llama.cpp's converter is installed."""
     workshop = Workshop(tmp_path)
