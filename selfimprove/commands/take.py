@@ -1,0 +1,127 @@
+"""The commands that take a run's model in hand: export it, ask it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.commands.runs import RunsFolder
+from selfimprove.errors import UsageError
+from selfimprove.escaping import escape_text
+from selfimprove.typed import read_runtime
+
+if TYPE_CHECKING:
+    from selfimprove.exporting import Form
+    from selfimprove.journal import Journal
+
+take = typer.Typer()
+_NOTE = 1000
+
+
+@take.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    to: Annotated[Path, typer.Option("--to", help="New folder for the model.")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="One LoRA equal to the accepted chain.")] = False,
+    gguf: Annotated[bool, typer.Option("--gguf", help="One GGUF file, by llama.cpp's converter.")] = False,
+    converter: Annotated[
+        Path | None, typer.Option("--converter", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
+    ] = None,
+    hub: Annotated[str, typer.Option("--hub", help="Upload to this repository too; a new one is public.")] = "",
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Write a run's champion to a folder, with a model card and the base's licence; the run is left as it is.
+
+    Leaves with 1 if the upload fails; the folder is whole then. Nothing is sent anywhere without --hub.
+
+    Examples:
+
+        selfimprove export demo --to my-model
+
+        selfimprove export demo --to my-adapter --adapter
+
+        selfimprove export demo --to my-gguf --gguf --hub me/my-gguf
+    """
+    if adapter and gguf:
+        raise UsageError("--adapter and --gguf are two forms", "Export twice, each to a folder of its own.")
+    if converter and not gguf:
+        raise UsageError("--converter is for --gguf", "Add --gguf, or leave --converter out.")
+    form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
+    journal, runtime = _journal(rounds_dir, name), read_runtime(trust_remote_code=trust_remote_code, device="cpu")
+    from selfimprove.exporting import export as export_run
+    from selfimprove.space import told
+
+    with _stoppable():
+        made = export_run(journal, to, form, runtime, converter)
+        for warning in made.warnings:
+            sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE)}\n")
+        typer.echo(f"exported run {journal.name}, the model of round {made.champion}, to {to} ({told(made.size)})")
+        if hub:
+            from selfimprove.exporting.hub import upload
+
+            typer.echo(f"uploaded to {escape_text(upload(to, hub), _NOTE)}")
+
+
+@take.command()
+def ask(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    questions: Annotated[list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin.")],
+    gold: Annotated[list[str] | None, typer.Option("--gold", help="Reference answer, one per question.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0, help="0 is greedy [as judged].")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the draws [the run's].")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option("--max-new-tokens", min=1, help="Longest [the run's].")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    rounds_dir: RunsFolder = Path("rounds"),
+) -> None:
+    """Ask a run's base model and its champion the same questions, side by side, as the run asks and judges.
+
+    Examples:
+
+        selfimprove ask demo "What is 3 + 4 * 5?" --gold 23
+
+        selfimprove ask demo "What is 7 * 8?" --temperature 0.7 --seed 3
+
+        selfimprove ask demo - < questions.txt
+    """
+    journal = _journal(rounds_dir, name)
+    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    from rich.console import Console
+
+    from selfimprove.asking import Manner
+    from selfimprove.asking import ask as ask_run
+    from selfimprove.asking.questions import read_questions
+    from selfimprove.asking.shown import show
+
+    asked = read_questions(questions, gold or [], sys.stdin)
+    with _stoppable():
+        show(ask_run(journal, asked, Manner(temperature, seed, max_new_tokens), runtime), Console())
+
+
+def _journal(rounds_dir: Path, name: str) -> Journal:
+    """The journal of a run that is there; `UsageError` lists those there are."""
+    from selfimprove.journal import Journal
+    from selfimprove.report.records import read_run
+
+    return Journal(read_run(rounds_dir, name).folder)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM leave with 130 and no traceback."""
+    from selfimprove.stopping import EXIT_CODE, heard
+
+    try:
+        with heard():
+            yield
+    except KeyboardInterrupt:
+        sys.stderr.write("selfimprove: interrupted\n")
+        raise typer.Exit(EXIT_CODE) from None

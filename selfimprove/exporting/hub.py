@@ -1,0 +1,33 @@
+"""An exported folder put on the model hub: the only place of this program that sends anything anywhere.
+
+It happens after the export is whole on disk, and only where a repository was named; what fails here is one line, and
+the folder stays.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # that of whichever client the hub's has
+
+from selfimprove.errors import SelfImproveError
+
+
+def upload(folder: Path, repo: str) -> str:
+    """Put the folder's files into the model repository `repo`, made if it isn't there; returns its address.
+
+    Raises `SelfImproveError` for every way in which the hub refuses or can't be reached.
+    """
+    hub = HfApi()
+    try:
+        repo_id = hub.create_repo(repo, exist_ok=True).repo_id
+        hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a model made by selfimprove")
+    except (OSError, ValueError, HTTPError) as error:  # no network, offline mode, no token, no such name, refused
+        again = f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))}"
+        cause = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise SelfImproveError(
+            f"--hub {repo}: not uploaded: {cause}", f"The export stands in {folder}. Type: hf auth login, then: {again}"
+        ) from error
+    return f"{hub.endpoint}/{repo_id}"
