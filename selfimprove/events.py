@@ -142,6 +142,8 @@ class SealedJudged:
     champion_interval: tuple[float, float]
     gain: float
     gain_interval: tuple[float, float]
+    beside: str = ""
+    """The outcome at the second decoding in one sentence, if the recipe has one."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 from selfimprove.contest import tokens_of
 from selfimprove.durable import content_hash, size_of, write_json
 from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
+from selfimprove.figures import percent
 from selfimprove.gate import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain
 from selfimprove.journal import BASE, FORMAT, Champion
 from selfimprove.judging import AnswersByKey, Judge, batched, judging_order, pairs_of
@@ -75,10 +76,13 @@ def beside_figures(recipe: Recipe, keys: Sequence[str], champion: int, found: Ma
         / len(keys)
         for name, model in (("base", 0), ("champion", champion))
     }
+    figures = sealed_figures(keys, champion, found)
+    accuracies = f"base {percent(figures['base_accuracy'])}, champion {percent(figures['champion_accuracy'])}"
     return {
         "temperature": second.gate.temperature,
         "samples": second.gate.samples,
-        **sealed_figures(keys, champion, found),
+        **figures,
+        "sentence": f"At temperature {second.gate.temperature:g}: {accuracies}. {figures['sentence']}",
         "base_pass_at_k": passed["base"],
         "champion_pass_at_k": passed["champion"],
     }
@@ -140,5 +144,5 @@ def _sampler_at(job: Job, side: Champion) -> Sampler:
 
 
 def _event(look: dict[str, Any]) -> SealedJudged:
-    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__}
-    return SealedJudged(**fields)
+    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__ if name != "beside"}
+    return SealedJudged(**fields, beside=look["beside"]["sentence"] if look["beside"] else "")

@@ -283,7 +283,7 @@ def hostile_records(text: str) -> RunRecords:
     record = round_record(1, False) | {"versions": {text: text}, "certificate": {"passed": False, "failures": [text]}}
     record["decision"]["sentence"] = record["decision"]["reason"] = text
     record["stages"][0]["stage"] = text
-    looks = sealed() | {"looks": [{**sealed()["looks"][0], "method": text}]}
+    looks = sealed() | {"looks": [{**sealed()["looks"][0], "beside": {"sentence": text}}]}
     return records(name=text, rounds=(record,), recipe={text: text}, sealed=looks, running=text)
 
 

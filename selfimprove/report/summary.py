@@ -85,8 +85,7 @@ def _outcome(run: RunRecords) -> Section:
     told = [change, figures.verdict_on_gain(number(last, "gain"), ends)]
     if len(looks) > 1:
         told.append(f"This is look {len(looks)} at these problems; only the first look was at unseen ones.")
-    if word(last, "method"):
-        told.append(f"Interval of the gain: {word(last, 'method')}.")
+    told.append(word(last, "beside", "sentence"))
     rows = tuple(row for place, look in enumerate(looks, 1) for row in _sealed_look(place, look))
     header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
     return Section(title, tuple(filter(None, told)), header, rows, frozenset({"model"}))

@@ -146,6 +146,7 @@ def outcome(scene: Scene, width: int) -> Block:
         *_big(sealed, width),
         *_gain(sealed, width),
         *folded(figures.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
+        *(folded(sealed.beside, width, 4) if sealed.beside else ()),
         rule,
         *_closing(scene, width),
     ]

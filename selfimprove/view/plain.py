@@ -205,6 +205,7 @@ def _outcome(event: SealedJudged) -> list[str]:
         f"  {base} -> {champion}",
         f"  {gain}",
         f"  {figures.verdict_on_gain(event.gain, event.gain_interval)}",
+        *([f"  {event.beside}"] if event.beside else []),
     ]
 
 
