@@ -46,21 +46,21 @@ def judge(job: Job) -> dict[str, Any]:
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
     job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
     champion: dict[str, Any] = dict(known)
-    done = 0
+    done = tokens = 0
     size = job.recipe.gate.batch
     for fresh in bench.answers(
         lambda: job.samplers.at(job.champion_model()), job.champion.number, list(batched(missing, size))
     ):
         champion |= fresh
-        done += len(fresh)
-        job.emit(StageProgress(job.number, "judge", done, total, tokens_of(champion)))
+        done, tokens = done + len(fresh), tokens + tokens_of(fresh)
+        job.emit(StageProgress(job.number, "judge", done, total, tokens))
     challenger: dict[str, Any] = {}
     batches = list(batched(order, size))
     with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
             challenger |= fresh
-            done += len(batch)
-            job.emit(StageProgress(job.number, "judge", done, total, tokens_of(challenger)))
+            done, tokens = done + len(batch), tokens + tokens_of(fresh)
+            job.emit(StageProgress(job.number, "judge", done, total, tokens))
             _emit_flips(job, batch, champion, fresh)
             if _look(job, order, champion, challenger) is not None:
                 break

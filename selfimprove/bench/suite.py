@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from selfimprove.bench import Row
@@ -17,6 +18,7 @@ from selfimprove.recipe import Runtime
 
 if TYPE_CHECKING:
     from selfimprove.bench.ray import Pass, RaySpeed
+    from selfimprove.bench.trainer import TrainerBench
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,27 @@ def _trainer(scale: Scale) -> list[Row]:
     tools = trainer.TOOLS if find_spec("trl") else ("ours",)
     kinds = ("upft",) if scale.quick else ("upft", "full")
     found = trainer.measure_trainer(scale.repeats, kinds, tools, scale.runtime.threads, scale.runtime.device)
-    return _trainer_rows({(one.tool, one.rows): one for one in found.measurements})
+    rows = _trainer_rows({(one.tool, one.rows): one for one in found.measurements})
+    return [*rows, _training_ceiling(found, scale)]
+
+
+def _training_ceiling(found: TrainerBench, scale: Scale) -> Row:
+    import torch
+
+    from selfimprove.bench.engines import ceilings
+
+    torch.set_num_threads(scale.runtime.usable_threads())
+    top = ceilings().bfloat16
+    shares = [
+        f"{fmean(one.products):.0f} GFLOP/s ({fmean(one.products) / top:.0%}) on {one.rows} rows"
+        for one in found.measurements
+        if one.products
+    ]
+    note = (
+        f"matrix products {top:.0f} GFLOP/s in bfloat16; training reaches {' and '.join(shares)}: the rest goes to "
+        "attention, norms, casts, the softmax over the vocabulary and the LoRA's thin products, which are bound by memory"
+    )
+    return Row("training-ceiling", "trainer", "the machine's matrix products", note=note)
 
 
 def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:

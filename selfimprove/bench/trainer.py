@@ -19,6 +19,10 @@ the same work.
 *Figures.* A measurement is a process of its own: rows a second from the end of the first step, which warms up, to the
 end of the last one, and the process's peak of resident memory, interpreter and libraries included. Tools take turns,
 so that a slow minute of the machine meets all. The median and the range over the repeats are told.
+
+*Arithmetic.* Of our trainer also the rate of its matrix products, to hold against the machine's: for each token that
+the model runs through, forward and back to its input (frozen weights need no gradient of their own), the weights of its
+layers four times, those of the LoRA six times; for each target the head four times.
 """
 
 from __future__ import annotations
@@ -59,6 +63,8 @@ class Measurement:
     rows: str
     rates: tuple[float, ...]
     peaks: tuple[float, ...]
+    products: tuple[float, ...] = ()
+    """GFLOP/s in matrix products; empty where the tool doesn't count its tokens."""
 
     @property
     def rate(self) -> float:
@@ -125,7 +131,13 @@ def measure_trainer(
                     found.setdefault((tool, kind), []).append(_measure(job))
     return TrainerBench(
         tuple(
-            Measurement(tool, kind, tuple(one["rate"] for one in each), tuple(one["peak_mb"] for one in each))
+            Measurement(
+                tool,
+                kind,
+                tuple(one["rate"] for one in each),
+                tuple(one["peak_mb"] for one in each),
+                tuple(one["rate"] * one["row_gflop"] for one in each if "row_gflop" in one),
+            )
             for (tool, kind), each in found.items()
         ),
         {kind: (_mean(e.prompt_ids for e in rows[kind]), _mean(e.target_ids for e in rows[kind])) for kind in kinds},
@@ -235,13 +247,14 @@ def _child(job: _Job) -> dict[str, float]:
     ends: list[float] = []
     train = _train_ours if job.tool == "ours" else _train_trl
     with tempfile.TemporaryDirectory() as folder:
-        train(job, rows, Path(folder), lambda: ends.append(time.perf_counter()))
+        work = train(job, rows, Path(folder), lambda: ends.append(time.perf_counter()))
     rate = BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"rate": rate, "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    return {"rate": rate, "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10), **work}
 
 
-def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> None:
+def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
+    """Train with our trainer; returns the billions of operations in matrix products for a row."""
     from selfimprove.prefixes import Example
     from selfimprove.recipe import Runtime, Training
     from selfimprove.training import train
@@ -252,10 +265,17 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
     ]
     runtime = Runtime(device=job.device, threads=job.threads)
     settings = Training(batch_rows=BATCH, micro_tokens=2**20)
-    train(examples, Path(job.model), folder / "w", folder / "a", settings, 0, runtime, lambda *_: step_done())
+    model = Path(job.model)
+    counts = train(examples, model, folder / "w", folder / "a", settings, 0, runtime, lambda *_: step_done())
+    config = json.loads((model / "config.json").read_text())
+    head = config["vocab_size"] * config["hidden_size"]
+    body = counts["held_weights"] - counts["trained_weights"] - head * (1 if config["tie_word_embeddings"] else 2)
+    layers = (4 * body + 6 * counts["trained_weights"]) * counts["computed_tokens"]
+    return {"row_gflop": (layers + 4 * head * counts["target_tokens"]) / len(rows) / 1e9}
 
 
-def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> None:
+def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
+    """Train with TRL; there is nothing that it tells of its work."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -294,6 +314,7 @@ def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: C
     SFTTrainer(
         model, settings, train_dataset=data, processing_class=tokenizer, peft_config=lora, callbacks=[Clock()]
     ).train()
+    return {}
 
 
 def main(words: Sequence[str] | None = None) -> None:
