@@ -109,7 +109,7 @@ def _training_ceiling(found: TrainerBench, scale: Scale) -> Row:
     ]
     note = (
         f"matrix products {top:.0f} GFLOP/s in bfloat16; training reaches {' and '.join(shares)}: the rest goes to "
-        "attention, norms, casts, the softmax over the vocabulary and the LoRA's thin products, which are bound by memory"
+        "attention, norms, casts, the softmax over the vocabulary and the LoRA's thin products, bound by memory"
     )
     return Row("training-ceiling", "trainer", "the machine's matrix products", note=note)
 
