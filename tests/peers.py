@@ -161,10 +161,9 @@ class World:
 
         def script(request: Request) -> list[int]:
             self.sampled.append((model.parent.name, request))
-            question, mark, begun = Letters().decode(request.prompt_ids).partition("?")
-            question += mark
+            question = Letters().decode(request.prompt_ids)
             if self.openings:
-                return self._opened(question, begun, request.seed)
+                return self._opened(question, request.seed)
             numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
             first, second = numbers[-2:] if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
@@ -175,11 +174,12 @@ class World:
         sampler = ScriptedSampler(script, EOS)
         return Ahead(sampler) if self.ahead else sampler
 
-    def _opened(self, question: str, begun: str, seed: int) -> list[int]:
+    def _opened(self, prompt: str, seed: int) -> list[int]:
         """The sum after one of the openings, each of which has a skill of its own; what was begun is gone on with."""
+        question, _, begun = prompt.partition("?")
         fitting = [(text, skill) for text, skill in self.openings if text.startswith(begun)]
         text, skill = fitting[seed % len(fitting)]
-        first, second = (int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit())
+        first, second = (int(word) for word in question.split() if word.isdigit())
         answer = first + second + (0 if seed // 7 % 100 < 100 * skill else 1 + seed % 5)
         return [*map(ord, f"{text}{answer}."[len(begun) :]), EOS]
 
