@@ -147,7 +147,8 @@ def verify(
 ) -> None:
     """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
 
-    Needs neither models nor problems, so anyone can redo it who has the folder.
+    Needs neither models nor problems, so anyone can redo it who has the folder. Adapters that were left out of it, as in
+    `example`, are named as missing, and the rest is still checked.
 
     Writes nothing.
 
@@ -155,8 +156,8 @@ def verify(
 
     Examples:
 
-        selfimprove verify example
-        selfimprove verify example --json
+        selfimprove verify demo
+        selfimprove verify demo --json
     """
     from dataclasses import asdict
 

@@ -48,7 +48,7 @@ def export(
 
     Examples:
 
-        selfimprove export demo --to my-model
+        selfimprove export demo --to champion
         selfimprove export demo --to my-adapter --adapter
         selfimprove export demo --to my-gguf --gguf --hub me/my-gguf
     """
