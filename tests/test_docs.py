@@ -1,7 +1,7 @@
 """What the documentation says of commands, files and modules is so: each command is run here, by CI, or says why not.
 
-`tests/cases/docs_commands.toml` lists every documented command with how it is held. What is run is typed into a shell as it
-stands, in a folder that has what the pages suppose: a tiny model, problems, the recipes, a finished run `demo`.
+`tests/cases/docs_commands.toml` lists every documented command and how it is held. What is run is typed into a shell as
+it stands, in a folder that has what the pages suppose: a tiny model, problems, the recipes, a finished run `demo`.
 """
 
 from __future__ import annotations

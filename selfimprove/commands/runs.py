@@ -147,8 +147,8 @@ def verify(
 ) -> None:
     """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
 
-    Needs neither models nor problems, so anyone can redo it who has the folder. Adapters that were left out of it, as in
-    `example`, are named as missing, and the rest is still checked.
+    Needs neither models nor problems, so anyone can redo it who has the folder. Files that were left out of it are
+    named as missing, and the rest is still checked.
 
     Writes nothing.
 
