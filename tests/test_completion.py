@@ -36,15 +36,12 @@ def _environment() -> dict[str, str]:
     [
         ("selfimprove ver", ["verify"]),
         ("selfimprove verify ", ["demo", "mine"]),
-        ("selfimprove watch m", ["mine"]),
         ("selfimprove report --rounds-dir elsewhere ", ["far"]),
         ("selfimprove run --run d", ["demo"]),
         ("selfimprove run --recipe ", ["own.toml", "recipes/demo.toml", "recipes/rft.toml"]),
         ("selfimprove compare own.toml recipes/r", ["recipes/rft.toml"]),
         ("selfimprove run --set training.b", ["training.batch_rows=", "training.beta1=", "training.beta2="]),
-        ("selfimprove run --engine v", ["vllm"]),
         ("selfimprove run --track t", ["tensorboard", "trackio"]),
-        ("selfimprove export demo --ad", ["--adapter"]),
         ("selfimprove verify absent", []),
     ],
 )
