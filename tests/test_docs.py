@@ -40,6 +40,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "recipes", shop.folder / "recipes")
     shutil.copytree(ROOT / "rounds" / "example", shop.folder / "rounds" / "example")
     shutil.copytree(ROOT / "tests" / "cases", shop.folder / "tests" / "cases")
+    shutil.copytree(ROOT / "benchmarks", shop.folder / "benchmarks")
     recipe = RECIPE.format(model="my-model", problems="sums.jsonl").replace(
         "max_new_tokens = 10", "max_new_tokens = 16"
     )
@@ -119,6 +120,8 @@ def test_options_named_in_a_sentence_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("case", _cases("run"))
 def test_a_command_does_what_the_page_says(house: Path, case: dict[str, object]) -> None:
+    if "needs" in case:
+        pytest.importorskip(str(case["needs"]))
     done = _typed(house, str(case["text"]))
     assert done.returncode == case.get("exit", 0), done.stdout + done.stderr
     assert str(case.get("shows", "")) in done.stdout + done.stderr
