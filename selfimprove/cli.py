@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfimprove import __version__
+from selfimprove.commands import options as opt
 from selfimprove.commands.compare import compare_app
+from selfimprove.commands.completing import runs as known_runs
 from selfimprove.commands.doctor import doctors
-from selfimprove.commands.runs import RunsFolder, runs
+from selfimprove.commands.runs import runs
 from selfimprove.commands.take import take
 from selfimprove.commands.watch import watching
 from selfimprove.errors import SelfImproveError, UsageError
@@ -89,45 +91,53 @@ def _root(
 @app.command()
 def run(
     rounds: Annotated[
-        int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds the run shall have in the end.")
+        int,
+        typer.Option("--rounds", metavar="N", min=1, max=_MOST_ROUNDS, help="Rounds the run shall have in the end."),
     ] = 2,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
-    name: Annotated[str, typer.Option("--run", help="Name of the run [default: the recipe's name].")] = "",
-    model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
-    problems: Annotated[str, typer.Option("--problems", help="Hub dataset, local file or `reasoning-gym:…`.")] = "",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
-    ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
-    workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
-    checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
-    train_processes: Annotated[int, typer.Option("--train-processes", help="Processes that train together.")] = 1,
-    sharding: Annotated[str, typer.Option("--sharding", help="none, or fsdp: frozen weights cut over them.")] = "none",
-    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", help="GPUs per copy of the model (vllm).")] = 1,
-    data_parallel: Annotated[int, typer.Option("--data-parallel", help="Copies of the model (vllm).")] = 1,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
-    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
-    track: Annotated[
-        list[str] | None, typer.Option("--track", help="tensorboard, wandb, trackio or mlflow; may be repeated.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    recipe: opt.Recipe = None,
+    name: Annotated[
+        str,
+        typer.Option("--run", metavar="RUN", help="The run's name [default: the recipe's].", autocompletion=known_runs),
+    ] = "",
+    model: opt.Model = "",
+    problems: opt.Problems = "",
+    settings: opt.Settings = None,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    ray: opt.Ray = "",
+    workers: opt.Workers = 0,
+    checker_workers: opt.CheckerWorkers = 0,
+    train_processes: opt.TrainProcesses = 1,
+    sharding: opt.Sharding = "none",
+    tensor_parallel: opt.TensorParallel = 1,
+    data_parallel: opt.DataParallel = 1,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    keep_models: opt.KeepModels = False,
+    track: opt.Track = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=opt.OUTPUT)
+    ] = False,
+    as_json: opt.EventsAsJson = False,
+    plain: opt.Plain = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run rounds until there are ROUNDS of them; the same command goes on after an interruption.
+    """Run rounds until there are N of them; the same command goes on after an interruption.
+
+    What is durable is never made again, and a run that has all its rounds says that nothing is owed. A run that exists
+    goes on by its name alone; another recipe is refused by the keys that differ.
+
+    Writes rounds/RUN/ (rounds/README.md is its format) and, once per model, the cache in $SELFIMPROVE_CACHE.
+
+    Exit codes: 0 the rounds and the sealed finish are done; 1 a stage ended without a usable result; 2 it can't be done
+    as asked; 130 interrupted.
 
     Examples:
 
         selfimprove run --recipe recipes/demo.toml --rounds 2
-
         selfimprove run --rounds 3 --model Qwen/Qwen2.5-Math-1.5B-Instruct --problems openai/gsm8k
-
         selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
-
         selfimprove run --rounds 3 --ray auto --workers 8
-
         selfimprove run --recipe recipes/demo.toml --track tensorboard --track wandb
     """
     from selfimprove.journal import journal_named
@@ -168,23 +178,32 @@ def run(
 
 @app.command()
 def plan(
-    rounds: Annotated[int, typer.Option("--rounds", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")] = 2,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, max=_MOST_ROUNDS, help="Rounds to plan for.")
+    ] = 2,
+    recipe: opt.Recipe = None,
+    settings: opt.Settings = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
     ] = False,
-    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
 ) -> None:
     """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
 
-    With --calibrate the real engine and trainer are tried, and the cost is told as tokens, time, memory and disk.
+    Follows from the recipe alone; no problem is read and no model loaded. With --calibrate the real engine and trainer
+    are tried, and the cost is told as tokens, time, memory and disk.
 
-    Example:
+    Writes nothing; --calibrate fills the cache in $SELFIMPROVE_CACHE.
 
-        selfimprove plan --recipe recipes/demo.toml --set problems.heldout_size=1000
+    Exit codes: 0 told; 1 the trial failed; 2 it can't be done as asked.
+
+    Examples:
+
+        selfimprove plan --recipe recipes/demo.toml
+        selfimprove plan --recipe recipes/demo.toml --rounds 10 --set problems.heldout_size=1000
+        selfimprove plan --recipe recipes/demo.toml --calibrate
     """
     from selfimprove.plan import plan_lines
     from selfimprove.recipe import read_recipe
@@ -202,18 +221,31 @@ def plan(
 
 @app.command()
 def bench(
-    only: Annotated[list[str] | None, typer.Option("--only", help="tokens, trainer, engines, overhead, ray.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the figures to this file, as JSON.")] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Repeats of each row.")] = 3,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PART", help="tokens, trainer, engines, overhead or ray; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the figures to this file, as JSON.")
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Repeats of each row.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="Little work: shows that it runs, not how fast.")] = False,
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
+    device: opt.Device = "cpu",
+    threads: opt.Threads = 0,
 ) -> None:
     """Measure this program on this machine, beside others and beside what the machine can do.
 
-    Example:
+    A row whose package is missing says which, and has no figure. docs/performance.md explains the rows.
 
+    Writes FILE of --out, after each part.
+
+    Exit codes: 0 measured; 2 it can't be done as asked.
+
+    Examples:
+
+        selfimprove bench --out bench.json
         selfimprove bench --only tokens --repeats 1 --out tokens.json
+        selfimprove bench --quick --repeats 1
     """
     from selfimprove.bench.suite import Scale
     from selfimprove.commands.bench import bench as measure
@@ -223,29 +255,39 @@ def bench(
 
 @app.command()
 def check(
-    answer: Annotated[str | None, typer.Argument(help="What a model wrote.")] = None,
-    gold: Annotated[str | None, typer.Argument(help="The reference answer.")] = None,
+    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What a model wrote.")] = None,
+    gold: Annotated[str | None, typer.Argument(metavar="GOLD", help="The reference answer.")] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="boxed, marked or last: where the answer is looked for.")
+        str, typer.Option("--mode", metavar="MODE", help="boxed, marked or last: where the answer is looked for.")
     ] = "last",
     explain: Annotated[bool, typer.Option("--explain", help="Show candidate, normal forms, types and stage.")] = False,
     cases: Annotated[
-        Path | None, typer.Option("--cases", help="Labelled rows (JSONL) to score the checker on.")
+        Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
     ] = None,
-    wrong_rows: Annotated[Path | None, typer.Option("--wrong", help="Write the rows it got wrong here.")] = None,
-    references: Annotated[str, typer.Option("--references", help="Problems whose references to test.")] = "",
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Checker processes; 0: one per core.")] = 0,
+    wrong_rows: Annotated[
+        Path | None, typer.Option("--wrong", metavar="FILE", help="With --cases: write the rows it got wrong here.")
+    ] = None,
+    references: Annotated[
+        str, typer.Option("--references", metavar="SOURCE", help="Problems whose references to test.")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=0, help="Checker processes; 0: one per usable core.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check an ANSWER against a GOLD reference; or score the checker on labelled rows.
+    """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    Leaves with 0 if the answer is correct, with 1 if it isn't.
+    No code from an answer is run, and none can hang it.
+
+    Writes FILE of --wrong.
+
+    Exit codes: 0 the answer is correct, or the rows were scored; 1 it isn't; 2 it can't be done as asked.
 
     Examples:
 
         selfimprove check 'so x = \\boxed{1/2}' 0.5 --explain
-
-        selfimprove check --cases cases.jsonl --json
+        selfimprove check --cases tests/cases/answers.jsonl
+        selfimprove check --references mine.jsonl
     """
     from selfimprove import verdicts
     from selfimprove.problem import load_problems
@@ -269,18 +311,27 @@ def check(
 @app.command()
 def selftest(
     chaos: Annotated[bool, typer.Option("--chaos", help="Kill small real runs and compare their records.")] = False,
-    kills: Annotated[int, typer.Option("--kills", min=1, help="How many kills.")] = 30,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the kill plan.")] = 0,
-    model: Annotated[str, typer.Option("--model", help="`tiny` (made on the spot) or any other.")] = "tiny",
-    keep: Annotated[Path | None, typer.Option("--keep", help="Work in this folder and keep it.")] = None,
+    kills: Annotated[int, typer.Option("--kills", metavar="N", min=1, help="How many kills.")] = 30,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the kill plan.")] = 0,
+    model: Annotated[
+        str, typer.Option("--model", metavar="MODEL", help="`tiny` (made on the spot) or any other.")
+    ] = "tiny",
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FOLDER", help="Work in this folder and keep it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Test on this disk that a run can be killed at any time: leaves with 0 if all records are equal, else with 1.
+    """Test on this disk that a run can be killed at any time and ends with the records of one that was not.
 
-    Example:
+    Writes a temporary folder under --rounds-dir and removes it, unless the test fails or --keep names another.
 
-        selfimprove selftest --chaos --kills 200
+    Exit codes: 0 all records are equal; 1 they aren't; 2 it can't be done as asked; 130 interrupted.
+
+    Examples:
+
+        selfimprove selftest --chaos
+        selfimprove selftest --chaos --kills 200 --seed 1
     """
     if not chaos:
         raise UsageError("what is to be tested?", "Type: selfimprove selftest --chaos")

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfimprove.commands.runs import RunsFolder, write_text
+from selfimprove.commands import options as opt
+from selfimprove.commands.completing import keys
+from selfimprove.commands.completing import recipes as known_recipes
+from selfimprove.commands.runs import write_text
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
 from selfimprove.typed import read_runtime
@@ -26,40 +29,56 @@ compare_app = typer.Typer()
 WIDTH = 120
 """Columns of a table that no terminal shows."""
 Vary = Annotated[
-    list[str] | None, typer.Option("--vary", help="A recipe key and its values, as `section.key=V1,V2,…`.")
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="KEY=VALUES",
+        help="A recipe key and its values, as `section.key=V1,V2,…`.",
+        autocompletion=keys,
+    ),
 ]
 
 
 @compare_app.command()
 def compare(
     recipes: Annotated[
-        list[Path] | None, typer.Argument(metavar="RECIPE…", help="Recipe files; none: show what is there.")
+        list[Path] | None,
+        typer.Argument(metavar="RECIPE…", help="Recipe files; none: show what is there.", autocompletion=known_recipes),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="Seeds of each arm: 0, 1, ….")] = 1,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, max=9999, help="Rounds of each run.")] = 2,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds of each arm: 0, 1, ….")
+    ] = 1,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, max=9999, help="Rounds of each run.")] = 2,
     vary: Vary = None,
     budget: Annotated[
-        str, typer.Option("--budget", help="What a round may spend: `rows=N`, or `tokens=N` sampled and trained.")
+        str,
+        typer.Option(
+            "--budget", metavar="BUDGET", help="What a round may spend: `rows=N`, or `tokens=N` sampled and trained."
+        ),
     ] = "",
-    name: Annotated[str, typer.Option("--name", help="Name of the comparison [default: from the recipes].")] = "",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key for all arms.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the table to this file too.")] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
-    ray: Annotated[str, typer.Option("--ray", help="Sample and train on a Ray cluster: `auto` or HOST:PORT.")] = "",
-    workers: Annotated[int, typer.Option("--workers", help="Samplers on the cluster; 0: one per GPU or node.")] = 0,
-    checker_workers: Annotated[int, typer.Option("--checker-workers", help="0: one per usable core.")] = 0,
-    train_processes: Annotated[int, typer.Option("--train-processes", help="Processes that train together.")] = 1,
-    sharding: Annotated[str, typer.Option("--sharding", help="none, or fsdp: frozen weights cut over them.")] = "none",
-    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", help="GPUs per copy of the model (vllm).")] = 1,
-    data_parallel: Annotated[int, typer.Option("--data-parallel", help="Copies of the model (vllm).")] = 1,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
-    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every round's merged model.")] = False,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")
+    ] = "",
+    settings: opt.Settings = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the table to this file too.")
+    ] = None,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    ray: opt.Ray = "",
+    workers: opt.Workers = 0,
+    checker_workers: opt.CheckerWorkers = 0,
+    train_processes: opt.TrainProcesses = 1,
+    sharding: opt.Sharding = "none",
+    tensor_parallel: opt.TensorParallel = 1,
+    data_parallel: opt.DataParallel = 1,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    keep_models: opt.KeepModels = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, then the figures, as JSON.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    plain: opt.Plain = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Run several recipes on the same problems, each with K seeds, and tell them apart in one table.
 
@@ -68,15 +87,14 @@ def compare(
     `compare.svg` stand beside them. The same command goes on after an interruption; more seeds and arms can be asked
     for. Without a recipe, `--name NAME` shows what is there.
 
-    A run in which a round ends without a usable result is told as failed, and the others go on. Leaves with 0 if all
-    runs are made, with 1 if one failed, with 130 after Ctrl-C.
+    Writes rounds/NAME/ and FILE of --markdown.
+
+    Exit codes: 0 all runs are made; 1 one failed, and the others went on; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
         selfimprove compare recipes/demo.toml --vary prefixes.length=4,8,16,full --seeds 3
-
-        selfimprove compare upft.toml rft.toml --seeds 5 --budget tokens=200000 --name upft-or-rft
-
+        selfimprove compare recipes/upft.toml recipes/rft.toml --seeds 5 --budget tokens=200000 --name upft-or-rft
         selfimprove compare --name upft-or-rft --markdown table.md
     """
     from selfimprove.comparison.arms import read_arms

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfimprove.commands.runs import RunsFolder
+from selfimprove.commands import options as opt
 from selfimprove.escaping import escape_text
 from selfimprove.typed import chosen_recipe, read_runtime
 
@@ -23,26 +23,29 @@ _WIDTH = 400
 
 @doctors.command()
 def doctor(
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe file (TOML).")] = None,
-    model: Annotated[str, typer.Option("--model", help="Hub id, folder, .gguf file or `embedded:…`.")] = "",
-    problems: Annotated[str, typer.Option("--problems", help="Hub dataset, local file or `reasoning-gym:…`.")] = "",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as `section.key=value`.")] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds there shall be room for.")] = 2,
-    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
+    recipe: opt.Recipe = None,
+    model: opt.Model = "",
+    problems: opt.Problems = "",
+    settings: opt.Settings = None,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Rounds there shall be room for.")] = 2,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Check that a run would work here: machine, model, your problems. Each line is ok, a warning or an error.
 
-    Leaves with 0 if nothing is an error, with 1 if something is.
+    Fetches no weights.
+
+    Writes the cache in $SELFIMPROVE_CACHE, and files that it removes again, to see that it can.
+
+    Exit codes: 0 nothing is an error; 1 something is; 2 it can't be done as asked.
 
     Examples:
 
         selfimprove doctor
-
         selfimprove doctor --recipe recipes/demo.toml --model ./my-model --problems mine.jsonl
     """
     from selfimprove.doctor import Patient, examine

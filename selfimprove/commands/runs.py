@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selfimprove.commands import options as opt
+from selfimprove.commands.completing import runs as known_runs
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,15 +17,25 @@ if TYPE_CHECKING:
     from selfimprove.report import RunRecords
 
 runs = typer.Typer()
-RunsFolder = Annotated[Path, typer.Option("--rounds-dir", help="Folder that holds the runs.")]
 
 
 @runs.command()
 def status(
-    name: Annotated[str, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = "",
-    rounds_dir: RunsFolder = Path("rounds"),
+    name: opt.RunOrAll = "",
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show where each run stands, one line a run."""
+    """Show where each run stands, one line a run: rounds, champion, last decision, sealed result.
+
+    Writes nothing, and may be typed while a run is at work.
+
+    Exit codes: 0 shown; 2 there is no such run.
+
+    Examples:
+
+        selfimprove status
+        selfimprove status example
+        selfimprove status --rounds-dir rounds/length
+    """
     from selfimprove.report import status_lines
     from selfimprove.report.records import read_run, read_runs
 
@@ -33,18 +45,33 @@ def status(
 
 @runs.command()
 def report(
-    name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; may be left out if there is one.")] = "",
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page to this file.")] = None,
-    compare: Annotated[
-        list[str] | None, typer.Option("--compare", metavar="RUN", help="With --html: a run beside it; repeatable.")
+    name: opt.RunIfOne = "",
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.")
     ] = None,
-    rounds_dir: RunsFolder = Path("rounds"),
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page to this file.")
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="RUN", help="With --html: a run beside it; repeatable.", autocompletion=known_runs
+        ),
+    ] = None,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
 
-    Example:
+    docs/decision.md reads one line by line.
 
+    Writes FILE of --markdown or --html, and nothing else.
+
+    Exit codes: 0 shown or written; 2 there is no such run, or the file can't be written.
+
+    Examples:
+
+        selfimprove report example
+        selfimprove report example --markdown report.md
         selfimprove report example --html report.html
     """
     from rich.console import Console
@@ -67,12 +94,14 @@ def report(
 
 
 @runs.command()
-def prune(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], rounds_dir: RunsFolder = Path("rounds")
-) -> None:
+def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
     """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
 
-    Example:
+    Writes nothing; deletes below rounds/RUN/ alone, and no record.
+
+    Exit codes: 0 done, also where nothing was left to delete; 2 there is no such run, or a process works on it.
+
+    Examples:
 
         selfimprove prune demo
     """
@@ -87,15 +116,22 @@ def prune(
 
 @runs.command()
 def rollback(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
-    to: Annotated[int, typer.Option("--to", min=0, help="An accepted round; 0 is the base model.")],
-    rounds_dir: RunsFolder = Path("rounds"),
+    name: opt.Run,
+    to: Annotated[int, typer.Option("--to", metavar="ROUND", min=0, help="An accepted round; 0 is the base model.")],
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Make an earlier accepted round the champion again; appends a record and deletes nothing.
 
-    Example:
+    The next round of the run begins from it.
+
+    Writes a line of rounds/RUN/rollbacks.jsonl.
+
+    Exit codes: 0 done; 2 there is no such run, or that round was never accepted.
+
+    Examples:
 
         selfimprove rollback demo --to 1
+        selfimprove rollback demo --to 0
     """
     journal = _existing(rounds_dir, name)
     with journal.lock():
@@ -105,17 +141,23 @@ def rollback(
 
 @runs.command()
 def verify(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
-    rounds_dir: RunsFolder = Path("rounds"),
+    name: opt.Run,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
     as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
 ) -> None:
     """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
 
-    Leaves with 0 if all hold, with 1 if one doesn't. Needs neither models nor problems.
+    Needs neither models nor problems, so anyone can redo it who has the folder. Files that were left out of it are
+    named as missing, and the rest is still checked.
 
-    Example:
+    Writes nothing.
 
-        selfimprove verify example
+    Exit codes: 0 all checks hold; 1 one doesn't; 2 there is no such run.
+
+    Examples:
+
+        selfimprove verify demo
+        selfimprove verify demo --json
     """
     from dataclasses import asdict
 

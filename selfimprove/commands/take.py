@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfimprove.commands.runs import RunsFolder
+from selfimprove.commands import options as opt
 from selfimprove.errors import UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.typed import read_runtime
@@ -25,27 +25,31 @@ _NOTE = 1000
 
 @take.command()
 def export(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
-    to: Annotated[Path, typer.Option("--to", help="New folder for the model.")],
+    name: opt.Run,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.")],
     adapter: Annotated[bool, typer.Option("--adapter", help="One LoRA equal to the accepted chain.")] = False,
     gguf: Annotated[bool, typer.Option("--gguf", help="One GGUF file, by llama.cpp's converter.")] = False,
     converter: Annotated[
-        Path | None, typer.Option("--converter", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
+        Path | None, typer.Option("--converter", metavar="FILE", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
     ] = None,
-    hub: Annotated[str, typer.Option("--hub", help="Upload to this repository too; a new one is public.")] = "",
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    hub: Annotated[
+        str, typer.Option("--hub", metavar="REPO", help="Upload to this repository too; a new one is public.")
+    ] = "",
+    trust_remote_code: opt.TrustRemoteCode = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Write a run's champion to a folder, with a model card and the base's licence; the run is left as it is.
 
-    Leaves with 1 if the upload fails; the folder is whole then. Nothing is sent anywhere without --hub.
+    Nothing is sent anywhere without --hub.
+
+    Writes FOLDER, which may be there only if it is empty, whole or not at all.
+
+    Exit codes: 0 done; 1 the upload failed, the folder is whole; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
-        selfimprove export demo --to my-model
-
+        selfimprove export demo --to champion
         selfimprove export demo --to my-adapter --adapter
-
         selfimprove export demo --to my-gguf --gguf --hub me/my-gguf
     """
     if adapter and gguf:
@@ -70,26 +74,38 @@ def export(
 
 @take.command()
 def ask(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run.")],
+    name: opt.Run,
     questions: Annotated[list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin.")],
-    gold: Annotated[list[str] | None, typer.Option("--gold", help="Reference answer, one per question.")] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", min=0, help="0 is greedy [as judged].")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the draws [the run's].")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option("--max-new-tokens", min=1, help="Longest [the run's].")] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, transformers or vllm.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the model; 0: all usable cores.")] = 0,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's code.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    gold: Annotated[
+        list[str] | None, typer.Option("--gold", metavar="ANSWER", help="Reference answer, one per question.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", metavar="T", min=0, help="0 is greedy [as judged].")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the draws [the run's].")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest [the run's].")
+    ] = None,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Ask a run's base model and its champion the same questions, side by side, as the run asks and judges.
+
+    With --gold each answer is judged. Equal seeds give equal answers on the same machine.
+
+    Writes nothing; a champion's model that was pruned is built again in rounds/RUN/.
+
+    Exit codes: 0 answered; 1 the engine failed; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
         selfimprove ask demo "What is 3 + 4 * 5?" --gold 23
-
         selfimprove ask demo "What is 7 * 8?" --temperature 0.7 --seed 3
-
         selfimprove ask demo - < questions.txt
     """
     journal = _journal(rounds_dir, name)

@@ -6,11 +6,11 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from selfimprove.commands.runs import RunsFolder
+from selfimprove.commands import options as opt
 
 if TYPE_CHECKING:
     from selfimprove.view import Mode
@@ -20,19 +20,22 @@ watching = typer.Typer()
 
 @watching.command()
 def watch(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run; it need not have begun.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.")] = False,
-    rounds_dir: RunsFolder = Path("rounds"),
+    name: opt.Run,
+    as_json: opt.EventsAsJson = False,
+    plain: opt.Plain = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Show the live view of a run that another process works on; Ctrl-C ends the watching, not the run.
 
-    Leaves with 0 when the run is finished, with 1 when its process is gone before that.
+    A run that has not begun is waited for.
+
+    Writes nothing.
+
+    Exit codes: 0 the run is finished; 1 its process is gone before that; 2 it can't be done as asked; 130 Ctrl-C.
 
     Examples:
 
         selfimprove watch demo
-
         selfimprove watch demo --json | grep round_finished
     """
     from selfimprove.journal import journal_named
