@@ -47,8 +47,15 @@ def _work(recipe: Recipe) -> list[str]:
         f"trains at most {len(kinds):,} rows {recipe.training.epochs} times,",
         f"and judges at most {answers:,} answers of the challenger, {answers * settings.max_new_tokens:,} tokens.",
         f"Each new champion is judged on the rest of the {recipe.problems.heldout_size:,} held-out problems once;",
-        f"at the end base and champion answer {recipe.problems.sealed_size:,} sealed problems each.",
+        f"at the end base and champion answer {recipe.problems.sealed_size:,} sealed problems each"
+        f"{', in two decodings' if recipe.beside() else ''}.",
     ]
+
+
+def _sealed_answers(recipe: Recipe) -> int:
+    """Answers of a model to each sealed problem, in all decodings."""
+    second = recipe.beside()
+    return recipe.gate.samples + (second.gate.samples if second else 0)
 
 
 def _continued(recipe: Recipe, rows: int) -> list[str]:
@@ -75,7 +82,8 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
 def calibrated_lines(recipe: Recipe, need: Need, found: Calibration, train: int, rounds: int) -> list[str]:
     """The plan from measured rates: tokens and time of a round and of the run, memory and disk, with their source."""
     first, later = _stages(recipe, found, train, first=True), _stages(recipe, found, train, first=False)
-    sealed = _answered(found, recipe.problems.sealed_size, 2 * recipe.problems.sealed_size)
+    answers = recipe.problems.sealed_size * _sealed_answers(recipe)
+    sealed = _answered(found, answers, 2 * answers)
     times = [_total(first), *[_total(later)] * (rounds - 1), sealed.seconds]
     told = [f"  {name}: {work.told}, {_span(work.seconds)}" for name, work in first.items()]
     missing = "" if found.row_seconds and found.merge_seconds else " without what was not measured"
