@@ -13,8 +13,8 @@ from selfimprove.answer.finished import left_undone
 from selfimprove.checking import Checker
 from selfimprove.recipe import Answers
 
-ANY_NUMBER = "0.5"
-"""Stands for a reference that may be a fraction, so that `1/2` counts as finished and `3 - 4` doesn't."""
+ANY_NUMBER = "1/2"
+"""Stands for a reference that may be a fraction, so that `2/3` counts as finished, `4/6` and `3 - 4` don't."""
 
 
 def answer_classes(checker: Checker, keys: Sequence[str], texts: Sequence[str], settings: Answers) -> list[str | None]:

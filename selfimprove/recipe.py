@@ -193,7 +193,9 @@ class Answers(Section):
         description="`boxed`: `\\boxed{}`; `marked`: also `####`, `<answer>`, “answer is”; `last`: also a last number",
     )
     finished: bool = Field(
-        True, description="a number asked for must be given as one: arithmetic left undone (`3 - 4` for -1) is wrong"
+        True,
+        description="a number asked for must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` for 2/3) "
+        "is wrong",
     )
 
 

@@ -24,6 +24,15 @@ from selfimprove.answer.finished import left_undone
         (r"1 + \sqrt{2}", r"1+\sqrt{2}", False),
         ("2x - 3", "5", False),
         ("$5", "5", False),
+        (r"\frac{12}{18}", r"$\frac{2}{3}$", True),
+        ("The simplified fraction is 12/18", "2/3", True),
+        ("12/18 = 2/3", r"\frac{2}{3}", False),
+        ("2/3 = 12/18", r"\frac{2}{3}", True),
+        (r"-\dfrac{2}{3}", "-2/3", False),
+        (r"\frac{1}{2} + \frac{1}{3}", "5/6", True),
+        ("12/18", "12/18", False),
+        ("12/18", "0.6667", False),
+        ("6", "6/1", False),
     ],
 )
 def test_arithmetic_left_undone_is_told_from_a_number(candidate: str, reference: str, undone: bool) -> None:

@@ -126,7 +126,7 @@ def test_patterns_forget_the_problems_own_numbers_and_no_others() -> None:
 
 
 def test_answers_agree_where_the_checker_says_they_are_equal() -> None:
-    texts = ["The answer is 12.", "12", "It is 24/2.", "3 + 9", "no idea", "13", "12.0"]
+    texts = ["The answer is 12.", "12", "It is 24/2 = 12.", "3 + 9", "no idea", "13", "12.0"]
     with Checker(workers=1) as checker:
         classes = answer_classes(checker, ["k"] * 7, texts, Answers(finished=True))
         apart = answer_classes(checker, ["a", "b"], ["12", "12.0"], Answers())
