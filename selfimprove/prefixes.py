@@ -198,7 +198,7 @@ def prefix_statistics(completions: Iterable[Sampled], length: int) -> dict[str, 
     n = len(listed)
     return {
         "distinct_prefixes": len(counts) / n,
-        "prefix_entropy": -sum(k / n * math.log(k / n) for k in counts.values()),
+        "prefix_entropy": sum(k / n * math.log(n / k) for k in counts.values()),
         "mean_tokens": sum(len(c.token_ids) for c in listed) / n,
         "truncated": sum(c.stop == "length" for c in listed) / n,
     }
