@@ -30,16 +30,27 @@ from selfimprove.recipe import Runtime, parse_recipe
 from selfimprove.wiring import parts_of
 
 DEMO: dict[str, Any] = {
-    "problems": {"train_size": 512, "heldout_size": 256, "sealed_size": 8},
+    "problems": {
+        "train": "reasoning-gym:arithmetic",
+        "train_size": 10000,
+        "heldout_size": 256,
+        "sealed_size": 8,
+    },
     "sampling": {
         "prompt": "{question} Answer with the number only.",
         "temperature": 0.7,
         "max_new_tokens": 32,
         "problems_per_round": 256,
-        "samples": 2,
+        "samples": 4,
     },
-    "prefixes": {"select": "verified", "length": "full"},
-    "training": {"learning_rate": 2e-4, "epochs": 2, "batch_rows": 16},
+    "prefixes": {
+        "select": "verified",
+        "length": 16,
+        "structure_ratio": 0.0,
+        "template": "{question} Answer with the number only.",
+    },
+    "training": {"learning_rate": 4e-4, "epochs": 1, "batch_rows": 16},
+    "gate": {"beside_temperature": 0.6},
 }
 """The work of recipes/demo.toml."""
 QUICK: dict[str, Any] = {
