@@ -16,7 +16,7 @@ for name in "$@"; do
       --rounds 1 --name length ;;
     settings) compare rft-one-epoch.toml v16-one-epoch.toml v12-one-epoch.toml v8-p30.toml v8-p50.toml v8-template.toml \
       v8-eos.toml v8-template-eos.toml rft-rate-5e-5.toml rft-rate-5e-4.toml --seeds 2 --rounds 1 --name settings ;;
-    sampling) compare rft-t04.toml rft-t10.toml --seeds 1 --rounds 1 --name sampling ;;
+    sampling) compare rft-t04.toml rft-t10.toml rft-rows-256.toml --seeds 1 --rounds 1 --name sampling ;;
     modal) compare modal-512-8.toml modal-512-16.toml --seeds 2 --rounds 1 --name modal ;;
     placebo) compare rft-placebo.toml v16-placebo.toml modal-placebo.toml --seeds 1 --rounds 1 --name placebo ;;
     fractions) compare rft-fractions.toml --seeds 1 --rounds 1 --name fractions ;;
