@@ -13,7 +13,7 @@ the records as if they had been spent here. Those of judging aren't, since they 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -37,20 +37,22 @@ def borrow(recipe: Recipe, journal: Journal, lenders: Sequence[Lender], versions
         return
     lenders = [(other, lender) for other, lender in lenders if _made_alike(lender, versions)]
     files = journal.round(1)
-    for _recipe, lender in _first(lenders, recipe, _sampling):
+    if lender := _first(lenders, recipe, _sampling):
         _take_samples(recipe, files, lender.round(1), "sample", files.samples)
-    for _recipe, lender in _first(lenders, recipe, _rollouts):
+    if lender := _first(lenders, recipe, _rollouts):
         _take_samples(recipe, files, lender.round(1), "rollout", files.rollouts)
-    for _recipe, lender in _first(lenders, recipe, _judging):
+    if lender := _first(lenders, recipe, _judging):
         _take_base(lender.round(1).verdicts, files.verdicts)
         _take_base(lender.sealed_verdicts, journal.sealed_verdicts)
         _take_base(lender.beside_verdicts, journal.beside_verdicts)
 
 
-def _first(lenders: Sequence[Lender], recipe: Recipe, shared: Any) -> Iterator[Lender]:  # noqa: ANN401 - one of three below
+def _first(
+    lenders: Sequence[Lender], recipe: Recipe, shared: Callable[[Recipe], tuple[object, ...] | None]
+) -> Journal | None:
+    """The first run whose recipe agrees with this one in what is `shared`; None if this one has nothing of it."""
     wanted = shared(recipe)
-    alike = [lender for lender in lenders if wanted is not None and shared(lender[0]) == wanted]
-    yield from alike[:1]
+    return next((run for other, run in lenders if wanted is not None and shared(other) == wanted), None)
 
 
 def _made_alike(lender: Journal, versions: dict[str, Any]) -> bool:
