@@ -14,10 +14,10 @@ from typing import Any
 
 @dataclass
 class Hub:
-    """Where it listens, the repositories asked for, and the files of the commit."""
+    """Where it listens, the repositories asked for with their visibility, and the files of the commit."""
 
     address: str = ""
-    repositories: list[str] = field(default_factory=list)
+    repositories: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -57,7 +57,8 @@ def open_hub() -> Iterator[Hub]:
 
 def _answer(hub: Hub, path: str, body: bytes) -> dict[str, Any]:
     if path.endswith("/repos/create"):
-        hub.repositories.append(json.loads(body)["name"])
+        asked = json.loads(body)
+        hub.repositories[asked["name"]] = asked.get("visibility") or ("private" if asked["private"] else "public")
         return {"url": f"{hub.address}/me/tiny"}
     if "/preupload/" in path:
         names = [file["path"] for file in json.loads(body)["files"]]

@@ -175,6 +175,7 @@ REFUSALS = [
     (["--to", "sums.jsonl"], "not a folder"),
     (["--to", "rounds/whole/taken"], "inside the run's own folder"),
     (["--to", "o", "--adapter", "--gguf"], "two forms"),
+    (["--to", "o", "--public"], "--public is for --hub"),
     (["--to", "o", "--converter", "c.py"], "--converter is for --gguf"),
     (["--to", "o", "--gguf", "--converter", "c.py"], "c.py: no such file"),
 ]
@@ -209,14 +210,19 @@ def test_an_upload_that_cannot_be_is_one_line(here: Workshop, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
-def test_the_named_repository_gets_the_folders_files(workshop: Workshop, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "visibility"), [([], "private"), pytest.param(["--public"], "public", marks=pytest.mark.slow)]
+)
+def test_the_named_repository_gets_the_folders_files(
+    workshop: Workshop, tmp_path: Path, more: list[str], visibility: str
+) -> None:
     with open_hub() as hub:
-        words = ["export", "whole", "--adapter", "--to", str(tmp_path / "out"), "--hub", "me/tiny"]
+        words = ["export", "whole", "--adapter", "--to", str(tmp_path / "out"), "--hub", "me/tiny", *more]
         online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
         done = workshop.call(*words, environment=online)
     assert done.returncode == 0, done.stderr
     assert f"uploaded to {hub.address}/me/tiny" in done.stdout
-    assert hub.repositories == ["tiny"]
+    assert hub.repositories == {"tiny": visibility}
     assert hub.files == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 

@@ -1,6 +1,7 @@
 """The tables and the picture of docs/study.md, from the records of comparisons.
 
-`python benchmarks/study/table.py rounds/NAME…` prints a table; with `--picture FILE.svg` gains are drawn as well.
+`python benchmarks/study/table.py rounds/NAME…` prints a table; `--against rounds/NAME/ARM` names the arm that the
+champions are set against (else the first one), `--picture FILE.svg` draws the gains as well.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from selfimprove.comparison.folder import Folder
-from selfimprove.comparison.outcome import read_outcome, results
+from selfimprove.comparison.outcome import ArmOutcome, gain_over, read_outcome
+from selfimprove.comparison.pooling import Pooled
+from selfimprove.figures import MISSING
+from selfimprove.report.records import number
 
 HEADER = (
-    "| arm | seeds | greedy gain | 95 % | at T = 0.6 | range of seeds | rows | targets | prompts | sampled | s |\n"
+    "| arm | seeds | greedy gain (95 %) | over {first} (95 %) | at T = 0.6 (seeds) | over placebo (seeds) "
+    "| rows | targets | prompts | sampled | s |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
 
@@ -23,45 +27,73 @@ def main() -> None:
     """Print one table for all the comparisons named."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--against", type=Path)
     parser.add_argument("--picture", type=Path)
     typed = parser.parse_args()
-    arms = [arm for folder in typed.folders for arm in _arms(Folder(folder)) if arm["runs"]]
-    print("\n".join([HEADER, *map(_row, arms)]))
+    arms = [arm for folder in typed.folders for arm in _arms(folder) if arm.runs]
+    first = arms[0] if typed.against is None else _named(typed.against)
+    print(HEADER.format(first=first.name))
+    for arm in arms:
+        print(_row(arm, first))
     if typed.picture:
         _draw(arms, typed.picture)
 
 
-def _arms(folder: Folder) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = results(read_outcome(folder, folder.plan()))["arms"]
-    return found
+def _arms(path: Path) -> tuple[ArmOutcome, ...]:
+    folder = Folder(path)
+    return read_outcome(folder, folder.plan()).arms
 
 
-def _row(arm: dict[str, Any]) -> str:
-    gain, cost = arm["gain"], arm["cost"]
-    seconds = [100 * run["beside"]["gain"] for run in arm["runs"] if run["beside"]]
-    told = f"{fmean(seconds):+.1f} | {min(seconds):+.1f} to {max(seconds):+.1f}" if seconds else "– | –"
-    low, high = gain["interval"]
-    return (
-        f"| {arm['name']} | {len(arm['runs'])} | {100 * gain['mean']:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} "
-        f"| {told} | {cost['rows']:.0f} | {cost['targets']:,.0f} | {cost['prompts']:,.0f} | {cost['sampled']:,.0f} "
-        f"| {cost['seconds']:.0f} |"
+def _named(path: Path) -> ArmOutcome:
+    return next(arm for arm in _arms(path.parent) if arm.name == path.name)
+
+
+def _row(arm: ArmOutcome, first: ArmOutcome) -> str:
+    cost = arm.cost
+    assert cost, "an arm with runs has a cost"
+    beside = [gain for run in arm.runs if (gain := number(run.beside, "gain")) is not None]
+    placebo = [gain for run in arm.runs for gain in run.placebo]
+    cells = (
+        arm.name,
+        f"{len(arm.runs)}",
+        _pooled(arm.gain),
+        MISSING if arm == first else _pooled(gain_over(arm.runs, first.runs)),
+        _seeds(beside),
+        _seeds(placebo),
+        *(f"{count:,.0f}" for count in (cost.rows, cost.targets, cost.prompts, cost.sampled, cost.seconds)),
     )
+    return f"| {' | '.join(cells)} |"
 
 
-def _draw(arms: list[dict[str, Any]], path: Path) -> None:
+def _pooled(gain: Pooled | None) -> str:
+    return f"{_points(gain.mean)} ({_points(gain.interval[0])} to {_points(gain.interval[1])})" if gain else MISSING
+
+
+def _seeds(gains: list[float]) -> str:
+    """Mean, smallest and largest."""
+    if len(gains) < 2:
+        return _points(gains[0]) if gains else MISSING
+    return f"{_points(fmean(gains))} ({_points(min(gains))} to {_points(max(gains))})"
+
+
+def _points(gain: float) -> str:
+    return f"{100 * gain:+.1f}"
+
+
+def _draw(arms: list[ArmOutcome], path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams.update({"svg.hashsalt": "study", "svg.fonttype": "none", "font.size": 8})
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    for place, arm in enumerate(sorted(arms, key=lambda arm: arm["gain"]["mean"])):
-        x, y = arm["cost"]["targets"], 100 * arm["gain"]["mean"]
-        seeds = [100 * (run["champion"] - run["base"]) for run in arm["runs"]]
-        axes.plot([x, x], [min(seeds), max(seeds)], color="tab:gray", linewidth=1)
+    told = [(arm.gain, arm.cost, arm.name) for arm in arms if arm.gain and arm.cost]
+    for place, (gain, cost, name) in enumerate(sorted(told, key=lambda one: one[0].mean)):
+        x, y = cost.targets, 100 * gain.mean
+        axes.plot([x, x], [100 * end for end in gain.spread], color="tab:gray", linewidth=1)
         axes.plot([x], [y], "o", markersize=4, color="tab:blue")
         side, offset = ("left", 4) if place % 2 else ("right", -4)
-        axes.annotate(arm["name"], (x, y), xytext=(offset, 2), textcoords="offset points", ha=side)
+        axes.annotate(name, (x, y), xytext=(offset, 2), textcoords="offset points", ha=side)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlabel("target tokens trained in the round, all epochs")

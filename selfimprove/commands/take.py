@@ -33,8 +33,9 @@ def export(
         Path | None, typer.Option("--converter", metavar="FILE", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
     ] = None,
     hub: Annotated[
-        str, typer.Option("--hub", metavar="REPO", help="Upload to this repository too; a new one is public.")
+        str, typer.Option("--hub", metavar="REPO", help="Upload to this repository too; a new one is private.")
     ] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository of --hub public.")] = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
@@ -56,6 +57,8 @@ def export(
         raise UsageError("--adapter and --gguf are two forms", "Export twice, each to a folder of its own.")
     if converter and not gguf:
         raise UsageError("--converter is for --gguf", "Add --gguf, or leave --converter out.")
+    if public and not hub:
+        raise UsageError("--public is for --hub", "Add --hub REPO, or leave --public out.")
     form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
     journal, runtime = _journal(rounds_dir, name), read_runtime(trust_remote_code=trust_remote_code, device="cpu")
     from selfimprove.exporting import export as export_run
@@ -69,7 +72,7 @@ def export(
         if hub:
             from selfimprove.exporting.hub import upload
 
-            typer.echo(f"uploaded to {escape_text(upload(to, hub), _NOTE)}")
+            typer.echo(f"uploaded to {escape_text(upload(to, hub, public=public), _NOTE)}")
 
 
 @take.command()

@@ -141,14 +141,14 @@ def _arm(folder: Folder, plan: Plan, fitted: Fitted, first: Sequence[RunOutcome]
         base=pooled_rate(base),
         champion=pooled_rate(champion),
         gain=pooled_gain(base, champion),
-        over_first=_over_first(runs, first),
+        over_first=gain_over(runs, first),
         cost=_mean_cost([run.cost for run in runs]),
     )
 
 
-def _over_first(runs: Sequence[RunOutcome], first: Sequence[RunOutcome]) -> Pooled | None:
-    """The champions' gain over those of the first arm with the same seeds; None for the first arm itself."""
-    theirs = {run.seed: run.champion for run in first}
+def gain_over(runs: Sequence[RunOutcome], others: Sequence[RunOutcome]) -> Pooled | None:
+    """The champions' gain over the others' with the same seeds, on the problems that all answered; None without any."""
+    theirs = {run.seed: run.champion for run in others}
     pairs = [(theirs[run.seed], run.champion) for run in runs if run.seed in theirs]
     return pooled_gain(*_tables(pairs)) if pairs else None
 

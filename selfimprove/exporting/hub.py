@@ -15,17 +15,19 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # th
 from selfimprove.errors import SelfImproveError
 
 
-def upload(folder: Path, repo: str) -> str:
-    """Put the folder's files into the model repository `repo`, made if it isn't there; returns its address.
+def upload(folder: Path, repo: str, *, public: bool = False) -> str:
+    """Put the folder's files into the model repository `repo`; returns its address.
+
+    One that isn't there is made, private unless `public`; one that is there stays as visible as it is.
 
     Raises `SelfImproveError` for every way in which the hub refuses or can't be reached.
     """
     hub = HfApi()
     try:
-        repo_id = hub.create_repo(repo, exist_ok=True).repo_id
+        repo_id = hub.create_repo(repo, private=not public, exist_ok=True).repo_id
         hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a model made by selfimprove")
     except (OSError, ValueError, HTTPError) as error:  # no network, offline mode, no token, no such name, refused
-        again = f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))}"
+        again = f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))}{'' if public else ' --private'}"
         cause = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise SelfImproveError(
             f"--hub {repo}: not uploaded: {cause}", f"The export stands in {folder}. Type: hf auth login, then: {again}"
