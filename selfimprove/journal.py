@@ -219,12 +219,14 @@ class Journal:
         return checked(read_json(self.sealed_path), SealedRecord, self.sealed_path)
 
     def examine(self, recipe: Recipe) -> None:
-        """Refuse, before anything is loaded or written, a folder bound to another recipe or with a damaged record."""
+        """Refuse, before anything is loaded or written, a folder that is held, bound to another recipe, or damaged."""
         for path in (self.folder, self.folder.parent):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
         if (self.folder / "compare.json").exists():
             raise UsageError(f"`{self.name}` is a comparison, not a run", "Name another run with --run.")
+        if held := self.held_by():
+            raise self._held(held)
         rounds = self.rounds()
         self.sealed()
         if rounds or self.recipe_path.exists():
@@ -311,7 +313,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            raise UsageError(f"run `{self.name}` is held by {self.holder()}", "Wait for it, or stop it.") from None
+            raise self._held(self.holder()) from None
         except OSError as error:
             hint = "Name a folder that can be written to with --rounds-dir."
             raise UsageError(f"{self.folder}: can't be written to: {error.strerror}", hint) from None
@@ -322,6 +324,9 @@ class Journal:
         finally:
             (self.folder / ".holder.json").unlink(missing_ok=True)
             lock.release()
+
+    def _held(self, holder: str) -> UsageError:
+        return UsageError(f"run `{self.name}` is held by {holder}", "Wait for it, or stop it.")
 
     def held_by(self) -> str:
         """Who holds the run now, in words; empty if nobody does, whatever a dead holder left behind.
