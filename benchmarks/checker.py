@@ -17,7 +17,7 @@ from itertools import permutations
 
 from selfimprove.checking import Checker
 from selfimprove.problem import load_problems
-from selfimprove.recipe import read_recipe
+from selfimprove.recipe.reading import read_recipe
 
 
 def references_of(source: str) -> list[str]:

@@ -38,7 +38,8 @@ from selfimprove.merging.certificate import Change, measure, total_change
 from selfimprove.models import default_cache, load_tokenizer, resolve_exact, resolve_model
 from selfimprove.prefixes import Example
 from selfimprove.problem import Problem, load_problems
-from selfimprove.recipe import Merging, Model, Runtime, Training, read_recipe
+from selfimprove.recipe import Merging, Model, Runtime, Training
+from selfimprove.recipe.reading import read_recipe
 from selfimprove.training import train
 
 WEIGHTS = "model.safetensors"

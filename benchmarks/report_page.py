@@ -24,7 +24,8 @@ from selfimprove.durable import append_rows, write_json
 from selfimprove.journal import FORMAT, Journal
 from selfimprove.judging import Answered, by_key, scorecard
 from selfimprove.problem import load_problems
-from selfimprove.recipe import Recipe, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report.page import report_html
 from selfimprove.report.records import read_run
 

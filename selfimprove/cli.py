@@ -206,7 +206,7 @@ def plan(
         selfimprove plan --recipe recipes/demo.toml --calibrate
     """
     from selfimprove.plan import plan_lines
-    from selfimprove.recipe import read_recipe
+    from selfimprove.recipe.reading import read_recipe
 
     chosen = read_recipe(recipe, read_settings(settings or []))
     for line in plan_lines(chosen, rounds):
@@ -291,7 +291,8 @@ def check(
     """
     from selfimprove import verdicts
     from selfimprove.problem import load_problems
-    from selfimprove.recipe import Runtime, read_recipe
+    from selfimprove.recipe import Runtime
+    from selfimprove.recipe.reading import read_recipe
 
     searched = read_mode(mode)
     cores = Runtime(threads=workers).usable_threads()

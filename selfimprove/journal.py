@@ -39,7 +39,9 @@ from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.escaping import folder_name
 from selfimprove.events import Event, Timed, read_event, to_json
 from selfimprove.metering import Cost
-from selfimprove.recipe import Recipe, changed_keys, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.keys import changed_keys
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord, SealedRecord, checked, checked_rows
 
 FORMAT = 1

@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfimprove import recipe as recipes
 from selfimprove.errors import Interrupted, UsageError
 from selfimprove.events import Emit, Event, silence
 from selfimprove.journal import Journal, journal_named
-from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe import Recipe, Runtime, reading
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, Any]
 """A recipe, the path of a TOML file, or its sections as plain data."""
@@ -73,13 +72,13 @@ def read_recipe(source: RecipeLike, overrides: Mapping[str, Mapping[str, Any]] |
     Raises `UsageError` naming the file, the key and the cause.
     """
     if isinstance(source, str | os.PathLike):
-        return recipes.read_recipe(Path(source), _sections(overrides or {}))
+        return reading.read_recipe(Path(source), _sections(overrides or {}))
     data = source.model_dump() if isinstance(source, Recipe) else _sections(source)
     for section, values in (overrides or {}).items():
         if not isinstance(data.setdefault(section, {}), dict):
             raise UsageError(f"`{section}` is no section of a recipe", "Sections hold keys, such as training.rank.")
         data[section] = {**data[section], **values}
-    return recipes.parse_recipe(data, "the recipe")
+    return reading.parse_recipe(data, "the recipe")
 
 
 def _sections(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _setting(text: str) -> tuple[str, str, Any]:
 
 def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe of a file (or the default one) with what `--model`, `--problems` and `--set` say laid over it."""
-    from selfimprove.recipe import read_recipe
+    from selfimprove.recipe.reading import read_recipe
 
     overrides = read_settings(settings)
     for section, key, value in (("model", "name", model), ("problems", "train", problems)):

@@ -25,7 +25,8 @@ from selfimprove.model_cache import ModelCache
 from selfimprove.parts import Parts, Samplers
 from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
-from selfimprove.recipe import Recipe, Runtime, parse_recipe
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.sampling import Completion, Request, Sampler
 from selfimprove.space import Footprint
 from selfimprove.stages import Job

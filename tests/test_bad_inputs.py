@@ -23,7 +23,7 @@ import pytest
 from selfimprove import cli
 from selfimprove.journal import Identity, Journal
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import read_recipe
+from selfimprove.recipe.reading import read_recipe
 
 ROOT = Path(__file__).parents[1]
 CASES: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/cases/bad_inputs.toml").read_text("utf-8"))["case"]

@@ -17,7 +17,8 @@ from selfimprove.bench.tokens import SHORT, Setting, measure_tokens
 from selfimprove.commands.bench import bench
 from selfimprove.errors import UsageError
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import Runtime, parse_recipe, read_recipe
+from selfimprove.recipe import Runtime
+from selfimprove.recipe.reading import parse_recipe, read_recipe
 
 CPU = Runtime(engine="transformers", device="cpu", threads=1)
 

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from selfimprove import __version__
-from selfimprove.recipe import parse_recipe, read_recipe
+from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.typed import read_settings
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
 from tests.test_layers import ROWS

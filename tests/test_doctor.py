@@ -20,7 +20,8 @@ from selfimprove import cli
 from selfimprove.doctor import Finding, Patient, examine, machine, storage
 from selfimprove.doctor.cgroups import Bounds, bounds
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import Runtime, read_recipe
+from selfimprove.recipe import Runtime
+from selfimprove.recipe.reading import read_recipe
 from selfimprove.sampling import some_questions
 from tests.test_embedded import needs_model
 from tests.workshop import Workshop, make_workshop

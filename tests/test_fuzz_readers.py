@@ -22,7 +22,9 @@ from selfimprove.judging import read_answers, scorecard
 from selfimprove.metering import Cost
 from selfimprove.problem.fields import FieldNames, problem_from_row
 from selfimprove.problem.files import file_rows
-from selfimprove.recipe import Recipe, changed_keys, parse_recipe, read_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.keys import changed_keys
+from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.report import report_markdown, status_lines
 from selfimprove.report.records import read_run
 from selfimprove.round import round_finished

@@ -16,7 +16,8 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Note
 from selfimprove.journal import Identity, Journal, champion_of
 from selfimprove.metering import Cost
-from selfimprove.recipe import Recipe, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_recipe
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
 

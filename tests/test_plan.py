@@ -8,7 +8,7 @@ import pytest
 
 from selfimprove.calibration import Calibration, mean_length
 from selfimprove.plan import calibrated_lines
-from selfimprove.recipe import parse_recipe
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.sampling import Completion
 from selfimprove.space import Need
 from tests.workshop import make_workshop

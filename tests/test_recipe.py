@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from selfimprove.errors import UsageError
-from selfimprove.recipe import Recipe, Runtime, changed_keys, key_table, parse_recipe, read_recipe
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe.keys import changed_keys, key_table
+from selfimprove.recipe.reading import parse_recipe, read_recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,4 +79,4 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
 
 
 def test_readme_holds_the_key_table_made_from_the_code() -> None:
-    assert key_table() in (ROOT / "README.md").read_text(), "paste the output of selfimprove.recipe.key_table()"
+    assert key_table() in (ROOT / "README.md").read_text(), "paste the output of selfimprove.recipe.keys.key_table()"

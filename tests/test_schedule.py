@@ -13,7 +13,8 @@ from selfimprove.checking import Checker
 from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
 from selfimprove.journal import comparable_records
-from selfimprove.recipe import Recipe, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.schedule import end_of, rejections, scheduled
 from selfimprove.verifying import faults_in, verify
 from tests.peers import World

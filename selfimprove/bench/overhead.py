@@ -26,7 +26,8 @@ from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
 from selfimprove.models import default_cache, resolve_model
 from selfimprove.problem import load_problems
-from selfimprove.recipe import Runtime, parse_recipe
+from selfimprove.recipe import Runtime
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.wiring import parts_of
 
 DEMO: dict[str, Any] = {

@@ -22,7 +22,8 @@ import psutil
 from selfimprove.engines.ray import Cluster
 from selfimprove.models import default_cache, load_tokenizer, resolve_model
 from selfimprove.problem import load_problems
-from selfimprove.recipe import Recipe, Runtime, parse_recipe
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks, render_prompt
 
 ROWS = 16

@@ -30,7 +30,8 @@ from selfimprove.model_cache import ModelCache
 from selfimprove.models import default_cache, resolve_model
 from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import ProblemSets, load_problems
-from selfimprove.recipe import Recipe, Runtime, parse_recipe
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.stages import Job
 from selfimprove.wiring import parts_of
 

@@ -29,7 +29,8 @@ def recipes(incomplete: str) -> list[str]:
 
 def keys(incomplete: str) -> list[str]:
     """The recipe's keys, each with the sign that its value follows."""
-    from selfimprove.recipe import Recipe, dotted
+    from selfimprove.recipe import Recipe
+    from selfimprove.recipe.keys import dotted
 
     return _beginning(incomplete, (f"{key}=" for key in dotted(Recipe().model_dump(mode="json")) if "." in key))
 

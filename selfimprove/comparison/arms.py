@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from selfimprove.errors import UsageError
-from selfimprove.recipe import Recipe, changed_keys, read_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.keys import changed_keys
+from selfimprove.recipe.reading import read_recipe
 from selfimprove.typed import read_settings
 
 MOST_ARMS = 1000

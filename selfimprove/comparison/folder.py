@@ -28,7 +28,9 @@ from selfimprove.comparison.arms import Arm
 from selfimprove.durable import read_json, write_json
 from selfimprove.errors import UsageError
 from selfimprove.journal import Journal
-from selfimprove.recipe import Recipe, changed_keys, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.keys import changed_keys
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.shapes import Count, Shape, checked
 
 FORMAT = 1

@@ -22,7 +22,8 @@ from selfimprove.journal import Journal
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
 from selfimprove.problem.files import SUFFIXES
 from selfimprove.problem.generated import PREFIX
-from selfimprove.recipe import Problems, parse_recipe
+from selfimprove.recipe import Problems
+from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report.judged import Contest
 from selfimprove.report.records import RunRecords, at, number, word
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfimprove.recipe import Recipe, parse_recipe
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_recipe
 
 ROUNDS = 2
 TINY = "tiny"

@@ -6,24 +6,18 @@ difference is refused by the names of the changed keys. `Runtime` holds what may
 run: engine, device, threads, caches, permissions. Neither holds a key that belongs to the other, and a test pins that.
 
 Each section is owned by one stage, which reads no other section. Values are frozen and unknown keys are refused,
-so that a misspelt key can't silently mean its default. TOML comes in; canonical JSON (sorted keys, no spaces) and its
-SHA-256, the *fingerprint*, go out.
+so that a misspelt key can't silently mean its default. TOML comes in (`reading.py`); canonical JSON (sorted keys, no
+spaces) and its SHA-256, the *fingerprint*, go out. `keys.py` tells which keys differ and what each means.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
-import tomllib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from selfimprove.errors import UsageError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
 
@@ -339,122 +333,7 @@ class Runtime(Section):
         return min(self.threads or cores, cores)
 
 
-def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Recipe:
-    """The recipe in a TOML file (or all defaults), with `overrides` (section to key to value) laid over it.
-
-    Raises `UsageError` naming the file, the key and the cause.
-    """
-    data: dict[str, Any] = {} if path is None else _read_toml(path)
-    for section, values in (overrides or {}).items():
-        if not isinstance(data.setdefault(section, {}), dict):
-            raise UsageError(f"{path}: `{section}` must be a table", f"Write it as [{section}], its keys below it.")
-        data[section].update(values)
-    return parse_recipe(data, str(path or "the command line"))
-
-
-def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
-    """A validated recipe from plain data; `where` is named in the `UsageError` that a bad value raises."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        message, hint = _first_fault(error)
-        raise UsageError(f"{where}: {message}", hint) from None
-
-
-def changed_keys(old: Recipe, new: Recipe) -> list[str]:
-    """Dotted names of the keys in which two recipes differ, sorted."""
-    before, after = dotted(old.model_dump(mode="json")), dotted(new.model_dump(mode="json"))
-    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-
-
-def key_table() -> str:
-    """The recipe's keys as a Markdown table: key, default, meaning. README.md holds it, and a test compares."""
-    rows = [f"| `{key}` | {_shown(default)} | {meaning} |" for key, default, meaning in _keys()]
-    return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
-
-
-def _keys() -> Iterator[tuple[str, object, str | None]]:
-    """Dotted name, default and meaning of each key of a recipe."""
-    for name, value in Recipe():
-        if isinstance(value, Section):
-            for key, field in type(value).model_fields.items():
-                yield f"{name}.{key}", getattr(value, key), field.description
-        else:
-            yield name, value, Recipe.model_fields[name].description
-
-
 def _needs_question(value: str) -> str:
     if value.count("{question}") != 1:
         raise ValueError("must contain {question} exactly once")
     return value
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such recipe", "Recipes that come with the program are in recipes/.") from None
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}", "Name a recipe file (TOML).") from None
-    except RecursionError:
-        raise UsageError(f"{path}: not readable as TOML: nested too deeply", "Make the value flat.") from None
-    except ValueError as error:  # not UTF-8, not TOML, or a number of too many digits
-        raise UsageError(f"{path}: not readable as TOML: {error}", "Mend it there; recipes/ has examples.") from None
-
-
-def _first_fault(error: ValidationError) -> tuple[str, str]:
-    """The first thing wrong with a recipe, by its key, and what may stand there instead."""
-    fault = error.errors(include_url=False)[0]
-    section, path = _place(fault["loc"])
-    key = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key `{key}`", _suggestion(key, section)
-    if fault["type"] == "model_type":
-        return f"`{key}` must be a table", f"Write it as [{key}], its keys below it: {', '.join(section.model_fields)}."
-    message = fault["msg"].removeprefix("Value error, ")
-    field = section.model_fields.get(path[-1]) if path else None
-    if field is None:
-        return (f"`{key}`: {message}", "README.md lists the keys under “Recipe”.") if key else (message, "Change one.")
-    default = "" if field.is_required() else f"; by default {_shown(field.get_default(call_default_factory=True))}"
-    return f"`{key}`: {message}", f"{key} is: {field.description}{default}."
-
-
-def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
-    """The section that a fault lies in, and its key, without what pydantic adds for the parts of a union."""
-    section: type[Section] = Recipe
-    path: list[str] = []
-    for step, part in enumerate(loc):
-        path.append(str(part))
-        inner = section.model_fields[part].annotation if part in section.model_fields else None
-        if isinstance(inner, type) and issubclass(inner, Section):
-            section = inner
-        elif loc[step : step + 1] == ("mixtures",):
-            return MixturePart, [*path, *map(str, loc[step + 1 :])]
-        else:
-            break
-    return section, path
-
-
-def _suggestion(key: str, section: type[Section]) -> str:
-    leaf = key.rpartition(".")[2]
-    if leaf in Runtime.model_fields:
-        return f"It is no key of a recipe but an option: --{leaf.replace('_', '-')}."
-    keys = [name for name, *_ in _keys()] if "." in key else [*Recipe.model_fields]
-    moved = [name for name, *_ in _keys() if name.rpartition(".")[2] == leaf]
-    close = moved or difflib.get_close_matches(key, keys, 1)
-    return f"Did you mean {' or '.join(close)}?" if close else f"Known are here: {', '.join(section.model_fields)}."
-
-
-def _shown(value: object) -> str:
-    return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
-
-
-def dotted(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted keys; an empty table stands as it is."""
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            flat |= dotted(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

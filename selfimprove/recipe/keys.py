@@ -1,0 +1,47 @@
+"""The keys of recipes by their dotted names: which differ between two, what each means, the table of the README."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from selfimprove.recipe import TASK_TEMPLATE, Recipe, Section
+
+
+def changed_keys(old: Recipe, new: Recipe) -> list[str]:
+    """Dotted names of the keys in which two recipes differ, sorted."""
+    before, after = dotted(old.model_dump(mode="json")), dotted(new.model_dump(mode="json"))
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def key_table() -> str:
+    """The recipe's keys as a Markdown table: key, default, meaning. README.md holds it, and a test compares."""
+    rows = [f"| `{key}` | {shown(default)} | {meaning} |" for key, default, meaning in described()]
+    return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def described() -> Iterator[tuple[str, object, str | None]]:
+    """Dotted name, default and meaning of each key of a recipe, in the order of the sections."""
+    for name, value in Recipe():
+        if isinstance(value, Section):
+            for key, field in type(value).model_fields.items():
+                yield f"{name}.{key}", getattr(value, key), field.description
+        else:
+            yield name, value, Recipe.model_fields[name].description
+
+
+def shown(value: object) -> str:
+    """A default as the tables tell it."""
+    return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
+
+
+def dotted(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys; an empty table stands as it is."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            flat |= dotted(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
