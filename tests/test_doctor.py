@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from selfimprove import cli
+from selfimprove.cgroups import Bounds, bounds, usable_cores
 from selfimprove.doctor import Finding, Patient, examine, machine, storage
-from selfimprove.doctor.cgroups import Bounds, bounds
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe
@@ -177,16 +177,20 @@ def test_limits_of_control_groups_are_read(tmp_path: Path, case: dict[str, Any])
     assert bounds(tmp_path / "groups", tmp_path / "absent") == Bounds(None, None)
 
 
-def test_threads_are_held_against_quota_variable_and_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_bounds_the_cores() -> None:
+    cores = usable_cores(Bounds(None, None))
+    assert [usable_cores(Bounds(quota, None)) for quota in (0.5, 1.5, cores, cores + 0.5)] == [1, 1, cores, cores]
+    assert Runtime(threads=cores + 1).usable_threads() == Runtime().usable_threads() == usable_cores()
+
+
+def test_threads_are_held_against_variable_and_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    cores, free = Runtime().usable_threads(), Bounds(None, None)
-    assert machine.threads(Runtime(), free, 0.0).level == "ok"
-    squeezed = machine.threads(Runtime(threads=1), Bounds(0.5, None), 0.0)
-    assert (squeezed.level, squeezed.advice) == ("warning", "Type --threads 1 --checker-workers 1.")
+    cores = usable_cores()
+    assert machine.threads(Runtime(), 0.0).level == "ok"
     if cores > 1:
-        assert machine.threads(Runtime(), free, cores + 1.0).level == "warning"
+        assert machine.threads(Runtime(), cores + 1.0).level == "warning"
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
-        assert "--threads 1" in machine.threads(Runtime(), free, 0.0).advice
+        assert "--threads 1" in machine.threads(Runtime(), 0.0).advice
 
 
 def test_packages_are_held_to_what_the_program_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

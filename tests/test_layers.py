@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 
 # A module imports only from rows above its own.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "figures"),
+    ("errors", "figures", "cgroups"),
     ("durable",),
     ("stopping", "metering"),
     ("escaping",),

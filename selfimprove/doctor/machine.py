@@ -8,7 +8,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from selfimprove import __version__
-from selfimprove.doctor.cgroups import Bounds, bounds
+from selfimprove.cgroups import usable_cores
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.figures import plural
 from selfimprove.recipe import Runtime
@@ -114,18 +114,13 @@ def compiler(runtime: Runtime) -> Finding:
     return warning("compiler", found, advice)
 
 
-def threads(runtime: Runtime, limits: Bounds | None = None, load: float | None = None) -> Finding:
-    """Threads against the cores this process may use, the container's quota, and what else is at work.
+def threads(runtime: Runtime, load: float | None = None) -> Finding:
+    """Threads against the cores this process may use, and what else is at work on them.
 
-    `limits` and `load` (threads at work in the last minute) are read from the system if they aren't given.
+    `load` (threads at work in the last minute) is read from the system if it isn't given.
     """
-    limits = bounds() if limits is None else limits
-    own, cores = runtime.usable_threads(), Runtime().usable_threads()
+    own, cores = runtime.usable_threads(), usable_cores()
     told = f"{plural(own, 'thread')} on {plural(cores, 'core')}"
-    if limits.cores and limits.cores < own:
-        fewer = max(1, int(limits.cores))
-        found = f"{told}, but the container may use {limits.cores:g} of them: threads would wait for each other"
-        return warning("threads", found, f"Type --threads {fewer} --checker-workers {fewer}.")
     named = os.environ.get("OMP_NUM_THREADS", "")
     if named.isdecimal() and 0 < int(named) < own:
         found = f"{told}; OMP_NUM_THREADS={named} doesn't bind this program, --threads does"

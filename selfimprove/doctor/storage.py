@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from selfimprove.doctor.cgroups import Bounds, bounds
+from selfimprove.cgroups import Bounds, bounds
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.patient import Patient
 from selfimprove.durable import size_of

@@ -296,10 +296,9 @@ def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
 @contextlib.contextmanager
 def processor(runtime: Runtime) -> Iterator[None]:
     """Threads as the runtime says, never more than this process may use; deterministic kernels; all put back."""
-    usable = len(os.sched_getaffinity(0))
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # made at run time
-    torch.set_num_threads(min(runtime.threads or usable, usable))
+    torch.set_num_threads(runtime.usable_threads())
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # made at run time
     try:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from selfimprove.cgroups import usable_cores
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
 
@@ -327,9 +328,8 @@ class Runtime(Section):
     sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
 
     def usable_threads(self) -> int:
-        """`threads`, or the cores this process may use; never more, since oversubscription costs a factor of ten."""
-        mask = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-        cores = len(mask(0)) if mask else os.cpu_count() or 1
+        """`threads`, or the cores this process may use, a container's quota included; never more."""
+        cores = usable_cores()
         return min(self.threads or cores, cores)
 
 

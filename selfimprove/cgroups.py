@@ -1,4 +1,4 @@
-"""What a container or a service may use of the machine: Linux control groups, both versions.
+"""What this process may use of the machine: affinity, and the limits of Linux control groups, both versions.
 
 A container that was given two cores and 4 GB still sees every core and all the memory of its machine: affinity and
 `/proc/meminfo` tell of the machine, the limits stand in the control group's files. A group's limit holds for all
@@ -8,6 +8,7 @@ visible; its limits then stand at the root of what is mounted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ class Bounds:
 
     cores: float | None
     memory: int | None
+
+
+def usable_cores(limits: Bounds | None = None) -> int:
+    """Whole cores that this process may use, at least one: those of its affinity mask, no more than its group's quota.
+
+    More threads than that wait for each other, which can cost a factor of ten. `limits` are read if they aren't given.
+    """
+    mask = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    cores = len(mask(0)) if mask else os.cpu_count() or 1
+    quota = (bounds() if limits is None else limits).cores
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def bounds(root: Path = ROOT, own: Path = OWN) -> Bounds:
