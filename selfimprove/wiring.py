@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfimprove import __version__
 from selfimprove.checking import Checker
+from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
 from selfimprove.journal import Identity, Journal
 from selfimprove.loop import run_rounds
@@ -136,7 +137,8 @@ def _spread(parts: Parts, stack: ExitStack) -> Parts:
 def engine_of(runtime: Runtime) -> str:
     """The engine's name with `auto` resolved (`engines/choice.py`).
 
-    `UsageError` if that engine isn't installed, or the device isn't there: now, and not when a round is under way.
+    `UsageError` if that engine isn't installed, the device isn't there, or the engine has no use for the copies or
+    parts of the model that were asked for: now, and not when a round is under way.
     """
     import torch
 
@@ -148,7 +150,21 @@ def engine_of(runtime: Runtime) -> str:
         choose_device(runtime.device)
     if runtime.engine == "vllm":
         refuse_missing()
-    return choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
+    engine = choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
+    if engine == "transformers" and not runtime.ray:
+        _refuse_parallel(runtime)
+    return engine
+
+
+def _refuse_parallel(runtime: Runtime) -> None:
+    """`UsageError` for several GPUs to sample with, where none would be used."""
+    asked = {"--tensor-parallel": runtime.tensor_parallel, "--data-parallel": runtime.data_parallel}
+    for option, number in asked.items():
+        if number > 1:
+            raise UsageError(
+                f"{option} {number}: several GPUs are for the vllm engine, and here the transformers engine samples",
+                f"Leave {option} out, or on a machine with GPUs type: pip install 'selfimprove[vllm]'",
+            )
 
 
 def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:

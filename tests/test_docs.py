@@ -1,19 +1,14 @@
-"""What the documentation says of commands, files and modules is so: each command is run here, by CI, or says why not.
+"""What the documentation says of commands, files and modules is so; its commands are typed, the quick ones here.
 
-`tests/cases/docs_commands.toml` lists every documented command and how it is held. What is run is typed into a shell as
-it stands, in a folder that has what the pages suppose: a tiny model, problems, the recipes, a finished run `demo`.
+`tests/cases/docs_commands.toml` lists every documented command and how it is held; `tests/test_docs_slow.py` types
+those that take long.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,69 +19,23 @@ from selfimprove import __version__
 from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.typed import read_settings
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
+from tests.docs_house import bare_house
+from tests.docs_typing import LISTED, Case, Typist, cases, hold
 from tests.test_layers import ROWS
-from tests.workshop import RECIPE, make_workshop
 
-CASES = tomllib.loads((ROOT / "tests" / "cases" / "docs_commands.toml").read_text(encoding="utf-8"))
+RUN = cases("run")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the pages suppose it, with a `selfimprove` on its path."""
-    shop = make_workshop(tmp_path_factory.mktemp("house"))
-    (shop.folder / "tiny").rename(shop.folder / "my-model")
-    shutil.copytree(ROOT / "recipes", shop.folder / "recipes")
-    shutil.copytree(ROOT / "rounds" / "example", shop.folder / "rounds" / "example")
-    shutil.copytree(ROOT / "tests" / "cases", shop.folder / "tests" / "cases")
-    shutil.copytree(ROOT / "benchmarks", shop.folder / "benchmarks")
-    recipe = RECIPE.format(model="my-model", problems="sums.jsonl").replace(
-        "max_new_tokens = 10", "max_new_tokens = 16"
-    )
-    (shop.folder / "recipes" / "demo.toml").write_text(f'{recipe}rule = "none"\n')
-    _write_problems(shop.folder)
-    (shop.folder / "bin").mkdir()
-    script = shop.folder / "bin" / "selfimprove"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m selfimprove "$@"\n')
-    script.chmod(0o755)
-    words = "--device cpu --threads 1 --checker-workers 1 --engine transformers --quiet"
-    done = _typed(shop.folder, f"selfimprove run --recipe recipes/demo.toml --rounds 1 {words}")
-    assert done.returncode == 0, done.stderr
-    return shop.folder
-
-
-def _write_problems(folder: Path) -> None:
-    sums = [(f"What is {a} + {b}?", str(a + b)) for a in range(40) for b in range(40, 60)]
-    plain = [{"question": question, "answer": answer} for question, answer in sums]
-    other = [{"text": question, "result": answer} for question, answer in sums]
-    bad = [{"question": "What is 1 + 1?", "answer": "2"}, {"question": "What is 2 + 2?", "answer": ""}]
-    for name, rows in (("mine", plain), ("other", other), ("bad", bad)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "questions.txt").write_text("What is 7 * 8?\nWhat is 2 + 2?\n")
-
-
-@cache
-def _typed(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
-    """What the line did in that folder; a line is typed once."""
-    paths = {"PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    kept = {"HOME": str(folder), "SELFIMPROVE_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        ["bash", "-c", line],
-        cwd=folder,
-        env={**os.environ, **paths, **kept},
-        capture_output=True,
-        text=True,
-        timeout=290,
-    )
-
-
-def _cases(kind: str) -> list[object]:
-    return [pytest.param(case, id=case["text"]) for case in CASES[kind]]
+def typist(tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """Types each command once, in a folder without a model."""
+    return Typist(RUN, {"house": lambda: bare_house(tmp_path_factory.mktemp("house"))})
 
 
 def test_every_documented_command_is_listed_and_every_listed_one_documented() -> None:
-    run = [case["text"] for kind in ("run", "slow") for case in CASES[kind]]
-    listed = [*run, *(text for case in CASES["elsewhere"] for text in case["texts"])]
+    listed = [case["text"] for kind in ("run", "slow", "ci", "elsewhere") for case in LISTED[kind]]
     assert sorted(listed) == sorted(documented())
+    assert all(len(case["why"]) > 10 for case in LISTED["elsewhere"])
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -116,41 +65,31 @@ def test_options_named_in_a_sentence_are_there(page: Path) -> None:
             assert {word.strip("[]") for word in words if word.strip("[]").startswith("--")} <= options, text
 
 
-@pytest.mark.parametrize("case", _cases("run"))
-def test_a_command_does_what_the_page_says(house: Path, case: dict[str, object]) -> None:
-    if "needs" in case:
-        pytest.importorskip(str(case["needs"]))
-    done = _typed(house, str(case["text"]))
-    assert done.returncode == case.get("exit", 0), done.stdout + done.stderr
-    assert str(case.get("shows", "")) in done.stdout + done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", _cases("slow"))
-def test_a_slow_command_does_what_the_page_says(house: Path, case: dict[str, object]) -> None:
-    test_a_command_does_what_the_page_says(house, case)
+@pytest.mark.parametrize("case", RUN.values(), ids=RUN)
+def test_a_command_does_what_the_page_says(typist: Typist, case: Case) -> None:
+    hold(case, typist.type(case))
 
 
 def test_what_ci_runs_is_in_its_script() -> None:
-    script = (ROOT / ".ci" / "run").read_text()
-    for case in CASES["elsewhere"]:
-        assert case["why"] != "CI runs it" or all(text in script for text in case["texts"])
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert {case["text"] for case in LISTED["ci"]} <= set(lines)
 
 
-def test_the_explained_decision_is_that_of_the_example(house: Path) -> None:
-    assert _typed(house, "selfimprove report example --markdown report.md").returncode == 0
-    told = {re.sub(r"\s+", " ", line) for line in (house / "report.md").read_text().splitlines()}
+def test_the_explained_decision_is_that_of_the_example(typist: Typist) -> None:
+    assert typist.type(RUN["selfimprove report example --markdown report.md"]).returncode == 0
+    report = typist.place("house") / "report.md"
+    told = {re.sub(r"\s+", " ", line) for line in report.read_text().splitlines()}
     quoted = [line for block in blocks(ROOT / "docs" / "decision.md", "text") for line in block.splitlines()]
     assert len(quoted) >= 8
     assert [line for line in quoted if line not in told] == [], "docs/decision.md quotes rounds/example"
 
 
-def test_the_explained_mistake_is_told_so(house: Path) -> None:
+def test_the_explained_mistake_is_told_so(typist: Typist) -> None:
     page = ROOT / "docs" / "problems.md"
     (line,) = [line for line in commands_of(page) if "bad.jsonl" in line]
     (told,) = blocks(page, "text")
-    assert _typed(house, line).stderr == told
-    assert blocks(page, "json")[1] == (house / "bad.jsonl").read_text()
+    assert typist.type(RUN[line]).stderr == told
+    assert blocks(page, "json")[1] == (typist.place("house") / "bad.jsonl").read_text()
 
 
 def test_pieces_of_recipes_and_rows_can_be_read() -> None:

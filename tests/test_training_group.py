@@ -40,7 +40,8 @@ def test_a_group_trains_what_one_process_does_whole_or_sharded(model: Path, tmp_
     steps: dict[str, list[tuple[float, ...]]] = {"one": [], "two": [], "fsdp": []}
     one = train_in(tmp_path / "one", model, Runtime(device="cpu", threads=1), steps["one"])
     two = train_in(tmp_path / "two", model, TWO, steps["two"])
-    fsdp = train_in(tmp_path / "fsdp", model, TWO.model_copy(update={"sharding": "fsdp"}), steps["fsdp"])
+    sharded = TWO if torch.accelerator.is_available() else TWO.model_copy(update={"device": "auto"})
+    fsdp = train_in(tmp_path / "fsdp", model, sharded.model_copy(update={"sharding": "fsdp"}), steps["fsdp"])
     for counts, name in ((two, "two"), (fsdp, "fsdp")):
         assert counts["processes"] == 2
         assert counts["losses"] == pytest.approx(one["losses"], rel=1e-5)

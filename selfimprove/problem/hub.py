@@ -3,7 +3,8 @@
 The choice is made by pure functions of the names that the hub lists: a source that leaves it open gets `main`,
 `default` or the only config, and the split that suits its role (`train` for training; `test` or `validation` for
 judging) or the only split. If that doesn't settle it, the error lists the names. A hub out of reach is one line that
-says what to type; what `datasets` already holds in its cache is used without the hub.
+says what to type; what `datasets` already holds in its cache is used without the hub. `datasets` then lists no
+configs, so the one that would be chosen is looked for by its name, and failing that the only one there.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ def chosen_split(splits: Sequence[str], source: HubSource, preferred: Sequence[s
 
 
 def resolved(source: HubSource, preferred: Sequence[str]) -> HubSource:
-    """The source with config and split filled in, asking the hub; raises `UsageError`."""
+    """The source with config and split filled in, asking the hub or the cache; raises `UsageError`."""
     import datasets
 
     with _one_line(source):
         configs = datasets.get_dataset_config_names(source.dataset)
+        if configs == ["default"]:  # also what it says of any dataset in its cache
+            configs = [_there(source)]
     source = replace(source, config=chosen_config(configs, source))
     return replace(source, split=chosen_split(_splits(source), source, preferred))
 
@@ -68,6 +71,15 @@ def hub_rows(source: HubSource) -> Iterator[tuple[int, object]]:
     with _one_line(source):
         table: Any = datasets.load_dataset(source.dataset, source.config, split=source.split)
     yield from enumerate(table, 1)
+
+
+def _there(source: HubSource) -> str:
+    """The config asked for or `main`, if the dataset has it, else its only one; raises what `datasets` raises."""
+    import datasets
+
+    with contextlib.suppress(ValueError):
+        return str(datasets.load_dataset_builder(source.dataset, source.config or "main").config.name)
+    return str(datasets.load_dataset_builder(source.dataset).config.name)
 
 
 def _splits(source: HubSource) -> list[str]:
@@ -91,6 +103,7 @@ def _first(wanted: Sequence[str], names: Sequence[str], what: str, form: str) ->
 def _one_line(source: HubSource) -> Iterator[None]:
     import datasets
 
+    datasets.logging.set_verbosity_error()  # it tells of its cache on standard error at every call
     try:
         yield
     except ConnectionError:

@@ -55,7 +55,9 @@ class Fit:
 
 def prepare(examples: Sequence[Example], model: Path, settings: Training, seed: int, runtime: Runtime) -> Fit:
     """The model of the folder `model` with a fresh LoRA, its plan of steps, and an optimizer."""
-    accelerator = Accelerator(cpu=runtime.device == "cpu")
+    # Where it isn't told that there are processors alone, each process of a group would train by itself.
+    alone = runtime.device == "auto" and not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=alone or runtime.device == "cpu")
     device = accelerator.device if runtime.device in {"auto", "cpu"} else torch.device(runtime.device)
     dtype = compute_dtype(model, device)
     base = load_model(model, dtype, runtime.trust_remote_code)
