@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_json
+from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_atomically, write_json
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, StageProgress, StageStarted, TrainStep
 from selfimprove.journal import Champion, Journal, RoundFolder
@@ -106,6 +106,8 @@ def draw(
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)
         job.emit(StageProgress(job.number, stage, len(done), len(requests), tokens))
+    if not path.exists():  # nothing was asked for: the stage's file is there, and empty
+        write_atomically(path, b"")
     return {
         "rows": len(done),
         "sampled_tokens": sum(len(c.token_ids) for c in done),

@@ -143,6 +143,14 @@ def test_rollouts_find_the_opening_that_ends_well(tmp_path: Path, checker: Check
     assert counts["rollout"]["sampled_tokens"] > counts["sample"]["sampled_tokens"] == 40 * 4 * 5
 
 
+def test_rollouts_of_nothing_leave_a_file_that_the_round_can_be_held_to(tmp_path: Path, checker: Checker) -> None:
+    world = _selected(tmp_path, checker, select="rollout", length=20, rollouts=2)
+    done = world.journal.round(1).done("rollout")
+    assert done
+    assert done["counts"]["rows"] == 0
+    assert list(done["sha256"]) == ["rollouts.jsonl"]
+
+
 def test_each_selection_makes_examples_and_says_what_it_left_out(tmp_path: Path, checker: Checker) -> None:
     reasons = {}
     for select in ("all", "modal", "consistent", "verified"):
