@@ -28,7 +28,7 @@ HUB_MODELS = (
     "Qwen/Qwen2.5-Math-1.5B-Instruct",
 )
 COMMIT = "0" * 40
-TRAIN_ROWS, TEST_ROWS = 700, 520
+TRAIN_ROWS, TEST_ROWS = 1000, 520
 """What the recipes ask for: a pool that a budget of 200,000 tokens can't exhaust, 256 held-out, 256 sealed problems."""
 
 
@@ -50,6 +50,7 @@ def full_house(folder: Path) -> Path:
     make_talker(folder / "my-model")
     recipe = RECIPE.format(model="my-model", problems="mine.jsonl").replace("train_size = 24", "train_size = 0")
     recipe = recipe.replace("[sampling]", "[sampling]\nproblems_per_round = 24")
+    recipe = recipe.replace("max_new_tokens = 10", "max_new_tokens = 16")
     (folder / "recipes" / "demo.toml").write_text(f'{recipe}rule = "none"\n')
     for name in HUB_MODELS:
         _put_on_hub(folder, name)

@@ -10,6 +10,8 @@ import pytest
 from selfimprove.engines.choice import choose_engine
 from selfimprove.engines.gpus import await_memory, memory_used, share_gpus, visible_gpus
 from selfimprove.errors import StageError, UsageError
+from selfimprove.recipe import Runtime
+from selfimprove.wiring import engine_of
 
 DRIVER = """#!/bin/sh
 case "$*" in
@@ -76,3 +78,11 @@ def test_the_engine_asked_for_is_taken_and_auto_needs_both_vllm_and_a_gpu(instal
     assert choose_engine("vllm", installed, gpu) == "vllm"
     assert choose_engine("transformers", installed, gpu) == "transformers"
     assert choose_engine("auto", installed, gpu) == ("vllm" if installed and gpu else "transformers")
+
+
+@pytest.mark.parametrize("option", ["tensor_parallel", "data_parallel"])
+def test_several_gpus_are_refused_where_the_engine_would_use_none(option: str) -> None:
+    asked = Runtime.model_validate({"engine": "transformers", option: 8})
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 8: several GPUs are for the vllm engine"):
+        engine_of(asked)
+    engine_of(asked.model_copy(update={"ray": "auto"}))
