@@ -53,7 +53,6 @@ def rollout(job: Job) -> dict[str, Any]:
     requests = _requests(job, distinct_prefixes(read_completions(job.files.samples)))
     kinds = kinds_of_round(job)
     each = job.recipe.prefixes.rollouts
-    job.files.rollouts.touch()  # also where every prefix ended by itself: the done-record hashes it
     return draw(job, "rollout", job.files.rollouts, requests, lambda row: {"kind": kinds[row[0], row[1] // each]})
 
 
