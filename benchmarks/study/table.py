@@ -81,23 +81,25 @@ def _points(gain: float) -> str:
 
 
 def _draw(arms: list[ArmOutcome], path: Path) -> None:
+    """Gains from the best arm to the worst, with interval, range of the seeds, and trained targets."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams.update({"svg.hashsalt": "study", "svg.fonttype": "none", "font.size": 8})
-    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    mpl.rcParams.update({"svg.hashsalt": "study", "svg.fonttype": "none", "font.size": 9})
+    told = sorted(
+        [(arm.gain, arm.cost, arm.name) for arm in arms if arm.gain and arm.cost], key=lambda one: one[0].mean
+    )
+    figure = Figure(figsize=(8, 0.22 * len(told) + 0.9), layout="constrained")
     axes = figure.add_subplot()
-    told = [(arm.gain, arm.cost, arm.name) for arm in arms if arm.gain and arm.cost]
-    for place, (gain, cost, name) in enumerate(sorted(told, key=lambda one: one[0].mean)):
-        x, y = cost.targets, 100 * gain.mean
-        axes.plot([x, x], [100 * end for end in gain.spread], color="tab:gray", linewidth=1)
-        axes.plot([x], [y], "o", markersize=4, color="tab:blue")
-        side, offset = ("left", 4) if place % 2 else ("right", -4)
-        axes.annotate(name, (x, y), xytext=(offset, 2), textcoords="offset points", ha=side)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_xlabel("target tokens trained in the round, all epochs")
-    axes.set_ylabel("gain on the sealed problems, points (bar: range of the seeds)")
+    for place, (gain, _, _) in enumerate(told):
+        axes.plot([100 * end for end in gain.interval], [place, place], color="tab:blue", linewidth=1)
+        axes.plot([100 * end for end in gain.spread], [place, place], color="tab:gray", linewidth=4, alpha=0.5)
+        axes.plot([100 * gain.mean], [place], "o", markersize=4, color="tab:blue")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(told)), [f"{name} ({cost.targets:,.0f})" for _, cost, name in told])
+    axes.set_ylim(-0.8, len(told) - 0.2)
+    axes.grid(axis="x", linewidth=0.4)
+    axes.set_xlabel("greedy gain, points: mean, 95 % interval, seeds (grey)")
     figure.savefig(path, metadata={"Date": None})
 
 
