@@ -80,11 +80,11 @@ def clone(folder: Path) -> Path:
 
 
 def study(folder: Path) -> Path:
-    """A clone whose arms and demo take 64 problems of each kind."""
+    """A clone whose arms and demo judge 64 problems of each kind, and sample as many as give each arm an example."""
     clone(folder)
     for arm in (*(folder / "benchmarks" / "study").glob("*.toml"), folder / "recipes" / "demo.toml"):
-        small = re.sub(r"(train|heldout|sealed)_size = \d+", r"\1_size = 64", arm.read_text())
-        arm.write_text(re.sub(r"problems_per_round = \d+", "problems_per_round = 64", small))
+        small = re.sub(r"(heldout|sealed)_size = \d+", r"\1_size = 64", arm.read_text())
+        arm.write_text(re.sub(r"(train_size|problems_per_round) = \d+", r"\1 = 192", small))
     return folder
 
 
