@@ -33,9 +33,8 @@ def typist(tmp_path_factory: pytest.TempPathFactory) -> Typist:
 
 
 def test_every_documented_command_is_listed_and_every_listed_one_documented() -> None:
-    listed = [case["text"] for kind in ("run", "slow", "ci", "elsewhere") for case in LISTED[kind]]
+    listed = [case["text"] for kind in ("run", "slow", "ci") for case in LISTED[kind]]
     assert sorted(listed) == sorted(documented())
-    assert all(len(case["why"]) > 10 for case in LISTED["elsewhere"])
 
 
 def test_every_block_says_what_it_is() -> None:
