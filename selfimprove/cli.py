@@ -243,7 +243,6 @@ def bench(
 
     Examples:
 
-        selfimprove bench --out bench.json
         selfimprove bench --only tokens --repeats 1 --out tokens.json
         selfimprove bench --quick --repeats 1
     """
