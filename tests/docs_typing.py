@@ -93,22 +93,26 @@ class Typist:
 
 def typed(line: str, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """What a shell did with the line; it is ended with all below it when it takes too long."""
-    words = ["bash", "-ec", line]
-    with subprocess.Popen(
-        words,
-        cwd=folder,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with _shell(line, folder, variables, subprocess.PIPE) as process:
         try:
             out, err = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _shell(line: str, folder: Path, variables: dict[str, str], stderr: int) -> subprocess.Popen[str]:
+    """A shell at work on the line, in a session of its own."""
+    return subprocess.Popen(
+        ["bash", "-ec", line],
+        cwd=folder,
+        env=variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+    )
 
 
 def hold(case: Case, done: subprocess.CompletedProcess[str]) -> None:
@@ -149,17 +153,8 @@ def _hub_for(case: Case, variables: dict[str, str]) -> Iterator[None]:
 
 def _served(case: Case, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """What a command that serves until it is stopped told up to the words in `serves`; it is interrupted then."""
-    words = ["bash", "-ec", f"exec {case.line}"]
     told = ""
-    with subprocess.Popen(
-        words,
-        cwd=folder,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
+    with _shell(f"exec {case.line}", folder, variables, subprocess.STDOUT) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + SECONDS
         for line in process.stdout:
@@ -168,7 +163,7 @@ def _served(case: Case, folder: Path, variables: dict[str, str]) -> subprocess.C
                 break
         os.killpg(process.pid, signal.SIGTERM)
     assert case.serves in told, told
-    return subprocess.CompletedProcess(words, case.exit, told, "")
+    return subprocess.CompletedProcess(process.args, case.exit, told, "")
 
 
 def end_marked(mark: str) -> None:
