@@ -1,9 +1,9 @@
 """A tiny model that speaks briefly: it answers every question with a digit, seldom two, and then ends its turn.
 
 A random model is no stand-in for one that a page names: it never ends an answer, so each costs `max_new_tokens`, and
-its best tokens are nearly equal. This one is a chain of tokens: what follows depends on the last token alone, with clear
-preferences. Its linear layers are small, so they add next to nothing at first, and lie on so fine a grid of bfloat16
-that the small steps of the default learning rate survive rounding: the merge certificate is passed.
+its best tokens are nearly equal. This one is a chain of tokens: what follows depends on the last token alone, with
+clear preferences. Its linear layers are small, so they add next to nothing at first, and lie on so fine a grid of
+bfloat16 that the small steps of the default learning rate survive rounding: the merge certificate is passed.
 """
 
 from __future__ import annotations
