@@ -49,6 +49,17 @@ def memory_used(gpus: Sequence[str]) -> int:
     return sum(int(line) for line in _ask(gpus, "--query-gpu=memory.used") if line.isdecimal()) if gpus else 0
 
 
+def free_share(gpus: Sequence[str]) -> float:
+    """The share of a GPU's memory that is free, the least of these GPUs; 1 where the driver says nothing."""
+    lines = _ask(gpus, "--query-gpu=memory.free,memory.total") if gpus else []
+    pairs = [
+        [float(part) for part in line.split(",")]
+        for line in lines
+        if line.replace(",", "").replace(" ", "").isdecimal()
+    ]
+    return min((free / total for free, total in pairs), default=1.0)
+
+
 def await_memory(gpus: Sequence[str], before: int, seconds: float = SECONDS) -> None:
     """Return when no more memory is in use than `before` (MiB), but for `SLACK`; `StageError` names who holds it."""
     deadline = time.monotonic() + seconds

@@ -9,9 +9,9 @@ and kills its group itself. Being in another session, the worker isn't reached b
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same group.
 `data_parallel` copies are as many workers, each on GPUs of its own, and the rows of a chunk are dealt to them in turn.
 
-Requests and completions travel over two pipes as JSON lines, one line a chunk. The worker's standard output belongs
-to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries the last
-lines of that file and the file is kept; otherwise it is removed.
+Requests and completions travel over two pipes as JSON lines (`vllm_messages.py`), one line a chunk. The worker's
+standard output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError`
+carries the last lines of that file and the file is kept; otherwise it is removed.
 
 A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
 reading, and vLLM schedules the rows of a chunk the same way every time (see `vllm_worker`).
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -32,9 +31,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from selfimprove.engines.gpus import await_memory, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.gpus import await_memory, free_share, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, from_line, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.recipe import Runtime
@@ -84,13 +84,9 @@ class VllmSampler:
 
     def __init__(self, model: Path, runtime: Runtime, max_model_len: int | None = None) -> None:
         refuse_missing()
+        self._model = model
         self._runtime = runtime
-        self._setup = {
-            "model": str(model),
-            "max_model_len": max_model_len,
-            "trust_remote_code": runtime.trust_remote_code,
-            "tensor_parallel": runtime.tensor_parallel,
-        }
+        self._asked_model_len = max_model_len
         self._workers: list[_Worker] = []
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
@@ -102,14 +98,24 @@ class VllmSampler:
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = memory_used(self._gpus)
         try:
+            setups = [to_line([self._setup(share)]) for share in shares]
             self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
-            ready = [json.loads(line) for line in self._exchange([self._setup] * len(shares))]
+            ready = [from_line(line, Ready)[0] for line in self._exchange(setups)]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
-        self.reproducible = all(part["reproducible"] for part in ready)
-        self._max_model_len = min(part["max_model_len"] for part in ready)
+        self.reproducible = all(part.reproducible for part in ready)
+        self._max_model_len = min(part.max_model_len for part in ready)
         return self
+
+    def _setup(self, gpus: Sequence[str]) -> Setup:
+        return Setup(
+            model=str(self._model),
+            max_model_len=self._asked_model_len,
+            trust_remote_code=self._runtime.trust_remote_code,
+            tensor_parallel=self._runtime.tensor_parallel,
+            free_memory=free_share(gpus),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -127,14 +133,15 @@ class VllmSampler:
         """
         if not requests:
             return
-        messages = [self._message(request) for request in requests]
+        rows = [self._row(request) for request in requests]
         parts = len(self._workers) or 1
-        replies = [json.loads(line) for line in self._exchange([messages[part::parts] for part in range(parts)])]
+        lines = self._exchange([to_line(rows[part::parts]) for part in range(parts)])
+        replies = [from_line(line, Sampled) for line in lines]
         for number, request in enumerate(requests):
-            row = replies[number % parts][number // parts]
-            yield Completion(request.key, request.sample, tuple(row["token_ids"]), row["stop"], request.seed)
+            found = replies[number % parts][number // parts]
+            yield Completion(request.key, request.sample, tuple(found.token_ids), found.stop, request.seed)
 
-    def _message(self, request: Request) -> dict[str, Any]:
+    def _row(self, request: Request) -> Row:
         room = self._max_model_len - len(request.prompt_ids)
         if room < 1:
             raise UsageError(
@@ -142,22 +149,22 @@ class VllmSampler:
                 f"{self._max_model_len} tokens",
                 "Leave the problem out, or use a model with a longer context.",
             )
-        return {
-            "prompt_ids": request.prompt_ids,
-            "max_tokens": min(request.max_new_tokens, room),
-            "seed": request.seed,
-            "temperature": request.decoding.temperature,
-            "top_p": request.decoding.top_p,
-            "top_k": request.decoding.top_k,
-        }
+        return Row(
+            prompt_ids=request.prompt_ids,
+            max_tokens=min(request.max_new_tokens, room),
+            seed=request.seed,
+            temperature=request.decoding.temperature,
+            top_p=request.decoding.top_p,
+            top_k=request.decoding.top_k,
+        )
 
-    def _exchange(self, messages: Sequence[object]) -> list[str]:
-        """Send each worker its message, then take a line from each."""
+    def _exchange(self, lines: Sequence[str]) -> list[str]:
+        """Send each worker its line, then take a line from each."""
         if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        for worker, message in zip(self._workers, messages, strict=True):
+        for worker, line in zip(self._workers, lines, strict=True):
             with contextlib.suppress(BrokenPipeError):  # it has no reply then either
-                worker.requests.write(json.dumps(message) + "\n")
+                worker.requests.write(line)
                 worker.requests.flush()
         replies = []
         for worker in self._workers:
@@ -214,6 +221,8 @@ def _environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     }
     if gpus:
         settings["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        settings["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the driver's numbers, which CUDA would order by speed
+        settings["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # a forked worker would keep this one's pipes open
     else:
         # Threads that spin while they wait cost a busy machine most of its speed.
         settings["OMP_NUM_THREADS"] = str(threads)

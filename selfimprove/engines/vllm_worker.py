@@ -1,8 +1,9 @@
 """The child process of the vLLM engine: owns the model, answers one chunk of requests with one chunk of completions.
 
 Run as `python -m selfimprove.engines.vllm_worker REQUESTS REPLIES PARENT`: two inherited file descriptors and the
-process id of the parent. Both directions carry JSON lines. The first line in is the set-up, the first line out says
-what came of it; after that each line in is a chunk, and each line out its completions, in the order of the requests.
+process id of the parent. Both directions carry JSON lines (`vllm_messages.py`). The first line in is the set-up, the
+first line out says what came of it; after that each line in is a chunk, and each line out its completions, in the order
+of the requests.
 vLLM writes its log to standard output and error, which the parent points at a file, so the protocol has descriptors of
 its own. A failure is an exception with its traceback in that log, and the end of this process.
 
@@ -18,6 +19,13 @@ chunk, because a cached prefix changes the shape of a prefill and with it the ro
 GPU's can ("CPU Generator does not use offset"). There `enable_chunked_prefill=False` makes a prompt that doesn't fit in
 what a step has left wait for the next step.
 
+*Arguments apart from the start.* `engine_arguments` and `sampling_arguments` are functions of values alone, so that the
+tests can hand exactly what a GPU would be given to vLLM's own checks on a machine that has none.
+
+*No CUDA before the engine.* How much GPU memory is free is told by the parent, which asks the driver. A CUDA context of
+this process would take memory on the first GPU, and vLLM's workers for the others couldn't be forked from it; they are
+spawned in any case, since a forked one would inherit the pipes and keep them open.
+
 *No orphans.* A thread watches the pipe of requests and the parent's process id from before vLLM is imported, and when
 the parent is gone kills the whole process group. PR_SET_PDEATHSIG is not used: it would kill this process before it can
 end its own children, and it fires when the *thread* that started this process ends.
@@ -31,8 +39,11 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, from_line, to_line
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -54,10 +65,11 @@ def main() -> None:
     # Not closed before the process ends: the parent takes the end of the replies for that, and then kills the group.
     requests = os.fdopen(requests_fd, encoding="utf-8", closefd=False)
     replies = os.fdopen(replies_fd, "w", encoding="utf-8", closefd=False)
-    engine, described = _start(json.loads(requests.readline()))
-    _reply(replies, described)
+    (setup,) = from_line(requests.readline(), Setup)
+    engine, ready = _start(setup)
+    _reply(replies, [ready])
     for line in requests:
-        _reply(replies, _sample(engine, described["stop_ids"], json.loads(line)))
+        _reply(replies, _sample(engine, ready.stop_ids, from_line(line, Row)))
 
 
 def _end_with_parent(requests_fd: int, parent: int) -> None:
@@ -70,29 +82,38 @@ def _end_with_parent(requests_fd: int, parent: int) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _reply(replies: IO[str], message: object) -> None:
-    replies.write(json.dumps(message) + "\n")
+def _reply(replies: IO[str], messages: Sequence[Ready] | Sequence[Sampled]) -> None:
+    replies.write(to_line(messages))
     replies.flush()
 
 
-def _start(setup: dict[str, Any]) -> tuple[LLM, dict[str, Any]]:
+def _start(setup: Setup) -> tuple[LLM, Ready]:
     from vllm import LLM
     from vllm.platforms import current_platform
 
     on_cpu = bool(current_platform.is_cpu())
-    engine = LLM(
-        model=setup["model"],
-        dtype=_own_dtype(setup["model"]),
+    engine = LLM(**engine_arguments(setup, cache_bytes=_cpu_cache_bytes() if on_cpu else None))
+    length = engine.model_config.max_model_len
+    return engine, Ready(reproducible=on_cpu, max_model_len=length, stop_ids=_stop_ids(engine))
+
+
+def engine_arguments(setup: Setup, cache_bytes: int | None) -> dict[str, Any]:
+    """What vLLM's engine is started with; `cache_bytes` is the size of the KV cache on a processor, None on a GPU."""
+    shared = {
+        "model": setup.model,
+        "dtype": _own_dtype(setup.model),
         # -1 is the model's own length, or the longest that the cache has room for.
-        max_model_len=setup["max_model_len"] or -1,
-        trust_remote_code=setup["trust_remote_code"],
-        tensor_parallel_size=setup["tensor_parallel"],
-        enable_prefix_caching=True,
-        seed=0,
-        **(_cpu_settings() if on_cpu else {**_gpu_settings(), "tensor_parallel_size": setup["gpus"]}),
-    )
-    limits = {"max_model_len": engine.model_config.max_model_len, "stop_ids": _stop_ids(engine)}
-    return engine, {"reproducible": on_cpu, **limits}
+        "max_model_len": setup.max_model_len or -1,
+        "trust_remote_code": setup.trust_remote_code,
+        "tensor_parallel_size": setup.tensor_parallel,
+        "enable_prefix_caching": True,
+        "seed": 0,
+    }
+    if cache_bytes is None:
+        # vLLM refuses to start if its share of the *total* memory isn't free, so the share is taken from what is free.
+        return {**shared, "gpu_memory_utilization": round(GPU_SHARE * setup.free_memory, 3)}
+    # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
+    return {**shared, "enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": cache_bytes}
 
 
 def _own_dtype(model: str) -> str:
@@ -101,20 +122,10 @@ def _own_dtype(model: str) -> str:
     return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 
-def _cpu_settings() -> dict[str, Any]:
-    # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
+def _cpu_cache_bytes() -> int:
     import psutil
 
-    cache_bytes = min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4)
-    return {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": cache_bytes}
-
-
-def _gpu_settings() -> dict[str, Any]:
-    # vLLM refuses to start if its share of the *total* memory isn't free, so the share is taken from what is free.
-    import torch
-
-    free, total = torch.cuda.mem_get_info()
-    return {"gpu_memory_utilization": round(GPU_SHARE * free / total, 3)}
+    return int(min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4))
 
 
 def _stop_ids(engine: LLM) -> list[int]:
@@ -124,30 +135,31 @@ def _stop_ids(engine: LLM) -> list[int]:
     return sorted(stop for stop in ids if stop is not None)
 
 
-def _sample(engine: LLM, stop_ids: list[int], chunk: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _sample(engine: LLM, stop_ids: list[int], chunk: list[Row]) -> list[Sampled]:
     from vllm import SamplingParams
 
     defaults: dict[str, Any] = engine.model_config.get_diff_sampling_param()
-    params = [SamplingParams(**_params(request, defaults, stop_ids)) for request in chunk]
+    params = [SamplingParams(**sampling_arguments(row, defaults, stop_ids)) for row in chunk]
     engine.reset_prefix_cache()
-    prompts = [{"prompt_token_ids": request["prompt_ids"]} for request in chunk]
+    prompts = [{"prompt_token_ids": row.prompt_ids} for row in chunk]
     outputs = engine.generate(prompts, params, use_tqdm=False)
     return [_completion(output.outputs[0], stop_ids) for output in outputs]
 
 
-def _params(request: dict[str, Any], defaults: dict[str, Any], stop_ids: list[int]) -> dict[str, Any]:
-    # What the request leaves open is as the model's generation config has it, a repetition penalty included.
-    asked = {name: request[name] for name in ("temperature", "top_p", "top_k") if request[name] is not None}
-    fixed = {"max_tokens": request["max_tokens"], "seed": request["seed"], "stop_token_ids": stop_ids}
-    return {**defaults, **asked, **fixed, "detokenize": False}
+def sampling_arguments(row: Row, defaults: dict[str, Any], stop_ids: list[int]) -> dict[str, Any]:
+    """The sampling parameters of a row: what it leaves open is as the model's generation config (`defaults`) has it."""
+    asked = {"temperature": row.temperature, "top_p": row.top_p, "top_k": row.top_k}
+    given = {name: value for name, value in asked.items() if value is not None}
+    fixed = {"max_tokens": row.max_tokens, "seed": row.seed, "stop_token_ids": stop_ids}
+    return {**defaults, **given, **fixed, "detokenize": False}
 
 
-def _completion(output: CompletionOutput, stop_ids: list[int]) -> dict[str, Any]:
+def _completion(output: CompletionOutput, stop_ids: list[int]) -> Sampled:
     token_ids = list(output.token_ids)
-    stop = {"stop": "eos", "length": "length"}[output.finish_reason]
-    if (stop == "eos") != (token_ids[-1] in stop_ids):
+    stop: Literal["eos", "length"] = "eos" if output.finish_reason == "stop" else "length"
+    if output.finish_reason not in ("stop", "length") or (stop == "eos") != (token_ids[-1] in stop_ids):
         raise RuntimeError(f"stopped by {output.finish_reason!r} after token {token_ids[-1]}, which contradict")
-    return {"token_ids": token_ids, "stop": stop}
+    return Sampled(token_ids=token_ids, stop=stop)
 
 
 if __name__ == "__main__":
