@@ -197,5 +197,5 @@ def _merge(recipe: Recipe, parts: Parts, problems: ProblemSets, folder: Path, be
     canaries = [request.prompt_ids for request in _requests(recipe, parts, problems.heldout, 1)]
     chosen = canaries[: recipe.merging.canaries]
     adapters, out = [folder / "adapter"], folder / "model"
-    parts.merge(parts.exact, adapters, parts.base, out, recipe.merging, recipe.model.dtype, chosen, parts.runtime)
+    parts.merge(parts.exact, adapters, parts.base, out, recipe.merging, recipe.rounding(), chosen, parts.runtime)
     return time.perf_counter() - started

@@ -41,11 +41,13 @@ from selfimprove.events import Event, Timed, read_event, to_json
 from selfimprove.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
-from selfimprove.recipe.reading import parse_recipe
+from selfimprove.recipe.reading import parse_stored
 from selfimprove.shapes import BoundRecord, DoneRecord, RollbackRow, RoundRecord, SealedRecord, checked, checked_rows
 
-FORMAT = 1
-"""Version of the folder's format; a folder with another one is refused."""
+FORMAT = 2
+"""Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""
+READ = (1, FORMAT)
+"""Versions that are read; a folder with another one is refused."""
 
 _MACHINE = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb", "energy_j", "energy_of"})
 """What a record says of the machine, not of the run: left out when records are compared."""
@@ -248,7 +250,7 @@ class Journal:
 
     def recipe(self) -> Recipe:
         """The recipe the folder is bound to."""
-        return parse_recipe(self._bound()["recipe"], str(self.recipe_path))
+        return parse_stored(self._bound()["recipe"], str(self.recipe_path))
 
     def refuse_changes(self, recipe: Recipe, identity: Identity) -> None:
         """`UsageError` says what changed since the folder was bound; an unbound one has nothing to change."""
@@ -263,9 +265,9 @@ class Journal:
 
     def _bound(self) -> dict[str, Any]:
         stored = read_json(self.recipe_path)
-        if stored.get("format", FORMAT) != FORMAT:
+        if stored.get("format", FORMAT) not in READ:
             hint = "Use the version of selfimprove that made the run, or start a new run."
-            raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads {FORMAT}", hint)
+            raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads 1 and {FORMAT}", hint)
         return checked(stored, BoundRecord, self.recipe_path)
 
     def _refuse_other_recipe(self, recipe: Recipe) -> None:

@@ -87,4 +87,4 @@ class ModelCache:
         shutil.rmtree(out, ignore_errors=True)
         adapters = [self._journal.round(number).adapter for number in chain]
         parts = self._parts
-        return parts.rebuild(parts.exact, adapters, out, self._recipe.model.dtype, parts.runtime)
+        return parts.rebuild(parts.exact, adapters, out, self._recipe.rounding(), parts.runtime)

@@ -51,7 +51,7 @@ class Merge(Protocol):
         parent: Path,
         out: Path,
         settings: recipes.Merging,
-        dtype: Any,  # noqa: ANN401 - a Literal of the recipe
+        rounding: recipes.Rounding,
         canaries: Sequence[Sequence[int]],
         runtime: Runtime,
     ) -> dict[str, Any]:
@@ -62,7 +62,9 @@ class Merge(Protocol):
 class Rebuild(Protocol):
     """Makes a merged model's folder again; returns its SHA-256."""
 
-    def __call__(self, base: Path, adapters: Sequence[Path], out: Path, dtype: Any, runtime: Runtime) -> str:  # noqa: ANN401 - as above
+    def __call__(
+        self, base: Path, adapters: Sequence[Path], out: Path, rounding: recipes.Rounding, runtime: Runtime
+    ) -> str:
         """See `selfimprove.merging.rebuild`."""
         ...
 

@@ -73,7 +73,7 @@ def _merged(job: Job, folder: Path) -> Path:
         temporary = job.files.scratch("placebo-merging")
         shutil.rmtree(temporary, ignore_errors=True)
         adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), folder / "adapter"]
-        job.parts.rebuild(job.parts.exact, adapters, temporary, job.recipe.model.dtype, job.parts.runtime)
+        job.parts.rebuild(job.parts.exact, adapters, temporary, job.recipe.rounding(), job.parts.runtime)
         publish(temporary, model)
     return model
 

@@ -164,19 +164,21 @@ def merge(job: Job) -> dict[str, Any]:
     out = job.files.scratch("model")
     shutil.rmtree(out, ignore_errors=True)
     adapters = [job.journal.round(number).adapter for number in (*job.champion.chain, job.number)]
-    settings, canaries = job.recipe.merging, _canaries(job)
-    dtype = job.recipe.model.dtype
-    certificate = job.parts.merge(job.parts.exact, adapters, parent, out, settings, dtype, canaries, job.parts.runtime)
+    settings, rounding, canaries = job.recipe.merging, job.recipe.rounding(), _canaries(job)
+    runtime = job.parts.runtime
+    certificate = job.parts.merge(job.parts.exact, adapters, parent, out, settings, rounding, canaries, runtime)
     write_json(job.files.certificate, certificate)
     if not certificate["passed"]:
         raise StageError(
             f"round {job.number}: the merge failed its certificate: {'; '.join(certificate['failures'])}",
-            f"{job.files.certificate} has the figures. A new run with a higher training.learning_rate or "
-            "model.dtype float32 may hold the update.",
+            f"{job.files.certificate} has the figures. If rounding lost the update, start a new run with "
+            f"--set model.dtype=float32, or with a higher rate than {job.recipe.training.learning_rate:g} "
+            "(--set training.learning_rate=…).",
         )
     publish(out, job.files.model)
     job.models.made(job.files.model)
-    return {"adapters": len(adapters), "survival": certificate["survival"], "agreement": certificate["agreement"]}
+    told = ("survival", "functional_share", "agreement")
+    return {"adapters": len(adapters), **{figure: certificate[figure] for figure in told}}
 
 
 def kinds_of_round(job: Job) -> dict[Row, Kind]:

@@ -24,7 +24,7 @@ from selfimprove.errors import UsageError
 from selfimprove.journal import Champion, Journal, RoundFolder, champion_of
 from selfimprove.judging import read_answers
 from selfimprove.placebo import placebo_record
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Recipe, fingerprint_of
 from selfimprove.schedule import schedule_record, scheduled
 from selfimprove.sealed import beside_figures, sealed_figures
 
@@ -47,7 +47,7 @@ def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding
     """
     stored = read_json(journal.recipe_path)
     recipe, records, rollbacks = journal.recipe(), journal.rounds(), journal.rollbacks()
-    findings = [_equal("recipe.json", "fingerprint", stored.get("fingerprint"), recipe.fingerprint())]
+    findings = [_equal("recipe.json", "fingerprint", stored.get("fingerprint"), fingerprint_of(stored["recipe"]))]
     for number, record in enumerate(records, start=1):
         earlier = records[: number - 1]
         parent, used = champion_of(earlier, rollbacks), scheduled(recipe, earlier)

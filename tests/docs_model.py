@@ -24,7 +24,7 @@ def make_talker(folder: Path) -> Path:
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    make_tiny_model(folder, tied=False)
+    make_tiny_model(folder, tied=False, dtype="bfloat16")
     vocabulary = AutoTokenizer.from_pretrained(folder).get_vocab()
     newline, digits = vocabulary["Ċ"], [vocabulary[str(number)] for number in range(10)]
     weights = load_file(folder / "model.safetensors")
@@ -42,6 +42,8 @@ def make_talker(folder: Path) -> Path:
     small = {name: weight * _SMALL for name, weight in weights.items() if weight.dim() == 2}
     weights |= small | {"lm_head.weight": said, "model.embed_tokens.weight": heard}
     save_file(
-        {name: weight.contiguous() for name, weight in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+        {name: weight.to(torch.bfloat16).contiguous() for name, weight in weights.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
     )
     return folder

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gguf import GGUFWriter
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 words = argparse.ArgumentParser()
 words.add_argument("model", type=Path)
@@ -20,8 +20,9 @@ writer = GGUFWriter(typed.outfile, "llama")
 writer.add_name(typed.model.name)
 writer.add_string("test.outtype", typed.outtype)
 writer.add_string("test.card", (typed.model / "README.md").read_text()[:200])
-for name, tensor in load_file(typed.model / "model.safetensors").items():
-    writer.add_tensor(name, tensor)
+for path in sorted(typed.model.glob("*.safetensors")):
+    for name, tensor in load_file(path).items():
+        writer.add_tensor(name, tensor.float().numpy())
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()

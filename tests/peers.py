@@ -211,15 +211,16 @@ class World:
         parent: Path,
         out: Path,
         settings: object,
-        dtype: object,
+        rounding: object,
         canaries: object,
         runtime: object,
     ) -> dict[str, Any]:
-        sha256 = self._rebuild(base, adapters, out, dtype, runtime)
+        sha256 = self._rebuild(base, adapters, out, rounding, runtime)
         failures = [] if self.passed else ["nothing of the update survived"]
-        return {"passed": self.passed, "failures": failures, "survival": 1.0, "agreement": 1.0, "sha256": sha256}
+        figures = {"survival": 1.0, "functional_share": 1.0, "agreement": 1.0}
+        return {"passed": self.passed, "failures": failures, **figures, "sha256": sha256}
 
-    def _rebuild(self, base: Path, adapters: Sequence[Path], out: Path, dtype: object, runtime: object) -> str:
+    def _rebuild(self, base: Path, adapters: Sequence[Path], out: Path, rounding: object, runtime: object) -> str:
         gained = sum(float((adapter / "gain").read_text()) for adapter in adapters)
         _write_skill(out, float((base / "skill").read_text()) + gained)
         return content_hash(out)

@@ -35,7 +35,7 @@ SUMS = "".join(json.dumps({"question": f"What is {a} + 5?", "answer": str(a + 5)
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model folder."""
-    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny", dtype="bfloat16")
 
 
 @pytest.fixture(scope="module")

@@ -127,10 +127,9 @@ def test_the_overhead_is_the_wall_clock_without_the_models_work() -> None:
 def test_a_round_is_clocked_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFIMPROVE_CACHE", str(tmp_path / "cache"))
     recipe = {
-        "model": {"name": str(make_tiny_model(tmp_path / "tiny")), "dtype": "float32"},
+        "model": {"name": str(make_tiny_model(tmp_path / "tiny", dtype="bfloat16", sharded=True))},
         "problems": {"train_size": 8, "heldout_size": 8, "sealed_size": 4},
         "sampling": {"max_new_tokens": 8},
-        "merging": {"min_survival": 0.0, "min_agreement": 0.0},
     }
     found = measure_round(CPU, recipe)
     assert set(found.model) == {"open", "sample", "train", "merge"}

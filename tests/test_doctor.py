@@ -28,7 +28,7 @@ from tests.workshop import Workshop, make_workshop
 
 CASES: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "cases/cgroups.toml").read_text())["case"]
 CHECKS = ["packages", "torch", "vllm", "compiler", "threads", "energy", "hub", "model cache"]
-CHECKS += ["model", "problems", "memory", "disk", "template", "checker"]
+CHECKS += ["model", "problems", "memory", "disk", "template", "merge", "checker"]
 WITHOUT_CONTENT = "{% for m in messages %}<|start|>{{ m.role }}{% endfor %}<|start|>assistant\n"
 """A chat template that looks for the words in no place."""
 

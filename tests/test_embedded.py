@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +22,27 @@ SMALL = ["problems.train_size=16", "problems.heldout_size=12", "problems.sealed_
 SHORT = ["sampling.max_new_tokens=32", "sampling.chunk_rows=16", "training.batch_rows=8", "merging.canaries=2"]
 
 
+DEMO = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
+
+
+@pytest.fixture(scope="module")
+def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model as the hub has models: bfloat16 safetensors in shards, the head tied to the embeddings."""
+    import torch
+
+    from selfimprove.models import default_cache, load_model, resolve_model
+    from selfimprove.models.weights import carried_files
+    from selfimprove.recipe import Model
+
+    resolved = resolve_model(Model(), default_cache()).path
+    folder = tmp_path_factory.mktemp("hub") / "smollm2"
+    load_model(resolved, torch.bfloat16).save_pretrained(folder, max_shard_size="100MB")
+    for path in carried_files(resolved):
+        shutil.copy(path, folder / path.name)
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return folder
+
+
 def _words(settings: list[str]) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
 
@@ -28,16 +50,42 @@ def _words(settings: list[str]) -> list[str]:
 @needs_model
 @needs_gsm8k
 @pytest.mark.slow
-def test_one_round_on_gsm8k_with_the_embedded_model(tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+def test_the_readmes_command_on_a_model_as_the_hub_has_it_and_gsm8k_ends_with_a_decision(
+    hub_folder: Path, tmp_path: Path
+) -> None:
     data = SHARED / "data"
     files = [f"problems.heldout={data / 'gsm8k_test.jsonl'}", f"problems.sealed={data / 'gsm8k_test.jsonl'}"]
-    words = ["run", "--problems", str(data / "gsm8k_train.jsonl"), "--run", "gsm8k", "--rounds", "1", "--json"]
-    done = Workshop(tmp_path).call(*words, *_words([*files, *SMALL, *SHORT, "prefixes.length=8"]))
-    events = events_of(done)
-    finished = [event for event in events if event["event"] == "round_finished"]
+    words = ["run", "--rounds", "1", "--model", str(hub_folder), "--problems", str(data / "gsm8k_train.jsonl")]
+    settings = _words([*files, *SMALL, *SHORT, "prefixes.length=8"])
+    done = Workshop(tmp_path).call(*words, "--run", "gsm8k", "--json", *settings, timeout=800)
+    finished = [event for event in events_of(done) if event["event"] == "round_finished"]
     assert len(finished) == 1
+    record = json.loads((tmp_path / "rounds" / "gsm8k" / "0001" / "round.json").read_text())
+    assert record["certificate"]["rounding"] == "stochastic"
+    assert record["certificate"]["passed"]
     look = json.loads((tmp_path / "rounds" / "gsm8k" / "sealed.json").read_text())["looks"][0]
     assert look["n"] == 8
+
+
+@needs_model
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_three_rounds_of_the_demos_recipe_on_a_model_as_the_hub_has_it(hub_folder: Path, tmp_path: Path) -> None:
+    """A third of the demo's problems: every merge passes its certificate and is rebuilt to its hash."""
+    workshop = Workshop(tmp_path)
+    small = _words(["sampling.problems_per_round=96", "problems.heldout_size=64", "problems.sealed_size=64"])
+    words = ["run", "--recipe", DEMO, "--model", str(hub_folder), "--rounds", "3", "--run", "hub", "--json"]
+    events_of(workshop.call(*words, *small, "--set", "gate.rule=none", timeout=2800))
+    for number in (1, 2, 3):
+        certificate = json.loads((tmp_path / "rounds" / "hub" / f"{number:04}" / "certificate.json").read_text())
+        assert certificate["passed"]
+        assert certificate["rounding"] == "stochastic"
+        assert certificate["parent_is_chain"]
+    assert workshop.call("prune", "hub").returncode == 0
+    assert workshop.call("export", "hub", "--to", "champion").returncode == 0  # rebuilt, and held to its hash
+    verified = workshop.call("verify", "hub")
+    assert verified.returncode == 0, verified.stdout
 
 
 @needs_model
@@ -56,10 +104,9 @@ def test_the_embedded_model_is_the_default_and_its_rounds_repeat(tmp_path: Path)
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vllm isn't installed in this environment")
 def test_one_round_of_the_demo_recipe_with_vllm(tmp_path: Path) -> None:
-    recipe = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
     small = ["problems.train_size=96", "sampling.problems_per_round=96", "problems.heldout_size=48"]
     settings = _words([*small, "problems.sealed_size=32", "gate.batch=48", "merging.canaries=2"])
-    words = ["run", "--recipe", recipe, "--engine", "vllm", "--run", "demo", "--rounds", "1", "--json", *settings]
+    words = ["run", "--recipe", DEMO, "--engine", "vllm", "--run", "demo", "--rounds", "1", "--json", *settings]
     events = events_of(Workshop(tmp_path).call(*words, timeout=800))
     assert [event["number"] for event in events if event["event"] == "round_finished"] == [1]
     record = json.loads((tmp_path / "rounds" / "demo" / "0001" / "round.json").read_text())
@@ -88,8 +135,7 @@ def test_the_embedded_model_computes_what_rows_share_once() -> None:
 def test_what_a_run_exports_answers_as_its_champion(tmp_path: Path) -> None:
     """Merged, as adapter on the float32 base, and as GGUF where llama.cpp's converter is installed."""
     workshop = Workshop(tmp_path)
-    demo = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
-    words = ["run", "--recipe", demo, "--run", "demo", "--rounds", "1", "--json", *_words([*SMALL, *SHORT])]
+    words = ["run", "--recipe", DEMO, "--run", "demo", "--rounds", "1", "--json", *_words([*SMALL, *SHORT])]
     settings = _words(["sampling.problems_per_round=16", "gate.rule=point", "training.learning_rate=3e-5"])
     assert events_of(workshop.call(*words, *settings))[-1]["accepted"] == [1]
     forms = {"merged": [], "adapter": ["--adapter"], **({"gguf": ["--gguf"]} if CONVERTER else {})}

@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_in_any_stage_fails_cleanly_and_the_run_goes_on_wit
 def test_a_disk_that_fills_up_under_the_real_parts_is_explained_and_the_run_goes_on(tmp_path: Path, stage: str) -> None:
     """The libraries that write weights raise errors of their own when there is no room."""
     setting = make_setting(tmp_path, TINY)
-    make_tiny_model(tmp_path / TINY)
+    make_tiny_model(tmp_path / TINY, dtype="bfloat16", sharded=True)
     runtime = Runtime(engine="transformers", device="cpu", threads=1, checker_workers=1)
 
     def run(folder: Path, emit: ev.Emit) -> None:

@@ -17,7 +17,7 @@ from selfimprove.merging.adapters import Adapter, read_adapter
 from selfimprove.merging.joint import join, stack
 from selfimprove.models import load_model
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import Runtime
+from selfimprove.recipe import Rounding, Runtime
 from tests.test_merging import make_adapter
 
 RUNTIME = Runtime(device="cpu", threads=1)
@@ -73,7 +73,7 @@ def test_adapters_of_other_ranks_and_modules_join_into_one_that_merges_alike(tmp
         found = joint.delta(weight)
         assert found is not None
         torch.testing.assert_close(found, torch.stack(deltas).sum(0), rtol=1e-5, atol=1e-7)
-    rebuild(base, chain, tmp_path / "summed", "float32", RUNTIME)
+    rebuild(base, chain, tmp_path / "summed", Rounding(dtype="float32"), RUNTIME)
     model = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "joint"))
     torch.testing.assert_close(_logits(model), _logits(load_model(tmp_path / "summed", torch.float32)))
 

@@ -70,6 +70,25 @@ def test_equal_recipe_and_seed_give_equal_records(workshop: Workshop) -> None:
     assert comparable_records(workshop.runs / "again") == comparable_records(workshop.runs / "whole")
 
 
+def test_gsm8ks_file_and_a_model_as_the_hub_has_it_end_a_small_round_with_a_decision(workshop: Workshop) -> None:
+    """Sharded bfloat16 weights with a tied head, and rows whose answers follow worked solutions."""
+    rows = [
+        {"question": f"Ann has {n} apples and buys {n + 2}. How many?", "answer": f"{n}+{n + 2}.\n#### {2 * n + 2}"}
+        for n in range(60)
+    ]
+    (workshop.folder / "gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(list((workshop.folder / "tiny").glob("*.safetensors"))) > 1
+    assert json.loads((workshop.folder / "tiny" / "config.json").read_text())["dtype"] == "bfloat16"
+    words = ["run", "--rounds", "1", "--model", "./tiny", "--problems", "gsm8k.jsonl", "--run", "gsm8k", "--plain"]
+    sizes = ["problems.train_size=16", "problems.heldout_size=8", "problems.sealed_size=8"]
+    quick = ["sampling.max_new_tokens=8", "training.learning_rate=1e-2"]
+    done = workshop.call(*words, *(word for setting in [*sizes, *quick] for word in ("--set", setting)))
+    assert done.returncode == 0, done.stderr
+    record = _round(workshop, "gsm8k", 1)
+    assert record["decision"]["sentence"]
+    assert record["certificate"]["rounding"] == "stochastic"
+
+
 def _in_stage(number: int, stage: str) -> Any:  # noqa: ANN401 - a predicate on events
     """True at the first event that shows the stage of that round at work, past its first unit where it has several."""
     first = {"sample": "stage_progress", "train": "train_step", "judge": "looked"}.get(stage, "stage_started")

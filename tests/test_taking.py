@@ -88,7 +88,7 @@ def test_a_merged_export_is_the_champion_and_loads_plainly(
         "README.md",
         "LICENSE.txt",
     }
-    assert torch.equal(_logits(AutoModelForCausalLM.from_pretrained(out)), _logits(load_model(merged, torch.float32)))
+    assert torch.equal(_logits(AutoModelForCausalLM.from_pretrained(out)), _logits(load_model(merged, torch.bfloat16)))
     assert "<|start|>user" in AutoTokenizer.from_pretrained(out).apply_chat_template(
         [{"role": "user", "content": "hello"}], tokenize=False
     )
@@ -119,8 +119,8 @@ def test_one_adapter_on_the_base_answers_as_the_merged_model(here: Workshop, tmp
     base = next((here.folder / "cache" / "models").glob("tiny-*"))
     joint = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "out"))
     merged = load_model(here.runs / "whole" / "0002" / "model", torch.float32)
-    torch.testing.assert_close(_logits(joint), _logits(merged), rtol=0, atol=1e-4)
-    assert (_logits(load_model(base, torch.float32)) - _logits(merged)).abs().max() > 1e-2
+    trained = (_logits(load_model(base, torch.float32)) - _logits(merged)).square().mean()
+    assert (_logits(joint) - _logits(merged)).square().mean() < trained / 20  # what the merge's rounding leaves
     assert fingerprint_folder(base) in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -129,7 +129,7 @@ def test_gguf_is_what_the_converter_makes_of_model_and_card(here: Workshop, tmp_
     assert {path.name for path in made.folder.iterdir()} == {"README.md", "LICENSE.txt", "whole.gguf"}
     reader = GGUFReader(tmp_path / "out" / "whole.gguf")
     told = {name: reader.fields[name].contents() for name in ("general.name", "test.outtype", "test.card")}
-    assert (told["general.name"], told["test.outtype"]) == ("whole", "f32")
+    assert (told["general.name"], told["test.outtype"]) == ("whole", "bf16")
     assert "license: mit" in told["test.card"]
     assert len(reader.tensors) > 10
 
@@ -196,7 +196,7 @@ def test_an_export_is_made_beside_a_process_that_holds_the_run(here: Workshop, t
     with journal.lock():
         (tmp_path / "out").mkdir()  # an empty folder may be there
         export(journal, tmp_path / "out", runtime=RUNTIME, cache=here.folder / "cache")
-    assert (tmp_path / "out" / "model.safetensors").is_file()
+    assert list((tmp_path / "out").glob("*.safetensors"))
 
 
 def test_an_upload_that_cannot_be_is_one_line(here: Workshop, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from selfimprove.models.tiny import make_tiny_model
 RECIPE = """
 [model]
 name = "{model}"
-dtype = "float32"
 
 [problems]
 train = "{problems}"
@@ -42,8 +41,6 @@ checkpoint_steps = 1
 
 [merging]
 canaries = 2
-min_survival = 0.0
-min_agreement = 0.0
 
 [gate]
 batch = 8
@@ -132,7 +129,7 @@ def hear_interrupts() -> None:
 def make_workshop(folder: Path) -> Workshop:
     """A workshop in `folder`, equal for equal folders' contents."""
     folder.mkdir(parents=True, exist_ok=True)
-    make_tiny_model(folder / "tiny")
+    make_tiny_model(folder / "tiny", dtype="bfloat16", sharded=True)  # as the hub has models
     rows = [{"question": f"What is {a} + {b}?", "answer": str(a + b)} for a in range(2, 11) for b in range(11, 20)]
     (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "tiny.toml").write_text(RECIPE.format(model="tiny", problems="sums.jsonl"))

@@ -30,10 +30,10 @@ from selfimprove.errors import UsageError
 from selfimprove.journal import Journal
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
-from selfimprove.recipe.reading import parse_recipe
+from selfimprove.recipe.reading import parse_stored
 from selfimprove.shapes import Count, Shape, checked
 
-FORMAT = 1
+FORMAT = 2
 FILE = "compare.json"
 
 
@@ -102,7 +102,7 @@ class BudgetRecord(Shape):
 class PlanRecord(Shape):
     """`compare.json`."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     rounds: int = Field(ge=1)
     seeds: int = Field(ge=1)
     budget: BudgetRecord | None
@@ -199,7 +199,7 @@ def _changes(bound: Plan, arms: Sequence[Arm], seeds: int, rounds: int, budget: 
 
 
 def _fitted(record: dict[str, Any], where: Path) -> Fitted:
-    arm = Arm(record["name"], parse_recipe(record["recipe"], str(where)))
+    arm = Arm(record["name"], parse_stored(record["recipe"], str(where)))
     return Fitted(arm, record["problems_per_round"], record["pilot"])
 
 

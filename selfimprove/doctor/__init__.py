@@ -45,6 +45,7 @@ def _checks(patient: Patient) -> list[tuple[str, Callable[[], Finding]]]:
         "memory": storage.memory,
         "disk": storage.disk,
         "template": content.template,
+        "merge": content.merge,
         "checker": content.references,
     }
     return [

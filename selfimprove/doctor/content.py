@@ -14,10 +14,17 @@ from selfimprove.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.patient import Patient, Seen
 from selfimprove.errors import SelfImproveError
+from selfimprove.figures import plural
 from selfimprove.problem import Problem, ProblemSets
+from selfimprove.recipe import Recipe
 from selfimprove.sampling import is_lost, render_prompt, some_questions
 from selfimprove.space import told
 
+HELD = {"stochastic": 4e-6, "nearest": 4e-4}
+"""Learning rate times optimizer steps from which on a merge in bfloat16 holds an update, by the way of rounding.
+
+Adam moves a weight of the LoRA by about its rate at each step, so the product says how large an update becomes
+(`docs/certificate.md`: half of it was lost at half these figures, or below)."""
 TESTED = 2000
 """References tested at most; a run tests all of them."""
 TOLERATED = 0.05
@@ -78,6 +85,40 @@ def model(patient: Patient) -> Finding:
     if found.footprint is None:
         return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
     return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {patient.recipe.model.dtype}")
+
+
+def merge(patient: Patient) -> Finding:
+    """Whether a round's update is large enough to be held by merged weights in the recipe's type."""
+    recipe, found = patient.recipe, patient.problems
+    if recipe.model.dtype == "float32":
+        return ok("merge", "float32 weights hold any update")
+    try:
+        way = _way_of_rounding(recipe)
+    except SelfImproveError:  # the model's own check tells
+        return warning("merge", "not tested: there is no model", "See model.")
+    if way == "finer":
+        return ok("merge", "the base is finer than bfloat16: sums are rounded to nearest")
+    if isinstance(found, SelfImproveError):
+        return warning("merge", "not tested: there are no problems", "See problems.")
+    problems, settings = recipe.sampling.problems_per_round or len(found.train), recipe.training
+    steps = settings.epochs * -(-min(problems, len(found.train)) * recipe.sampling.samples // settings.batch_rows)
+    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {settings.learning_rate:g}"
+    if settings.learning_rate * steps >= HELD[way]:
+        return ok("merge", told_of)
+    least = HELD[way] / steps
+    advice = f"Type --set model.dtype=float32, or a training.learning_rate of {least:.0e} or more."
+    return warning("merge", f"{told_of}: an update that small may be lost, which stops the round", advice)
+
+
+def _way_of_rounding(recipe: Recipe) -> str:
+    """`nearest` or `stochastic` on a base that lies on bfloat16's grid, `finer` for one that doesn't."""
+    from selfimprove.models import is_finer
+
+    if recipe.merging.rounding == "stochastic":
+        return "stochastic"
+    if is_finer(recipe.model):
+        return "finer"
+    return "stochastic" if recipe.merging.rounding == "auto" else "nearest"
 
 
 def template(patient: Patient) -> Finding:

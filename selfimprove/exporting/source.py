@@ -61,7 +61,7 @@ def build(source: Source, out: Path, runtime: Runtime) -> None:
 
     path = source.journal.round(source.champion.number).certificate
     expected = checked(read_json(path), Certificate, path)["sha256"]
-    made = rebuild(source.exact, source.adapters, out, source.recipe.model.dtype, runtime)
+    made = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
     if made != expected:
         raise StageError(
             f"round {source.champion.number}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…",

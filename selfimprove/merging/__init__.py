@@ -1,10 +1,11 @@
 """Add the accepted chain and this round's adapter to the base, round once, and certify what came of it.
 
 Round k's model is base + Σ accepted deltas + this round's delta, never the parent's weights plus a delta: merging
-bfloat16 onto bfloat16 every round loses small updates for good, while in the sum from the base they add up
-(`benchmarks/merge_chain.py` measures both). Each weight is taken to float32, the deltas (`merging/adapters.py`) are
-added one after the other in the order of the chain, and the result is rounded once to the recipe's dtype. The order and
-the types are fixed, so equal files give equal hashes; a model folder is a cache, and `rebuild` makes it again.
+bfloat16 onto bfloat16 every round loses small updates for good, while in the sum from the base they add up. Each weight
+is taken to float32, the deltas (`merging/adapters.py`) are added one after the other in the order of the chain, and the
+result is rounded once to the recipe's dtype (`merging/rounding.py`: stochastically where the base lies on the grid of
+that type). Order, types and thresholds are fixed, so equal files give equal hashes; a model folder is a cache, and
+`rebuild` makes it again. `benchmarks/merge_table.py` measures what each way of rounding keeps.
 
 The folder is written under a temporary name beside `out`, synced, and renamed. Config, tokenizer, chat template and
 generation config are the base's. What the certificate measures, and when it fails, is `merging/certificate.py`.
@@ -15,9 +16,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from safetensors import safe_open
 from torch import Tensor
 
@@ -25,7 +25,8 @@ from selfimprove.durable import content_hash
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
-from selfimprove.merging.certificate import Change, certify, measure, total_change
+from selfimprove.merging.certificate import Change, certify, measure, total_change, untouched
+from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import processor
 from selfimprove.models.weights import (
     Head,
@@ -37,9 +38,7 @@ from selfimprove.models.weights import (
     tensor_heads,
     write_config,
 )
-from selfimprove.recipe import Merging, Runtime
-
-Dtype = Literal["bfloat16", "float32"]
+from selfimprove.recipe import Merging, Rounding, Runtime
 
 
 def merge(
@@ -48,7 +47,7 @@ def merge(
     parent: Path,
     out: Path,
     settings: Merging,
-    dtype: Dtype,
+    rounding: Rounding,
     canaries: Sequence[Sequence[int]],
     runtime: Runtime,
 ) -> dict[str, Any]:
@@ -60,30 +59,42 @@ def merge(
     if not canaries:
         raise StageError("no canary prompts to compare adapter and merged model on")
     changes: list[Change] = []
+    ways: set[str] = set()
     chain = _read_chain(adapters, base)
     heads = tensor_heads(parent)
 
     def measured(name: str, weight: Tensor) -> Tensor:
-        before, delta = _exact(name, weight, chain[:-1]), chain[-1].delta(name)
-        merged = (before if delta is None else before + delta).to(_stored(weight, dtype))
-        changes.append(measure(before, delta, merged, _read(heads, name)))
+        before, delta = summed(name, weight, chain[:-1]), chain[-1].delta(name)
+        expected = stored(name, before, weight, rounding)
+        if delta is None:
+            changes.append(untouched(expected, _read(heads, name)))
+            return expected
+        ways.add(way_of(weight, rounding))
+        before = weight.float() if before is None else before
+        merged = stored(name, before + delta, weight, rounding)
+        changes.append(measure(before, delta, merged, expected, _read(heads, name)))
         return merged
 
-    _write(base, out, dtype, measured, runtime)
+    _write(base, out, rounding.dtype, measured, runtime)
     if tensor_heads(out).keys() != heads.keys():
         changes.append(Change(identical=False, parent_is_chain=False))
     likeness = compare(parent, adapters[-1], out, canaries[: settings.canaries], runtime)
     return certify(total_change(changes), likeness, _carried_over(base, parent, out), settings) | {
         "sha256": fingerprint_folder(out),
         "adapters": [content_hash(path / WEIGHTS) for path in adapters],
-        "dtype": dtype,
+        "dtype": rounding.dtype,
+        "rounding": " and ".join(sorted(ways)),
     }
 
 
-def rebuild(base: Path, adapters: Sequence[Path], out: Path, dtype: Dtype, runtime: Runtime) -> str:
+def rebuild(base: Path, adapters: Sequence[Path], out: Path, rounding: Rounding, runtime: Runtime) -> str:
     """The folder that `merge` makes of the same base and adapters, byte for byte; returns the same `sha256`."""
     chain = _read_chain(adapters, base)
-    _write(base, out, dtype, lambda name, weight: _exact(name, weight, chain).to(_stored(weight, dtype)), runtime)
+
+    def merged(name: str, weight: Tensor) -> Tensor:
+        return stored(name, summed(name, weight, chain), weight, rounding)
+
+    _write(base, out, rounding.dtype, merged, runtime)
     return fingerprint_folder(out)
 
 
@@ -95,23 +106,17 @@ def _read_chain(adapters: Sequence[Path], base: Path) -> list[Adapter]:
     return chain
 
 
-def _exact(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor:
-    """The weight with all deltas of the chain, in float32; a tensor that isn't floating-point as it is."""
-    if not weight.is_floating_point():
-        return weight
-    exact = weight.float()
+def summed(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor | None:
+    """The weight with all deltas of the chain, in float32; None if no adapter changes it."""
+    exact = None
     for adapter in chain:
         delta = adapter.delta(name)
-        exact = exact if delta is None else exact + delta
+        if delta is not None:
+            exact = (weight.float() if exact is None else exact) + delta
     return exact
 
 
-def _stored(weight: Tensor, dtype: Dtype) -> torch.dtype:
-    target: torch.dtype = getattr(torch, dtype)
-    return target if weight.is_floating_point() else weight.dtype
-
-
-def _write(base: Path, out: Path, dtype: Dtype, change: Callable[[str, Tensor], Tensor], runtime: Runtime) -> None:
+def _write(base: Path, out: Path, dtype: str, change: Callable[[str, Tensor], Tensor], runtime: Runtime) -> None:
     if out.exists():
         raise FileExistsError(out)
     temporary = out.with_name(f".{out.name}.partial")

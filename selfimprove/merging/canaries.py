@@ -1,27 +1,36 @@
-"""Whether a merged model answers as its parent with the adapter on it does, on a few prompts.
+"""How near a merged model is to its parent with the adapter on it, and how near the parent was, on a few prompts.
 
 The parent with the adapter, unmerged, continues each canary prompt greedily by `NEW_TOKENS` tokens (ends of sequence
-are held back, so that every prompt gives as many). Both models then score those same tokens, teacher-forced:
+are held back, so that every prompt gives as many). Then three models score those same tokens, teacher-forced: the
+parent with the adapter, the parent as it is, and the merged model. For each token
 
-- *agreement* is the share of positions at which both have the same most likely token;
-- *kl* is the mean over positions of KL(adapter ‖ merged) in nats.
+    KL(adapter ‖ merged)    what the merge lost or added
+    KL(adapter ‖ parent)    what the adapter does, and so what a merge that lost everything would score
 
-Both run in the type the folders are stored in, as they are sampled; so `kl` holds the rounding of kernels beside
-that of the weights (of the order of 1e-3 in bfloat16).
+in nats; their ratio over the tokens gives the functional share that the certificate judges (`certificate.py`), and its
+95 % interval is a bootstrap over the tokens with a fixed seed. *Agreement* is the share of tokens at which adapter and
+merged model have the same most likely token.
+
+All three are computed in float32, whatever type the folders are stored in: the rounding of bfloat16 kernels is of the
+order of 1e-3 nats, which would hide an update at a small learning rate. So this takes four bytes a weight; a GPU that
+has less to spare leaves it to the processor.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from selfimprove.models import compute_dtype, load_model, processor
+from selfimprove.models import load_model, processor
+from selfimprove.models.weights import tensor_heads
 from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
 from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
@@ -29,49 +38,107 @@ from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 NEW_TOKENS = 16
 
 
+ROOM = 1.25
+"""Free GPU memory that comparing takes, for each byte of the float32 weights."""
+
+BOOTSTRAPS = 2000
+"""Resamples of the tokens for the interval of the share."""
+
+
 @dataclass(frozen=True)
 class Likeness:
-    """How alike adapter and merged model are: mean KL in nats, and share of equal greedy tokens, over `tokens`."""
+    """Mean divergences from the adapter in nats, the share of its effect that was kept, and its 95 % interval."""
 
     kl: float
+    kl_parent: float
+    share: float
+    low: float
+    high: float
     agreement: float
     tokens: int
 
 
 @torch.no_grad()
 def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequence[int]], runtime: Runtime) -> Likeness:
-    """The likeness of parent with adapter and merged model on the canary prompts (token ids); one model at a time."""
+    """How near the merged model is to the parent with the adapter, on the canary prompts (token ids).
+
+    One model is in memory at a time.
+    """
+    device = _device(runtime, merged)
+    with processor(runtime):
+        batch, adapted, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
+        model = load_model(merged, torch.float32, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
+        after = log_probs(model, batch)
+    agreement = (adapted.argmax(-1) == after.argmax(-1)).double().mean().item()
+    return likeness(divergence(adapted, after), divergence(adapted, before), agreement)
+
+
+def likeness(merged: Sequence[float], parent: Sequence[float], agreement: float) -> Likeness:
+    """The likeness from the divergences at each token, paired; the share is 0 where the adapter does nothing."""
+    kl, kl_parent = np.asarray(merged), np.asarray(parent)
+    tokens = len(kl)
+    draws = np.random.default_rng(0).multinomial(tokens, [1 / tokens] * tokens, BOOTSTRAPS)
+    share, low, high = 0.0, 0.0, 0.0
+    if kl_parent.any():
+        drawn = draws @ kl_parent
+        # A resample in which the adapter does nothing has nothing to keep.
+        shares = np.where(drawn > 0, 1 - (draws @ kl) / np.where(drawn > 0, drawn, 1), 0.0)
+        share = float(1 - kl.sum() / kl_parent.sum())
+        low, high = (float(end) for end in np.quantile(shares, [0.025, 0.975]))
+    return Likeness(
+        kl=float(kl.mean()),
+        kl_parent=float(kl_parent.mean()),
+        share=share,
+        low=low,
+        high=high,
+        agreement=agreement,
+        tokens=tokens,
+    )
+
+
+def divergence(one: Tensor, other: Tensor) -> list[float]:
+    """KL(one ‖ other) at each token, from log-probabilities [tokens, vocabulary]."""
+    found: list[float] = (one.exp() * (one - other)).sum(-1).clamp(min=0).tolist()
+    return found
+
+
+def _device(runtime: Runtime, model: Path) -> torch.device:
+    """The runtime's device, or the processor where a GPU has too little memory free for float32 weights."""
     name = ("cuda" if torch.cuda.is_available() else "cpu") if runtime.device == "auto" else runtime.device
     device = torch.device(name)
-    dtype = compute_dtype(merged, device)
-    with processor(runtime):
-        batch, intended = _adapter_side(parent, adapter, canaries, dtype, device, runtime.trust_remote_code)
-        model = load_model(merged, dtype, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
-        actual = _log_probs(model, batch)
-    kl = (intended.exp() * (intended - actual)).sum(-1).mean().item()
-    return Likeness(kl, (intended.argmax(-1) == actual.argmax(-1)).float().mean().item(), len(intended))
+    if device.type == "cuda":
+        weights = sum(math.prod(head.shape) for head in tensor_heads(model).values())
+        if torch.cuda.mem_get_info(device)[0] < ROOM * 4 * weights:
+            return torch.device("cpu")
+    return device
 
 
 def _adapter_side(
     parent: Path,
     adapter: Path,
     canaries: Sequence[Sequence[int]],
-    dtype: torch.dtype,
     device: torch.device,
     trust_remote_code: bool,
-) -> tuple[Batch, Tensor]:
-    base = load_model(parent, dtype, trust_remote_code)
-    PeftModel.from_pretrained(base, str(adapter)).to(device)  # puts the factors into `base`
-    continuations = _continue(base, canaries, device)
+) -> tuple[Batch, Tensor, Tensor]:
+    """The continued canaries, and their log-probabilities with the adapter and without it."""
+    base = load_model(parent, torch.float32, trust_remote_code)
+    adapted = PeftModel.from_pretrained(base, str(adapter))  # puts the factors into `base`
+    adapted.to(device)
+    continuations = continue_greedily(base, canaries, device)
     examples = [
         Example(str(number), 0, "full", tuple(prompt), continuation)
         for number, (prompt, continuation) in enumerate(zip(canaries, continuations, strict=True))
     ]
     batch = pad(examples, device)
-    return batch, _log_probs(base, batch)
+    intended = log_probs(base, batch)
+    with adapted.disable_adapter():
+        return batch, intended, log_probs(base, batch)
 
 
-def _continue(model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device) -> list[tuple[int, ...]]:
+def continue_greedily(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device
+) -> list[tuple[int, ...]]:
+    """The `NEW_TOKENS` likeliest ids after each prompt, one after the other; the end of a sequence is held back."""
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
@@ -83,7 +150,8 @@ def _continue(model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: 
     return [tuple(row) for row in whole[:, width:].tolist()]
 
 
-def _log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
+def log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Log-probabilities at the batch's targets, float64 [targets, vocabulary]."""
     ids = batch.inputs["input_ids"]
     gathers = head_is_all(model, tuple(ids[0, :1].tolist()), ids.device)
-    return torch.log_softmax(target_logits(model, batch, gathers), dim=-1)
+    return torch.log_softmax(target_logits(model, batch, gathers).double(), dim=-1)

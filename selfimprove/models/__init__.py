@@ -62,6 +62,7 @@ __all__ = [
     "ModelFolder",
     "compute_dtype",
     "default_cache",
+    "is_finer",
     "is_on_hub",
     "load_model",
     "load_tokenizer",
@@ -131,12 +132,18 @@ def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_cod
 
     Weights that were rounded to bfloat16 lie on its grid, and a change below half a step is lost from there every time;
     from the source's own values it moves some of them, right on average. GGUF files and local float32 folders are
-    finer; a hub id is taken as it is resolved.
+    finer; a hub id is taken as it is resolved. Where the base is not finer, sums are rounded stochastically
+    (`merging/rounding.py`).
     """
-    local = _local_source(model)
-    if model.dtype == "float32" or local is None or not _is_finer(local.path):
+    if not is_finer(model):
         return base.path
     return resolve_model(model.model_copy(update={"dtype": "float32"}), cache, trust_remote_code).path
+
+
+def is_finer(model: Model) -> bool:
+    """Whether the source's weights are finer than the type they are rounded to, so that sums start off its grid."""
+    local = _local_source(model)
+    return model.dtype == "bfloat16" and local is not None and _holds_finer(local.path)
 
 
 def _record_path(model: Model, local: Source | None, cache: Path, trust_remote_code: bool) -> Path:
@@ -145,7 +152,7 @@ def _record_path(model: Model, local: Source | None, cache: Path, trust_remote_c
     return cache / "resolved" / f"{hashlib.sha256(wanted.encode()).hexdigest()[:32]}.json"
 
 
-def _is_finer(source: Path) -> bool:
+def _holds_finer(source: Path) -> bool:
     if source.suffix == ".gguf":
         return True
     return any(head.kind == "F32" for head in tensor_heads(source).values())

@@ -27,9 +27,13 @@ def make_tiny_model(
     *,
     tied: bool = True,
     dtype: Literal["bfloat16", "float32"] = "float32",
+    sharded: bool = False,
     chat_template: str | None = CHAT_TEMPLATE,
 ) -> Path:
-    """A folder that transformers loads, equal bytes for equal arguments; made in well under a second."""
+    """A folder that transformers loads, equal bytes for equal arguments; made in well under a second.
+
+    `sharded` cuts the weights over several files with an index, as those of large models on the hub are.
+    """
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -53,7 +57,7 @@ def make_tiny_model(
         model = LlamaForCausalLM(config).to(getattr(torch, dtype))  # type: ignore[no-untyped-call]  # without stubs
     generation = GenerationConfig(bos_token_id=0, eos_token_id=EOS, pad_token_id=EOS)  # type: ignore[no-untyped-call]  # without stubs
     model.generation_config = generation
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size="20KB" if sharded else "1GB")
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -34,6 +35,15 @@ MOST_PROBLEMS = 10_000_000
 MOST_SAMPLES = 10_000
 MOST_TOKENS = 1_000_000
 MOST_RANK = 65_536
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How merged weights are rounded: to which type, in which way, and by the thresholds of which seed."""
+
+    dtype: Literal["bfloat16", "float32"]
+    way: Literal["auto", "nearest", "stochastic"] = "auto"
+    seed: int = 0
 
 
 class Section(BaseModel):
@@ -156,7 +166,7 @@ class Training(Section):
     alpha: float = Field(32.0, gt=0, description="LoRA scale times rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
     learning_rate: float = Field(
-        1e-5, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, LoRA wants 10×"
+        1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, a LoRA wants a hundred times that"
     )
     schedule: Literal["constant", "cosine"] = Field("constant", description="after the warm-up")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
@@ -174,10 +184,21 @@ class Training(Section):
 class Merging(Section):
     """When a merge is good enough to be judged."""
 
-    canaries: int = Field(8, ge=1, description="held-out prompts on which adapter and merged model are compared")
-    min_survival: float = Field(0.5, ge=0, le=1, description="least share of the intended delta kept by rounding")
-    min_agreement: float = Field(0.5, ge=0, le=1, description="least greedy agreement of adapter and merged model")
-    max_kl: float = Field(0.1, ge=0, description="largest divergence of the merged model from the adapter, in nats")
+    rounding: Literal["auto", "nearest", "stochastic"] = Field(
+        "auto",
+        description="of merged weights to `model.dtype`; `auto`: stochastic where the base lies on bfloat16's grid, as "
+        "most models do, else to nearest",
+    )
+    canaries: int = Field(
+        8, ge=1, description="held-out prompts on which adapter, parent and merged model are compared"
+    )
+    min_functional_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="least share of the adapter's effect on the canaries' answers that the merge must keep, by the "
+        "lower end of its 95 % interval",
+    )
 
 
 class Answers(Section):
@@ -295,9 +316,13 @@ class Recipe(Section):
             raise ValueError("a value holds half of a surrogate pair, which is no text") from None
         return self
 
+    def rounding(self) -> Rounding:
+        """How this run's merges are rounded."""
+        return Rounding(dtype=self.model.dtype, way=self.merging.rounding, seed=self.seed)
+
     def canonical(self) -> str:
         """The recipe as JSON with sorted keys and no spaces: equal recipes give equal bytes."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return canonical(self.model_dump(mode="json"))
 
     def beside(self) -> Recipe | None:
         """The recipe with the sealed problems' second decoding in place of the declared one; None if it has none."""
@@ -308,7 +333,7 @@ class Recipe(Section):
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical form, as hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        return fingerprint_of(self.model_dump(mode="json"))
 
 
 class Runtime(Section):
@@ -331,6 +356,16 @@ class Runtime(Section):
         """`threads`, or the cores this process may use, a container's quota included; never more."""
         cores = usable_cores()
         return min(self.threads or cores, cores)
+
+
+def canonical(data: dict[str, Any]) -> str:
+    """A resolved recipe's plain data as JSON with sorted keys and no spaces."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def fingerprint_of(data: dict[str, Any]) -> str:
+    """The fingerprint of a resolved recipe's plain data, whichever version of the format it has."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
 
 
 def _needs_question(value: str) -> str:

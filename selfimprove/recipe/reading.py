@@ -13,6 +13,8 @@ from selfimprove.errors import UsageError
 from selfimprove.recipe import MixturePart, Recipe, Runtime, Section
 from selfimprove.recipe.keys import described, shown
 
+_BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
+
 
 def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Recipe:
     """The recipe in a TOML file (or all defaults), with `overrides` (section to key to value) laid over it.
@@ -34,6 +36,19 @@ def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
     except ValidationError as error:
         message, hint = _first_fault(error)
         raise UsageError(f"{where}: {message}", hint) from None
+
+
+def parse_stored(data: dict[str, Any], where: str) -> Recipe:
+    """The resolved recipe that a run's folder is bound to, of this version of the format or of version 1.
+
+    Runs of version 1 rounded merges to nearest and had other bounds on them, which nothing reads any more: such a run
+    keeps its way of rounding, and its later merges are judged as all are now.
+    """
+    merging = data.get("merging")
+    if isinstance(merging, dict) and merging.keys() >= _BOUNDS_OF_VERSION_1:
+        kept = {key: value for key, value in merging.items() if key not in _BOUNDS_OF_VERSION_1}
+        data = {**data, "merging": {**kept, "rounding": "nearest"}}
+    return parse_recipe(data, where)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

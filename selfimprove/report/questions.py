@@ -23,7 +23,7 @@ from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_proble
 from selfimprove.problem.files import SUFFIXES
 from selfimprove.problem.generated import PREFIX
 from selfimprove.recipe import Problems
-from selfimprove.recipe.reading import parse_recipe
+from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.judged import Contest
 from selfimprove.report.records import RunRecords, at, number, word
 
@@ -86,7 +86,7 @@ def _from_history(run: RunRecords, rounds: Sequence[Contest]) -> dict[Address, A
 
 def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, Asked]:
     """Questions from the problems of the run's recipe; raises `UsageError` where they can't be had."""
-    recipe = parse_recipe(run.recipe, "recipe.json")
+    recipe = parse_stored(run.recipe, "recipe.json")
     if not _is_local(recipe.problems):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
     sets = load_problems(recipe.problems)

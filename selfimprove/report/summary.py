@@ -277,7 +277,7 @@ def _pair(record: Record, name: str, told: Callable[[float | None], str]) -> str
 
 
 def _certificates(run: RunRecords) -> Section:
-    header = ("round", "certificate", "delta kept", "unchanged", "agreement", "KL", "failures")
+    header = ("round", "certificate", "effect kept", "delta kept", "unchanged", "agreement", "KL", "failures")
     found = _per_round(run, "Merge certificates", header, _certificate_cells)
     return Section(found.title, found.sentences, header, found.rows, frozenset({"certificate", "failures"}))
 
@@ -287,6 +287,7 @@ def _certificate_cells(record: Record) -> tuple[str, ...]:
     failures = [fault for fault in items(record, "certificate", "failures") if isinstance(fault, str)]
     return (
         "passed" if passed is True else "failed" if passed is False else MISSING,
+        figures.percent(number(record, "certificate", "functional_share")),
         figures.percent(number(record, "certificate", "survival")),
         figures.percent(number(record, "certificate", "unchanged_weights")),
         figures.percent(number(record, "certificate", "agreement")),

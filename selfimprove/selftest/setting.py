@@ -24,7 +24,7 @@ Settings = dict[str, dict[str, Any]]
 _COMMON: Settings = {
     "sampling": {"max_new_tokens": 12, "chunk_rows": 8},
     "prefixes": {"length": 4, "structure_ratio": 0.25},
-    "merging": {"canaries": 2, "min_survival": 0.0, "min_agreement": 0.0},
+    "merging": {"canaries": 2},
     # The naive rule accepts at equal accuracy and rejects below it; the sequential one would reject every round at
     # these sizes, and no merge of two adapters would be tested. The guards are wide open for the same reason.
     "gate": {"rule": "point", "batch": 8, "max_pass_drop": 1.0, "max_truncation_rise": 1.0},
@@ -36,7 +36,6 @@ _TINY: Settings = {
     "sampling": {"temperature": 4.0},
     "training": {"rank": 2, "learning_rate": 1e-2, "batch_rows": 8, "epochs": 2, "checkpoint_steps": 2},
     "gate": {"samples": 2},
-    "model": {"dtype": "float32"},
 }
 _OTHER: Settings = {
     "problems": {"train_size": 16, "heldout_size": 16, "sealed_size": 8},

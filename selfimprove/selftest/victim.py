@@ -52,7 +52,7 @@ def make_model(setting: Setting) -> None:
     """Make the tiny model, or convert the one that is named, into the setting's cache."""
     silence_transformers()
     if setting.model == TINY:
-        make_tiny_model(setting.folder / TINY)
+        make_tiny_model(setting.folder / TINY, dtype="bfloat16", sharded=True)
     base = resolve_model(setting.recipe.model, setting.cache)
     resolve_exact(setting.recipe.model, base, setting.cache)
 
