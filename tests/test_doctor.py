@@ -18,7 +18,7 @@ import pytest
 
 from selfimprove import cli
 from selfimprove.cgroups import Bounds, bounds, usable_cores
-from selfimprove.doctor import Finding, Patient, examine, machine, storage
+from selfimprove.doctor import Finding, Patient, content, examine, machine, storage
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe
@@ -273,3 +273,24 @@ def test_the_embedded_model_with_the_default_recipe_has_no_error(tmp_path: Path)
     found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert found["template"]["level"] == "ok"
     assert "768 of 768 correct, perturbed gold 0 of 768" in found["checker"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "level", "said"),
+    [
+        ({}, "ok", "stochastic rounding to bfloat16, at most 6 steps a round"),
+        ({"training": {"learning_rate": 1e-7}}, "warning", "stochastic rounding"),
+        ({"merging": {"rounding": "nearest"}, "training": {"learning_rate": 1e-5}}, "warning", "nearest rounding"),
+        ({"model": {"dtype": "float32"}, "training": {"learning_rate": 1e-9}}, "ok", "float32 weights hold"),
+    ],
+    ids=["as it is", "too small a rate", "nearest", "float32"],
+)
+def test_an_update_too_small_for_the_merge_is_told_before_a_run(
+    inside: Workshop, settings: dict[str, dict[str, Any]], level: str, said: str
+) -> None:
+    recipe = read_recipe(inside.recipe, settings)
+    patient = Patient(recipe, Runtime(threads=1, device="cpu"), inside.runs, inside.folder / "cache", 2)
+    found = content.merge(patient)
+    assert (found.level, found.check) == (level, "merge")
+    assert said in found.found
+    assert level == "ok" or "--set model.dtype=float32" in found.advice

@@ -89,6 +89,21 @@ def test_gsm8ks_file_and_a_model_as_the_hub_has_it_end_a_small_round_with_a_deci
     assert record["certificate"]["rounding"] == "stochastic"
 
 
+def test_an_update_that_rounding_loses_stops_the_round_before_it_is_judged_and_says_what_to_type(
+    workshop: Workshop,
+) -> None:
+    done = workshop.run("lost", 1, "--set", "training.learning_rate=1e-6")
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "the merged model keeps" in lines[0]
+    assert "--set model.dtype=float32" in lines[1]
+    assert "1e-06" in lines[1]
+    assert not (workshop.runs / "lost" / "0001" / "verdicts.jsonl").exists()
+    held = workshop.run("held-in-float32", 1, "--set", "training.learning_rate=1e-6", "--set", "model.dtype=float32")
+    assert held.returncode == 0, held.stderr
+
+
 def _in_stage(number: int, stage: str) -> Any:  # noqa: ANN401 - a predicate on events
     """True at the first event that shows the stage of that round at work, past its first unit where it has several."""
     first = {"sample": "stage_progress", "train": "train_step", "judge": "looked"}.get(stage, "stage_started")
