@@ -15,7 +15,7 @@ import random
 import time
 from itertools import permutations
 
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.problem import load_problems
 from selfimprove.recipe.reading import read_recipe
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from selfimprove import recipe
-from selfimprove.evidence import Tally, exact_p
-from selfimprove.gate import alpha_of_round, standing_at
+from selfimprove.gate.decision import alpha_of_round, standing_at
+from selfimprove.gate.evidence import Tally, exact_p
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -41,9 +41,9 @@ from gate_draws import (
 )
 
 from selfimprove import recipe
-from selfimprove.evidence import rules_out
-from selfimprove.gate import Pair, alpha_of_round, decide
-from selfimprove.intervals import power, smallest_gain, tango
+from selfimprove.gate.decision import Pair, alpha_of_round, decide
+from selfimprove.gate.evidence import rules_out
+from selfimprove.gate.intervals import power, smallest_gain, tango
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"

@@ -37,7 +37,7 @@ from transformers import AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCa
 # the checkout beside this file is what is measured, installed or not
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.merging import rebuild, summed
 from selfimprove.merging.adapters import Adapter, read_adapter
@@ -45,10 +45,10 @@ from selfimprove.merging.canaries import continue_greedily, divergence, likeness
 from selfimprove.merging.certificate import Change, measure, total_change
 from selfimprove.merging.rounding import stored
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
-from selfimprove.prefixes import Example
 from selfimprove.problem import Problem, load_problems
 from selfimprove.recipe import Model, Rounding, Runtime, Training
 from selfimprove.recipe.reading import read_recipe
+from selfimprove.round.prefixes import Example
 from selfimprove.sampling import GREEDY, Request, plan_chunks
 from selfimprove.training import train
 from selfimprove.training.loss import pad

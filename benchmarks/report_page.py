@@ -19,15 +19,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from selfimprove.contest import judgement
-from selfimprove.durable import append_rows, write_json
-from selfimprove.journal import FORMAT, Journal
-from selfimprove.judging import Answered, by_key, scorecard
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report.page import report_html
 from selfimprove.report.records import read_run
+from selfimprove.round.answers import Answered, by_key, scorecard
+from selfimprove.round.judge import judgement
+from selfimprove.store.durable import append_rows, write_json
+from selfimprove.store.journal import FORMAT, Journal
 
 WORDS = ("so", "the", "sum", "of", "both", "is", "then", "add", "carry", "one", "two", "equals", "<b>x</b>", "\\(y\\)")
 LOOKS = {"base_interval": [0.25, 0.31], "champion_interval": [0.4, 0.46], "gain_interval": [0.1, 0.2]}

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from selfimprove import events as events
     from selfimprove.answer import Verdict as Verdict
-    from selfimprove.checking import check as check
+    from selfimprove.answer.checking import check as check
     from selfimprove.errors import SelfImproveError as SelfImproveError
     from selfimprove.library import Outcome as Outcome
     from selfimprove.library import read_recipe as read_recipe

@@ -1,5 +1,5 @@
 """`python -m selfimprove` is the command line."""
 
-from selfimprove.cli import main
+from selfimprove.cli.app import main
 
 main()

@@ -30,8 +30,8 @@ from typing import Any
 
 from selfimprove.errors import Interrupted, UsageError
 from selfimprove.events import Emit, Event, silence
-from selfimprove.journal import Journal, journal_named
 from selfimprove.recipe import Recipe, Runtime, reading
+from selfimprove.store.journal import Journal, journal_named
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, Any]
 """A recipe, the path of a TOML file, or its sections as plain data."""
@@ -135,7 +135,7 @@ class _Job:
     def run(self, emit: Emit) -> Outcome:
         """Run it in this thread."""
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from selfimprove.wiring import champion_folder, run_recipe
+        from selfimprove.runs.assemble import champion_folder, run_recipe
 
         sealed = run_recipe(self.recipe, self.runtime, self.journal, self.rounds, emit)
         return _outcome(self.journal, sealed["looks"][-1], champion_folder(self.recipe, self.runtime, self.journal))

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from selfimprove.checking.worker import judge, serve
+from selfimprove.answer.checking.worker import judge, serve
 
 
 def misbehave(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON value

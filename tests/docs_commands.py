@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from markdown_it import MarkdownIt
 
-from selfimprove.cli import app
+from selfimprove.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = (

@@ -15,21 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from selfimprove.checking import Checker
-from selfimprove.durable import content_hash
+from selfimprove.answer.checking import Checker
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event, silence
-from selfimprove.journal import BASE, Identity, Journal
-from selfimprove.loop import run_rounds
-from selfimprove.model_cache import ModelCache
-from selfimprove.parts import Parts, Samplers
-from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
+from selfimprove.round.job import Job
+from selfimprove.round.machinery import Footprint, Parts, Samplers
+from selfimprove.round.model_cache import ModelCache
+from selfimprove.round.prefixes import Example
+from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request, Sampler
-from selfimprove.space import Footprint
-from selfimprove.stages import Job
+from selfimprove.store.durable import content_hash
+from selfimprove.store.journal import BASE, Identity, Journal
 
 EOS = 0
 NUL = chr(0x10FFFF)

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from selfimprove.answer import Verdict
-from selfimprove.asking import Answered, Asked, Question, Reply
-from selfimprove.asking.questions import read_questions
-from selfimprove.asking.shown import show
+from selfimprove.ask import Answered, Asked, Question, Reply
+from selfimprove.ask.questions import read_questions
+from selfimprove.ask.shown import show
 from selfimprove.errors import UsageError
-from selfimprove.journal import Champion
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.sampling import Decoding
+from selfimprove.store.journal import Champion
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
 ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from selfimprove import cli
-from selfimprove.journal import Identity, Journal
+from selfimprove.cli import app as cli
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe.reading import read_recipe
+from selfimprove.store.journal import Identity, Journal
 
 ROOT = Path(__file__).parents[1]
 CASES: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/cases/bad_inputs.toml").read_text("utf-8"))["case"]

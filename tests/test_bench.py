@@ -14,7 +14,7 @@ from selfimprove.bench.clock import Clock
 from selfimprove.bench.overhead import Round, measure_round
 from selfimprove.bench.suite import MEASUREMENTS, Scale, _engine_rows, _trainer_rows, chosen, rows_of
 from selfimprove.bench.tokens import SHORT, Setting, measure_tokens
-from selfimprove.commands.bench import bench
+from selfimprove.cli.bench import bench
 from selfimprove.errors import UsageError
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime

@@ -17,15 +17,17 @@ from typing import Any
 import psutil
 import pytest
 
-from selfimprove import durable, stages
-from selfimprove.prefixes import Example
+from selfimprove.round import sample as sample_stage
+from selfimprove.round import train as train_stage
+from selfimprove.round.job import Job
+from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Completion, Request
 from selfimprove.selftest import ChaosReport, run_chaos
 from selfimprove.selftest.chaos import differing
 from selfimprove.selftest.kills import Kill, plan_kills
 from selfimprove.selftest.table import json_of, lines_of
 from selfimprove.selftest.trace import Trace, redone
-from selfimprove.stages import Job
+from selfimprove.store import durable
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,18 +56,18 @@ def torn_rows_count_as_whole() -> None:
         there = {completion.row for completion in kept}
         return [chunk for chunk in chunks if not any(request.row in there for request in chunk)], kept
 
-    stages.owed_chunks = owed_chunks  # this process is killed or ends; nothing is put back
+    sample_stage.owed_chunks = owed_chunks  # this process is killed or ends; nothing is put back
 
 
 def checkpoints_are_lost() -> None:
     """A mutant: each start of the run throws away what training had reached."""
-    keep = stages.fit
+    keep = train_stage.fit
 
     def forgetful(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
         durable.remove(job.files.work(stage))
         return keep(job, stage, examples, adapter)
 
-    stages.fit = forgetful
+    train_stage.fit = forgetful
 
 
 def _last_chunk_torn(trace: Trace, kills: int, seed: int) -> list[Kill]:

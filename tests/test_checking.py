@@ -17,8 +17,8 @@ import pytest
 
 import selfimprove
 from selfimprove.answer import check as pure_check
-from selfimprove.checking import Checker, run_cases
-from selfimprove.checking.pool import CACHED
+from selfimprove.answer.checking import Checker, run_cases
+from selfimprove.answer.checking.pool import CACHED
 from selfimprove.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +131,7 @@ def test_workers_end_with_the_checker() -> None:
 
 def test_workers_die_with_a_killed_parent() -> None:
     code = (
-        "import sys, time; from selfimprove.checking import Checker; c = Checker(); c.check('5', '5');"
+        "import sys, time; from selfimprove.answer.checking import Checker; c = Checker(); c.check('5', '5');"
         "print(list(c._slots.queue)[0].pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
@@ -165,7 +165,7 @@ def test_library_call_judges_answers_and_completions() -> None:
 
 def test_worker_imports_neither_torch_nor_the_recipe() -> None:
     code = (
-        "import sys, selfimprove.checking, selfimprove.answer;"
+        "import sys, selfimprove.answer.checking, selfimprove.answer;"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'sympy', 'pydantic', 'transformers')])"
     )
     done = subprocess.run(

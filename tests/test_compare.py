@@ -15,23 +15,23 @@ from typing import Any
 
 import pytest
 
-from selfimprove.checking import Checker
-from selfimprove.comparison.arms import Arm, read_arms
-from selfimprove.comparison.budget import read_budget
-from selfimprove.comparison.folder import Budget, Folder, Plan
-from selfimprove.comparison.outcome import read_outcome, results
-from selfimprove.comparison.plot import drawn, picture
-from selfimprove.comparison.running import Comparing, fit_arms, make_runs, owed
-from selfimprove.comparison.tables import markdown, sections
-from selfimprove.durable import content_hash
+from selfimprove.answer.checking import Checker
+from selfimprove.compare.arms import Arm, read_arms
+from selfimprove.compare.budget import read_budget
+from selfimprove.compare.folder import Budget, Folder, Plan
+from selfimprove.compare.outcome import read_outcome, results
+from selfimprove.compare.plot import drawn, picture
+from selfimprove.compare.running import Comparing, fit_arms, make_runs, owed
+from selfimprove.compare.tables import markdown, sections
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunStarted, StageProgress, StageStarted
-from selfimprove.journal import Identity, Journal, comparable_records
-from selfimprove.loop import run_rounds
-from selfimprove.parts import Parts
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Training
-from selfimprove.verifying import faults_in, verify
+from selfimprove.round.machinery import Parts
+from selfimprove.runs.loop import run_rounds
+from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.durable import content_hash
+from selfimprove.store.journal import Identity, Journal, comparable_records
 from tests.peers import World
 from tests.workshop import Workshop, events_of, make_workshop
 

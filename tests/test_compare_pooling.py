@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfimprove.comparison.pooling import pooled_gain, pooled_rate
-from selfimprove.gate import Pair, interval_of_gain, interval_of_rate
+from selfimprove.compare.pooling import pooled_gain, pooled_rate
+from selfimprove.gate.decision import Pair, interval_of_gain, interval_of_rate
 
 Tables = tuple[list[list[float]], list[list[float]]]
 

@@ -16,8 +16,7 @@ import pytest
 import yaml
 
 from selfimprove import __version__
-from selfimprove.recipe.reading import parse_recipe, read_recipe
-from selfimprove.typed import read_settings
+from selfimprove.recipe.reading import parse_recipe, read_recipe, read_settings
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
 from tests.docs_house import bare_house
 from tests.docs_typing import LISTED, Case, Typist, cases, hold
@@ -131,7 +130,7 @@ def test_help_says_what_is_written_the_exit_codes_and_an_example(name: str) -> N
     assert [option.name for option in COMMANDS[name].params if not option.help] == []
 
 
-def test_the_module_table_of_contributing_is_that_of_the_tests() -> None:
+def test_the_table_of_folders_of_contributing_is_that_of_the_tests() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
     assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == list(ROWS)

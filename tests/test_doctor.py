@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from selfimprove import cli
-from selfimprove.cgroups import Bounds, bounds, usable_cores
+from selfimprove.cli import app as cli
 from selfimprove.doctor import Finding, Patient, content, examine, machine, storage
+from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe

@@ -119,8 +119,8 @@ def test_one_round_of_the_demo_recipe_with_vllm(tmp_path: Path) -> None:
 def test_the_embedded_model_computes_what_rows_share_once() -> None:
     """In bfloat16 and at 30 layers the bound on rounding is nearer than on a tiny model."""
     from selfimprove.models import default_cache, load_tokenizer, resolve_model
-    from selfimprove.prefixes import Example
     from selfimprove.recipe import Model, Runtime, Training
+    from selfimprove.round.prefixes import Example
     from selfimprove.training.fit import prepare
 
     folder = resolve_model(Model(), default_cache()).path

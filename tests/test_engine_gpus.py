@@ -11,7 +11,7 @@ from selfimprove.engines.choice import choose_engine
 from selfimprove.engines.gpus import await_memory, memory_used, share_gpus, visible_gpus
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
-from selfimprove.wiring import engine_of
+from selfimprove.runs.assemble import engine_of
 
 DRIVER = """#!/bin/sh
 case "$*" in

@@ -16,17 +16,21 @@ from typing import Any
 
 import pytest
 
-from selfimprove import contest, durable, harvesting, stages
 from selfimprove import events as ev
-from selfimprove.checking import Checker
-from selfimprove.durable import Point
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
-from selfimprove.journal import Journal, comparable_records
 from selfimprove.models.tiny import make_tiny_model
+from selfimprove.plan.disk import need_of, refuse_if_short
 from selfimprove.recipe import Recipe, Runtime
+from selfimprove.round.harvest import select
+from selfimprove.round.judge import judge
+from selfimprove.round.machinery import Footprint
+from selfimprove.round.sample import sample
+from selfimprove.runs.assemble import run_recipe
 from selfimprove.selftest.setting import TINY, make_setting
-from selfimprove.space import Footprint, need_of, refuse_if_short
-from selfimprove.wiring import run_recipe
+from selfimprove.store import durable
+from selfimprove.store.durable import Point
+from selfimprove.store.journal import Journal, comparable_records
 from tests.peers import World
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -200,9 +204,9 @@ def test_a_read_only_folder_is_refused_and_nothing_is_written(tmp_path: Path, ch
 
 
 def _run_in(world: World, journal: Journal) -> None:
-    from selfimprove.journal import Identity
-    from selfimprove.loop import run_rounds
     from selfimprove.problem import load_problems
+    from selfimprove.runs.loop import run_rounds
+    from selfimprove.store.journal import Identity
 
     subprocess.run(["umount", str(world.folder)], check=True)
     recipe = world.recipe()
@@ -219,7 +223,7 @@ def test_rows_torn_at_any_byte_are_made_again_as_they_were(tmp_path: Path, check
     world = World(tmp_path, checker, gains=[0.2], settings=settings)
     world.run(1)
     whole = world.journal.folder
-    for name, stage in [("samples", stages.sample), ("examples", harvesting.select), ("verdicts", contest.judge)]:
+    for name, stage in [("samples", sample), ("examples", select), ("verdicts", judge)]:
         torn = World(tmp_path / name, checker, gains=[0.2], settings=settings)
         shutil.copytree(whole, torn.journal.folder)
         job = torn.job()

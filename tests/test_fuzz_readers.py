@@ -14,12 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from selfimprove import stages
-from selfimprove.checking import cases
+from selfimprove.answer.checking import cases
 from selfimprove.errors import UsageError
-from selfimprove.journal import Journal, champion_of, read_json, read_rows
-from selfimprove.judging import read_answers, scorecard
-from selfimprove.metering import Cost
+from selfimprove.host.metering import Cost
 from selfimprove.problem.fields import FieldNames, problem_from_row
 from selfimprove.problem.files import file_rows
 from selfimprove.recipe import Recipe
@@ -28,6 +25,10 @@ from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.report import report_markdown, status_lines
 from selfimprove.report.records import read_run
 from selfimprove.round import round_finished
+from selfimprove.round.answers import read_answers, scorecard
+from selfimprove.round.sample import read_completions
+from selfimprove.round.train import read_examples
+from selfimprove.store.journal import Journal, champion_of, read_json, read_rows
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "rounds" / "example"
@@ -182,12 +183,12 @@ READERS: dict[str, Reader] = {
     "an object": ("any.json", lambda run: read_json(run.folder / "any.json"), file_of(PROBLEM)),
     "samples": (
         "0001/samples.jsonl",
-        lambda run: stages.read_completions(round_of(run).files.samples),
+        lambda run: read_completions(round_of(run).files.samples),
         lines_of(rows_of("0001/samples.jsonl")),
     ),
     "examples": (
         "0001/examples.jsonl",
-        lambda run: stages.read_examples(round_of(run)),
+        lambda run: read_examples(round_of(run)),
         lines_of(rows_of("0001/examples.jsonl")),
     ),
     "verdicts": ("0001/verdicts.jsonl", read_verdicts, lines_of(rows_of("0001/verdicts.jsonl"))),

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from selfimprove import recipe
-from selfimprove.gate import (
+from selfimprove.gate.decision import (
     Pair,
     Vitals,
     alpha_of_round,

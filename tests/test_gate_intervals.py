@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfimprove.evidence import exact_p
-from selfimprove.intervals import pass_at_k, power, power_lines, size_needed, smallest_gain, tango, wilson
+from selfimprove.gate.evidence import exact_p
+from selfimprove.gate.intervals import pass_at_k, power, power_lines, size_needed, smallest_gain, tango, wilson
 
 CASES: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "cases" / "gate_intervals.json").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove import recipe
-from selfimprove.evidence import FLIP_SHAPE, Tally, evidence, gain_lower, gain_upper, log_evidence, rules_out
-from selfimprove.gate import Decision, Pair, alpha_of_round, decide, interval_of_gain
+from selfimprove.gate.decision import Decision, Pair, alpha_of_round, decide, interval_of_gain
+from selfimprove.gate.evidence import FLIP_SHAPE, Tally, evidence, gain_lower, gain_upper, log_evidence, rules_out
 
 ALPHA = 0.025
 counts = st.integers(0, 400)

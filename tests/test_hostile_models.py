@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from selfimprove import models
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import RunStarted
 from selfimprove.models import load_tokenizer, resolve_model
@@ -336,7 +336,7 @@ def test_a_models_own_code_is_not_run_unasked(tmp_path: Path) -> None:
 
 
 def test_trust_is_told_at_the_start_and_in_the_roundsversions_of(tmp_path: Path) -> None:
-    from selfimprove.wiring import versions_of
+    from selfimprove.runs.assemble import versions_of
 
     assert versions_of("transformers", Runtime(trust_remote_code=True))["trust_remote_code"] is True
     assert "trust_remote_code" not in versions_of("transformers", Runtime())

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Flip
 from selfimprove.problem import load_problems
@@ -206,7 +206,7 @@ COMMANDS: tuple[tuple[str | bytes, ...], ...] = (
 MARK = "-- end of a command --"
 DRIVER = f"""
 import json, os, sys, traceback
-from selfimprove.cli import main
+from selfimprove.cli.app import main
 for words in json.load(sys.stdin):
     sys.argv = ["selfimprove", *(os.fsdecode(bytes.fromhex(word)) for word in words)]
     try:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.durable import append_rows, keep_rows, publish, read_rows, write_json
 from selfimprove.errors import UsageError
 from selfimprove.events import Note
-from selfimprove.journal import Identity, Journal, champion_of
-from selfimprove.metering import Cost
+from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
+from selfimprove.store.durable import append_rows, keep_rows, publish, read_rows, write_json
+from selfimprove.store.journal import Identity, Journal, champion_of
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
 

@@ -17,10 +17,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 import selfimprove as si
-from selfimprove import cli
+from selfimprove.cli import app as cli
 from selfimprove.errors import UsageError
-from selfimprove.journal import Journal, comparable_records
 from selfimprove.models.weights import fingerprint_folder
+from selfimprove.store.journal import Journal, comparable_records
 from tests.workshop import Workshop, make_workshop
 
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"

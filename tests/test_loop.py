@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from selfimprove import events as ev
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
-from selfimprove.journal import champion_of, comparable_records
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
+from selfimprove.store.journal import champion_of, comparable_records
 from tests.peers import World
 
 

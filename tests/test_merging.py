@@ -21,8 +21,8 @@ from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.models.weights import INDEX, fingerprint_folder
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Merging, Model, Rounding, Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 
 RUNTIME = Runtime(device="cpu", threads=1)

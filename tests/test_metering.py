@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.events import Event, StageProgress, silence
-from selfimprove.metering import Cost, Counter, joined, metered, rapl_counters
+from selfimprove.host.metering import Cost, Counter, joined, metered, rapl_counters
 from tests.peers import World
 
 
@@ -55,7 +55,7 @@ def test_a_torn_part_is_none(tmp_path: Path, torn: bytes) -> None:
 
 def test_a_kill_leaves_what_was_counted_up_to_the_last_two_seconds(tmp_path: Path) -> None:
     script = (
-        "import os, time, pathlib; from selfimprove.metering import metered\n"
+        "import os, time, pathlib; from selfimprove.host.metering import metered\n"
         f"with metered(pathlib.Path({str(tmp_path / 'part')!r}), lambda: None): time.sleep(2.2); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 9

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from selfimprove.calibration import Calibration, mean_length
-from selfimprove.plan import calibrated_lines
+from selfimprove.plan.calibration import Calibration, mean_length
+from selfimprove.plan.disk import Need
+from selfimprove.plan.forecast import calibrated_lines
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.sampling import Completion
-from selfimprove.space import Need
 from tests.workshop import make_workshop
 
 FOUND = Calibration(

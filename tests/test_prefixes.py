@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
 from selfimprove.recipe import Prefixes
+from selfimprove.round.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
+from selfimprove.round.selection import verified
 from selfimprove.sampling import Completion
-from selfimprove.selection import verified
 
 EOS = 2
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from selfimprove.errors import StageError, UsageError
-from selfimprove.journal import comparable_records
 from selfimprove.recipe import Runtime
+from selfimprove.store.journal import comparable_records
 from tests.ray_workers import Doubler
 from tests.workshop import Workshop, events_of, make_workshop
 

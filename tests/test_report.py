@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
+from selfimprove.text.escaping import escape_markdown, escape_text
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases" / "hostile_text.jsonl").open(encoding="utf-8")]
 HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

@@ -25,12 +25,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report.flips import flips
 from selfimprove.report.judged import contests
 from selfimprove.report.page import ANSWER, report_html
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.svg import ROLES
+from selfimprove.text.escaping import escape_lines, escape_text
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "rounds"

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from selfimprove import events as ev
-from selfimprove.checking import Checker
-from selfimprove.durable import content_hash
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
-from selfimprove.journal import comparable_records
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
-from selfimprove.schedule import end_of, rejections, scheduled
-from selfimprove.verifying import faults_in, verify
+from selfimprove.round.schedule import end_of, rejections, scheduled
+from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.durable import content_hash
+from selfimprove.store.journal import comparable_records
 from tests.peers import World
 
 

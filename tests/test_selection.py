@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.agreement import answer_classes
-from selfimprove.checking import Checker
-from selfimprove.prefixes import Choice
+from selfimprove.answer.checking import Checker
 from selfimprove.recipe import Answers, Prefixes
+from selfimprove.round.agreement import answer_classes
+from selfimprove.round.prefixes import Choice
+from selfimprove.round.selection import Tried, advantages, consistent, majority, modal, pattern_of, rollout, verified
 from selfimprove.sampling import Completion
-from selfimprove.selection import Tried, advantages, consistent, majority, modal, pattern_of, rollout, verified
 
 ROLLOUT = Prefixes(select="rollout", length=2, shrinkage=0.0, least_advantage=0.0)
 

@@ -17,8 +17,8 @@ from tests.workshop import Workshop, events_of, hear_interrupts, make_workshop
 WRITER = """
 import sys, time
 from pathlib import Path
-from selfimprove import durable
-from selfimprove.stopping import heard
+from selfimprove.store import durable
+from selfimprove.host.stopping import heard
 
 def slow(point, path, data):
     if point == "sync":
@@ -27,7 +27,7 @@ def slow(point, path, data):
 
 durable.fault = slow
 try:
-    with heard():
+    with heard(durable.interrupt):
         durable.write_atomically(Path(sys.argv[1]), b"whole")
         print("not reached", flush=True)
 except KeyboardInterrupt:

@@ -15,20 +15,20 @@ from huggingface_hub.repocard import metadata_load
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from selfimprove.asking import Asked, Manner, Question, ask
-from selfimprove.asking.shown import plain_lines
-from selfimprove.cli import app
-from selfimprove.durable import content_hash
+from selfimprove.ask import Asked, Manner, Question, ask
+from selfimprove.ask.shown import plain_lines
+from selfimprove.cli.app import app
 from selfimprove.errors import SelfImproveError, UsageError
-from selfimprove.exporting import export
-from selfimprove.exporting.card import recipe_told
-from selfimprove.exporting.hub import upload
-from selfimprove.journal import Journal
+from selfimprove.export import export
+from selfimprove.export.card import recipe_told
+from selfimprove.export.hub import upload
 from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
+from selfimprove.runs.assemble import open_sampler
 from selfimprove.sampling import GREEDY, Request
-from selfimprove.wiring import open_sampler
+from selfimprove.store.durable import content_hash
+from selfimprove.store.journal import Journal
 from tests.hub_peer import open_hub
 from tests.workshop import Workshop, events_of, make_workshop
 

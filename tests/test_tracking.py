@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from selfimprove import events
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Note, Timed
-from selfimprove.journal import Journal
+from selfimprove.store.journal import Journal
 from selfimprove.tracking import TRACKERS, OpenSink, read_trackers, tracked
 from selfimprove.tracking.points import Point, Points
 from selfimprove.tracking.post import Post

@@ -22,8 +22,8 @@ from transformers import LlamaConfig
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss

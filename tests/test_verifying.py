@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from selfimprove.checking import Checker
-from selfimprove.durable import content_hash
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
-from selfimprove.journal import Journal, comparable_records
-from selfimprove.pruning import prune
 from selfimprove.report import status_lines
 from selfimprove.report.records import read_run
-from selfimprove.verifying import faults_in, verify
+from selfimprove.runs.prune import prune
+from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.durable import content_hash
+from selfimprove.store.journal import Journal, comparable_records
 from tests.peers import World
 
 

@@ -27,7 +27,7 @@ from rich.console import Console
 
 from selfimprove import events
 from selfimprove.events import Timed, read_event, to_json
-from selfimprove.journal import Journal
+from selfimprove.store.journal import Journal
 from selfimprove.view import JsonView, PlainView, can_move
 from selfimprove.view.glyphs import SUBSTITUTES, can_draw, writable
 from selfimprove.view.live import LiveView, frame
@@ -44,7 +44,7 @@ HISTORY = Journal(EXAMPLE).events_since(0)[0]
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from selfimprove.journal import Journal
+from selfimprove.store.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 with journal.lock():
     journal.events_path.write_bytes(Path(sys.argv[2]).read_bytes())

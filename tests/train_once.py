@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 
 SETTINGS = Training(

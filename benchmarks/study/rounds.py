@@ -10,8 +10,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfimprove.figures import MISSING
 from selfimprove.report.records import Record, RunRecords, accepted, items, number, read_run
+from selfimprove.text.formatting import MISSING
 
 HEADER = (
     "| run | round | accepted | gain seen | distinct prefixes | prefix entropy | sealed, greedy (95 %) "

@@ -10,11 +10,11 @@ import argparse
 from pathlib import Path
 from statistics import fmean
 
-from selfimprove.comparison.folder import Folder
-from selfimprove.comparison.outcome import ArmOutcome, gain_over, read_outcome
-from selfimprove.comparison.pooling import Pooled
-from selfimprove.figures import MISSING
+from selfimprove.compare.folder import Folder
+from selfimprove.compare.outcome import ArmOutcome, gain_over, read_outcome
+from selfimprove.compare.pooling import Pooled
 from selfimprove.report.records import number
+from selfimprove.text.formatting import MISSING
 
 HEADER = (
     "| arm | seeds | greedy gain (95 %) | over {first} (95 %) | at T = 0.6 (seeds) | over placebo (seeds) "

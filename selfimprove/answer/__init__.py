@@ -6,7 +6,7 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 `expressions` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
-Nothing here looks at a clock, starts a process or depends on hash seeds or order; `selfimprove.checking` adds
+Nothing here looks at a clock, starts a process or depends on hash seeds or order; `selfimprove.answer.checking` adds
 worker processes with deadlines around it.
 """
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from selfimprove import figures
-from selfimprove.figures import MISSING
+from selfimprove.text import formatting
+from selfimprove.text.formatting import MISSING
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _ratio(ratio: float | None, share: bool) -> str:
-    return figures.percent(ratio) if share or ratio is None else f"{ratio:.2f} ×"
+    return formatting.percent(ratio) if share or ratio is None else f"{ratio:.2f} ×"
 
 
 def _spread(values: Sequence[float], unit: str) -> str:
     if not values:
         return MISSING
-    ends = f" ({figures.decimal(min(values))} to {figures.decimal(max(values))})" if len(values) > 1 else ""
-    return f"{figures.decimal(_median(values))}{ends} {unit}".rstrip()
+    ends = f" ({formatting.decimal(min(values))} to {formatting.decimal(max(values))})" if len(values) > 1 else ""
+    return f"{formatting.decimal(_median(values))}{ends} {unit}".rstrip()
 
 
 def _median(values: Sequence[float]) -> float | None:

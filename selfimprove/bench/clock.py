@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from selfimprove.parts import Parts
+from selfimprove.round.machinery import Parts
 from selfimprove.sampling import Completion, Request, Sampler
 
 

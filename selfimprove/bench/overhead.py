@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfimprove.answer.checking import Checker
 from selfimprove.bench import Row
 from selfimprove.bench.clock import Clock, clocked
-from selfimprove.checking import Checker
 from selfimprove.errors import StageError
 from selfimprove.events import silence
-from selfimprove.journal import Identity, Journal
-from selfimprove.loop import run_rounds
 from selfimprove.models import default_cache, resolve_model
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import parse_recipe
-from selfimprove.wiring import parts_of
+from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.loop import run_rounds
+from selfimprove.store.journal import Identity, Journal
 
 DEMO: dict[str, Any] = {
     "problems": {

@@ -18,22 +18,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selfimprove import stages
+from selfimprove.answer.checking import Checker
 from selfimprove.bench import Row
 from selfimprove.bench.clock import Clock, clocked
-from selfimprove.checking import Checker
 from selfimprove.errors import StageError
 from selfimprove.events import silence
-from selfimprove.harvesting import select
-from selfimprove.journal import BASE, Journal
-from selfimprove.model_cache import ModelCache
 from selfimprove.models import default_cache, resolve_model
-from selfimprove.parts import Parts, Samplers
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
-from selfimprove.stages import Job
-from selfimprove.wiring import parts_of
+from selfimprove.round.harvest import select
+from selfimprove.round.job import Job
+from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.model_cache import ModelCache
+from selfimprove.round.sample import sample
+from selfimprove.runs.assemble import parts_of
+from selfimprove.store.journal import BASE, Journal
 
 SAMPLES = 16
 """Completions a problem that RFT draws."""
@@ -140,7 +140,7 @@ def _recipe(setting: Setting, prefixes: dict[str, Any], samples: int, model: str
 def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers, clock: Clock) -> Sampled:
     with _job(recipe, problems, parts, samplers) as job:
         before = clock.seconds["sample"]
-        sampled = stages.sample(job)
+        sampled = sample(job)
         seconds = clock.seconds["sample"] - before
         try:
             targets = select(job)["harvested_tokens"]

@@ -43,8 +43,8 @@ from selfimprove.errors import StageError, UsageError
 
 if TYPE_CHECKING:
     from selfimprove.models import ModelFolder
-    from selfimprove.prefixes import Example
     from selfimprove.recipe import Runtime
+    from selfimprove.round.prefixes import Example
     from selfimprove.sampling import Completion
 
 ROWS = 64
@@ -182,9 +182,9 @@ def _mean(rows: Any) -> float:  # noqa: ANN401 - an iterable of sized values
 def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
     """Training rows of a kind, from completions that the model sampled of generated sums."""
     from selfimprove.models import load_tokenizer
-    from selfimprove.prefixes import Prompts, assign_kinds, harvest
     from selfimprove.problem import load_problems
     from selfimprove.recipe import TASK_TEMPLATE, Prefixes, Problems
+    from selfimprove.round.prefixes import Prompts, assign_kinds, harvest
     from selfimprove.sampling import render_prompt
 
     count, samples = (ROWS // 8, SAMPLES) if kind == "rft16" else (ROWS, 1)
@@ -255,8 +255,8 @@ def _child(job: _Job) -> dict[str, float]:
 
 def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
     """Train with our trainer; returns the billions of operations in matrix products for a row."""
-    from selfimprove.prefixes import Example
     from selfimprove.recipe import Runtime, Training
+    from selfimprove.round.prefixes import Example
     from selfimprove.training import train
 
     examples = [

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from selfimprove.answer import PERTURBED
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.patient import Patient, Seen
 from selfimprove.errors import SelfImproveError
-from selfimprove.figures import plural
+from selfimprove.plan.disk import told
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.sampling import is_lost, render_prompt, some_questions
-from selfimprove.space import told
+from selfimprove.text.formatting import plural
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps from which on a merge in bfloat16 holds an update, by the way of rounding.

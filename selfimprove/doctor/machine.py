@@ -8,10 +8,10 @@ import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from selfimprove import __version__
-from selfimprove.cgroups import usable_cores
 from selfimprove.doctor.findings import Finding, error, ok, warning
-from selfimprove.figures import plural
+from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe import Runtime
+from selfimprove.text.formatting import plural
 
 NAME = "selfimprove"
 
@@ -139,7 +139,7 @@ def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
 
 def energy() -> Finding:
     """Which counters of energy can be read; without any, records hold no energy."""
-    from selfimprove.metering import energy_counters
+    from selfimprove.host.metering import energy_counters
 
     found = sorted({counter.of for counter in energy_counters()})
     if found:

@@ -17,7 +17,7 @@ from selfimprove.recipe import Recipe, Runtime
 if TYPE_CHECKING:
     from selfimprove.models import ChatTokenizer, ModelFolder
     from selfimprove.problem import ProblemSets
-    from selfimprove.space import Footprint
+    from selfimprove.round.machinery import Footprint
 
 
 @dataclass(frozen=True)

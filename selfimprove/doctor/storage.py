@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from selfimprove.cgroups import Bounds, bounds
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.patient import Patient
-from selfimprove.durable import size_of
 from selfimprove.errors import SelfImproveError
-from selfimprove.figures import plural
-from selfimprove.space import need_of, told
+from selfimprove.host.cgroups import Bounds, bounds
+from selfimprove.plan.disk import need_of, told
+from selfimprove.store.durable import size_of
+from selfimprove.text.formatting import plural
 
 PROGRAMS = 10**9
 """Bytes that the programs take beside the model: torch, transformers, the checker's processes, buffers."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from selfimprove.errors import StageError, UsageError
-from selfimprove.escaping import escape_text
+from selfimprove.text.escaping import escape_text
 
 SECONDS = 30.0
 """How long a driver may take to give back the memory of a process that is gone."""

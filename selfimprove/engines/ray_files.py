@@ -31,8 +31,8 @@ import ray
 from filelock import FileLock
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from selfimprove.durable import content_hash
 from selfimprove.errors import StageError
+from selfimprove.store.durable import content_hash
 
 PIECE = 32 << 20
 KEPT = 3

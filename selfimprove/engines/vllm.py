@@ -36,9 +36,9 @@ from typing import IO, Self
 from selfimprove.engines.gpus import await_memory, free_share, memory_used, share_gpus, visible_gpus
 from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, from_line, to_line
 from selfimprove.errors import StageError, UsageError
-from selfimprove.escaping import escape_text
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request
+from selfimprove.text.escaping import escape_text
 
 END_SECONDS = 30.0
 """How long the killed group may take to vanish."""

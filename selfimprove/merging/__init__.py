@@ -21,7 +21,6 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from selfimprove.durable import content_hash
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
@@ -39,6 +38,7 @@ from selfimprove.models.weights import (
     write_config,
 )
 from selfimprove.recipe import Merging, Rounding, Runtime
+from selfimprove.store.durable import content_hash
 
 
 def merge(

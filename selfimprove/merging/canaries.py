@@ -31,8 +31,8 @@ from transformers import PreTrainedModel
 
 from selfimprove.models import load_model, processor
 from selfimprove.models.weights import tensor_heads
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime
+from selfimprove.round.prefixes import Example
 from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 
 NEW_TOKENS = 16

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 import transformers
 
-from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
 from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weight, first_line
 from selfimprove.models.weights import (
@@ -31,6 +30,7 @@ from selfimprove.models.weights import (
     tensor_heads,
     write_config,
 )
+from selfimprove.store.durable import content_hash
 
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"})
 """Types of tensors that are weights or buffers as they are, not packed ones."""

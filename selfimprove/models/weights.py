@@ -25,10 +25,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from selfimprove import durable
-from selfimprove.durable import content_hash
 from selfimprove.errors import UsageError
-from selfimprove.space import Footprint
+from selfimprove.round.machinery import Footprint
+from selfimprove.store import durable
+from selfimprove.store.durable import content_hash
 
 CARRIED = (
     "generation_config.json",

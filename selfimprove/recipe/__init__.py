@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from selfimprove.cgroups import usable_cores
+from selfimprove.host.cgroups import usable_cores
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
 

@@ -51,6 +51,28 @@ def parse_stored(data: dict[str, Any], where: str) -> Recipe:
     return parse_recipe(data, where)
 
 
+def read_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """The values of `--set section.key=value`, by section and key; the last one counts."""
+    overrides: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        section, key, value = _setting(setting)
+        overrides.setdefault(section, {})[key] = value
+    return overrides
+
+
+def _setting(text: str) -> tuple[str, str, Any]:
+    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
+    dotted, equals, value = text.partition("=")
+    section, _, key = dotted.strip().partition(".")
+    if not (equals and section and key):
+        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
+    try:
+        read = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):  # not TOML, a number of too many digits, nested too deeply
+        return section, key, value
+    return section, key, read["value"] if len(read) == 1 else value
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode())

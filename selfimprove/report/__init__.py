@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from selfimprove import figures
-from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report.records import Record, RunRecords, champion, decision, gain, interval, items, number
 from selfimprove.report.summary import Section, sections
+from selfimprove.text import formatting
+from selfimprove.text.escaping import escape_markdown, escape_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -99,10 +99,10 @@ def _markdown_table(section: Section) -> str:
 
 
 def _status(run: RunRecords) -> str:
-    told = [figures.plural(len(run.rounds), "round"), f"champion: {figures.model_named(champion(run))}"]
-    if run.rounds and decision(run.rounds[-1]) != figures.MISSING:
-        told.append(f"last: {decision(run.rounds[-1])} ({figures.points(gain(run.rounds[-1]))} points)")
-    told += [f"rolled back to {figures.model_named(champion(run))}"] if _is_rolled_back(run) else []
+    told = [formatting.plural(len(run.rounds), "round"), f"champion: {formatting.model_named(champion(run))}"]
+    if run.rounds and decision(run.rounds[-1]) != formatting.MISSING:
+        told.append(f"last: {decision(run.rounds[-1])} ({formatting.points(gain(run.rounds[-1]))} points)")
+    told += [f"rolled back to {formatting.model_named(champion(run))}"] if _is_rolled_back(run) else []
     told.append(_sealed_status(run.sealed, champion(run)))
     if run.running:
         told.append(f"running: {escape_text(run.running, CELL_LIMIT)}")
@@ -119,6 +119,6 @@ def _sealed_status(sealed: Record | None, best_round: int) -> str:
         return "sealed: not judged"
     if number(looks[-1], "champion") not in (best_round, None):
         return "sealed: this champion is not judged yet"
-    base, best = (figures.percent(number(looks[-1], f"{who}_accuracy")) for who in ("base", "champion"))
-    change = f"{figures.points(number(looks[-1], 'gain'))} points"
-    return f"sealed: {base} → {best} ({change}, 95 % {figures.points_range(interval(looks[-1], 'gain_interval'))})"
+    base, best = (formatting.percent(number(looks[-1], f"{who}_accuracy")) for who in ("base", "champion"))
+    change = f"{formatting.points(number(looks[-1], 'gain'))} points"
+    return f"sealed: {base} → {best} ({change}, 95 % {formatting.points_range(interval(looks[-1], 'gain_interval'))})"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from selfimprove import figures
 from selfimprove.report.costs import Spent
 from selfimprove.report.series import Interval, Loss, RoundFigures, Spread, Trail, known
 from selfimprove.report.svg import HUES, ROLES, Chart, drawn
+from selfimprove.text import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) ->
         for place, (label, role, share, ends) in enumerate(rows):
             _whiskers(axes.hlines, place, ends, role)
             axes.plot([100 * share], [place], "o", color=ROLES[role], markersize=8)
-            told = f"{label}  {figures.percent(share)}"
+            told = f"{label}  {formatting.percent(share)}"
             axes.annotate(told, (100 * share, place), (0, 9), textcoords="offset points", ha="center")
         axes.set_ylim(len(rows) - 0.5, -0.8)
         axes.set_yticks([])
@@ -41,7 +41,7 @@ def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) ->
         axes.spines["left"].set_visible(False)
 
     caption = "; ".join(
-        f"{label} {figures.percent(share)} ({figures.percent_range(ends)})" for label, _, share, ends in rows
+        f"{label} {formatting.percent(share)} ({formatting.percent_range(ends)})" for label, _, share, ends in rows
     )
     return drawn(name, f"Sealed problems: {caption}.", paint, 0.9 + 0.5 * len(rows))
 
@@ -191,7 +191,7 @@ def entropy_chart(numbers: Sequence[int], entropy: Sequence[float | None], cut: 
         _by_round(axes, numbers, "prefix entropy, nats")
         axes.set_ylim(0, 1.15 * max(value for value in entropy if value is not None) or 1)
 
-    told = f" Cut samples: {figures.percent(cut[0])} in the first round, {figures.percent(cut[-1])} in the last."
+    told = f" Cut samples: {formatting.percent(cut[0])} in the first round, {formatting.percent(cut[-1])} in the last."
     return drawn("entropy", f"Entropy of the first tokens of the training samples by round.{told}", paint)
 
 

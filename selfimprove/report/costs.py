@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from selfimprove import figures
-from selfimprove.figures import MISSING
 from selfimprove.report.records import Record, RunRecords, accepted, interval, items, number, word
+from selfimprove.text import formatting
+from selfimprove.text.formatting import MISSING
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,12 @@ def price(run: RunRecords) -> Price:
     charged = run.rounds[: max(0, int(number(looks, -1, "rounds") or len(run.rounds)))]
     won = sum(accepted(record) for record in charged)
     if gain <= 0:
-        told = "no round was accepted" if not won else f"the sealed gain is {figures.points(gain)} points"
+        told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(gain)} points"
         return Price(None, f"Cost per accepted point: none, since {told}; a price needs a gain above zero.")
-    rounds = f"{won} of {figures.plural(len(charged), 'round')} accepted, rejected rounds are charged too"
+    rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted, rejected rounds are charged too"
     told = (
-        f"Per accepted point: what these rounds cost over the sealed gain of {figures.points(gain)} points ({rounds})."
+        "Per accepted point: what these rounds cost over the sealed gain of "
+        f"{formatting.points(gain)} points ({rounds})."
     )
     low, _high = interval(looks, -1, "gain_interval")
     doubt = " Its interval includes zero, so the price is as uncertain." if low is None or low <= 0 else ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from selfimprove import figures
-from selfimprove.figures import MISSING
 from selfimprove.report.costs import costs
 from selfimprove.report.judged import Contest
 from selfimprove.report.records import RunRecords, items, number
 from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
+from selfimprove.text import formatting
+from selfimprove.text.formatting import MISSING
 
 FIFTHS = 5
 
@@ -34,12 +34,12 @@ def _intervals(rounds: Sequence[RoundFigures]) -> Section:
     rows = tuple(
         (
             str(found.number),
-            figures.percent(found.champion),
-            figures.percent_range(found.champion_interval),
-            figures.percent(found.challenger),
-            figures.percent_range(found.challenger_interval),
-            figures.points(found.gain),
-            figures.points_range(found.gain_interval),
+            formatting.percent(found.champion),
+            formatting.percent_range(found.champion_interval),
+            formatting.percent(found.challenger),
+            formatting.percent_range(found.challenger_interval),
+            formatting.points(found.gain),
+            formatting.points_range(found.gain_interval),
         )
         for found in rounds
     )
@@ -55,12 +55,12 @@ def _looks(run: RunRecords) -> Section:
     rows = tuple(
         (
             str(place),
-            figures.count(number(look, "judged")),
-            f"{figures.count(number(look, 'wins'))}–{figures.count(number(look, 'losses'))}",
-            figures.decimal(number(look, "evidence")),
-            figures.decimal(number(look, "threshold")),
-            figures.points(number(look, "gain")),
-            figures.points(number(look, "gain_upper")),
+            formatting.count(number(look, "judged")),
+            f"{formatting.count(number(look, 'wins'))}–{formatting.count(number(look, 'losses'))}",
+            formatting.decimal(number(look, "evidence")),
+            formatting.decimal(number(look, "threshold")),
+            formatting.points(number(look, "gain")),
+            formatting.points(number(look, "gain_upper")),
         )
         for place, record in enumerate(run.rounds, start=1)
         for look in items(record, "decision", "looks")
@@ -72,7 +72,7 @@ def _time_by_round(run: RunRecords) -> Section:
     spent = [costs([record])[0] for record in run.rounds]
     stages = list(dict.fromkeys(stage for found in spent for stage in found))
     rows = tuple(
-        (str(place), *(figures.duration(found[stage].seconds if stage in found else None) for stage in stages))
+        (str(place), *(formatting.duration(found[stage].seconds if stage in found else None) for stage in stages))
         for place, found in enumerate(spent, start=1)
     )
     return Section("Time by round and stage", (), ("round", *stages), rows if stages else ())
@@ -90,7 +90,7 @@ def _means(loss: Loss) -> list[str]:
     parts: list[list[float]] = [[] for _ in range(FIFTHS)]
     for step, value in loss.points:
         parts[min(FIFTHS - 1, int(FIFTHS * (step - 0.5) / loss.steps))].append(value)
-    return [figures.decimal(sum(part) / len(part) if part else None) for part in parts]
+    return [formatting.decimal(sum(part) / len(part) if part else None) for part in parts]
 
 
 def _lengths(contests: Sequence[Contest]) -> Section:
@@ -98,11 +98,11 @@ def _lengths(contests: Sequence[Contest]) -> Section:
     rows = tuple(
         (
             "base" if spread.model == 0 else f"round {spread.model}",
-            figures.count(spread.answers),
-            figures.count(spread.low),
-            figures.count(spread.median),
-            figures.count(spread.high),
-            figures.percent(spread.cut),
+            formatting.count(spread.answers),
+            formatting.count(spread.low),
+            formatting.count(spread.median),
+            formatting.count(spread.high),
+            formatting.percent(spread.cut),
         )
         for spread in spreads(contests)
     )
@@ -119,7 +119,7 @@ def _openings(contest: Contest) -> Section:
     sizes = [sum(map(len, side.values())) for side in (contest.champion, contest.challenger)]
     words, common = openings(contest)
     rows = tuple(_opening(found, sizes) for found in common)
-    begun = figures.plural(words, "word").removeprefix("1 ")
+    begun = formatting.plural(words, "word").removeprefix("1 ")
     told = f"By the first {begun} of the judged answers: how many begin so, and how many of those are right."
     return Section(openings_title(contest.number), (told,), header, rows, frozenset(header[:1]))
 
@@ -128,7 +128,7 @@ def _opening(found: Opening, sizes: Sequence[int]) -> tuple[str, ...]:
     cells = [found.words or "(empty)"]
     for (begun, right), size in zip((found.champion, found.challenger), sizes, strict=True):
         cells += [
-            figures.percent(begun / size) if size else MISSING,
-            figures.percent(right / begun) if begun else MISSING,
+            formatting.percent(begun / size) if size else MISSING,
+            formatting.percent(right / begun) if begun else MISSING,
         ]
     return tuple(cells)

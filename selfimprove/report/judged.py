@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfimprove.durable import read_rows
 from selfimprove.errors import UsageError
-from selfimprove.evidence import Tally
-from selfimprove.journal import Journal
+from selfimprove.gate.evidence import Tally
 from selfimprove.report.records import Record, RunRecords, items, number, word
+from selfimprove.store.durable import read_rows
+from selfimprove.store.journal import Journal
 
 
 @dataclass(frozen=True)

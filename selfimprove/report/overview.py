@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selfimprove import figures
 from selfimprove.report.costs import cost_of_looks, costs
 from selfimprove.report.records import RunRecords, accepted, at, interval, items, number, word
 from selfimprove.report.sidebyside import bound
+from selfimprove.text import formatting
 
 DIGITS = 12
 """Digits of a fingerprint that are shown."""
@@ -34,12 +34,12 @@ def outcome(run: RunRecords) -> Outcome | None:
     gain, ends = number(look, 0, "gain"), interval(look, 0, "gain_interval")
     low, high = ends
     return Outcome(
-        figures.percent(number(look, 0, "base_accuracy")),
-        figures.percent(number(look, 0, "champion_accuracy")),
-        figures.points(gain),
-        figures.points_range(ends),
-        figures.verdict_on_gain(gain, ends),
-        f"On {figures.count(number(look, 0, 'n'))} sealed problems that nothing else in the run touched.",
+        formatting.percent(number(look, 0, "base_accuracy")),
+        formatting.percent(number(look, 0, "champion_accuracy")),
+        formatting.points(gain),
+        formatting.points_range(ends),
+        formatting.verdict_on_gain(gain, ends),
+        f"On {formatting.count(number(look, 0, 'n'))} sealed problems that nothing else in the run touched.",
         "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "",
     )
 
@@ -66,12 +66,12 @@ def _training(run: RunRecords) -> str:
     cut = "whole solutions" if length == "full" else f"prefixes of {length} tokens"
     rank, rate = number(run.recipe, "training", "rank"), number(run.recipe, "training", "learning_rate")
     told = f"{cut}, selection: {select}" if select else cut
-    return f"{told}; LoRA of rank {figures.count(rank)}, learning rate {rate:g}" if rank and rate else told
+    return f"{told}; LoRA of rank {formatting.count(rank)}, learning rate {rate:g}" if rank and rate else told
 
 
 def _rounds(run: RunRecords) -> str:
     won = tuple(place for place, record in enumerate(run.rounds, start=1) if accepted(record))
-    return f"{len(run.rounds)} done, accepted: {figures.rounds_named(won)}"
+    return f"{len(run.rounds)} done, accepted: {formatting.rounds_named(won)}"
 
 
 def _machine(run: RunRecords) -> str:
@@ -79,7 +79,7 @@ def _machine(run: RunRecords) -> str:
     threads = number(found, "threads")
     told = [_listed(word(found, "system"), word(found, "machine"))]
     told += [f"{title} {word(found, title)}" for title in ("engine", "device") if word(found, title)]
-    told += [figures.plural(int(threads), "thread")] if threads else []
+    told += [formatting.plural(int(threads), "thread")] if threads else []
     return ", ".join(filter(None, told))
 
 
@@ -98,7 +98,7 @@ def _time(run: RunRecords) -> str:
     span = (
         f"{start.replace('T', ' ')} to {end[11:] if same_day else end.replace('T', ' ')} UTC" if start and end else ""
     )
-    return ", ".join(filter(None, [span, f"{figures.duration(spent)} of work" if spent else ""]))
+    return ", ".join(filter(None, [span, f"{formatting.duration(spent)} of work" if spent else ""]))
 
 
 def _fingerprints(run: RunRecords) -> str:

@@ -26,7 +26,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from selfimprove import __version__
-from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.costs import costs
 from selfimprove.report.details import details_of, openings_title
@@ -37,6 +36,7 @@ from selfimprove.report.records import RunRecords, interval, items, number
 from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.svg import Chart, role_rules
+from selfimprove.text.escaping import escape_lines, escape_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -16,9 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfimprove.durable import read_json, read_rows
 from selfimprove.errors import UsageError
-from selfimprove.journal import Journal
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
 from selfimprove.problem.files import SUFFIXES
 from selfimprove.problem.generated import PREFIX
@@ -26,6 +24,8 @@ from selfimprove.recipe import Problems
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.judged import Contest
 from selfimprove.report.records import RunRecords, at, number, word
+from selfimprove.store.durable import read_json, read_rows
+from selfimprove.store.journal import Journal
 
 Address = tuple[int, str]
 """A round and a problem's key."""

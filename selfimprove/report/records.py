@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfimprove.durable import read_json
 from selfimprove.errors import UsageError
-from selfimprove.figures import MISSING
-from selfimprove.journal import Journal
+from selfimprove.store.durable import read_json
+from selfimprove.store.journal import Journal
+from selfimprove.text.formatting import MISSING
 
 Record = dict[str, Any]
 

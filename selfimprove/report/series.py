@@ -1,8 +1,9 @@
 """What the charts draw, as values from the records: accuracies with intervals, looks, losses, lengths, openings.
 
 *Intervals of a round.* Judging ends when the gate has decided, so the number of problems isn't chosen beforehand. The
-interval of a round's gain is therefore the gate's own, which holds at all looks at once (`evidence.py`). The intervals
-of the two accuracies are Wilson's: each describes one model by itself on the problems judged, and decides nothing.
+interval of a round's gain is therefore the gate's own, which holds at all looks at once (`gate/evidence.py`). The
+intervals of the two accuracies are Wilson's: each describes one model by itself on the problems judged, and decides
+nothing.
 
 *Openings* are the first words of judged answers: training on first tokens moves them first, and some are right far more
 often than others.
@@ -14,8 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from selfimprove.evidence import gain_lower, gain_upper
-from selfimprove.intervals import wilson
+from selfimprove.gate.evidence import gain_lower, gain_upper
+from selfimprove.gate.intervals import wilson
 from selfimprove.report.judged import ByKey, Contest, Judged
 from selfimprove.report.records import Record, accepted, at, gain, items, number, word
 

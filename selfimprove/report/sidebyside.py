@@ -10,15 +10,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from selfimprove import figures
-from selfimprove.durable import read_json
 from selfimprove.errors import UsageError
-from selfimprove.figures import MISSING
-from selfimprove.journal import Journal
 from selfimprove.report.costs import costs, price
 from selfimprove.report.records import RunRecords, accepted, interval, items, number, word
 from selfimprove.report.series import Interval
 from selfimprove.report.summary import Section, flat
+from selfimprove.store.durable import read_json
+from selfimprove.store.journal import Journal
+from selfimprove.text import formatting
+from selfimprove.text.formatting import MISSING
 
 TITLE = "Runs side by side"
 
@@ -61,15 +61,15 @@ def _outcome(place: int, run: RunRecords) -> tuple[str, ...]:
         f"{letter(place)}: {run.name}",
         str(len(run.rounds)),
         str(sum(map(accepted, run.rounds))),
-        figures.percent(number(last, 0, "base_accuracy")),
-        figures.percent(number(last, 0, "champion_accuracy")),
-        figures.points(number(last, 0, "gain")),
-        figures.points_range(interval(last, 0, "gain_interval")) if last else MISSING,
-        figures.count(number(last, 0, "n")),
-        figures.duration(total.seconds),
-        figures.count(total.sampled),
-        figures.duration(per_point.seconds if per_point else None),
-        figures.count(per_point.sampled if per_point else None),
+        formatting.percent(number(last, 0, "base_accuracy")),
+        formatting.percent(number(last, 0, "champion_accuracy")),
+        formatting.points(number(last, 0, "gain")),
+        formatting.points_range(interval(last, 0, "gain_interval")) if last else MISSING,
+        formatting.count(number(last, 0, "n")),
+        formatting.duration(total.seconds),
+        formatting.count(total.sampled),
+        formatting.duration(per_point.seconds if per_point else None),
+        formatting.count(per_point.sampled if per_point else None),
     )
 
 

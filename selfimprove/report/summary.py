@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from selfimprove import figures
-from selfimprove.figures import MISSING
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.records import (
@@ -30,6 +28,8 @@ from selfimprove.report.records import (
     robust,
     word,
 )
+from selfimprove.text import formatting
+from selfimprove.text.formatting import MISSING
 
 OUTCOME = "Outcome on the sealed problems"
 ROUNDS = "Rounds, on the held-out problems"
@@ -77,12 +77,12 @@ def _outcome(run: RunRecords) -> Section:
         return Section(title, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
     last, ends = looks[-1], interval(looks[-1], "gain_interval")
     change = (
-        f"Base {figures.percent(number(last, 'base_accuracy'))} → "
-        f"champion {figures.percent(number(last, 'champion_accuracy'))}: "
-        f"gain {figures.points(number(last, 'gain'))} points, 95 % interval {figures.points_range(ends)}, "
-        f"on {figures.count(number(last, 'n'))} problems."
+        f"Base {formatting.percent(number(last, 'base_accuracy'))} → "
+        f"champion {formatting.percent(number(last, 'champion_accuracy'))}: "
+        f"gain {formatting.points(number(last, 'gain'))} points, 95 % interval {formatting.points_range(ends)}, "
+        f"on {formatting.count(number(last, 'n'))} problems."
     )
-    told = [change, figures.verdict_on_gain(number(last, "gain"), ends)]
+    told = [change, formatting.verdict_on_gain(number(last, "gain"), ends)]
     if len(looks) > 1:
         told.append(f"This is look {len(looks)} at these problems; only the first look was at unseen ones.")
     told.append(word(last, "beside", "sentence"))
@@ -93,21 +93,21 @@ def _outcome(run: RunRecords) -> Section:
 
 def _sealed_look(place: int, look: Record) -> list[tuple[str, ...]]:
     """Three rows: the base model, the champion, the gain."""
-    head = (str(place), figures.count(number(look, "rounds")))
-    n = figures.count(number(look, "n"))
+    head = (str(place), formatting.count(number(look, "rounds")))
+    n = formatting.count(number(look, "n"))
     champion = f"champion: {_source(number(look, 'champion'))}"
     shares = [("base", "base"), ("champion", champion)]
     rows = [
         (
             *head,
             title,
-            figures.percent(number(look, f"{who}_accuracy")),
-            figures.percent_range(interval(look, f"{who}_interval")),
+            formatting.percent(number(look, f"{who}_accuracy")),
+            formatting.percent_range(interval(look, f"{who}_interval")),
             n,
         )
         for who, title in shares
     ]
-    change = (figures.points(number(look, "gain")), figures.points_range(interval(look, "gain_interval")))
+    change = (formatting.points(number(look, "gain")), formatting.points_range(interval(look, "gain_interval")))
     return [*rows, (*head, "gain, points", *change, n)]
 
 
@@ -127,9 +127,9 @@ def _round(record: Record) -> tuple[str, ...]:
         _named(record),
         _source(number(record, "parent")),
         _judged(record),
-        figures.percent(number(record, "scorecard", "champion", "accuracy")),
-        figures.percent(number(record, "scorecard", "challenger", "accuracy")),
-        figures.points(gain(record)),
+        formatting.percent(number(record, "scorecard", "champion", "accuracy")),
+        formatting.percent(number(record, "scorecard", "challenger", "accuracy")),
+        formatting.points(gain(record)),
         _won_lost(record),
         decision(record),
     )
@@ -154,10 +154,10 @@ def _placebo(run: RunRecords) -> Section:
 def _placebo_cells(record: Record) -> tuple[str, ...]:
     return (
         _named(record),
-        figures.percent(number(record, "placebo", "scorecard", "accuracy")),
-        figures.points(number(record, "placebo", "gain_over_placebo")),
-        figures.points_range(interval(record, "placebo", "gain_interval")),
-        figures.points(gain(record)),
+        formatting.percent(number(record, "placebo", "scorecard", "accuracy")),
+        formatting.points(number(record, "placebo", "gain_over_placebo")),
+        formatting.points_range(interval(record, "placebo", "gain_interval")),
+        formatting.points(gain(record)),
     )
 
 
@@ -165,23 +165,23 @@ def _evidence_cells(record: Record) -> tuple[str, ...]:
     looks = items(record, "decision", "looks")
     return (
         str(len(looks)) if looks else MISSING,
-        figures.decimal(number(looks, -1, "evidence")),
-        figures.decimal(number(looks, -1, "threshold")),
-        figures.decimal(number(record, "decision", "alpha")),
-        figures.points(number(looks, -1, "gain_upper")),
+        formatting.decimal(number(looks, -1, "evidence")),
+        formatting.decimal(number(looks, -1, "threshold")),
+        formatting.decimal(number(record, "decision", "alpha")),
+        formatting.points(number(looks, -1, "gain_upper")),
         word(record, "decision", "reason") or MISSING,
         robust(record),
     )
 
 
 def _won_lost(record: Record) -> str:
-    wins, losses = (figures.count(number(record, "scorecard", key)) for key in ("wins", "losses"))
+    wins, losses = (formatting.count(number(record, "scorecard", key)) for key in ("wins", "losses"))
     return MISSING if wins == losses == MISSING else f"{wins}–{losses}"
 
 
 def _judged(record: Record) -> str:
     judged, total = (number(record, "scorecard", key) for key in ("judged", "total"))
-    return MISSING if judged is None else f"{figures.count(judged)}/{figures.count(total)}"
+    return MISSING if judged is None else f"{formatting.count(judged)}/{formatting.count(total)}"
 
 
 def _source(number_of_round: float | None) -> str:
@@ -190,7 +190,7 @@ def _source(number_of_round: float | None) -> str:
 
 
 def _named(record: Record) -> str:
-    return figures.count(number(record, "round"))
+    return formatting.count(number(record, "round"))
 
 
 def _cost(run: RunRecords) -> Section:
@@ -211,7 +211,7 @@ def _cost(run: RunRecords) -> Section:
 
 def _cost_row(name: str, cost: Spent) -> tuple[str, ...]:
     tokens = (cost.sampled, cost.prompts, cost.targets, cost.trained_prompts)
-    return name, figures.duration(cost.seconds), *(figures.count(amount) for amount in tokens)
+    return name, formatting.duration(cost.seconds), *(formatting.count(amount) for amount in tokens)
 
 
 def _machine(run: RunRecords) -> Section:
@@ -222,7 +222,7 @@ def _machine(run: RunRecords) -> Section:
     if found and found.energy is not None:
         rows.append(("per accepted point", found))
     header = ("stage", "peak memory, MiB", "peak GPU memory, MiB", "energy, J")
-    known = [(name, *(figures.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows]
+    known = [(name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows]
     told = any(cell != MISSING for row in known for cell in row[1:])
     return Section("Memory and energy", (), header, tuple(known) if told else ())
 
@@ -235,11 +235,11 @@ def _training(run: RunRecords) -> Section:
 def _training_cells(record: Record) -> tuple[str, ...]:
     counts = {word(stage, "stage"): at(stage, "counts") for stage in items(record, "stages")}
     return (
-        figures.count(number(counts, "harvest", "prefix")),
-        figures.count(number(counts, "harvest", "full")),
-        figures.count(number(counts, "train", "steps")),
-        figures.decimal(number(counts, "train", "first_loss")),
-        figures.decimal(number(counts, "train", "last_loss")),
+        formatting.count(number(counts, "harvest", "prefix")),
+        formatting.count(number(counts, "harvest", "full")),
+        formatting.count(number(counts, "train", "steps")),
+        formatting.decimal(number(counts, "train", "first_loss")),
+        formatting.decimal(number(counts, "train", "last_loss")),
     )
 
 
@@ -250,10 +250,10 @@ def _diversity(run: RunRecords) -> Section:
 
 def _diversity_cells(record: Record) -> tuple[str, ...]:
     return (
-        figures.percent(number(record, "prefixes", "distinct_prefixes")),
-        figures.decimal(number(record, "prefixes", "prefix_entropy")),
-        figures.decimal(number(record, "prefixes", "mean_tokens")),
-        figures.percent(number(record, "prefixes", "truncated")),
+        formatting.percent(number(record, "prefixes", "distinct_prefixes")),
+        formatting.decimal(number(record, "prefixes", "prefix_entropy")),
+        formatting.decimal(number(record, "prefixes", "mean_tokens")),
+        formatting.percent(number(record, "prefixes", "truncated")),
     )
 
 
@@ -267,8 +267,8 @@ def _verdicts(run: RunRecords) -> Section:
 
 
 def _verdict_cells(record: Record) -> tuple[str, ...]:
-    counts = (_pair(record, name, figures.count) for name in VERDICTS)
-    return (*counts, _pair(record, "mean_tokens", figures.decimal))
+    counts = (_pair(record, name, formatting.count) for name in VERDICTS)
+    return (*counts, _pair(record, "mean_tokens", formatting.decimal))
 
 
 def _pair(record: Record, name: str, told: Callable[[float | None], str]) -> str:
@@ -287,11 +287,11 @@ def _certificate_cells(record: Record) -> tuple[str, ...]:
     failures = [fault for fault in items(record, "certificate", "failures") if isinstance(fault, str)]
     return (
         "passed" if passed is True else "failed" if passed is False else MISSING,
-        figures.percent(number(record, "certificate", "functional_share")),
-        figures.percent(number(record, "certificate", "survival")),
-        figures.percent(number(record, "certificate", "unchanged_weights")),
-        figures.percent(number(record, "certificate", "agreement")),
-        figures.decimal(number(record, "certificate", "kl")),
+        formatting.percent(number(record, "certificate", "functional_share")),
+        formatting.percent(number(record, "certificate", "survival")),
+        formatting.percent(number(record, "certificate", "unchanged_weights")),
+        formatting.percent(number(record, "certificate", "agreement")),
+        formatting.decimal(number(record, "certificate", "kl")),
         "; ".join(failures) or ("none" if passed is True else MISSING),
     )
 

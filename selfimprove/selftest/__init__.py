@@ -1,8 +1,8 @@
 """The self-test: a small real run is killed again and again, resumed, and must end with an undisturbed run's records.
 
-`run_chaos` runs the real loop once, undisturbed, and traces it: every event, every fault point of `durable.py`, every
-unit of work begun. From that trace it plans the kills (`kills.py`): at each stage boundary, at fault points of each
-stage (where a write is torn first), and at random instants. Then it takes run folders one after the other through
+`run_chaos` runs the real loop once, undisturbed, and traces it: every event, every fault point of `store/durable.py`,
+every unit of work begun. From that trace it plans the kills (`kills.py`): at each stage boundary, at fault points of
+each stage (where a write is torn first), and at random instants. Then it takes run folders one after the other through
 several kills each, lets the run end, and compares its records with the undisturbed ones (`chaos.py`).
 
 *A life* is one start of the run in a process of its own (`victim.py`), forked from a server that has the libraries

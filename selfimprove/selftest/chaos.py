@@ -12,15 +12,15 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from selfimprove.durable import read_rows
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note, silence
-from selfimprove.journal import Journal, comparable_records
 from selfimprove.selftest.kills import TRIES, Kill, plan_kills
 from selfimprove.selftest.lives import Ending, end_of, make_ready, open_server
 from selfimprove.selftest.orders import Life, nothing
 from selfimprove.selftest.setting import TINY, Setting, make_setting
 from selfimprove.selftest.trace import Trace, reached, read_trace, redone
+from selfimprove.store.durable import read_rows
+from selfimprove.store.journal import Journal, comparable_records
 
 KILLS_PER_RUN = 10
 SHOWN = 5

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from selfimprove.durable import Point
 from selfimprove.selftest.kills import Kill
 from selfimprove.selftest.trace import Tracer
+from selfimprove.store.durable import Point
 
 
 class Saboteur:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from selfimprove.durable import read_rows
 from selfimprove.events import (
     Event,
     RoundFinished,
@@ -34,6 +33,7 @@ from selfimprove.events import (
     TrainStep,
 )
 from selfimprove.round import STAGES
+from selfimprove.store.durable import read_rows
 
 Kind = Literal["sampled rows", "judged rows", "training steps"]
 KINDS: tuple[Kind, ...] = ("sampled rows", "judged rows", "training steps")

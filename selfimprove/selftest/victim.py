@@ -12,26 +12,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from selfimprove import durable
-from selfimprove.checking import Checker
+from selfimprove.answer.checking import Checker
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.events import Event
-from selfimprove.journal import Identity, Journal
-from selfimprove.loop import run_rounds
 from selfimprove.models import resolve_exact, resolve_model
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.parts import Step, Train
-from selfimprove.prefixes import Example
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.machinery import Step, Train
+from selfimprove.round.prefixes import Example
+from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request
 from selfimprove.selftest.orders import Life
 from selfimprove.selftest.saboteur import Saboteur
 from selfimprove.selftest.setting import ROUNDS, TINY, Setting
 from selfimprove.selftest.trace import Tracer
+from selfimprove.store import durable
+from selfimprove.store.journal import Identity, Journal
 from selfimprove.training import train
-from selfimprove.wiring import parts_of
 
 AT_FIRST_USE = (
     "scipy.integrate",

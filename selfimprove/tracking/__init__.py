@@ -21,9 +21,9 @@ from importlib.util import find_spec
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, Timed
-from selfimprove.journal import Journal
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import dotted
+from selfimprove.store.journal import Journal
 from selfimprove.tracking.points import Point, Points
 from selfimprove.tracking.post import Post
 from selfimprove.tracking.sink import Sink, TrackedRun

@@ -14,7 +14,7 @@ its own code runs. Memory follows `training.micro_tokens`.
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
 bfloat16), LoRA weights and optimizer state are float32, and products run in the type of the frozen weights.
 
-*Determinism and resume.* The plan (`schedule.py`) fixes what each step does; random draws (LoRA dropout) are
+*Determinism and resume.* The plan (`round/schedule.py`) fixes what each step does; random draws (LoRA dropout) are
 seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
 the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that finds a checkpoint of its
 own work goes on from there and gives the same adapter bit by bit (same machine, type and thread count).
@@ -37,8 +37,8 @@ import torch
 
 from selfimprove.errors import StageError
 from selfimprove.models import processor
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
 from selfimprove.training.fit import Fit, held_weights, prepare, take_step
 from selfimprove.training.group import is_member, train_in_group

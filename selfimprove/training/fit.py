@@ -26,8 +26,8 @@ from torch.distributed.tensor import DTensor
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.checkpoint import State

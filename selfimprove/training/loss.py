@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from selfimprove.prefixes import Example
+from selfimprove.round.prefixes import Example
 from selfimprove.training.branches import Ids, grow
 
 _LOGITS = 2**22

@@ -35,8 +35,8 @@ from selfimprove.engines.ray_files import Source, beside_driver, place_model
 from selfimprove.engines.ray_mailbox import Files, Mailbox, Outcome, Post
 from selfimprove.errors import SelfImproveError, StageError
 from selfimprove.models import default_cache
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
 from selfimprove.training import OnStep, train
 
 RESTARTS = 3

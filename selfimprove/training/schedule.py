@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from selfimprove.prefixes import Example
 from selfimprove.recipe import Training
+from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.branches import Ids, shared_length
 

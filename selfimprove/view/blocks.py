@@ -13,9 +13,9 @@ from textwrap import wrap
 
 from rich.text import Text
 
-from selfimprove import figures
-from selfimprove.escaping import escape_text
 from selfimprove.events import Flip, Looked
+from selfimprove.text import formatting
+from selfimprove.text.escaping import escape_text
 from selfimprove.view.scene import Line, Scene, Stage
 
 STAGES = ("sample", "harvest", "train", "merge", "judge", "decide")
@@ -59,13 +59,15 @@ def _columns(width: int) -> tuple[tuple[str, int, int], ...]:
 
 def _cells(line: Line) -> list[str]:
     look = line.look
-    flips_told = f"{look.wins}–{look.losses}" if look else figures.MISSING
-    evidence = f"{figures.decimal(look.evidence)} / {figures.decimal(look.threshold)}" if look else figures.MISSING
+    flips_told = f"{look.wins}–{look.losses}" if look else formatting.MISSING
+    evidence = formatting.MISSING
+    if look:
+        evidence = f"{formatting.decimal(look.evidence)} / {formatting.decimal(look.threshold)}"
     return [
         str(line.number),
-        figures.percent(line.champion_accuracy),
-        figures.percent(line.challenger_accuracy),
-        figures.points(line.gain),
+        formatting.percent(line.champion_accuracy),
+        formatting.percent(line.challenger_accuracy),
+        formatting.points(line.gain),
         flips_told,
         evidence,
     ]
@@ -132,14 +134,15 @@ def _facts(under_way: Stage, width: int, now: float | None) -> list[str]:
     left, unit = _left(under_way, now), escape_text(under_way.unit, 12)
     if width < 60:
         return [left]
-    rates = [figures.stage_rate(under_way.token_rate(), None, unit), figures.stage_rate(None, under_way.rate(), unit)]
+    tokens, rows = under_way.token_rate(), under_way.rate()
+    rates = [formatting.stage_rate(tokens, None, unit), formatting.stage_rate(None, rows, unit)]
     return [f"{under_way.done:,}/{under_way.total:,} {unit}", left, *rates]
 
 
 def _left(under_way: Stage, now: float | None) -> str:
     """Time left; judging may end at any look, so its figure is a bound."""
     seconds = under_way.seconds_left(now) if now is not None else None
-    return f"{'≤ ' if under_way.name == 'judge' else ''}{figures.duration(seconds)} left" if seconds else ""
+    return f"{'≤ ' if under_way.name == 'judge' else ''}{formatting.duration(seconds)} left" if seconds else ""
 
 
 def _bar_width(width: int) -> int:
@@ -162,9 +165,9 @@ def _reused(scene: Scene, width: int) -> Block:
 
 def _loss(scene: Scene, width: int) -> Text:
     losses = [loss for loss in scene.losses if math.isfinite(loss)]
-    told, room = figures.decimal(scene.losses[-1]), width - 17
+    told, room = formatting.decimal(scene.losses[-1]), width - 17
     if width >= 40:
-        told, room = f"{figures.decimal(scene.losses[0])} → {told}", width - 30
+        told, room = f"{formatting.decimal(scene.losses[0])} → {told}", width - 30
     text = Text("loss     ")
     text.append(sparkline(losses, max(min(room, LOSS_WIDTH), 2)), style="cyan")
     return text.append(f"  {told}")
@@ -188,10 +191,10 @@ def _evidence(look: Looked, width: int) -> Text:
         text.append_text(_bar(_evidence_share(look.evidence, look.threshold), _bar_width(width), "magenta")).append(
             "  "
         )
-    text.append(f"{figures.decimal(look.evidence)} of {figures.decimal(look.threshold)}")
+    text.append(f"{formatting.decimal(look.evidence)} of {formatting.decimal(look.threshold)}")
     if width < 60:
         return text
-    return text.append(f" needed  {look.judged:,}/{look.total:,} judged  gain {figures.points(look.gain)}")
+    return text.append(f" needed  {look.judged:,}/{look.total:,} judged  gain {formatting.points(look.gain)}")
 
 
 def _evidence_share(evidence: float, threshold: float) -> float:

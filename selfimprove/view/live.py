@@ -27,9 +27,9 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
-from selfimprove import figures
-from selfimprove.escaping import escape_text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
+from selfimprove.text import formatting
+from selfimprove.text.escaping import escape_text
 from selfimprove.view.blocks import Block, flips, folded, rounds, sentence, stage
 from selfimprove.view.glyphs import can_draw, drawable
 from selfimprove.view.scene import Scene, unfold
@@ -130,7 +130,7 @@ def _where(scene: Scene, run: RunStarted) -> str:
         kept = f", {run.rounds_done} kept" if run.rounds_done else ""
         return f"round {current.number} of {run.rounds_wanted}{kept}"
     done = max(sum(line.accepted is not None for line in scene.lines), run.rounds_done)
-    return f"{done} of {figures.plural(run.rounds_wanted, 'round')} done"
+    return f"{done} of {formatting.plural(run.rounds_wanted, 'round')} done"
 
 
 def outcome(scene: Scene, width: int) -> Block:
@@ -145,7 +145,7 @@ def outcome(scene: Scene, width: int) -> Block:
         *folded(f"On {sealed.n:,} sealed problems{again}:", width, 2),
         *_big(sealed, width),
         *_gain(sealed, width),
-        *folded(figures.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
+        *folded(formatting.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
         *(folded(sealed.beside, width, 4) if sealed.beside else ()),
         rule,
         *_closing(scene, width),
@@ -153,16 +153,16 @@ def outcome(scene: Scene, width: int) -> Block:
 
 
 def _big(sealed: SealedJudged, width: int) -> Block:
-    base, champion = figures.percent(sealed.base_accuracy), figures.percent(sealed.champion_accuracy)
+    base, champion = formatting.percent(sealed.base_accuracy), formatting.percent(sealed.champion_accuracy)
     return folded(f"base {base}  →  champion {champion}", width, 2, "bold")
 
 
 def _gain(sealed: SealedJudged, width: int) -> Block:
     low, high = sealed.gain_interval
     style = "bold green" if low > 0 else "bold red" if high < 0 else "bold yellow"
-    text = Text(f"gain {figures.points(sealed.gain)} points", style=style)
+    text = Text(f"gain {formatting.points(sealed.gain)} points", style=style)
     label = "95 % interval " if width >= 60 else "95 % "
-    interval = label + figures.points_range(sealed.gain_interval)
+    interval = label + formatting.points_range(sealed.gain_interval)
     if text.cell_len + 2 + len(interval) > width:
         return [text, *folded(interval, width, 2)]
     return [text.append(f", {interval}")]
@@ -172,11 +172,11 @@ def _closing(scene: Scene, width: int) -> Block:
     finished = scene.finished
     if finished is None:
         return []
-    accepted = f"accepted: {figures.rounds_named(finished.accepted)}"
+    accepted = f"accepted: {formatting.rounds_named(finished.accepted)}"
     if finished.was_complete:
-        done = figures.plural(finished.rounds, "round")
+        done = formatting.plural(finished.rounds, "round")
         return folded(f"Nothing is owed, {done} done before; {accepted}.", width, 4)
-    told = f"{figures.plural(finished.rounds, 'round')} done in {figures.duration(finished.seconds)}"
+    told = f"{formatting.plural(finished.rounds, 'round')} done in {formatting.duration(finished.seconds)}"
     return folded(f"{told}; {accepted}.", width, 4)
 
 

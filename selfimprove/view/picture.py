@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from selfimprove.events import Looked, Timed
-from selfimprove.journal import Journal
+from selfimprove.store.journal import Journal
 from selfimprove.view.live import frame
 from selfimprove.view.scene import Scene, unfold
 

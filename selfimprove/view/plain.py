@@ -12,8 +12,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from selfimprove import figures
-from selfimprove.escaping import escape_text
 from selfimprove.events import (
     Event,
     Flip,
@@ -29,6 +27,8 @@ from selfimprove.events import (
     StageStarted,
     TrainStep,
 )
+from selfimprove.text import formatting
+from selfimprove.text.escaping import escape_text
 from selfimprove.view.scene import Scene, Stage, unfold
 
 LINE_LIMIT = 1000
@@ -73,7 +73,7 @@ class PlainView:
                 self._tell(_progress(self._scene, now))
             case TrainStep(step=step, steps=steps) if self._due(step, steps, now):
                 self._tell(
-                    _progress(self._scene, now) or f"  step {step} of {steps}, loss {figures.decimal(event.loss)}"
+                    _progress(self._scene, now) or f"  step {step} of {steps}, loss {formatting.decimal(event.loss)}"
                 )
             case Flip() if _first_of_round(event, before):
                 self._tell(_flip(event))
@@ -108,7 +108,7 @@ def _lines(event: Event) -> list[str]:
         case RunStarted():
             return _run_begun(event)
         case RoundStarted(number=number, champion=champion):
-            return [f"round {number}: challenging {figures.model_named(champion)}"]
+            return [f"round {number}: challenging {formatting.model_named(champion)}"]
         case StageFinished():
             return [_stage_done(event)]
         case Looked():
@@ -126,7 +126,7 @@ def _lines(event: Event) -> list[str]:
 
 
 def _run_begun(event: RunStarted) -> list[str]:
-    wanted = figures.plural(event.rounds_wanted, "round")
+    wanted = formatting.plural(event.rounds_wanted, "round")
     kept = ", kept from an earlier start" if event.rounds_done else ""
     return [
         f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done{kept}",
@@ -147,22 +147,22 @@ def _progress(scene: Scene, now: float) -> str:
     if stage is None:
         return ""
     share = f"{100 * stage.done // max(stage.total, 1)} %, {stage.done:,} of {stage.total:,} {stage.unit}"
-    told = [share, figures.stage_rate(stage.token_rate(), stage.rate(), stage.unit), _left(stage, now)]
+    told = [share, formatting.stage_rate(stage.token_rate(), stage.rate(), stage.unit), _left(stage, now)]
     if scene.step is not None:
-        told.append(f"loss {figures.decimal(scene.step.loss)}")
+        told.append(f"loss {formatting.decimal(scene.step.loss)}")
     return f"  {stage.name}: {', '.join(part for part in told if part)}"
 
 
 def _left(stage: Stage, now: float) -> str:
     seconds = stage.seconds_left(now)
-    return f"{figures.duration(seconds)} left" if seconds else ""
+    return f"{formatting.duration(seconds)} left" if seconds else ""
 
 
 def _stage_done(event: StageFinished) -> str:
     if event.reused:
         return f"  {event.stage}: reused, an earlier start had finished it"
-    counts = ", ".join(f"{key.replace('_', ' ')} {figures.amount(value)}" for key, value in _numbers(event))
-    return f"  {event.stage}: done in {figures.duration(event.seconds)}" + (f" ({counts})" if counts else "")
+    counts = ", ".join(f"{key.replace('_', ' ')} {formatting.amount(value)}" for key, value in _numbers(event))
+    return f"  {event.stage}: done in {formatting.duration(event.seconds)}" + (f" ({counts})" if counts else "")
 
 
 def _numbers(event: StageFinished) -> list[tuple[str, int | float]]:
@@ -179,39 +179,40 @@ def _flip(event: Flip) -> str:
 
 
 def _looked(event: Looked) -> str:
-    evidence = f"evidence {figures.decimal(event.evidence)} of {figures.decimal(event.threshold)} needed"
+    evidence = f"evidence {formatting.decimal(event.evidence)} of {formatting.decimal(event.threshold)} needed"
     return (
         f"  gate: {event.judged:,} of {event.total:,} judged, {event.wins} won, {event.losses} lost, "
-        f"gain {figures.points(event.gain)} points, {evidence}"
+        f"gain {formatting.points(event.gain)} points, {evidence}"
     )
 
 
 def _round_done(event: RoundFinished) -> list[str]:
-    accuracies = f"{figures.percent(event.champion_accuracy)} -> {figures.percent(event.challenger_accuracy)}"
+    accuracies = f"{formatting.percent(event.champion_accuracy)} -> {formatting.percent(event.challenger_accuracy)}"
     decision = "ACCEPTED" if event.accepted else "REJECTED"
     return [
-        f"round {event.number}: {decision}, {accuracies}, gain {figures.points(event.gain)} points",
+        f"round {event.number}: {decision}, {accuracies}, gain {formatting.points(event.gain)} points",
         f"  {event.sentence}",
     ]
 
 
 def _outcome(event: SealedJudged) -> list[str]:
     again = f" (look {event.look}: these problems were judged before)" if event.look > 1 else ""
-    base = f"base {figures.percent(event.base_accuracy)} ({figures.percent_range(event.base_interval)})"
-    champion = f"champion {figures.percent(event.champion_accuracy)} ({figures.percent_range(event.champion_interval)})"
-    gain = f"gain {figures.points(event.gain)} points, 95 % interval {figures.points_range(event.gain_interval)}"
+    base = f"base {formatting.percent(event.base_accuracy)} ({formatting.percent_range(event.base_interval)})"
+    best = formatting.percent_range(event.champion_interval)
+    champion = f"champion {formatting.percent(event.champion_accuracy)} ({best})"
+    gain = f"gain {formatting.points(event.gain)} points, 95 % interval {formatting.points_range(event.gain_interval)}"
     return [
         f"sealed problems, n = {event.n:,}{again}",
         f"  {base} -> {champion}",
         f"  {gain}",
-        f"  {figures.verdict_on_gain(event.gain, event.gain_interval)}",
+        f"  {formatting.verdict_on_gain(event.gain, event.gain_interval)}",
         *([f"  {event.beside}"] if event.beside else []),
     ]
 
 
 def _run_done(event: RunFinished) -> str:
-    rounds = figures.plural(event.rounds, "round")
-    accepted = f"accepted: {figures.rounds_named(event.accepted)}"
+    rounds = formatting.plural(event.rounds, "round")
+    accepted = f"accepted: {formatting.rounds_named(event.accepted)}"
     if event.was_complete:
         return f"run {event.run}: nothing is owed, {rounds} done before; {accepted}"
-    return f"run {event.run}: {rounds} done in {figures.duration(event.seconds)}; {accepted}"
+    return f"run {event.run}: {rounds} done in {formatting.duration(event.seconds)}; {accepted}"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from selfimprove.events import Note, RunFinished
-from selfimprove.journal import Journal
+from selfimprove.store.journal import Journal
 from selfimprove.view import View
 
 LOOK_EVERY = 0.5

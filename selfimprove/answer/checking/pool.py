@@ -1,0 +1,221 @@
+"""The pool of workers: verdicts from processes that can be killed.
+
+`answer` bounds its own work in steps; this module adds what steps can't promise. A few long-lived worker processes
+judge one answer at a time. The parent holds the deadline: a worker that misses it is killed with its process group
+and replaced, and the answer is `timed_out`, which is never cached. A worker that dies is replaced and its answer
+tried once more. Verdicts live in the parent, so a worker can lose nothing but the answer in its hands.
+
+Callers in any number of threads share the workers; a caller waits until one is free, so nothing queues without bound
+and never more processes work than were asked for. Equal (text, reference, mode) are judged once: the cache is kept
+under the checker's version for the life of the `Checker` and bounded in entries. Processes are started by one thread
+that lives as long as the `Checker`, because Linux ties a child's death signal to the thread that started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+from selfimprove.answer import VERSION, Mode, Verdict
+from selfimprove.answer.checking.process import Worker, WorkerLost
+from selfimprove.errors import UsageError
+
+Request = dict[str, str]
+JUDGE = ("-m", "selfimprove.answer.checking.worker")
+TIMEOUT = 3.0  # seconds for one answer
+MEMORY_MB = 1024
+RECYCLE = 20_000  # replies after which a process is replaced, so that its memory starts over
+CACHED = 50_000  # verdicts kept
+CHUNK = 64  # answers a thread takes at a time
+_LATE: Any = {"failed": "late"}
+_DIED: Any = {"failed": "died"}
+
+
+def _silent(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+class Checker:
+    """Verdicts from `workers` processes; a context manager, usable from several threads.
+
+    `timeout` is in seconds for one answer, `memory_mb` in megabytes for one process. A process starts when it is first
+    needed; `command` is what it runs, after the interpreter.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        timeout: float = TIMEOUT,
+        memory_mb: int = MEMORY_MB,
+        command: Sequence[str] = JUDGE,
+    ) -> None:
+        if workers < 1 or timeout <= 0 or memory_mb < 128:
+            raise UsageError(
+                f"a checker with {workers} workers, {timeout} seconds and {memory_mb} megabytes can't work",
+                "at least 1 worker, more than 0 seconds, 128 megabytes or more",
+            )
+        self.workers = workers
+        self._timeout, self._memory_mb, self._command = timeout, memory_mb, tuple(command)
+        self._slots: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._slots.put(None)
+        self._starter = ThreadPoolExecutor(1, "checker-starter")
+        self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes, after what they have in hand; the checker can't be used again."""
+        if self._closed:
+            return
+        self._closed = True
+        for worker in [self._slots.get() for _ in range(self.workers)]:
+            if worker is not None:
+                worker.kill()
+        self._starter.shutdown()
+        for _ in range(self.workers):
+            self._slots.put(None)  # who still waits for a worker is let in to be told
+
+    def check(self, text: str, reference: str, mode: Mode = "last") -> Verdict:
+        """The verdict on one completion."""
+        return self._verdicts([_request(text, reference, mode)])[0]
+
+    def check_answer(self, answer: str, reference: str) -> Verdict:
+        """The verdict on one bare answer."""
+        return self._verdicts([_request(answer, reference, "bare")])[0]
+
+    def check_all(
+        self,
+        items: Sequence[tuple[str, str]],
+        mode: Mode | Literal["bare"] = "last",
+        progress: Callable[[int, int], None] = _silent,
+    ) -> list[Verdict]:
+        """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread."""
+        requests = [_request(text, reference, mode) for text, reference in items]
+        verdicts: list[Verdict] = []
+        for chunk in self._chunked(requests, self._verdicts, progress):
+            verdicts.extend(chunk)
+        return verdicts
+
+    def faults_of_references(self, references: Sequence[str]) -> list[str | None]:
+        """For each reference why it can't be judged against, or None."""
+        requests = [{"op": "fault", "reference": reference} for reference in references]
+        faults: list[str | None] = []
+        for chunk in self._chunked(requests, self._replies, _silent):
+            faults.extend(_fault(reply) for reply in chunk)
+        return faults
+
+    def timed(self, rows: Sequence[tuple[str, str, Mode | Literal["bare"]]]) -> list[tuple[Verdict, float]]:
+        """Verdicts on (text, reference, mode), past the cache, each with its milliseconds in the worker."""
+        requests = [_request(*row) for row in rows]
+        timed: list[tuple[Verdict, float]] = []
+        for chunk in self._chunked(requests, self._replies, _silent):
+            timed.extend((_verdict(reply), reply.get("ms", 1000 * self._timeout)) for reply in chunk)
+        return timed
+
+    def _chunked(
+        self,
+        requests: list[Request],
+        work: Callable[[list[Request]], list[Any]],
+        progress: Callable[[int, int], None],
+    ) -> list[list[Any]]:
+        """The work done on all requests in chunks, as many at a time as there are workers, in order."""
+        size = max(1, min(CHUNK, len(requests) // self.workers))
+        chunks = [requests[at : at + size] for at in range(0, len(requests), size)]
+        with ThreadPoolExecutor(self.workers, "checker") as pool:
+            futures = [pool.submit(work, chunk) for chunk in chunks]
+            done = 0
+            for future in as_completed(futures):
+                done += len(future.result())
+                progress(done, len(requests))
+        return [future.result() for future in futures]
+
+    def _verdicts(self, requests: list[Request]) -> list[Verdict]:
+        """The verdicts on requests, from the cache where it has them."""
+        keys = [_key(request) for request in requests]
+        with self._lock:
+            known = {key: self._cache[key] for key in keys if key in self._cache}
+        owed = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        for key, reply in zip(owed, self._replies(list(owed.values())), strict=True):
+            known[key] = _verdict(reply)
+            if "ok" in reply:
+                self._remember(key, known[key])
+        return [known[key] for key in keys]
+
+    def _remember(self, key: bytes, verdict: Verdict) -> None:
+        with self._lock:
+            self._cache[key] = verdict
+            while len(self._cache) > CACHED:
+                self._cache.popitem(last=False)
+
+    def _replies(self, requests: list[Request]) -> list[Any]:
+        """One reply for each request, from one worker at a time, whatever happens to the worker."""
+        replies: list[Any] = []
+        deaths = 0
+        while len(replies) < len(requests):
+            before = len(replies)
+            try:
+                with self._worker() as worker:
+                    for reply in worker.converse(requests[before:]):
+                        replies.append(reply)  # noqa: PERF402 - what came before the worker was lost is kept
+            except WorkerLost as lost:
+                deaths = 1 if len(replies) > before else deaths + 1
+                if lost.late or deaths > 1:
+                    replies.append(_LATE if lost.late else _DIED)
+                    deaths = 0
+        return replies
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        """A free worker, started if need be; it is killed unless it is given back in order."""
+        worker = self._slots.get()
+        kept: Worker | None = None
+        try:
+            if self._closed:
+                raise UsageError("the checker is closed", "use it inside its with block")
+            if worker is None:
+                worker = self._starter.submit(Worker, self._command, self._timeout, self._memory_mb).result()
+            yield worker
+            kept = worker if worker.served < RECYCLE else None
+        finally:
+            if worker is not None and kept is None:
+                worker.kill()
+            self._slots.put(kept)
+
+
+def _request(text: str, reference: str, mode: str) -> Request:
+    return {"op": "check", "text": text, "reference": reference, "mode": mode}
+
+
+def _key(request: Request) -> bytes:
+    parts = (VERSION, request["mode"], request["reference"], request["text"])
+    sized = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(sized.encode("utf-8", "surrogatepass"), digest_size=20).digest()
+
+
+_FAILURES = {
+    "late": Verdict("timed_out", None, "deadline", "the answer was not judged in time"),
+    "died": Verdict("unparsed", None, "worker", "the process that judged it died twice"),
+    "memory": Verdict("unparsed", None, "limits", "judging it needs more memory than is allowed"),
+}
+
+
+def _verdict(reply: dict[str, Any]) -> Verdict:
+    return Verdict(*reply["ok"]) if "ok" in reply else _FAILURES[reply["failed"]]
+
+
+def _fault(reply: dict[str, Any]) -> str | None:
+    """The fault in a reply; a reference that can't be judged at all has one too."""
+    return reply["ok"] if "ok" in reply else _FAILURES[reply["failed"]].reason

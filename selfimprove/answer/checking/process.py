@@ -1,0 +1,145 @@
+"""One worker process as its parent sees it: requests go in, replies come out by a deadline, or it is killed.
+
+Both pipes are read and written without blocking, against the deadline of the answer in hand, so that a worker which
+stops reading is found out as surely as one that computes too long. Requests are written ahead up to a few kilobytes,
+which hides the round trip; the deadline of an answer begins when the reply before it has come.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from selfimprove.answer.checking.worker import HEADER, packed
+from selfimprove.errors import StageError
+
+STARTING = 120.0  # seconds a fresh process may take to say hello
+AHEAD = 16_000  # bytes written ahead; below what a pipe holds
+
+
+class WorkerLost(Exception):  # noqa: N818 - a finding about a process, handled by the pool
+    """The process ended or missed its deadline; `late` says which."""
+
+    def __init__(self, late: bool) -> None:
+        super().__init__("missed its deadline" if late else "ended")
+        self.late = late
+
+
+class Worker:
+    """One worker process, used by one thread at a time; `served` counts its replies."""
+
+    def __init__(self, command: Sequence[str], timeout: float, memory_mb: int) -> None:
+        self.timeout = timeout
+        self.served = 0
+        self._buffer = bytearray()
+        arguments = [str(timeout), str(memory_mb), str(os.getpid())]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-s", *command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            cwd=tempfile.gettempdir(),
+            env=_environment(),
+            start_new_session=True,
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("a process without pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        os.set_blocking(self._stdin.fileno(), False)
+        self._greet()
+
+    def _greet(self) -> None:
+        try:
+            self._receive(time.monotonic() + STARTING)
+        except WorkerLost as lost:
+            self.kill()
+            raise StageError(
+                f"the checker's worker process does not start: it {lost}",
+                f"try: {sys.executable} -c 'import selfimprove.answer.checking.worker'",
+            ) from None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def converse(self, requests: Sequence[object]) -> Iterator[Any]:
+        """The replies to the requests in order; raises `WorkerLost` at the first that does not come."""
+        waiting: list[int] = []
+        sent = 0
+        for _ in requests:
+            while sent < len(requests):
+                data = packed(requests[sent])
+                if waiting and sum(waiting) + len(data) > AHEAD:
+                    break
+                self._send(data)
+                waiting.append(len(data))
+                sent += 1
+            yield self._receive(time.monotonic() + self.timeout)
+            waiting.pop(0)
+            self.served += 1
+
+    def _send(self, data: bytes) -> None:
+        deadline = time.monotonic() + self.timeout
+        rest = memoryview(data)
+        while rest:
+            _wait(self._stdin.fileno(), select.POLLOUT, deadline)
+            try:
+                rest = rest[os.write(self._stdin.fileno(), rest[:65_536]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise WorkerLost(late=False) from None
+
+    def _receive(self, deadline: float) -> Any:  # noqa: ANN401 - a reply is any JSON value
+        while True:
+            size = HEADER + int.from_bytes(self._buffer[:HEADER], "big")
+            if len(self._buffer) >= HEADER and len(self._buffer) >= size:
+                reply = json.loads(bytes(self._buffer[HEADER:size]))
+                del self._buffer[:size]
+                return reply
+            _wait(self._stdout.fileno(), select.POLLIN, deadline)
+            data = os.read(self._stdout.fileno(), 65_536)
+            if not data:
+                raise WorkerLost(late=False)
+            self._buffer += data
+
+    def kill(self) -> None:
+        """Kill the process group and wait for the process; harmless if it is gone."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._stdin.close()
+        self._stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """All that a worker sees of the environment: where the package is, and what makes it deterministic."""
+    return {
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+        "SYMPY_GROUND_TYPES": "python",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _wait(descriptor: int, event: int, deadline: float) -> None:
+    """Return when the pipe is ready or closed; raises `WorkerLost` at the deadline."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise WorkerLost(late=True)

@@ -1,0 +1,67 @@
+"""`selfimprove doctor`: one line a check, told as soon as it is made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.parsing import chosen_recipe, read_runtime
+from selfimprove.text.escaping import escape_text
+
+if TYPE_CHECKING:
+    from selfimprove.doctor import Finding
+
+doctors = typer.Typer()
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+_WIDTH = 400
+
+
+@doctors.command()
+def doctor(
+    recipe: opt.Recipe = None,
+    model: opt.Model = "",
+    problems: opt.Problems = "",
+    settings: opt.Settings = None,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Rounds there shall be room for.")] = 2,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+) -> None:
+    """Check that a run would work here: machine, model, your problems. Each line is ok, a warning or an error.
+
+    Fetches no weights.
+
+    Writes the cache in $SELFIMPROVE_CACHE, and files that it removes again, to see that it can.
+
+    Exit codes: 0 nothing is an error; 1 something is; 2 it can't be done as asked.
+
+    Examples:
+
+        selfimprove doctor
+        selfimprove doctor --recipe recipes/demo.toml --model ./my-model --problems mine.jsonl
+    """
+    from selfimprove.doctor import Patient, examine
+    from selfimprove.models import default_cache
+
+    chosen = chosen_recipe(recipe, model, problems, settings or [])
+    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    levels = []
+    for finding in examine(Patient(chosen, runtime, rounds_dir, default_cache(), rounds)):
+        levels.append(finding.level)
+        typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
+    raise typer.Exit(1 if "error" in levels else 0)
+
+
+def _lines(finding: Finding) -> list[str]:
+    """The finding on one line, and what to do on another."""
+    level = typer.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    lines = [f"{level}{finding.check:<12}{escape_text(finding.found, _WIDTH)}"]
+    return [*lines, f"{'':<20}{escape_text(finding.advice, _WIDTH)}"] if finding.advice else lines

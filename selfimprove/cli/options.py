@@ -1,0 +1,144 @@
+"""The options that several commands take, each told in one place: its name, its placeholder, its help.
+
+A placeholder says what is typed: RUN a run's name, FILE and FOLDER paths, N a whole number, KEY=VALUE a recipe key. In
+the help, options stand in panels: what a run is (*Recipe*), how it is executed (*Execution*), what is shown (*Output*).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfimprove.cli.completion import engines, keys, recipes, runs, trackers
+
+RECIPE, EXECUTION, OUTPUT = "Recipe", "Execution", "Output"
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.", autocompletion=runs)]
+RunIfOne = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run's name; may be left out if there is one.", autocompletion=runs)
+]
+RunOrAll = Annotated[
+    str, typer.Argument(metavar="RUN", help="One run's name; all of them if left out.", autocompletion=runs)
+]
+RunsFolder = Annotated[Path, typer.Option("--rounds-dir", metavar="FOLDER", help="Folder that holds the runs.")]
+
+Recipe = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE", help="Recipe (TOML).", rich_help_panel=RECIPE, autocompletion=recipes),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="MODEL", help="Hub id, folder, .gguf file or `embedded:…`.", rich_help_panel=RECIPE
+    ),
+]
+Problems = Annotated[
+    str,
+    typer.Option(
+        "--problems", metavar="SOURCE", help="Hub dataset, file or `reasoning-gym:…`.", rich_help_panel=RECIPE
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A recipe key, as `section.key=value`; repeatable.",
+        rich_help_panel=RECIPE,
+        autocompletion=keys,
+    ),
+]
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="`auto`, `transformers` or `vllm`.",
+        rich_help_panel=EXECUTION,
+        autocompletion=engines,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", help="Torch device: `cpu`, `cuda`, ….", rich_help_panel=EXECUTION),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "--threads", metavar="N", help="Threads of the model; 0: all usable cores.", rich_help_panel=EXECUTION
+    ),
+]
+Ray = Annotated[
+    str,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Sample and train on a Ray cluster: `auto` or HOST:PORT.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Samplers on the cluster; 0: one per GPU, or per node without GPUs.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+CheckerWorkers = Annotated[
+    int,
+    typer.Option(
+        "--checker-workers",
+        metavar="N",
+        help="Processes of the answer checker; 0: one per usable core.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+TrainProcesses = Annotated[
+    int,
+    typer.Option("--train-processes", metavar="N", help="Processes that train together.", rich_help_panel=EXECUTION),
+]
+Sharding = Annotated[
+    str,
+    typer.Option(
+        "--sharding",
+        metavar="WAY",
+        help="`none`, or `fsdp`: frozen weights cut over those processes.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+TensorParallel = Annotated[
+    int,
+    typer.Option(
+        "--tensor-parallel", metavar="N", help="GPUs that hold one copy of the model (vllm).", rich_help_panel=EXECUTION
+    ),
+]
+DataParallel = Annotated[
+    int,
+    typer.Option(
+        "--data-parallel", metavar="N", help="Copies of the model, each on its own GPUs.", rich_help_panel=EXECUTION
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=EXECUTION)
+]
+KeepModels = Annotated[
+    bool, typer.Option("--keep-models", help="Keep every round's merged model.", rich_help_panel=EXECUTION)
+]
+
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="`tensorboard`, `wandb`, `trackio` or `mlflow`; repeatable.",
+        rich_help_panel=OUTPUT,
+        autocompletion=trackers,
+    ),
+]
+EventsAsJson = Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.", rich_help_panel=OUTPUT)]
+Plain = Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.", rich_help_panel=OUTPUT)]

@@ -1,0 +1,113 @@
+"""Equal budgets: how many training problems an arm samples in a round, so that all arms spend alike.
+
+*Rows*: as many problems as give the rows asked for, `rows // sampling.samples`. *Tokens*: sampled tokens, and target
+and prompt tokens trained over all epochs, of one round. What a row costs depends on how long the model's answers are
+and how many are kept, so it is measured: the arm's own stages before training sample, check and harvest
+`PILOT_ROWS` rows with the base model, and the problem count is the budget over the tokens of a problem. A later round's
+champion writes longer or shorter answers, so what is spent may drift from the budget; the table shows it.
+
+Tokens of judging are measurement and in no budget.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import takewhile
+
+from selfimprove.compare.arms import Arm
+from selfimprove.compare.folder import Budget, Fitted
+from selfimprove.errors import StageError, UsageError
+from selfimprove.events import Emit
+from selfimprove.problem import ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.round import STAGES
+from selfimprove.round.job import Job
+from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.model_cache import ModelCache
+from selfimprove.round.train import read_examples
+from selfimprove.store.durable import remove
+from selfimprove.store.journal import BASE, Journal
+
+PILOT_ROWS = 128
+"""Rows of a pilot; where the checker keeps one in ten, the tokens of a row are known to about a tenth."""
+
+
+def read_budget(text: str) -> Budget | None:
+    """`rows=N` or `tokens=N`; None if nothing was typed."""
+    if not text:
+        return None
+    of, _, amount = text.partition("=")
+    digits = amount.replace("_", "")
+    # Beyond nine digits it is no budget of a round, and int() refuses what is much longer.
+    if of not in ("rows", "tokens") or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
+        raise UsageError(f"--budget {text!r}: not a budget", "Type --budget rows=512 or --budget tokens=200000.")
+    return Budget("rows" if of == "rows" else "tokens", int(digits))
+
+
+def fit_rows(arm: Arm, rows: int, pool: int) -> Fitted:
+    """The arm with the problems that give `rows` rows; `UsageError` if the `pool` has fewer or a problem more rows."""
+    problems = rows // arm.recipe.sampling.samples
+    if not problems:
+        samples = arm.recipe.sampling.samples
+        raise UsageError(f"`{arm.name}` samples {samples} rows of one problem, above --budget rows={rows}", _LARGER)
+    return Fitted(arm, _from_pool(arm, problems, pool))
+
+
+def fit_tokens(arm: Arm, tokens: int, pilot: dict[str, int], pool: int) -> Fitted:
+    """The arm with the problems that cost `tokens` in a round, as measured by its pilot; refused likewise."""
+    spent = pilot["sampled_tokens"] + pilot["trained_tokens"]
+    problems = round(tokens * pilot["problems"] / max(1, spent))
+    if not problems:
+        each = spent // pilot["problems"]
+        raise UsageError(f"one problem costs `{arm.name}` {each:,} tokens, above --budget tokens={tokens}", _LARGER)
+    return Fitted(arm, _from_pool(arm, problems, pool), pilot)
+
+
+_LARGER = "Type a larger budget, or fewer sampling.samples."
+
+
+def _from_pool(arm: Arm, problems: int, pool: int) -> int:
+    if problems > pool:
+        raise UsageError(
+            f"this budget is {problems:,} problems a round for `{arm.name}`, and there are {pool:,} training problems",
+            "Type a smaller budget, or raise problems.train_size.",
+        )
+    return problems
+
+
+def pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, emit: Emit) -> dict[str, int]:
+    """Tokens of a small round of this arm up to training, sampled by the base model, with its number of problems.
+
+    Works in the `scratch` folder, goes on with what is there, and removes it.
+    """
+    wanted = -(-PILOT_ROWS // arm.recipe.sampling.samples)
+    recipe = _small(arm.recipe, min(wanted, len(problems.train)))
+    samplers, models = Samplers(parts.open_sampler), ModelCache(scratch, parts, recipe, emit)
+    job = Job(1, BASE, recipe, problems, parts, scratch, samplers, models, emit)
+    job.files.path.mkdir(parents=True, exist_ok=True)
+    try:
+        sampled = _sampled(job)
+    finally:
+        samplers.close()
+    trained = sum(len(e.prompt_ids) + len(e.target_ids) for e in read_examples(job)) * recipe.training.epochs
+    remove(scratch.folder)
+    return {
+        "problems": recipe.sampling.problems_per_round,
+        "sampled_tokens": sampled,
+        "trained_tokens": trained,
+    }
+
+
+def _sampled(job: Job) -> int:
+    """Tokens sampled by the stages before training; a pilot of which nothing is kept has those alone."""
+    tokens = 0
+    with suppress(StageError):
+        for stage in takewhile(lambda stage: stage.name != "train", STAGES):
+            if stage.wanted(job.recipe):
+                tokens += int(stage.run(job).get("sampled_tokens", 0))
+    return tokens
+
+
+def _small(recipe: Recipe, problems: int) -> Recipe:
+    sampling = recipe.sampling.model_copy(update={"problems_per_round": problems})
+    return recipe.model_copy(update={"sampling": sampling})

@@ -1,0 +1,124 @@
+"""Making the runs of a comparison, one after the other, each where it stopped.
+
+A run that has its rounds and its sealed outcome isn't opened again; once it is made, its merged models are deleted,
+since they can be rebuilt and there may be many runs. `StageError` ends one run and is written down; everything else
+(Ctrl-C, a run's folder that was changed by hand) ends the comparison, which keeps what is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from selfimprove.compare.arms import Arm
+from selfimprove.compare.borrowing import borrow
+from selfimprove.compare.budget import fit_rows, fit_tokens, pilot
+from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
+from selfimprove.errors import StageError
+from selfimprove.events import Emit, Note
+from selfimprove.problem import ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.round.answers import set_aside_faulty
+from selfimprove.round.machinery import Parts
+from selfimprove.runs.prune import prune
+from selfimprove.store.durable import remove
+from selfimprove.store.journal import Journal
+
+
+class Ground(Protocol):
+    """What all arms share: problems, base model, machinery (`wiring.Shared`)."""
+
+    @property
+    def problems(self) -> ProblemSets:
+        """The problems of every arm."""
+        ...
+
+    def parts_for(self, recipe: Recipe) -> Parts:
+        """The machinery for this recipe."""
+        ...
+
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
+        """Bring a run to so many rounds; returns its sealed outcome."""
+        ...
+
+
+OpenView = Callable[[], AbstractContextManager[Emit]]
+"""Opens a view of one run."""
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """A comparison under way: where, on what, and how it is shown."""
+
+    folder: Folder
+    ground: Ground
+    open_view: OpenView
+    keep_models: bool = False
+
+
+def owed(folder: Folder, plan: Plan) -> list[tuple[Fitted, int]]:
+    """The runs that have not all rounds and a sealed outcome yet."""
+    return [(fitted, seed) for fitted, seed in plan.runs() if not folder.is_made(fitted.arm, seed, plan.rounds)]
+
+
+def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
+    """The plan with the problem count of every arm, as the budget wants it; what was measured is durable arm by arm.
+
+    Raises `UsageError` for a budget that is too small for a problem, or too large for the training pool.
+    """
+    budget = plan.budget
+    if budget is None:
+        return plan
+    ground = comparing.ground
+    problems, _ = set_aside_faulty(ground.problems, ground.parts_for(plan.arms[0].arm.recipe).checker)
+    pool = len(problems.train)
+    for fitted in plan.arms:
+        if fitted.problems is not None:
+            continue
+        if budget.of == "rows":
+            plan = plan.fitted(fit_rows(fitted.arm, budget.amount, pool))
+            continue
+        found = fitted.pilot or _piloted(comparing, problems, fitted.arm)
+        comparing.folder.write(plan := plan.fitted(replace(fitted, pilot=found)))
+        plan = plan.fitted(fit_tokens(fitted.arm, budget.amount, found, pool))
+    remove(comparing.folder.path / ".pilot")
+    return plan
+
+
+def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> dict[str, int]:
+    scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
+    with comparing.open_view() as emit:
+        emit(Note(f"{arm.name}: a few rows show what a problem costs"))
+        return pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
+
+
+def make_runs(comparing: Comparing, plan: Plan) -> Plan:
+    """Make the runs that are owed, seed by seed; returns the plan with the failures of this start."""
+    todo = owed(comparing.folder, plan)
+    everything = plan.runs()
+    for place, (fitted, seed) in enumerate(everything, start=1):
+        if (fitted, seed) not in todo:
+            continue
+        with comparing.open_view() as emit:
+            emit(Note(f"{fitted.arm.name}, seed {seed}: run {place} of {len(everything)}"))
+            plan = _make(comparing, plan, fitted, seed, emit)
+        comparing.folder.write(plan)
+    return plan
+
+
+def _make(comparing: Comparing, plan: Plan, fitted: Fitted, seed: int, emit: Emit) -> Plan:
+    name, journal = run_name(fitted.arm, seed), comparing.folder.run(fitted.arm, seed)
+    others = {run: why for run, why in plan.failed.items() if run != name}
+    recipe = fitted.recipe(seed)
+    earlier = [(one.recipe(at), comparing.folder.run(one.arm, at)) for one, at in plan.runs() if at == seed]
+    borrow(recipe, journal, earlier, comparing.ground.parts_for(recipe).versions)
+    try:
+        comparing.ground.run(recipe, journal, plan.rounds, emit)
+    except StageError as error:
+        emit(Note(f"{name} failed: {error.message}"))
+        return replace(plan, failed={**others, name: error.message})
+    if not comparing.keep_models:
+        prune(journal)
+    return replace(plan, failed=others)

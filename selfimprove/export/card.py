@@ -1,0 +1,202 @@
+"""The model card of an export: what the model is, what it was made from and how, and what is known of its quality.
+
+The number a card reports is the sealed one, with its interval, its size, its decoding, and which look at the sealed
+problems it was; a champion that these were never judged on (after a rollback, or with rounds still owed) has none, and
+the card says so. The text stands in `card.md.jinja`; everything that comes from a file is escaped before it gets there.
+A card is made to be read elsewhere, so it holds no path of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCardData
+from jinja2 import Environment, StrictUndefined
+
+from selfimprove import __version__
+from selfimprove.export.source import Source
+from selfimprove.models.origin import Origin
+from selfimprove.recipe import Recipe
+from selfimprove.report.records import Record, at, decision, gain, interval, items, number, word
+from selfimprove.round.answers import judging_decoding
+from selfimprove.sampling import Decoding
+from selfimprove.text import formatting
+from selfimprove.text.escaping import escape_markdown
+
+NAME = "README.md"
+LIMIT = 500
+_RELATIONS = {"merged": "finetune", "adapter": "adapter", "gguf": "finetune"}
+_LIBRARIES = {"merged": "transformers", "adapter": "peft", "gguf": "gguf"}
+_FORMS = {
+    "merged": "This folder holds the merged model.",
+    "adapter": "This folder holds one LoRA adapter of rank {rank}, equal to all accepted ones together.",
+    "gguf": "This folder holds the merged model as a GGUF file.",
+}
+_USES = {
+    "merged": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("THIS FOLDER", dtype="auto")
+tokenizer = AutoTokenizer.from_pretrained("THIS FOLDER")""",
+    "adapter": """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("THE BASE", dtype="float32")
+model = PeftModel.from_pretrained(base, "THIS FOLDER")""",
+    "gguf": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("THIS FOLDER", gguf_file="{file}")
+tokenizer = AutoTokenizer.from_pretrained("THIS FOLDER", gguf_file="{file}")""",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a card is about; `fits` is the SHA-256 of the weights that an adapter of rank `rank` is a delta to."""
+
+    source: Source
+    origin: Origin
+    form: str
+    fits: str = ""
+    rank: int = 0
+
+
+def card_text(subject: Subject) -> str:
+    """The card as Markdown with its front matter in YAML."""
+    source, origin, form = subject.source, subject.origin, subject.form
+    journal, recipe, rounds = source.journal, source.recipe, source.rounds
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # values come escaped
+    outcome, rows = _outcome(journal.sealed(), source.champion.number)
+    text = Path(__file__).with_name("card.md.jinja").read_text(encoding="utf-8")
+    return template.from_string(text).render(
+        front=_front(subject).to_yaml(),
+        name=_told(journal.name),
+        rule=recipe.gate.rule,
+        version=__version__,
+        champion=formatting.model_named(source.champion.number),
+        base=_told(origin.title),
+        form=_FORMS[form].format(rank=subject.rank),
+        outcome=outcome,
+        rows=rows,
+        decoding=decoding_told(judging_decoding(recipe), recipe),
+        weights=source.base.fingerprint,
+        fits=_fits(subject),
+        dtype=recipe.model.dtype,
+        chain=formatting.rounds_named(source.champion.chain),
+        rounds=[_round(record) for record in rounds],
+        sentences=[f"Round {_cell(record)}: {_told(word(record, 'decision', 'sentence'))}" for record in rounds],
+        placebos=[_placebo(record) for record in rounds if at(record, "placebo") is not None],
+        usage=_USES[form].format(file=f"{journal.name}.gguf"),
+        system=f" after the system turn `{_coded(recipe.sampling.system)}`" if recipe.sampling.system else "",
+        prompt=_coded(recipe.sampling.prompt),
+        recipe=json.dumps(recipe_told(recipe), indent=1, ensure_ascii=True),
+        licence=_licence(origin),
+    )
+
+
+def decoding_told(decoding: Decoding, recipe: Recipe) -> str:
+    """A decoding in words, with the longest answer that the recipe allows."""
+    drawn = f"temperature {formatting.decimal(decoding.temperature)}"
+    drawn += f", top-p {decoding.top_p}" if decoding.top_p is not None else ""
+    drawn += f", top-k {decoding.top_k}" if decoding.top_k is not None else ""
+    several = f", {recipe.gate.samples} answers averaged" if recipe.gate.samples > 1 else ""
+    how = drawn if decoding.temperature else "greedy"
+    return f"{how}{several}, at most {formatting.count(recipe.sampling.max_new_tokens)} tokens"
+
+
+def recipe_told(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's keys and values; of an absolute path only its last part."""
+    told = recipe.model_dump(mode="json")
+    for section, keys in {"model": ("name",), "problems": ("train", "heldout", "sealed")}.items():
+        for key in keys:
+            path = Path(told[section][key]).expanduser()
+            told[section][key] = path.name if path.is_absolute() else told[section][key]
+    return told
+
+
+def _front(subject: Subject) -> ModelCardData:
+    origin, form = subject.origin, subject.form
+    return ModelCardData(
+        base_model=origin.lineage or None,
+        base_model_relation=_RELATIONS[form] if origin.lineage else None,
+        library_name=_LIBRARIES[form],
+        license=origin.licence or "unknown",
+        license_name=origin.licence_name or None,
+        license_link=origin.licence_link or None,
+        pipeline_tag="text-generation",
+        tags=["selfimprove", "self-training", "lora"],
+    )
+
+
+def _outcome(sealed: Record | None, champion: int) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Sentences and table rows of the last look at the sealed problems that was at this champion."""
+    looks = items(sealed, "looks")
+    places = [place for place, look in enumerate(looks, 1) if number(look, "champion") == champion]
+    if not places:
+        return ["This model has not been judged on the sealed problems."], []
+    place, look = places[-1], looks[places[-1] - 1]
+    ends, size = interval(look, "gain_interval"), formatting.count(number(look, "n"))
+    told = (
+        f"Gain {formatting.points(number(look, 'gain'))} percentage points, 95 % interval "
+        f"{formatting.points_range(ends)}, on {size} problems that nothing else touched. "
+        f"{formatting.verdict_on_gain(number(look, 'gain'), ends)}"
+    )
+    looked = "It was the only look at these problems."
+    if len(looks) > 1:
+        looked = f"It was look {place} of {len(looks)} at these problems; only the first was at unseen ones."
+    rows: list[tuple[str, ...]] = [
+        (who, formatting.percent(number(look, f"{key}_accuracy")), _range(look, f"{key}_interval"), size)
+        for who, key in (("base", "base"), ("this model", "champion"))
+    ]
+    return [told, looked], rows
+
+
+def _range(look: Record, key: str) -> str:
+    return formatting.percent_range(interval(look, key))
+
+
+def _round(record: Record) -> tuple[str, ...]:
+    sides = (formatting.percent(number(record, "scorecard", side, "accuracy")) for side in ("champion", "challenger"))
+    return _cell(record), *sides, formatting.points(gain(record)), decision(record)
+
+
+def _placebo(record: Record) -> tuple[str, ...]:
+    return (
+        _cell(record),
+        formatting.percent(number(record, "placebo", "scorecard", "accuracy")),
+        formatting.points(number(record, "placebo", "gain_over_placebo")),
+        formatting.points_range(interval(record, "placebo", "gain_interval")),
+    )
+
+
+def _cell(record: Record) -> str:
+    return formatting.count(number(record, "round"))
+
+
+def _fits(subject: Subject) -> list[str]:
+    if not subject.fits:
+        return []
+    folder = "config, tokenizer and safetensors as selfimprove writes them"
+    return [f"the adapter is a delta to these weights, in float32: SHA-256 `{subject.fits}` ({folder})"]
+
+
+def _licence(origin: Origin) -> str:
+    if not origin.licence:
+        return "Unknown: see the base model. What the base's licence asks for holds for this model too."
+    named = _told(" ".join(filter(None, (origin.licence, origin.licence_name, origin.licence_link))))
+    files = ", ".join(_told(path.name) for path in origin.texts)
+    return f"That of the base: {named}. " + (f"Its text: {files}." if files else "Its text was not found there.")
+
+
+def _told(text: str) -> str:
+    return escape_markdown(text, LIMIT)
+
+
+def _coded(text: str) -> str:
+    """Text between backticks: on one line, and without a backtick that would end them."""
+    return json.dumps(text, ensure_ascii=True)[1:-1].replace("`", "'")[:LIMIT]

@@ -1,0 +1,147 @@
+"""Fixed-N figures: intervals for the sealed finish, pass@k, and the power of a held-out set before it is spent.
+
+None of these may be looked at repeatedly: they hold for a number of problems chosen beforehand (`gate/evidence.py`
+holds what may be). Power is that of the exact test at the gate's last look, s·α of McNemar's. Early acceptance adds to
+it and futility takes from it; in the simulation of docs/gate.md both together move it by about a point.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from selfimprove.gate.evidence import LAST_LOOK
+
+FLIP_RATES = (0.05, 0.10, 0.20)
+GAINS = (0.01, 0.02, 0.03)
+POWER = 0.8
+LEVEL = 0.95
+LARGEST_SIZE = 10_000_000
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a held-out set can show at 80 % power; gains and flip rates as shares of the problems."""
+
+    size: int
+    alpha: float
+    visible: tuple[tuple[float, float | None], ...]
+    """(flip rate, smallest visible gain); None: not even a challenger that loses nowhere is seen."""
+    needed: tuple[tuple[float, float, int], ...]
+    """(gain, flip rate, problems needed); gains above the flip rate can't occur and are left out."""
+
+    def lines(self) -> list[str]:
+        """The figures in words, one line per flip rate."""
+        return [self._line(flips, gain) for flips, gain in self.visible]
+
+    def _line(self, flips: float, gain: float | None) -> str:
+        shown = "no gain is" if gain is None else f"a gain of {100 * gain:.1f} points is"
+        sizes = [f"{size:,} for {_points(worth)}" for worth, rate, size in self.needed if rate == flips]
+        return (
+            f"{self.size:,} held-out problems, {flips:.0%} flips: {shown} seen 8 times in 10; "
+            f"needed: {', '.join(sizes)}"
+        )
+
+
+def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RATES) -> Power:
+    """The smallest gain that `size` greedy-judged problems show at 80 % power, and the sizes for 1, 2 and 3 points.
+
+    `alpha` is that of the round (`alpha_of_round`); a flip is a problem that exactly one of the two models solves.
+    """
+    visible = tuple((flips, smallest_gain(size, alpha, flips)) for flips in flip_rates)
+    needed = tuple(
+        (gain, flips, size_needed(gain, alpha, flips)) for gain in GAINS for flips in flip_rates if gain <= flips
+    )
+    return Power(size, alpha, visible, needed)
+
+
+def power(size: int, alpha: float, flips: float, gain: float) -> float:
+    """Chance that McNemar's exact test rejects at s·`alpha` after `size` problems, the number of flips being random."""
+    import numpy as np
+    from scipy.stats import binom
+
+    spread = 8 * math.sqrt(size * flips * (1 - flips)) + 1
+    count = np.arange(max(0, int(size * flips - spread)), min(size, int(size * flips + spread)) + 1)
+    needed_wins = binom.isf(LAST_LOOK * alpha, count, 0.5) + 1
+    passed = binom.sf(needed_wins - 1, count, (1 + gain / flips) / 2)
+    return float(np.sum(binom.pmf(count, size, flips) * passed))
+
+
+def smallest_gain(size: int, alpha: float, flips: float) -> float | None:
+    """The gain seen at 80 % power, to 1e-4; None if even the largest possible, the flip rate, isn't."""
+    if power(size, alpha, flips, flips) < POWER:
+        return None
+    low, high = 0.0, flips
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(size, alpha, flips, middle) >= POWER else (middle, high)
+    return high
+
+
+def size_needed(gain: float, alpha: float, flips: float) -> int:
+    """Problems needed to see `gain` at 80 % power, to 1 %; capped at ten million."""
+    low, high = 1, 2
+    while power(high, alpha, flips, gain) < POWER and high < LARGEST_SIZE:
+        low, high = high, 2 * high
+    while high - low > max(1, high // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle, alpha, flips, gain) >= POWER else (middle, high)
+    return high
+
+
+def tango(wins: int, losses: int, size: int) -> tuple[float, float]:
+    """95 % score interval of (wins - losses)/size, a difference of paired proportions, by inverting the score test.
+
+    Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
+    design", Statistics in Medicine 17. Raises `ValueError` when `size` is below 1 or below the flips.
+    """
+    if size < max(1, wins + losses):
+        raise ValueError(f"{wins} wins and {losses} losses don't fit into {size} problems")
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + LEVEL) / 2))
+    gain = (wins - losses) / size
+
+    def beyond(difference: float, side: int) -> float:
+        return side * _tango_score(wins, losses, size, difference) - z
+
+    edge = 1 - 1e-12
+    low = -1.0 if gain <= -edge else brentq(beyond, -edge, gain, args=(1,))
+    high = 1.0 if gain >= edge else brentq(beyond, gain, edge, args=(-1,))
+    return float(low), float(high)
+
+
+def wilson(successes: int, size: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a rate. Raises `ValueError` unless 0 <= successes <= size and size >= 1."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, size).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Unbiased estimate of the chance that one of `k` samples is correct, from `correct` of `n` samples.
+
+    1 - C(n - correct, k) / C(n, k), Chen et al. 2021 (arXiv 2107.03374). Raises `ValueError` unless 1 <= k <= n and
+    0 <= correct <= n.
+    """
+    if not (1 <= k <= n and 0 <= correct <= n):
+        raise ValueError(f"pass@{k} can't be taken from {correct} correct of {n} samples")
+    return 1 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def _tango_score(wins: int, losses: int, size: int, difference: float) -> float:
+    """(observed - supposed difference) over its standard error, flips at their most likely rate given `difference`."""
+    b = -wins - losses + (2 * size - wins + losses) * difference
+    c = -losses * difference * (1 - difference)
+    rate = (math.sqrt(max(0.0, b * b - 8 * size * c)) - b) / (4 * size)
+    variance = size * (2 * rate + difference * (1 - difference))
+    gap = wins - losses - size * difference
+    if variance <= 0:
+        return 0.0 if gap == 0 else math.copysign(1e9, gap)
+    return gap / math.sqrt(variance)
+
+
+def _points(gain: float) -> str:
+    return f"{100 * gain:g} point" + ("" if round(100 * gain, 6) == 1 else "s")

@@ -1,0 +1,201 @@
+"""A run's rates on this machine, measured in under a minute before it starts, for `selfimprove plan --calibrate`.
+
+The real engine samples one chunk of training problems twice: as far as a prefix goes, and longer, as far as
+`SAMPLE_SECONDS` allow or the recipe's limit. That gives two rates and the lengths of completions. Lengths are a range:
+a completion that was cut counts as it stands at the low end and as the longest at the high end, and two standard errors
+of the mean are laid around both. Where the recipe keeps verified completions alone, the checker judges this chunk, and
+the share kept is a 95 % interval; other selections compare several completions of a problem, which isn't tried, so
+that the share kept is anything.
+
+The real trainer then takes a few small steps on rows made of these completions, and where there is time left its
+adapter is merged. A step that outlasts `DEADLINE` ends the training there. Small steps use a GPU badly, so the time a
+row takes is rather too high. The greedy answers that judging needs are taken to be as long as the sampled ones.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfimprove.gate.decision import interval_of_rate
+from selfimprove.host.metering import metered
+from selfimprove.problem import Problem, ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.round.answers import check_completions
+from selfimprove.round.machinery import Parts
+from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
+from selfimprove.sampling import Completion, Decoding, Request, Sampler, derive_seed, render_prompt
+
+SAMPLE_SECONDS = 15.0
+DEADLINE = 45.0
+MERGE_UNTIL = 30.0
+"""Merging takes a few times as long as loading; later than this it isn't begun."""
+STEP_ROWS, STEPS = 8, 3
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured. Rates are tokens a second, `short` as far as a prefix goes; None where time ran out."""
+
+    seconds: float
+    rows: int
+    load_seconds: float
+    short_tokens: float
+    short_rate: float
+    long_tokens: Range
+    long_rate: float
+    limit: int
+    kept: Range
+    train_load_seconds: float | None
+    row_seconds: float | None
+    merge_seconds: float | None
+    peak_rss_mb: int | None
+    peak_gpu_mb: int | None
+
+
+class _EnoughError(Exception):
+    """Raised through the trainer when time is up."""
+
+
+def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path) -> Calibration:
+    """Measure on the base model; scratch is written to `folder`. Records nothing."""
+    began = time.perf_counter()
+    with metered(folder / "cost", parts.gpu_peak) as meter:
+        chosen = sorted(problems.train, key=lambda problem: problem.key)[: recipe.sampling.chunk_rows]
+        with parts.open_sampler(parts.base) as sampler:
+            _sample(sampler, _requests(recipe, parts, chosen[:2], 2))
+            load = time.perf_counter() - began
+            brief = _brief(recipe)
+            short, short_seconds = _sample(sampler, _requests(recipe, parts, chosen, brief))
+            limit = min(recipe.sampling.max_new_tokens, max(brief, int(SAMPLE_SECONDS * brief / short_seconds)))
+            long, long_seconds = _sample(sampler, _requests(recipe, parts, chosen, limit))
+        starts, row_seconds = _train(recipe, parts, chosen, long, folder, began)
+        merge_seconds = _merge(recipe, parts, problems, folder, began)
+    return Calibration(
+        seconds=time.perf_counter() - began,
+        rows=len(chosen),
+        load_seconds=load,
+        short_tokens=statistics.mean(len(c.token_ids) for c in short),
+        short_rate=sum(len(c.token_ids) for c in short) / short_seconds,
+        long_tokens=mean_length(long, recipe.sampling.max_new_tokens),
+        long_rate=sum(len(c.token_ids) for c in long) / long_seconds,
+        limit=limit,
+        kept=_kept(recipe, parts, chosen, long),
+        train_load_seconds=starts,
+        row_seconds=row_seconds,
+        merge_seconds=merge_seconds,
+        peak_rss_mb=meter.cost.peak_rss_mb,
+        peak_gpu_mb=meter.cost.peak_gpu_mb,
+    )
+
+
+def _brief(recipe: Recipe) -> int:
+    length = recipe.prefixes.length
+    return min(8 if length == "full" else length, recipe.sampling.max_new_tokens)
+
+
+def _requests(recipe: Recipe, parts: Parts, problems: Sequence[Problem], limit: int) -> list[Request]:
+    settings = recipe.sampling
+    decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
+    return [
+        Request(
+            problem.key,
+            0,
+            render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
+            limit,
+            derive_seed(recipe.seed, "calibration", problem.key),
+            decoding,
+        )
+        for problem in problems
+    ]
+
+
+def _sample(sampler: Sampler, requests: Sequence[Request]) -> tuple[list[Completion], float]:
+    began = time.perf_counter()
+    return list(sampler.sample(requests)), time.perf_counter() - began
+
+
+def mean_length(completions: Sequence[Completion], longest: int) -> Range:
+    """A range of the mean length: cut ones as they stand or as the longest, two standard errors around both."""
+    low = [len(c.token_ids) for c in completions]
+    high = [len(c.token_ids) if c.stop == "eos" else longest for c in completions]
+    lower = statistics.mean(low) - _two_errors(low)
+    return max(1.0, lower), min(float(longest), statistics.mean(high) + _two_errors(high))
+
+
+def _two_errors(values: Sequence[int]) -> float:
+    return 2 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+
+
+def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions: Sequence[Completion]) -> Range:
+    """The share of completions that become rows: of verified ones measured, of those chosen among others its bounds."""
+    if recipe.prefixes.select == "all":
+        return 1.0, 1.0
+    if recipe.prefixes.select != "verified":
+        return 0.0, 1.0
+    references = {problem.key: problem.answer or "" for problem in problems}
+    pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
+    verdicts = check_completions(parts.checker, pairs, recipe.answers)
+    low, high = interval_of_rate(sum(v.outcome == "correct" for v in verdicts), len(verdicts))
+    cut = sum(c.stop == "length" for c in completions) / len(completions)
+    return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
+
+
+def _train(
+    recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion], folder: Path, began: float
+) -> tuple[float | None, float | None]:
+    """Seconds until the first step begins, and of a row after that; None where not even two steps fitted."""
+    ends: list[float] = []
+
+    def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
+        ends.append(time.perf_counter())
+        if ends[-1] - began > DEADLINE:
+            raise _EnoughError
+
+    rows = min(STEP_ROWS, recipe.training.batch_rows)
+    made = _examples(recipe, parts, problems, sampled)
+    examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []
+    settings = recipe.training.model_copy(update={"batch_rows": rows, "epochs": 1})
+    (folder / "work").mkdir()
+    started = time.perf_counter()
+    if not examples or started - began > DEADLINE:
+        return None, None
+    with suppress(_EnoughError):
+        parts.train(examples, parts.base, folder / "work", folder / "adapter", settings, 0, parts.runtime, on_step)
+    if len(ends) < 2:
+        return None, None
+    step = (ends[-1] - ends[0]) / (len(ends) - 1)
+    return max(0.0, ends[0] - started - step), step / rows
+
+
+def _examples(
+    recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion]
+) -> Sequence[Example]:
+    """Rows as the recipe would harvest them, of all these completions whatever the checker says."""
+    template, settings = recipe.prefixes.template, recipe.sampling
+    prompts = {
+        problem.key: Prompts(
+            render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
+            render_prompt(parts.tokenizer, settings.system, template, problem.question),
+        )
+        for problem in problems
+    }
+    kinds = assign_kinds([completion.row for completion in sampled], recipe.prefixes, recipe.seed)
+    return harvest(sampled, kinds, prompts, recipe.prefixes, parts.tokenizer.eos_id).examples
+
+
+def _merge(recipe: Recipe, parts: Parts, problems: ProblemSets, folder: Path, began: float) -> float | None:
+    started = time.perf_counter()
+    if not (folder / "adapter").exists() or started - began > MERGE_UNTIL:
+        return None
+    canaries = [request.prompt_ids for request in _requests(recipe, parts, problems.heldout, 1)]
+    chosen = canaries[: recipe.merging.canaries]
+    adapters, out = [folder / "adapter"], folder / "model"
+    parts.merge(parts.exact, adapters, parts.base, out, recipe.merging, recipe.rounding(), chosen, parts.runtime)
+    return time.perf_counter() - started

@@ -1,0 +1,60 @@
+"""Answers of one problem held against each other: what stands in for labels where there are none.
+
+The checker says which answers of a problem are the same (`answer_classes`), exactly as it says which are right: each
+distinct candidate is held against the ones before it as if they were references. An answer that leaves its arithmetic
+undone agrees with nobody, or a model could come to agree with itself by repeating the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfimprove.answer.checking import Checker
+from selfimprove.answer.finished import left_undone
+from selfimprove.recipe import Answers
+
+ANY_NUMBER = "1/2"
+"""Stands for a reference that may be a fraction, so that `2/3` counts as finished, `4/6` and `3 - 4` don't."""
+
+
+def answer_classes(checker: Checker, keys: Sequence[str], texts: Sequence[str], settings: Answers) -> list[str | None]:
+    """A name for each text's answer, equal within a problem (`keys`) where the checker finds the answers equal.
+
+    The name is the first candidate of its class as written; None where no finished answer can be read.
+    """
+    candidates = _candidates(checker, texts, settings)
+    distinct: dict[tuple[str, str], int] = {}
+    for place, (key, candidate) in enumerate(zip(keys, candidates, strict=True)):
+        if candidate is not None:
+            distinct.setdefault((key, candidate), place)
+    leaders = _leaders(checker, distinct, texts, settings)
+    return [
+        None if candidate is None else leaders[key, candidate] for key, candidate in zip(keys, candidates, strict=True)
+    ]
+
+
+def _candidates(checker: Checker, texts: Sequence[str], settings: Answers) -> list[str | None]:
+    verdicts = checker.check_all([(text, ANY_NUMBER) for text in texts], settings.mode)
+    return [_finished(v.candidate, settings) if v.outcome in ("correct", "wrong") else None for v in verdicts]
+
+
+def _finished(candidate: str | None, settings: Answers) -> str | None:
+    undone = candidate and settings.finished and left_undone(candidate, ANY_NUMBER)
+    return None if undone else candidate
+
+
+def _leaders(
+    checker: Checker, distinct: dict[tuple[str, str], int], texts: Sequence[str], settings: Answers
+) -> dict[tuple[str, str], str]:
+    """The first candidate of the same problem that each one equals, itself if none before it does."""
+    earlier: dict[str, list[str]] = {}
+    asked: list[tuple[tuple[str, str], str]] = []
+    for key, candidate in distinct:
+        asked += [((key, candidate), before) for before in earlier.setdefault(key, [])]
+        earlier[key].append(candidate)
+    verdicts = checker.check_all([(texts[distinct[one]], before) for one, before in asked], settings.mode)
+    leaders = {one: one[1] for one in distinct}
+    for (one, before), verdict in zip(asked, verdicts, strict=True):
+        if verdict.outcome == "correct" and leaders[one] == one[1]:
+            leaders[one] = leaders[one[0], before]
+    return leaders

@@ -1,0 +1,297 @@
+"""Judging: a model answers problems, the checker says which answers are right, and every verdict is durable.
+
+A judged batch is one append to a verdicts file: the same batch is never sampled twice, whichever start of the run did
+it, and a batch that a kill tore is dropped whole and made again. Batches are recorded in the order in which they are
+asked for, and only those: what a sampler with workers made ahead of the look that decided leaves no trace.
+
+Both sides answer the plain question with the same decoding and, where answers are drawn (`gate.samples` above 1), with
+common seeds: seeds depend on the problem and the sample number, not on the model or the round.
+
+A model is named by the round that made it, 0 for the base. Verdicts of a champion are looked up in the files of earlier
+rounds, so a round judges its challenger alone once the champion has been seen on every held-out problem.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from selfimprove.answer import Verdict
+from selfimprove.answer.checking import Checker
+from selfimprove.answer.finished import left_undone
+from selfimprove.gate.decision import Pair, Vitals, pass_at_k
+from selfimprove.problem import Problem, ProblemSets
+from selfimprove.recipe import Answers, Recipe
+from selfimprove.round.prefixes import prefix_statistics
+from selfimprove.sampling import (
+    GREEDY,
+    Completion,
+    Decoding,
+    Request,
+    Sampler,
+    Tokenizer,
+    derive_seed,
+    plan_chunks,
+    render_prompt,
+    sample_chunks,
+)
+from selfimprove.store.durable import append_rows, keep_rows, read_rows
+from selfimprove.store.records import VerdictRow, checked_rows
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One completion of a judged problem with the checker's verdict on it."""
+
+    model: int
+    key: str
+    sample: int
+    outcome: Literal["correct", "wrong", "unparsed", "timed_out"]
+    candidate: str | None
+    stage: str
+    reason: str
+    stop: Literal["eos", "length"]
+    token_ids: tuple[int, ...]
+    text: str
+
+    @property
+    def correct(self) -> bool:
+        """Whether the checker accepted the answer."""
+        return self.outcome == "correct"
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the checker could not tell."""
+        return self.outcome in ("unparsed", "timed_out")
+
+
+AnswersByKey = Mapping[str, Sequence[Answered]]
+"""Answers of one model by problem key, in order of the sample number."""
+
+
+class Judge:
+    """Judges models on problems into one verdicts file."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, checker: Checker, path: Path) -> None:
+        self._recipe = recipe
+        self._tokenizer = tokenizer
+        self._checker = checker
+        self._path = path
+        self._rows = _read_answered(path)
+
+    def answers(
+        self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
+    ) -> Generator[AnswersByKey, None, None]:
+        """The model's answers to each batch, durable when it is yielded; `sampler` is called only to sample some.
+
+        A sampler with workers goes on with later batches meanwhile; a batch that isn't asked for leaves no record.
+        """
+        plans = self._owed(model, batches)
+        with closing(self._sampled(sampler, [chunk for plan in plans for chunk in plan])) as sampled:
+            for batch, plan in zip(batches, plans, strict=True):
+                if plan:
+                    self._record(model, batch, [c for completions in islice(sampled, len(plan)) for c in completions])
+                yield by_key(self._found(model, batch))
+
+    def kept(self, model: int, batch: Sequence[Problem]) -> int:
+        """How many of the batch's problems have durable answers of this model in the file."""
+        keys = {row.key for row in self._rows if row.model == model}
+        return sum(problem.key in keys for problem in batch)
+
+    def prompt_tokens(self, problems: Sequence[Problem]) -> int:
+        """Tokens of the prompts that judging one model on these problems runs through it."""
+        return sum(len(self._request(problem, 0).prompt_ids) for problem in problems) * self._recipe.gate.samples
+
+    def _owed(self, model: int, batches: Sequence[Sequence[Problem]]) -> list[tuple[tuple[Request, ...], ...]]:
+        """The chunks to sample for each batch, none if it is durable; what is left of torn batches is dropped."""
+        samples = self._recipe.gate.samples
+        owed = [len(self._found(model, batch)) != len(batch) * samples for batch in batches]
+        if any(owed):
+            torn = [batch for batch, wanted in zip(batches, owed, strict=True) if wanted]
+            self._drop([row for batch in torn for row in self._found(model, batch)])
+        return [self._chunks(batch) if wanted else () for batch, wanted in zip(batches, owed, strict=True)]
+
+    def _found(self, model: int, batch: Sequence[Problem]) -> list[Answered]:
+        keys = {problem.key for problem in batch}
+        return [row for row in self._rows if row.model == model and row.key in keys]
+
+    def _chunks(self, batch: Sequence[Problem]) -> tuple[tuple[Request, ...], ...]:
+        settings = self._recipe.sampling
+        requests = [self._request(problem, number) for problem in batch for number in range(self._recipe.gate.samples)]
+        return plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
+
+    def _sampled(
+        self, sampler: Callable[[], Sampler], chunks: Sequence[Sequence[Request]]
+    ) -> Generator[list[Completion], None, None]:
+        if chunks:
+            yield from sample_chunks(sampler(), chunks)
+
+    def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
+        """Check the batch's completions and make them durable in one append."""
+        references = {problem.key: problem.answer or "" for problem in batch}
+        texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
+        pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
+        verdicts = check_completions(self._checker, pairs, self._recipe.answers)
+        rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
+        rows.sort(key=lambda row: (row.key, row.sample))
+        append_rows(self._path, [asdict(row) for row in rows])
+        self._rows += rows
+
+    def _request(self, problem: Problem, number: int) -> Request:
+        settings = self._recipe.sampling
+        prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
+        seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
+        return Request(problem.key, number, prompt, settings.max_new_tokens, seed, judging_decoding(self._recipe))
+
+    def _drop(self, rows: Sequence[Answered]) -> None:
+        """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""
+        gone = set(rows)
+        self._rows = [row for row in self._rows if row not in gone]
+        keep_rows(self._path, [asdict(row) for row in self._rows])
+
+
+def set_aside_faulty(problems: ProblemSets, checker: Checker) -> tuple[ProblemSets, list[tuple[Problem, str]]]:
+    """The problem sets without those whose reference the checker can't judge against, and those with the reason.
+
+    A reference is at fault if it isn't equal to itself, or equal to a perturbed copy of itself; an answer to such a
+    problem would be counted wrong, or right, whatever it is.
+    """
+    listed = [p for p in (*problems.train, *problems.heldout, *problems.sealed) if p.answer is not None]
+    faults = checker.faults_of_references([p.answer or "" for p in listed])
+    faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
+    keys = {problem.key for problem, _ in faulty}
+    kept = [tuple(p for p in part if p.key not in keys) for part in (problems.train, problems.heldout, problems.sealed)]
+    return replace(problems, train=kept[0], heldout=kept[1], sealed=kept[2]), faulty
+
+
+def check_completions(
+    checker: Checker,
+    pairs: Sequence[tuple[str, str]],
+    settings: Answers,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Verdict]:
+    """The run's verdicts on (text, reference) pairs: the checker's, with unfinished answers wrong if that is asked."""
+    verdicts = checker.check_all(pairs, settings.mode, progress)
+    if not settings.finished:
+        return verdicts
+    return [_finished(verdict, reference) for verdict, (_, reference) in zip(verdicts, pairs, strict=True)]
+
+
+def _finished(verdict: Verdict, reference: str) -> Verdict:
+    if verdict.outcome != "correct" or not left_undone(verdict.candidate or "", reference):
+        return verdict
+    return Verdict("wrong", verdict.candidate, "finished", "equal in value, but its arithmetic is left undone")
+
+
+def judging_decoding(recipe: Recipe) -> Decoding:
+    """At `gate.temperature`; unset, greedy for one answer per problem and as training samples for several."""
+    settings, temperature = recipe.sampling, recipe.gate.temperature
+    if temperature == 0 or (temperature is None and recipe.gate.samples == 1):
+        return GREEDY
+    return Decoding(settings.temperature if temperature is None else temperature, settings.top_p, settings.top_k)
+
+
+def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
+    """The model's answers in a verdicts file, by problem key."""
+    return by_key(row for row in _read_answered(path) if row.model == model)
+
+
+def settled(answers: AnswersByKey) -> AnswersByKey:
+    """The answers that need no second try: those of problems where the checker ran out of time are left out."""
+    return {key: found for key, found in answers.items() if all(row.outcome != "timed_out" for row in found)}
+
+
+def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
+    """Answers grouped by problem, in order of the sample number."""
+    grouped: dict[str, list[Answered]] = {}
+    for row in sorted(rows, key=lambda row: row.sample):
+        grouped.setdefault(row.key, []).append(row)
+    return grouped
+
+
+def judging_order(problems: Sequence[Problem], seed: int) -> list[Problem]:
+    """The problems in the order in which they are judged: a seeded shuffle that their own order has no part in."""
+    named = {problem.key: problem for problem in problems}
+    return [named[key] for key in order_keys(named, seed)]
+
+
+def order_keys(keys: Iterable[str], seed: int) -> list[str]:
+    """The keys in the order in which their problems are judged."""
+    ordered = sorted(keys)
+    random.Random(seed).shuffle(ordered)
+    return ordered
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Consecutive parts of `size` items, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def pairs_of(keys: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
+    """Paired outcomes in the order of the problems' keys; those not answered by both sides are left out."""
+    return [
+        Pair(_share(champion[key]), _share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
+        for key in keys
+        if key in champion and key in challenger
+    ]
+
+
+def scorecard(answers: AnswersByKey) -> dict[str, Any]:
+    """Counts of verdicts over the answers, with accuracy, truncation rate and mean length."""
+    rows = [row for found in answers.values() for row in found]
+    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in _OUTCOMES}
+    n = max(1, len(rows))
+    return {
+        "n": len(answers),
+        "answers": len(rows),
+        **counts,
+        "truncated": sum(row.stop == "length" for row in rows),
+        "mean_tokens": round(sum(len(row.token_ids) for row in rows) / n, 3),
+        "accuracy": counts["correct"] / n,
+    }
+
+
+def vitals(answers: AnswersByKey, prefix_length: int) -> Vitals:
+    """What the gate's guards look at: pass@k over all answers of a problem, truncation, entropy of the prefixes."""
+    statistics = prefix_statistics((row for found in answers.values() for row in found), prefix_length)
+    passed = [pass_at_k(len(found), sum(row.correct for row in found), len(found)) for found in answers.values()]
+    return Vitals(sum(passed) / max(1, len(passed)), statistics["truncated"], statistics["prefix_entropy"])
+
+
+_OUTCOMES = ("correct", "wrong", "unparsed", "timed_out")
+
+
+def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -> Answered:
+    return Answered(
+        model,
+        completion.key,
+        completion.sample,
+        verdict.outcome,
+        verdict.candidate,
+        verdict.stage,
+        verdict.reason,
+        completion.stop,
+        completion.token_ids,
+        text,
+    )
+
+
+def _read_answered(path: Path) -> list[Answered]:
+    rows = checked_rows(path, read_rows(path), VerdictRow)
+    return [Answered(**{**row, "token_ids": tuple(row["token_ids"])}) for row in rows]
+
+
+def _share(answers: Sequence[Answered]) -> float:
+    return sum(answer.correct for answer in answers) / len(answers)
+
+
+def _unclear(answers: Sequence[Answered]) -> bool:
+    return any(answer.unclear for answer in answers)

@@ -1,0 +1,93 @@
+"""The harvest stage: the recipe's selection made on a round's completions, and the chosen rows cut into examples.
+
+What a selection needs to know is asked here, of the checker or of the records, and handed to the pure functions of
+`round/selection.py` and `round/prefixes.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from selfimprove.errors import StageError
+from selfimprove.events import StageProgress, StageStarted
+from selfimprove.problem import Problem
+from selfimprove.round import selection
+from selfimprove.round.agreement import answer_classes
+from selfimprove.round.answers import check_completions
+from selfimprove.round.job import Job, plain_prompt, problems_of_round
+from selfimprove.round.prefixes import Choice, Prompts, harvest
+from selfimprove.round.rollout import tried
+from selfimprove.round.sample import kinds_of_round, read_completions
+from selfimprove.sampling import Completion, Row, render_prompt
+from selfimprove.store.durable import keep_rows
+
+
+def select(job: Job) -> dict[str, Any]:
+    """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
+    completions = read_completions(job.files.samples)
+    job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
+    settings = job.recipe.prefixes
+    prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
+    choice = choose(job, completions)
+    result = harvest(completions, kinds_of_round(job), prompts, settings, job.parts.tokenizer.eos_id, choice)
+    if not result.examples:
+        raise StageError(
+            f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
+            "Sample more (sampling.samples), or select otherwise (prefixes.select), in a new run.",
+        )
+    keep_rows(job.files.examples, [asdict(example) for example in result.examples])
+    kinds = Counter(example.kind for example in result.examples)
+    targets = sum(len(example.target_ids) for example in result.examples)
+    return {
+        "examples": len(result.examples),
+        "prefix": kinds["prefix"],
+        "full": kinds["full"],
+        "harvested_tokens": targets,
+        "dropped": result.dropped,
+    }
+
+
+def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
+    """What the recipe's selection makes of the completions; None where it keeps all of them."""
+    settings = job.recipe.prefixes
+    match settings.select:
+        case "all":
+            return None
+        case "modal":
+            return selection.modal(completions, int(settings.length))
+        case "consistent":
+            return selection.consistent(completions, _answers(job, completions))
+        case "verified":
+            return selection.verified(completions, _right(job, completions))
+        case "rollout":
+            return selection.rollout(completions, tried(job), settings)
+
+
+def _prompts(job: Job, problem: Problem) -> Prompts:
+    template, system = job.recipe.prefixes.template, job.recipe.sampling.system
+    task = render_prompt(job.parts.tokenizer, system, template, problem.question)
+    return Prompts(plain_prompt(job, problem), task)
+
+
+def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | None]:
+    keys, texts = [completion.key for completion in completions], _texts(job, completions)
+    classes = answer_classes(job.parts.checker, keys, texts, job.recipe.answers)
+    return {completion.row: name for completion, name in zip(completions, classes, strict=True)}
+
+
+def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
+    references = {problem.key: problem.answer or "" for problem in job.problems.train}
+    pairs = [(text, references[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
+
+    def progress(done: int, total: int) -> None:
+        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+
+    verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
+    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+
+
+def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:
+    return [job.parts.tokenizer.decode(completion.token_ids) for completion in completions]

@@ -1,0 +1,67 @@
+"""What the stages of a round share: the round to run, and the prompts of its problems.
+
+A stage reads what the one before it wrote, works in units that are durable one by one (chunks of samples, training
+checkpoints, judged batches), and returns the counts of its done-record. Called again after a kill, it keeps what is
+durable and goes on; it never needs to know whether it is resumed. Models come in as the callables of `Parts`.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfimprove.events import Emit
+from selfimprove.problem import Problem, ProblemSets
+from selfimprove.recipe import Recipe
+from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.model_cache import ModelCache
+from selfimprove.sampling import derive_seed, render_prompt
+from selfimprove.store.journal import Champion, Journal, RoundFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """One round to run: its number, what it starts from, and where it writes."""
+
+    number: int
+    champion: Champion
+    recipe: Recipe
+    problems: ProblemSets
+    parts: Parts
+    journal: Journal
+    samplers: Samplers
+    models: ModelCache
+    emit: Emit
+
+    @property
+    def files(self) -> RoundFolder:
+        """The round's folder."""
+        return self.journal.round(self.number)
+
+    def seed(self, *parts: int | str) -> int:
+        """A seed of this round for the given purpose."""
+        return derive_seed(self.recipe.seed, self.number, *parts)
+
+    def champion_model(self) -> Path:
+        """The champion's model folder, built again if its cache is missing or damaged."""
+        return self.models.folder(self.champion)
+
+    def challenger_model(self) -> Path:
+        """The model folder that this round's merge made, likewise."""
+        return self.models.folder(Champion(self.number, (*self.champion.chain, self.number)))
+
+
+def problems_of_round(job: Job) -> list[Problem]:
+    """The training problems of this round: all, or the next part of a seeded order, over again when it is through."""
+    ordered = sorted(job.problems.train, key=lambda problem: problem.key)
+    random.Random(derive_seed(job.recipe.seed, "train order")).shuffle(ordered)
+    wanted = min(job.recipe.sampling.problems_per_round or len(ordered), len(ordered))
+    first = (job.number - 1) * wanted
+    return [ordered[(first + place) % len(ordered)] for place in range(wanted)]
+
+
+def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
+    """The ids of the problem's plain question."""
+    settings = job.recipe.sampling
+    return render_prompt(job.parts.tokenizer, settings.system, settings.prompt, problem.question)

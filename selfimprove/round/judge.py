@@ -1,0 +1,158 @@
+"""Champion against challenger: the judging stage of a round.
+
+The champion's answers to the held-out problems are looked up in the records of earlier rounds; what is missing is
+judged first. Then the challenger is judged batch by batch, and the gate looks after each batch. Judging ends when the
+gate has decided, so a clear case costs a fraction of the held-out set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from selfimprove.events import Flip, Looked, StageProgress, StageStarted
+from selfimprove.gate.decision import Decision, alpha_of_round, decide, entropy_alarm, guarded, look_at
+from selfimprove.problem import Problem, fresh_heldout
+from selfimprove.recipe import Recipe
+from selfimprove.round.answers import (
+    AnswersByKey,
+    Judge,
+    batched,
+    judging_order,
+    order_keys,
+    pairs_of,
+    read_answers,
+    scorecard,
+    settled,
+    vitals,
+)
+from selfimprove.round.job import Job
+from selfimprove.sampling import derive_seed
+from selfimprove.store.journal import Journal
+
+WHOLE_ROWS = 16
+"""Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
+
+
+def judge(job: Job) -> dict[str, Any]:
+    """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
+    order = held_out_order(job)
+    bench = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.verdicts)
+    known = earlier_answers(job.journal, job.number, job.champion.number)
+    missing = [problem for problem in order if problem.key not in known]
+    total = len(missing) + len(order)
+    kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
+    job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
+    champion: dict[str, Any] = dict(known)
+    done = tokens = 0
+    size = job.recipe.gate.batch
+    for fresh in bench.answers(
+        lambda: job.samplers.at(job.champion_model()), job.champion.number, list(batched(missing, size))
+    ):
+        champion |= fresh
+        done, tokens = done + len(fresh), tokens + tokens_of(fresh)
+        job.emit(StageProgress(job.number, "judge", done, total, tokens))
+    challenger: dict[str, Any] = {}
+    batches = list(batched(order, size))
+    with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
+        for batch, fresh in zip(batches, looks, strict=True):
+            challenger |= fresh
+            done, tokens = done + len(batch), tokens + tokens_of(fresh)
+            job.emit(StageProgress(job.number, "judge", done, total, tokens))
+            _emit_flips(job, batch, champion, fresh)
+            if _look(job, order, champion, challenger) is not None:
+                break
+    return {
+        "problems": len(challenger),
+        "champion_problems": len(missing),
+        "sampled_tokens": tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
+        "prompt_tokens": bench.prompt_tokens([*missing, *order[: len(challenger)]]),
+    }
+
+
+def judgement(
+    recipe: Recipe, number: int, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
+) -> dict[str, Any]:
+    """The scorecard and the decision of a round, from its answers alone: what `round.json` holds and `verify` redoes.
+
+    `heldout` are the keys of the held-out problems, `champion` its answers to all of them. Raises `RuntimeError` if
+    the answers don't suffice for a decision.
+    """
+    order = order_keys(heldout, round_seed(recipe, number))
+    pairs = pairs_of(order, champion, challenger)
+    alpha = alpha_of_round(recipe.gate.alpha, number)
+    decision = decide(pairs, len(order), recipe.gate, alpha)
+    if decision is None:
+        raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
+    judged = {key: champion[key] for key in challenger if key in champion}
+    before, after = (vitals(answers, statistics_length(recipe)) for answers in (judged, challenger))
+    return {
+        "scorecard": {
+            "judged": len(pairs),
+            "total": len(order),
+            "uses_of_heldout": 1 if recipe.gate.fresh else number,
+            "wins": sum(pair.challenger > pair.champion for pair in pairs),
+            "losses": sum(pair.challenger < pair.champion for pair in pairs),
+            "champion": scorecard(judged),
+            "challenger": scorecard(challenger),
+            "champion_heldout": scorecard({key: champion[key] for key in order if key in champion}),
+        },
+        "decision": {"alpha": alpha, **asdict(guarded(decision, before, after, recipe.gate))},
+        "alarm": entropy_alarm(before, after, recipe.gate),
+    }
+
+
+def statistics_length(recipe: Recipe) -> int:
+    """Tokens over which prefix statistics are taken: the recipe's prefix length, or 16 where it trains whole rows."""
+    return WHOLE_ROWS if recipe.prefixes.length == "full" else recipe.prefixes.length
+
+
+def round_seed(recipe: Recipe, number: int) -> int:
+    """The seed of the order in which a round judges."""
+    return derive_seed(recipe.seed, number, "judge order")
+
+
+def held_out_order(job: Job) -> list[Problem]:
+    """The held-out problems in the order of this round's looks; new ones each round if the gate wants them fresh."""
+    heldout = job.problems.heldout
+    if job.recipe.gate.fresh:
+        heldout = fresh_heldout(job.recipe.problems, job.problems, job.number)
+    return judging_order(heldout, round_seed(job.recipe, job.number))
+
+
+def champion_answers(journal: Journal, number: int, champion: int) -> AnswersByKey:
+    """The champion's answers as round `number` counted them: those of earlier rounds, and what it judged itself."""
+    own = read_answers(journal.round(number).verdicts, champion)
+    return {**own, **earlier_answers(journal, number, champion)}
+
+
+def earlier_answers(journal: Journal, number: int, champion: int) -> AnswersByKey:
+    """The champion's answers from rounds before `number`, by problem key; those that timed out are tried again."""
+    found: dict[str, Any] = {}
+    for earlier in range(1, number):
+        found |= settled(read_answers(journal.round(earlier).verdicts, champion))
+    return found
+
+
+def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> Decision | None:
+    pairs = pairs_of((problem.key for problem in order), champion, challenger)
+    settings, alpha = job.recipe.gate, alpha_of_round(job.recipe.gate.alpha, job.number)
+    look = look_at(pairs, len(order), settings, alpha)
+    seen = (look.judged, len(order), look.wins, look.losses, look.evidence, look.threshold, look.gain)
+    job.emit(Looked(job.number, *seen))
+    return decide(pairs, len(order), settings, alpha)
+
+
+def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:
+    for problem in batch:
+        before, after = champion[problem.key][0], challenger[problem.key][0]
+        if before.correct != after.correct:
+            reference = problem.answer or ""
+            job.emit(Flip(job.number, after.correct, problem.question, reference, before.text, after.text))
+
+
+def tokens_of(answers: AnswersByKey) -> int:
+    """Sampled tokens of the answers."""
+    return sum(len(row.token_ids) for found in answers.values() for row in found)

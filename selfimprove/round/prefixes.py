@@ -1,0 +1,204 @@
+"""From completions to training examples: Unsupervised Prefix Fine-Tuning, and SFT and RFT on the same path.
+
+UPFT (arXiv 2503.02875, section 3) maximises, over self-generated solutions r of questions x,
+
+    (1 − p) · E[log P(r_<t | x)]  +  p · E[log P(r | x)] :
+
+a share 1 − p of the rows trains the first t tokens only (*prefix* rows, under the task template that asks for the first
+step), a share p trains the whole solution (*full* rows, under the plain question) so that the model keeps the shape of
+an answer, called structure tuning. This module is pure: it decides which row is which before anything is sampled
+(`assign_kinds`), so that a prefix row need not be sampled beyond t, and cuts targets out of the sampled ids afterwards
+(`harvest`), of the rows that the recipe's selection chose (`round/selection.py`). It never sees text.
+
+| recipe | select | length | structure_ratio |
+| --- | --- | --- | --- |
+| UPFT | all | t | p |
+| SFT on own samples | all | full | – |
+| RFT (rejection sampling) | verified | full | – |
+| prefix self-consistency | modal | t | p |
+| agreeing, verified or tried prefixes | consistent, verified, rollout | t | p |
+
+Where a selection chooses among the prefixes of a problem (`modal`, `rollout`), a share p of the problems gives full
+rows, so that the share holds for what is trained: under `modal` such a problem is sampled once, whole; under `rollout`
+its best prefix is trained with one of the continuations that ended well.
+
+Invariants, held by property tests: target ids are a prefix of the sampled ids (plus one end-of-sequence id after a
+prefix, if the recipe asks for it); an end is trained only if it was sampled or asked for; which row is full depends
+on the set of rows and the seed, not on their order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from selfimprove.recipe import Prefixes
+from selfimprove.sampling import Completion, Row, derive_seed
+
+Kind = Literal["prefix", "full"]
+
+CHOOSING = ("modal", "rollout")
+"""Selections that choose among the prefixes of a problem."""
+
+JUDGED_WHOLE = ("consistent", "verified")
+"""Selections that look at the answer of every completion."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training row: the loss is the mean over `target_ids`, times `weight`, given `prompt_ids`."""
+
+    key: str
+    sample: int
+    kind: Kind
+    prompt_ids: tuple[int, ...]
+    target_ids: tuple[int, ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The two prompts of one problem: `plain` for full rows, `task` (with the template) for prefix rows."""
+
+    plain: tuple[int, ...]
+    task: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a selection made of a round's rows: the weights of those it keeps, and why it left out each of the others.
+
+    `solutions` holds the whole solution of a kept row where it isn't what was sampled for that row.
+    """
+
+    weights: Mapping[Row, float]
+    reasons: Mapping[Row, str]
+    solutions: Mapping[Row, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Examples of a round and what was left out, by reason."""
+
+    examples: tuple[Example, ...]
+    dropped: dict[str, int]
+
+
+def assign_kinds(rows: Iterable[Row], settings: Prefixes, seed: int) -> dict[Row, Kind]:
+    """The rows to sample with their kinds, chosen by seed and row: exactly round(p · n) of n are `full`.
+
+    All are if `length` is `full`. Where the selection chooses among a problem's prefixes, n counts problems, and of
+    those that give a full row `modal` samples the first row alone.
+    """
+    listed = sorted(rows)
+    if settings.select in CHOOSING:
+        return _kinds_of_problems(listed, settings, seed)
+    full = listed if settings.length == "full" else _chosen(listed, settings.structure_ratio, seed)
+    return {row: "full" if row in full else "prefix" for row in listed}
+
+
+def _kinds_of_problems(rows: Sequence[Row], settings: Prefixes, seed: int) -> dict[Row, Kind]:
+    first = {key: (key, sample) for key, sample in reversed(rows)}
+    full = {key for key, _ in _chosen(list(first.values()), settings.structure_ratio, seed)}
+    kinds: dict[Row, Kind] = {row: "full" if row[0] in full else "prefix" for row in rows}
+    if settings.select == "rollout":
+        return kinds
+    return {row: kind for row, kind in kinds.items() if kind == "prefix" or row == first[row[0]]}
+
+
+def _chosen(rows: Sequence[Row], share: float, seed: int) -> frozenset[Row]:
+    ranked = sorted(rows, key=lambda row: (derive_seed(seed, "structure", row[0], row[1]), row))
+    return frozenset(ranked[: round(share * len(ranked))])
+
+
+def token_limit(kind: Kind, settings: Prefixes, longest: int) -> int:
+    """Tokens to sample for a row: `length` where only the prefix is looked at, `longest` for every other."""
+    whole = kind == "full" and settings.select != "rollout"
+    if whole or settings.select in JUDGED_WHOLE or settings.length == "full":
+        return longest
+    return min(settings.length, longest)
+
+
+def harvest(
+    completions: Iterable[Completion],
+    kinds: Mapping[Row, Kind],
+    prompts: Mapping[str, Prompts],
+    settings: Prefixes,
+    eos_id: int,
+    choice: Choice | None = None,
+) -> Harvest:
+    """The round's examples, sorted by row, of the rows in `choice` if the recipe makes one.
+
+    Left out and counted: completions without a token before the end (`empty`), those that the selection left out, by
+    its reasons, and full rows of a prefix whose continuations all failed (`no_solution`).
+    """
+    examples: list[Example] = []
+    dropped: Counter[str] = Counter()
+    for completion in sorted(completions, key=lambda c: c.row):
+        made = _made(completion, kinds[completion.row], prompts[completion.key], settings, eos_id, choice)
+        if isinstance(made, str):
+            dropped[made] += 1
+        else:
+            examples.append(made)
+    return Harvest(tuple(examples), dict(dropped))
+
+
+def _made(
+    completion: Completion, kind: Kind, prompts: Prompts, settings: Prefixes, eos_id: int, choice: Choice | None
+) -> Example | str:
+    """The completion's example, or the reason why it has none."""
+    row = completion.row
+    if len(completion.token_ids) <= (completion.stop == "eos"):
+        return "empty"
+    if choice and row not in choice.weights:
+        return choice.reasons[row]
+    weight = choice.weights[row] if choice else 1.0
+    if kind == "prefix" and settings.length != "full":
+        target = _prefix(completion, settings.length, eos_id if settings.train_eos else None)
+        return Example(*row, "prefix", prompts.task, target, weight)
+    solution = completion.token_ids
+    if choice and settings.select == "rollout":
+        solution = choice.solutions.get(row, ())
+    return Example(*row, "full", prompts.plain, solution, weight) if solution else "no_solution"
+
+
+def _prefix(completion: Completion, length: int, eos_id: int | None) -> tuple[int, ...]:
+    target = completion.token_ids[:length]
+    ended = target == completion.token_ids and completion.stop == "eos"
+    return target if ended or eos_id is None else (*target, eos_id)
+
+
+class Sampled(Protocol):
+    """What statistics need of a completion."""
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The sampled ids."""
+        ...
+
+    @property
+    def stop(self) -> str:
+        """`eos` or `length`."""
+        ...
+
+
+def prefix_statistics(completions: Iterable[Sampled], length: int) -> dict[str, float]:
+    """Diversity of the first `length` ids: distinct share, entropy in nats, mean length, truncation.
+
+    Sharpening that has eaten the diversity shows here before it shows in accuracy. `truncated` is the share of
+    completions that ended by their token limit.
+    """
+    listed = list(completions)
+    if not listed:
+        return {"distinct_prefixes": 0.0, "prefix_entropy": 0.0, "mean_tokens": 0.0, "truncated": 0.0}
+    counts = Counter(c.token_ids[:length] for c in listed)
+    n = len(listed)
+    return {
+        "distinct_prefixes": len(counts) / n,
+        "prefix_entropy": sum(k / n * math.log(n / k) for k in counts.values()),
+        "mean_tokens": sum(len(c.token_ids) for c in listed) / n,
+        "truncated": sum(c.stop == "length" for c in listed) / n,
+    }

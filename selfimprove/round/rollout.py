@@ -1,0 +1,136 @@
+"""The rollout stage: every distinct prefix of a round continued m times, to see what it is worth.
+
+A continuation is a request like any other, its prompt the plain question followed by the prefix's own ids, so it is
+planned in chunks, durable and resumable as samples are (`rollouts.jsonl`), and its tokens stand in the stage's counts.
+A prefix that ended by itself within t tokens is a whole solution: it is judged as it is, and none is sampled.
+
+`tried` puts prefixes and continuations together and says how each ended: right by the checker, or with the
+problem's majority answer where there are no labels (`prefixes.value`). Continuations vote as often as their prefix was
+drawn, so the majority is that of the model and not of its distinct openings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from selfimprove.events import StageProgress
+from selfimprove.round.agreement import answer_classes
+from selfimprove.round.answers import check_completions
+from selfimprove.round.job import Job, plain_prompt, problems_of_round
+from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
+from selfimprove.round.selection import Tried, majority, pattern_of
+from selfimprove.sampling import Completion, Request, Row
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A distinct prefix of a problem, and the rows that drew it."""
+
+    key: str
+    ids: tuple[int, ...]
+    rows: tuple[Row, ...]
+    ended: bool
+
+    def solutions(self, continuations: Mapping[Row, Completion], each: int) -> list[tuple[int, ...]]:
+        """Whole solutions that begin with it: one if it ended by itself, else one for each of its continuations."""
+        if self.ended:
+            return [self.ids]
+        rows = [(self.key, self.rows[0][1] * each + number) for number in range(each)]
+        return [(*self.ids, *continuations[row].token_ids) for row in rows]
+
+
+def rollout(job: Job) -> dict[str, Any]:
+    """Continue the round's distinct prefixes into rollouts.jsonl, chunk by chunk."""
+    requests = _requests(job, distinct_prefixes(read_completions(job.files.samples)))
+    kinds = kinds_of_round(job)
+    each = job.recipe.prefixes.rollouts
+    return draw(job, "rollout", job.files.rollouts, requests, lambda row: {"kind": kinds[row[0], row[1] // each]})
+
+
+def distinct_prefixes(completions: Sequence[Completion]) -> list[Prefix]:
+    """The distinct id sequences of each problem with the rows that drew them, in order of their first rows."""
+    rows: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
+    stops: dict[tuple[str, tuple[int, ...]], str] = {}
+    for completion in sorted(completions, key=lambda completion: completion.row):
+        rows.setdefault((completion.key, completion.token_ids), []).append(completion.row)
+        stops[completion.key, completion.token_ids] = completion.stop
+    return [Prefix(key, ids, tuple(found), stops[key, ids] == "eos") for (key, ids), found in rows.items()]
+
+
+def tried(job: Job) -> list[Tried]:
+    """The round's distinct prefixes with the outcomes of their continuations, by labels or by agreement."""
+    prefixes = distinct_prefixes(read_completions(job.files.samples))
+    continuations = {found.row: found for found in read_completions(job.files.rollouts)}
+    solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
+    texts = [[job.parts.tokenizer.decode(ids) for ids in found] for found in solutions]
+    ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts)
+    questions = {problem.key: problem.question for problem in problems_of_round(job)}
+    return [
+        Tried(
+            prefix.key,
+            prefix.rows,
+            tuple(outcomes),
+            _pattern(job, prefix, questions[prefix.key]),
+            next((ids for ids, well in zip(found, outcomes, strict=True) if well), ()),
+        )
+        for prefix, found, outcomes in zip(prefixes, solutions, ended, strict=True)
+    ]
+
+
+def by_labels(job: Job) -> bool:
+    """Whether outcomes are told by the problems' answers, rather than by agreement."""
+    value = job.recipe.prefixes.value
+    return value == "labels" or (value == "auto" and all(problem.answer is not None for problem in job.problems.train))
+
+
+def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
+    each, longest = job.recipe.prefixes.rollouts, job.recipe.sampling.max_new_tokens
+    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
+    decoding = training_decoding(job.recipe)
+    return [
+        Request(
+            prefix.key,
+            (number := prefix.rows[0][1] * each + place),
+            (*plain[prefix.key], *prefix.ids),
+            max(1, longest - len(prefix.ids)),
+            job.seed("rollout", prefix.key, number),
+            decoding,
+        )
+        for prefix in prefixes
+        if not prefix.ended
+        for place in range(each)
+    ]
+
+
+def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+    answers = {problem.key: problem.answer or "" for problem in job.problems.train}
+    pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
+
+    def progress(done: int, total: int) -> None:
+        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+
+    verdicts = iter(check_completions(job.parts.checker, pairs, job.recipe.answers, progress))
+    return [[next(verdicts).outcome == "correct" for _ in found] for found in texts]
+
+
+def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+    keys = [prefix.key for prefix, found in zip(prefixes, texts, strict=True) for _ in found]
+    flat = [text for found in texts for text in found]
+    named = iter(answer_classes(job.parts.checker, keys, flat, job.recipe.answers))
+    classes = [[next(named) for _ in found] for found in texts]
+    votes: dict[str, list[tuple[str | None, int]]] = {}
+    for prefix, found in zip(prefixes, classes, strict=True):
+        votes.setdefault(prefix.key, []).extend((name, len(prefix.rows)) for name in found)
+    winners = {key: majority(cast) for key, cast in votes.items()}
+    return [
+        [name is not None and name == winners[prefix.key] for name in found]
+        for prefix, found in zip(prefixes, classes, strict=True)
+    ]
+
+
+def _pattern(job: Job, prefix: Prefix, question: str) -> str:
+    if not job.recipe.prefixes.pooled:
+        return ""
+    return pattern_of(job.parts.tokenizer.decode(prefix.ids), question)

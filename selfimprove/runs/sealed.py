@@ -1,0 +1,148 @@
+"""The sealed finish: base against champion on problems that nothing else has touched, the number a run reports.
+
+The sealed problems are judged once, when the rounds are through. If the same run is later taken to more rounds and its
+champion changes, they are judged again, and `sealed.json` keeps both looks, numbered: a second look is no longer the
+clean figure that the first one was, and every report says which look it shows.
+
+The declared decoding (`judging.judging_decoding`) gives the figure. With `gate.beside_temperature` the same problems
+are answered a second time at that temperature, and the look tells it `beside`: a gain that shows in one decoding alone
+is a smaller thing than one that shows in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
+from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain
+from selfimprove.host.metering import metered
+from selfimprove.problem import Problem
+from selfimprove.recipe import Recipe
+from selfimprove.round.answers import AnswersByKey, Judge, batched, judging_order, pairs_of
+from selfimprove.round.job import Job
+from selfimprove.round.judge import tokens_of
+from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.store.durable import content_hash, size_of, write_json
+from selfimprove.store.journal import BASE, FORMAT, Champion
+from selfimprove.text.formatting import percent
+
+Found = dict[int, dict[str, Any]]
+"""Answers by the number of the model that gave them (0 is the base) and by problem."""
+
+
+def sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
+    """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
+    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
+    if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
+        if sealed["looks"]:
+            job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
+        with metered(job.journal.unfinished_sealed_cost, job.parts.gpu_peak) as meter:
+            look = _look(job)
+        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, **meter.cost.fields()})
+        write_json(job.journal.sealed_path, sealed)
+        job.journal.unfinished_sealed_cost.unlink(missing_ok=True)
+    job.emit(_event(sealed["looks"][-1]))
+    return sealed
+
+
+def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> dict[str, Any]:
+    """What `sealed.json` holds of a look at these problems, from the answers of base (0) and champion alone."""
+    pairs = pairs_of(keys, found[0], found[champion])
+    n = len(pairs)
+    before, after = sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)
+    return {
+        "champion": champion,
+        "n": n,
+        "base_accuracy": before / n,
+        "base_interval": interval_of_rate(round(before), n),
+        "champion_accuracy": after / n,
+        "champion_interval": interval_of_rate(round(after), n),
+        "gain": (after - before) / n,
+        "gain_interval": interval_of_gain(pairs),
+        "sentence": sentence_of_gain(pairs, "base"),
+    }
+
+
+def beside_figures(recipe: Recipe, keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> Any:  # noqa: ANN401 - JSON
+    """The same of the second decoding, with pass@k over the answers of a problem; None if the recipe has none."""
+    second = recipe.beside()
+    if second is None:
+        return None
+    passed = {
+        name: sum(pass_at_k(len(rows), sum(row.correct for row in rows), len(rows)) for rows in found[model].values())
+        / len(keys)
+        for name, model in (("base", 0), ("champion", champion))
+    }
+    figures = sealed_figures(keys, champion, found)
+    accuracies = f"base {percent(figures['base_accuracy'])}, champion {percent(figures['champion_accuracy'])}"
+    return {
+        "temperature": second.gate.temperature,
+        "samples": second.gate.samples,
+        **figures,
+        "sentence": f"At temperature {second.gate.temperature:g}: {accuracies}. {figures['sentence']}",
+        "base_pass_at_k": passed["base"],
+        "champion_pass_at_k": passed["champion"],
+    }
+
+
+def _look(job: Job) -> dict[str, Any]:
+    """One look: both models, at each of the decodings, with the hashes of the verdicts it was made from."""
+    order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
+    keys = sorted(problem.key for problem in order)
+    judges = {"verdicts": _judge(job, job.recipe, job.journal.sealed_verdicts)}
+    if second := job.recipe.beside():
+        judges["beside_verdicts"] = _judge(job, second, job.journal.beside_verdicts)
+    found = _answers(job, order, judges)
+    tokens = sum(tokens_of(answers) for by_model in found.values() for answers in by_model.values())
+    prompts = sum(judge.prompt_tokens(order) for judge in judges.values()) * len(_sides(job))
+    number = job.champion.number
+    return {
+        **sealed_figures(keys, number, found["verdicts"]),
+        "beside": beside_figures(job.recipe, keys, number, found.get("beside_verdicts", {})),
+        "sampled_tokens": tokens,
+        "prompt_tokens": prompts,
+        "verdicts": _seen(job.journal.sealed_verdicts),
+        "beside_verdicts": _seen(job.journal.beside_verdicts) if second else None,
+    }
+
+
+def _judge(job: Job, recipe: Recipe, path: Path) -> Judge:
+    return Judge(recipe, job.parts.tokenizer, job.parts.checker, path)
+
+
+def _sides(job: Job) -> list[Champion]:
+    return [job.champion, BASE] if job.champion.number else [job.champion]
+
+
+def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) -> dict[str, Found]:
+    """Both models' answers by each judge; a model is loaded once for all of them."""
+    sides = _sides(job)
+    total = len(order) * len(sides) * len(judges)
+    kept = sum(judge.kept(side.number, order) for side in sides for judge in judges.values())
+    job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
+    found: dict[str, Found] = {name: {side.number: {} for side in sides} for name in judges}
+    tokens = done = 0
+    batches = list(batched(order, job.recipe.gate.batch))
+    for side in sides:
+        for name, judge in judges.items():
+            for fresh in judge.answers(partial(_sampler_at, job, side), side.number, batches):
+                found[name][side.number] |= fresh
+                tokens, done = tokens + tokens_of(fresh), done + len(fresh)
+                job.emit(StageProgress(job.number, "sealed", done, total, tokens))
+    return found
+
+
+def _seen(path: Path) -> dict[str, Any]:
+    return {"bytes": size_of(path), "sha256": content_hash(path)}
+
+
+def _sampler_at(job: Job, side: Champion) -> Sampler:
+    return job.samplers.at(job.models.folder(side))
+
+
+def _event(look: dict[str, Any]) -> SealedJudged:
+    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__ if name != "beside"}
+    return SealedJudged(**fields, beside=look["beside"]["sentence"] if look["beside"] else "")
