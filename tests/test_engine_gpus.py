@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from selfimprove.engines.choice import choose_engine
-from selfimprove.engines.gpus import await_memory, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
 from selfimprove.runs.assemble import engine_of
@@ -17,6 +17,7 @@ DRIVER = """#!/bin/sh
 case "$*" in
   *query-gpu=index*) printf '0\\n1\\n2\\n3\\n' ;;
   "-i 1,2"*memory.used*) cat "$(dirname "$0")/used" ;;
+  "-i 1,2"*memory.free*) cat "$(dirname "$0")/free" ;;
   *compute-apps*) printf '4711, python\\033[31m train.py, 9000\\n' ;;
   *) exit 6 ;;
 esac
@@ -55,6 +56,15 @@ def test_memory_of_the_gpus_used_is_added_up_and_awaited(driver: Use) -> None:
     driver("600\n300\n")
     assert memory_used(("1", "2")) == 900
     await_memory(("1", "2"), 500)
+
+
+def test_free_memory_is_known_of_every_gpu_or_not_at_all(driver: Use, tmp_path: Path) -> None:
+    (tmp_path / "free").write_text("80994, 81559\n40000, 81559\n")
+    assert memory_free(("1", "2")) == ((80994, 81559), (40000, 81559))
+    for odd in ("80994, 81559\n", "80994, 81559\n[N/A], [N/A]\n", "80994, 81559\n1\n"):
+        (tmp_path / "free").write_text(odd)
+        assert memory_free(("1", "2")) == ()
+    assert memory_free(("MIG-1",)) == memory_free(()) == ()
 
 
 def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it(driver: Use) -> None:

@@ -49,15 +49,13 @@ def memory_used(gpus: Sequence[str]) -> int:
     return sum(int(line) for line in _ask(gpus, "--query-gpu=memory.used") if line.isdecimal()) if gpus else 0
 
 
-def free_share(gpus: Sequence[str]) -> float:
-    """The share of a GPU's memory that is free, the least of these GPUs; 1 where the driver says nothing."""
+def memory_free(gpus: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """MiB that are free and MiB in all on each of these GPUs; empty if the driver doesn't say it of every one."""
     lines = _ask(gpus, "--query-gpu=memory.free,memory.total") if gpus else []
-    pairs = [
-        [float(part) for part in line.split(",")]
-        for line in lines
-        if line.replace(",", "").replace(" ", "").isdecimal()
-    ]
-    return min((free / total for free, total in pairs), default=1.0)
+    pairs = [[part.strip() for part in line.split(",")] for line in lines]
+    if len(pairs) != len(gpus) or not all(len(pair) == 2 and all(map(str.isdecimal, pair)) for pair in pairs):
+        return ()
+    return tuple((int(free), int(total)) for free, total in pairs)
 
 
 def await_memory(gpus: Sequence[str], before: int, seconds: float = SECONDS) -> None:

@@ -7,11 +7,12 @@ and, on a GPU, until the driver reports the memory as free again. If this proces
 and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C: this process decides.
 
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same group.
+They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
 `data_parallel` copies are as many workers, each on GPUs of its own, and the rows of a chunk are dealt to them in turn.
 
-Requests and completions travel over two pipes as JSON lines (`vllm_messages.py`), one line a chunk. The worker's
-standard output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError`
-carries the last lines of that file and the file is kept; otherwise it is removed.
+Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk. The worker's standard
+output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries
+the last lines of that file and the file is kept; otherwise it is removed.
 
 A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
 reading, and vLLM schedules the rows of a chunk the same way every time (see `vllm_worker`).
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -33,8 +35,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from selfimprove.engines.gpus import await_memory, free_share, memory_used, share_gpus, visible_gpus
-from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, from_line, to_line
+from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request
@@ -86,7 +88,7 @@ class VllmSampler:
         refuse_missing()
         self._model = model
         self._runtime = runtime
-        self._asked_model_len = max_model_len
+        self._length_asked = max_model_len
         self._workers: list[_Worker] = []
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
@@ -98,24 +100,15 @@ class VllmSampler:
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = memory_used(self._gpus)
         try:
-            setups = [to_line([self._setup(share)]) for share in shares]
+            setups = [self._setup(share) for share in shares]
             self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
-            ready = [from_line(line, Ready)[0] for line in self._exchange(setups)]
+            ready = [Ready(**json.loads(line)) for line in self._exchange(setups)]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
         self.reproducible = all(part.reproducible for part in ready)
         self._max_model_len = min(part.max_model_len for part in ready)
         return self
-
-    def _setup(self, gpus: Sequence[str]) -> Setup:
-        return Setup(
-            model=str(self._model),
-            max_model_len=self._asked_model_len,
-            trust_remote_code=self._runtime.trust_remote_code,
-            tensor_parallel=self._runtime.tensor_parallel,
-            free_memory=free_share(gpus),
-        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -135,11 +128,19 @@ class VllmSampler:
             return
         rows = [self._row(request) for request in requests]
         parts = len(self._workers) or 1
-        lines = self._exchange([to_line(rows[part::parts]) for part in range(parts)])
-        replies = [from_line(line, Sampled) for line in lines]
+        replies = [json.loads(line) for line in self._exchange([rows[part::parts] for part in range(parts)])]
         for number, request in enumerate(requests):
-            found = replies[number % parts][number // parts]
+            found = Sampled(**replies[number % parts][number // parts])
             yield Completion(request.key, request.sample, tuple(found.token_ids), found.stop, request.seed)
+
+    def _setup(self, gpus: Sequence[str]) -> Setup:
+        return Setup(
+            model=str(self._model),
+            max_model_len=self._length_asked,
+            trust_remote_code=self._runtime.trust_remote_code,
+            tensor_parallel=self._runtime.tensor_parallel,
+            gpu_memory=memory_free(gpus),
+        )
 
     def _row(self, request: Request) -> Row:
         room = self._max_model_len - len(request.prompt_ids)
@@ -158,13 +159,13 @@ class VllmSampler:
             top_k=request.decoding.top_k,
         )
 
-    def _exchange(self, lines: Sequence[str]) -> list[str]:
-        """Send each worker its line, then take a line from each."""
+    def _exchange(self, messages: Sequence[Message]) -> list[str]:
+        """Send each worker its message, then take a line from each."""
         if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        for worker, line in zip(self._workers, lines, strict=True):
+        for worker, message in zip(self._workers, messages, strict=True):
             with contextlib.suppress(BrokenPipeError):  # it has no reply then either
-                worker.requests.write(line)
+                worker.requests.write(to_line(message))
                 worker.requests.flush()
         replies = []
         for worker in self._workers:
@@ -197,7 +198,7 @@ def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:
     process = subprocess.Popen(
         # -P: the working directory is not searched for modules, and may hold a vllm.py.
         [sys.executable, "-P", "-m", "selfimprove.engines.vllm_worker", *arguments],
-        env=os.environ | _environment(threads, gpus),
+        env=os.environ | worker_environment(threads, gpus),
         stdin=subprocess.DEVNULL,
         stdout=handle,
         stderr=handle,
@@ -210,7 +211,7 @@ def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:
     return _Worker(process, requests, os.fdopen(replies_out, encoding="utf-8"), Path(log))
 
 
-def _environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
+def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """What the worker's environment has beyond this one's: found packages, quiet, offline, and threads that yield."""
     root = str(Path(__file__).parents[2])
     settings = {
@@ -221,8 +222,9 @@ def _environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     }
     if gpus:
         settings["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        settings["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the driver's numbers, which CUDA would order by speed
-        settings["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # a forked worker would keep this one's pipes open
+        # The numbers are the driver's. CUDA's own order puts the fastest first, and vLLM asks the driver by number.
+        settings["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        settings["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     else:
         # Threads that spin while they wait cost a busy machine most of its speed.
         settings["OMP_NUM_THREADS"] = str(threads)

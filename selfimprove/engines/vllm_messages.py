@@ -1,69 +1,60 @@
-"""What the vLLM sampler and its worker say to each other: one line of JSON a message, each with a type here.
+"""What the vLLM engine and its worker say to each other: JSON lines, each a value of this module or a list of them.
 
-Both sides import this module and nothing else of each other, so neither can send what the other doesn't know: a line is
-read back by the constructor of its type, which refuses a key that is missing, unknown or misspelt (`TypeError`).
+Both sides build and read them as these classes, so there is one list of keys: a key that the writer has and the reader
+doesn't know, or the other way round, is a `TypeError` in the first exchange and not a setting that is silently lost.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The first line to the worker: the engine to start.
-
-    `max_model_len` None is the model's own length, or the longest that the cache has room for. `free_memory` is the
-    share of their memory that is free on the GPUs of this worker, the least of them; 1 where none is known.
-    """
+    """To the worker, once: the model, how it is held, and on which GPUs."""
 
     model: str
     max_model_len: int | None
     trust_remote_code: bool
     tensor_parallel: int
-    free_memory: float
+    gpu_memory: Sequence[Sequence[int]]
+    """Free MiB and all MiB of each of the worker's GPUs before it starts; empty where the driver doesn't say."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The first line back: whether equal chunks give equal completions, the context, and the ids that end a turn."""
+    """From the worker, once: what came of the set-up."""
 
     reproducible: bool
     max_model_len: int
-    stop_ids: list[int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One request of a chunk; None leaves a value to the model's generation config."""
+    """To the worker, one for each request of a chunk; what is `None` the model's generation config decides."""
 
     prompt_ids: Sequence[int]
     max_tokens: int
     seed: int
-    temperature: float | None
+    temperature: float
     top_p: float | None
     top_k: int | None
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """The completion of a row."""
+    """From the worker, one for each row, in their order."""
 
-    token_ids: list[int]
+    token_ids: Sequence[int]
     stop: Literal["eos", "length"]
 
 
-Message = TypeVar("Message", Setup, Ready, Row, Sampled)
+Message = Setup | Ready | Sequence[Row] | Sequence[Sampled]
 
 
-def to_line(messages: Sequence[Setup | Ready | Row | Sampled]) -> str:
-    """The messages as one line of JSON, ended."""
-    return json.dumps([asdict(message) for message in messages]) + "\n"
-
-
-def from_line(line: str, kind: type[Message]) -> list[Message]:
-    """The messages of one line; `TypeError` for a key that is missing or unknown."""
-    return [kind(**message) for message in json.loads(line)]
+def to_line(message: Message) -> str:
+    """The message as one line, with its end."""
+    return json.dumps(message, default=vars) + "\n"

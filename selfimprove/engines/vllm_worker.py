@@ -1,11 +1,13 @@
 """The child process of the vLLM engine: owns the model, answers one chunk of requests with one chunk of completions.
 
 Run as `python -m selfimprove.engines.vllm_worker REQUESTS REPLIES PARENT`: two inherited file descriptors and the
-process id of the parent. Both directions carry JSON lines (`vllm_messages.py`). The first line in is the set-up, the
-first line out says what came of it; after that each line in is a chunk, and each line out its completions, in the order
-of the requests.
-vLLM writes its log to standard output and error, which the parent points at a file, so the protocol has descriptors of
-its own. A failure is an exception with its traceback in that log, and the end of this process.
+process id of the parent. Both directions carry JSON lines (`vllm_messages`). The first line in is the set-up, the first
+line out says what came of it; after that each line in is a chunk, and each line out its completions, in the order of
+the requests. vLLM writes its log to standard output and error, which the parent points at a file, so the protocol has
+descriptors of its own. A failure is an exception with its traceback in that log, and the end of this process.
+
+What vLLM is started and asked with comes whole from two pure functions, `engine_arguments` and `sampling_arguments`: so
+tests can hold it against vLLM's own checks where there is no GPU.
 
 *One process.* With `VLLM_ENABLE_V1_MULTIPROCESSING=0` vLLM runs its scheduler and its model in the caller's process.
 There is then no EngineCore process to be orphaned and no socket of it to be left behind, and, above all, scheduling is
@@ -19,13 +21,6 @@ chunk, because a cached prefix changes the shape of a prefill and with it the ro
 GPU's can ("CPU Generator does not use offset"). There `enable_chunked_prefill=False` makes a prompt that doesn't fit in
 what a step has left wait for the next step.
 
-*Arguments apart from the start.* `engine_arguments` and `sampling_arguments` are functions of values alone, so that the
-tests can hand exactly what a GPU would be given to vLLM's own checks on a machine that has none.
-
-*No CUDA before the engine.* How much GPU memory is free is told by the parent, which asks the driver. A CUDA context of
-this process would take memory on the first GPU, and vLLM's workers for the others couldn't be forked from it; they are
-spawned in any case, since a forked one would inherit the pipes and keep them open.
-
 *No orphans.* A thread watches the pipe of requests and the parent's process id from before vLLM is imported, and when
 the parent is gone kills the whole process group. PR_SET_PDEATHSIG is not used: it would kill this process before it can
 end its own children, and it fires when the *thread* that started this process ends.
@@ -34,16 +29,18 @@ end its own children, and it fires when the *thread* that started this process e
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, from_line, to_line
+from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -55,6 +52,23 @@ CPU_CACHE_BYTES = 2 << 30
 GPU_SHARE = 0.92
 """Share of the free GPU memory that weights, activations and cache may take."""
 
+CONTEXT_MIB = 1024
+"""MiB of each GPU that go to CUDA's context and NCCL's buffers before vLLM looks at what is free."""
+
+LEAST_GPU_SHARE = 0.01
+"""Asked for where nothing is free: vLLM takes no less than some, and its own refusal tells the figures."""
+
+STOPS: Mapping[str | None, Literal["eos", "length"]] = {"stop": "eos", "length": "length"}
+"""Ends of a completion by vLLM's words for them; no other may occur."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What only the worker finds out: whether vLLM runs on a processor, and the bytes for keys and values there."""
+
+    on_cpu: bool
+    cpu_cache_bytes: int
+
 
 def main() -> None:
     """Serves chunks until the parent ends this process; nothing is left of its group when the parent is gone."""
@@ -65,11 +79,12 @@ def main() -> None:
     # Not closed before the process ends: the parent takes the end of the replies for that, and then kills the group.
     requests = os.fdopen(requests_fd, encoding="utf-8", closefd=False)
     replies = os.fdopen(replies_fd, "w", encoding="utf-8", closefd=False)
-    (setup,) = from_line(requests.readline(), Setup)
-    engine, ready = _start(setup)
-    _reply(replies, [ready])
+    setup, machine = Setup(**json.loads(requests.readline())), _machine()
+    engine = _start(setup, machine)
+    stop_ids = _stop_ids(engine)
+    _reply(replies, Ready(reproducible=machine.on_cpu, max_model_len=engine.model_config.max_model_len))
     for line in requests:
-        _reply(replies, _sample(engine, ready.stop_ids, from_line(line, Row)))
+        _reply(replies, _sample(engine, stop_ids, [Row(**row) for row in json.loads(line)]))
 
 
 def _end_with_parent(requests_fd: int, parent: int) -> None:
@@ -82,26 +97,32 @@ def _end_with_parent(requests_fd: int, parent: int) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _reply(replies: IO[str], messages: Sequence[Ready] | Sequence[Sampled]) -> None:
-    replies.write(to_line(messages))
+def _reply(replies: IO[str], message: Message) -> None:
+    replies.write(to_line(message))
     replies.flush()
 
 
-def _start(setup: Setup) -> tuple[LLM, Ready]:
-    from vllm import LLM
+def _machine() -> Machine:
+    import psutil
     from vllm.platforms import current_platform
 
-    on_cpu = bool(current_platform.is_cpu())
-    engine = LLM(**engine_arguments(setup, cache_bytes=_cpu_cache_bytes() if on_cpu else None))
-    length = engine.model_config.max_model_len
-    return engine, Ready(reproducible=on_cpu, max_model_len=length, stop_ids=_stop_ids(engine))
+    return Machine(bool(current_platform.is_cpu()), min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4))
 
 
-def engine_arguments(setup: Setup, cache_bytes: int | None) -> dict[str, Any]:
-    """What vLLM's engine is started with; `cache_bytes` is the size of the KV cache on a processor, None on a GPU."""
-    shared = {
+def _start(setup: Setup, machine: Machine) -> LLM:
+    from vllm import LLM
+
+    engine = LLM(**engine_arguments(setup, _own_dtype(setup.model), machine))
+    # Without an EngineCore process nobody listens when a GPU's process dies, and the next step would wait for ever.
+    engine.llm_engine.model_executor.register_failure_callback(lambda: os._exit(1))
+    return engine
+
+
+def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, Any]:
+    """All that vLLM's engine is started with."""
+    common = {
         "model": setup.model,
-        "dtype": _own_dtype(setup.model),
+        "dtype": dtype,
         # -1 is the model's own length, or the longest that the cache has room for.
         "max_model_len": setup.max_model_len or -1,
         "trust_remote_code": setup.trust_remote_code,
@@ -109,11 +130,9 @@ def engine_arguments(setup: Setup, cache_bytes: int | None) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "seed": 0,
     }
-    if cache_bytes is None:
-        # vLLM refuses to start if its share of the *total* memory isn't free, so the share is taken from what is free.
-        return {**shared, "gpu_memory_utilization": round(GPU_SHARE * setup.free_memory, 3)}
-    # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
-    return {**shared, "enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": cache_bytes}
+    if machine.on_cpu:
+        return common | _cpu_arguments(machine.cpu_cache_bytes)
+    return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory)}
 
 
 def _own_dtype(model: str) -> str:
@@ -122,10 +141,19 @@ def _own_dtype(model: str) -> str:
     return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 
-def _cpu_cache_bytes() -> int:
-    import psutil
+def _cpu_arguments(cache_bytes: int) -> dict[str, Any]:
+    # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
+    return {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": cache_bytes}
 
-    return int(min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4))
+
+def gpu_share(memory: Sequence[Sequence[int]]) -> float:
+    """The share of each GPU's memory that vLLM is given, from the free MiB and all MiB of each.
+
+    vLLM refuses to start if this share of the *total* memory isn't free on every one of its GPUs, and looks when each
+    of them already holds a context. So the share is taken from what is free, and the fullest GPU decides.
+    """
+    shares = [GPU_SHARE * (free - CONTEXT_MIB) / total for free, total in memory]
+    return max(LEAST_GPU_SHARE, math.floor(min(shares, default=GPU_SHARE) * 1000) / 1000)
 
 
 def _stop_ids(engine: LLM) -> list[int]:
@@ -135,31 +163,32 @@ def _stop_ids(engine: LLM) -> list[int]:
     return sorted(stop for stop in ids if stop is not None)
 
 
-def _sample(engine: LLM, stop_ids: list[int], chunk: list[Row]) -> list[Sampled]:
+def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[Sampled]:
     from vllm import SamplingParams
 
     defaults: dict[str, Any] = engine.model_config.get_diff_sampling_param()
-    params = [SamplingParams(**sampling_arguments(row, defaults, stop_ids)) for row in chunk]
-    engine.reset_prefix_cache()
-    prompts = [{"prompt_token_ids": row.prompt_ids} for row in chunk]
+    params = [SamplingParams(**sampling_arguments(row, defaults, stop_ids)) for row in rows]
+    if not engine.reset_prefix_cache():
+        raise RuntimeError("vLLM kept its cached prefixes, and this chunk would depend on the ones before it")
+    prompts = [{"prompt_token_ids": row.prompt_ids} for row in rows]
     outputs = engine.generate(prompts, params, use_tqdm=False)
-    return [_completion(output.outputs[0], stop_ids) for output in outputs]
+    return [_sampled(output.outputs[0], stop_ids) for output in outputs]
 
 
-def sampling_arguments(row: Row, defaults: dict[str, Any], stop_ids: list[int]) -> dict[str, Any]:
-    """The sampling parameters of a row: what it leaves open is as the model's generation config (`defaults`) has it."""
+def sampling_arguments(row: Row, defaults: Mapping[str, Any], stop_ids: Sequence[int]) -> dict[str, Any]:
+    """All that vLLM is asked with for one row; what the row leaves open is as the model's generation config has it."""
     asked = {"temperature": row.temperature, "top_p": row.top_p, "top_k": row.top_k}
     given = {name: value for name, value in asked.items() if value is not None}
-    fixed = {"max_tokens": row.max_tokens, "seed": row.seed, "stop_token_ids": stop_ids}
-    return {**defaults, **given, **fixed, "detokenize": False}
+    fixed = {"max_tokens": row.max_tokens, "seed": row.seed, "stop_token_ids": list(stop_ids), "detokenize": False}
+    return {**defaults, **given, **fixed}
 
 
-def _completion(output: CompletionOutput, stop_ids: list[int]) -> Sampled:
+def _sampled(output: CompletionOutput, stop_ids: Sequence[int]) -> Sampled:
     token_ids = list(output.token_ids)
-    stop: Literal["eos", "length"] = "eos" if output.finish_reason == "stop" else "length"
-    if output.finish_reason not in ("stop", "length") or (stop == "eos") != (token_ids[-1] in stop_ids):
+    stop = STOPS[output.finish_reason]
+    if (stop == "eos") != (token_ids[-1] in stop_ids):
         raise RuntimeError(f"stopped by {output.finish_reason!r} after token {token_ids[-1]}, which contradict")
-    return Sampled(token_ids=token_ids, stop=stop)
+    return Sampled(token_ids, stop)
 
 
 if __name__ == "__main__":
