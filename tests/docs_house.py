@@ -34,7 +34,7 @@ TRAIN_ROWS, TEST_ROWS = 1000, 520
 
 def bare_house(folder: Path) -> Path:
     """Recipes, problems and records, with a `selfimprove` in `bin`; nothing that takes a model."""
-    for name in ("recipes", "benchmarks", "tests/cases"):
+    for name in ("benchmarks", "tests/cases"):
         shutil.copytree(ROOT / name, folder / name)
     for name in ("example", "demo"):
         shutil.copytree(ROOT / "rounds" / "example", folder / "rounds" / name)
@@ -51,7 +51,7 @@ def full_house(folder: Path) -> Path:
     recipe = RECIPE.format(model="my-model", problems="mine.jsonl").replace("train_size = 24", "train_size = 0")
     recipe = recipe.replace("[sampling]", "[sampling]\nproblems_per_round = 24")
     recipe = recipe.replace("max_new_tokens = 10", "max_new_tokens = 16")
-    (folder / "recipes" / "demo.toml").write_text(f'{recipe}rule = "none"\n')
+    (folder / "demo").write_text(f'{recipe}rule = "none"\n')  # a file as typed goes before a name
     for name in HUB_MODELS:
         _put_on_hub(folder, name)
     _write_dataset(folder / "hub" / "datasets" / "openai___gsm8k" / "main" / "0.0.0" / COMMIT)
@@ -82,7 +82,7 @@ def clone(folder: Path) -> Path:
 def study(folder: Path) -> Path:
     """A clone whose arms and demo judge 64 problems of each kind, and sample as many as give each arm an example."""
     clone(folder)
-    for arm in (*(folder / "benchmarks" / "study").glob("*.toml"), folder / "recipes" / "demo.toml"):
+    for arm in (*(folder / "benchmarks" / "study").glob("*.toml"), folder / "selfimprove" / "recipes" / "demo.toml"):
         small = re.sub(r"(heldout|sealed)_size = \d+", r"\1_size = 64", arm.read_text())
         arm.write_text(re.sub(r"(train_size|problems_per_round) = \d+", r"\1 = 192", small))
     return folder

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from selfimprove.bench import Row, table
-from selfimprove.bench.clock import Clock
-from selfimprove.bench.overhead import Round, measure_round
-from selfimprove.bench.suite import MEASUREMENTS, Scale, _engine_rows, _trainer_rows, chosen, rows_of
-from selfimprove.bench.tokens import SHORT, Setting, measure_tokens
-from selfimprove.cli.bench import bench
+from benchmarks.bench import Row, table
+from benchmarks.bench.clock import Clock
+from benchmarks.bench.command import bench
+from benchmarks.bench.overhead import Round, measure_round
+from benchmarks.bench.suite import MEASUREMENTS, Scale, _engine_rows, _trainer_rows, chosen, rows_of
+from benchmarks.bench.tokens import SHORT, Setting, measure_tokens
 from selfimprove.errors import UsageError
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
@@ -137,9 +137,9 @@ def test_a_round_is_clocked_in_a_process_of_its_own(tmp_path: Path, monkeypatch:
 
 
 def test_the_measured_round_is_the_demos() -> None:
-    from selfimprove.bench.overhead import DEMO
+    from benchmarks.bench.overhead import DEMO
 
-    path = Path(__file__).parents[1] / "recipes" / "demo.toml"
+    path = Path("demo")
     demo = read_recipe(path)
     sizes = demo.problems.model_copy(update={"sealed_size": 8})
     assert parse_recipe(DEMO, "the bench") == demo.model_copy(update={"problems": sizes})

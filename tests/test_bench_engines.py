@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
-from selfimprove.bench.engines import bench_engines, generate_run, measure, mixed_requests, report_lines, sampler_run
+from benchmarks.bench.engines import bench_engines, generate_run, measure, mixed_requests, report_lines, sampler_run
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.models import load_tokenizer
 from selfimprove.models.tiny import make_tiny_model

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from selfimprove.bench.trainer import Measurement, TrainerBench, bench_lines, measure_trainer
+from benchmarks.bench.trainer import Measurement, TrainerBench, bench_lines, measure_trainer
 
 BENCH = TrainerBench(
     measurements=(

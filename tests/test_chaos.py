@@ -22,12 +22,12 @@ from selfimprove.round import train as train_stage
 from selfimprove.round.job import Job
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Completion, Request
-from selfimprove.selftest import ChaosReport, run_chaos
-from selfimprove.selftest.chaos import differing
-from selfimprove.selftest.kills import Kill, plan_kills
-from selfimprove.selftest.table import json_of, lines_of
-from selfimprove.selftest.trace import Trace, redone
 from selfimprove.store import durable
+from tests.chaos import ChaosReport, run_chaos
+from tests.chaos.chaos import differing
+from tests.chaos.kills import Kill, plan_kills
+from tests.chaos.table import json_of, lines_of
+from tests.chaos.trace import Trace, redone
 
 ROOT = Path(__file__).parents[1]
 

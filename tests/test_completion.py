@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from selfimprove.recipe.reading import recipe_names
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -38,7 +40,10 @@ def _environment() -> dict[str, str]:
         ("selfimprove verify ", ["demo", "mine"]),
         ("selfimprove report --rounds-dir elsewhere ", ["far"]),
         ("selfimprove run --run d", ["demo"]),
-        ("selfimprove run --recipe ", ["own.toml", "recipes/demo.toml", "recipes/rft.toml"]),
+        (
+            "selfimprove run --recipe ",
+            sorted([*recipe_names(), "own.toml", "recipes/demo.toml", "recipes/rft.toml"]),
+        ),
         ("selfimprove compare own.toml recipes/r", ["recipes/rft.toml"]),
         ("selfimprove run --set training.b", ["training.batch_rows=", "training.beta1=", "training.beta2="]),
         ("selfimprove run --track t", ["tensorboard", "trackio"]),

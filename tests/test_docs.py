@@ -51,7 +51,7 @@ def test_a_command_is_one_that_the_program_takes(line: str) -> None:
         params = COMMANDS[words[0]].make_context(words[0], words[1:]).params
         recipes = [params["recipe"]] if params.get("recipe") else params.get("recipes") or []
         for recipe in recipes or [None]:
-            read_recipe(recipe and ROOT / recipe, read_settings(list(params.get("settings") or [])))
+            read_recipe(recipe, read_settings(list(params.get("settings") or [])))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -22,7 +22,7 @@ SMALL = ["problems.train_size=16", "problems.heldout_size=12", "problems.sealed_
 SHORT = ["sampling.max_new_tokens=32", "sampling.chunk_rows=16", "training.batch_rows=8", "merging.canaries=2"]
 
 
-DEMO = str(Path(__file__).parents[1] / "recipes" / "demo.toml")
+DEMO = "demo"
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,10 @@ from selfimprove.round.judge import judge
 from selfimprove.round.machinery import Footprint
 from selfimprove.round.sample import sample
 from selfimprove.runs.assemble import run_recipe
-from selfimprove.selftest.setting import TINY, make_setting
 from selfimprove.store import durable
 from selfimprove.store.durable import Point
 from selfimprove.store.journal import Journal, comparable_records
+from tests.chaos.setting import TINY, make_setting
 from tests.peers import World
 
 SMALL: dict[str, dict[str, Any]] = {

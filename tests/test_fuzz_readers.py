@@ -176,7 +176,7 @@ TOML = (
     .map(lambda pairs: "".join(f"{key} = {value}\n" for key, value in pairs).encode())
     .flatmap(lambda data: st.just(data) | torn(data))
 )
-RECIPES = st.one_of(*(torn(path.read_bytes()) for path in sorted((ROOT / "recipes").glob("*.toml"))))
+RECIPES = st.one_of(*(torn(path.read_bytes()) for path in sorted((ROOT / "selfimprove" / "recipes").glob("*.toml"))))
 
 READERS: dict[str, Reader] = {
     "rows": ("rows.jsonl", lambda run: read_rows(run.folder / "rows.jsonl"), lines_of([PROBLEM])),
@@ -270,7 +270,7 @@ def test_the_real_contents_are_read(what: str, run: Journal) -> None:
         "0001/samples.jsonl": "".join(json.dumps(row) + "\n" for row in rows_of("0001/samples.jsonl")),
         "0001/examples.jsonl": "".join(json.dumps(row) + "\n" for row in rows_of("0001/examples.jsonl")),
         "0001/verdicts.jsonl": "".join(json.dumps(row) + "\n" for row in rows_of("0001/verdicts.jsonl")),
-        "r.toml": (ROOT / "recipes/demo.toml").read_text(),
+        "r.toml": (ROOT / "selfimprove/recipes/demo.toml").read_text(),
         "problems.csv": CSV.decode(),
         "cases.jsonl": json.dumps(LABELLED) + "\n",
     }

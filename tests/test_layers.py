@@ -31,14 +31,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("compare",),
     ("export",),
     ("ask",),
-    ("doctor", "library", "bench", "selftest"),
+    ("doctor", "library"),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
 # Who puts the real parts together, takes them away, or measures them.
-WIRING = {"runs", "export", "ask", "selftest", "bench", "cli", "doctor"}
+WIRING = {"runs", "export", "ask", "cli", "doctor"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

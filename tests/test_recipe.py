@@ -73,7 +73,7 @@ def test_a_recipe_that_is_not_utf8_or_missing_is_refused(tmp_path: Path) -> None
         read_recipe(tmp_path / "absent.toml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "selfimprove" / "recipes").glob("*.toml")), ids=lambda path: path.name)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     assert isinstance(read_recipe(path), Recipe)
 

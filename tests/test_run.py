@@ -187,7 +187,7 @@ REFUSALS = [
     (["--set", "nonsense"], "section.key=value", ""),
     (["--model", "nowhere/at-all"], "changed: model.name", "--run"),
     (["--problems", "absent.jsonl"], "changed: problems.train", "--run"),
-    (["--recipe", "absent.toml"], "absent.toml", "recipes/"),
+    (["--recipe", "absent.toml"], "absent.toml", "demo, rft"),
     (["--engine", "nonsense"], "--engine", ""),
     (["--run", "../outside"], "not a folder's name", ""),
 ]

@@ -1,4 +1,4 @@
-"""`selfimprove bench`: every measurement that can be made here, in one run, as a table and as JSON."""
+"""`python -m benchmarks`: every measurement that can be made here, in one run, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.bench import Row, table
+from benchmarks.bench.suite import Scale, chosen, rows_of
 from selfimprove import __version__
-from selfimprove.bench import Row, table
-from selfimprove.bench.suite import Scale, chosen, rows_of
 
 
 @dataclass(frozen=True)

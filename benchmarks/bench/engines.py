@@ -10,7 +10,7 @@ costs two operations a weight, so `products / rate` is the time that a machine w
 prompts' tokens are counted in, at what they would cost without a shared head. The share may exceed what a step alone
 reaches where prompts share much.
 
-`python -m selfimprove.bench.engines --out FILE` prints the table and writes it as JSON.
+`python -m benchmarks.bench.engines --out FILE` prints the table and writes it as JSON.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def main() -> None:
     report = bench_engines(model, runtime, requests, options.chunk_rows, options.repeats, vllm)
     if options.out:
         options.out.write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join(report_lines(report)))  # noqa: T201 - a measurement prints its table
+    print("\n".join(report_lines(report)))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bench import Row
+from benchmarks.bench.clock import Clock, clocked
 from selfimprove.answer.checking import Checker
-from selfimprove.bench import Row
-from selfimprove.bench.clock import Clock, clocked
 from selfimprove.errors import StageError
 from selfimprove.events import silence
 from selfimprove.models import default_cache, resolve_model
@@ -29,6 +29,9 @@ from selfimprove.recipe.reading import parse_recipe
 from selfimprove.runs.assemble import parts_of
 from selfimprove.runs.loop import run_rounds
 from selfimprove.store.journal import Identity, Journal
+
+ROOT = Path(__file__).parents[2]
+"""The repository, from which the measurement in a process of its own is started."""
 
 DEMO: dict[str, Any] = {
     "problems": {
@@ -53,7 +56,7 @@ DEMO: dict[str, Any] = {
     "training": {"learning_rate": 4e-4, "epochs": 1, "batch_rows": 16},
     "gate": {"beside_temperature": 0.6},
 }
-"""The work of recipes/demo.toml."""
+"""The work of the recipe `demo`."""
 QUICK: dict[str, Any] = {
     **DEMO,
     "problems": {"train_size": 64, "heldout_size": 64, "sealed_size": 8},
@@ -99,7 +102,11 @@ def measure_round(runtime: Runtime, recipe: dict[str, Any]) -> Round:
         words = [folder, json.dumps(recipe), runtime.model_dump_json()]
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "selfimprove.bench.overhead", *words], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "benchmarks.bench.overhead", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         wall = time.perf_counter() - began
     if done.returncode:

@@ -1,6 +1,6 @@
 """How much faster several workers of a Ray cluster sample than one: the same chunks, the same threads per worker.
 
-    python -m selfimprove.bench.ray
+    python -m benchmarks.bench.ray
 
 A cluster is started on this machine (or the one it belongs to is used). All workers are ready before the clock starts.
 One pass hands the chunks over one at a time, so that one worker is at work; the other keeps all of them busy. They take

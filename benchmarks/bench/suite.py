@@ -12,13 +12,13 @@ from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from selfimprove.bench import Row
+from benchmarks.bench import Row
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.recipe import Runtime
 
 if TYPE_CHECKING:
-    from selfimprove.bench.ray import Pass, RaySpeed
-    from selfimprove.bench.trainer import TrainerBench
+    from benchmarks.bench.ray import Pass, RaySpeed
+    from benchmarks.bench.trainer import TrainerBench
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scale:
 
 
 def _tokens(scale: Scale) -> list[Row]:
-    from selfimprove.bench import tokens
+    from benchmarks.bench import tokens
 
     settings: Sequence[tokens.Setting] = (tokens.SHORT, tokens.WORKED)
     if scale.quick:
@@ -40,13 +40,13 @@ def _tokens(scale: Scale) -> list[Row]:
 
 
 def _overhead(scale: Scale) -> list[Row]:
-    from selfimprove.bench import overhead
+    from benchmarks.bench import overhead
 
     return overhead.measure_overhead(scale.runtime, scale.repeats, overhead.QUICK if scale.quick else overhead.DEMO)
 
 
 def _engines(scale: Scale) -> list[Row]:
-    from selfimprove.bench import engines
+    from benchmarks.bench import engines
     from selfimprove.models import default_cache, load_tokenizer, resolve_model
     from selfimprove.recipe import Model
 
@@ -86,7 +86,7 @@ def _engine_rows(report: dict[str, Any]) -> list[Row]:
 
 
 def _trainer(scale: Scale) -> list[Row]:
-    from selfimprove.bench import trainer
+    from benchmarks.bench import trainer
 
     tools = trainer.TOOLS if find_spec("trl") else ("ours",)
     kinds = ("upft",) if scale.quick else ("upft", "full")
@@ -98,7 +98,7 @@ def _trainer(scale: Scale) -> list[Row]:
 def _training_ceiling(found: TrainerBench, scale: Scale) -> Row:
     import torch
 
-    from selfimprove.bench.engines import ceilings
+    from benchmarks.bench.engines import ceilings
 
     torch.set_num_threads(scale.runtime.usable_threads())
     top = ceilings().bfloat16
@@ -132,7 +132,7 @@ def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:
 
 
 def _ray(scale: Scale) -> list[Row]:
-    from selfimprove.bench import ray
+    from benchmarks.bench import ray
 
     found = [ray.measure_ray(chunks=2 if scale.quick else 4) for _ in range(scale.repeats)]
     many, one = ([speed.tokens / side.seconds for speed, side in sides] for sides in _sides(found))

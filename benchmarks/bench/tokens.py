@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bench import Row
+from benchmarks.bench.clock import Clock, clocked
 from selfimprove.answer.checking import Checker
-from selfimprove.bench import Row
-from selfimprove.bench.clock import Clock, clocked
 from selfimprove.errors import StageError
 from selfimprove.events import silence
 from selfimprove.models import default_cache, resolve_model

@@ -1,6 +1,6 @@
 """The trainer's speed and memory beside TRL's `SFTTrainer`, on the same rows.
 
-    python -m selfimprove.bench.trainer --repeats 3 [--rows upft,full,rft16] [--json FILE]
+    python -m benchmarks.bench.trainer --repeats 3 [--rows upft,full,rft16] [--json FILE]
 
 *Rows.* The model samples them itself, once: one completion of generated sums for each of `ROWS` problems, and 16 for
 each of an eighth as many.
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from selfimprove.recipe import Runtime
     from selfimprove.round.prefixes import Example
     from selfimprove.sampling import Completion
+
+ROOT = Path(__file__).parents[2]
+"""The repository, from which the measurement in a process of its own is started."""
 
 ROWS = 64
 BATCH = 16
@@ -227,8 +230,8 @@ def _completions(
 
 def _measure(job: _Job) -> dict[str, float]:
     """One measurement in a process of its own."""
-    command = [sys.executable, "-m", "selfimprove.bench.trainer", "--child", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.bench.trainer", "--child", json.dumps(asdict(job))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StageError(f"the measurement of {job.tool} failed:\n{done.stderr[-2000:]}")
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -319,7 +322,7 @@ def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: C
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure as the words say, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m selfimprove.bench.trainer")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench.trainer")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", default=",".join(KINDS))
     parser.add_argument("--tools", default=",".join(TOOLS), help="of ours, trl, trl-checkpointing")

@@ -27,7 +27,7 @@ for name in "$@"; do
       --name placebo ;;
     fractions) compare rft-fractions.toml v16-fractions.toml --seeds 3 --rounds 1 --name fractions ;;
     gcd) compare rft-gcd.toml v16-gcd.toml modal-gcd.toml --seeds 3 --rounds 1 --name gcd ;;
-    demo) compare ../../recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
+    demo) compare ../../selfimprove/recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
     *) echo "no comparison is called $name" >&2; exit 2 ;;
   esac
 done

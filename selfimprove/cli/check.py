@@ -1,92 +1,71 @@
-"""What `selfimprove check` prints: one verdict, the checker's figures on labelled rows, the references of a source.
-
-Everything shown of an answer or a reference is escaped: it may come from a model.
-"""
+"""`selfimprove check`: one verdict, the checker's figures on labelled rows, the references of a source."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from selfimprove.answer import Explanation, Mode, Verdict
-from selfimprove.answer import explain as explain_verdict
-from selfimprove.answer.checking import Checker
-from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
-from selfimprove.problem import ProblemSets
-from selfimprove.text.escaping import escape_text
+import typer
 
-_WIDTH = 160
+from selfimprove.cli.parsing import read_mode
+from selfimprove.errors import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+_ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 
 
-def verdict_text(answer: str, gold: str, mode: Mode, explain: bool, as_json: bool) -> tuple[bool, str]:
-    """Whether the answer is correct, and the verdict with its stage and reason, as text or as one JSON object.
+def check(
+    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What a model wrote.")] = None,
+    gold: Annotated[str | None, typer.Argument(metavar="GOLD", help="The reference answer.")] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="boxed, marked or last: where the answer is looked for.")
+    ] = "last",
+    explain: Annotated[bool, typer.Option("--explain", help="Show candidate, normal forms, types and stage.")] = False,
+    cases: Annotated[
+        Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
+    ] = None,
+    wrong_rows: Annotated[
+        Path | None, typer.Option("--wrong", metavar="FILE", help="With --cases: write the rows it got wrong here.")
+    ] = None,
+    references: Annotated[
+        str, typer.Option("--references", metavar="SOURCE", help="Problems whose references to test.")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=0, help="Checker processes; 0: one per usable core.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    With `explain` also the candidate, both normal forms and both types, as the checker read them. The verdict comes
-    from a worker process; only what it settled in time is read again here.
+    No code from an answer is run, and none can hang it.
+
+    Writes FILE of --wrong.
+
+    Exit codes: 0 the answer is correct, or the rows were scored; 1 it isn't; 2 it can't be done as asked.
+
+    Examples:
+
+        selfimprove check 'so x = \\boxed{1/2}' 0.5 --explain
+        selfimprove check --cases tests/cases/answers.jsonl
+        selfimprove check --references mine.jsonl
     """
-    with Checker() as checker:
-        verdict = checker.check(answer, gold, mode)
-    correct = verdict.outcome == "correct"
-    if not explain or verdict.outcome == "timed_out" or verdict.stage == "worker":
-        return correct, json.dumps(asdict(verdict)) if as_json else _line(verdict)
-    explained = explain_verdict(answer, gold, mode)
-    return correct, json.dumps(asdict(explained)) if as_json else _explanation(explained)
+    from selfimprove.answer.checking import shown
+    from selfimprove.problem import load_problems
+    from selfimprove.recipe import Runtime
+    from selfimprove.recipe.reading import read_recipe
 
-
-def cases_text(path: Path, workers: int, mode: Mode, wrong_rows: Path | None, as_json: bool) -> str:
-    """The checker's figures on the labelled rows of a file, a line per kind; the rows it got wrong go to `wrong_rows`.
-
-    Raises `UsageError` if the file can't be read as labelled rows.
-    """
-    found = run_cases(path, workers, mode, wrong_rows)
-    if as_json:
-        return found.to_json()
-    names = f"{'kind':<28}{'cases':>6}{'accuracy':>10}{'FA':>4}{'FR':>4}{'unparsed':>9}{'late':>5}"
-    rows = [_row(name, kind) for name, kind in [("all", found), *found.kinds.items()]]
-    return "\n".join([names + f"{'p50 ms':>8}{'p99 ms':>9}", *rows, _legend(found)])
-
-
-def references_text(problems: ProblemSets, workers: int) -> str:
-    """The references of all sets that can't be judged against, with the reason, and how many there are."""
-    listed = [p for p in (*problems.train, *problems.heldout, *problems.sealed) if p.answer is not None]
-    with Checker(workers) as checker:
-        faults = checker.faults_of_references([p.answer or "" for p in listed])
-    lines = [
-        f"{_shown(p.source)}: {_shown(p.answer or '')}: {_shown(fault)}"
-        for p, fault in zip(listed, faults, strict=True)
-        if fault
-    ]
-    return "\n".join([*lines, f"{len(listed)} references, {len(lines)} can't be judged against"])
-
-
-def _explanation(explained: Explanation) -> str:
-    pairs = [
-        ("candidate", f"{_shown(explained.candidate or 'none')} ({explained.found_by})"),
-        ("read as", f"{_shown(explained.candidate_normal)} ({explained.candidate_type})"),
-        ("reference", f"{_shown(explained.reference_normal)} ({explained.reference_type})"),
-        ("verdict", _line(explained.verdict)),
-    ]
-    return "\n".join(f"{name:<10} {value}" for name, value in pairs)
-
-
-def _line(verdict: Verdict) -> str:
-    candidate = "" if verdict.candidate is None else f" {_shown(verdict.candidate)}"
-    return f"{verdict.outcome}:{candidate} ({verdict.stage}: {_shown(verdict.reason)})"
-
-
-def _row(name: str, kind: KindReport) -> str:
-    accuracy = "–" if kind.accuracy is None else f"{kind.accuracy:.1%}"
-    errors = f"{kind.false_accepts:>4}{kind.false_rejects:>4}{kind.unparsed:>9}{kind.timed_out:>5}"
-    return f"{_shown(name)[:27]:<28}{kind.cases:>6}{accuracy:>10}{errors}{kind.p50_ms:>8.2f}{kind.p99_ms:>9.2f}"
-
-
-def _legend(found: CasesReport) -> str:
-    return (
-        f"{found.labelled} of {found.cases} labelled; FA: false accepts, FR: false rejects, late: timed out; "
-        f"slowest {found.max_ms:.0f} ms; checker version {found.version}"
-    )
-
-
-def _shown(text: str) -> str:
-    return escape_text(text, _WIDTH)
+    searched = read_mode(mode)
+    cores = Runtime(threads=workers).usable_threads()
+    if cases:
+        typer.echo(shown.cases_text(cases, cores, searched, wrong_rows, as_json))
+    elif references:
+        sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
+        typer.echo(shown.references_text(load_problems(sources), cores))
+    elif answer is None or gold is None:
+        raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
+    else:
+        correct, text = shown.verdict_text(answer, gold, searched, explain, as_json)
+        typer.echo(text)
+        raise typer.Exit(0 if correct else 1)

@@ -15,8 +15,8 @@ import typer
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import keys
 from selfimprove.cli.completion import recipes as known_recipes
+from selfimprove.cli.output import write_text
 from selfimprove.cli.parsing import read_runtime
-from selfimprove.cli.runs import write_text
 from selfimprove.errors import UsageError
 from selfimprove.text.escaping import folder_name
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from selfimprove.recipe import Runtime
     from selfimprove.view import Mode
 
-compare_app = typer.Typer()
 WIDTH = 120
 """Columns of a table that no terminal shows."""
 Vary = Annotated[
@@ -39,11 +38,10 @@ Vary = Annotated[
 ]
 
 
-@compare_app.command()
 def compare(
     recipes: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RECIPE…", help="Recipe files; none: show what is there.", autocompletion=known_recipes),
+        typer.Argument(metavar="RECIPE…", help="Recipes; none: show what is there.", autocompletion=known_recipes),
     ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds of each arm: 0, 1, ….")
@@ -93,8 +91,8 @@ def compare(
 
     Examples:
 
-        selfimprove compare recipes/demo.toml --vary prefixes.length=4,8,16,full --seeds 3
-        selfimprove compare recipes/upft.toml recipes/rft.toml --seeds 5 --budget tokens=200000 --name upft-or-rft
+        selfimprove compare demo --vary prefixes.length=4,8,16,full --seeds 3
+        selfimprove compare upft rft --seeds 5 --budget tokens=200000 --name upft-or-rft
         selfimprove compare --name upft-or-rft --markdown table.md
     """
     from selfimprove.compare.arms import read_arms

@@ -20,11 +20,12 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def recipes(incomplete: str) -> list[str]:
-    """The .toml files beside what was typed and one folder below it, without the project's own."""
+    """Recipes that come with the program, and .toml files beside what was typed and one folder below it."""
     parent = Path(incomplete).parent
     files = [path for pattern in ("*.toml", "*/*.toml") for path in parent.glob(pattern)]
     typed = "./" if incomplete.startswith("./") else ""
-    return _beginning(incomplete, (f"{typed}{path}" for path in files if path.name != "pyproject.toml"))
+    named = (path.stem for path in (Path(__file__).parents[1] / "recipes").glob("*.toml"))
+    return _beginning(incomplete, [*named, *(f"{typed}{path}" for path in files if path.name != "pyproject.toml")])
 
 
 def keys(incomplete: str) -> list[str]:

@@ -16,12 +16,10 @@ from selfimprove.text.escaping import escape_text
 if TYPE_CHECKING:
     from selfimprove.doctor import Finding
 
-doctors = typer.Typer()
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 _WIDTH = 400
 
 
-@doctors.command()
 def doctor(
     recipe: opt.Recipe = None,
     model: opt.Model = "",
@@ -46,7 +44,7 @@ def doctor(
     Examples:
 
         selfimprove doctor
-        selfimprove doctor --recipe recipes/demo.toml --model ./my-model --problems mine.jsonl
+        selfimprove doctor --recipe demo --model ./my-model --problems mine.jsonl
     """
     from selfimprove.doctor import Patient, examine
     from selfimprove.models import default_cache

@@ -26,7 +26,13 @@ RunsFolder = Annotated[Path, typer.Option("--rounds-dir", metavar="FOLDER", help
 
 Recipe = Annotated[
     Path | None,
-    typer.Option("--recipe", metavar="FILE", help="Recipe (TOML).", rich_help_panel=RECIPE, autocompletion=recipes),
+    typer.Option(
+        "--recipe",
+        metavar="RECIPE",
+        help="A TOML file, or the name of a recipe that comes with the program, such as `rft`.",
+        rich_help_panel=RECIPE,
+        autocompletion=recipes,
+    ),
 ]
 Model = Annotated[
     str,

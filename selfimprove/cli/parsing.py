@@ -14,6 +14,11 @@ from selfimprove.errors import UsageError
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
     from selfimprove.recipe import Recipe, Runtime
+    from selfimprove.store.journal import Journal
+
+
+MOST_ROUNDS = 9999
+"""A round's folder is named by four digits."""
 
 
 def read_mode(text: str) -> Mode:
@@ -52,3 +57,11 @@ def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; t
     if runtime.workers and not runtime.ray:
         raise UsageError("--workers are those of a cluster", "Add --ray auto, or leave --workers out.")
     return runtime
+
+
+def existing_run(rounds_dir: Path, name: str) -> Journal:
+    """The journal of a run that is there; `UsageError` lists those there are."""
+    from selfimprove.report.records import read_run
+    from selfimprove.store.journal import Journal
+
+    return Journal(read_run(rounds_dir, name).folder)

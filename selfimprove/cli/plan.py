@@ -1,26 +1,55 @@
-"""`selfimprove plan --calibrate`: the real parts tried for under a minute, and what a run would take told from it."""
+"""`selfimprove plan`: what a run would take, and what its gate can see, before anything is spent."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from selfimprove.answer.checking import Checker
-from selfimprove.models import default_cache, resolve_model
-from selfimprove.plan.calibration import calibrate
-from selfimprove.plan.disk import need_of
-from selfimprove.plan.forecast import calibrated_lines
-from selfimprove.problem import load_problems
-from selfimprove.recipe import Recipe, Runtime
-from selfimprove.runs.assemble import parts_of
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.parsing import MOST_ROUNDS, read_runtime
+
+if TYPE_CHECKING:
+    pass
 
 
-def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
-    """The plan's lines from a calibration on the recipe's own model and problems."""
-    problems = load_problems(recipe.problems)
-    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
-    with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
-        parts = parts_of(recipe, base, runtime, checker)
-        found = calibrate(recipe, problems, parts, Path(folder))
-    need = need_of(recipe, parts.footprint, len(problems.train), rounds, keep_models=runtime.keep_models)
-    return calibrated_lines(recipe, need, found, len(problems.train), rounds)
+def plan(
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, max=MOST_ROUNDS, help="Rounds to plan for.")
+    ] = 2,
+    recipe: opt.Recipe = None,
+    settings: opt.Settings = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
+    ] = False,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+) -> None:
+    """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
+
+    Follows from the recipe alone; no problem is read and no model loaded. With --calibrate the real engine and trainer
+    are tried, and the cost is told as tokens, time, memory and disk.
+
+    Writes nothing; --calibrate fills the cache in $SELFIMPROVE_CACHE.
+
+    Exit codes: 0 told; 1 the trial failed; 2 it can't be done as asked.
+
+    Examples:
+
+        selfimprove plan --recipe demo
+        selfimprove plan --recipe demo --rounds 10 --set problems.heldout_size=1000
+        selfimprove plan --recipe demo --calibrate
+    """
+    from selfimprove.plan.forecast import plan_lines
+    from selfimprove.recipe.reading import read_recipe, read_settings
+
+    chosen = read_recipe(recipe, read_settings(settings or []))
+    for line in plan_lines(chosen, rounds):
+        typer.echo(line)
+    if calibrate:
+        from selfimprove.runs.assemble import measured_plan
+
+        typer.echo("")
+        for line in measured_plan(chosen, read_runtime(engine=engine, device=device, threads=threads), rounds):
+            typer.echo(line)

@@ -15,10 +15,7 @@ from selfimprove.cli import options as opt
 if TYPE_CHECKING:
     from selfimprove.view import Mode
 
-watching = typer.Typer()
 
-
-@watching.command()
 def watch(
     name: opt.Run,
     as_json: opt.EventsAsJson = False,

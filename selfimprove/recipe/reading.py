@@ -13,15 +13,18 @@ from selfimprove.errors import UsageError
 from selfimprove.recipe import MixturePart, Recipe, Runtime, Section
 from selfimprove.recipe.keys import described, shown
 
+_PACKAGED = Path(__file__).parents[1] / "recipes"
 _BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
 
 
 def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Recipe:
     """The recipe in a TOML file (or all defaults), with `overrides` (section to key to value) laid over it.
 
+    A name without a suffix that is no file is that of a recipe that comes with the program, such as `rft`.
+
     Raises `UsageError` naming the file, the key and the cause.
     """
-    data: dict[str, Any] = {} if path is None else _read_toml(path)
+    data: dict[str, Any] = {} if path is None else _read_toml(_located(path))
     for section, values in (overrides or {}).items():
         if not isinstance(data.setdefault(section, {}), dict):
             raise UsageError(f"{path}: `{section}` must be a table", f"Write it as [{section}], its keys below it.")
@@ -73,17 +76,29 @@ def _setting(text: str) -> tuple[str, str, Any]:
     return section, key, read["value"] if len(read) == 1 else value
 
 
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with the program."""
+    return sorted(path.stem for path in _PACKAGED.glob("*.toml"))
+
+
+def _located(path: Path) -> Path:
+    packaged = _PACKAGED / f"{path}.toml"
+    named = len(path.parts) == 1 and not path.suffix and not path.is_file()
+    return packaged if named and packaged.is_file() else path
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such recipe", "Recipes that come with the program are in recipes/.") from None
+        hint = f"Name a recipe file (TOML), or a recipe that comes with the program: {', '.join(recipe_names())}."
+        raise UsageError(f"{path}: no such recipe", hint) from None
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}", "Name a recipe file (TOML).") from None
     except RecursionError:
         raise UsageError(f"{path}: not readable as TOML: nested too deeply", "Make the value flat.") from None
     except ValueError as error:  # not UTF-8, not TOML, or a number of too many digits
-        raise UsageError(f"{path}: not readable as TOML: {error}", "Mend it there; recipes/ has examples.") from None
+        raise UsageError(f"{path}: not readable as TOML: {error}", "Fix it there.") from None
 
 
 def _first_fault(error: ValidationError) -> tuple[str, str]:

@@ -7,6 +7,7 @@ resolved, which loads torch. Nothing in the run's folder is touched before all o
 from __future__ import annotations
 
 import platform
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -210,3 +211,19 @@ def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
 
     gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
     return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}
+
+
+def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
+    """The plan's lines from a calibration on the recipe's own model and problems."""
+    from selfimprove.models import default_cache, resolve_model
+    from selfimprove.plan.calibration import calibrate
+    from selfimprove.plan.disk import need_of
+    from selfimprove.plan.forecast import calibrated_lines
+
+    problems = load_problems(recipe.problems)
+    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
+        parts = parts_of(recipe, base, runtime, checker)
+        found = calibrate(recipe, problems, parts, Path(folder))
+    need = need_of(recipe, parts.footprint, len(problems.train), rounds, keep_models=runtime.keep_models)
+    return calibrated_lines(recipe, need, found, len(problems.train), rounds)

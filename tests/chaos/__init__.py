@@ -19,6 +19,6 @@ here, a torn write or a rename that did not happen, provided that the disk keeps
 
 from __future__ import annotations
 
-from selfimprove.selftest.chaos import ChaosReport, run_chaos
+from tests.chaos.chaos import ChaosReport, run_chaos
 
 __all__ = ["ChaosReport", "run_chaos"]

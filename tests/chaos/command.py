@@ -1,4 +1,4 @@
-"""`selfimprove selftest --chaos`: where it works, what it prints, what it leaves behind (nothing, if all is well)."""
+"""`make chaos`: where it works, what it prints, what it leaves behind (nothing, if all is well)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Note, silence
-from selfimprove.selftest.chaos import ChaosReport, run_chaos
-from selfimprove.selftest.table import json_of, lines_of, rich_table, sentences
+from tests.chaos.chaos import ChaosReport, run_chaos
+from tests.chaos.table import json_of, lines_of, rich_table, sentences
 
 
 def chaos_command(kills: int, seed: int, model: str, rounds_dir: Path, keep: Path | None, as_json: bool) -> bool:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from selfimprove.selftest.trace import Trace
+from tests.chaos.trace import Trace
 
 Way = Literal["boundary", "write", "append", "sync", "rename", "renamed", "instant"]
 WAYS: dict[Way, str] = {

@@ -9,9 +9,9 @@ import threading
 import traceback
 from multiprocessing import connection, parent_process
 
-from selfimprove.selftest.orders import Life
-from selfimprove.selftest.setting import Setting
-from selfimprove.selftest.trace import Tracer
+from tests.chaos.orders import Life
+from tests.chaos.setting import Setting
+from tests.chaos.trace import Tracer
 
 FAILED = "failed"
 """File in the setting's folder with the reason for which the model could not be made."""
@@ -20,7 +20,7 @@ FAILED = "failed"
 def live(life: Life) -> None:
     """Bring the run to its end, or die on the way; an error is the last line of the trace, and exit code 1."""
     _follow_parent()
-    from selfimprove.selftest.victim import run_victim
+    from tests.chaos.victim import run_victim
 
     tracer = Tracer(life.trace, life.number)
     try:
@@ -35,7 +35,7 @@ def live(life: Life) -> None:
 def prepare(setting: Setting) -> None:
     """Make or convert the model, so that no life has to; what fails is written to `FAILED`, and gives exit code 1."""
     _follow_parent()
-    from selfimprove.selftest.victim import make_model
+    from tests.chaos.victim import make_model
 
     try:
         make_model(setting)

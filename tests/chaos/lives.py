@@ -20,13 +20,13 @@ from typing import Any
 import psutil
 
 from selfimprove.errors import StageError, UsageError
-from selfimprove.selftest.life import FAILED, live, prepare
-from selfimprove.selftest.orders import Life
-from selfimprove.selftest.setting import Setting
-from selfimprove.selftest.trace import read_trace
+from tests.chaos.life import FAILED, live, prepare
+from tests.chaos.orders import Life
+from tests.chaos.setting import Setting
+from tests.chaos.trace import read_trace
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-PRELOADED = ["__main__", "selfimprove.selftest.victim"]
+PRELOADED = ["__main__", "tests.chaos.victim"]
 GOING = 3.0
 """Seconds that the children of a killed process have to be gone."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfimprove.selftest.kills import Kill
-from selfimprove.selftest.setting import Setting
+from tests.chaos.kills import Kill
+from tests.chaos.setting import Setting
 
 
 def nothing() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from selfimprove.selftest.kills import Kill
-from selfimprove.selftest.trace import Tracer
 from selfimprove.store.durable import Point
+from tests.chaos.kills import Kill
+from tests.chaos.trace import Tracer
 
 
 class Saboteur:

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from selfimprove.selftest.chaos import ChaosReport, Struck
-from selfimprove.selftest.kills import WAYS, Way
-from selfimprove.selftest.trace import KINDS
 from selfimprove.text.escaping import escape_text
 from selfimprove.text.formatting import duration
+from tests.chaos.chaos import ChaosReport, Struck
+from tests.chaos.kills import WAYS, Way
+from tests.chaos.trace import KINDS
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -25,13 +25,13 @@ from selfimprove.round.prefixes import Example
 from selfimprove.runs.assemble import parts_of
 from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request
-from selfimprove.selftest.orders import Life
-from selfimprove.selftest.saboteur import Saboteur
-from selfimprove.selftest.setting import ROUNDS, TINY, Setting
-from selfimprove.selftest.trace import Tracer
 from selfimprove.store import durable
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.training import train
+from tests.chaos.orders import Life
+from tests.chaos.saboteur import Saboteur
+from tests.chaos.setting import ROUNDS, TINY, Setting
+from tests.chaos.trace import Tracer
 
 AT_FIRST_USE = (
     "scipy.integrate",

@@ -1,0 +1,1 @@
+"""What only developers measure; `python -m benchmarks` runs the bench."""

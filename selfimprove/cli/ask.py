@@ -1,0 +1,65 @@
+"""`selfimprove ask`: base and champion answer the same questions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.output import stoppable
+from selfimprove.cli.parsing import existing_run, read_runtime
+
+if TYPE_CHECKING:
+    pass
+
+
+def ask(
+    name: opt.Run,
+    questions: Annotated[list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin.")],
+    gold: Annotated[
+        list[str] | None, typer.Option("--gold", metavar="ANSWER", help="Reference answer, one per question.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", metavar="T", min=0, help="0 is greedy [as judged].")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the draws [the run's].")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest [the run's].")
+    ] = None,
+    engine: opt.Engine = "auto",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+) -> None:
+    """Ask a run's base model and its champion the same questions, side by side, as the run asks and judges.
+
+    With --gold each answer is judged. Equal seeds give equal answers on the same machine.
+
+    Writes nothing; a champion's model that was pruned is built again in rounds/RUN/.
+
+    Exit codes: 0 answered; 1 the engine failed; 2 it can't be done as asked; 130 interrupted.
+
+    Examples:
+
+        selfimprove ask demo "What is 3 + 4 * 5?" --gold 23
+        selfimprove ask demo "What is 7 * 8?" --temperature 0.7 --seed 3
+        selfimprove ask demo - < questions.txt
+    """
+    journal = existing_run(rounds_dir, name)
+    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    from rich.console import Console
+
+    from selfimprove.ask import Manner
+    from selfimprove.ask import ask as ask_run
+    from selfimprove.ask.questions import read_questions
+    from selfimprove.ask.shown import show
+
+    asked = read_questions(questions, gold or [], sys.stdin)
+    with stoppable():
+        show(ask_run(journal, asked, Manner(temperature, seed, max_new_tokens), runtime), Console())

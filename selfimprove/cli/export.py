@@ -1,0 +1,72 @@
+"""`selfimprove export`: a run's champion as a folder for others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.output import stoppable
+from selfimprove.cli.parsing import existing_run, read_runtime
+from selfimprove.errors import UsageError
+from selfimprove.text.escaping import escape_text
+
+if TYPE_CHECKING:
+    from selfimprove.export import Form
+
+_NOTE = 1000
+"""Characters of a note that are shown."""
+
+
+def export(
+    name: opt.Run,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="One LoRA equal to the accepted chain.")] = False,
+    gguf: Annotated[bool, typer.Option("--gguf", help="One GGUF file, by llama.cpp's converter.")] = False,
+    converter: Annotated[
+        Path | None, typer.Option("--converter", metavar="FILE", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
+    ] = None,
+    hub: Annotated[
+        str, typer.Option("--hub", metavar="REPO", help="Upload to this repository too; a new one is private.")
+    ] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository of --hub public.")] = False,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+) -> None:
+    """Write a run's champion to a folder, with a model card and the base's licence; the run is left as it is.
+
+    Nothing is sent anywhere without --hub.
+
+    Writes FOLDER, which may be there only if it is empty, whole or not at all.
+
+    Exit codes: 0 done; 1 the upload failed, the folder is whole; 2 it can't be done as asked; 130 interrupted.
+
+    Examples:
+
+        selfimprove export demo --to champion
+        selfimprove export demo --to my-adapter --adapter
+        selfimprove export demo --to my-gguf --gguf --hub me/my-gguf
+    """
+    if adapter and gguf:
+        raise UsageError("--adapter and --gguf are two forms", "Export twice, each to a folder of its own.")
+    if converter and not gguf:
+        raise UsageError("--converter is for --gguf", "Add --gguf, or leave --converter out.")
+    if public and not hub:
+        raise UsageError("--public is for --hub", "Add --hub REPO, or leave --public out.")
+    form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
+    journal, runtime = existing_run(rounds_dir, name), read_runtime(trust_remote_code=trust_remote_code, device="cpu")
+    from selfimprove.export import export as export_run
+    from selfimprove.plan.disk import told
+
+    with stoppable():
+        made = export_run(journal, to, form, runtime, converter)
+        for warning in made.warnings:
+            sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE)}\n")
+        typer.echo(f"exported run {journal.name}, the model of round {made.champion}, to {to} ({told(made.size)})")
+        if hub:
+            from selfimprove.export.hub import upload
+
+            typer.echo(f"uploaded to {escape_text(upload(to, hub, public=public), _NOTE)}")

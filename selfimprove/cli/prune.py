@@ -1,0 +1,34 @@
+"""`selfimprove prune`: delete what can be rebuilt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.parsing import existing_run
+
+if TYPE_CHECKING:
+    pass
+
+
+def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
+    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+
+    Writes nothing; deletes below rounds/RUN/ alone, and no record.
+
+    Exit codes: 0 done, also where nothing was left to delete; 2 there is no such run, or a process works on it.
+
+    Examples:
+
+        selfimprove prune demo
+    """
+    from selfimprove.plan.disk import told
+    from selfimprove.runs.prune import prune as prune_run
+
+    pruned = prune_run(existing_run(rounds_dir, name))
+    for gone in pruned:
+        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
+    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")

@@ -1,0 +1,38 @@
+"""`selfimprove rollback`: an earlier accepted round is champion again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.parsing import existing_run
+
+if TYPE_CHECKING:
+    pass
+
+
+def rollback(
+    name: opt.Run,
+    to: Annotated[int, typer.Option("--to", metavar="ROUND", min=0, help="An accepted round; 0 is the base model.")],
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+) -> None:
+    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
+
+    The next round of the run begins from it.
+
+    Writes a line of rounds/RUN/rollbacks.jsonl.
+
+    Exit codes: 0 done; 2 there is no such run, or that round was never accepted.
+
+    Examples:
+
+        selfimprove rollback demo --to 1
+        selfimprove rollback demo --to 0
+    """
+    journal = existing_run(rounds_dir, name)
+    with journal.lock():
+        champion = journal.roll_back(to)
+    typer.echo(f"The champion of run {name} is {f'round {champion.number}' if champion.number else 'the base model'}.")

@@ -1,0 +1,36 @@
+"""`selfimprove status`: where each run stands, one line a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from selfimprove.cli import options as opt
+
+if TYPE_CHECKING:
+    pass
+
+
+def status(
+    name: opt.RunOrAll = "",
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+) -> None:
+    """Show where each run stands, one line a run: rounds, champion, last decision, sealed result.
+
+    Writes nothing, and may be typed while a run is at work.
+
+    Exit codes: 0 shown; 2 there is no such run.
+
+    Examples:
+
+        selfimprove status
+        selfimprove status example
+        selfimprove status --rounds-dir rounds/length
+    """
+    from selfimprove.report import status_lines
+    from selfimprove.report.records import read_run, read_runs
+
+    for line in status_lines([read_run(rounds_dir, name)] if name else read_runs(rounds_dir)):
+        typer.echo(line)

@@ -1,0 +1,51 @@
+"""`selfimprove verify`: a run's records held against each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfimprove.cli import options as opt
+from selfimprove.cli.parsing import existing_run
+
+if TYPE_CHECKING:
+    pass
+
+
+def verify(
+    name: opt.Run,
+    rounds_dir: opt.RunsFolder = Path("rounds"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+) -> None:
+    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
+
+    Needs neither models nor problems, so anyone can redo it who has the folder. Files that were left out of it are
+    named as missing, and the rest is still checked.
+
+    Writes nothing.
+
+    Exit codes: 0 all checks hold; 1 one doesn't; 2 there is no such run.
+
+    Examples:
+
+        selfimprove verify demo
+        selfimprove verify demo --json
+    """
+    from dataclasses import asdict
+
+    from selfimprove.runs.assemble import fingerprint
+    from selfimprove.runs.verify import faults_in
+    from selfimprove.runs.verify import verify as verify_run
+
+    findings = verify_run(existing_run(rounds_dir, name), fingerprint)
+    faults = faults_in(findings)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in faults:
+            typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
+        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
+    raise typer.Exit(1 if faults else 0)
