@@ -24,6 +24,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from selfimprove.version import __version__
+
 if TYPE_CHECKING:
     from selfimprove import events as events
     from selfimprove.answer import Verdict as Verdict
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from selfimprove.recipe import Recipe as Recipe
     from selfimprove.recipe import Runtime as Runtime
 
-__version__ = "0.1.0"
 __all__ = [
     "Outcome", "Recipe", "Runtime", "SelfImproveError", "Verdict", "__version__", "check", "events", "read_recipe",
     "run", "run_events",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "selfimprove"
 
 # A folder imports only from rows above its own; files at the package's root are named as folders are.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "host"),
+    ("errors", "version", "host"),
     ("text",),
     ("problem",),
     ("recipe",),

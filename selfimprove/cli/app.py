@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfimprove import __version__
 from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
@@ -29,6 +28,7 @@ from selfimprove.cli.verify import verify
 from selfimprove.cli.watch import watch
 from selfimprove.errors import SelfImproveError
 from selfimprove.text.escaping import escape_text
+from selfimprove.version import __version__
 
 if TYPE_CHECKING:
     pass

@@ -16,7 +16,6 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from selfimprove import __version__
 from selfimprove.export.source import Source
 from selfimprove.models.origin import Origin
 from selfimprove.recipe import Recipe
@@ -25,6 +24,7 @@ from selfimprove.round.answers import judging_decoding
 from selfimprove.sampling import Decoding
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_markdown
+from selfimprove.version import __version__
 
 NAME = "README.md"
 LIMIT = 500

@@ -34,9 +34,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from selfimprove import recipe
 from selfimprove.gate.evidence import Tally, evidence, gain_lower, gain_upper, rules_out
 from selfimprove.gate.intervals import Power, pass_at_k, power_lines, tango, wilson
+from selfimprove.recipe import Gate
 
 __all__ = [
     "Decision",
@@ -121,7 +121,7 @@ def alpha_of_round(alpha: float, number: int) -> float:
     return alpha / (number * (number + 1))
 
 
-def decide(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> Decision | None:
+def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Decision | None:
     """The decision on the pairs judged so far, or None: go on judging. More pairs never change a decision.
 
     `pairs` are in judging order, of `total` held-out problems; those beyond the last whole batch wait for its rest.
@@ -140,12 +140,12 @@ def decide(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: floa
     return Decision(accepted, standing, looks, _sentence(accepted, standing, looks[-1], total, robust), robust)
 
 
-def look_at(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> Look:
+def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Look:
     """The figures of a look at all these pairs, decided or not; `alpha` is the round's."""
     return _look(_tally(pairs, settings), total, settings, alpha)
 
 
-def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Standing:
+def standing_at(tally: Tally, total: int, settings: Gate, alpha: float) -> Standing:
     """How one look at the first problems judged of `total` stands; empty: go on judging. `alpha` is the round's."""
     last = tally.judged >= total
     if settings.rule != "sequential":
@@ -160,7 +160,7 @@ def standing_at(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -
     return "futile" if _out_of_reach(tally, total, settings, alpha) else ""
 
 
-def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: recipe.Gate) -> Decision:
+def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: Gate) -> Decision:
     """The decision after the guards: an accepted challenger that trips one is rejected by its name.
 
     Where the rule is `none` they have no say.
@@ -172,7 +172,7 @@ def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: 
     return replace(decision, accepted=False, reason=name, sentence=f"Rejected by the {name} guard: {why}.")
 
 
-def entropy_alarm(champion: Vitals, challenger: Vitals, settings: recipe.Gate) -> str:
+def entropy_alarm(champion: Vitals, challenger: Vitals, settings: Gate) -> str:
     """A warning in one sentence when the prefix entropy has fallen too far; else empty."""
     if challenger.entropy >= settings.min_entropy * champion.entropy:
         return ""
@@ -210,7 +210,7 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
     )
 
 
-def _replay(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> tuple[list[Tally], Standing]:
+def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> tuple[list[Tally], Standing]:
     """The tallies at the looks up to the first that decides, and how it stands there (empty: undecided yet)."""
     tallies: list[Tally] = []
     tally, start = Tally(()), 0
@@ -226,7 +226,7 @@ def _replay(pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: flo
     return tallies, ""
 
 
-def _tally(pairs: Sequence[Pair], settings: recipe.Gate) -> Tally:
+def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
     tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
     if settings.samples == 1 and not tally.whole:
         raise ValueError("gate.samples is 1, so each side is right or wrong: no fractions")
@@ -237,7 +237,7 @@ def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool) -> bool:
     return evidence(tally, alpha, last=last, greedy=greedy) >= 1 / alpha
 
 
-def _out_of_reach(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> bool:
+def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float) -> bool:
     """Whether even a hopeful rest leaves the evidence short or the gain below `worthwhile`."""
     end = tally.plus(_hopeful_rest(tally, total))
     return end.gain < settings.worthwhile or not _passes(end, alpha, last=True, greedy=settings.samples == 1)
@@ -262,7 +262,7 @@ def _accepts(standing: Standing, tally: Tally) -> bool:
     return standing in ("evidence", "none") or (standing == "point" and tally.gain >= 0)
 
 
-def _same(accepted: bool, pairs: Sequence[Pair], total: int, settings: recipe.Gate, alpha: float) -> bool:
+def _same(accepted: bool, pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> bool:
     tallies, standing = _replay(pairs, total, settings, alpha)
     return bool(standing) and _accepts(standing, tallies[-1]) == accepted
 
@@ -274,7 +274,7 @@ def _turned(pairs: Sequence[Pair], side: str) -> list[Pair]:
     return [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in pairs]
 
 
-def _look(tally: Tally, total: int, settings: recipe.Gate, alpha: float) -> Look:
+def _look(tally: Tally, total: int, settings: Gate, alpha: float) -> Look:
     greedy = settings.samples == 1
     value = evidence(tally, alpha, last=tally.judged >= total, greedy=greedy)
     return Look(
@@ -311,7 +311,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _fired(champion: Vitals, challenger: Vitals, settings: recipe.Gate) -> tuple[str, str] | None:
+def _fired(champion: Vitals, challenger: Vitals, settings: Gate) -> tuple[str, str] | None:
     """Name and cause of the first guard that fires."""
     if champion.pass_at_k - challenger.pass_at_k > settings.max_pass_drop:
         return "pass@k", (

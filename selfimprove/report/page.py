@@ -25,7 +25,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from selfimprove import __version__
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.costs import costs
 from selfimprove.report.details import details_of, openings_title
@@ -37,6 +36,7 @@ from selfimprove.report.series import RoundFigures, losses, round_figures, sprea
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.svg import Chart, role_rules
 from selfimprove.text.escaping import escape_lines, escape_text
+from selfimprove.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -14,13 +14,13 @@ from typing import Any
 from selfimprove.errors import StageError
 from selfimprove.events import StageProgress, StageStarted
 from selfimprove.problem import Problem
-from selfimprove.round import selection
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_round, read_completions
+from selfimprove.round.selection import consistent, modal, rollout, verified
 from selfimprove.sampling import Completion, Row, render_prompt
 from selfimprove.store.durable import keep_rows
 
@@ -57,13 +57,13 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
         case "all":
             return None
         case "modal":
-            return selection.modal(completions, int(settings.length))
+            return modal(completions, int(settings.length))
         case "consistent":
-            return selection.consistent(completions, _answers(job, completions))
+            return consistent(completions, _answers(job, completions))
         case "verified":
-            return selection.verified(completions, _right(job, completions))
+            return verified(completions, _right(job, completions))
         case "rollout":
-            return selection.rollout(completions, tried(job), settings)
+            return rollout(completions, tried(job), settings)
 
 
 def _prompts(job: Job, problem: Problem) -> Prompts:

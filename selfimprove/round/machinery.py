@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from selfimprove import recipe as recipes
 from selfimprove.answer.checking import Checker
 from selfimprove.host.metering import GpuPeak
-from selfimprove.recipe import Runtime
+from selfimprove.recipe import Merging, Rounding, Runtime, Training
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Sampler, Tokenizer
 
@@ -31,7 +30,7 @@ class Train(Protocol):
         model: Path,
         work: Path,
         out: Path,
-        settings: recipes.Training,
+        settings: Training,
         seed: int,
         runtime: Runtime,
         on_step: Step,
@@ -49,8 +48,8 @@ class Merge(Protocol):
         adapters: Sequence[Path],
         parent: Path,
         out: Path,
-        settings: recipes.Merging,
-        rounding: recipes.Rounding,
+        settings: Merging,
+        rounding: Rounding,
         canaries: Sequence[Sequence[int]],
         runtime: Runtime,
     ) -> dict[str, Any]:
@@ -61,9 +60,7 @@ class Merge(Protocol):
 class Rebuild(Protocol):
     """Makes a merged model's folder again; returns its SHA-256."""
 
-    def __call__(
-        self, base: Path, adapters: Sequence[Path], out: Path, rounding: recipes.Rounding, runtime: Runtime
-    ) -> str:
+    def __call__(self, base: Path, adapters: Sequence[Path], out: Path, rounding: Rounding, runtime: Runtime) -> str:
         """See `selfimprove.merging.rebuild`."""
         ...
 
