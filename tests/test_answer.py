@@ -32,10 +32,12 @@ def accepted(row: dict[str, Any]) -> bool:
     return judge(row["prediction"], row["gold"]).outcome == "correct"
 
 
-@pytest.mark.parametrize("row", rows(CASES), ids=lambda row: f"{row['kind']} {row['prediction'][:40]}")
+DECIDED = [row for row in rows(CASES) if row["equal"] is not None]
+
+
+@pytest.mark.parametrize("row", DECIDED, ids=lambda row: f"{row['kind']} {row['prediction'][:40]}")
 def test_own_case(row: dict[str, Any]) -> None:
-    if row["equal"] is not None:
-        assert accepted(row) is row["equal"]
+    assert accepted(row) is row["equal"]
 
 
 def test_shared_cases_reach_their_floors() -> None:

@@ -154,6 +154,6 @@ def proportional(left: Node, right: Node) -> bool | None:
         }
         first, second = residue(left, prime, env), residue(right, prime, env)
         if not first or not second:
-            return first == second == 0 and False
+            return False
         ratios.add(first * _inverse(second, prime) % prime)
     return len(ratios) == 1

@@ -50,7 +50,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fitted:
-    """An arm with the problems it samples in a round, None while that isn't known; `pilot` is what it was told from."""
+    """An arm with the problems it samples in a round, None while that isn't known.
+
+    `pilot` holds the token counts that the number was computed from.
+    """
 
     arm: Arm
     problems: int | None = None

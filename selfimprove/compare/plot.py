@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLOURS = 10
 MARKERS = "osD^v"
-"""Fifty arms look different."""
+"""Markers, one for each round through the colours: fifty arms can be told apart."""
 
 
 def picture(outcome: Outcome) -> bytes:

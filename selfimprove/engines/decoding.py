@@ -140,7 +140,7 @@ def _goes_on(row: _Row, token: int, ends: frozenset[int]) -> bool:
 
 
 def _order(stays: Sequence[bool]) -> list[int]:
-    """The places that stay, those behind the last one kept moved into the holes."""
+    """The rows to keep, packed to the front of the batch: kept rows beyond the new length fill the freed places."""
     count = sum(stays)
     spare = [place for place in range(count, len(stays)) if stays[place]]
     return [place if stays[place] else spare.pop() for place in range(count)]

@@ -72,7 +72,7 @@ def _draw_few(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.
 def _draw_of(
     kept: torch.Tensor, ids: torch.Tensor, total: torch.Tensor, top_p: float, uniform: torch.Tensor
 ) -> torch.Tensor:
-    """Draws among `kept` logits (in falling order) of `ids`, with the total log weight that `top_p` is a share of."""
+    """Top-p draws among the `kept` logits (descending) of `ids`; `total` is the log-sum-exp that top-p applies to."""
     weights = (kept - total[:, None]).exp().double()
     before = weights.cumsum(dim=-1) - weights
     place = _invert(weights.masked_fill(before >= top_p, 0.0), uniform)

@@ -82,7 +82,7 @@ def serve_files() -> Source:
 
 
 def beside_driver(kind: type, *arguments: Any) -> Any:  # noqa: ANN401 - an actor's handle
-    """An actor of that class on the driver's node, which holds no processor."""
+    """An actor of that class on the driver's node; it reserves no CPU."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments)
 

@@ -75,7 +75,7 @@ def end_of(recipe: Recipe, records: Sequence[dict[str, Any]]) -> str:
 
 
 def _since_accept(records: Sequence[dict[str, Any]]) -> int:
-    """Rounds that the last one's price charges: itself and the rejected ones before it."""
+    """How many rounds the cost of the last one includes: itself and the rejected ones just before it."""
     return 1 + rejections(records[:-1])
 
 

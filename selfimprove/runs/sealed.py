@@ -67,7 +67,7 @@ def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, Answe
 
 
 def beside_figures(recipe: Recipe, keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> Any:  # noqa: ANN401 - JSON
-    """The same of the second decoding, with pass@k over the answers of a problem; None if the recipe has none."""
+    """The sealed figures at the second temperature, with pass@k; None if the recipe asks for no second decoding."""
     second = recipe.beside()
     if second is None:
         return None

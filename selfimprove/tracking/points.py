@@ -53,7 +53,7 @@ class Points:
         self._costs = dict.fromkeys((*_COSTS, "seconds"), 0.0)
 
     def hear(self, timed: Timed) -> list[Point]:
-        """The points that the event is worth: one or none."""
+        """The tracker points that an event gives: one, or none."""
         match timed.event:
             case Looked() as look:
                 self._looks[look.number] = look

@@ -69,7 +69,7 @@ def _boundaries(trace: Trace) -> list[Kill]:
 
 
 def _points(trace: Trace, draw: random.Random) -> list[Kill]:
-    """One kill for each sort of point in each place, the sorts taking turns."""
+    """One kill for each kind of fault point in each stage, cycling through the kinds."""
     found: dict[tuple[Way, str], list[float]] = {}
     for row in trace.of("point"):
         found.setdefault((row["point"], row["place"]), []).append(row["at"])
