@@ -22,7 +22,7 @@ from typing import Any
 from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import judging_decoding
-from selfimprove.round.prefixes import CHOOSING, JUDGED_WHOLE, assign_kinds
+from selfimprove.round.prefixes import assign_kinds
 from selfimprove.sampling import derive_seed
 from selfimprove.store.durable import keep_rows, read_rows
 from selfimprove.store.journal import Journal, RoundFolder
@@ -67,15 +67,15 @@ def _common(recipe: Recipe) -> tuple[object, ...]:
 def _sampling(recipe: Recipe) -> tuple[object, ...]:
     """What round 1's samples depend on."""
     settings = recipe.prefixes
-    whole = settings.select in JUDGED_WHOLE or settings.length == "full"
-    chosen = settings.select if settings.select in CHOOSING else ""
+    whole = settings.selection.samples_whole or settings.whole
+    chosen = settings.select if settings.selection.chooses_prefixes else ""
     cut = () if whole else (chosen, settings.length, settings.structure_ratio)
     return (*_common(recipe), recipe.sampling, cut)
 
 
 def _rollouts(recipe: Recipe) -> tuple[object, ...] | None:
     """What round 1's rollouts depend on; None if it has none."""
-    if recipe.prefixes.select != "rollout":
+    if not recipe.prefixes.selection.continues:
         return None
     return (*_sampling(recipe), recipe.prefixes.rollouts)
 

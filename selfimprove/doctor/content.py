@@ -38,8 +38,10 @@ def problems(patient: Patient) -> Finding:
         return error("problems", found.message, found.hint)
     sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
     missing = sum(problem.answer is None for problem in found.train)
-    if patient.recipe.prefixes.select == "verified" and missing:
-        advice = "Add the answers, or type --set prefixes.select=all."
+    if patient.recipe.prefixes.needs_answers and missing:
+        by_name = patient.recipe.prefixes.selection.needs_answers
+        instead = "prefixes.select=all" if by_name else "prefixes.value=agreement"
+        advice = f"Add the answers, or type --set {instead}."
         return error("problems", f"{sizes}; {missing:,} training problems lack the answer to verify with", advice)
     return ok("problems", sizes)
 

@@ -135,9 +135,10 @@ def _two_errors(values: Sequence[int]) -> float:
 
 def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions: Sequence[Completion]) -> Range:
     """The share of completions that become rows: of verified ones measured, of those chosen among others its bounds."""
-    if recipe.prefixes.select == "all":
+    selection = recipe.prefixes.selection
+    if not (selection.needs_answers or selection.compares):
         return 1.0, 1.0
-    if recipe.prefixes.select != "verified":
+    if not selection.needs_answers:
         return 0.0, 1.0
     references = {problem.key: problem.answer or "" for problem in problems}
     pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]

@@ -74,7 +74,7 @@ def _round_rows(recipe: Recipe, train: int) -> int:
     short = token_limit("prefix", recipe.prefixes, longest)
     tokens = rows * (share * longest + (1 - share) * short)
     drawn = rows
-    if recipe.prefixes.select == "rollout":
+    if recipe.prefixes.selection.continues:
         drawn += rows * recipe.prefixes.rollouts
         tokens += rows * recipe.prefixes.rollouts * (longest - short)
     sampled = tokens * TOKEN_BYTES + drawn * ROW_BYTES

@@ -60,7 +60,7 @@ def _sealed_answers(recipe: Recipe) -> int:
 
 def _continued(recipe: Recipe, rows: int) -> list[str]:
     settings, longest = recipe.prefixes, recipe.sampling.max_new_tokens
-    if settings.select != "rollout":
+    if not settings.selection.continues:
         return []
     tokens = rows * settings.rollouts * (longest - token_limit("prefix", settings, longest))
     return [f"continues each distinct prefix {settings.rollouts} times: at most {tokens:,} tokens,"]
@@ -134,7 +134,7 @@ def _sampling(recipe: Recipe, found: Calibration, train: int) -> _Work:
     kinds = assign_kinds(((str(n), s) for n in range(problems) for s in range(settings.samples)), recipe.prefixes, 0)
     rows = len(kinds)
     brief = sum(token_limit(kind, recipe.prefixes, longest) < longest for kind in kinds.values())
-    continued = brief * recipe.prefixes.rollouts if recipe.prefixes.select == "rollout" else 0
+    continued = brief * recipe.prefixes.rollouts if recipe.prefixes.selection.continues else 0
     short = brief * found.short_tokens
     low, high = ((rows - brief) * mean + continued * max(0.0, mean - found.short_tokens) for mean in found.long_tokens)
     ends = [found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)]

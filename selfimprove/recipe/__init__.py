@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from selfimprove.host.cgroups import usable_cores
+from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
 
@@ -113,12 +114,7 @@ class Sampling(Section):
 class Prefixes(Section):
     """How completions become training examples."""
 
-    select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field(
-        "all",
-        description="`all`: every completion (UPFT, SFT); `modal`: the commonest prefix of a problem; `consistent`: "
-        "those that end in the majority answer; `verified`: those the checker accepts (RFT); `rollout`: the prefixes "
-        "whose continuations do better than the problem's mean",
-    )
+    select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field("all", description=MEANINGS)
     length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
     structure_ratio: float = Field(0.1, ge=0, le=1, description="share p of rows trained on the whole solution")
     template: str = Field(TASK_TEMPLATE, description="user's turn of prefix rows, with `{question}`")
@@ -154,9 +150,24 @@ class Prefixes(Section):
 
     @model_validator(mode="after")
     def _chooses_prefixes(self) -> Prefixes:
-        if self.length == "full" and self.select in ("modal", "rollout"):
+        if self.whole and self.selection.chooses_prefixes:
             raise ValueError(f"`{self.select}` chooses among prefixes, so prefixes.length must be a number of tokens")
         return self
+
+    @property
+    def selection(self) -> Selection:
+        """What `select` names."""
+        return SELECTIONS[self.select]
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole solutions are trained, and no prefixes."""
+        return self.length == "full"
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether every training problem must have a reference answer."""
+        return self.selection.needs_answers or (self.selection.continues and self.value == "labels")
 
 
 class Training(Section):
@@ -296,13 +307,13 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Recipe:
-        if self.schedule.rejected_lengths and self.prefixes.length == "full":
+        if self.schedule.rejected_lengths and self.prefixes.whole:
             raise ValueError("schedule.rejected_lengths changes the length of prefixes, but prefixes.length is `full`")
         return self
 
     @model_validator(mode="after")
     def _can_agree(self) -> Recipe:
-        if self.prefixes.select in ("modal", "consistent", "rollout") and self.sampling.samples < 2:
+        if self.prefixes.selection.compares and self.sampling.samples < 2:
             raise ValueError(
                 f"prefixes.select is `{self.prefixes.select}`, which needs sampling.samples of 2 or more to compare"
             )

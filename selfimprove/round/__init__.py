@@ -36,7 +36,7 @@ class Stage:
 
 STAGES = (
     Stage("sample", sample.sample, ("samples.jsonl",)),
-    Stage("rollout", rollout.rollout, ("rollouts.jsonl",), lambda recipe: recipe.prefixes.select == "rollout"),
+    Stage("rollout", rollout.rollout, ("rollouts.jsonl",), lambda recipe: recipe.prefixes.selection.continues),
     Stage("harvest", harvest.select, ("examples.jsonl",)),
     Stage("train", train.train, ("adapter",)),
     Stage("merge", merge.merge, ("certificate.json",)),

@@ -40,12 +40,6 @@ from selfimprove.sampling import Completion, Row, derive_seed
 
 Kind = Literal["prefix", "full"]
 
-CHOOSING = ("modal", "rollout")
-"""Selections that choose among the prefixes of a problem."""
-
-JUDGED_WHOLE = ("consistent", "verified")
-"""Selections that look at the answer of every completion."""
-
 
 @dataclass(frozen=True)
 class Example:
@@ -94,9 +88,9 @@ def assign_kinds(rows: Iterable[Row], settings: Prefixes, seed: int) -> dict[Row
     those that give a full row `modal` samples the first row alone.
     """
     listed = sorted(rows)
-    if settings.select in CHOOSING:
+    if settings.selection.chooses_prefixes:
         return _kinds_of_problems(listed, settings, seed)
-    full = listed if settings.length == "full" else _chosen(listed, settings.structure_ratio, seed)
+    full = listed if settings.whole else _chosen(listed, settings.structure_ratio, seed)
     return {row: "full" if row in full else "prefix" for row in listed}
 
 
@@ -104,7 +98,7 @@ def _kinds_of_problems(rows: Sequence[Row], settings: Prefixes, seed: int) -> di
     first = {key: (key, sample) for key, sample in reversed(rows)}
     full = {key for key, _ in _chosen(list(first.values()), settings.structure_ratio, seed)}
     kinds: dict[Row, Kind] = {row: "full" if row[0] in full else "prefix" for row in rows}
-    if settings.select == "rollout":
+    if settings.selection.continues:
         return kinds
     return {row: kind for row, kind in kinds.items() if kind == "prefix" or row == first[row[0]]}
 
@@ -116,8 +110,8 @@ def _chosen(rows: Sequence[Row], share: float, seed: int) -> frozenset[Row]:
 
 def token_limit(kind: Kind, settings: Prefixes, longest: int) -> int:
     """Tokens to sample for a row: `length` where only the prefix is looked at, `longest` for every other."""
-    whole = kind == "full" and settings.select != "rollout"
-    if whole or settings.select in JUDGED_WHOLE or settings.length == "full":
+    full_row = kind == "full" and not settings.selection.continues
+    if full_row or settings.selection.samples_whole or settings.length == "full":
         return longest
     return min(settings.length, longest)
 
@@ -160,7 +154,7 @@ def _made(
         target = _prefix(completion, settings.length, eos_id if settings.train_eos else None)
         return Example(*row, "prefix", prompts.task, target, weight)
     solution = completion.token_ids
-    if choice and settings.select == "rollout":
+    if choice and settings.selection.continues:
         solution = choice.solutions.get(row, ())
     return Example(*row, "full", prompts.plain, solution, weight) if solution else "no_solution"
 

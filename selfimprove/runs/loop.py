@@ -126,10 +126,10 @@ def _recorded(journal: Journal, emit: Emit) -> Emit:
 def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
     missing = sum(problem.answer is None for problem in problems.train)
     settings = recipe.prefixes
-    labelled = settings.select == "verified" or (settings.select == "rollout" and settings.value == "labels")
-    if labelled and missing:
-        key = "select is `verified`" if settings.select == "verified" else "value is `labels`"
-        instead = "select=all" if settings.select == "verified" else "value=agreement"
+    if settings.needs_answers and missing:
+        selected = settings.selection.needs_answers
+        key = f"select is `{settings.select}`" if selected else f"value is `{settings.value}`"
+        instead = "select=all" if selected else "value=agreement"
         raise UsageError(
             f"prefixes.{key}, but {missing} of {len(problems.train)} training problems have no answer",
             f"Add the answers, or type --set prefixes.{instead}.",
