@@ -31,7 +31,8 @@ from selfimprove.round.machinery import Parts
 from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import Identity, Journal, comparable_records
+from selfimprove.store.journal import Identity, Journal
+from tests.comparable import comparable_records
 from tests.peers import World
 from tests.workshop import Workshop, events_of, make_workshop
 

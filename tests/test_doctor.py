@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from selfimprove.cli import app as cli
-from selfimprove.doctor import Finding, Patient, content, examine, machine, storage
+from selfimprove.doctor import Finding, Subject, content, examine, machine, storage
 from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
@@ -45,13 +45,13 @@ def inside(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     return workshop
 
 
-def _patient(workshop: Workshop, settings: dict[str, dict[str, Any]], rounds: int = 2) -> Patient:
+def _subject(workshop: Workshop, settings: dict[str, dict[str, Any]], rounds: int = 2) -> Subject:
     recipe = read_recipe(workshop.recipe, settings)
-    return Patient(recipe, Runtime(threads=1, device="cpu"), workshop.runs, workshop.folder / "cache", rounds)
+    return Subject(recipe, Runtime(threads=1, device="cpu"), workshop.runs, workshop.folder / "cache", rounds)
 
 
 def _findings(workshop: Workshop, settings: dict[str, dict[str, Any]]) -> dict[str, Finding]:
-    found = list(examine(_patient(workshop, settings)))
+    found = list(examine(_subject(workshop, settings)))
     assert [finding.check for finding in found] == CHECKS  # whatever is wrong, nothing is hidden
     assert all(finding.found for finding in found)
     assert all(bool(finding.advice) == (finding.level != "ok") for finding in found)
@@ -148,9 +148,9 @@ def test_a_run_on_a_template_that_drops_the_question_is_refused_before_anything_
 
 def test_a_cache_that_can_hold_nothing_hides_no_other_check(inside: Workshop) -> None:
     (inside.folder / "file").write_text("")
-    patient = _patient(inside, {})
+    subject = _subject(inside, {})
     found = list(
-        examine(Patient(patient.recipe, patient.runtime, inside.folder / "file" / "runs", Path("file/cache"), 2))
+        examine(Subject(subject.recipe, subject.runtime, inside.folder / "file" / "runs", Path("file/cache"), 2))
     )
     assert [finding.check for finding in found] == CHECKS
     errors = {finding.check for finding in found if finding.level == "error"}
@@ -158,12 +158,12 @@ def test_a_cache_that_can_hold_nothing_hides_no_other_check(inside: Workshop) ->
 
 
 def test_room_is_held_against_what_the_run_needs(inside: Workshop) -> None:
-    assert storage.disk(_patient(inside, {}, rounds=10**12)).level == "error"
-    assert storage.disk(_patient(inside, {})).level == "ok"
-    patient = _patient(inside, {})
-    assert storage.memory(patient, Bounds(None, 2**28)).level == "error"
-    assert storage.memory(patient, Bounds(None, int(1.5e9))).level == "warning"
-    assert "the container may use" in storage.memory(patient, Bounds(None, 2**28)).found
+    assert storage.disk(_subject(inside, {}, rounds=10**12)).level == "error"
+    assert storage.disk(_subject(inside, {})).level == "ok"
+    subject = _subject(inside, {})
+    assert storage.memory(subject, Bounds(None, 2**28)).level == "error"
+    assert storage.memory(subject, Bounds(None, int(1.5e9))).level == "warning"
+    assert "the container may use" in storage.memory(subject, Bounds(None, 2**28)).found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -289,8 +289,8 @@ def test_an_update_too_small_for_the_merge_is_told_before_a_run(
     inside: Workshop, settings: dict[str, dict[str, Any]], level: str, said: str
 ) -> None:
     recipe = read_recipe(inside.recipe, settings)
-    patient = Patient(recipe, Runtime(threads=1, device="cpu"), inside.runs, inside.folder / "cache", 2)
-    found = content.merge(patient)
+    subject = Subject(recipe, Runtime(threads=1, device="cpu"), inside.runs, inside.folder / "cache", 2)
+    found = content.merge(subject)
     assert (found.level, found.check) == (level, "merge")
     assert said in found.found
     assert level == "ok" or "--set model.dtype=float32" in found.advice

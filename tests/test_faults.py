@@ -29,8 +29,9 @@ from selfimprove.round.sample import sample
 from selfimprove.runs.assemble import run_recipe
 from selfimprove.store import durable
 from selfimprove.store.durable import Point
-from selfimprove.store.journal import Journal, comparable_records
+from selfimprove.store.journal import Journal
 from tests.chaos.setting import TINY, make_setting
+from tests.comparable import comparable_records
 from tests.peers import World
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -20,7 +20,8 @@ import selfimprove as si
 from selfimprove.cli import app as cli
 from selfimprove.errors import UsageError
 from selfimprove.models.weights import fingerprint_folder
-from selfimprove.store.journal import Journal, comparable_records
+from selfimprove.store.journal import Journal
+from tests.comparable import comparable_records
 from tests.workshop import Workshop, make_workshop
 
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"

@@ -14,7 +14,8 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
-from selfimprove.store.journal import champion_of, comparable_records
+from selfimprove.store.journal import champion_of
+from tests.comparable import comparable_records
 from tests.peers import World
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
-from selfimprove.store.journal import comparable_records
+from tests.comparable import comparable_records
 from tests.ray_workers import Doubler
 from tests.workshop import Workshop, events_of, make_workshop
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from selfimprove.store.journal import Journal, comparable_records
+from selfimprove.store.journal import Journal
+from tests.comparable import comparable_records
 from tests.workshop import Workshop, events_of, make_workshop
 
 STAGES = ["sample", "harvest", "train", "merge", "judge"]

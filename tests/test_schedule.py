@@ -16,7 +16,7 @@ from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.schedule import end_of, rejections, scheduled
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import comparable_records
+from tests.comparable import comparable_records
 from tests.peers import World
 
 

@@ -18,10 +18,10 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Note, Timed
 from selfimprove.store.journal import Journal
-from selfimprove.tracking import TRACKERS, OpenSink, read_trackers, tracked
+from selfimprove.tracking import TRACKERS, OpenTracker, read_trackers, tracked
+from selfimprove.tracking.delivery import Delivery
 from selfimprove.tracking.points import Point, Points
-from selfimprove.tracking.post import Post
-from selfimprove.tracking.sink import Sink, TrackedRun
+from selfimprove.tracking.tracker import TrackedRun, Tracker
 from tests.peers import World
 from tests.workshop import Workshop, events_of, make_workshop
 
@@ -43,7 +43,7 @@ class Memory:
     points: list[Point] = field(default_factory=list)
     closed: list[bool] = field(default_factory=list)
 
-    def open(self, run: TrackedRun) -> Sink:
+    def open(self, run: TrackedRun) -> Tracker:
         if self.fails_at == 0:
             raise ConnectionError("no server\nthere")
         self.runs.append(run)
@@ -100,7 +100,7 @@ def checker() -> Iterator[Checker]:
 
 def run_world(world: World, rounds: int, *memories: Memory) -> list[str]:
     """The real loop with these trackers; the notes in the view."""
-    trackers: dict[str, OpenSink] = {f"memory{place}": memory.open for place, memory in enumerate(memories)}
+    trackers: dict[str, OpenTracker] = {f"memory{place}": memory.open for place, memory in enumerate(memories)}
     told: list[Event] = []
     with tracked(trackers, world.journal, world.recipe(), told.append) as emit:
         world.on_event = emit
@@ -141,13 +141,13 @@ def test_a_later_start_goes_on_and_a_tracker_chosen_late_is_told_the_history(tmp
 def test_a_slow_tracker_is_waited_for_at_the_end_and_not_for_ever(tmp_path: Path) -> None:
     slow, stuck = Memory(pause=0.01), Memory(pause=5.0)
     for memory, failure in ((slow, ""), (stuck, "it still had not taken everything after 1 seconds")):
-        post = Post("memory", memory.open)
-        post.begin(RUN, [])
+        delivery = Delivery("memory", memory.open)
+        delivery.begin(RUN, [])
         began = time.monotonic()
-        post.put(folded(HISTORY))
+        delivery.put(folded(HISTORY))
         assert time.monotonic() - began < 0.5
-        post.close(True, patience=1.0)
-        assert post.failure == failure
+        delivery.close(True, patience=1.0)
+        assert delivery.failure == failure
     assert slow.points == folded(HISTORY)
     assert not stuck.closed
 

@@ -17,7 +17,8 @@ from selfimprove.report.records import read_run
 from selfimprove.runs.prune import prune
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import Journal, comparable_records
+from selfimprove.store.journal import Journal
+from tests.comparable import comparable_records
 from tests.peers import World
 
 

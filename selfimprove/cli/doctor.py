@@ -46,13 +46,13 @@ def doctor(
         selfimprove doctor
         selfimprove doctor --recipe demo --model ./my-model --problems mine.jsonl
     """
-    from selfimprove.doctor import Patient, examine
+    from selfimprove.doctor import Subject, examine
     from selfimprove.models import default_cache
 
     chosen = chosen_recipe(recipe, model, problems, settings or [])
     runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
     levels = []
-    for finding in examine(Patient(chosen, runtime, rounds_dir, default_cache(), rounds)):
+    for finding in examine(Subject(chosen, runtime, rounds_dir, default_cache(), rounds)):
         levels.append(finding.level)
         typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
     raise typer.Exit(1 if "error" in levels else 0)

@@ -2,7 +2,7 @@
 
 A check is a function that looks at one thing and returns one `Finding`: ok, a warning (it works, but slower or less
 surely than it could) or an error (it will not work), with what was found and what to do. No check depends on another:
-what several need, problems and model, is read once (`patient.py`), and where it can't be had its own check says why.
+what several need, problems and model, is read once (`subject.py`), and where it can't be had its own check says why.
 Checks are made one after the other and told at once, the quick ones first.
 
 Nothing is written but what the run would write to the model cache first: the converted model. Weights are not fetched
@@ -17,27 +17,27 @@ from functools import partial
 
 from selfimprove.doctor import content, machine, storage
 from selfimprove.doctor.findings import Finding, Level, error
-from selfimprove.doctor.patient import Patient
+from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
 
-__all__ = ["Finding", "Level", "Patient", "examine"]
+__all__ = ["Finding", "Level", "Subject", "examine"]
 
 BUG = "If what is said there doesn't help, it is a fault of this program: please report it."
 
 
-def examine(patient: Patient) -> Iterator[Finding]:
+def examine(subject: Subject) -> Iterator[Finding]:
     """What each check found, in the order in which they are made."""
-    yield from map(_made, _checks(patient))
+    yield from map(_made, _checks(subject))
 
 
-def _checks(patient: Patient) -> list[tuple[str, Callable[[], Finding]]]:
+def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
     of_runtime = {
         "torch": machine.torch_device,
         "vllm": machine.vllm,
         "compiler": machine.compiler,
         "threads": machine.threads,
     }
-    of_patient = {
+    of_subject = {
         "hub": storage.hub,
         "model cache": storage.model_cache,
         "model": content.model,
@@ -50,9 +50,9 @@ def _checks(patient: Patient) -> list[tuple[str, Callable[[], Finding]]]:
     }
     return [
         ("packages", machine.packages),
-        *((name, partial(check, patient.runtime)) for name, check in of_runtime.items()),
+        *((name, partial(check, subject.runtime)) for name, check in of_runtime.items()),
         ("energy", machine.energy),
-        *((name, partial(check, patient)) for name, check in of_patient.items()),
+        *((name, partial(check, subject)) for name, check in of_subject.items()),
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from selfimprove.answer import PERTURBED
 from selfimprove.answer.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
-from selfimprove.doctor.patient import Patient, Seen
+from selfimprove.doctor.subject import Seen, Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.plan.disk import told
 from selfimprove.problem import Problem, ProblemSets
@@ -31,35 +31,35 @@ TOLERATED = 0.05
 """Share of faulty references above which it is the source that is at fault, not some of its rows."""
 
 
-def problems(patient: Patient) -> Finding:
+def problems(subject: Subject) -> Finding:
     """Whether the problems can be read, and how many there are."""
-    found = patient.problems
+    found = subject.problems
     if isinstance(found, SelfImproveError):
         return error("problems", found.message, found.hint)
     sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
     missing = sum(problem.answer is None for problem in found.train)
-    if patient.recipe.prefixes.needs_answers and missing:
-        by_name = patient.recipe.prefixes.selection.needs_answers
+    if subject.recipe.prefixes.needs_answers and missing:
+        by_name = subject.recipe.prefixes.selection.needs_answers
         instead = "prefixes.select=all" if by_name else "prefixes.value=agreement"
         advice = f"Add the answers, or type --set {instead}."
         return error("problems", f"{sizes}; {missing:,} training problems lack the answer to verify with", advice)
     return ok("problems", sizes)
 
 
-def references(patient: Patient) -> Finding:
+def references(subject: Subject) -> Finding:
     """The checker on the user's own references: gold against gold, and against perturbed gold."""
-    found = patient.problems
+    found = subject.problems
     if isinstance(found, SelfImproveError):
         return warning("checker", "not tested: there are no problems", "See problems.")
     listed = _spread([p for p in (*found.train, *found.heldout, *found.sealed) if p.answer is not None])
-    with Checker(patient.runtime.checker_workers or patient.runtime.usable_threads()) as checker:
+    with Checker(subject.runtime.checker_workers or subject.runtime.usable_threads()) as checker:
         faults = checker.faults_of_references([problem.answer or "" for problem in listed])
     faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
     shares = _shares([fault for _, fault in faulty], len(listed))
     if not faulty:
         return ok("checker", shares)
     where = f"{faulty[0][0].source}: {faulty[0][0].answer}: {faulty[0][1]}"
-    advice = f"A run sets these aside. See them: selfimprove check --references {patient.recipe.problems.train}"
+    advice = f"A run sets these aside. See them: selfimprove check --references {subject.recipe.problems.train}"
     many = len(faulty) > TOLERATED * len(listed) or _is_emptied(found, {problem.key for problem, _ in faulty})
     return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
 
@@ -79,19 +79,19 @@ def _is_emptied(found: ProblemSets, keys: set[str]) -> bool:
     return any(all(problem.key in keys for problem in part) for part in (found.train, found.heldout, found.sealed))
 
 
-def model(patient: Patient) -> Finding:
+def model(subject: Subject) -> Finding:
     """Whether the model can be had, and what its weights take."""
-    found = patient.model
+    found = subject.model
     if isinstance(found, SelfImproveError):
         return error("model", found.message, found.hint)
     if found.footprint is None:
         return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
-    return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {patient.recipe.model.dtype}")
+    return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {subject.recipe.model.dtype}")
 
 
-def merge(patient: Patient) -> Finding:
+def merge(subject: Subject) -> Finding:
     """Whether a round's update is large enough to be held by merged weights in the recipe's type."""
-    recipe, found = patient.recipe, patient.problems
+    recipe, found = subject.recipe, subject.problems
     if recipe.model.dtype == "float32":
         return ok("merge", "float32 weights hold any update")
     try:
@@ -123,22 +123,22 @@ def _way_of_rounding(recipe: Recipe) -> str:
     return "stochastic" if recipe.merging.rounding == "auto" else "nearest"
 
 
-def template(patient: Patient) -> Finding:
+def template(subject: Subject) -> Finding:
     """The way of a question into the prompt and back: rendered, encoded, decoded, encoded again."""
-    found, sets = patient.model, patient.problems
+    found, sets = subject.model, subject.problems
     if isinstance(found, SelfImproveError):
         return warning("template", "not tested: there is no model", "See model.")
     if isinstance(sets, SelfImproveError):
         return warning("template", "not tested: there are no problems", "See problems.")
     questions = some_questions(problem.question for problem in (*sets.train, *sets.heldout, *sets.sealed))
     try:
-        return _round_trip(patient, found, questions)
+        return _round_trip(subject, found, questions)
     except SelfImproveError as cause:
         return error("template", cause.message, cause.hint)
 
 
-def _round_trip(patient: Patient, seen: Seen, questions: Sequence[str]) -> Finding:
-    tokenizer, settings = seen.tokenizer, patient.recipe.sampling
+def _round_trip(subject: Subject, seen: Seen, questions: Sequence[str]) -> Finding:
+    tokenizer, settings = seen.tokenizer, subject.recipe.sampling
     prompts = [render_prompt(tokenizer, settings.system, settings.prompt, asked) for asked in questions]
     pairs = list(zip(prompts, questions, strict=True))
     lost = sum(is_lost(tokenizer, prompt, asked) for prompt, asked in pairs)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from selfimprove.doctor.findings import Finding, error, ok, warning
-from selfimprove.doctor.patient import Patient
+from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.host.cgroups import Bounds, bounds
 from selfimprove.plan.disk import need_of, told
@@ -27,7 +27,7 @@ SECONDS = 2.0
 UNKNOWN = "not known before the weights are here"
 
 
-def memory(patient: Patient, limits: Bounds | None = None) -> Finding:
+def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
     """Memory against the least that training takes: the weights once, four times the LoRA, and the programs.
 
     What is left must also hold activations and the cache of the rows sampled: below twice the least it may not.
@@ -36,7 +36,7 @@ def memory(patient: Patient, limits: Bounds | None = None) -> Finding:
     limit = (bounds() if limits is None else limits).memory
     room = min(free, limit) if limit else free
     where = f"{told(room)} that the container may use" if limit and limit < free else f"{told(room)} available"
-    size = None if isinstance(patient.model, SelfImproveError) else patient.model.footprint
+    size = None if isinstance(subject.model, SelfImproveError) else subject.model.footprint
     if size is None:
         return ok("memory", f"{where}; need {UNKNOWN}")
     least = size.model + 4 * size.adapter + PROGRAMS
@@ -49,29 +49,29 @@ def memory(patient: Patient, limits: Bounds | None = None) -> Finding:
     return ok("memory", found)
 
 
-def disk(patient: Patient) -> Finding:
+def disk(subject: Subject) -> Finding:
     """Room for the runs' folder against what this run may need at most, and whether it can be written to."""
-    there = _existing(patient.folder)
+    there = _existing(subject.folder)
     fault = _fault_of_writing(there)
     if fault:
         return error(
             "disk", f"{there}: can't be written to ({fault})", "Make it writable, or type --rounds-dir FOLDER."
         )
     free = shutil.disk_usage(there).free
-    problems, model = patient.problems, patient.model
+    problems, model = subject.problems, subject.model
     if isinstance(problems, SelfImproveError) or isinstance(model, SelfImproveError) or model.footprint is None:
         return ok("disk", f"{there}: {told(free)} free; need {UNKNOWN}")
-    keep = patient.runtime.keep_models
-    need = need_of(patient.recipe, model.footprint, len(problems.train), patient.rounds, keep_models=keep).total
-    found = f"{there}: {told(free)} free, {plural(patient.rounds, 'round')} may need {told(need)}"
+    keep = subject.runtime.keep_models
+    need = need_of(subject.recipe, model.footprint, len(problems.train), subject.rounds, keep_models=keep).total
+    found = f"{there}: {told(free)} free, {plural(subject.rounds, 'round')} may need {told(need)}"
     if need > free:
         return error("disk", found, "Free some (selfimprove prune RUN), or type --rounds-dir on a larger disk.")
     return ok("disk", found)
 
 
-def model_cache(patient: Patient) -> Finding:
+def model_cache(subject: Subject) -> Finding:
     """Where converted models are kept, what they take, and whether more can be put there."""
-    cache = patient.cache
+    cache = subject.cache
     fault = _fault_of_writing(_existing(cache))
     if fault:
         advice = "Make it writable, or set SELFIMPROVE_CACHE to a folder that is."
@@ -82,11 +82,11 @@ def model_cache(patient: Patient) -> Finding:
     return ok("model cache", f"{cache}: {plural(len(models), 'model')}, {taken}; {told(free)} free")
 
 
-def hub(patient: Patient, seconds: float = SECONDS) -> Finding:
+def hub(subject: Subject, seconds: float = SECONDS) -> Finding:
     """Whether the hub answers; only a recipe that takes something from it is warned."""
     from huggingface_hub import constants
 
-    names = patient.hub_names()
+    names = subject.hub_names()
     wanted = f"; taken from it: {', '.join(names)}" if names else "; this recipe needs nothing from it"
     if constants.HF_HUB_OFFLINE:
         fault, advice = "HF_HUB_OFFLINE is set", "Unset HF_HUB_OFFLINE, unless all of it is in the hub's cache."

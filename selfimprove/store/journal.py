@@ -22,7 +22,6 @@ a clock that is set back shows in no figure.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -64,9 +63,6 @@ FORMAT = 2
 """Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""
 READ = (1, FORMAT)
 """Versions that are read; a folder with another one is refused."""
-
-_MACHINE = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb", "energy_j", "energy_of"})
-"""What a record says of the machine, not of the run: left out when records are compared."""
 
 
 @dataclass(frozen=True)
@@ -378,25 +374,6 @@ def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:
     `option` is where the name was given.
     """
     return Journal(rounds_dir / folder_name(name, option))
-
-
-def comparable_records(folder: Path) -> dict[str, Any]:
-    """Every record of a run by path, machine facts left out: equal for an interrupted and an undisturbed run."""
-    records: dict[str, Any] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name == "events.jsonl" or name.startswith((".", "tensorboard/")) or "/." in name:
-            continue
-        records[name] = (
-            _without_machine(json.loads(path.read_bytes())) if path.suffix == ".json" else content_hash(path)
-        )
-    return records
-
-
-def _without_machine(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        return {key: _without_machine(inner) for key, inner in value.items() if key not in _MACHINE}
-    return [_without_machine(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _utc(seconds: float | None = None) -> str:

@@ -1,8 +1,8 @@
 """Trackers: a run's figures sent to TensorBoard, wandb, trackio or MLflow, as `--track` chooses.
 
 `tracked` puts trackers beside a view: it gives one listener, which hears the same events as the view, makes points of
-them (`points.py`) and posts these to every tracker chosen (`post.py`). A tracker is one file with one class, which
-takes a `TrackedRun` and is a `Sink` (`sink.py`).
+them (`points.py`) and delivers these to every tracker chosen (`delivery.py`). A tracker is one file with one class,
+which takes a `TrackedRun` and is a `Tracker` (`tracker.py`).
 
 - A package that is missing is refused before anything is loaded, with what to type. A tracker that fails later is
   reported once, by a note in the view, and the run goes on without it.
@@ -24,17 +24,17 @@ from selfimprove.events import Emit, Event, Note, RunFinished, Timed
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import dotted
 from selfimprove.store.journal import Journal
+from selfimprove.tracking.delivery import Delivery
 from selfimprove.tracking.points import Point, Points
-from selfimprove.tracking.post import Post
-from selfimprove.tracking.sink import Sink, TrackedRun
+from selfimprove.tracking.tracker import TrackedRun, Tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 """What `--track` takes; each is also the name of its package and of its extra."""
 
-OpenSink = Callable[[TrackedRun], Sink]
+OpenTracker = Callable[[TrackedRun], Tracker]
 
 
-def read_trackers(names: Sequence[str]) -> dict[str, OpenSink]:
+def read_trackers(names: Sequence[str]) -> dict[str, OpenTracker]:
     """How to open the trackers of these names, each once.
 
     `UsageError` if there is none of that name, its package isn't installed, or it would have to ask for a login.
@@ -52,7 +52,7 @@ def read_trackers(names: Sequence[str]) -> dict[str, OpenSink]:
     return {name: _opener(name) for name in names}
 
 
-def _opener(name: str) -> OpenSink:
+def _opener(name: str) -> OpenTracker:
     match name:
         case "tensorboard":
             from selfimprove.tracking.tensorboard import TensorBoard
@@ -73,23 +73,23 @@ def _opener(name: str) -> OpenSink:
 
 
 @contextmanager
-def tracked(trackers: Mapping[str, OpenSink], journal: Journal, recipe: Recipe, view: Emit) -> Iterator[Emit]:
+def tracked(trackers: Mapping[str, OpenTracker], journal: Journal, recipe: Recipe, view: Emit) -> Iterator[Emit]:
     """A listener that tells each event to the view and then to the trackers, which are closed at the end."""
     if not trackers:
         yield view
         return
-    desk = _Desk([Post(name, opened) for name, opened in trackers.items()], journal, recipe, view)
+    tracking = _Tracking([Delivery(name, opened) for name, opened in trackers.items()], journal, recipe, view)
     try:
-        yield desk.hear
+        yield tracking.hear
     finally:
-        desk.close()
+        tracking.close()
 
 
-class _Desk:
-    """Makes points of events, posts them, and reports a post that failed."""
+class _Tracking:
+    """Makes points of events, delivers them, and reports a delivery that failed."""
 
-    def __init__(self, posts: list[Post], journal: Journal, recipe: Recipe, view: Emit) -> None:
-        self._posts, self._journal, self._recipe, self._view = posts, journal, recipe, view
+    def __init__(self, deliveries: list[Delivery], journal: Journal, recipe: Recipe, view: Emit) -> None:
+        self._deliveries, self._journal, self._recipe, self._view = deliveries, journal, recipe, view
         self._points = Points()
         self._history = [point for timed in journal.events_since(0)[0] for point in self._points.hear(timed)]
         self._begun = self._finished = False
@@ -99,23 +99,23 @@ class _Desk:
         if not self._begun:  # the event stands in the history now, and so the run has a key
             self._begun = True
             run = _tracked_run(self._journal, self._recipe)
-            for post in self._posts:
-                post.begin(run, self._history)
+            for delivery in self._deliveries:
+                delivery.begin(run, self._history)
         points: list[Point] = self._points.hear(Timed(time.time(), event))
         self._finished = isinstance(event, RunFinished)
-        for post in self._posts:
-            post.put(points)
+        for delivery in self._deliveries:
+            delivery.put(points)
         self._report()
 
     def close(self) -> None:
-        for post in self._posts:
-            post.close(self._finished)
+        for delivery in self._deliveries:
+            delivery.close(self._finished)
         self._report()
 
     def _report(self) -> None:
-        for post in [post for post in self._posts if post.failure]:
-            self._posts.remove(post)
-            self._view(Note(f"--track {post.name} failed, and the run goes on without it: {post.failure}"))
+        for delivery in [delivery for delivery in self._deliveries if delivery.failure]:
+            self._deliveries.remove(delivery)
+            self._view(Note(f"--track {delivery.name} failed, and the run goes on without it: {delivery.failure}"))
 
 
 def _tracked_run(journal: Journal, recipe: Recipe) -> TrackedRun:

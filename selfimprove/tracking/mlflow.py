@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from selfimprove.tracking.points import Point
-from selfimprove.tracking.sink import TrackedRun
+from selfimprove.tracking.tracker import TrackedRun
 
 _TAG = "selfimprove.run"
 _LONGEST = 6000

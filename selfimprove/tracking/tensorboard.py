@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from selfimprove.tracking.points import Point
-from selfimprove.tracking.sink import TrackedRun
+from selfimprove.tracking.tracker import TrackedRun
 
 
 class TensorBoard:

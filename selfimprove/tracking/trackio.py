@@ -8,7 +8,7 @@ Trackio has one axis, so points by round stand at the step that the round ended 
 from __future__ import annotations
 
 from selfimprove.tracking.points import Point
-from selfimprove.tracking.sink import TrackedRun
+from selfimprove.tracking.tracker import TrackedRun
 
 _PROJECT = "selfimprove"
 

@@ -13,7 +13,7 @@ import os
 
 from selfimprove.errors import UsageError
 from selfimprove.tracking.points import Point
-from selfimprove.tracking.sink import TrackedRun
+from selfimprove.tracking.tracker import TrackedRun
 
 
 def refuse_logged_out() -> None:

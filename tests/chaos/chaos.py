@@ -15,12 +15,13 @@ from typing import Any
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note, silence
 from selfimprove.store.durable import read_rows
-from selfimprove.store.journal import Journal, comparable_records
+from selfimprove.store.journal import Journal
 from tests.chaos.kills import TRIES, Kill, plan_kills
 from tests.chaos.lives import Ending, end_of, make_ready, open_server
 from tests.chaos.orders import Life, nothing
 from tests.chaos.setting import TINY, Setting, make_setting
 from tests.chaos.trace import Trace, reached, read_trace, redone
+from tests.comparable import comparable_records
 
 KILLS_PER_RUN = 10
 SHOWN = 5

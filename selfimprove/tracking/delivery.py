@@ -1,8 +1,8 @@
-"""A tracker's post: points go into a queue, and a thread of its own hands them over in order.
+"""Delivery of points to a tracker: they go into a queue, and a thread of its own hands them over in order.
 
 A tracker may be slow (a server that answers after a minute) or fail (a full disk, a lost login), and a run must not
-notice: putting a point costs nothing, and the first failure ends the post and is kept to be told, once. When the run
-ends, what is still in the queue has `PATIENCE` seconds.
+notice: putting a point costs nothing, and the first failure ends the delivery and is kept to be told, once. When the
+run ends, what is still in the queue has `PATIENCE` seconds.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from queue import SimpleQueue
 from threading import Thread
 
 from selfimprove.tracking.points import Point
-from selfimprove.tracking.sink import Sink, TrackedRun
+from selfimprove.tracking.tracker import TrackedRun, Tracker
 
 PATIENCE = 30.0
 """Seconds that a tracker has to take what is left when the run ends."""
 
 
-class Post:
+class Delivery:
     """A tracker behind its queue. `failure` is what went wrong, empty as long as nothing has."""
 
-    def __init__(self, name: str, open_sink: Callable[[TrackedRun], Sink]) -> None:
+    def __init__(self, name: str, open_tracker: Callable[[TrackedRun], Tracker]) -> None:
         self.name = name
         self.failure = ""
-        self._open_sink = open_sink
-        self._sink: Sink | None = None
+        self._open_tracker = open_tracker
+        self._tracker: Tracker | None = None
         self._queue: SimpleQueue[Point | None] = SimpleQueue()
         self._thread = Thread(target=self._deliver, name=f"track {name}", daemon=True)
 
@@ -35,11 +35,11 @@ class Post:
         """Open the tracker; one that doesn't know the run is told its history first."""
         try:
             with redirect_stdout(sys.stderr):  # what a tracker prints is no line of ours
-                self._sink = self._open_sink(run)
+                self._tracker = self._open_tracker(run)
         except Exception as error:  # noqa: BLE001 - foreign code, which may raise anything, and must not end the run
             self._fail(error)
             return
-        if not self._sink.known:
+        if not self._tracker.known:
             self.put(history)
         self._thread.start()
 
@@ -51,7 +51,7 @@ class Post:
 
     def close(self, finished: bool, patience: float = PATIENCE) -> None:
         """Hand over what is left and close the tracker."""
-        if self._sink is None:
+        if self._tracker is None:
             return
         self._queue.put(None)
         self._thread.join(patience)
@@ -60,15 +60,15 @@ class Post:
             return
         try:
             with redirect_stdout(sys.stderr):
-                self._sink.close(finished)
+                self._tracker.close(finished)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
     def _deliver(self) -> None:
-        assert self._sink is not None
+        assert self._tracker is not None
         try:
             while (point := self._queue.get()) is not None:
-                self._sink.write(point)
+                self._tracker.write(point)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 

@@ -23,7 +23,7 @@ class TrackedRun:
     folder: Path
 
 
-class Sink(Protocol):
+class Tracker(Protocol):
     """An open tracker. Every method may raise whatever the tracker raises."""
 
     known: bool

@@ -30,7 +30,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Patient:
+class Subject:
     """A run that may be started: `folder` holds the runs, `cache` the models; `rounds` is the target."""
 
     recipe: Recipe
