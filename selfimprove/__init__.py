@@ -45,7 +45,7 @@ __all__ = [
 
 _MODULES = {
     "Outcome": "library", "Recipe": "recipe", "Runtime": "recipe", "SelfImproveError": "errors", "Verdict": "answer",
-    "check": "checking", "read_recipe": "library", "run": "library", "run_events": "library",
+    "check": "answer.checking", "read_recipe": "library", "run": "library", "run_events": "library",
 }  # fmt: skip
 """Where each name is defined; `events` is a module itself."""
 
