@@ -28,7 +28,7 @@ from selfimprove.store.journal import Journal
 
 
 class Ground(Protocol):
-    """What all arms share: problems, base model, machinery (`wiring.Shared`)."""
+    """What all arms share: problems, base model, machinery (`runs/assemble.py`)."""
 
     @property
     def problems(self) -> ProblemSets:

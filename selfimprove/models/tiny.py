@@ -1,6 +1,6 @@
 """A random Llama of some ten thousand weights with a byte-level tokenizer and a chat template, made on the spot.
 
-It knows nothing and is quick: the self-test and the tests run whole rounds on it in seconds.
+It knows nothing and is quick: the tests run whole rounds on it in seconds.
 
 Its end-of-sequence id is also its padding id, as in the embedded model: a mask derived from the padding id shows.
 """

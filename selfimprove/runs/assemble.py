@@ -1,4 +1,4 @@
-"""The real parts of a run put together: one place for the command line, the self-test and the benchmarks.
+"""The real parts of a run put together: one place for the command line, the library and the benchmarks.
 
 Problems are read first, because what is wrong with them shows in a moment; then the engine is chosen and the model
 resolved, which loads torch. Nothing in the run's folder is touched before all of them are there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Event, Note, silence
 from tests.chaos.chaos import ChaosReport, run_chaos
 from tests.chaos.table import json_of, lines_of, rich_table, sentences
+
+REMOVING = 5.0
+"""Seconds that deleting the folder may take."""
 
 
 def chaos_command(kills: int, seed: int, model: str, rounds_dir: Path, keep: Path | None, as_json: bool) -> bool:
@@ -49,10 +53,18 @@ def _workplace(rounds_dir: Path, keep: Path | None) -> Iterator[_Place]:
         yield place
     finally:
         if not place.keep:
-            shutil.rmtree(place.folder, ignore_errors=True)
+            _remove(place.folder)
             if made:
                 with suppress(OSError):  # a run may have begun beside it
                     rounds_dir.rmdir()
+
+
+def _remove(folder: Path) -> None:
+    """Delete the folder; a process that was begun just before an interrupt may still write into it for a moment."""
+    deadline = time.monotonic() + REMOVING
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _tell(event: Event) -> None:
