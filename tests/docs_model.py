@@ -27,7 +27,7 @@ def make_talker(folder: Path) -> Path:
     make_tiny_model(folder, tied=False, dtype="bfloat16")
     vocabulary = AutoTokenizer.from_pretrained(folder).get_vocab()
     newline, digits = vocabulary["Ċ"], [vocabulary[str(number)] for number in range(10)]
-    weights = load_file(folder / "model.safetensors")
+    weights = {name: weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
     said, heard = torch.zeros_like(weights["lm_head.weight"]), torch.zeros_like(weights["lm_head.weight"])
     heard[:, 0] = 1  # anything: a line's end follows
     heard[[newline, *digits, EOS]] = 0
