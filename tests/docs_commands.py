@@ -11,8 +11,8 @@ import typer
 from markdown_it import MarkdownIt
 
 from selfimprove.cli.app import app
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",

@@ -28,8 +28,7 @@ from tests.chaos.chaos import differing
 from tests.chaos.kills import Kill, plan_kills
 from tests.chaos.table import json_of, lines_of
 from tests.chaos.trace import Trace, redone
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def _assert_passed(report: ChaosReport) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "selfimprove"
+from tests.paths import ROOT
+
+PACKAGE = ROOT / "selfimprove"
 
 # A folder imports only from rows above its own; files at the package's root are named as folders are.
 ROWS: tuple[tuple[str, ...], ...] = (

@@ -22,9 +22,10 @@ from selfimprove.errors import UsageError
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.store.journal import Journal
 from tests.comparable import comparable_records
+from tests.paths import ROOT
 from tests.workshop import Workshop, make_workshop
 
-PAGE = Path(__file__).parents[1] / "docs" / "library.md"
+PAGE = ROOT / "docs" / "library.md"
 RUNTIME = si.Runtime(threads=1, checker_workers=1, device="cpu", engine="transformers")
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.workshop import Workshop, make_workshop
 
-ROOT = Path(__file__).parents[1]
 SMALL = ["problems.train_size=16", "problems.heldout_size=8", "problems.sealed_size=8", "sampling.max_new_tokens=8"]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from selfimprove.models.tiny import make_tiny_model
+from tests.paths import ROOT
 
 RECIPE = """
 [model]
@@ -65,7 +66,7 @@ class Workshop:
         return [sys.executable, "-m", "selfimprove", *words]
 
     def environment(self) -> dict[str, str]:
-        root = str(Path(__file__).parents[1])
+        root = str(ROOT)
         cache = str(self.folder / "cache")
         return {**os.environ, "SELFIMPROVE_CACHE": cache, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1"}
 

@@ -1,0 +1,107 @@
+"""The checker against labelled rows: its own case file, and the shared one where it is at hand."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfimprove.answer import check, check_answer, explain, fault_of_reference
+from tests import paths
+from tests.paths import SHARED
+
+CASES = paths.CASES / "answers.jsonl"
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def shared(name: str) -> list[dict[str, Any]]:
+    path = SHARED / "data" / name
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    return rows(path)
+
+
+def accepted(row: dict[str, Any]) -> bool:
+    judge = check_answer if row["form"] == "bare" else check
+    return judge(row["prediction"], row["gold"]).outcome == "correct"
+
+
+DECIDED = [row for row in rows(CASES) if row["equal"] is not None]
+
+
+@pytest.mark.parametrize("row", DECIDED, ids=lambda row: f"{row['kind']} {row['prediction'][:40]}")
+def test_own_case(row: dict[str, Any]) -> None:
+    assert accepted(row) is row["equal"]
+
+
+def test_shared_cases_reach_their_floors() -> None:
+    judged = [(row, accepted(row)) for row in shared("checker_cases.jsonl") if row["equal"] is not None]
+    wrong_accepts = [row["id"] for row, yes in judged if yes and row["equal"] is False]
+    wrong_rejects = Counter(row["kind"] for row, yes in judged if not yes and row["equal"] is True)
+    assert wrong_accepts == []
+    assert not {kind: count for kind, count in wrong_rejects.items() if count > 1}
+    assert wrong_rejects.total() <= 3
+
+
+def test_references_of_math500_are_sound() -> None:
+    assert [row["id"] for row in shared("math500_test.jsonl") if fault_of_reference(row["expected_answer"])] == []
+
+
+def test_references_of_gsm8k_are_sound() -> None:
+    answers = {str(row["answer"]).split("####")[-1].strip() for row in shared("gsm8k_test.jsonl")}
+    assert [answer for answer in answers if fault_of_reference(answer)] == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "outcome"),
+    [
+        ("boxed", "The answer is 5.", "unparsed"),
+        ("boxed", r"The answer is \boxed{5}.", "correct"),
+        ("marked", "The answer is 5.", "correct"),
+        ("marked", "We get 5.", "unparsed"),
+        ("last", "We get 5.", "correct"),
+        ("last", "", "unparsed"),
+    ],
+)
+def test_mode_decides_what_counts_as_an_answer(mode: Any, text: str, outcome: str) -> None:  # noqa: ANN401 - a literal
+    assert check(text, "5", mode).outcome == outcome
+
+
+def test_explanation_shows_both_sides_and_the_stage() -> None:
+    shown = explain(r"So \boxed{x = 0.5}.", r"\frac12")
+    assert (shown.found_by, shown.candidate, shown.reference_normal) == ("boxed", "x = 0.5", r"\frac12")
+    assert (shown.candidate_type, shown.reference_type) == ("named value", "expression")
+    assert (shown.verdict.outcome, shown.verdict.stage) == ("correct", "rational")
+
+
+@pytest.mark.parametrize("reference", ["", "  ", "58 = 57", "(" * 4000])
+def test_reference_with_a_fault_is_named(reference: str) -> None:
+    assert fault_of_reference(reference)
+
+
+@pytest.mark.parametrize("reference", ["5", r"\frac{1}{2}", "B", "Evelyn", "x^2+1", r"(2,\infty)", r"\emptyset"])
+def test_sound_reference_has_no_fault(reference: str) -> None:
+    assert fault_of_reference(reference) is None
+
+
+def test_candidate_is_cut_to_a_bounded_length() -> None:
+    verdict = check(r"\boxed{" + "1" * 2000 + "}", "5")
+    assert verdict.outcome == "unparsed"
+    assert verdict.candidate is not None
+    assert len(verdict.candidate) <= 300
+
+
+@pytest.mark.parametrize(("text", "reference"), [("21 + 19 = 30", "40"), ("58 = 57", "57"), ("So 2 * 3 = 7.", "6")])
+def test_a_false_equation_is_wrong_and_not_unclear(text: str, reference: str) -> None:
+    assert check(text, reference, "last").outcome == "wrong"
+
+
+@pytest.mark.parametrize("answer", [r"\Gamma()", r"x+\Gamma()", r"\Gamma\left(\right)^9", r"\binom{}{}"])
+def test_a_function_of_nothing_is_no_crash(answer: str) -> None:
+    assert check(f"\\boxed{{{answer}}}", "x+5", "boxed").outcome in ("wrong", "unparsed")

@@ -1,0 +1,297 @@
+"""The doctor: a sound setting has no error line, each fault has its own, and no fault hides another check."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfimprove.cli import app as cli
+from selfimprove.doctor import Finding, Subject, content, examine, machine, storage
+from selfimprove.host.cgroups import Bounds, bounds, usable_cores
+from selfimprove.models.tiny import make_tiny_model
+from selfimprove.recipe import Runtime
+from selfimprove.recipe.reading import read_recipe
+from selfimprove.sampling import some_questions
+from tests import paths
+from tests.runs.test_embedded import needs_model
+from tests.workshop import Workshop, make_workshop
+
+CASES: list[dict[str, Any]] = tomllib.loads((paths.CASES / "cgroups.toml").read_text())["case"]
+CHECKS = ["packages", "torch", "vllm", "compiler", "threads", "energy", "hub", "model cache"]
+CHECKS += ["model", "problems", "memory", "disk", "template", "merge", "checker"]
+WITHOUT_CONTENT = "{% for m in messages %}<|start|>{{ m.role }}{% endfor %}<|start|>assistant\n"
+"""A chat template that looks for the words in no place."""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return make_workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture
+def inside(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    monkeypatch.chdir(workshop.folder)
+    monkeypatch.setenv("SELFIMPROVE_CACHE", str(workshop.folder / "cache"))
+    return workshop
+
+
+def _subject(workshop: Workshop, settings: dict[str, dict[str, Any]], rounds: int = 2) -> Subject:
+    recipe = read_recipe(workshop.recipe, settings)
+    return Subject(recipe, Runtime(threads=1, device="cpu"), workshop.runs, workshop.folder / "cache", rounds)
+
+
+def _findings(workshop: Workshop, settings: dict[str, dict[str, Any]]) -> dict[str, Finding]:
+    found = list(examine(_subject(workshop, settings)))
+    assert [finding.check for finding in found] == CHECKS  # whatever is wrong, nothing is hidden
+    assert all(finding.found for finding in found)
+    assert all(bool(finding.advice) == (finding.level != "ok") for finding in found)
+    return {finding.check: finding for finding in found}
+
+
+def _typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
+    monkeypatch.setattr(sys, "argv", ["selfimprove", "doctor", "--threads", "1", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return left.value.code, capsys.readouterr().out
+
+
+def test_a_sound_setting_is_told_in_lines_and_in_json(
+    inside: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = _typed(monkeypatch, capsys, "--recipe", "tiny.toml", "--json")
+    found = [json.loads(line) for line in told.splitlines()]
+    assert [row["check"] for row in found] == CHECKS
+    assert code == 0
+    by_check = {row["check"]: row for row in found}
+    assert by_check["checker"]["found"] == "gold against gold 64 of 64 correct, perturbed gold 0 of 64"
+    assert "8 of 8 questions verbatim in their prompts, 8 of 8 encoded" in by_check["template"]["found"]
+    assert not inside.runs.exists()  # looking at a run writes nothing into it
+
+
+def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
+    inside: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"question": f"What is {a} + 1?", "answer": "21 + 19 = 30"} for a in range(80)]
+    Path("unsound.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, told = _typed(
+        monkeypatch, capsys, "--recipe", "tiny.toml", "--problems", "unsound.jsonl", "--model", "\x1b[31m"
+    )
+    assert code == 1
+    assert "\x1b" not in told
+    assert "\\x1b[31m: no such folder" in told
+    lines = told.splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith("error   checker"))
+    assert "gold against gold 0 of 64 correct" in lines[place]
+    assert lines[place + 1].strip().startswith("A run sets these aside.")
+
+
+def test_some_references_at_fault_are_a_warning(inside: Workshop) -> None:
+    rows = [{"question": f"What is {a} + 1?", "answer": str(a + 1)} for a in range(63)]
+    rows.append({"question": "What is odd?", "answer": "0*7"})  # whose perturbed copy, 0*8, is 0 as well
+    Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = _findings(inside, {"problems": {"train": "odd.jsonl"}})["checker"]
+    assert found.level == "warning"
+    assert "gold against gold 64 of 64 correct, perturbed gold 1 of 64; 1 at fault" in found.found
+
+
+def test_missing_problems_and_model_are_each_told_once(inside: Workshop) -> None:
+    found = _findings(inside, {"problems": {"train": "absent.jsonl"}, "model": {"name": "./absent"}})
+    assert "absent.jsonl" in found["problems"].found
+    assert "./absent" in found["model"].found
+    assert {name for name, finding in found.items() if finding.level == "error"} == {"problems", "model"}
+    assert [found[name].level for name in ("checker", "template")] == ["warning", "warning"]
+
+
+def test_what_the_recipe_takes_from_the_hub_is_named_where_there_is_no_hub(inside: Workshop) -> None:
+    found = _findings(inside, {"problems": {"train": "openai/gsm8k:main:train"}, "model": {"name": "owner/model"}})
+    assert found["hub"].level == "warning"
+    assert "owner/model, openai/gsm8k:main:train" in found["hub"].found
+    assert "hub can't be reached" in found["model"].found
+    assert _findings(inside, {})["hub"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("template", "level", "told"),
+    [(None, "warning", "no chat template"), (WITHOUT_CONTENT, "error", "8 of 8 questions lost")],
+)
+def test_a_template_that_is_missing_or_drops_the_question_is_found(
+    inside: Workshop, template: str | None, level: str, told: str
+) -> None:
+    model = make_tiny_model(inside.folder / f"model-{level}", chat_template=template)
+    found = _findings(inside, {"model": {"name": str(model)}})["template"]
+    assert found.level == level
+    assert told in found.found
+
+
+def test_a_run_on_a_template_that_drops_the_question_is_refused_before_anything_is_written(
+    inside: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_tiny_model(inside.folder / "deaf", chat_template=WITHOUT_CONTENT)
+    words = ["run", "--recipe", "tiny.toml", "--model", "deaf", "--checker-workers", "1"]
+    monkeypatch.setattr(sys, "argv", ["selfimprove", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert "loses the question: the prompts of 8 of 8 don't hold it" in capsys.readouterr().err
+    assert not list(inside.runs.glob("*/*"))
+
+
+def test_a_cache_that_can_hold_nothing_hides_no_other_check(inside: Workshop) -> None:
+    (inside.folder / "file").write_text("")
+    subject = _subject(inside, {})
+    found = list(
+        examine(Subject(subject.recipe, subject.runtime, inside.folder / "file" / "runs", Path("file/cache"), 2))
+    )
+    assert [finding.check for finding in found] == CHECKS
+    errors = {finding.check for finding in found if finding.level == "error"}
+    assert {"model cache", "model", "disk"} <= errors
+
+
+def test_room_is_held_against_what_the_run_needs(inside: Workshop) -> None:
+    assert storage.disk(_subject(inside, {}, rounds=10**12)).level == "error"
+    assert storage.disk(_subject(inside, {})).level == "ok"
+    subject = _subject(inside, {})
+    assert storage.memory(subject, Bounds(None, 2**28)).level == "error"
+    assert storage.memory(subject, Bounds(None, int(1.5e9))).level == "warning"
+    assert "the container may use" in storage.memory(subject, Bounds(None, 2**28)).found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_limits_of_control_groups_are_read(tmp_path: Path, case: dict[str, Any]) -> None:
+    (tmp_path / "own").write_text(case["own"])
+    for name, text in case["files"].items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text)
+    found = bounds(tmp_path / "groups", tmp_path / "own")
+    assert (found.cores or 0, found.memory or 0) == (case["cores"], case["memory"])
+    assert bounds(tmp_path / "groups", tmp_path / "absent") == Bounds(None, None)
+
+
+def test_a_quota_bounds_the_cores() -> None:
+    cores = usable_cores(Bounds(None, None))
+    assert [usable_cores(Bounds(quota, None)) for quota in (0.5, 1.5, cores, cores + 0.5)] == [1, 1, cores, cores]
+    assert Runtime(threads=cores + 1).usable_threads() == Runtime().usable_threads() == usable_cores()
+
+
+def test_threads_are_held_against_variable_and_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = usable_cores()
+    assert machine.threads(Runtime(), 0.0).level == "ok"
+    if cores > 1:
+        assert machine.threads(Runtime(), cores + 1.0).level == "warning"
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert "--threads 1" in machine.threads(Runtime(), 0.0).advice
+
+
+def test_packages_are_held_to_what_the_program_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "wanting-1.0.dist-info"
+    info.mkdir()
+    wanted = ["pytest>=1", "torch==1.0", "not-there-at-all>=2", 'absent-extra; extra == "more"']
+    (info / "METADATA").write_text(
+        "\n".join(["Name: wanting", "Version: 1.0", *(f"Requires-Dist: {w}" for w in wanted)])
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = machine.packages("wanting")
+    assert found.level == "error"
+    assert "torch is 2" in found.found
+    assert "not-there-at-all is missing" in found.found
+    assert "pytest" not in found.found
+    assert "absent-extra" not in found.found
+    assert machine.packages("selfimprove-under-no-such-name").level == "warning"
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_hub_that_answers_refuses_or_is_silent_is_told_apart_in_time(answering: str) -> None:
+    assert storage.fault_of_reaching(answering, 2.0) == ""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        assert storage.fault_of_reaching(address, 0.3)
+        assert time.monotonic() - began < 2
+    assert storage.fault_of_reaching(address, 2.0)
+
+
+def test_rendering_is_tried_on_few_questions_of_all_lengths() -> None:
+    questions = ["x" * length for length in range(1, 1000)]
+    tried = some_questions(questions)
+    assert len(tried) == 8
+    assert {len(tried[0]), len(tried[-1])} == {1, 999}
+    assert some_questions(["one"]) == ["one"]
+    assert some_questions([]) == []
+
+
+@pytest.mark.slow
+def test_a_model_on_the_hub_is_looked_at_without_its_weights(workshop: Workshop, tmp_path: Path) -> None:
+    """The hub's cache holds what a look fetches: everything but the weights."""
+    revision = "a" * 40
+    place = tmp_path / "hf" / "hub" / "models--owner--model"
+    shutil.copytree(
+        make_tiny_model(tmp_path / "tiny"), place / "snapshots" / revision, ignore=lambda *_: ["model.safetensors"]
+    )
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(revision)
+    home = {"HF_HOME": str(tmp_path / "hf")}
+    words = ["doctor", "--recipe", "tiny.toml", "--model", "owner/model", "--json"]
+    done = workshop.call(*words, environment=home)
+    found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert f"owner/model@{revision}: the weights are fetched by the first run" in found["model"]["found"]
+    assert "8 of 8 questions verbatim" in found["template"]["found"]
+    assert done.returncode == 0, done.stdout
+
+
+@needs_model
+@pytest.mark.slow
+def test_the_embedded_model_with_the_default_recipe_has_no_error(tmp_path: Path) -> None:
+    done = Workshop(tmp_path).call("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert found["template"]["level"] == "ok"
+    assert "768 of 768 correct, perturbed gold 0 of 768" in found["checker"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "level", "said"),
+    [
+        ({}, "ok", "stochastic rounding to bfloat16, at most 6 steps a round"),
+        ({"training": {"learning_rate": 1e-7}}, "warning", "stochastic rounding"),
+        ({"merging": {"rounding": "nearest"}, "training": {"learning_rate": 1e-5}}, "warning", "nearest rounding"),
+        ({"model": {"dtype": "float32"}, "training": {"learning_rate": 1e-9}}, "ok", "float32 weights hold"),
+    ],
+    ids=["as it is", "too small a rate", "nearest", "float32"],
+)
+def test_an_update_too_small_for_the_merge_is_told_before_a_run(
+    inside: Workshop, settings: dict[str, dict[str, Any]], level: str, said: str
+) -> None:
+    recipe = read_recipe(inside.recipe, settings)
+    subject = Subject(recipe, Runtime(threads=1, device="cpu"), inside.runs, inside.folder / "cache", 2)
+    found = content.merge(subject)
+    assert (found.level, found.check) == (level, "merge")
+    assert said in found.found
+    assert level == "ok" or "--set model.dtype=float32" in found.advice

@@ -1,0 +1,268 @@
+"""What the vLLM engine and its worker say to each other, and what the worker passes to vLLM on GPUs.
+
+Both are held against vLLM itself where it is installed: its own CUDA platform is told of GPUs (`vllm_gpu.py`), so
+that everything before the weights is the real thing. No figure of a kernel, and no bit of a real GPU, is shown here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import Field, asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfimprove.engines.vllm import VllmSampler, worker_environment
+from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, to_line
+from selfimprove.engines.vllm_worker import (
+    CONTEXT_MIB,
+    LEAST_GPU_SHARE,
+    Machine,
+    engine_arguments,
+    gpu_share,
+    sampling_arguments,
+)
+from selfimprove.errors import StageError, UsageError
+from selfimprove.recipe import Model, Runtime
+from selfimprove.sampling import Decoding, Request
+from tests.engines.test_engine_vllm import needs_vllm
+from tests.engines.vllm_gpu import END, MIB, install_gpus, told_token
+
+SETUP = Setup("/model", 512, False, 2, ((70000, 81559), (40000, 81559)))
+ROW = Row((5, 6, 7), 48, 11, 1.0, 0.9, 20)
+MESSAGES = (SETUP, Ready(True, 512), ROW, Sampled((8, 9), "eos"))
+GPU = Machine(on_cpu=False, cpu_cache_bytes=0)
+MEMORY = [(80000, 81559), (40000, 81559)]
+"""Free MiB and all MiB of the GPUs that vLLM is told of: on the second somebody else holds half."""
+
+
+def _name(message: object) -> str:
+    return type(message).__name__
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=_name)
+def test_a_message_is_read_back_as_it_was_sent(message: Setup | Ready | Row | Sampled) -> None:
+    line = to_line([message])
+    assert line.endswith("\n")
+    (read,) = json.loads(line)
+    assert to_line(type(message)(**read)) == to_line(message)
+    assert list(read) == [field.name for field in fields(message)]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=_name)
+def test_a_key_that_only_one_side_knows_is_refused(message: Setup | Ready | Row | Sampled) -> None:
+    sent = asdict(message)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'gpus'"):
+        type(message)(**sent, gpus=2)
+    for name in sent:
+        with pytest.raises(TypeError, match=f"missing 1 required positional argument: '{name}'"):
+            type(message)(**{key: value for key, value in sent.items() if key != name})
+
+
+@pytest.mark.parametrize("field", fields(Setup), ids=lambda field: field.name)
+def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None:
+    other = Setup("/other", 256, True, 4, ((60000, 81559),))
+    changed = replace(SETUP, **{field.name: getattr(other, field.name)})
+    assert engine_arguments(changed, "bfloat16", GPU) != engine_arguments(SETUP, "bfloat16", GPU)
+
+
+@pytest.mark.parametrize("field", [field for field in fields(Row) if field.name != "prompt_ids"], ids=lambda f: f.name)
+def test_every_key_of_a_row_reaches_the_sampler(field: Field[object]) -> None:
+    other = Row((), 24, 12, 0.5, None, 0)
+    changed = replace(ROW, **{field.name: getattr(other, field.name)})
+    assert sampling_arguments(changed, {}, [2]) != sampling_arguments(ROW, {}, [2])
+
+
+def test_what_a_row_leaves_open_is_the_models_own() -> None:
+    own = {"top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1, "max_tokens": 7}
+    assert sampling_arguments(replace(ROW, top_p=None, top_k=0), own, [2]) == {
+        "temperature": 1.0,
+        "top_p": 0.8,
+        "top_k": 0,
+        "repetition_penalty": 1.1,
+        "max_tokens": 48,
+        "seed": 11,
+        "stop_token_ids": [2],
+        "detokenize": False,
+    }
+
+
+def test_a_processor_is_given_a_cache_and_gpus_a_share() -> None:
+    on_cpu = engine_arguments(SETUP, "float32", Machine(on_cpu=True, cpu_cache_bytes=1 << 20))
+    on_gpu = engine_arguments(SETUP, "float32", GPU)
+    assert on_cpu["kv_cache_memory_bytes"] == 1 << 20
+    assert not on_cpu["enable_chunked_prefill"]
+    assert set(on_gpu) - set(on_cpu) == {"gpu_memory_utilization"}
+    assert set(on_cpu) - set(on_gpu) == {"kv_cache_memory_bytes", "enforce_eager", "enable_chunked_prefill"}
+
+
+def test_the_fullest_gpu_decides_the_share() -> None:
+    assert gpu_share(MEMORY[:1]) == 0.89
+    assert gpu_share(MEMORY) == gpu_share(MEMORY[::-1]) == gpu_share(MEMORY[1:]) == 0.439
+    assert gpu_share([]) == 0.92
+    assert gpu_share([(300, 81559)]) == LEAST_GPU_SHARE
+
+
+@given(st.lists(st.integers(4000, 200_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))))
+def test_the_share_is_free_on_every_gpu_when_vllm_looks(memory: list[tuple[int, int]]) -> None:
+    share = gpu_share(memory)
+    assert 0 < share <= 1
+    assert share == LEAST_GPU_SHARE or all(math.ceil(share * total) <= free - CONTEXT_MIB for free, total in memory)
+
+
+@pytest.fixture(scope="module")
+def gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Two GPUs, for this process and its children; what was set in the environment for them."""
+    added = install_gpus(tmp_path_factory.mktemp("gpus"), MEMORY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for name, value in added.items():
+            patch.setenv(name, value)
+        yield added
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of four heads, which two GPUs can share, without weights; the embedded model's nine they can't."""
+    from selfimprove.models import default_cache, resolve_model
+
+    base, folder = resolve_model(Model(), default_cache()).path, tmp_path_factory.mktemp("model")
+    for path in base.glob("*token*"):
+        (folder / path.name).symlink_to(path)
+    shape = {"hidden_size": 256, "head_dim": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = json.loads((base / "config.json").read_text()) | shape | {"num_hidden_layers": 2, "eos_token_id": END}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def _arguments(model: Path, share: list[tuple[int, int]]) -> dict[str, Any]:
+    """What the worker starts vLLM with on GPUs that have this memory."""
+    return engine_arguments(Setup(str(model), None, False, len(share), share), "bfloat16", GPU)
+
+
+def _ask_vllm(asked: dict[str, Any]) -> dict[str, Any]:
+    environment = os.environ | worker_environment(1, ["0", "1"])
+    command = [sys.executable, str(Path(__file__).with_name("vllm_gpu.py"))]
+    question = json.dumps(asked)
+    done = subprocess.run(command, env=environment, input=question, capture_output=True, text=True, check=False)
+    answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
+    assert answers, done.stdout[-3000:] + done.stderr[-3000:]
+    return dict(json.loads(answers[0].removeprefix("ANSWER ")))
+
+
+@needs_vllm
+def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Path, gpus: dict[str, str]) -> None:
+    one, pair = _arguments(model, MEMORY[:1]), _arguments(model, MEMORY)
+    # One GPU, two that hold one copy of the model, and a copy on each of two.
+    taken = [("0", one), ("0,1", pair), ("0", one), ("1", _arguments(model, MEMORY[1:]))]
+    refused = {
+        "unexpected keyword argument 'tensor_paralel_size'": ("0,1", pair | {"tensor_paralel_size": 2}),
+        "unexpected keyword argument 'gpus'": ("0,1", pair | {"gpus": 2}),
+        "less than desired GPU memory utilization": ("0,1", pair | {"gpu_memory_utilization": gpu_share(MEMORY[:1])}),
+        "is larger than the number of available GPUs": ("0", pair),
+        "Input should be": ("0", one | {"enable_prefix_caching": "as you like"}),
+    }
+    row = sampling_arguments(ROW, {"repetition_penalty": 1.1}, [END])
+    engines = [{"gpus": names, "arguments": arguments} for names, arguments in (*taken, *refused.values())]
+    answer = _ask_vllm({"engines": engines, "rows": [row, row | {"max_token": 3}]})
+    started, turned_away = answer["engines"][: len(taken)], answer["engines"][len(taken) :]
+    for (names, arguments), found in zip(taken, started, strict=True):
+        count = len(names.split(","))
+        asked = math.ceil(arguments["gpu_memory_utilization"] * MEMORY[0][1] * MIB)
+        assert found == {
+            "platform": "cuda",
+            "executor": "UniProcExecutor" if count == 1 else "MultiprocExecutor",
+            "world": count,
+            "dtype": "torch.bfloat16",
+            "max_model_len": 8192,
+            "prefix_caching": True,
+            "requested": [asked] * count,
+        }
+    for words, found in zip(refused, turned_away, strict=True):
+        assert words in found.get("refused", ""), found
+    assert answer["rows"][0] == row
+    assert "max_token" in answer["rows"][1]["refused"]
+    assert answer["unknown"] == []
+
+
+REQUESTS = [Request(f"p{n}", 0, tuple(range(5, 40 + n)), 8, n, Decoding(1.0)) for n in range(10)]
+
+
+def _told(request: Request) -> tuple[int, ...]:
+    tokens = [told_token(request.seed, place) for place in range(request.max_new_tokens)]
+    return tuple(tokens[: tokens.index(END) + 1] if END in tokens else tokens)
+
+
+# The longest is what the told cache holds, less the block of 16 tokens that vLLM keeps for itself.
+@needs_vllm
+@pytest.mark.parametrize(
+    ("runtime", "visible", "longest"),
+    [
+        (Runtime(), ["0"], 3056),
+        (Runtime(tensor_parallel=2), ["0,1"], 6128),
+        (Runtime(data_parallel=2), ["0", "1"], 3056),
+    ],
+    ids=["one_gpu", "tensor_parallel", "data_parallel"],
+)
+def test_the_engine_starts_on_gpus_and_samples(
+    runtime: Runtime,
+    visible: list[str],
+    longest: int,
+    model: Path,
+    gpus: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(psutil.Process().children())
+    with VllmSampler(model, runtime) as sampler:
+        workers = sorted(set(psutil.Process().children()) - before, key=lambda worker: worker.pid)
+        assert [worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers] == visible
+        everyone = workers + [child for worker in workers for child in worker.children(recursive=True)]
+        assert {os.getpgid(process.pid) for process in everyone} == {worker.pid for worker in workers}
+        for requests in (REQUESTS, REQUESTS[::-1]):
+            assert [found.token_ids for found in sampler.sample(requests)] == [_told(request) for request in requests]
+        assert not sampler.reproducible
+        with pytest.raises(UsageError, match=f"fills the whole context of {longest} tokens"):
+            list(sampler.sample([replace(REQUESTS[0], prompt_ids=tuple([5] * longest))]))
+    assert not [process for process in everyone if _lives(process)]
+    assert not list(tmp_path.glob("selfimprove-vllm-*.log"))
+
+
+@needs_vllm
+def test_a_gpus_process_that_is_killed_is_a_failed_stage(
+    model: Path, gpus: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(psutil.Process().children())
+    with VllmSampler(model, Runtime(tensor_parallel=2)) as sampler:
+        (worker,) = set(psutil.Process().children()) - before
+        everyone = [worker, *worker.children(recursive=True)]
+        _second_gpu(everyone).send_signal(signal.SIGKILL)
+        with pytest.raises(StageError, match="the vllm engine ended with exit status 1") as raised:
+            list(sampler.sample(REQUESTS))
+    assert "died unexpectedly" in raised.value.hint
+    assert not [process for process in everyone if _lives(process)]
+
+
+def _second_gpu(processes: list[psutil.Process]) -> psutil.Process:
+    """The last that vLLM started for a GPU; it names them so."""
+    return next(process for process in reversed(processes) if "Worker" in " ".join(process.cmdline()))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,93 @@
+"""Hub sources: the choice of config and split, and a hub out of reach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, chosen_config, chosen_split
+from tests.paths import ROOT
+
+
+@pytest.mark.parametrize(
+    ("configs", "asked", "chosen"),
+    [
+        (["main", "socratic"], "", "main"),
+        (["default"], "", "default"),
+        (["default", "main"], "", "main"),
+        (["algebra"], "", "algebra"),
+        (["main", "socratic"], "socratic", "socratic"),
+    ],
+)
+def test_a_config_is_chosen(configs: list[str], asked: str, chosen: str) -> None:
+    assert chosen_config(configs, HubSource("o/d", asked)) == chosen
+
+
+@pytest.mark.parametrize(("configs", "asked"), [(["algebra", "geometry"], ""), (["main"], "other"), ([], "")])
+def test_an_open_config_lists_them(configs: list[str], asked: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen_config(configs, HubSource("o/d", asked))
+    assert caught.value.message == f"o/d: which config? There are: {', '.join(configs) or 'none'}"
+    assert caught.value.hint == "Name one of them: o/d:CONFIG."
+
+
+@pytest.mark.parametrize(
+    ("splits", "asked", "preferred", "chosen"),
+    [
+        (["train", "test"], "", ("train",), "train"),
+        (["test"], "", ("train",), "test"),
+        (["train", "validation"], "", JUDGED_SPLITS, "validation"),
+        (["train", "validation", "test"], "", JUDGED_SPLITS, "test"),
+        (["train", "extra"], "extra", ("train",), "extra"),
+    ],
+)
+def test_a_split_is_chosen(splits: list[str], asked: str, preferred: tuple[str, ...], chosen: str) -> None:
+    assert chosen_split(splits, HubSource("o/d", "main", asked), preferred) == chosen
+
+
+def test_an_open_split_lists_them() -> None:
+    with pytest.raises(UsageError, match=r"o/d: which split[?] There are: a, b"):
+        chosen_split(["a", "b"], HubSource("o/d", "main"), ("train",))
+
+
+def run_offline(code: str, argument: str, home: Path) -> str:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "HF_HOME": str(home)}
+    command = [sys.executable, "-c", code, argument]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_dataset_is_resolved_and_read(tmp_path: Path) -> None:
+    """A folder laid out like a dataset repository stands in for the hub: `datasets` treats both alike."""
+    data = tmp_path / "data-set"
+    data.mkdir()
+    for split in ("train", "test"):
+        (data / f"{split}.jsonl").write_text(f'{{"question": "{split}?", "answer": "1"}}\n')
+    code = (
+        "import sys\nfrom selfimprove.problem.hub import HubSource, hub_rows, judged_split, resolved\n"
+        "train = resolved(HubSource(sys.argv[1]), ('train',))\ntest = judged_split(train)\n"
+        "print(train.config, train.split, list(hub_rows(train)), test.split, list(hub_rows(test)), judged_split(test))"
+    )
+    rows = [[(1, {"question": f"{split}?", "answer": "1"})] for split in ("train", "test")]
+    printed = run_offline(code, str(data), tmp_path / "home").strip()
+    assert printed == f"default train {rows[0]} test {rows[1]} None"
+
+
+@pytest.mark.parametrize("source", ["openai/gsm8k", "openai/gsm8k:main:train", "gsm8k"])
+def test_a_hub_out_of_reach_is_one_line(source: str, tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom selfimprove.errors import UsageError\nfrom selfimprove.problem import load_problems\n"
+        "from selfimprove.recipe import Problems\n"
+        "try:\n    load_problems(Problems(train=sys.argv[1]))\n"
+        "except UsageError as error:\n    print(error)"
+    )
+    start = time.perf_counter()
+    message, hint = run_offline(code, source, tmp_path).strip().split("\n")
+    assert message == f"{source}: the Hugging Face hub can't be reached"
+    assert hint.startswith("Connect, or name a local file")
+    assert time.perf_counter() - start < 60  # 3 s measured, most of it the import of datasets

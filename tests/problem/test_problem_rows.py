@@ -1,0 +1,127 @@
+"""Rows of files: what is read out of them, and how a bad one is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfimprove.errors import UsageError
+from selfimprove.problem import load_problems
+from selfimprove.problem.fields import FieldNames, last_boxed, problem_from_row
+from selfimprove.problem.files import SUFFIXES, file_rows
+from selfimprove.recipe import Problems
+from tests import paths
+from tests.paths import ROOT
+
+CASES = paths.CASES / "problems"
+FIELDS: list[dict[str, Any]] = json.loads((CASES / "fields.json").read_text())
+BAD: dict[str, str] = json.loads((CASES / "bad.json").read_text())
+
+
+def sizes(train: int, heldout: int, sealed: int) -> dict[str, int]:
+    return {"train_size": train, "heldout_size": heldout, "sealed_size": sealed}
+
+
+@pytest.mark.parametrize("case", FIELDS, ids=[json.dumps(case["row"])[:60] for case in FIELDS])
+def test_the_final_answer_is_read_out_of_each_form(case: dict[str, Any]) -> None:
+    problem = problem_from_row(case["row"], FieldNames(), "f.jsonl:1", "f.jsonl:1")
+    assert (problem.question, problem.answer) == ("q", case["answer"])
+
+
+def test_named_fields_come_first_and_are_optional() -> None:
+    named = FieldNames("text", "label")
+    row = {"text": "a", "question": "b", "label": "1", "answer": "2"}
+    named_problem = problem_from_row(row, named, "w", "s")
+    other = problem_from_row({"question": "b", "answer": "2"}, named, "w", "s")
+    assert (named_problem.question, named_problem.answer) == ("a", "1")
+    assert (other.question, other.answer) == ("b", "2")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_all_formats_give_the_same_problems(suffix: str) -> None:
+    def read(path: Path) -> list[tuple[str, str | None]]:
+        problems = [problem_from_row(row, FieldNames(), "w", "s") for _, row in file_rows(path)]
+        return [(problem.question, problem.answer) for problem in problems]
+
+    rows = read(CASES / "good" / f"gsm8k{suffix}")
+    assert rows == read(CASES / "good" / "gsm8k.jsonl")
+    assert len(rows) == 30
+    assert rows[2] == ("Tom has 3 apples and buys 9 more. How many are there?", "12")
+
+
+@pytest.mark.parametrize(("suffix", "places"), [(".jsonl", [1, 2, 3]), (".json", [2, 6, 10]), (".csv", [2, 4, 6])])
+def test_a_row_is_placed_where_it_starts(suffix: str, places: list[int]) -> None:
+    assert [line for line, _ in file_rows(CASES / "good" / f"gsm8k{suffix}")][:3] == places
+
+
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_a_bad_row_stops_the_run_and_is_named(name: str) -> None:
+    path = CASES / "bad" / name
+    with pytest.raises(UsageError) as caught:
+        load_problems(Problems(train=str(path), heldout=str(CASES / "good" / "gsm8k.jsonl"), **sizes(1, 1, 1)))
+    assert f"bad/{name}{BAD[name]}" in caught.value.message
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_every_bad_file_is_expected() -> None:
+    assert {path.name for path in (CASES / "bad").iterdir()} == BAD.keys()
+
+
+def test_judged_rows_need_answers_and_training_rows_do_not(tmp_path: Path) -> None:
+    good = str(CASES / "good" / "gsm8k.jsonl")
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"question": "What is 1 + 1?"}\n{"problem": "What is 1 + 2?", "solution": "three"}\n')
+    problems = load_problems(Problems(train=str(bare), heldout=good, **sizes(2, 5, 5)))
+    assert [problem.answer for problem in problems.train] == [None, None]
+    with pytest.raises(UsageError, match=r"bare\.jsonl:1: no answer; held-out and sealed problems need one"):
+        load_problems(Problems(train=good, heldout=str(bare), **sizes(2, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("train", "fault"),
+    [
+        ("nowhere.jsonl", "problems.train: nowhere.jsonl: no such file"),
+        ("tests", "is not a problem file"),
+        ("a b/c", "is neither a file nor the id of a dataset"),
+        ("https://example.org/x", "is neither a file nor the id of a dataset"),
+    ],
+)
+def test_a_source_that_is_not_there_is_one_line(train: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UsageError) as caught:
+        load_problems(Problems(train=train))
+    assert fault in caught.value.message
+
+
+@given(st.text(alphabet="{}\\ab $1", max_size=40))
+def test_boxed_content_is_what_was_put_in(content: str) -> None:
+    depths = [content[:end].count("{") - content[:end].count("}") for end in range(len(content) + 1)]
+    if "\\" in content or min(depths) < 0 or depths[-1]:
+        last_boxed("\\boxed{" + content)  # must end, whatever it says
+    else:
+        assert last_boxed("\\boxed{0} then \\boxed{" + content + "}.") == content.strip()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.sampled_from(["question", "problem", "answer", "solution", "x"]), inner)
+        ),
+    )
+)
+def test_any_row_is_a_problem_or_a_usage_error(row: object) -> None:
+    try:
+        problem = problem_from_row(row, FieldNames(), "f.jsonl:1", "f.jsonl:1")
+    except UsageError as error:
+        named = error.message.startswith("f.jsonl:1: ")
+    else:
+        named = bool(problem.question.strip() and problem.identity) and problem.answer != ""
+    assert named

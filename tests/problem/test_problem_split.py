@@ -1,0 +1,174 @@
+"""The split: disjoint, deterministic, independent of the order of rows, of the sizes asked for."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from selfimprove.errors import UsageError
+from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.problem.values import make_problem
+from selfimprove.recipe import Problems
+from tests import paths
+
+CASES = paths.CASES / "problems"
+GOOD = str(CASES / "good" / "gsm8k.jsonl")
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from(["What is {}?", "what is {}.0", "WHAT  IS {},"])), min_size=8
+)
+
+
+def written(folder: Path, name: str, rows: list[tuple[int, str]]) -> str:
+    path = folder / name
+    lines = [json.dumps({"question": form.format(number), "answer": str(number)}) for number, form in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def identities(problems: ProblemSets) -> list[set[str]]:
+    parts = (problems.train, problems.heldout, problems.sealed)
+    return [{problem.identity for problem in part} for part in parts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, ROWS, ROWS, st.integers(0, 3))
+def test_sets_are_disjoint_and_what_is_dropped_adds_up(
+    train: list[tuple[int, str]], heldout: list[tuple[int, str]], sealed: list[tuple[int, str]], seed: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wanted = Problems(
+            train=written(folder, "train.jsonl", train),
+            heldout=written(folder, "heldout.jsonl", heldout),
+            sealed=written(folder, "sealed.jsonl", sealed),
+            train_size=0,
+            heldout_size=1,
+            sealed_size=2,
+            seed=seed,
+        )
+        try:
+            problems = load_problems(wanted)
+        except UsageError:
+            assume(False)  # too few distinct problems for these sizes
+    sets = identities(problems)
+    assert [len(part) for part in sets] == [len(problems.train), 1, 2]
+    assert sum(map(len, sets)) == len(set.union(*sets))
+    gone = sum(problems.dropped[key] for key in ("train duplicates", "train in heldout", "train in sealed"))
+    assert len(problems.train) + gone == len(train)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(rows: list[tuple[int, str]], shuffler: random.Random) -> None:
+    distinct = len({number for number, _ in rows})
+    assume(distinct >= 4)
+    mixed = list(rows)
+    shuffler.shuffle(mixed)
+    with tempfile.TemporaryDirectory() as name:
+        sizes = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
+        one = load_problems(Problems(train=written(Path(name), "one.jsonl", rows), **sizes))
+        two = load_problems(Problems(train=written(Path(name), "two.jsonl", mixed), **sizes))
+    assert one.fingerprint() == two.fingerprint()
+    assert len(one.train) == distinct - 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 10), st.integers(1, 10), st.integers(0, 5))
+def test_a_change_of_train_size_changes_nothing_else(train: int, heldout: int, seed: int) -> None:
+    wanted = Problems(train=GOOD, train_size=train, heldout_size=heldout, sealed_size=5, seed=seed)
+    problems, everything = load_problems(wanted), load_problems(wanted.model_copy(update={"train_size": 0}))
+    assert problems.sealed == everything.sealed
+    assert problems.heldout == everything.heldout
+    assert problems.train == everything.train[:train]
+    assert len(everything.train) == 30 - heldout - 5
+
+
+def test_seeds_give_different_splits() -> None:
+    sizes = {"train_size": 10, "heldout_size": 10, "sealed_size": 10}
+    fingerprints = {load_problems(Problems(train=GOOD, seed=seed, **sizes)).fingerprint() for seed in range(5)}
+    assert len(fingerprints) == 5
+
+
+def test_the_same_file_twice_is_carved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CASES)
+    wanted = Problems(train=GOOD, heldout="good/gsm8k.jsonl", train_size=10, heldout_size=10, sealed_size=10)
+    problems = load_problems(wanted)
+    assert problems == load_problems(wanted.model_copy(update={"heldout": ""}))
+    assert not any(problems.dropped.values())
+    assert len(set.union(*identities(problems))) == 30
+
+
+def test_training_loses_what_is_judged_and_is_filled_up() -> None:
+    csv_file = str(CASES / "good" / "gsm8k.csv")
+    problems = load_problems(Problems(train=GOOD, heldout=csv_file, train_size=12, heldout_size=10, sealed_size=8))
+    assert [len(part) for part in identities(problems)] == [12, 10, 8]
+    assert problems.dropped["train in heldout"] == 10
+    assert problems.dropped["train in sealed"] == 8
+    assert len(set.union(*identities(problems))) == 30
+
+
+def test_heldout_loses_what_is_sealed() -> None:
+    csv_file, json_file = str(CASES / "good" / "gsm8k.csv"), str(CASES / "good" / "gsm8k.json")
+    wanted = Problems(train=json_file, heldout=GOOD, sealed=csv_file, train_size=5, heldout_size=15, sealed_size=10)
+    problems = load_problems(wanted)
+    assert problems.dropped["heldout in sealed"] == 10
+    assert len(set.union(*identities(problems))) == 30
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fault"),
+    [
+        ((10, 10, 31), "problems.sealed_size is 31, but {} has 30 distinct problems with answers left for it"),
+        ((10, 21, 10), "problems.heldout_size is 21, but {} has 20 distinct problems with answers left for it"),
+        ((11, 10, 10), "problems.train_size is 11, but {} has 10 distinct problems left"),
+        ((0, 20, 10), "problems.train_size is all there are, but {} has 0 distinct problems left"),
+    ],
+)
+def test_asking_for_too_many_names_both_numbers(sizes: tuple[int, int, int], fault: str) -> None:
+    train, heldout, sealed = sizes
+    with pytest.raises(UsageError) as caught:
+        load_problems(Problems(train=GOOD, train_size=train, heldout_size=heldout, sealed_size=sealed))
+    assert "gsm8k.jsonl has" in caught.value.message
+    assert caught.value.message.startswith(fault.split(" {}")[0])
+    assert fault.split("{}")[1] in caught.value.message
+
+
+def test_rows_without_answers_are_left_to_training(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    rows = [{"question": f"What is {n}?", **({"answer": str(n)} if n % 2 else {})} for n in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = load_problems(Problems(train=str(path), train_size=0, heldout_size=5, sealed_size=5))
+    assert all(problem.answer for problem in (*problems.heldout, *problems.sealed))
+    assert {problem.answer for problem in problems.train} == {None}
+    with pytest.raises(UsageError, match=r"heldout_size is 6, .* has 5 distinct problems with answers"):
+        load_problems(Problems(train=str(path), train_size=1, heldout_size=6, sealed_size=5))
+
+
+def test_the_twin_with_an_answer_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "twins.jsonl"
+    path.write_text('{"question": "What is 1?"}\n{"question": "what is 1", "answer": "1"}\n')
+    problems = load_problems(Problems(train=str(path), heldout=GOOD, train_size=0, heldout_size=1, sealed_size=1))
+    assert [problem.answer for problem in problems.train] == ["1"]
+    assert problems.dropped["train duplicates"] == 1
+
+
+def test_keys_are_pinned_and_hold_identity_and_answer() -> None:
+    pinned = json.loads((CASES / "pinned.json").read_text())
+    assert make_problem("What is 1,000 + 1?", "1001", "a.jsonl:1").key == pinned["key"]
+    assert make_problem("what is 1000+1", "1001", "b.jsonl:7").key == pinned["key"]
+    assert make_problem("What is 1,000 + 1?", "1002", "a.jsonl:1").key != pinned["key"]
+    assert make_problem("What is 1,000 + 1?", None, "a.jsonl:1").key != pinned["key"]
+
+
+@given(st.text(min_size=1).filter(str.strip), st.none() | st.text())
+def test_keys_are_sixteen_hex_digits(question: str, answer: str | None) -> None:
+    key = make_problem(question, answer, "s").key
+    assert len(key) == 16
+    assert set(key) <= set("0123456789abcdef")

@@ -1,0 +1,56 @@
+"""When two questions are the same, and 8-gram overlap."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfimprove.problem.wording import normal_form, shared_ngrams
+from tests import paths
+
+CASES = json.loads((paths.CASES / "problems" / "wording.json").read_text())
+
+
+@pytest.mark.parametrize(("left", "right"), CASES["same"])
+def test_the_same_question_in_other_clothes(left: str, right: str) -> None:
+    assert normal_form(left) == normal_form(right)
+
+
+@pytest.mark.parametrize(("left", "right"), CASES["different"])
+def test_signs_that_mean_something_are_kept(left: str, right: str) -> None:
+    assert normal_form(left) != normal_form(right)
+
+
+@given(st.text())
+def test_a_question_that_is_not_blank_has_a_normal_form(question: str) -> None:
+    assert bool(normal_form(question)) == bool(question.split())
+
+
+@given(st.text(alphabet="abc 123"), st.sampled_from([" ", "  ", "\n", "\t"]))
+def test_spaces_and_case_do_not_matter(question: str, space: str) -> None:
+    assert normal_form(question.upper().replace(" ", space)) == normal_form(question)
+
+
+@given(st.integers(0, 10**12))
+def test_a_number_has_one_form(number: int) -> None:
+    assert normal_form(f"{number:,}.00") == normal_form(f"{number}.0") == normal_form(str(number)) == str(number)
+
+
+@pytest.mark.parametrize("piece", ["1,", "0.", "'", "a-", "\\", "1,000", "?", "9", "0.0"])
+def test_hostile_text_costs_linear_time(piece: str) -> None:
+    start = time.perf_counter()
+    normal_form(piece * 200_000)
+    assert time.perf_counter() - start < 5
+
+
+def test_overlap_is_the_share_of_questions_with_eight_words_in_common() -> None:
+    training = ["One two three four five six seven eight nine."]
+    judged = ["zero one TWO three, four five six seven eight", "two three four five six seven eight ten", "one two"]
+    assert shared_ngrams(judged, training) == pytest.approx(1 / 3)
+    assert shared_ngrams(judged, []) == 0.0
+    assert shared_ngrams([], training) == 0.0
+    assert shared_ngrams(judged, training, length=2) == 1.0

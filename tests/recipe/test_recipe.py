@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfimprove.errors import UsageError
+from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe.keys import changed_keys, key_table
+from selfimprove.recipe.reading import parse_recipe, read_recipe
+from tests.paths import ROOT
+
+
+def test_identity_and_runtime_share_no_key() -> None:
+    identity = {
+        key for _, section in Recipe() if hasattr(section, "model_fields_set") for key in type(section).model_fields
+    }
+    assert not identity & set(Runtime.model_fields)
+
+
+def test_equal_recipes_have_equal_fingerprints_in_other_processes() -> None:
+    script = "from selfimprove.recipe import Recipe; print(Recipe().fingerprint())"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert seen == {Recipe().fingerprint()}
+
+
+def test_changed_keys_are_named() -> None:
+    other = parse_recipe({"training": {"rank": 8}, "seed": 3}, "here")
+    assert changed_keys(Recipe(), other) == ["seed", "training.rank"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[training]\nlearning_rat = 1\n", "training.learning_rat"),
+        ("[training]\nrank = 0\n", "training.rank"),
+        ("[training]\nrank = 'many'\n", "training.rank"),
+        ("[prefixes]\nlength = 0\n", "prefixes.length"),
+        ("[prefixes]\nlength = 64\n[sampling]\nmax_new_tokens = 8\n", "prefixes.length is 64"),
+        ("[prefixes]\ntemplate = 'no place'\n", "prefixes.template"),
+        ("[sampling]\ntemperature = nan\n", "sampling.temperature"),
+        ("[gate]\nalpha = 1.5\n", "gate.alpha"),
+        ("training = 3\n", "training"),
+        ("not toml", "not readable as TOML"),
+    ],
+)
+def test_a_bad_recipe_is_refused_by_file_and_key(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="bad.toml") as caught:
+        read_recipe(path)
+    assert named in caught.value.message
+
+
+def test_a_recipe_that_is_not_utf8_or_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="bad.toml"):
+        read_recipe(path)
+    with pytest.raises(UsageError, match="no such recipe"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "selfimprove" / "recipes").glob("*.toml")), ids=lambda path: path.name)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    assert isinstance(read_recipe(path), Recipe)
+
+
+def test_readme_holds_the_key_table_made_from_the_code() -> None:
+    assert key_table() in (ROOT / "README.md").read_text(), "paste the output of selfimprove.recipe.keys.key_table()"

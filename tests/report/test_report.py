@@ -1,0 +1,335 @@
+"""The report, from whole, spoilt and hostile records; its Markdown is read back by a CommonMark parser."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
+from selfimprove.text.escaping import escape_markdown, escape_text
+from tests import paths
+
+CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
+HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def side(correct: int) -> dict[str, Any]:
+    rest = {"unparsed": 14, "timed_out": 0, "truncated": 3, "mean_tokens": 21.4}
+    return {"n": 192, "correct": correct, "wrong": 178 - correct, "accuracy": correct / 192, **rest}
+
+
+def stages() -> list[dict[str, Any]]:
+    sample = {"rows": 256, "sampled_tokens": 10_000, "prompt_tokens": 20_000, "truncated": 3}
+    harvest = {"examples": 256, "prefix": 230, "full": 26, "harvested_tokens": 4_000, "dropped": {"empty": 1}}
+    train = {
+        "steps": 16,
+        "first_loss": 1.52,
+        "last_loss": 0.87,
+        "target_tokens": 4_000,
+        "trained_prompt_tokens": 15_000,
+    }
+    counts = {
+        "sample": sample,
+        "harvest": harvest,
+        "train": train,
+        "merge": {},
+        "judge": {"sampled_tokens": 2_000, "prompt_tokens": 3_000},
+        "decide": {},
+    }
+    machine = {"seconds": 60.0, "peak_rss_mb": 900, "energy_j": 1200.0}
+    return [{"stage": stage, **machine, "counts": told, "sha256": {}} for stage, told in counts.items()]
+
+
+def round_record(number: int, accepted: bool) -> dict[str, Any]:
+    word = "Accepted" if accepted else "Rejected"
+    look = {
+        "judged": 192,
+        "wins": 20,
+        "losses": 8,
+        "evidence": 41.2,
+        "threshold": 32.9,
+        "gain": 0.06,
+        "gain_upper": 0.2,
+    }
+    return {
+        "format": 1,
+        "round": number,
+        "parent": number - 1,
+        "chain": [],
+        "stages": stages(),
+        "scorecard": {
+            "judged": 192,
+            "total": 256,
+            "wins": 20,
+            "losses": 8,
+            "champion": side(48),
+            "challenger": side(60),
+        },
+        "prefixes": {"distinct_prefixes": 0.8, "prefix_entropy": 4.1, "mean_tokens": 20.3, "truncated": 0.01},
+        "decision": {
+            "accepted": accepted,
+            "reason": "evidence",
+            "sentence": f"{word}: for a reason.",
+            "robust": accepted,
+            "alpha": 0.025,
+            "looks": [look],
+        },
+        "certificate": {"passed": True, "survival": 0.99, "agreement": 1.0, "kl": 0.0003, "failures": []},
+        "versions": {"selfimprove": "0.1.0", "torch": "2.13.0"},
+    }
+
+
+def sealed() -> dict[str, Any]:
+    figures = {"base_accuracy": 0.3, "base_interval": [0.25, 0.36], "gain": 0.12, "gain_interval": [0.05, 0.18]}
+    champion = {"champion_accuracy": 0.42, "champion_interval": [0.36, 0.48]}
+    cost = {"seconds": 30.0, "sampled_tokens": 5_000, "prompt_tokens": 9_000}
+    return {"format": 1, "looks": [{**cost, "look": 1, "rounds": 2, "champion": 1, "n": 256, **figures, **champion}]}
+
+
+def records(**changes: Any) -> RunRecords:  # noqa: ANN401 - any field of the records
+    whole: dict[str, Any] = {
+        "name": "demo",
+        "folder": Path("rounds/demo"),
+        "recipe": {"format": 1, "seed": 3, "training": {"rank": 8, "alpha": 32.0}},
+        "rounds": (round_record(1, True), round_record(2, False)),
+        "sealed": sealed(),
+        "rollbacks": (),
+        "running": "",
+    }
+    return RunRecords(**{**whole, **changes})
+
+
+def terminal(run: RunRecords, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        for part in report_tables(run):
+            console.print(part)
+    return captured.get()
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r" +", " ", text)
+
+
+def test_the_sealed_outcome_comes_first() -> None:
+    text = terminal(records())
+    assert text.index("Base 30.0 % → champion 42.0 %: gain +12.0 points, 95 % interval +5.0 to +18.0") < 200
+    assert "The champion is better than the base model." in text
+    assert text.index("Outcome") < text.index("Rounds") < text.index("Cost") < text.index("Versions")
+
+
+def test_a_run_without_its_sealed_outcome_says_so() -> None:
+    assert "Not judged yet" in terminal(records(sealed=None))
+
+
+def test_a_second_look_is_named_as_one() -> None:
+    twice = {"looks": sealed()["looks"] * 2}
+    assert "This is look 2 at these problems" in terminal(records(sealed=twice))
+
+
+def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
+    text = squeezed(terminal(records()))
+    assert "1 base 192/256 25.0 % 31.2 % +6.2 20–8 accepted" in text
+    assert "2 round 1 192/256 25.0 % 31.2 % +6.2 20–8 rejected" in text
+    assert "1 1 41.2 32.9 0.025 +20.0 evidence yes" in text
+    assert "2 1 41.2 32.9 0.025 +20.0 evidence no" in text
+    assert "Round 2: Rejected: for a reason." in text
+
+
+def test_rejected_rounds_are_charged() -> None:
+    text = squeezed(terminal(records()))
+    assert "sample 2:00 20,000 40,000 – –" in text
+    assert "total 12:00 24,000 46,000 8,000 30,000" in text
+    assert "per accepted point 1:00 2,000 3,833 667 2,500" in text  # over 12 points
+    assert "sealed, apart 30 s 5,000 9,000 – –" in text
+    assert "total 900 – 14,400" in text
+    assert "per accepted point – – 1,200" in text
+    assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in terminal(
+        records(), 200
+    )
+
+
+def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
+    text = squeezed(terminal(records(rounds=(round_record(1, True), round_record(2, False), round_record(3, False)))))
+    assert "total 18:00" in text
+    assert "per accepted point 1:00" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sealed": None}, "not known before the sealed problems are judged"),
+        ({"gain": -0.01}, "the sealed gain is −1.0 points; a price needs a gain above zero"),
+        ({"gain": 0.0, "rounds": (round_record(1, False),)}, "none, since no round was accepted"),
+    ],
+)
+def test_without_a_gain_a_point_has_no_price(changes: dict[str, Any], told: str) -> None:
+    gain = changes.pop("gain", None)
+    if gain is not None:
+        changes["sealed"] = {"looks": [{**sealed()["looks"][0], "gain": gain}]}
+    text = terminal(records(**changes), 200)
+    assert told in text
+    assert text.count("per accepted point") == 1
+    assert "interval includes zero, so the price" not in text
+
+
+def test_a_gain_that_may_be_chance_says_so_of_its_price() -> None:
+    doubtful = {"looks": [{**sealed()["looks"][0], "gain_interval": [-0.01, 0.2]}]}
+    assert "so the price is as uncertain" in terminal(records(sealed=doubtful), 200)
+
+
+def test_only_keys_that_differ_from_the_defaults_are_shown() -> None:
+    text = squeezed(terminal(records()))
+    assert "training.rank 8 16" in text
+    assert "seed 3 0" in text
+    assert "training.alpha" not in text
+    assert "format" not in text
+
+
+def test_versions_that_changed_between_rounds_are_all_named() -> None:
+    later = round_record(2, False) | {"versions": {"torch": "2.14.0"}}
+    assert "torch 2.13.0, then 2.14.0" in squeezed(terminal(records(rounds=(round_record(1, True), later))))
+
+
+def test_a_failed_certificate_gives_its_reason() -> None:
+    failed = round_record(1, False) | {"certificate": {"passed": False, "failures": ["nothing survived"]}}
+    text = terminal(records(rounds=(failed,)))
+    assert "failed" in text
+    assert "nothing survived" in text
+
+
+def test_the_report_fits_eighty_columns_without_breaking_a_word_of_the_rounds() -> None:
+    text = terminal(records(), 80)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "challenger" in text
+    assert "accepted" in text
+
+
+@pytest.mark.parametrize("width", [1, 20, 40])
+def test_a_narrow_terminal_still_gets_a_report(width: int) -> None:
+    assert terminal(records(), width)
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:  # noqa: ANN401 - JSON
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key in value:
+            yield from paths(value[key], (*path, key))
+    if isinstance(value, list):
+        for place in range(len(value)):
+            yield from paths(value[place], (*path, place))
+
+
+def changed(value: Any, path: tuple[str | int, ...], new: Any) -> Any:  # noqa: ANN401 - JSON
+    """A copy of `value` with `new` under `path`; `...` removes it."""
+    fresh = copy.deepcopy(value)
+    inner = fresh
+    for step in path[:-1]:
+        inner = inner[step]
+    if new is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = new
+    return fresh
+
+
+SPOILT = (..., None, "text", -1, 10**400, float("nan"), [], {}, True)
+
+
+def test_a_missing_or_spoilt_key_spoils_a_cell_not_the_report() -> None:
+    for path in paths(round_record(1, True)):
+        for new in SPOILT:
+            run = records(rounds=(changed(round_record(1, True), path, new),))
+            assert report_markdown(run)
+            assert len(status_lines([run])) == 1
+    for path in paths(sealed()):
+        for new in SPOILT:
+            run = records(sealed=changed(sealed(), path, new))
+            assert report_markdown(run)
+            assert len(status_lines([run])) == 1
+
+
+def test_a_missing_figure_is_a_dash() -> None:
+    without = changed(round_record(1, True), ("scorecard", "champion"), ...)
+    assert "1 base 192/256 – 31.2 % +6.0 20–8 accepted" in squeezed(terminal(records(rounds=(without,))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(round_record(1, True))), JSON), JSON, st.dictionaries(st.text(), JSON))
+def test_no_record_breaks_the_report(record: dict[str, Any], looks: Any, recipe: dict[str, Any]) -> None:  # noqa: ANN401
+    run = records(rounds=(record,), sealed={"looks": looks}, recipe=recipe)
+    assert report_markdown(run)
+    assert terminal(run, 60)
+    assert all(line.isprintable() for line in status_lines([run]))
+
+
+def hostile_records(text: str) -> RunRecords:
+    record = round_record(1, False) | {"versions": {text: text}, "certificate": {"passed": False, "failures": [text]}}
+    record["decision"]["sentence"] = record["decision"]["reason"] = text
+    record["stages"][0]["stage"] = text
+    looks = sealed() | {"looks": [{**sealed()["looks"][0], "beside": {"sentence": text}}]}
+    return records(name=text, rounds=(record,), recipe={text: text}, sealed=looks, running=text)
+
+
+@HOSTILE
+def test_hostile_records_reach_no_terminal(case: dict[str, Any]) -> None:
+    run = hostile_records(case["text"] * case["times"])
+    assert terminal(run, 80).replace("\n", "").isprintable()
+    assert all(line.isprintable() for line in status_lines([run]))
+
+
+PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+
+
+@HOSTILE
+def test_hostile_text_in_markdown_is_text(case: dict[str, Any]) -> None:
+    text = case["text"] * case["times"]
+    tokens = PARSER.parse(escape_markdown(text, 200))
+    assert [token.type for token in tokens] in ([], ["paragraph_open", "inline", "paragraph_close"])
+    inner = [child for token in tokens for child in token.children or []]
+    assert {child.type for child in inner} <= {"text", "text_special"}
+    assert "".join(child.content for child in inner).strip() == escape_text(text, 200).strip()
+
+
+@given(st.text(alphabet=st.sampled_from("ab1 .-+=#*_`~|\\[]()<>&!:/@$\"'{}^\n"), max_size=30))
+def test_any_text_in_markdown_is_text(text: str) -> None:
+    inner = [child for token in PARSER.parse(escape_markdown(text, 200)) for child in token.children or []]
+    assert {child.type for child in inner} <= {"text", "text_special"}
+    assert "".join(child.content for child in inner) == escape_text(text, 200)
+
+
+@HOSTILE
+def test_hostile_records_leave_the_markdown_in_shape(case: dict[str, Any]) -> None:
+    tame, hostile = (report_markdown(hostile_records(text)) for text in ("tame", case["text"] * case["times"]))
+    allowed = {token.type for token in PARSER.parse(tame)}
+    tokens = PARSER.parse(hostile)
+    assert {token.type for token in tokens} <= allowed
+    inner = {child.type for token in tokens for child in token.children or []}
+    assert inner <= {"text", "text_special"}
+    assert "<script" not in PARSER.render(hostile)
+
+
+def test_status_is_one_line_a_run() -> None:
+    fresh = records(name="b", rounds=(), sealed=None, running="process 77 on host")
+    done, begun = status_lines([records(), fresh])
+    assert done.startswith("demo  2 rounds, champion: the model of round 1, last: rejected (+6.2 points)")
+    assert done.endswith("sealed: 30.0 % → 42.0 % (+12.0 points, 95 % +5.0 to +18.0)")
+    assert begun == "b     0 rounds, champion: the base model, sealed: not judged, running: process 77 on host"
+    assert status_lines([]) == []

@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig
+
+from selfimprove.errors import StageError
+from selfimprove.models import compute_dtype, load_model
+from selfimprove.models.tiny import make_tiny_model
+from selfimprove.recipe import Runtime, Training
+from selfimprove.round.prefixes import Example
+from selfimprove.training import train
+from selfimprove.training.attention import branches_hold
+from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
+from selfimprove.training.schedule import (
+    count_tokens,
+    cut_packed,
+    cut_padded,
+    fault_in_losses,
+    learning_rate,
+    plan_steps,
+)
+from tests.paths import ROOT
+from tests.training.train_once import SETTINGS, make_examples
+
+CPU = torch.device("cpu")
+Way = Callable[[Sequence[Example], torch.device], Batch]
+RUNTIME = Runtime(device="cpu", threads=1)
+
+
+def silent(*_: float) -> None:
+    pass
+
+
+def without_peaks(counts: dict[str, Any]) -> dict[str, Any]:
+    return {name: count for name, count in counts.items() if not name.startswith("peak_")}
+
+
+def naive_loss(model: torch.nn.Module, examples: list[Example]) -> torch.Tensor:
+    """The loss by its definition: each row alone, no padding, all logits."""
+    rows = []
+    for example in examples:
+        ids = torch.tensor([[*example.prompt_ids, *example.target_ids]])
+        log_probs = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
+        start = len(example.prompt_ids)
+        nll = [-log_probs[start + at - 1, token] for at, token in enumerate(example.target_ids)]
+        rows.append(example.weight * torch.stack(nll).mean())
+    return torch.stack(rows).mean()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return make_tiny_model(tmp_path / "model")
+
+
+# The plan
+
+
+ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=60)
+
+
+@given(ROWS, st.booleans(), st.integers(1, 9), st.integers(1, 60), st.integers(0, 9))
+def test_every_epoch_uses_every_row_once(
+    rows: list[tuple[int, ...]], packs: bool, batch: int, tokens: int, seed: int
+) -> None:
+    settings = Training(epochs=2, batch_rows=batch, micro_tokens=tokens)
+    plan = plan_steps(rows, packs, settings, seed)
+    order = [row for step in plan for micro in step.micro_batches for row in micro]
+    half = len(rows)
+    assert sorted(order[:half]) == sorted(order[half:]) == list(range(half))
+    assert plan == plan_steps(rows, packs, settings, seed)
+    for step in plan:
+        assert step.rows <= batch
+        for micro in step.micro_batches:
+            alone = replace(step, micro_batches=(micro,))
+            assert len(micro) == 1 or count_tokens(alone, rows, packs) <= tokens
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    settings = Training(epochs=2, batch_rows=1)
+    first, second = plan_steps([(1,) * n for n in range(1, 50)], True, settings, 0)[::49]
+    assert first != second
+    one, other = (plan_steps([(5,)] * 50, True, settings.model_copy(update={"batch_rows": 5}), seed) for seed in (0, 1))
+    assert one != other
+
+
+def test_rows_of_like_length_are_padded_together() -> None:
+    rows = [(0,) * length for length in (3, 9, 4, 8)]
+    assert cut_padded([0, 1, 2, 3], rows, tokens=18) == ((1, 3), (2, 0))
+
+
+def test_rows_that_begin_alike_are_packed_together() -> None:
+    rows = [(1, 1, 1, 2), (7, 7, 7, 7), (1, 1, 1, 3), (7, 7, 7, 8)]
+    assert cut_packed([0, 1, 2, 3], rows, tokens=5) == ((0, 2), (1, 3))
+    assert cut_packed([0, 1, 2, 3], rows, tokens=4) == ((0,), (2,), (1,), (3,))
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_every_process_has_work(packs: bool) -> None:
+    rows = [(1, 2, 3, 4, *range(n, 40 + n)) for n in range(32)]
+    for processes in (2, 3, 4):
+        (step,) = plan_steps(rows, packs, Training(batch_rows=32), 0, processes)
+        sizes = [count_tokens(replace(step, micro_batches=(micro,)), rows, packs) for micro in step.micro_batches]
+        assert len(sizes) == processes
+        assert min(sizes) > 0.4 * max(sizes)
+
+
+def test_learning_rates() -> None:
+    constant = Training(learning_rate=1.0, warmup_ratio=0.2)
+    assert [learning_rate(step, 10, constant) for step in (1, 2, 3, 10)] == [0.5, 1.0, 1.0, 1.0]
+    cosine = Training(learning_rate=1.0, warmup_ratio=0.0, schedule="cosine")
+    rates = [learning_rate(step, 10, cosine) for step in range(1, 11)]
+    assert rates[0] == 1.0
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "fault"),
+    [
+        ([2.0 - step / 20 for step in range(20)], ""),
+        ([1.0] * 20, ""),
+        ([1.0, 1.2, 0.9, 1.1, 1.0, 0.9, 1.2, 1.1, 1.0], ""),  # noise
+        ([1.0 + step / 20 for step in range(20)], "rose"),
+        ([1.0, 1.1, 1.0, 0.9, 4.0, 4.1, 4.0, 4.1, 4.0, 4.1, 4.0, 4.1], "rose"),
+        ([1.0, 9.0], ""),  # too few steps to tell
+        ([1.0, float("nan")], "not finite"),
+    ],
+)
+def test_a_loss_that_rises_beyond_noise_is_a_fault(losses: list[float], fault: str) -> None:
+    assert fault in fault_in_losses(losses)
+    assert bool(fault_in_losses(losses)) == bool(fault)
+
+
+# The loss
+
+
+@pytest.mark.parametrize("way", [pack, pad])
+def test_loss_and_gradients_equal_the_definition_whatever_the_micro_batches(model: Path, way: Way) -> None:
+    examples = sorted(make_examples(9), key=row_ids)
+    reference = load_model(model, torch.float32)
+    naive = naive_loss(reference, examples)
+    naive.backward()
+    for cut in ([9], [4, 5], [1] * 9):
+        ours, total, at = load_model(model, torch.float32), 0.0, 0
+        freeze_head(ours)
+        assert way is pad or branches_hold(ours, examples[0].prompt_ids, 50, CPU)
+        for size in cut:
+            share = weighted_loss(ours, way(examples[at : at + size], CPU), gathers=True) / len(examples)
+            share.backward()
+            total, at = total + share.item(), at + size
+        assert total == pytest.approx(naive.item(), rel=1e-5)
+        for (name, p), q in zip(reference.named_parameters(), ours.parameters(), strict=True):
+            assert not q.requires_grad or torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5), name
+
+
+def freeze_head(model: torch.nn.Module) -> None:
+    """As in a training with a LoRA; the tiny model ties its head to the embedding."""
+    for part in (model.get_input_embeddings(), model.get_output_embeddings()):
+        part.weight.requires_grad_(False)
+
+
+def test_the_padding_id_may_be_any(model: Path) -> None:
+    batch = pad(make_examples(6), CPU)
+    padding = batch.inputs["attention_mask"] == 0
+    ours = load_model(model, torch.float32)
+    filled = [{**batch.inputs, "input_ids": batch.inputs["input_ids"].masked_fill(padding, fill)} for fill in (0, 1, 9)]
+    with torch.no_grad():
+        losses = [weighted_loss(ours, replace(batch, inputs=inputs), True) for inputs in filled]
+    assert padding.any()
+    assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.parametrize("way", [pack, pad])
+def test_an_end_of_sequence_among_the_targets_counts(model: Path, way: Way) -> None:
+    example = Example("k", 0, "full", (70, 1, 71), (80, 1), 1.0)  # 1 ends a sequence and is the padding id
+    longer = make_examples(5)[4]
+    ours = load_model(model, torch.float32)
+    naive = naive_loss(ours, [example, longer]).item()
+    if way is pack:
+        assert branches_hold(ours, longer.prompt_ids, 50, CPU)
+    rows = sorted([example, longer], key=row_ids)
+    assert weighted_loss(ours, way(rows, CPU), True).item() / 2 == pytest.approx(naive, rel=1e-5)
+
+
+def test_a_model_that_scales_its_logits_is_noticed() -> None:
+    from transformers import GraniteConfig, GraniteForCausalLM, LlamaForCausalLM
+
+    size = {
+        "vocab_size": 64,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    assert head_is_all(LlamaForCausalLM(LlamaConfig(**size)).eval(), (1, 2, 3), CPU)
+    granite = GraniteForCausalLM(GraniteConfig(**size, num_key_value_heads=2, logits_scaling=8.0)).eval()
+    assert not head_is_all(granite, (1, 2, 3), CPU)
+    batch = pad([Example("k", 0, "full", (3, 4), (5, 6))], CPU)
+    ours = weighted_loss(granite, batch, gathers=False)
+    assert ours.item() == pytest.approx(naive_loss(granite, [Example("k", 0, "full", (3, 4), (5, 6))]).item(), rel=1e-5)
+
+
+# The training
+
+
+def test_the_first_loss_is_the_loss_of_the_first_batch(model: Path, tmp_path: Path) -> None:
+    examples = make_examples(6)
+    settings = Training(batch_rows=6, micro_tokens=40, rank=2)
+    heard: list[tuple[float, ...]] = []
+    counts = train(
+        examples, model, tmp_path / "w", tmp_path / "out", settings, 0, RUNTIME, lambda *step: heard.append(step)
+    )
+    expected = naive_loss(load_model(model, torch.float32), examples).item()
+    assert counts["first_loss"] == pytest.approx(expected, rel=1e-5)
+    assert heard == [(1, 1, counts["first_loss"], settings.learning_rate)]
+    assert counts["target_tokens"] == sum(len(e.target_ids) for e in examples)
+    assert counts["trained_prompt_tokens"] == sum(len(e.prompt_ids) for e in examples)
+    assert counts["computed_tokens"] <= counts["target_tokens"] + counts["trained_prompt_tokens"] - len(examples)
+    assert counts["peak_rss_mb"] > 50
+    assert json.loads(json.dumps(counts)) == counts
+
+
+def test_the_adapter_is_what_peft_reads_and_names_no_machine(model: Path, tmp_path: Path) -> None:
+    counts = train(make_examples(20), model, tmp_path / "w", tmp_path / "out", SETTINGS, 7, RUNTIME, silent)
+    assert counts["last_loss"] < counts["first_loss"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    text = (tmp_path / "out" / "adapter_config.json").read_text()
+    assert str(tmp_path) not in text
+    assert json.loads(text)["base_model_name_or_path"] == ""
+    tuned = PeftModel.from_pretrained(load_model(model, torch.float32), str(tmp_path / "out"))
+    base = load_model(model, torch.float32)
+    assert naive_loss(tuned, make_examples(20)) < naive_loss(base, make_examples(20)) - 0.1
+    factors = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in factors.values()} == {torch.float32}
+    assert all(".lora_A.weight" in name or ".lora_B.weight" in name for name in factors)
+    assert len(factors) == 2 * 2 * 7  # two layers of seven matrices; neither head nor embedding
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_bfloat16_weights_stay_and_the_lora_is_float32(checkpointing: bool, tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "model", dtype="bfloat16")
+    settings = SETTINGS.model_copy(update={"gradient_checkpointing": checkpointing})
+    counts = train(make_examples(20), folder, tmp_path / "w", tmp_path / "out", settings, 7, RUNTIME, silent)
+    assert counts["dtype"] == str(compute_dtype(folder, CPU)).removeprefix("torch.")
+    assert counts["last_loss"] < counts["first_loss"]
+    factors = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in factors.values()} == {torch.float32}
+
+
+def test_gradient_checkpointing_changes_nothing(model: Path, tmp_path: Path) -> None:
+    plain = SETTINGS.model_copy(update={"dropout": 0.0})
+    saving = plain.model_copy(update={"gradient_checkpointing": True})
+    one, two = (
+        train(make_examples(8), model, tmp_path / f"w{n}", tmp_path / f"out{n}", settings, 1, RUNTIME, silent)
+        for n, settings in enumerate((plain, saving))
+    )
+    assert one["losses"] == pytest.approx(two["losses"], rel=1e-6)
+
+
+def test_training_leaves_the_process_as_it_was(model: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected, threads = torch.rand(1), torch.get_num_threads()
+    torch.manual_seed(3)
+    train(make_examples(4), model, tmp_path / "w", tmp_path / "out", SETTINGS, 0, RUNTIME, silent)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+# Kill and resume
+
+
+def run_once(folder: Path, *stop: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("train_once.py")), str(folder), *stop]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+
+
+def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "model")
+    killed = run_once(tmp_path, "8")
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == "waiting\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "adapter").exists()
+    resumed = json.loads(run_once(tmp_path).communicate()[0])
+    assert resumed["steps"] == [7, 8, 9, 10]  # from the checkpoint of step 6
+    undisturbed = train(
+        make_examples(20), tmp_path / "model", tmp_path / "w", tmp_path / "out", SETTINGS, 7, RUNTIME, silent
+    )
+    assert without_peaks(resumed["counts"]) == without_peaks(undisturbed)
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "adapter" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_foreign_or_broken_checkpoint_is_ignored(model: Path, tmp_path: Path) -> None:
+    def steps(work: Path, examples: list[Example], seed: int) -> tuple[list[float], bytes]:
+        heard: list[float] = []
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        train(examples, model, work, out, SETTINGS, seed, RUNTIME, lambda step, *_: heard.append(step))
+        return heard, (out / "adapter_model.safetensors").read_bytes()
+
+    alone = steps(tmp_path / "clean", make_examples(12), 1)
+    assert alone[0] == [1, 2, 3, 4, 5, 6]
+    work = tmp_path / "work"
+    steps(work, make_examples(12), 2)  # leaves its checkpoint of step 6
+    assert steps(work, make_examples(12), 2)[0] == []
+    assert steps(work, make_examples(12), 1) == alone
+    for content in (b"", b"\x10" * 500, (work / "checkpoint.safetensors").read_bytes()[:-9]):
+        (work / "checkpoint.safetensors").write_bytes(content)
+        assert steps(work, make_examples(12), 1) == alone
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command = [
+        *launch,
+        "--nproc-per-node",
+        "2",
+        str(Path(__file__).with_name("train_once.py")),
+        str(tmp_path),
+        "-1",
+        "0",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    alone = SETTINGS.model_copy(update={"dropout": 0.0})
+    train(make_examples(20), model, tmp_path / "w", tmp_path / "out", alone, 7, RUNTIME, silent)
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("out", "adapter"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+
+
+# Failures
+
+
+def test_what_can_not_be_trained_fails_with_a_reason_and_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    def failure(examples: list[Example], settings: Training = SETTINGS) -> str:
+        with pytest.raises(StageError) as caught:
+            train(examples, model, tmp_path / "w", tmp_path / "out", settings, 0, RUNTIME, silent)
+        assert not (tmp_path / "out").exists()
+        return str(caught.value)
+
+    assert "no examples" in failure([])
+    assert "problem k, sample 3" in failure([Example("k", 3, "full", (5,), ())])
+    weights = load_file(model / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    assert "step 1 of 10: loss nan" in failure(make_examples(20))
+
+
+def test_a_training_that_diverges_fails(model: Path, tmp_path: Path) -> None:
+    # What the model says anyway is the best there is: a rate that rises to a wild one makes it twice the bound worse.
+    base = load_model(model, torch.float32)
+    examples = []
+    for example in make_examples(20):
+        prompt = torch.tensor([example.prompt_ids])
+        said = base.generate(prompt, do_sample=False, max_new_tokens=8, min_new_tokens=8)[0, prompt.shape[1] :]
+        examples.append(replace(example, target_ids=tuple(said.tolist())))
+    wild = SETTINGS.model_copy(update={"learning_rate": 0.1, "epochs": 12, "schedule": "constant", "warmup_ratio": 0.9})
+    with pytest.raises(StageError, match="the loss rose"):
+        train(examples, model, tmp_path / "w", tmp_path / "out", wild, 0, RUNTIME, silent)
+    assert not (tmp_path / "out").exists()

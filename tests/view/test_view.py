@@ -1,0 +1,368 @@
+"""The views, driven with real events into strings, pipes and a pseudo-terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from selfimprove import events
+from selfimprove.events import Event
+from selfimprove.text.escaping import escape_text
+from selfimprove.view import JsonView, Mode, PlainView, QuietView, open_view
+from selfimprove.view.blocks import SPARKS, sparkline
+from selfimprove.view.live import LiveView, frame
+from selfimprove.view.scene import Scene, unfold
+from tests import paths
+
+CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
+HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+Keep = Literal["start", "end"]
+SEALED = events.SealedJudged(1, 2, 256, 0.301, 0.418, (0.248, 0.36), (0.359, 0.48), 0.117, (0.052, 0.184))
+
+
+def text_of(case: dict[str, Any]) -> str:
+    return str(case["text"]) * int(case["times"])
+
+
+def flip(text: str, won: bool = True, number: int = 1) -> events.Flip:
+    return events.Flip(number, won, text, text, text, text)
+
+
+def run(hostile: str = "plain") -> Iterator[tuple[float, Event]]:
+    """Two rounds, the first one resumed and accepted, the second rejected, as (seconds, event)."""
+    notes = (f"note {hostile}",)
+    yield 0, events.RunStarted("demo", "rounds/demo", f"model {hostile}", "scripted", 2, 0, 256, 256, 256, notes)
+    for number, accepted in ((1, True), (2, False)):
+        begin = 1000.0 * number
+        yield begin, events.RoundStarted(number, number - 1)
+        yield begin, events.StageStarted(number, "sample", 256, 64, "rows")
+        for step in range(1, 4):
+            yield begin + 40 * step, events.StageProgress(number, "sample", 64 + 64 * step, 256, 6400 * step)
+        yield begin + 130, events.StageFinished(number, "sample", 130.0, {"rows": 256, "sampled_tokens": 19200}, False)
+        yield begin + 130, events.StageFinished(number, "harvest", 0.1, {"examples": 256}, True)
+        yield begin + 130, events.StageStarted(number, "train", 20, 0, "steps")
+        for step in range(1, 21):
+            yield begin + 130 + step, events.TrainStep(number, step, 20, 2.0 - step / 20, 1e-4)
+        yield begin + 151, events.StageFinished(number, "train", 21.0, {"steps": 20, "last_loss": 1.0}, False)
+        yield begin + 151, events.StageStarted(number, "judge", 256, 0, "problems")
+        for batch in range(1, 4):
+            yield begin + 151 + 20 * batch, events.StageProgress(number, "judge", 64 * batch, 256, 3000 * batch)
+            yield begin + 151 + 20 * batch, flip(hostile, True, number)
+            yield begin + 151 + 20 * batch, flip(hostile, False, number)
+            yield begin + 151 + 20 * batch, events.Looked(number, 64 * batch, 256, 7 * batch, 3, 2.0**batch, 32.9, 0.05)
+        sentence = f"{'Accepted' if accepted else 'Rejected'}: {hostile}"
+        yield begin + 220, events.RoundFinished(number, accepted, 0.302, 0.359, 0.057, sentence)
+    yield 3000, SEALED
+    yield 3001, events.RunFinished("demo", 2, (1,), 488.0, False)
+
+
+def plain_lines(timed: Iterator[tuple[float, Event]]) -> list[str]:
+    lines: list[str] = []
+    now = [0.0]
+    with PlainView(lines.append, clock=lambda: now[0]) as view:
+        for moment, event in timed:
+            now[0] = moment
+            view(event)
+    return lines
+
+
+def scenes(timed: Iterator[tuple[float, Event]]) -> list[tuple[float, Scene]]:
+    scene, seen = Scene(), []
+    for now, event in timed:
+        scene = unfold(scene, event, now)
+        seen.append((now, scene))
+    return seen
+
+
+def live_text(width: int, hostile: str = "plain", no_color: bool | None = None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=24, force_terminal=True, no_color=no_color)
+    with LiveView(console) as view:
+        for _, event in run(hostile):
+            view(event)
+    return out.getvalue()
+
+
+@HOSTILE
+@pytest.mark.parametrize("keep", ["start", "end"])
+def test_escaped_text_prints_on_one_line_within_its_limit(case: dict[str, Any], keep: Keep) -> None:
+    for limit in (1, 2, 7, 40, 400):
+        _prints_within(escape_text(text_of(case), limit, keep), limit)
+
+
+def _prints_within(shown: str, limit: int) -> None:
+    assert len(shown) <= limit
+    assert all(character.isprintable() for character in shown)
+    shown.encode("utf-8")
+
+
+@HOSTILE
+def test_hostile_characters_are_shown_not_dropped(case: dict[str, Any]) -> None:
+    assert case["shown"] in escape_text(text_of(case), 400)
+
+
+def test_work_is_bounded_by_the_limit_not_by_the_text() -> None:
+    text = "a\x1b" * 5_000_000
+    start = time.perf_counter()
+    for _ in range(100):
+        escape_text(text, 80)
+        escape_text(text, 80, keep="end")
+    assert time.perf_counter() - start < 1
+
+
+@given(st.text(), st.integers(1, 60), st.sampled_from(["start", "end"]))
+def test_escaping_twice_is_escaping_once(text: str, limit: int, keep: Keep) -> None:
+    once = escape_text(text, limit, keep)
+    assert escape_text(once, limit, keep) == once
+    assert len(once) <= limit
+    assert once.isprintable()
+
+
+def test_a_cut_never_splits_an_escape_and_is_marked() -> None:
+    assert escape_text("ab\x1bcdef", 5) == "ab…"
+    assert escape_text("abcde\x1bf", 5, keep="end") == "…f"
+    assert escape_text("abcdef", 6) == "abcdef"
+
+
+def test_plain_lines_tell_the_run() -> None:
+    text = "\n".join(plain_lines(run()))
+    for told in (
+        "run demo in rounds/demo: 0 of 2 rounds done",
+        "round 1: challenging the base model",
+        "sample: 256 rows (64 kept from an earlier start)",
+        "sample: 50 %, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
+        "harvest: reused, an earlier start had finished it",
+        "train: 50 %, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
+        "gate: 64 of 256 judged, 7 won, 3 lost, gain +5.0 points, evidence 2 of 32.9 needed",
+        "round 1: ACCEPTED, 30.2 % -> 35.9 %, gain +5.7 points",
+        "round 2: REJECTED",
+        "base 30.1 % (24.8 to 36.0 %) -> champion 41.8 % (35.9 to 48.0 %)",
+        "gain +11.7 points, 95 % interval +5.2 to +18.4",
+        "The champion is better than the base model.",
+        "run demo: 2 rounds done in 8:08; accepted: round 1",
+    ):
+        assert told in text
+
+
+def test_plain_tells_the_first_flip_of_each_kind_in_a_round() -> None:
+    lines = plain_lines(run())
+    assert sum("a problem won" in line for line in lines) == 2
+    assert sum("a problem lost" in line for line in lines) == 2
+
+
+def test_progress_is_told_at_quarters_and_else_at_most_every_ten_seconds() -> None:
+    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 1000, 0, "rows"))]
+    timed += [(done / 10, events.StageProgress(1, "sample", done, 1000, done)) for done in range(1, 1001)]
+    lines = plain_lines(iter(timed))[1:]
+    assert 3 <= len(lines) <= 3 + 100 / 10
+    assert all(any(f" {quarter} %" in line for line in lines) for quarter in (25, 50, 75))
+
+
+def test_a_long_stage_does_not_flood_a_log() -> None:
+    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 36000, 0, "rows"))]
+    timed += [(float(done), events.StageProgress(1, "sample", done, 36000, done)) for done in range(1, 36001)]
+    assert len(plain_lines(iter(timed))) < 100
+
+
+def test_a_run_that_owes_nothing_says_so() -> None:
+    done = events.RunFinished("demo", 4, (1, 3), 0.1, True)
+    assert plain_lines(iter([(0.0, done)])) == [
+        "run demo: nothing is owed, 4 rounds done before; accepted: rounds 1 and 3"
+    ]
+
+
+def test_the_rate_is_the_mean_from_the_moment_work_began() -> None:
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.StageStarted(1, "sample", 400, 100, "rows")),
+        (50.0, events.StageProgress(1, "sample", 100, 400, 0)),  # the model is loaded
+        (60.0, events.StageProgress(1, "sample", 200, 400, 1000)),
+        (90.0, events.StageProgress(1, "sample", 300, 400, 2000)),
+    ]
+    stage = scenes(iter(timed))[-1][1].stage
+    assert stage is not None
+    assert stage.rate() == pytest.approx(200 / 40)
+    assert stage.token_rate() == pytest.approx(2000 / 40)
+    assert stage.seconds_left(90.0) == pytest.approx(20)
+    assert stage.seconds_left(95.0) == pytest.approx(15)
+    assert stage.seconds_left(500.0) == 0
+
+
+def test_a_stage_without_news_has_no_rate() -> None:
+    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 0, 0, "rows"))]
+    stage = scenes(iter(timed))[-1][1].stage
+    assert stage is not None
+    assert (stage.rate(), stage.token_rate(), stage.seconds_left(9.0)) == (None, None, None)
+
+
+@pytest.mark.parametrize("width", [1, 12, 40, 80, 120])
+@pytest.mark.parametrize("height", [1, 5, 10, 23, 39, None])
+@pytest.mark.parametrize("hostile", ["plain", "答えは\x1b[31m三十一です" * 30])
+def test_every_drawing_fits_its_screen(width: int, height: int | None, hostile: str) -> None:
+    for now, scene in scenes(run(hostile)):
+        lines = frame(scene, width, height, now)
+        assert height is None or len(lines) <= height
+        assert all(line.cell_len <= width for line in lines)
+
+
+def test_many_rounds_leave_room_for_the_stage_under_way() -> None:
+    timed: list[tuple[float, Event]] = []
+    for number in range(1, 101):
+        timed.append((number, events.RoundStarted(number, 0)))
+        timed.append((number, events.RoundFinished(number, False, 0.3, 0.3, 0.0, "Rejected.")))
+    timed += [(101, events.RoundStarted(101, 0)), (101, events.StageStarted(101, "sample", 64, 0, "rows"))]
+    now, scene = scenes(iter(timed))[-1]
+    drawn = [line.plain for line in frame(scene, 80, 23, now)]
+    assert any(line.startswith("sample ") for line in drawn)
+    assert any(line.split()[:1] == ["101"] for line in drawn)
+    assert sum("rejected" in line for line in frame_text(scene, None)) == 100
+
+
+def frame_text(scene: Scene, height: int | None, width: int = 80) -> list[str]:
+    return [line.plain for line in frame(scene, width, height, 0.0)]
+
+
+def test_the_screen_while_judging() -> None:
+    judging = [scene for _, scene in scenes(run("What is 5 + 4?")) if scene.stage and scene.stage.name == "judge"][-1]
+    text = "\n".join(line.rstrip() for line in frame_text(judging, 23))
+    for told in (
+        "round 2 of 2",
+        "accepted",
+        "✓ sample  ↺ harvest  ✓ train  · merge  ▶ judge  · decide",
+        "192/256 problems",
+        "reused   harvest (whole)",
+        "8 of 32.9 needed",
+        "won  What is 5 + 4?",
+        "lost What is 5 + 4?",
+    ):
+        assert told in text
+
+
+def test_the_screen_while_training_shows_the_loss() -> None:
+    training = [scene for _, scene in scenes(run()) if scene.losses][19]
+    (line,) = [line for line in frame_text(training, 23) if line.startswith("loss")]
+    assert line.endswith("1.95 → 1")
+
+
+def test_the_closing_screen_tells_the_outcome_in_words() -> None:
+    text = live_text(80, no_color=True)
+    for told in ("base 30.1 %  →  champion 41.8 %", "gain +11.7 points, 95 % interval +5.2 to +18.4"):
+        assert told in text
+    assert "The champion is better than the base model." in text
+    assert text.count("note plain") == 1
+
+
+def test_a_run_that_stops_leaves_the_stage_it_stopped_in() -> None:
+    out = io.StringIO()
+    with suppress(KeyboardInterrupt), LiveView(Console(file=out, width=80, force_terminal=True)) as view:
+        view(events.RoundStarted(1, 0))
+        view(events.StageStarted(1, "sample", 256, 0, "rows"))
+        raise KeyboardInterrupt
+    assert "0/256 rows" in out.getvalue()
+
+
+def test_no_color_leaves_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = live_text(80)
+    assert "accepted" in text
+    assert "rejected" in text
+    assert "\x1b[32m" not in text
+    assert "\x1b[1;32m" not in text
+
+
+@HOSTILE
+def test_no_view_lets_a_models_characters_through(case: dict[str, Any]) -> None:
+    hostile = text_of(case)
+    plain = "\n".join(plain_lines(run(hostile)))
+    assert plain.replace("\n", "").isprintable()
+    assert len(plain) < 60_000
+    screen = "".join(line.plain for _, scene in scenes(run(hostile)) for line in frame(scene, 80, 39, 0.0))
+    assert screen.isprintable()
+
+
+@HOSTILE
+def test_a_terminal_gets_only_the_views_own_codes(case: dict[str, Any]) -> None:
+    raw = case["text"]
+    own = set(live_text(80, no_color=True)) | {"\x1b"}
+    extra = {c for c in live_text(80, raw, no_color=True) if not c.isprintable()} - own
+    assert not extra
+    if "\x1b[2J" in raw or "\x1b]" in raw:
+        assert "\x1b[2J" not in live_text(80, raw)
+        assert "\x1b]" not in live_text(80, raw)
+
+
+@HOSTILE
+def test_json_is_one_ascii_line_that_keeps_the_text(case: dict[str, Any]) -> None:
+    lines: list[str] = []
+    with JsonView(lines.append) as view:
+        view(flip(text_of(case)))
+    assert len(lines) == 1
+    assert lines[0].isascii()
+    assert lines[0].isprintable()
+    assert json.loads(lines[0])["question"] == text_of(case)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1), st.integers(1, 50))
+def test_a_sparkline_fits_and_spans_its_values(values: list[float], width: int) -> None:
+    drawn = sparkline(values, width)
+    assert len(drawn) == min(width, len(values))
+    assert set(drawn) <= set(SPARKS)
+    assert drawn[0] == SPARKS[0] or len(set(drawn)) > 1 or len(drawn) == 1 or set(drawn) == {SPARKS[0]}
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_drawn_as_a_dash(loss: float) -> None:
+    timed: list[tuple[float, Event]] = [(0.0, events.TrainStep(1, 1, 2, loss, 1e-4))]
+    assert any("–" in line for line in frame_text(scenes(iter(timed))[-1][1], 23))
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("auto", PlainView), ("plain", PlainView), ("json", JsonView)])
+def test_without_a_terminal_lines_are_written(mode: Mode, kind: type) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with open_view(mode, stream) as view:
+        assert isinstance(view, kind)
+        view(events.Note("naïve → 答え"))
+    stream.seek(0)
+    assert "na" in stream.read()
+
+
+def test_quiet_writes_nothing() -> None:
+    stream = io.StringIO()
+    with open_view("quiet", stream) as view:
+        assert isinstance(view, QuietView)
+        for _, event in run():
+            view(event)
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("term", "encoding", "kind"),
+    [("xterm", "utf-8", LiveView), ("dumb", "utf-8", PlainView), ("xterm", "ascii", LiveView)],
+)
+def test_auto_is_live_on_a_terminal_that_can_draw(
+    term: str, encoding: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w", encoding=encoding) as stream:
+        assert isinstance(open_view("auto", stream), kind)
+    os.close(master)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w", encoding="utf-8")
+    with open_view("json", stream) as view:
+        for _, event in run():
+            view(event)
+    stream.close()
