@@ -32,6 +32,7 @@ from selfimprove.errors import Interrupted, UsageError
 from selfimprove.events import Emit, Event, silence
 from selfimprove.recipe import Recipe, Runtime, reading
 from selfimprove.store.journal import Journal, journal_named
+from selfimprove.store.records import SealedLook
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, Any]
 """A recipe, the path of a TOML file, or its sections as plain data."""
@@ -137,8 +138,8 @@ class _Job:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from selfimprove.runs.assemble import champion_folder, run_recipe
 
-        sealed = run_recipe(self.recipe, self.runtime, self.journal, self.rounds, emit)
-        return _outcome(self.journal, sealed["looks"][-1], champion_folder(self.recipe, self.runtime, self.journal))
+        look = run_recipe(self.recipe, self.runtime, self.journal, self.rounds, emit)
+        return _outcome(self.journal, look, champion_folder(self.recipe, self.runtime, self.journal))
 
 
 def _prepared(
@@ -152,30 +153,25 @@ def _prepared(
     return _Job(chosen, runtime or Runtime(), journal, rounds)
 
 
-def _outcome(journal: Journal, look: dict[str, Any], model: Path) -> Outcome:
+def _outcome(journal: Journal, look: SealedLook, model: Path) -> Outcome:
     records = journal.rounds()
     return Outcome(
         run=journal.name,
         folder=journal.folder,
         rounds=len(records),
-        accepted=tuple(record["round"] for record in records if record["decision"]["accepted"]),
-        champion=look["champion"],
+        accepted=tuple(record.round for record in records if record.accepted),
+        champion=look.champion,
         model=model,
-        n=look["n"],
-        base_accuracy=look["base_accuracy"],
-        base_interval=_interval(look["base_interval"]),
-        champion_accuracy=look["champion_accuracy"],
-        champion_interval=_interval(look["champion_interval"]),
-        gain=look["gain"],
-        gain_interval=_interval(look["gain_interval"]),
-        look=look["look"],
-        sentence=look["sentence"],
+        n=look.n,
+        base_accuracy=look.base_accuracy,
+        base_interval=look.base_interval,
+        champion_accuracy=look.champion_accuracy,
+        champion_interval=look.champion_interval,
+        gain=look.gain,
+        gain_interval=look.gain_interval,
+        look=look.look,
+        sentence=look.sentence,
     )
-
-
-def _interval(ends: list[float] | Interval) -> Interval:
-    low, high = ends
-    return low, high
 
 
 class _Worker:

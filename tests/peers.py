@@ -29,6 +29,7 @@ from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request, Sampler
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import BASE, Identity, Journal
+from selfimprove.store.records import Certificate, SealedLook
 
 EOS = 0
 NUL = chr(0x10FFFF)
@@ -115,7 +116,7 @@ class World:
             data[section] = {**data.get(section, {}), **values}
         return parse_recipe(data, "the test")
 
-    def run(self, rounds: int) -> dict[str, Any]:
+    def run(self, rounds: int) -> SealedLook:
         """The real loop on these peers; what happened is in `events`."""
         recipe = self.recipe()
         problems = load_problems(recipe.problems)
@@ -213,11 +214,15 @@ class World:
         rounding: object,
         canaries: object,
         runtime: object,
-    ) -> dict[str, Any]:
-        sha256 = self._rebuild(base, adapters, out, rounding, runtime)
-        failures = [] if self.passed else ["nothing of the update survived"]
-        figures = {"survival": 1.0, "functional_share": 1.0, "agreement": 1.0}
-        return {"passed": self.passed, "failures": failures, **figures, "sha256": sha256}
+    ) -> Certificate:
+        return Certificate(
+            survival=1.0,
+            functional_share=1.0,
+            agreement=1.0,
+            passed=self.passed,
+            failures=() if self.passed else ("nothing of the update survived",),
+            sha256=self._rebuild(base, adapters, out, rounding, runtime),
+        )
 
     def _rebuild(self, base: Path, adapters: Sequence[Path], out: Path, rounding: object, runtime: object) -> str:
         gained = sum(float((adapter / "gain").read_text()) for adapter in adapters)

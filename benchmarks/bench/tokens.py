@@ -143,10 +143,10 @@ def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Sample
         sampled = sample(job)
         seconds = clock.seconds["sample"] - before
         try:
-            targets = select(job)["harvested_tokens"]
+            targets = select(job).harvested_tokens or 0
         except StageError:  # the checker accepted none of them
             targets = 0
-        return Sampled(sampled["sampled_tokens"], sampled["rows"], targets, seconds)
+        return Sampled(sampled.sampled_tokens or 0, sampled.rows or 0, targets, seconds)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfimprove.report.records import Record, RunRecords, accepted, items, number, read_run
+from selfimprove.report.records import RunRecords, read_run
+from selfimprove.store.records import SealedLook
 from selfimprove.text.formatting import MISSING
 
 HEADER = (
@@ -31,28 +32,27 @@ def main() -> None:
 
 
 def _rows(run: RunRecords) -> Iterator[tuple[str, ...]]:
-    looks = {number(look, "rounds"): look for look in items(run.sealed, "looks")}
+    looks = {look.rounds: look for look in run.looks}
     for record in run.rounds:
-        count = number(record, "round")
         yield (
-            f"{count:.0f}",
-            "yes" if accepted(record) else "no",
-            _points(number(record, "decision", "looks", -1, "gain")),
-            _told(number(record, "prefixes", "distinct_prefixes"), ".0%"),
-            _told(number(record, "prefixes", "prefix_entropy"), ".1f"),
-            *_sealed(looks.get(count)),
+            str(record.round),
+            "yes" if record.accepted else "no",
+            _points(record.gain),
+            _told(record.prefixes.distinct_prefixes, ".0%"),
+            _told(record.prefixes.prefix_entropy, ".1f"),
+            *_sealed(looks.get(record.round)),
         )
 
 
-def _sealed(look: Record | None) -> tuple[str, str, str]:
+def _sealed(look: SealedLook | None) -> tuple[str, str, str]:
     if look is None:
         return MISSING, MISSING, MISSING
-    rate, ends = number(look, "champion_accuracy"), [number(look, "champion_interval", end) for end in (0, 1)]
-    gain, reach = number(look, "gain"), [number(look, "gain_interval", end) for end in (0, 1)]
+    low, high = look.champion_interval
+    least, most = look.gain_interval
     return (
-        f"{_told(rate, '.1%')} ({_told(ends[0], '.1%')} to {_told(ends[1], '.1%')})",
-        f"{_points(gain)} ({_points(reach[0])} to {_points(reach[1])})",
-        _points(number(look, "beside", "gain")),
+        f"{_told(look.champion_accuracy, '.1%')} ({_told(low, '.1%')} to {_told(high, '.1%')})",
+        f"{_points(look.gain)} ({_points(least)} to {_points(most)})",
+        _points(look.beside.gain if look.beside else None),
     )
 
 

@@ -13,7 +13,6 @@ from statistics import fmean
 from selfimprove.compare.folder import Folder
 from selfimprove.compare.outcome import ArmOutcome, gain_over, read_outcome
 from selfimprove.compare.pooling import Pooled
-from selfimprove.report.records import number
 from selfimprove.text.formatting import MISSING
 
 HEADER = (
@@ -51,7 +50,7 @@ def _named(path: Path) -> ArmOutcome:
 def _row(arm: ArmOutcome, first: ArmOutcome) -> str:
     cost = arm.cost
     assert cost, "an arm with runs has a cost"
-    beside = [gain for run in arm.runs if (gain := number(run.beside, "gain")) is not None]
+    beside = [run.beside.gain for run in arm.runs if run.beside]
     placebo = [gain for run in arm.runs for gain in run.placebo]
     cells = (
         arm.name,

@@ -133,12 +133,12 @@ def _name_for(files: Sequence[Path]) -> str:
 
 
 def _there(rounds_dir: Path, name: str) -> Folder:
-    from selfimprove.compare.folder import FILE, Folder
+    from selfimprove.compare.folder import Folder, comparisons_in
 
     folder = Folder(rounds_dir / folder_name(name, "--name"))
     if not folder.exists():
-        there = ", ".join(sorted(path.parent.name for path in rounds_dir.glob(f"*/{FILE}")))
-        raise UsageError(f"no comparison `{name}`", f"Comparisons in {rounds_dir}: {there or 'none'}.")
+        there = ", ".join(comparisons_in(rounds_dir)) or "none"
+        raise UsageError(f"no comparison `{name}`", f"Comparisons in {rounds_dir}: {there}.")
     return folder
 
 

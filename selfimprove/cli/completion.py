@@ -15,8 +15,10 @@ import typer
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the runs in the folder typed as --rounds-dir, or in `rounds`, that begin with `incomplete`."""
+    from selfimprove.store.journal import runs_in
+
     folder = Path(ctx.params.get("rounds_dir") or "rounds")
-    return _beginning(incomplete, (path.parent.name for path in folder.glob("*/recipe.json")))
+    return _beginning(incomplete, (journal.name for journal in runs_in(folder)))
 
 
 def recipes(incomplete: str) -> list[str]:

@@ -62,6 +62,5 @@ def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; t
 def existing_run(rounds_dir: Path, name: str) -> Journal:
     """The journal of a run that is there; `UsageError` lists those there are."""
     from selfimprove.report.records import read_run
-    from selfimprove.store.journal import Journal
 
-    return Journal(read_run(rounds_dir, name).folder)
+    return read_run(rounds_dir, name).journal

@@ -109,6 +109,6 @@ def run(
 
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe that was typed; a run that exists is gone on with by its own, if nothing was."""
-    if path is None and not (model or problems or settings) and journal.recipe_path.exists():
+    if path is None and not (model or problems or settings) and journal.is_bound:
         return journal.recipe()
     return chosen_recipe(path, model, problems, settings)

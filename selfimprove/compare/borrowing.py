@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
@@ -25,13 +24,15 @@ from selfimprove.round.answers import judging_decoding
 from selfimprove.round.prefixes import assign_kinds
 from selfimprove.sampling import derive_seed
 from selfimprove.store.durable import keep_rows, read_rows
-from selfimprove.store.journal import Journal, RoundFolder
+from selfimprove.store.journal import Journal
+from selfimprove.store.records import Scalar
+from selfimprove.store.round_folder import RoundFolder
 
 Lender = tuple[Recipe, Journal]
 """A finished run and its recipe."""
 
 
-def borrow(recipe: Recipe, journal: Journal, lenders: Sequence[Lender], versions: dict[str, Any]) -> None:
+def borrow(recipe: Recipe, journal: Journal, lenders: Sequence[Lender], versions: dict[str, Scalar]) -> None:
     """Put into a run that has no folder yet what it shares with the first of the lenders that has it."""
     if journal.folder.exists():
         return
@@ -55,9 +56,9 @@ def _first(
     return next((run for other, run in lenders if wanted is not None and shared(other) == wanted), None)
 
 
-def _made_alike(lender: Journal, versions: dict[str, Any]) -> bool:
+def _made_alike(lender: Journal, versions: dict[str, Scalar]) -> bool:
     records = lender.rounds()
-    return bool(records) and records[0]["versions"] == versions
+    return bool(records) and records[0].versions == versions
 
 
 def _common(recipe: Recipe) -> tuple[object, ...]:
@@ -100,10 +101,10 @@ def _take_samples(recipe: Recipe, files: RoundFolder, lent: RoundFolder, stage: 
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     keep_rows(path, [{**row, "kind": kinds[one]} for row, one in zip(rows, drawn, strict=True)])
-    known = {name: done[name] for name in Cost.__dataclass_fields__ if name in done}
+    known = {name: getattr(done, name) for name in Cost.__dataclass_fields__ if name != "since"}
     part = files.unfinished_cost(stage)
     part.parent.mkdir(parents=True, exist_ok=True)
-    since = datetime.fromisoformat(done["start"]).timestamp()
+    since = datetime.fromisoformat(done.start).timestamp()
     part.write_text(json.dumps(asdict(Cost(**{"since": since, **known}))))
 
 

@@ -104,7 +104,7 @@ def _sampled(job: Job) -> int:
     with suppress(StageError):
         for stage in takewhile(lambda stage: stage.name != "train", STAGES):
             if stage.wanted(job.recipe):
-                tokens += int(stage.run(job).get("sampled_tokens", 0))
+                tokens += stage.run(job).sampled_tokens or 0
     return tokens
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -30,11 +30,10 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.durable import read_json, write_json
-from selfimprove.store.journal import Journal
-from selfimprove.store.records import Count, Shape, checked
+from selfimprove.store.journal import COMPARISON, Journal, runs_in
+from selfimprove.store.records import Count, Record, parsed
 
-FORMAT = 2
-FILE = "compare.json"
+FORMAT: Literal[2] = 2
 
 
 @dataclass(frozen=True)
@@ -86,30 +85,31 @@ class Plan:
         return replace(self, arms=tuple(found if arm.arm.name == found.arm.name else arm for arm in self.arms))
 
 
-class ArmRecord(Shape):
+class ArmRecord(Record):
     """One of the `arms` in `compare.json`."""
 
     name: str
+    fingerprint: str = ""
     recipe: dict[str, Any]
     problems_per_round: Count | None
     pilot: dict[str, int] | None
 
 
-class BudgetRecord(Shape):
+class BudgetRecord(Record):
     """The `budget` in `compare.json`."""
 
     of: Literal["rows", "tokens"]
     amount: int = Field(ge=1)
 
 
-class PlanRecord(Shape):
+class PlanRecord(Record):
     """`compare.json`."""
 
     format: Literal[1, 2]
     rounds: int = Field(ge=1)
     seeds: int = Field(ge=1)
     budget: BudgetRecord | None
-    arms: list[ArmRecord]
+    arms: Annotated[tuple[ArmRecord, ...], Field(strict=False)]
     failed: dict[str, str]
 
 
@@ -119,7 +119,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self.plan_path = path / FILE
+        self.plan_path = path / COMPARISON
         self.results_path = path / "results.json"
         self.plot_path = path / "compare.svg"
 
@@ -132,8 +132,8 @@ class Folder:
         journal = self.run(arm, seed)
         if len(journal.rounds()) < rounds:
             return False
-        sealed = journal.sealed()
-        return bool(sealed and sealed["looks"] and sealed["looks"][-1]["champion"] == journal.champion().number)
+        looks = journal.sealed()
+        return bool(looks) and looks[-1].champion == journal.champion().number
 
     def holder(self) -> Journal:
         """What holds the folder for one process: `with folder.holder().lock()`."""
@@ -145,29 +145,39 @@ class Folder:
 
     def plan(self) -> Plan:
         """What the folder is bound to; `UsageError` if it is none, or can't be read."""
-        record = checked(read_json(self.plan_path), PlanRecord, self.plan_path)
-        budget = Budget(**record["budget"]) if record["budget"] else None
-        arms = tuple(_fitted(arm, self.plan_path) for arm in record["arms"])
-        return Plan(record["rounds"], record["seeds"], budget, arms, record["failed"])
+        record = parsed(read_json(self.plan_path), PlanRecord, self.plan_path)
+        return Plan(
+            rounds=record.rounds,
+            seeds=record.seeds,
+            budget=Budget(record.budget.of, record.budget.amount) if record.budget else None,
+            arms=tuple(_fitted(arm, self.plan_path) for arm in record.arms),
+            failed=record.failed,
+        )
 
     def write(self, plan: Plan) -> None:
         """Make the plan durable."""
         self.path.mkdir(parents=True, exist_ok=True)
-        budget = {"of": plan.budget.of, "amount": plan.budget.amount} if plan.budget else None
-        content = {"format": FORMAT, "rounds": plan.rounds, "seeds": plan.seeds, "budget": budget}
-        write_json(self.plan_path, {**content, "arms": [_record(arm) for arm in plan.arms], "failed": plan.failed})
+        record = PlanRecord(
+            format=FORMAT,
+            rounds=plan.rounds,
+            seeds=plan.seeds,
+            budget=BudgetRecord(of=plan.budget.of, amount=plan.budget.amount) if plan.budget else None,
+            arms=tuple(map(_record, plan.arms)),
+            failed=plan.failed,
+        )
+        write_json(self.plan_path, record.plain())
 
     def agreed(self, arms: Sequence[Arm], seeds: int, rounds: int, budget: Budget | None) -> Plan:
         """The plan that these make, with what the folder knows of it already; `UsageError` says what changed.
 
         Writes nothing.
         """
-        if (self.path / "recipe.json").exists():
+        if Journal(self.path).is_bound:
             raise UsageError(f"`{self.name}` is a run, not a comparison", "Name the comparison with --name.")
         if not self.exists():
             return Plan(rounds, seeds, budget, tuple(map(Fitted, arms)), {})
         bound = self.plan()
-        if not any(self.path.glob("*/recipe.json")):
+        if not runs_in(self.path):
             pilots = {fitted.arm.recipe.fingerprint(): fitted.pilot for fitted in bound.arms}
             fresh = (Fitted(arm, None, pilots.get(arm.recipe.fingerprint())) for arm in arms)
             return Plan(rounds, seeds, budget, tuple(fresh), {})
@@ -178,6 +188,11 @@ class Folder:
         known = {fitted.arm.name for fitted in bound.arms}
         added = tuple(Fitted(arm) for arm in arms if arm.name not in known)
         return replace(bound, seeds=seeds, arms=(*bound.arms, *added))
+
+
+def comparisons_in(rounds_dir: Path) -> list[str]:
+    """The names of the comparisons in the folder."""
+    return sorted(path.parent.name for path in rounds_dir.glob(f"*/{COMPARISON}"))
 
 
 def run_name(arm: Arm, seed: int) -> str:
@@ -201,16 +216,16 @@ def _changes(bound: Plan, arms: Sequence[Arm], seeds: int, rounds: int, budget: 
     return changes
 
 
-def _fitted(record: dict[str, Any], where: Path) -> Fitted:
-    arm = Arm(record["name"], parse_stored(record["recipe"], str(where)))
-    return Fitted(arm, record["problems_per_round"], record["pilot"])
+def _fitted(record: ArmRecord, where: Path) -> Fitted:
+    arm = Arm(record.name, parse_stored(record.recipe, str(where)))
+    return Fitted(arm, record.problems_per_round, record.pilot)
 
 
-def _record(fitted: Fitted) -> dict[str, Any]:
-    return {
-        "name": fitted.arm.name,
-        "fingerprint": fitted.arm.recipe.fingerprint(),
-        "recipe": fitted.arm.recipe.model_dump(mode="json"),
-        "problems_per_round": fitted.problems,
-        "pilot": fitted.pilot,
-    }
+def _record(fitted: Fitted) -> ArmRecord:
+    return ArmRecord(
+        name=fitted.arm.name,
+        fingerprint=fitted.arm.recipe.fingerprint(),
+        recipe=fitted.arm.recipe.model_dump(mode="json"),
+        problems_per_round=fitted.problems,
+        pilot=fitted.pilot,
+    )

@@ -21,9 +21,10 @@ from selfimprove.compare.arms import judged_otherwise
 from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
 from selfimprove.compare.pooling import Pooled, pooled_gain, pooled_rate
 from selfimprove.report.costs import Spent, cost_of_looks, costs
-from selfimprove.report.records import Record, RunRecords, accepted, at, items, number, read_run, word
-from selfimprove.round.answers import AnswersByKey, read_answers, vitals
+from selfimprove.report.records import RunRecords, read_run
+from selfimprove.round.answers import AnswersByKey, read_answers, share, vitals
 from selfimprove.round.judge import WHOLE_ROWS
+from selfimprove.store.records import BesideFigures
 
 ENTROPY_TOKENS = WHOLE_ROWS
 MEASURING = ("judge", "placebo")
@@ -75,7 +76,7 @@ class RunOutcome:
     cost: Cost
     diversity: Diversity
     placebo: tuple[float, ...]
-    beside: Record | None
+    beside: BesideFigures | None
 
 
 @dataclass(frozen=True)
@@ -162,37 +163,36 @@ def _tables(pairs: Sequence[tuple[Shares, Shares]]) -> tuple[list[list[float]], 
 def _run(folder: Folder, fitted: Fitted, seed: int) -> RunOutcome:
     journal = folder.run(fitted.arm, seed)
     records = read_run(folder.path, journal.name)
-    look = items(records.sealed, "looks")[-1]
+    look = records.looks[-1]
     base = read_answers(journal.sealed_verdicts, 0)
-    champion = read_answers(journal.sealed_verdicts, look["champion"])
-    gains = (number(record, "placebo", "gain_over_placebo") for record in records.rounds)
-    beside = at(look, "beside")
+    champion = read_answers(journal.sealed_verdicts, look.champion)
+    gains = (record.placebo.gain_over_placebo for record in records.rounds if record.placebo)
     return RunOutcome(
-        seed,
-        sum(map(accepted, records.rounds)),
-        _shares(base),
-        _shares(champion),
-        _cost(records),
-        _diversity(records, base, champion),
-        tuple(gain for gain in gains if gain is not None),
-        beside if isinstance(beside, dict) else None,
+        seed=seed,
+        accepted=len(records.accepted),
+        base=_shares(base),
+        champion=_shares(champion),
+        cost=_cost(records),
+        diversity=_diversity(records, base, champion),
+        placebo=tuple(gain for gain in gains if gain is not None),
+        beside=look.beside,
     )
 
 
 def _shares(answers: AnswersByKey) -> Shares:
-    return {key: sum(answer.correct for answer in found) / len(found) for key, found in answers.items()}
+    return {key: share(found) for key, found in answers.items()}
 
 
 def _diversity(records: RunRecords, base: AnswersByKey, champion: AnswersByKey) -> Diversity:
     before, after = vitals(base, ENTROPY_TOKENS), vitals(champion, ENTROPY_TOKENS)
     return Diversity(
-        max(map(len, base.values()), default=0),
-        before.pass_at_k,
-        after.pass_at_k,
-        before.entropy,
-        after.entropy,
-        number(records.rounds, 0, "prefixes", "prefix_entropy"),
-        number(records.rounds, -1, "prefixes", "prefix_entropy"),
+        k=max(map(len, base.values()), default=0),
+        base_pass=before.pass_at_k,
+        champion_pass=after.pass_at_k,
+        base_entropy=before.entropy,
+        champion_entropy=after.entropy,
+        first_samples=records.rounds[0].prefixes.prefix_entropy,
+        last_samples=records.rounds[-1].prefixes.prefix_entropy,
     )
 
 
@@ -202,19 +202,14 @@ def _cost(records: RunRecords) -> Cost:
     making = sum((spent for name, spent in stages.items() if name not in MEASURING), Spent())
     measuring = sum((stages.get(name, Spent()) for name in MEASURING), looks)
     return Cost(
-        making.sampled or 0,
-        making.targets or 0,
-        making.trained_prompts or 0,
-        measuring.sampled or 0,
-        _trained_rows(records.rounds),
-        making.seconds or 0,
-        (total.seconds or 0) + (looks.seconds or 0),
+        sampled=making.sampled or 0,
+        targets=making.targets or 0,
+        prompts=making.trained_prompts or 0,
+        judged=measuring.sampled or 0,
+        rows=sum(record.counts_of("harvest").examples or 0 for record in records.rounds),
+        seconds=making.seconds or 0,
+        all_seconds=(total.seconds or 0) + (looks.seconds or 0),
     )
-
-
-def _trained_rows(rounds: Sequence[Record]) -> float:
-    stages = [stage for record in rounds for stage in items(record, "stages") if word(stage, "stage") == "harvest"]
-    return sum(number(stage, "counts", "examples") or 0 for stage in stages)
 
 
 def _mean_cost(found: Sequence[Cost]) -> Cost:
@@ -233,4 +228,5 @@ def results(outcome: Outcome) -> dict[str, Any]:
             for side in ("base", "champion"):
                 shares = getattr(run, side)
                 row[side] = sum(shares.values()) / max(1, len(shares))
+            row["beside"] = run.beside.plain() if run.beside else None
     return told

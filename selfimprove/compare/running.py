@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
@@ -25,6 +25,7 @@ from selfimprove.round.machinery import Parts
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import Journal
+from selfimprove.store.records import SealedLook
 
 
 class Ground(Protocol):
@@ -39,8 +40,8 @@ class Ground(Protocol):
         """The machinery for this recipe."""
         ...
 
-    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
-        """Bring a run to so many rounds; returns its sealed outcome."""
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
+        """Bring a run to so many rounds; returns its last sealed look."""
         ...
 
 

@@ -12,7 +12,6 @@ from statistics import fmean
 from selfimprove.compare.outcome import ENTROPY_TOKENS, ArmOutcome, Outcome, RunOutcome
 from selfimprove.compare.pooling import Pooled
 from selfimprove.report import CELL_LIMIT, section_markdown
-from selfimprove.report.records import number
 from selfimprove.report.summary import Section
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_markdown
@@ -97,18 +96,15 @@ def _beside(outcome: Outcome) -> Section:
 
 def _beside_cells(arm: ArmOutcome) -> tuple[str, ...]:
     found = [run.beside for run in arm.runs if run.beside]
-    gains = [gain for look in found if (gain := number(look, "gain")) is not None]
-    ends = (number(found[0], "gain_interval", 0), number(found[0], "gain_interval", 1))
+    gains = [look.gain for look in found]
     return (
         arm.name,
-        formatting.decimal(number(found[0], "temperature")),
-        formatting.count(number(found[0], "samples")),
-        *(
-            formatting.percent(_mean([number(look, f"{who}_accuracy") for look in found]))
-            for who in ("base", "champion")
-        ),
+        formatting.decimal(found[0].temperature),
+        formatting.count(found[0].samples),
+        formatting.percent(_mean([look.base_accuracy for look in found])),
+        formatting.percent(_mean([look.champion_accuracy for look in found])),
         formatting.points(_mean(gains)),
-        formatting.points_range(ends) if len(found) == 1 else MISSING,
+        formatting.points_range(found[0].gain_interval) if len(found) == 1 else MISSING,
         formatting.points_range((min(gains), max(gains))) if len(gains) > 1 else MISSING,
     )
 

@@ -9,6 +9,7 @@ A card is made to be read elsewhere, so it holds no path of this machine.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from jinja2 import Environment, StrictUndefined
 from selfimprove.export.source import Source
 from selfimprove.models.origin import Origin
 from selfimprove.recipe import Recipe
-from selfimprove.report.records import Record, at, decision, gain, interval, items, number, word
+from selfimprove.report.records import decision_of
 from selfimprove.round.answers import judging_decoding
 from selfimprove.sampling import Decoding
+from selfimprove.store.records import PlaceboRecord, RoundRecord, SealedLook
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_markdown
 from selfimprove.version import __version__
@@ -89,8 +91,8 @@ def card_text(subject: Subject) -> str:
         dtype=recipe.model.dtype,
         chain=formatting.rounds_named(source.champion.chain),
         rounds=[_round(record) for record in rounds],
-        sentences=[f"Round {_cell(record)}: {_told(word(record, 'decision', 'sentence'))}" for record in rounds],
-        placebos=[_placebo(record) for record in rounds if at(record, "placebo") is not None],
+        sentences=[f"Round {record.round}: {_told(record.decision.sentence)}" for record in rounds],
+        placebos=[_placebo(record.round, record.placebo) for record in rounds if record.placebo],
         usage=_USES[form].format(file=f"{journal.name}.gguf"),
         system=f" after the system turn `{_coded(recipe.sampling.system)}`" if recipe.sampling.system else "",
         prompt=_coded(recipe.sampling.prompt),
@@ -133,49 +135,39 @@ def _front(subject: Subject) -> ModelCardData:
     )
 
 
-def _outcome(sealed: Record | None, champion: int) -> tuple[list[str], list[tuple[str, ...]]]:
+def _outcome(looks: Sequence[SealedLook], champion: int) -> tuple[list[str], list[tuple[str, ...]]]:
     """Sentences and table rows of the last look at the sealed problems that was at this champion."""
-    looks = items(sealed, "looks")
-    places = [place for place, look in enumerate(looks, 1) if number(look, "champion") == champion]
+    places = [place for place, look in enumerate(looks, 1) if look.champion == champion]
     if not places:
         return ["This model has not been judged on the sealed problems."], []
     place, look = places[-1], looks[places[-1] - 1]
-    ends, size = interval(look, "gain_interval"), formatting.count(number(look, "n"))
+    size = formatting.count(look.n)
     told = (
-        f"Gain {formatting.points(number(look, 'gain'))} percentage points, 95 % interval "
-        f"{formatting.points_range(ends)}, on {size} problems that nothing else touched. "
-        f"{formatting.verdict_on_gain(number(look, 'gain'), ends)}"
+        f"Gain {formatting.points(look.gain)} percentage points, 95 % interval "
+        f"{formatting.points_range(look.gain_interval)}, on {size} problems that nothing else touched. "
+        f"{formatting.verdict_on_gain(look.gain, look.gain_interval)}"
     )
     looked = "It was the only look at these problems."
     if len(looks) > 1:
         looked = f"It was look {place} of {len(looks)} at these problems; only the first was at unseen ones."
-    rows: list[tuple[str, ...]] = [
-        (who, formatting.percent(number(look, f"{key}_accuracy")), _range(look, f"{key}_interval"), size)
-        for who, key in (("base", "base"), ("this model", "champion"))
-    ]
-    return [told, looked], rows
+    base = (formatting.percent(look.base_accuracy), formatting.percent_range(look.base_interval))
+    best = (formatting.percent(look.champion_accuracy), formatting.percent_range(look.champion_interval))
+    return [told, looked], [("base", *base, size), ("this model", *best, size)]
 
 
-def _range(look: Record, key: str) -> str:
-    return formatting.percent_range(interval(look, key))
+def _round(record: RoundRecord) -> tuple[str, ...]:
+    card = record.scorecard
+    sides = (formatting.percent(card.champion.accuracy), formatting.percent(card.challenger.accuracy))
+    return str(record.round), *sides, formatting.points(record.gain), decision_of(record)
 
 
-def _round(record: Record) -> tuple[str, ...]:
-    sides = (formatting.percent(number(record, "scorecard", side, "accuracy")) for side in ("champion", "challenger"))
-    return _cell(record), *sides, formatting.points(gain(record)), decision(record)
-
-
-def _placebo(record: Record) -> tuple[str, ...]:
+def _placebo(number: int, placebo: PlaceboRecord) -> tuple[str, ...]:
     return (
-        _cell(record),
-        formatting.percent(number(record, "placebo", "scorecard", "accuracy")),
-        formatting.points(number(record, "placebo", "gain_over_placebo")),
-        formatting.points_range(interval(record, "placebo", "gain_interval")),
+        str(number),
+        formatting.percent(placebo.scorecard.accuracy if placebo.scorecard else None),
+        formatting.points(placebo.gain_over_placebo),
+        formatting.points_range(placebo.gain_interval or (None, None)),
     )
-
-
-def _cell(record: Record) -> str:
-    return formatting.count(number(record, "round"))
 
 
 def _fits(subject: Subject) -> list[str]:

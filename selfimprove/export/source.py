@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import StageError, UsageError
 from selfimprove.models import ModelFolder, default_cache, resolve_exact, resolve_model
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.store.durable import read_json
 from selfimprove.store.journal import Champion, Journal, champion_of
-from selfimprove.store.records import Certificate, checked
+from selfimprove.store.records import RoundRecord
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Source:
 
     journal: Journal
     recipe: Recipe
-    rounds: tuple[dict[str, Any], ...]
+    rounds: tuple[RoundRecord, ...]
     champion: Champion
     base: ModelFolder
     exact: Path
@@ -40,12 +38,12 @@ def source_of(journal: Journal, runtime: Runtime, cache: Path | None = None) -> 
     recipe, rounds = journal.recipe(), journal.rounds()
     champion = champion_of(rounds, journal.rollbacks())
     for record in rounds:
-        for stage in record["stages"]:
-            if record["round"] in champion.chain and stage["stage"] == "train":
-                journal.round(record["round"]).hold_to("train", stage["sha256"])
+        for stage in record.stages:
+            if record.round in champion.chain and stage.stage == "train":
+                journal.round(record.round).hold_to("train", stage.sha256)
     cache = cache or default_cache()
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
-    if base.fingerprint != read_json(journal.recipe_path)["model"]:
+    if base.fingerprint != journal.bound().model:
         raise UsageError(
             f"run `{journal.name}` was made from other base weights than {recipe.model.name} has now",
             "Bring back the model that the run was started with.",
@@ -59,8 +57,7 @@ def build(source: Source, out: Path, runtime: Runtime) -> None:
     """The champion's merged model in the new folder `out`; `StageError` if it isn't what its certificate says."""
     from selfimprove.merging import rebuild
 
-    path = source.journal.round(source.champion.number).certificate
-    expected = checked(read_json(path), Certificate, path)["sha256"]
+    expected = source.journal.round(source.champion.number).certified().sha256
     made = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
     if made != expected:
         raise StageError(

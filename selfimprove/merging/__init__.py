@@ -16,7 +16,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
@@ -24,7 +23,7 @@ from torch import Tensor
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
-from selfimprove.merging.certificate import Change, certify, measure, total_change, untouched
+from selfimprove.merging.certificate import Change, Merged, certify, measure, total_change, untouched
 from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import processor
 from selfimprove.models.weights import (
@@ -39,6 +38,7 @@ from selfimprove.models.weights import (
 )
 from selfimprove.recipe import Merging, Rounding, Runtime
 from selfimprove.store.durable import content_hash
+from selfimprove.store.records import Certificate
 
 
 def merge(
@@ -50,7 +50,7 @@ def merge(
     rounding: Rounding,
     canaries: Sequence[Sequence[int]],
     runtime: Runtime,
-) -> dict[str, Any]:
+) -> Certificate:
     """The merged model in the new folder `out`, and its certificate, whether it passes or not.
 
     `adapters` are the accepted chain and, last, this round's; `parent` is the model this round's was trained on;
@@ -79,12 +79,14 @@ def merge(
     if tensor_heads(out).keys() != heads.keys():
         changes.append(Change(identical=False, parent_is_chain=False))
     likeness = compare(parent, adapters[-1], out, canaries[: settings.canaries], runtime)
-    return certify(total_change(changes), likeness, _carried_over(base, parent, out), settings) | {
-        "sha256": fingerprint_folder(out),
-        "adapters": [content_hash(path / WEIGHTS) for path in adapters],
-        "dtype": rounding.dtype,
-        "rounding": " and ".join(sorted(ways)),
-    }
+    merged_folder = Merged(
+        sha256=fingerprint_folder(out),
+        adapters=tuple(content_hash(path / WEIGHTS) for path in adapters),
+        dtype=rounding.dtype,
+        rounding=" and ".join(sorted(ways)),
+        carried_over=_carried_over(base, parent, out),
+    )
+    return certify(total_change(changes), likeness, merged_folder, settings)
 
 
 def rebuild(base: Path, adapters: Sequence[Path], out: Path, rounding: Rounding, runtime: Runtime) -> str:

@@ -22,23 +22,23 @@ They are the wrong figures to judge by: stochastic rounding keeps all of the cha
 above 1, and that noise, spread over all weights, hardly shows in what the model says. Over all weights,
 `identical_to_parent` (m = q everywhere) must be false, and `parent_is_chain` (q is p rounded, everywhere) true.
 
-*Failing closed.* `failures_of` reads a certificate as plain data, as it stands in the file. It passes only if every
-figure is there and a finite number, every flag says what it must, and every file was carried over. A figure that is not
-finite is stored as null. `docs/certificate.md` has what was measured, and why the bound is what it is.
+*Failing closed.* `failures_of` passes a certificate only if every figure is there and a finite number, every flag says
+what it must, and every file was carried over. A figure that is not finite is stored as null. `docs/certificate.md` has
+what was measured, and why the bound is what it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from selfimprove.merging.canaries import Likeness
 from selfimprove.recipe import Merging
+from selfimprove.store.records import LARGEST, Certificate
 
 FIGURES = (
     "survival",
@@ -132,55 +132,62 @@ def total_change(changes: Sequence[Change]) -> Change:
     )
 
 
-def certify(change: Change, likeness: Likeness, carried: dict[str, bool], settings: Merging) -> dict[str, Any]:
-    """The certificate as plain data, with `passed` and `failures`."""
-    certificate: dict[str, Any] = {
-        "identical_to_parent": change.identical,
-        "parent_is_chain": change.parent_is_chain,
-        "finite": change.finite,
-        "survival": _finite(change.survival()),
-        "relative_error": _finite(change.relative_error()),
-        "unchanged_weights": _finite(change.unchanged_share()),
-        "delta_norm": _finite(change.delta_norm()),
-        "touched_weights": change.touched,
-        "kl": _finite(likeness.kl),
-        "kl_parent": _finite(likeness.kl_parent),
-        "functional_share": _finite(likeness.share),
-        "functional_low": _finite(likeness.low),
-        "functional_high": _finite(likeness.high),
-        "agreement": _finite(likeness.agreement),
-        "canary_tokens": likeness.tokens,
-        "carried_over": carried,
-    }
-    failures = failures_of(certificate, settings)
-    return {**certificate, "passed": not failures, "failures": failures}
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """The merged folder: its SHA-256, those of the adapters in it, its type, and which files it carried over."""
+
+    sha256: str
+    adapters: tuple[str, ...]
+    dtype: str
+    rounding: str
+    carried_over: dict[str, bool]
 
 
-def failures_of(certificate: dict[str, Any], settings: Merging) -> list[str]:
+def certify(change: Change, likeness: Likeness, merged: Merged, settings: Merging) -> Certificate:
+    """The certificate with its verdict: `failures`, and `passed` if there are none."""
+    figures = Certificate(
+        identical_to_parent=change.identical,
+        parent_is_chain=change.parent_is_chain,
+        finite=change.finite,
+        survival=_finite(change.survival()),
+        relative_error=_finite(change.relative_error()),
+        unchanged_weights=_finite(change.unchanged_share()),
+        delta_norm=_finite(change.delta_norm()),
+        touched_weights=change.touched,
+        kl=_finite(likeness.kl),
+        kl_parent=_finite(likeness.kl_parent),
+        functional_share=_finite(likeness.share),
+        functional_low=_finite(likeness.low),
+        functional_high=_finite(likeness.high),
+        agreement=_finite(likeness.agreement),
+        canary_tokens=likeness.tokens,
+        **vars(merged),
+    )
+    failures = failures_of(figures, settings)
+    return figures.model_copy(update={"passed": not failures, "failures": tuple(failures)})
+
+
+def failures_of(certificate: Certificate, settings: Merging) -> list[str]:
     """Why the merge can't be trusted, one line a reason; empty if every figure is there and within its bound."""
     faults = {
-        "the merged model is identical to its parent": certificate.get("identical_to_parent") is not False,
-        "the parent is not the base with the accepted chain": certificate.get("parent_is_chain") is not True,
-        "a merged weight is not finite": certificate.get("finite") is not True,
+        "the merged model is identical to its parent": certificate.identical_to_parent is not False,
+        "the parent is not the base with the accepted chain": certificate.parent_is_chain is not True,
+        "a merged weight is not finite": certificate.finite is not True,
     }
-    missing = [f"{name} is missing or not a finite number" for name in FIGURES if not _is_number(certificate, name)]
-    empty = [f"{name} is not above 0" for name in COUNTS if not _is_number(certificate, name) or certificate[name] <= 0]
+    missing = [f"{name} is missing or not a finite number" for name in FIGURES if getattr(certificate, name) is None]
     return [
         *(fault for fault, holds in faults.items() if holds),
         *missing,
-        *empty,
+        *(f"{name} is not above 0" for name in COUNTS if not getattr(certificate, name)),
         *_bound_missed(certificate, settings),
-        *_not_carried(certificate.get("carried_over")),
+        *_not_carried(certificate.carried_over),
     ]
 
 
-def _bound_missed(certificate: dict[str, Any], settings: Merging) -> list[str]:
+def _bound_missed(certificate: Certificate, settings: Merging) -> list[str]:
     """Why the merged model isn't clearly nearer to the adapter than its parent; nothing where a figure is missing."""
-    named = ("functional_share", "functional_low", "functional_high")
-    if not all(_is_number(certificate, name) for name in named):
-        return []
-    share, low, high = (certificate[name] for name in named)
-    if low >= settings.min_functional_share:
+    share, low, high = certificate.functional_share, certificate.functional_low, certificate.functional_high
+    if share is None or low is None or high is None or low >= settings.min_functional_share:
         return []
     return [
         f"the merged model keeps {share:.2f} of what the adapter does (95 % interval {low:.2f} to {high:.2f}, "
@@ -188,20 +195,15 @@ def _bound_missed(certificate: dict[str, Any], settings: Merging) -> list[str]:
     ]
 
 
-def _not_carried(carried: object) -> list[str]:
-    if not isinstance(carried, dict) or "config.json" not in carried:
+def _not_carried(carried: Mapping[str, bool]) -> list[str]:
+    if "config.json" not in carried:
         return ["nothing says which files were carried over"]
-    lost = [str(name) for name, equal in carried.items() if equal is not True]
+    lost = [name for name, equal in carried.items() if not equal]
     return [f"not carried over from base and parent: {', '.join(lost)}"] if lost else []
 
 
-def _is_number(certificate: dict[str, Any], name: str) -> bool:
-    value = certificate.get(name)
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return value if abs(value) < LARGEST else None
 
 
 def _total(values: Iterable[float]) -> float:

@@ -25,6 +25,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.machinery import Footprint
 from selfimprove.round.prefixes import token_limit
 from selfimprove.store.durable import size_of
+from selfimprove.store.journal import Journal
 
 TOKEN_BYTES = 8
 """Of a token id in JSON: up to six digits, comma and space."""
@@ -96,7 +97,7 @@ def refuse_if_short(folder: Path, need: Need) -> None:
     """Raise `UsageError` with both numbers if the disk of `folder` has less free than the run may need."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
-    has = sum(size_of(model) for model in folder.glob("[0-9][0-9][0-9][0-9]/model"))
+    has = sum(size_of(model) for model in Journal(folder).model_folders())
     wanted = max(0, need.total - has)
     if wanted > free:
         raise UsageError(

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from selfimprove.report.records import Record, RunRecords, champion, decision, gain, interval, items, number
+from selfimprove.report.records import RunRecords, decision_of
 from selfimprove.report.summary import Section, sections
+from selfimprove.store.records import SealedLook
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_markdown, escape_text
 
@@ -99,26 +100,25 @@ def _markdown_table(section: Section) -> str:
 
 
 def _status(run: RunRecords) -> str:
-    told = [formatting.plural(len(run.rounds), "round"), f"champion: {formatting.model_named(champion(run))}"]
-    if run.rounds and decision(run.rounds[-1]) != formatting.MISSING:
-        told.append(f"last: {decision(run.rounds[-1])} ({formatting.points(gain(run.rounds[-1]))} points)")
-    told += [f"rolled back to {formatting.model_named(champion(run))}"] if _is_rolled_back(run) else []
-    told.append(_sealed_status(run.sealed, champion(run)))
+    champion = run.champion.number
+    told = [formatting.plural(len(run.rounds), "round"), f"champion: {formatting.model_named(champion)}"]
+    told += [f"last: {decision_of(last)} ({formatting.points(last.gain)} points)" for last in run.rounds[-1:]]
+    told += [f"rolled back to {formatting.model_named(champion)}"] if _is_rolled_back(run) else []
+    told.append(_sealed_status(run.last_look, champion))
     if run.running:
         told.append(f"running: {escape_text(run.running, CELL_LIMIT)}")
     return ", ".join(told)
 
 
 def _is_rolled_back(run: RunRecords) -> bool:
-    return any(number(row, "after") == len(run.rounds) for row in run.rollbacks)
+    return any(rollback.after == len(run.rounds) for rollback in run.rollbacks)
 
 
-def _sealed_status(sealed: Record | None, best_round: int) -> str:
-    looks = items(sealed, "looks")
-    if not looks:
+def _sealed_status(look: SealedLook | None, champion: int) -> str:
+    if look is None:
         return "sealed: not judged"
-    if number(looks[-1], "champion") not in (best_round, None):
+    if look.champion != champion:
         return "sealed: this champion is not judged yet"
-    base, best = (formatting.percent(number(looks[-1], f"{who}_accuracy")) for who in ("base", "champion"))
-    change = f"{formatting.points(number(looks[-1], 'gain'))} points"
-    return f"sealed: {base} → {best} ({change}, 95 % {formatting.points_range(interval(looks[-1], 'gain_interval'))})"
+    base, best = formatting.percent(look.base_accuracy), formatting.percent(look.champion_accuracy)
+    change = f"{formatting.points(look.gain)} points, 95 % {formatting.points_range(look.gain_interval)}"
+    return f"sealed: {base} → {best} ({change})"

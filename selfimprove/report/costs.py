@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from selfimprove.report.records import Record, RunRecords, accepted, interval, items, number, word
+from selfimprove.report.records import RunRecords
+from selfimprove.store.records import Counts, MachineCost, RoundRecord, SealedLook
 from selfimprove.text import formatting
-from selfimprove.text.formatting import MISSING
 
 
 @dataclass(frozen=True)
@@ -58,36 +58,35 @@ def _either(one: float | None, other: float | None, both: Callable[[float, float
     return other if one is None else one if other is None else both(one, other)
 
 
-def _of_stage(stage: Record) -> Spent:
-    return _spent(stage, stage, "counts")
-
-
-def _spent(machine: Record, counted: Record, *path: str) -> Spent:
+def _spent(machine: MachineCost, counts: Counts) -> Spent:
     return Spent(
-        number(machine, "seconds"),
-        number(counted, *path, "sampled_tokens"),
-        number(counted, *path, "prompt_tokens"),
-        number(counted, *path, "target_tokens"),
-        number(counted, *path, "trained_prompt_tokens"),
-        number(machine, "energy_j"),
-        number(machine, "peak_rss_mb"),
-        number(machine, "peak_gpu_mb"),
+        seconds=machine.seconds,
+        sampled=counts.sampled_tokens,
+        prompts=counts.prompt_tokens,
+        targets=counts.target_tokens,
+        trained_prompts=counts.trained_prompt_tokens,
+        energy=machine.energy_j,
+        rss=machine.peak_rss_mb,
+        gpu=machine.peak_gpu_mb,
     )
 
 
-def costs(rounds: Sequence[Record]) -> tuple[dict[str, Spent], Spent]:
+def costs(rounds: Sequence[RoundRecord]) -> tuple[dict[str, Spent], Spent]:
     """What each stage cost over these rounds, by its name, and the sum; rejected rounds are charged."""
     spent: dict[str, Spent] = {}
     for record in rounds:
-        for stage in items(record, "stages"):
-            name = word(stage, "stage") or MISSING
-            spent[name] = spent.get(name, Spent()) + _of_stage(stage)
+        for stage in record.stages:
+            spent[stage.stage] = spent.get(stage.stage, Spent()) + _spent(stage, stage.counts)
     return spent, sum(spent.values(), Spent())
 
 
 def cost_of_looks(run: RunRecords) -> Spent:
     """What the looks at the sealed problems cost together."""
-    return sum((_spent(look, look) for look in items(run.sealed, "looks")), Spent())
+    return sum(map(_of_look, run.looks), Spent())
+
+
+def _of_look(look: SealedLook) -> Spent:
+    return _spent(look, Counts(sampled_tokens=look.sampled_tokens, prompt_tokens=look.prompt_tokens))
 
 
 @dataclass(frozen=True)
@@ -100,20 +99,18 @@ class Price:
 
 def price(run: RunRecords) -> Price:
     """What a point of sealed gain cost in the rounds that the last look had behind it."""
-    looks = items(run.sealed, "looks")
-    gain = number(looks, -1, "gain")
-    if gain is None:
+    look = run.last_look
+    if look is None:
         return Price(None, "Cost per accepted point: not known before the sealed problems are judged.")
-    charged = run.rounds[: max(0, int(number(looks, -1, "rounds") or len(run.rounds)))]
-    won = sum(accepted(record) for record in charged)
-    if gain <= 0:
-        told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(gain)} points"
+    charged = run.rounds[: look.rounds or len(run.rounds)]
+    won = sum(record.accepted for record in charged)
+    if look.gain <= 0:
+        told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
         return Price(None, f"Cost per accepted point: none, since {told}; a price needs a gain above zero.")
     rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted, rejected rounds are charged too"
     told = (
         "Per accepted point: what these rounds cost over the sealed gain of "
-        f"{formatting.points(gain)} points ({rounds})."
+        f"{formatting.points(look.gain)} points ({rounds})."
     )
-    low, _high = interval(looks, -1, "gain_interval")
-    doubt = " Its interval includes zero, so the price is as uncertain." if low is None or low <= 0 else ""
-    return Price(costs(charged)[1].over(100 * gain), told + doubt)
+    doubt = " Its interval includes zero, so the price is as uncertain." if look.gain_interval[0] <= 0 else ""
+    return Price(costs(charged)[1].over(100 * look.gain), told + doubt)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from selfimprove.report.contests import Contest
 from selfimprove.report.costs import costs
-from selfimprove.report.judged import Contest
-from selfimprove.report.records import RunRecords, items, number
+from selfimprove.report.records import RunRecords
 from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
 from selfimprove.text import formatting
@@ -55,15 +55,15 @@ def _looks(run: RunRecords) -> Section:
     rows = tuple(
         (
             str(place),
-            formatting.count(number(look, "judged")),
-            f"{formatting.count(number(look, 'wins'))}–{formatting.count(number(look, 'losses'))}",
-            formatting.decimal(number(look, "evidence")),
-            formatting.decimal(number(look, "threshold")),
-            formatting.points(number(look, "gain")),
-            formatting.points(number(look, "gain_upper")),
+            formatting.count(look.judged),
+            f"{formatting.count(look.wins)}–{formatting.count(look.losses)}",
+            formatting.decimal(look.evidence),
+            formatting.decimal(look.threshold),
+            formatting.points(look.gain),
+            formatting.points(look.gain_upper),
         )
         for place, record in enumerate(run.rounds, start=1)
-        for look in items(record, "decision", "looks")
+        for look in record.decision.looks
     )
     return Section("Every look of the gate", (), header, rows)
 
@@ -79,7 +79,7 @@ def _time_by_round(run: RunRecords) -> Section:
 
 
 def _losses(run: RunRecords) -> Section:
-    found = [losses(record, place) for place, record in enumerate(run.rounds, start=1)]
+    found = [losses(record) for record in run.rounds]
     rows = tuple((str(loss.number), str(loss.steps), *_means(loss)) for loss in found if loss.points)
     header = ("round", "steps", *(f"{part}/{FIFTHS}" for part in range(1, FIFTHS + 1)))
     return Section("Mean loss by fifths of the steps", (), header, rows)

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from selfimprove.report.judged import Contest, Judged, share
+from selfimprove.report.contests import Contest
 from selfimprove.report.questions import Asked, questions_of
 from selfimprove.report.records import RunRecords
+from selfimprove.round.answers import share
+from selfimprove.store.records import Answered
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Flip:
 
     key: str
     won: bool
-    champion: Judged
-    challenger: Judged
+    champion: Answered
+    challenger: Answered
     champion_right: tuple[int, int]
     challenger_right: tuple[int, int]
     asked: Asked | None = None
@@ -58,11 +60,11 @@ def flips(contest: Contest) -> list[Flip]:
     return sorted(found, key=lambda flip: flip.won)
 
 
-def _right(rows: Sequence[Judged]) -> tuple[int, int]:
+def _right(rows: Sequence[Answered]) -> tuple[int, int]:
     return sum(row.correct for row in rows), len(rows)
 
 
-def _telling(rows: Sequence[Judged], right: bool) -> Judged:
+def _telling(rows: Sequence[Answered], right: bool) -> Answered:
     """The first answer that shows what the side did: a right one of the better side, a wrong one of the worse."""
     return next((row for row in rows if row.correct == right), rows[0])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from selfimprove.recipe import Recipe
 from selfimprove.report.costs import cost_of_looks, costs
-from selfimprove.report.records import RunRecords, accepted, at, interval, items, number, word
-from selfimprove.report.sidebyside import bound
+from selfimprove.report.records import RunRecords
+from selfimprove.store.records import Scalar
 from selfimprove.text import formatting
 
 DIGITS = 12
@@ -28,28 +29,25 @@ class Outcome:
 
 def outcome(run: RunRecords) -> Outcome | None:
     """The last look at the sealed problems; None before the first."""
-    look = items(run.sealed, "looks")[-1:]
-    if not look:
+    look = run.last_look
+    if look is None:
         return None
-    gain, ends = number(look, 0, "gain"), interval(look, 0, "gain_interval")
-    low, high = ends
+    low, high = look.gain_interval
     return Outcome(
-        formatting.percent(number(look, 0, "base_accuracy")),
-        formatting.percent(number(look, 0, "champion_accuracy")),
-        formatting.points(gain),
-        formatting.points_range(ends),
-        formatting.verdict_on_gain(gain, ends),
-        f"On {formatting.count(number(look, 0, 'n'))} sealed problems that nothing else in the run touched.",
-        "better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "",
+        base=formatting.percent(look.base_accuracy),
+        champion=formatting.percent(look.champion_accuracy),
+        gain=formatting.points(look.gain),
+        interval=formatting.points_range(look.gain_interval),
+        verdict=formatting.verdict_on_gain(look.gain, look.gain_interval),
+        ground=f"On {formatting.count(look.n)} sealed problems that nothing else in the run touched.",
+        mood="better" if low > 0 else "worse" if high < 0 else "",
     )
 
 
 def facts(run: RunRecords) -> list[tuple[str, str]]:
     """What was run, as titles and values; facts that no record tells are left out."""
     told = [
-        ("Model", _listed(word(run.recipe, "model", "name"), word(run.recipe, "model", "revision"))),
-        ("Problems", word(run.recipe, "problems", "train")),
-        ("Training", _training(run)),
+        *(_asked(run.recipe) if run.recipe else ()),
         ("Rounds", _rounds(run)),
         ("Machine", _machine(run)),
         ("Versions", _versions(run)),
@@ -59,40 +57,45 @@ def facts(run: RunRecords) -> list[tuple[str, str]]:
     return [(title, value) for title, value in told if value]
 
 
-def _training(run: RunRecords) -> str:
-    length, select = at(run.recipe, "prefixes", "length"), word(run.recipe, "prefixes", "select")
-    if length is None:
-        return ""
-    cut = "whole solutions" if length == "full" else f"prefixes of {length} tokens"
-    rank, rate = number(run.recipe, "training", "rank"), number(run.recipe, "training", "learning_rate")
-    told = f"{cut}, selection: {select}" if select else cut
-    return f"{told}; LoRA of rank {formatting.count(rank)}, learning rate {rate:g}" if rank and rate else told
+def _asked(recipe: Recipe) -> list[tuple[str, str]]:
+    """What the recipe asks for: model, problems, training."""
+    prefixes, training = recipe.prefixes, recipe.training
+    cut = "whole solutions" if prefixes.whole else f"prefixes of {prefixes.length} tokens"
+    lora = f"LoRA of rank {formatting.count(training.rank)}, learning rate {training.learning_rate:g}"
+    return [
+        ("Model", _listed(recipe.model.name, recipe.model.revision)),
+        ("Problems", recipe.problems.train),
+        ("Training", f"{cut}, selection: {prefixes.select}; {lora}"),
+    ]
 
 
 def _rounds(run: RunRecords) -> str:
-    won = tuple(place for place, record in enumerate(run.rounds, start=1) if accepted(record))
-    return f"{len(run.rounds)} done, accepted: {formatting.rounds_named(won)}"
+    return f"{len(run.rounds)} done, accepted: {formatting.rounds_named(run.accepted)}"
 
 
 def _machine(run: RunRecords) -> str:
-    found = at(run.rounds, -1, "versions")
-    threads = number(found, "threads")
-    told = [_listed(word(found, "system"), word(found, "machine"))]
-    told += [f"{title} {word(found, title)}" for title in ("engine", "device") if word(found, title)]
-    told += [formatting.plural(int(threads), "thread")] if threads else []
+    found = _last_versions(run)
+    threads = found.get("threads")
+    told = [_listed(*(str(found[name]) for name in ("system", "machine") if found.get(name)))]
+    told += [f"{title} {found[title]}" for title in ("engine", "device") if found.get(title)]
+    told += [formatting.plural(threads, "thread")] if isinstance(threads, int) and threads else []
     return ", ".join(filter(None, told))
 
 
 def _versions(run: RunRecords) -> str:
-    found = at(run.rounds, -1, "versions")
+    found = _last_versions(run)
     names = ("selfimprove", "python", "torch", "transformers", "peft", "vllm")
-    return ", ".join(f"{name} {word(found, name)}" for name in names if word(found, name))
+    return ", ".join(f"{name} {found[name]}" for name in names if found.get(name))
+
+
+def _last_versions(run: RunRecords) -> dict[str, Scalar]:
+    return run.rounds[-1].versions if run.rounds else {}
 
 
 def _time(run: RunRecords) -> str:
     """From the first stage's start to the last one's end, and the seconds that stages and sealed looks took."""
-    stages = [stage for record in run.rounds for stage in items(record, "stages")]
-    start, end = word(stages, 0, "start")[:16], word(stages, -1, "end")[:16]
+    stages = [stage for record in run.rounds for stage in record.stages]
+    start, end = (stages[0].start[:16], stages[-1].end[:16]) if stages else ("", "")
     spent = (costs(run.rounds)[1] + cost_of_looks(run)).seconds
     same_day = start[:10] == end[:10]
     span = (
@@ -102,8 +105,7 @@ def _time(run: RunRecords) -> str:
 
 
 def _fingerprints(run: RunRecords) -> str:
-    found = bound(run)
-    known = {"recipe": found.recipe, "weights": found.model, "problems": found.problems}
+    known = {"recipe": run.bound.fingerprint, "weights": run.bound.model, "problems": run.bound.problems}
     return ", ".join(f"{name} {digits[:DIGITS]}" for name, digits in known.items() if digits)
 
 

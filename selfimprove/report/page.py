@@ -26,12 +26,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from selfimprove.report import charts, sidebyside
+from selfimprove.report.contests import Contest, contests, sealed_flips
 from selfimprove.report.costs import costs
 from selfimprove.report.details import details_of, openings_title
 from selfimprove.report.flips import shown_flips
-from selfimprove.report.judged import Contest, contests, sealed_flips
 from selfimprove.report.overview import facts, outcome
-from selfimprove.report.records import RunRecords, interval, items, number
+from selfimprove.report.records import RunRecords
 from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.svg import Chart, role_rules
@@ -52,8 +52,6 @@ LINE = 200
 """Characters of a cell."""
 SENTENCE = 1000
 """Characters of a sentence."""
-SIDES = (("base", "champion"), ("champion", "challenger"))
-"""A side of the sealed outcome, and the colour it has in the rounds."""
 MOODS = {"accepted": "yes", "passed": "yes", "rejected": "no", "failed": "no"}
 
 
@@ -112,7 +110,7 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
 
 def _read(records: RunRecords) -> Run:
     found = tuple(contests(records))
-    greedy = number(records.recipe, "gate", "samples") in (1, None)
+    greedy = records.recipe is None or records.recipe.gate.samples == 1
     pairs = zip(records.rounds, found, strict=True)
     return Run(records, found, tuple(round_figures(record, contest, greedy) for record, contest in pairs))
 
@@ -133,36 +131,35 @@ def _anchor(title: str) -> str:
 
 def _charts(title: str, run: Run) -> list[Chart | None]:
     """The charts that hang on a section."""
-    rounds = list(enumerate(run.records.rounds, start=1))
+    rounds = run.records.rounds
     if title == OUTCOME:
         return [_sealed_chart(run.records)]
     if title == ROUNDS:
         return [charts.accuracy_chart(run.rounds), charts.gain_chart(run.rounds)]
     if title == EVIDENCE:
-        return [charts.evidence_chart([trail(record, place) for place, record in rounds])]
+        return [charts.evidence_chart([trail(record) for record in rounds])]
     if title == COST:
-        return [charts.cost_chart([(place, costs([record])[0]) for place, record in rounds])]
+        return [charts.cost_chart([(record.round, costs([record])[0]) for record in rounds])]
     if title == TRAINING:
-        return [charts.loss_chart([losses(record, place) for place, record in rounds])]
+        return [charts.loss_chart([losses(record) for record in rounds])]
     if title == DIVERSITY:
         return [_entropy_chart(run.records), charts.length_chart(spreads(run.contests))]
     return []
 
 
 def _sealed_chart(records: RunRecords) -> Chart | None:
-    look = items(records.sealed, "looks")[-1:]
-    rows = [
-        (who, role, number(look, 0, f"{who}_accuracy"), interval(look, 0, f"{who}_interval")) for who, role in SIDES
-    ]
-    return charts.sealed_chart(
-        "sealed", [(who, role, share, ends) for who, role, share, ends in rows if share is not None]
-    )
+    look = records.last_look
+    if look is None:
+        return charts.sealed_chart("sealed", [])
+    base = ("base", "champion", look.base_accuracy, look.base_interval)
+    best = ("champion", "challenger", look.champion_accuracy, look.champion_interval)
+    return charts.sealed_chart("sealed", [base, best])
 
 
 def _entropy_chart(records: RunRecords) -> Chart | None:
-    numbers = list(range(1, len(records.rounds) + 1))
-    told = [[number(record, "prefixes", key) for record in records.rounds] for key in ("prefix_entropy", "truncated")]
-    return charts.entropy_chart(numbers, told[0], told[1])
+    numbers = [record.round for record in records.rounds]
+    entropy = [record.prefixes.prefix_entropy for record in records.rounds]
+    return charts.entropy_chart(numbers, entropy, [record.prefixes.truncated for record in records.rounds])
 
 
 def _side_by_side(runs: Sequence[Run]) -> Part:

@@ -17,15 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfimprove.errors import UsageError
+from selfimprove.events import Flip
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
 from selfimprove.problem.files import SUFFIXES
 from selfimprove.problem.generated import PREFIX
 from selfimprove.recipe import Problems
 from selfimprove.recipe.reading import parse_stored
-from selfimprove.report.judged import Contest
-from selfimprove.report.records import RunRecords, at, number, word
-from selfimprove.store.durable import read_json, read_rows
-from selfimprove.store.journal import Journal
+from selfimprove.report.contests import Contest
+from selfimprove.report.records import RunRecords
 
 Address = tuple[int, str]
 """A round and a problem's key."""
@@ -66,14 +65,13 @@ def questions_of(run: RunRecords, rounds: Sequence[Contest], wanted: Sequence[Ad
 def _from_history(run: RunRecords, rounds: Sequence[Contest]) -> dict[Address, Asked]:
     """Questions from flip events, each known by its round and its pair of answers, if these name one problem."""
     try:
-        events = read_rows(Journal(run.folder).events_path)
-    except (OSError, UsageError):
+        events, _ = run.journal.events_since(0)
+    except UsageError:
         return {}
     told: dict[tuple[int, str, str], set[Asked]] = {}
-    for event in events:
-        if word(event, "event") == "flip" and number(event, "number") is not None:
-            pair = (int(number(event, "number") or 0), word(event, "champion_text"), word(event, "challenger_text"))
-            told.setdefault(pair, set()).add(Asked(word(event, "question"), word(event, "reference")))
+    for flip in (timed.event for timed in events if isinstance(timed.event, Flip)):
+        pair = (flip.number, flip.champion_text, flip.challenger_text)
+        told.setdefault(pair, set()).add(Asked(flip.question, flip.reference))
     drawn: dict[tuple[int, str, str], list[Address]] = {}
     for contest in rounds:
         for key in contest.both():
@@ -86,11 +84,11 @@ def _from_history(run: RunRecords, rounds: Sequence[Contest]) -> dict[Address, A
 
 def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, Asked]:
     """Questions from the problems of the run's recipe; raises `UsageError` where they can't be had."""
-    recipe = parse_stored(run.recipe, "recipe.json")
+    recipe = parse_stored(run.bound.recipe, "recipe.json")
     if not _is_local(recipe.problems):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
     sets = load_problems(recipe.problems)
-    if sets.fingerprint() != at(read_json(Journal(run.folder).recipe_path), "problems"):
+    if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}
     drawn: dict[int, Mapping[str, Problem]] = {}

@@ -1,51 +1,62 @@
-"""A run's records as plain dicts, and how they are read without falling over them.
+"""A run's records as a report reads them: leniently, so that one spoilt figure costs a cell and not the report.
 
-`at` and its like give None for what is missing or of another type than expected, and None shows as a dash. A file
-edited by hand or written by another version can spoil a cell of a report, never the report. Strings come out as they
-are: whoever writes them out escapes them. What the run itself steers by is another matter: `journal` refuses a record
-that lacks it.
+What a record lacks, or has of another type, is None or empty here and shows as a dash (`store/records.py`). Strings
+come out as they are: whoever writes them out escapes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import UsageError
-from selfimprove.store.durable import read_json
-from selfimprove.store.journal import Journal
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_stored
+from selfimprove.store.journal import Champion, Journal, champion_of, runs_in
+from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
 from selfimprove.text.formatting import MISSING
 
-Record = dict[str, Any]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecords:
-    """What a run's folder holds, parsed: the resolved recipe, each `round.json` in order, `sealed.json` if it is there.
+    """What a run's folder holds: what it is bound to, its finished rounds and looks at the sealed problems, in order.
 
-    `running` says who holds the run's lock; it is empty if nobody does.
+    `recipe` is None where the stored one can't be read; `running` says who holds the run's lock, empty if nobody does.
     """
 
     name: str
-    folder: Path
-    recipe: Record
-    rounds: tuple[Record, ...]
-    sealed: Record | None
-    rollbacks: tuple[Record, ...]
+    journal: Journal
+    bound: BoundRecord
+    recipe: Recipe | None
+    rounds: tuple[RoundRecord, ...]
+    looks: tuple[SealedLook, ...]
+    rollbacks: tuple[Rollback, ...]
     running: str
+
+    @property
+    def champion(self) -> Champion:
+        """The champion after the finished rounds and rollbacks."""
+        return champion_of(self.rounds, self.rollbacks)
+
+    @property
+    def last_look(self) -> SealedLook | None:
+        """The last look at the sealed problems, None before the first."""
+        return self.looks[-1] if self.looks else None
+
+    @property
+    def accepted(self) -> tuple[int, ...]:
+        """The accepted rounds."""
+        return tuple(record.round for record in self.rounds if record.accepted)
 
 
 def read_runs(rounds_dir: Path) -> list[RunRecords]:
-    """The records of every run in the folder, by name; runs begin to exist with their recipe."""
-    found = sorted(path.parent for path in rounds_dir.glob("*/recipe.json"))
-    return [_read(Journal(folder)) for folder in found]
+    """The records of every run in the folder, by name."""
+    return [_read(journal) for journal in runs_in(rounds_dir)]
 
 
 def read_run(rounds_dir: Path, name: str) -> RunRecords:
     """The records of one run, of the only one if no name is given; `UsageError` lists the runs there are."""
-    runs = sorted(path.parent.name for path in rounds_dir.glob("*/recipe.json"))
+    runs = [journal.name for journal in runs_in(rounds_dir)]
     if not name and len(runs) == 1:
         name = runs[0]
     if name not in runs:
@@ -55,84 +66,28 @@ def read_run(rounds_dir: Path, name: str) -> RunRecords:
 
 
 def _read(journal: Journal) -> RunRecords:
-    recipe = read_json(journal.recipe_path).get("recipe", {})
-    rounds, rollbacks = tuple(journal.rounds()), tuple(journal.rollbacks())
-    return RunRecords(journal.name, journal.folder, recipe, rounds, journal.sealed(), rollbacks, journal.held_by())
+    bound = journal.bound(lenient=True)
+    try:
+        recipe = parse_stored(bound.recipe, str(journal.recipe_path))
+    except UsageError:
+        recipe = None
+    return RunRecords(
+        name=journal.name,
+        journal=journal,
+        bound=bound,
+        recipe=recipe,
+        rounds=tuple(journal.rounds(lenient=True)),
+        looks=journal.sealed(lenient=True),
+        rollbacks=tuple(journal.rollbacks()),
+        running=journal.held_by(),
+    )
 
 
-def at(record: Any, *path: str | int) -> Any:  # noqa: ANN401 - parsed JSON of any shape
-    """The value under a path of keys and places, None where there is none."""
-    for step in path:
-        known = isinstance(record, dict) and step in record
-        if not known and not (isinstance(record, list | tuple) and _is_place(record, step)):
-            return None
-        record = record[step]
-    return record
+def decision_of(record: RoundRecord) -> str:
+    """`accepted` or `rejected`."""
+    return "accepted" if record.accepted else "rejected"
 
 
-def _is_place(record: Sequence[Any], step: str | int) -> bool:
-    return isinstance(step, int) and -len(record) <= step < len(record)
-
-
-def number(record: Any, *path: str | int) -> int | float | None:  # noqa: ANN401 - parsed JSON of any shape
-    """The finite number under a path, None where there is none."""
-    value = at(record, *path)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    # An integer beyond a float's range is no figure of a run; asking whether it is finite would raise.
-    return value if abs(value) < 1e300 else None
-
-
-def word(record: Any, *path: str | int) -> str:  # noqa: ANN401 - parsed JSON of any shape
-    """The string under a path, empty where there is none."""
-    value = at(record, *path)
-    return value if isinstance(value, str) else ""
-
-
-def items(record: Any, *path: str | int) -> list[Any]:  # noqa: ANN401 - parsed JSON of any shape
-    """The list under a path, empty where there is none."""
-    value = at(record, *path)
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def interval(record: Any, *path: str | int) -> tuple[float | None, float | None]:  # noqa: ANN401 - parsed JSON
-    """The two ends under a path, None for an end that is missing."""
-    return number(record, *path, 0), number(record, *path, 1)
-
-
-def accepted(record: Record) -> bool:
-    """Whether a round's record says that its challenger became the champion."""
-    return at(record, "decision", "accepted") is True
-
-
-def champion(run: RunRecords) -> int:
-    """The round that the champion comes from: the last accepted one or rolled back to; 0 for the base model."""
-    current = 0
-    for finished in range(len(run.rounds) + 1):
-        if finished and accepted(run.rounds[finished - 1]):
-            current = finished
-        moves = [number(row, "to") for row in run.rollbacks if number(row, "after") == finished]
-        current = int(moves[-1] or 0) if moves else current
-    return current
-
-
-def gain(record: Record) -> float | None:
-    """A round's gain in accuracy on the held-out problems judged."""
-    before, after = (number(record, "scorecard", side, "accuracy") for side in ("champion", "challenger"))
-    if before is None or after is None:
-        return number(record, "decision", "looks", -1, "gain")
-    return after - before
-
-
-def decision(record: Record) -> str:
-    """`accepted` or `rejected`, a dash where the record says neither."""
-    return _chosen(at(record, "decision", "accepted"), "accepted", "rejected")
-
-
-def robust(record: Record) -> str:
+def robust(record: RoundRecord) -> str:
     """`yes`, or `no` where the decision hangs on the checker."""
-    return _chosen(at(record, "decision", "robust"), "yes", "no")
-
-
-def _chosen(flag: object, yes: str, no: str) -> str:
-    return yes if flag is True else no if flag is False else MISSING
+    return MISSING if record.decision.robust is None else "yes" if record.decision.robust else "no"

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from selfimprove.gate.evidence import gain_lower, gain_upper
 from selfimprove.gate.intervals import wilson
-from selfimprove.report.judged import ByKey, Contest, Judged
-from selfimprove.report.records import Record, accepted, at, gain, items, number, word
+from selfimprove.report.contests import Contest
+from selfimprove.round.answers import AnswersByKey
+from selfimprove.store.records import Answered, RoundRecord
 
 Interval = tuple[float | None, float | None]
 UNKNOWN: Interval = (None, None)
@@ -37,11 +38,11 @@ class RoundFigures:
 
     number: int
     accepted: bool
-    champion: float | None
+    champion: float
     champion_interval: Interval
-    challenger: float | None
+    challenger: float
     challenger_interval: Interval
-    gain: float | None
+    gain: float
     gain_interval: Interval
 
 
@@ -84,20 +85,23 @@ class Opening:
     challenger: tuple[int, int]
 
 
-def round_figures(record: Record, contest: Contest, greedy: bool) -> RoundFigures:
+def round_figures(record: RoundRecord, contest: Contest, greedy: bool) -> RoundFigures:
     """What the accuracy chart needs of a round."""
-    sides = [number(record, "scorecard", side, "accuracy") for side in ("champion", "challenger")]
-    judged = number(record, "scorecard", "judged")
-    ends = [_wilson(share, judged) for share in sides]
+    card = record.scorecard
     return RoundFigures(
-        contest.number, accepted(record), sides[0], ends[0], sides[1], ends[1], gain(record), _sequence(contest, greedy)
+        number=record.round,
+        accepted=record.accepted,
+        champion=card.champion.accuracy,
+        champion_interval=_wilson(card.champion.accuracy, card.judged),
+        challenger=card.challenger.accuracy,
+        challenger_interval=_wilson(card.challenger.accuracy, card.judged),
+        gain=record.gain,
+        gain_interval=_sequence(contest, greedy),
     )
 
 
-def _wilson(share: float | None, judged: float | None) -> Interval:
-    if share is None or judged is None or judged < 1 or not 0 <= share <= 1:
-        return UNKNOWN
-    return wilson(round(share * int(judged)), int(judged))
+def _wilson(share: float, judged: int | None) -> Interval:
+    return wilson(round(share * judged), judged) if judged and 0 <= share <= 1 else UNKNOWN
 
 
 def _sequence(contest: Contest, greedy: bool) -> Interval:
@@ -108,25 +112,23 @@ def _sequence(contest: Contest, greedy: bool) -> Interval:
     return gain_lower(tally, greedy=plain), gain_upper(tally, greedy=plain)
 
 
-def trail(record: Record, place: int) -> Trail:
+def trail(record: RoundRecord) -> Trail:
     """How a round's evidence grew; looks that lack a figure, or whose evidence is not above 0, are left out."""
     looks = []
-    for look in items(record, "decision", "looks"):
-        judged, evidence, needed = (number(look, key) for key in ("judged", "evidence", "threshold"))
+    for look in record.decision.looks:
+        judged, evidence, needed = look.judged, look.evidence, look.threshold
         if judged is not None and evidence is not None and needed is not None and evidence > 0 < needed:
             looks.append((float(judged), evidence / needed))
-    return Trail(place, accepted(record), tuple(looks))
+    return Trail(record.round, record.accepted, tuple(looks))
 
 
-def losses(record: Record, place: int) -> Loss:
+def losses(record: RoundRecord) -> Loss:
     """A round's training losses as its record holds them, thinned by averaging neighbours."""
-    stage = next((stage for stage in items(record, "stages") if word(stage, "stage") == "train"), None)
-    recorded = items(at(stage, "counts"), "losses")
-    found = [float(value) for place in range(len(recorded)) if (value := number(recorded, place)) is not None]
+    found = [float(value) for value in record.counts_of("train").losses if value is not None]
     run = -(-len(found) // LOSS_POINTS) or 1
     parts = [(start, found[start : start + run]) for start in range(0, len(found), run)]
     points = tuple((start + (len(part) + 1) / 2, sum(part) / len(part)) for start, part in parts)
-    return Loss(place, len(found), points)
+    return Loss(record.round, len(found), points)
 
 
 def spreads(rounds: Sequence[Contest]) -> list[Spread]:
@@ -137,11 +139,11 @@ def spreads(rounds: Sequence[Contest]) -> list[Spread]:
     return [_spread(model, answers) for model, answers in sides if answers]
 
 
-def _spread(model: int, answers: ByKey) -> Spread:
+def _spread(model: int, answers: AnswersByKey) -> Spread:
     rows = [row for found in answers.values() for row in found]
-    lengths = sorted(row.tokens for row in rows)
+    lengths = sorted(len(row.token_ids) for row in rows)
     low, median, high = (lengths[min(len(lengths) - 1, int(part * len(lengths)))] for part in (0.1, 0.5, 0.9))
-    return Spread(model, len(rows), low, median, high, sum(row.cut for row in rows) / len(rows))
+    return Spread(model, len(rows), low, median, high, sum(row.stop == "length" for row in rows) / len(rows))
 
 
 def openings(contest: Contest) -> tuple[int, list[Opening]]:
@@ -157,13 +159,13 @@ def openings(contest: Contest) -> tuple[int, list[Opening]]:
     ]
 
 
-def _counted(answers: ByKey, words: int) -> tuple[Counter[str], Counter[str]]:
+def _counted(answers: AnswersByKey, words: int) -> tuple[Counter[str], Counter[str]]:
     """How many answers have each opening, and how many of them are right."""
     rows = [(_opening(row, words), row.correct) for found in answers.values() for row in found]
     return Counter(opening for opening, _ in rows), Counter(opening for opening, correct in rows if correct)
 
 
-def _opening(row: Judged, words: int) -> str:
+def _opening(row: Answered, words: int) -> str:
     """The first words; text beyond the first few hundred characters can't be part of an opening that is shown."""
     return " ".join(row.text[:400].split()[:words])
 

@@ -8,37 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from selfimprove.errors import UsageError
 from selfimprove.report.costs import costs, price
-from selfimprove.report.records import RunRecords, accepted, interval, items, number, word
+from selfimprove.report.records import RunRecords
 from selfimprove.report.series import Interval
 from selfimprove.report.summary import Section, flat
-from selfimprove.store.durable import read_json
-from selfimprove.store.journal import Journal
 from selfimprove.text import formatting
 from selfimprove.text.formatting import MISSING
 
 TITLE = "Runs side by side"
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The fingerprints that a run is bound to, empty where its record doesn't tell."""
-
-    recipe: str
-    model: str
-    problems: str
-
-
-def bound(run: RunRecords) -> Bound:
-    """What the run's recipe.json is bound to."""
-    try:
-        stored = read_json(Journal(run.folder).recipe_path)
-    except UsageError:
-        stored = {}
-    return Bound(word(stored, "fingerprint"), word(stored, "model"), word(stored, "problems"))
 
 
 def letter(place: int) -> str:
@@ -55,17 +33,17 @@ def outcomes(runs: Sequence[RunRecords]) -> Section:
 
 
 def _outcome(place: int, run: RunRecords) -> tuple[str, ...]:
-    last = items(run.sealed, "looks")[-1:]
+    look = run.last_look
     total, per_point = costs(run.rounds)[1], price(run).per_point
     return (
         f"{letter(place)}: {run.name}",
         str(len(run.rounds)),
-        str(sum(map(accepted, run.rounds))),
-        formatting.percent(number(last, 0, "base_accuracy")),
-        formatting.percent(number(last, 0, "champion_accuracy")),
-        formatting.points(number(last, 0, "gain")),
-        formatting.points_range(interval(last, 0, "gain_interval")) if last else MISSING,
-        formatting.count(number(last, 0, "n")),
+        str(len(run.accepted)),
+        formatting.percent(look.base_accuracy if look else None),
+        formatting.percent(look.champion_accuracy if look else None),
+        formatting.points(look.gain if look else None),
+        formatting.points_range(look.gain_interval) if look else MISSING,
+        formatting.count(look.n if look else None),
         formatting.duration(total.seconds),
         formatting.count(total.sampled),
         formatting.duration(per_point.seconds if per_point else None),
@@ -74,18 +52,17 @@ def _outcome(place: int, run: RunRecords) -> tuple[str, ...]:
 
 
 def _cautions(runs: Sequence[RunRecords]) -> tuple[str, ...]:
-    bounds = [bound(run) for run in runs]
     told = []
-    if len({found.problems for found in bounds}) > 1:
+    if len({run.bound.problems for run in runs}) > 1:
         told.append("These runs were made on different problems: their figures don't compare.")
-    if len({found.model for found in bounds}) > 1:
+    if len({run.bound.model for run in runs}) > 1:
         told.append("These runs started from different base weights.")
     return tuple(told) or ("All runs have the same base weights and the same problems.",)
 
 
 def differences(runs: Sequence[RunRecords]) -> Section:
     """The recipe keys in which the runs differ, with each run's value."""
-    recipes = [flat(run.recipe) for run in runs]
+    recipes = [flat(run.bound.recipe) for run in runs]
     keys = sorted(set().union(*recipes))
     rows = tuple((key, *values) for key in keys if len(set(values := [_value(one, key) for one in recipes])) > 1)
     header = ("key", *(f"{letter(place)}: {run.name}" for place, run in enumerate(runs)))
@@ -99,10 +76,8 @@ def _value(recipe: dict[str, object], key: str) -> str:
 
 def gains(runs: Sequence[RunRecords]) -> list[tuple[str, str, float, Interval]]:
     """Each run's champion on the sealed problems, as rows of a sealed chart."""
-    rows = []
+    rows: list[tuple[str, str, float, Interval]] = []
     for place, run in enumerate(runs):
-        look = items(run.sealed, "looks")[-1:]
-        share = number(look, 0, "champion_accuracy")
-        if share is not None:
-            rows.append((letter(place), f"hue{place % 6}", float(share), interval(look, 0, "champion_interval")))
+        if look := run.last_look:
+            rows.append((letter(place), f"hue{place % 6}", float(look.champion_accuracy), look.champion_interval))
     return rows

@@ -1,4 +1,4 @@
-"""What a run's records say, as sections of a report: pure, from plain dicts to sentences and tables of strings.
+"""What a run's records say, as sections of a report: pure, from records to sentences and tables of strings.
 
 The sealed outcome comes first: it is the number that a run reports. The rounds' own figures stand below it, since they
 come from problems that the rounds were chosen on. Cost charges rejected rounds too (`report/costs.py`).
@@ -12,22 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
-from selfimprove.report.records import (
-    Record,
-    RunRecords,
-    at,
-    decision,
-    gain,
-    interval,
-    items,
-    number,
-    robust,
-    word,
-)
+from selfimprove.report.records import RunRecords, decision_of, robust
+from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
 from selfimprove.text import formatting
 from selfimprove.text.formatting import MISSING
 
@@ -71,67 +60,55 @@ def sections(run: RunRecords) -> list[Section]:
 
 
 def _outcome(run: RunRecords) -> Section:
-    title = OUTCOME
-    looks = items(run.sealed, "looks")
-    if not looks:
-        return Section(title, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
-    last, ends = looks[-1], interval(looks[-1], "gain_interval")
+    last = run.last_look
+    if last is None:
+        return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
     change = (
-        f"Base {formatting.percent(number(last, 'base_accuracy'))} → "
-        f"champion {formatting.percent(number(last, 'champion_accuracy'))}: "
-        f"gain {formatting.points(number(last, 'gain'))} points, 95 % interval {formatting.points_range(ends)}, "
-        f"on {formatting.count(number(last, 'n'))} problems."
+        f"Base {formatting.percent(last.base_accuracy)} → champion {formatting.percent(last.champion_accuracy)}: "
+        f"gain {formatting.points(last.gain)} points, 95 % interval {formatting.points_range(last.gain_interval)}, "
+        f"on {formatting.count(last.n)} problems."
     )
-    told = [change, formatting.verdict_on_gain(number(last, "gain"), ends)]
-    if len(looks) > 1:
-        told.append(f"This is look {len(looks)} at these problems; only the first look was at unseen ones.")
-    told.append(word(last, "beside", "sentence"))
-    rows = tuple(row for place, look in enumerate(looks, 1) for row in _sealed_look(place, look))
+    told = [change, formatting.verdict_on_gain(last.gain, last.gain_interval)]
+    if len(run.looks) > 1:
+        told.append(f"This is look {len(run.looks)} at these problems; only the first look was at unseen ones.")
+    told.append(last.beside.sentence if last.beside else "")
+    rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
     header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
-    return Section(title, tuple(filter(None, told)), header, rows, frozenset({"model"}))
+    return Section(OUTCOME, tuple(filter(None, told)), header, rows, frozenset({"model"}))
 
 
-def _sealed_look(place: int, look: Record) -> list[tuple[str, ...]]:
+def _sealed_look(place: int, look: SealedLook) -> list[tuple[str, ...]]:
     """Three rows: the base model, the champion, the gain."""
-    head = (str(place), formatting.count(number(look, "rounds")))
-    n = formatting.count(number(look, "n"))
-    champion = f"champion: {_source(number(look, 'champion'))}"
-    shares = [("base", "base"), ("champion", champion)]
-    rows = [
-        (
-            *head,
-            title,
-            formatting.percent(number(look, f"{who}_accuracy")),
-            formatting.percent_range(interval(look, f"{who}_interval")),
-            n,
-        )
-        for who, title in shares
+    head, n = (str(place), formatting.count(look.rounds)), formatting.count(look.n)
+    base = (formatting.percent(look.base_accuracy), formatting.percent_range(look.base_interval))
+    best = (formatting.percent(look.champion_accuracy), formatting.percent_range(look.champion_interval))
+    change = (formatting.points(look.gain), formatting.points_range(look.gain_interval))
+    return [
+        (*head, "base", *base, n),
+        (*head, f"champion: {_source(look.champion)}", *best, n),
+        (*head, "gain, points", *change, n),
     ]
-    change = (formatting.points(number(look, "gain")), formatting.points_range(interval(look, "gain_interval")))
-    return [*rows, (*head, "gain, points", *change, n)]
 
 
 def _rounds(run: RunRecords) -> Section:
     sentences = tuple(
-        f"Round {_named(record)}: {word(record, 'decision', 'sentence')}"
-        for record in run.rounds
-        if word(record, "decision", "sentence")
+        f"Round {record.round}: {record.decision.sentence}" for record in run.rounds if record.decision.sentence
     )
     header = ("round", "from", "judged", "champion", "challenger", "gain", "won–lost", "decision")
     rows = tuple(_round(record) for record in run.rounds)
     return Section(ROUNDS, sentences, header, rows, frozenset({"decision"}))
 
 
-def _round(record: Record) -> tuple[str, ...]:
+def _round(record: RoundRecord) -> tuple[str, ...]:
     return (
-        _named(record),
-        _source(number(record, "parent")),
+        str(record.round),
+        _source(record.parent),
         _judged(record),
-        formatting.percent(number(record, "scorecard", "champion", "accuracy")),
-        formatting.percent(number(record, "scorecard", "challenger", "accuracy")),
-        formatting.points(gain(record)),
+        formatting.percent(record.scorecard.champion.accuracy),
+        formatting.percent(record.scorecard.challenger.accuracy),
+        formatting.points(record.gain),
         _won_lost(record),
-        decision(record),
+        decision_of(record),
     )
 
 
@@ -139,7 +116,7 @@ def _evidence(run: RunRecords) -> Section:
     """The last look of each round; a decision that isn't robust hangs on the checker's unclear verdicts."""
     header = ("round", "looks", "evidence", "needed", "error budget", "gain at most", "reason", "robust")
     found = _per_round(run, EVIDENCE, header, _evidence_cells)
-    uses = max((int(number(record, "scorecard", "uses_of_heldout") or 0) for record in run.rounds), default=0)
+    uses = max((record.scorecard.uses_of_heldout or 0 for record in run.rounds), default=0)
     told = (f"The held-out problems were used for {uses} decisions.",) if uses > 1 else ()
     return Section(found.title, told, header, found.rows, frozenset({"reason", "robust"}))
 
@@ -147,50 +124,47 @@ def _evidence(run: RunRecords) -> Section:
 def _placebo(run: RunRecords) -> Section:
     """Gain over a twin trained on permuted targets, beside the gain over the champion; only where one was trained."""
     header = ("round", "placebo", "gain over placebo", "95 % interval", "gain over champion")
-    rows = tuple(_placebo_cells(record) for record in run.rounds if at(record, "placebo") is not None)
+    rows = tuple(_placebo_cells(record, record.placebo) for record in run.rounds if record.placebo)
     return Section("Placebo: the same training on permuted targets", (), header, rows)
 
 
-def _placebo_cells(record: Record) -> tuple[str, ...]:
+def _placebo_cells(record: RoundRecord, placebo: PlaceboRecord) -> tuple[str, ...]:
     return (
-        _named(record),
-        formatting.percent(number(record, "placebo", "scorecard", "accuracy")),
-        formatting.points(number(record, "placebo", "gain_over_placebo")),
-        formatting.points_range(interval(record, "placebo", "gain_interval")),
-        formatting.points(gain(record)),
+        str(record.round),
+        formatting.percent(placebo.scorecard.accuracy if placebo.scorecard else None),
+        formatting.points(placebo.gain_over_placebo),
+        formatting.points_range(placebo.gain_interval or (None, None)),
+        formatting.points(record.gain),
     )
 
 
-def _evidence_cells(record: Record) -> tuple[str, ...]:
-    looks = items(record, "decision", "looks")
+def _evidence_cells(record: RoundRecord) -> tuple[str, ...]:
+    looks = record.decision.looks
+    last = looks[-1] if looks else LookRecord()
     return (
         str(len(looks)) if looks else MISSING,
-        formatting.decimal(number(looks, -1, "evidence")),
-        formatting.decimal(number(looks, -1, "threshold")),
-        formatting.decimal(number(record, "decision", "alpha")),
-        formatting.points(number(looks, -1, "gain_upper")),
-        word(record, "decision", "reason") or MISSING,
+        formatting.decimal(last.evidence),
+        formatting.decimal(last.threshold),
+        formatting.decimal(record.decision.alpha),
+        formatting.points(last.gain_upper),
+        record.decision.reason or MISSING,
         robust(record),
     )
 
 
-def _won_lost(record: Record) -> str:
-    wins, losses = (formatting.count(number(record, "scorecard", key)) for key in ("wins", "losses"))
+def _won_lost(record: RoundRecord) -> str:
+    wins, losses = formatting.count(record.scorecard.wins), formatting.count(record.scorecard.losses)
     return MISSING if wins == losses == MISSING else f"{wins}–{losses}"
 
 
-def _judged(record: Record) -> str:
-    judged, total = (number(record, "scorecard", key) for key in ("judged", "total"))
-    return MISSING if judged is None else f"{formatting.count(judged)}/{formatting.count(total)}"
+def _judged(record: RoundRecord) -> str:
+    judged = record.scorecard.judged
+    return MISSING if judged is None else f"{formatting.count(judged)}/{formatting.count(record.scorecard.total)}"
 
 
-def _source(number_of_round: float | None) -> str:
+def _source(number: int) -> str:
     """The model of a round in a cell: `base`, `round 2`."""
-    return "base" if number_of_round == 0 else MISSING if number_of_round is None else f"round {number_of_round:.0f}"
-
-
-def _named(record: Record) -> str:
-    return formatting.count(number(record, "round"))
+    return f"round {number}" if number else "base"
 
 
 def _cost(run: RunRecords) -> Section:
@@ -202,7 +176,7 @@ def _cost(run: RunRecords) -> Section:
     rows = [*(_cost_row(name, cost) for name, cost in spent.items()), _cost_row("total", total)]
     if found.per_point:
         rows.append(_cost_row("per accepted point", found.per_point))
-    if items(run.sealed, "looks"):
+    if run.looks:
         rows.append(_cost_row("sealed, apart", cost_of_looks(run)))
     header = ("stage", "time", "sampled", "prompts", "targets", "their prompts")
     told = "Tokens sampled and their prompts, targets trained and theirs, over all rounds."
@@ -232,14 +206,14 @@ def _training(run: RunRecords) -> Section:
     return _per_round(run, TRAINING, header, _training_cells)
 
 
-def _training_cells(record: Record) -> tuple[str, ...]:
-    counts = {word(stage, "stage"): at(stage, "counts") for stage in items(record, "stages")}
+def _training_cells(record: RoundRecord) -> tuple[str, ...]:
+    harvested, trained = record.counts_of("harvest"), record.counts_of("train")
     return (
-        formatting.count(number(counts, "harvest", "prefix")),
-        formatting.count(number(counts, "harvest", "full")),
-        formatting.count(number(counts, "train", "steps")),
-        formatting.decimal(number(counts, "train", "first_loss")),
-        formatting.decimal(number(counts, "train", "last_loss")),
+        formatting.count(harvested.prefix),
+        formatting.count(harvested.full),
+        formatting.count(trained.steps),
+        formatting.decimal(trained.first_loss),
+        formatting.decimal(trained.last_loss),
     )
 
 
@@ -248,32 +222,29 @@ def _diversity(run: RunRecords) -> Section:
     return _per_round(run, DIVERSITY, header, _diversity_cells)
 
 
-def _diversity_cells(record: Record) -> tuple[str, ...]:
+def _diversity_cells(record: RoundRecord) -> tuple[str, ...]:
     return (
-        formatting.percent(number(record, "prefixes", "distinct_prefixes")),
-        formatting.decimal(number(record, "prefixes", "prefix_entropy")),
-        formatting.decimal(number(record, "prefixes", "mean_tokens")),
-        formatting.percent(number(record, "prefixes", "truncated")),
+        formatting.percent(record.prefixes.distinct_prefixes),
+        formatting.decimal(record.prefixes.prefix_entropy),
+        formatting.decimal(record.prefixes.mean_tokens),
+        formatting.percent(record.prefixes.truncated),
     )
-
-
-VERDICTS = ("correct", "wrong", "unparsed", "timed_out", "truncated")
 
 
 def _verdicts(run: RunRecords) -> Section:
     """What the checker said of champion and challenger, as `58 → 69`."""
-    header = ("round", *(name.replace("_", " ") for name in VERDICTS), "mean tokens")
+    header = ("round", "correct", "wrong", "unparsed", "timed out", "truncated", "mean tokens")
     return _per_round(run, "Verdicts, champion → challenger", header, _verdict_cells)
 
 
-def _verdict_cells(record: Record) -> tuple[str, ...]:
-    counts = (_pair(record, name, formatting.count) for name in VERDICTS)
-    return (*counts, _pair(record, "mean_tokens", formatting.decimal))
+def _verdict_cells(record: RoundRecord) -> tuple[str, ...]:
+    sides = zip(_side_cells(record.scorecard.champion), _side_cells(record.scorecard.challenger), strict=True)
+    return tuple(MISSING if before == after == MISSING else f"{before} → {after}" for before, after in sides)
 
 
-def _pair(record: Record, name: str, told: Callable[[float | None], str]) -> str:
-    before, after = (told(number(record, "scorecard", side, name)) for side in ("champion", "challenger"))
-    return MISSING if before == after == MISSING else f"{before} → {after}"
+def _side_cells(side: Side) -> tuple[str, ...]:
+    counts = (side.correct, side.wrong, side.unparsed, side.timed_out, side.truncated)
+    return (*map(formatting.count, counts), formatting.decimal(side.mean_tokens))
 
 
 def _certificates(run: RunRecords) -> Section:
@@ -282,25 +253,24 @@ def _certificates(run: RunRecords) -> Section:
     return Section(found.title, found.sentences, header, found.rows, frozenset({"certificate", "failures"}))
 
 
-def _certificate_cells(record: Record) -> tuple[str, ...]:
-    passed = at(record, "certificate", "passed")
-    failures = [fault for fault in items(record, "certificate", "failures") if isinstance(fault, str)]
+def _certificate_cells(record: RoundRecord) -> tuple[str, ...]:
+    found = record.certificate
     return (
-        "passed" if passed is True else "failed" if passed is False else MISSING,
-        formatting.percent(number(record, "certificate", "functional_share")),
-        formatting.percent(number(record, "certificate", "survival")),
-        formatting.percent(number(record, "certificate", "unchanged_weights")),
-        formatting.percent(number(record, "certificate", "agreement")),
-        formatting.decimal(number(record, "certificate", "kl")),
-        "; ".join(failures) or ("none" if passed is True else MISSING),
+        MISSING if found.passed is None else "passed" if found.passed else "failed",
+        formatting.percent(found.functional_share),
+        formatting.percent(found.survival),
+        formatting.percent(found.unchanged_weights),
+        formatting.percent(found.agreement),
+        formatting.decimal(found.kl),
+        "; ".join(found.failures) or ("none" if found.passed else MISSING),
     )
 
 
 def _per_round(
-    run: RunRecords, title: str, header: tuple[str, ...], cells: Callable[[Record], tuple[str, ...]]
+    run: RunRecords, title: str, header: tuple[str, ...], cells: Callable[[RoundRecord], tuple[str, ...]]
 ) -> Section:
     """A row for each round; no section where no round has a figure for it."""
-    rows = tuple((_named(record), *cells(record)) for record in run.rounds)
+    rows = tuple((str(record.round), *cells(record)) for record in run.rounds)
     known = any(cell != MISSING for row in rows for cell in row[1:])
     return Section(title, (), header, rows if known else ())
 
@@ -308,7 +278,7 @@ def _per_round(
 def _recipe(run: RunRecords) -> Section:
     """The keys whose value isn't the default; `format` is the file's, not the recipe's."""
     default = flat(Recipe().model_dump(mode="json"))
-    own = {key: value for key, value in flat(run.recipe).items() if key != "format"}
+    own = {key: value for key, value in flat(run.bound.recipe).items() if key != "format"}
     rows = tuple(
         (key, json.dumps(own[key], ensure_ascii=False, default=str), json.dumps(default.get(key), ensure_ascii=False))
         for key in sorted(own)
@@ -318,11 +288,11 @@ def _recipe(run: RunRecords) -> Section:
     return Section(title, () if rows else ("All keys have their defaults.",), header, rows, frozenset(header))
 
 
-def flat(data: Any, prefix: str = "") -> Record:  # noqa: ANN401 - parsed JSON of any shape
+def flat(data: object, prefix: str = "") -> dict[str, object]:
     """The values of nested tables by their dotted keys."""
     if not isinstance(data, dict) or not (data or not prefix):
         return {prefix.removesuffix("."): data}
-    found: Record = {}
+    found: dict[str, object] = {}
     for key, value in data.items():
         found |= flat(value, f"{prefix}{key}.")
     return found
@@ -332,9 +302,8 @@ def _versions(run: RunRecords) -> Section:
     """Each package with its version, or its versions in the order of the rounds where they changed."""
     seen: dict[str, list[str]] = {}
     for record in run.rounds:
-        found = at(record, "versions")
-        for name, version in found.items() if isinstance(found, dict) else ():
-            versions = seen.setdefault(str(name), [])
+        for name, version in record.versions.items():
+            versions = seen.setdefault(name, [])
             if str(version) not in versions:
                 versions.append(str(version))
     rows = tuple((name, ", then ".join(versions)) for name, versions in sorted(seen.items()))

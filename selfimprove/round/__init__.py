@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.host.metering import metered
 from selfimprove.recipe import Recipe
 from selfimprove.round import harvest, judge, merge, placebo, rollout, sample, train
-from selfimprove.round.answers import read_answers
+from selfimprove.round.answers import RunAnswers
 from selfimprove.round.job import Job
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.round.schedule import schedule_record, scheduled
-from selfimprove.store.durable import read_json, remove, write_json
+from selfimprove.store.durable import remove
 from selfimprove.store.journal import FORMAT
+from selfimprove.store.records import Counts, RoundRecord, ScheduleRecord, StageRecord
+from selfimprove.store.round_folder import RoundFolder
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,23 @@ class Stage:
     """A stage's name, what runs it, the files that its done-record hashes, and whether a recipe asks for it."""
 
     name: str
-    run: Callable[[Job], dict[str, Any]]
-    files: tuple[str, ...]
+    run: Callable[[Job], Counts]
+    files: Callable[[RoundFolder], Sequence[Path]]
     wanted: Callable[[Recipe], bool] = lambda recipe: True
 
 
 STAGES = (
-    Stage("sample", sample.sample, ("samples.jsonl",)),
-    Stage("rollout", rollout.rollout, ("rollouts.jsonl",), lambda recipe: recipe.prefixes.selection.continues),
-    Stage("harvest", harvest.select, ("examples.jsonl",)),
-    Stage("train", train.train, ("adapter",)),
-    Stage("merge", merge.merge, ("certificate.json",)),
-    Stage("judge", judge.judge, ("verdicts.jsonl",)),
-    Stage(
-        "placebo", placebo.placebo, ("placebo/adapter", "placebo/verdicts.jsonl"), lambda recipe: recipe.gate.placebo
-    ),
+    Stage("sample", sample.sample, lambda folder: [folder.samples]),
+    Stage("rollout", rollout.rollout, lambda folder: [folder.rollouts], rollout.wanted),
+    Stage("harvest", harvest.select, lambda folder: [folder.examples]),
+    Stage("train", train.train, lambda folder: [folder.adapter]),
+    Stage("merge", merge.merge, lambda folder: [folder.certificate]),
+    Stage("judge", judge.judge, lambda folder: [folder.verdicts]),
+    Stage("placebo", placebo.placebo, lambda folder: [folder.placebo_adapter, folder.placebo_verdicts], placebo.wanted),
 )
 
 
-def run_round(job: Job, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def run_round(job: Job, earlier: Sequence[RoundRecord]) -> RoundRecord:
     """The round's record, after running the stages that have no done-record; `earlier` are the records before it."""
     planned = job.recipe
     job = replace(job, recipe=scheduled(planned, earlier))
@@ -55,50 +55,49 @@ def run_round(job: Job, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
     job.emit(RoundStarted(job.number, job.champion.number))
     done = [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
     record = _record(job, done, schedule_record(planned, earlier))
-    write_json(job.files.record, record)
+    job.files.write(record)
     job.emit(round_finished(record))
     return record
 
 
-def round_finished(record: dict[str, Any], earlier: bool = False) -> RoundFinished:
+def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
     """The event that tells a round's record."""
-    decision = record["decision"]
-    before, after = (record["scorecard"][side]["accuracy"] for side in ("champion", "challenger"))
-    return RoundFinished(
-        record["round"], decision["accepted"], before, after, after - before, decision["sentence"], earlier
-    )
+    before, after = record.scorecard.champion.accuracy, record.scorecard.challenger.accuracy
+    return RoundFinished(record.round, record.accepted, before, after, record.gain, record.decision.sentence, earlier)
 
 
-def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
+def _run_stage(job: Job, stage: Stage) -> StageRecord:
     record = job.files.done(stage.name)
     reused = record is not None
     if record is None:
         with metered(job.files.unfinished_cost(stage.name), job.parts.gpu_peak) as meter:
             counts = stage.run(job)
-        record = job.files.mark_done(stage.name, meter.cost, counts, stage.files)
+        record = job.files.mark_done(stage.name, meter.cost, counts, stage.files(job.files))
     remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training
-    job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
+    job.emit(StageFinished(job.number, stage.name, record.seconds, record.counts.plain(), reused))
     return record
 
 
-def _record(job: Job, done: list[dict[str, Any]], schedule: dict[str, Any]) -> dict[str, Any]:
-    champion = judge.champion_answers(job.journal, job.number, job.champion.number)
-    challenger = read_answers(job.files.verdicts, job.number)
+def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> RoundRecord:
+    answers = RunAnswers(job.journal)
+    champion, challenger = answers.champion(job.number, job.champion.number), answers.of(job.number, job.number)
     heldout = [problem.key for problem in judge.held_out_order(job)]
     judged = judge.judgement(job.recipe, job.number, heldout, champion, challenger)
-    if judged["alarm"]:
-        job.emit(Note(judged["alarm"]))
+    if judged.alarm:
+        job.emit(Note(judged.alarm))
     length = judge.statistics_length(job.recipe)
-    return {
-        "format": FORMAT,
-        "round": job.number,
-        "parent": job.champion.number,
-        "chain": list(job.champion.chain),
-        "schedule": schedule,
-        "stages": done,
-        "prefixes": prefix_statistics(sample.read_completions(job.files.samples), length),
-        **judged,
-        "placebo": placebo.placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
-        "certificate": read_json(job.files.certificate),
-        "versions": job.parts.versions,
-    }
+    return RoundRecord(
+        format=FORMAT,
+        round=job.number,
+        parent=job.champion.number,
+        chain=job.champion.chain,
+        schedule=schedule,
+        stages=tuple(done),
+        prefixes=prefix_statistics(sample.read_completions(job.files.samples), length),
+        scorecard=judged.scorecard,
+        decision=judged.decision,
+        alarm=judged.alarm,
+        placebo=placebo.placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
+        certificate=job.files.certified(),
+        versions=job.parts.versions,
+    )

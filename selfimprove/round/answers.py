@@ -14,12 +14,13 @@ rounds, so a round judges its challenger alone once the champion has been seen o
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from selfimprove.answer import Verdict
 from selfimprove.answer.checking import Checker
@@ -41,35 +42,10 @@ from selfimprove.sampling import (
     sample_chunks,
 )
 from selfimprove.store.durable import append_rows, keep_rows, read_rows
-from selfimprove.store.records import VerdictRow, checked_rows
+from selfimprove.store.journal import Journal
+from selfimprove.store.records import Answered, Side, parsed_rows
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One completion of a judged problem with the checker's verdict on it."""
-
-    model: int
-    key: str
-    sample: int
-    outcome: Literal["correct", "wrong", "unparsed", "timed_out"]
-    candidate: str | None
-    stage: str
-    reason: str
-    stop: Literal["eos", "length"]
-    token_ids: tuple[int, ...]
-    text: str
-
-    @property
-    def correct(self) -> bool:
-        """Whether the checker accepted the answer."""
-        return self.outcome == "correct"
-
-    @property
-    def unclear(self) -> bool:
-        """Whether the checker could not tell."""
-        return self.outcome in ("unparsed", "timed_out")
 
 
 AnswersByKey = Mapping[str, Sequence[Answered]]
@@ -141,7 +117,7 @@ class Judge:
         verdicts = check_completions(self._checker, pairs, self._recipe.answers)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
-        append_rows(self._path, [asdict(row) for row in rows])
+        append_rows(self._path, [row.model_dump() for row in rows])
         self._rows += rows
 
     def _request(self, problem: Problem, number: int) -> Request:
@@ -154,7 +130,7 @@ class Judge:
         """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
-        keep_rows(self._path, [asdict(row) for row in self._rows])
+        keep_rows(self._path, [row.model_dump() for row in self._rows])
 
 
 def set_aside_faulty(problems: ProblemSets, checker: Checker) -> tuple[ProblemSets, list[tuple[Problem, str]]]:
@@ -203,6 +179,38 @@ def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
     return by_key(row for row in _read_answered(path) if row.model == model)
 
 
+class RunAnswers:
+    """The answers of a run's rounds as the rounds counted them; each file of verdicts is read once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._models: dict[int, dict[int, dict[str, list[Answered]]]] = {}
+
+    def rows(self, number: int) -> list[Answered]:
+        """The rows of the round's verdicts."""
+        return _read_answered(self.journal.round(number).verdicts)
+
+    def of(self, number: int, model: int) -> AnswersByKey:
+        """The model's answers in the verdicts of round `number`."""
+        if number not in self._models:
+            models: dict[int, list[Answered]] = {}
+            for row in self.rows(number):
+                models.setdefault(row.model, []).append(row)
+            self._models[number] = {name: by_key(rows) for name, rows in models.items()}
+        return self._models[number].get(model, {})
+
+    def earlier(self, number: int, champion: int) -> AnswersByKey:
+        """The champion's answers from rounds before `number`; those that timed out are tried again."""
+        found: dict[str, Sequence[Answered]] = {}
+        for earlier in range(1, number):
+            found |= settled(self.of(earlier, champion))
+        return found
+
+    def champion(self, number: int, champion: int) -> AnswersByKey:
+        """The champion's answers as round `number` counted them: those of earlier rounds, and what it judged itself."""
+        return {**self.of(number, champion), **self.earlier(number, champion)}
+
+
 def settled(answers: AnswersByKey) -> AnswersByKey:
     """The answers that need no second try: those of problems where the checker ran out of time are left out."""
     return {key: found for key, found in answers.items() if all(row.outcome != "timed_out" for row in found)}
@@ -238,58 +246,58 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def pairs_of(keys: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
     """Paired outcomes in the order of the problems' keys; those not answered by both sides are left out."""
     return [
-        Pair(_share(champion[key]), _share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
+        Pair(share(champion[key]), share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
         for key in keys
         if key in champion and key in challenger
     ]
 
 
-def scorecard(answers: AnswersByKey) -> dict[str, Any]:
+def scorecard(answers: AnswersByKey) -> Side:
     """Counts of verdicts over the answers, with accuracy, truncation rate and mean length."""
     rows = [row for found in answers.values() for row in found]
-    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in _OUTCOMES}
+    counts = Counter(row.outcome for row in rows)
     n = max(1, len(rows))
-    return {
-        "n": len(answers),
-        "answers": len(rows),
-        **counts,
-        "truncated": sum(row.stop == "length" for row in rows),
-        "mean_tokens": round(sum(len(row.token_ids) for row in rows) / n, 3),
-        "accuracy": counts["correct"] / n,
-    }
+    return Side(
+        n=len(answers),
+        answers=len(rows),
+        correct=counts["correct"],
+        wrong=counts["wrong"],
+        unparsed=counts["unparsed"],
+        timed_out=counts["timed_out"],
+        truncated=sum(row.stop == "length" for row in rows),
+        mean_tokens=round(sum(len(row.token_ids) for row in rows) / n, 3),
+        accuracy=counts["correct"] / n,
+    )
 
 
 def vitals(answers: AnswersByKey, prefix_length: int) -> Vitals:
     """What the gate's guards look at: pass@k over all answers of a problem, truncation, entropy of the prefixes."""
     statistics = prefix_statistics((row for found in answers.values() for row in found), prefix_length)
     passed = [pass_at_k(len(found), sum(row.correct for row in found), len(found)) for found in answers.values()]
-    return Vitals(sum(passed) / max(1, len(passed)), statistics["truncated"], statistics["prefix_entropy"])
-
-
-_OUTCOMES = ("correct", "wrong", "unparsed", "timed_out")
+    return Vitals(sum(passed) / max(1, len(passed)), statistics.truncated or 0.0, statistics.prefix_entropy or 0.0)
 
 
 def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -> Answered:
     return Answered(
-        model,
-        completion.key,
-        completion.sample,
-        verdict.outcome,
-        verdict.candidate,
-        verdict.stage,
-        verdict.reason,
-        completion.stop,
-        completion.token_ids,
-        text,
+        model=model,
+        key=completion.key,
+        sample=completion.sample,
+        outcome=verdict.outcome,
+        candidate=verdict.candidate,
+        stage=verdict.stage,
+        reason=verdict.reason,
+        stop=completion.stop,
+        token_ids=completion.token_ids,
+        text=text,
     )
 
 
 def _read_answered(path: Path) -> list[Answered]:
-    rows = checked_rows(path, read_rows(path), VerdictRow)
-    return [Answered(**{**row, "token_ids": tuple(row["token_ids"])}) for row in rows]
+    return parsed_rows(path, read_rows(path), Answered)
 
 
-def _share(answers: Sequence[Answered]) -> float:
+def share(answers: Sequence[Answered]) -> float:
+    """The share of right answers."""
     return sum(answer.correct for answer in answers) / len(answers)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from selfimprove.errors import StageError
 from selfimprove.events import StageProgress, StageStarted
@@ -23,9 +22,10 @@ from selfimprove.round.sample import kinds_of_round, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
 from selfimprove.sampling import Completion, Row, render_prompt
 from selfimprove.store.durable import keep_rows
+from selfimprove.store.records import Counts
 
 
-def select(job: Job) -> dict[str, Any]:
+def select(job: Job) -> Counts:
     """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
     completions = read_completions(job.files.samples)
     job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
@@ -41,13 +41,13 @@ def select(job: Job) -> dict[str, Any]:
     keep_rows(job.files.examples, [asdict(example) for example in result.examples])
     kinds = Counter(example.kind for example in result.examples)
     targets = sum(len(example.target_ids) for example in result.examples)
-    return {
-        "examples": len(result.examples),
-        "prefix": kinds["prefix"],
-        "full": kinds["full"],
-        "harvested_tokens": targets,
-        "dropped": result.dropped,
-    }
+    return Counts(
+        examples=len(result.examples),
+        prefix=kinds["prefix"],
+        full=kinds["full"],
+        harvested_tokens=targets,
+        dropped=result.dropped,
+    )
 
 
 def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:

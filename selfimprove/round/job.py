@@ -17,7 +17,8 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.machinery import Parts, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.sampling import derive_seed, render_prompt
-from selfimprove.store.journal import Champion, Journal, RoundFolder
+from selfimprove.store.journal import Champion, Journal
+from selfimprove.store.round_folder import RoundFolder
 
 
 @dataclass(frozen=True)

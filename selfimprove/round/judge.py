@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
 from selfimprove.gate.decision import Decision, alpha_of_round, decide, entropy_alarm, guarded, look_at
@@ -19,33 +18,41 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
     AnswersByKey,
     Judge,
+    RunAnswers,
     batched,
     judging_order,
     order_keys,
     pairs_of,
-    read_answers,
     scorecard,
-    settled,
     vitals,
 )
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.journal import Journal
+from selfimprove.store.records import Answered, Counts, DecisionRecord, Scorecard
 
 WHOLE_ROWS = 16
 """Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
 
 
-def judge(job: Job) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Judgement:
+    """What a round's answers come to: the part of `round.json` that `verify` makes again from the verdicts."""
+
+    scorecard: Scorecard
+    decision: DecisionRecord
+    alarm: str
+
+
+def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
     order = held_out_order(job)
     bench = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.verdicts)
-    known = earlier_answers(job.journal, job.number, job.champion.number)
+    known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
     missing = [problem for problem in order if problem.key not in known]
     total = len(missing) + len(order)
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
     job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
-    champion: dict[str, Any] = dict(known)
+    champion = dict(known)
     done = tokens = 0
     size = job.recipe.gate.batch
     for fresh in bench.answers(
@@ -54,7 +61,7 @@ def judge(job: Job) -> dict[str, Any]:
         champion |= fresh
         done, tokens = done + len(fresh), tokens + tokens_of(fresh)
         job.emit(StageProgress(job.number, "judge", done, total, tokens))
-    challenger: dict[str, Any] = {}
+    challenger: dict[str, Sequence[Answered]] = {}
     batches = list(batched(order, size))
     with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
@@ -64,18 +71,18 @@ def judge(job: Job) -> dict[str, Any]:
             _emit_flips(job, batch, champion, fresh)
             if _look(job, order, champion, challenger) is not None:
                 break
-    return {
-        "problems": len(challenger),
-        "champion_problems": len(missing),
-        "sampled_tokens": tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
-        "prompt_tokens": bench.prompt_tokens([*missing, *order[: len(challenger)]]),
-    }
+    return Counts(
+        problems=len(challenger),
+        champion_problems=len(missing),
+        sampled_tokens=tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
+        prompt_tokens=bench.prompt_tokens([*missing, *order[: len(challenger)]]),
+    )
 
 
 def judgement(
     recipe: Recipe, number: int, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
-) -> dict[str, Any]:
-    """The scorecard and the decision of a round, from its answers alone: what `round.json` holds and `verify` redoes.
+) -> Judgement:
+    """The scorecard and the decision of a round, from its answers alone.
 
     `heldout` are the keys of the held-out problems, `champion` its answers to all of them. Raises `RuntimeError` if
     the answers don't suffice for a decision.
@@ -88,20 +95,20 @@ def judgement(
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
     judged = {key: champion[key] for key in challenger if key in champion}
     before, after = (vitals(answers, statistics_length(recipe)) for answers in (judged, challenger))
-    return {
-        "scorecard": {
-            "judged": len(pairs),
-            "total": len(order),
-            "uses_of_heldout": 1 if recipe.gate.fresh else number,
-            "wins": sum(pair.challenger > pair.champion for pair in pairs),
-            "losses": sum(pair.challenger < pair.champion for pair in pairs),
-            "champion": scorecard(judged),
-            "challenger": scorecard(challenger),
-            "champion_heldout": scorecard({key: champion[key] for key in order if key in champion}),
-        },
-        "decision": {"alpha": alpha, **asdict(guarded(decision, before, after, recipe.gate))},
-        "alarm": entropy_alarm(before, after, recipe.gate),
-    }
+    return Judgement(
+        scorecard=Scorecard(
+            judged=len(pairs),
+            total=len(order),
+            uses_of_heldout=1 if recipe.gate.fresh else number,
+            wins=sum(pair.challenger > pair.champion for pair in pairs),
+            losses=sum(pair.challenger < pair.champion for pair in pairs),
+            champion=scorecard(judged),
+            challenger=scorecard(challenger),
+            champion_heldout=scorecard({key: champion[key] for key in order if key in champion}),
+        ),
+        decision=DecisionRecord(alpha=alpha, **asdict(guarded(decision, before, after, recipe.gate))),
+        alarm=entropy_alarm(before, after, recipe.gate),
+    )
 
 
 def statistics_length(recipe: Recipe) -> int:
@@ -120,20 +127,6 @@ def held_out_order(job: Job) -> list[Problem]:
     if job.recipe.gate.fresh:
         heldout = fresh_heldout(job.recipe.problems, job.problems, job.number)
     return judging_order(heldout, round_seed(job.recipe, job.number))
-
-
-def champion_answers(journal: Journal, number: int, champion: int) -> AnswersByKey:
-    """The champion's answers as round `number` counted them: those of earlier rounds, and what it judged itself."""
-    own = read_answers(journal.round(number).verdicts, champion)
-    return {**own, **earlier_answers(journal, number, champion)}
-
-
-def earlier_answers(journal: Journal, number: int, champion: int) -> AnswersByKey:
-    """The champion's answers from rounds before `number`, by problem key; those that timed out are tried again."""
-    found: dict[str, Any] = {}
-    for earlier in range(1, number):
-        found |= settled(read_answers(journal.round(earlier).verdicts, champion))
-    return found
 
 
 def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> Decision | None:

@@ -16,6 +16,7 @@ from selfimprove.host.metering import GpuPeak
 from selfimprove.recipe import Merging, Rounding, Runtime, Training
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Sampler, Tokenizer
+from selfimprove.store.records import Certificate, Scalar
 
 Step = Callable[[int, int, float, float], None]
 """Called after an optimizer step with its number, the number of steps, the loss and the learning rate."""
@@ -52,7 +53,7 @@ class Merge(Protocol):
         rounding: Rounding,
         canaries: Sequence[Sequence[int]],
         runtime: Runtime,
-    ) -> dict[str, Any]:
+    ) -> Certificate:
         """See `selfimprove.merging.merge`."""
         ...
 
@@ -95,7 +96,7 @@ class Parts:
     footprint: Footprint
     gpu_peak: GpuPeak
     runtime: Runtime
-    versions: dict[str, Any]
+    versions: dict[str, Scalar]
 
 
 class Samplers:

@@ -6,15 +6,15 @@ A merge that fails its certificate stops the round here, before anything is spen
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
 from selfimprove.errors import StageError
 from selfimprove.events import StageStarted
 from selfimprove.round.job import Job, plain_prompt
 from selfimprove.store.durable import publish, write_json
+from selfimprove.store.records import Counts
 
 
-def merge(job: Job) -> dict[str, Any]:
+def merge(job: Job) -> Counts:
     """Merge base, accepted chain and this adapter into model/, certified in certificate.json."""
     job.emit(StageStarted(job.number, "merge", 1, 0, "model"))
     parent = job.champion_model()
@@ -25,18 +25,22 @@ def merge(job: Job) -> dict[str, Any]:
     settings, rounding, canaries = job.recipe.merging, job.recipe.rounding(), _canaries(job)
     runtime = job.parts.runtime
     certificate = job.parts.merge(job.parts.exact, adapters, parent, out, settings, rounding, canaries, runtime)
-    write_json(job.files.certificate, certificate)
-    if not certificate["passed"]:
+    write_json(job.files.certificate, certificate.plain())
+    if not certificate.passed:
         raise StageError(
-            f"round {job.number}: the merge failed its certificate: {'; '.join(certificate['failures'])}",
+            f"round {job.number}: the merge failed its certificate: {'; '.join(certificate.failures)}",
             f"{job.files.certificate} has the figures. If rounding lost the update, start a new run with "
             f"--set model.dtype=float32, or with a higher rate than {job.recipe.training.learning_rate:g} "
             "(--set training.learning_rate=…).",
         )
     publish(out, job.files.model)
     job.models.made(job.files.model)
-    told = ("survival", "functional_share", "agreement")
-    return {"adapters": len(adapters), **{figure: certificate[figure] for figure in told}}
+    return Counts(
+        adapters=len(adapters),
+        survival=certificate.survival,
+        functional_share=certificate.functional_share,
+        agreement=certificate.agreement,
+    )
 
 
 def _canaries(job: Job) -> list[tuple[int, ...]]:

@@ -17,9 +17,8 @@ from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.recipe import Recipe
 from selfimprove.round.machinery import Parts
-from selfimprove.store.durable import publish, read_json, remove
+from selfimprove.store.durable import publish, remove
 from selfimprove.store.journal import Champion, Journal
-from selfimprove.store.records import Certificate, checked
 
 
 class ModelCache:
@@ -41,7 +40,7 @@ class ModelCache:
             return self._parts.base
         files = self._journal.round(model.number)
         if files.model not in self._seen:
-            expected = checked(read_json(files.certificate), Certificate, files.certificate)["sha256"]
+            expected = files.certified().sha256
             if not self._is_whole(files.model, expected):
                 self._rebuild(model, expected)
             self._seen.add(files.model)

@@ -17,62 +17,72 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from selfimprove.events import StageProgress
 from selfimprove.gate.decision import interval_of_gain, sentence_of_gain
+from selfimprove.recipe import Recipe
 from selfimprove.round.answers import Judge, batched, pairs_of, read_answers, scorecard
 from selfimprove.round.job import Job
 from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
 from selfimprove.round.train import fit, read_examples
 from selfimprove.store.durable import publish
-from selfimprove.store.journal import RoundFolder
+from selfimprove.store.records import Answered, Counts, PlaceboRecord
+from selfimprove.store.round_folder import RoundFolder
 
-FOLDER = "placebo"
+NAME = "placebo"
 
 
-def placebo(job: Job) -> dict[str, Any]:
+def wanted(recipe: Recipe) -> bool:
+    """Whether the recipe asks for a placebo."""
+    return recipe.gate.placebo
+
+
+def placebo(job: Job) -> Counts:
     """Train, merge and judge the round's placebo; the counts say what it cost."""
-    folder = job.files.path / FOLDER
-    folder.mkdir(exist_ok=True)
+    adapter = job.files.placebo_adapter
+    adapter.parent.mkdir(exist_ok=True)
     examples = permute_targets(read_examples(job), job.seed("placebo"))
-    counts = fit(job, "placebo", examples, folder / "adapter")
-    model = _merged(job, folder)
+    counts = fit(job, NAME, examples, adapter)
+    model = _merged(job)
     challenger = read_answers(job.files.verdicts, job.number)
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
-    judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, folder / "verdicts.jsonl")
-    found: dict[str, Any] = {}
+    judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.placebo_verdicts)
+    found: dict[str, Sequence[Answered]] = {}
     batches = list(batched(judged, job.recipe.gate.batch))
     for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
         found |= fresh
-        job.emit(StageProgress(job.number, FOLDER, len(found), len(judged), tokens_of(found)))
+        job.emit(StageProgress(job.number, NAME, len(found), len(judged), tokens_of(found)))
     job.samplers.close()
     shutil.rmtree(model)
-    trained = {name: counts[name] for name in ("target_tokens", "trained_prompt_tokens")}
-    sampled = {"sampled_tokens": tokens_of(found), "prompt_tokens": judge.prompt_tokens(judged)}
-    return {"problems": len(found), **sampled, **trained}
+    return Counts(
+        problems=len(found),
+        sampled_tokens=tokens_of(found),
+        prompt_tokens=judge.prompt_tokens(judged),
+        target_tokens=counts.target_tokens,
+        trained_prompt_tokens=counts.trained_prompt_tokens,
+    )
 
 
-def placebo_record(files: RoundFolder, number: int) -> dict[str, Any]:
+def placebo_record(files: RoundFolder, number: int) -> PlaceboRecord:
     """The placebo's scorecard and the challenger's gain over it, for `round.json`, from the verdicts alone."""
-    answers = read_answers(files.path / FOLDER / "verdicts.jsonl", -number)
+    answers = read_answers(files.placebo_verdicts, -number)
     challenger = read_answers(files.verdicts, number)
     pairs = pairs_of(sorted(challenger), answers, challenger)
-    return {
-        "scorecard": scorecard(answers),
-        "gain_over_placebo": sum(pair.challenger - pair.champion for pair in pairs) / max(1, len(pairs)),
-        "gain_interval": interval_of_gain(pairs),
-        "sentence": sentence_of_gain(pairs, FOLDER),
-    }
+    return PlaceboRecord(
+        scorecard=scorecard(answers),
+        gain_over_placebo=sum(pair.challenger - pair.champion for pair in pairs) / max(1, len(pairs)),
+        gain_interval=interval_of_gain(pairs),
+        sentence=sentence_of_gain(pairs, NAME),
+    )
 
 
-def _merged(job: Job, folder: Path) -> Path:
+def _merged(job: Job) -> Path:
     model = job.files.scratch("placebo-model")
     if not model.exists():
         temporary = job.files.scratch("placebo-merging")
         shutil.rmtree(temporary, ignore_errors=True)
-        adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), folder / "adapter"]
+        adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), job.files.placebo_adapter]
         job.parts.rebuild(job.parts.exact, adapters, temporary, job.recipe.rounding(), job.parts.runtime)
         publish(temporary, model)
     return model

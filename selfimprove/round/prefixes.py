@@ -33,12 +33,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from selfimprove.recipe import Prefixes
 from selfimprove.sampling import Completion, Row, derive_seed
-
-Kind = Literal["prefix", "full"]
+from selfimprove.store.records import Kind, PrefixStatistics
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class Sampled(Protocol):
         ...
 
 
-def prefix_statistics(completions: Iterable[Sampled], length: int) -> dict[str, float]:
+def prefix_statistics(completions: Iterable[Sampled], length: int) -> PrefixStatistics:
     """Diversity of the first `length` ids: distinct share, entropy in nats, mean length, truncation.
 
     Sharpening that has eaten the diversity shows here before it shows in accuracy. `truncated` is the share of
@@ -187,12 +186,12 @@ def prefix_statistics(completions: Iterable[Sampled], length: int) -> dict[str, 
     """
     listed = list(completions)
     if not listed:
-        return {"distinct_prefixes": 0.0, "prefix_entropy": 0.0, "mean_tokens": 0.0, "truncated": 0.0}
+        return PrefixStatistics(distinct_prefixes=0.0, prefix_entropy=0.0, mean_tokens=0.0, truncated=0.0)
     counts = Counter(c.token_ids[:length] for c in listed)
     n = len(listed)
-    return {
-        "distinct_prefixes": len(counts) / n,
-        "prefix_entropy": sum(k / n * math.log(n / k) for k in counts.values()),
-        "mean_tokens": sum(len(c.token_ids) for c in listed) / n,
-        "truncated": sum(c.stop == "length" for c in listed) / n,
-    }
+    return PrefixStatistics(
+        distinct_prefixes=len(counts) / n,
+        prefix_entropy=sum(k / n * math.log(n / k) for k in counts.values()),
+        mean_tokens=sum(len(c.token_ids) for c in listed) / n,
+        truncated=sum(c.stop == "length" for c in listed) / n,
+    )

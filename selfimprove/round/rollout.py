@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from selfimprove.events import StageProgress
+from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
 from selfimprove.round.selection import Tried, majority, pattern_of
 from selfimprove.sampling import Completion, Request, Row
+from selfimprove.store.records import Counts
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,17 @@ class Prefix:
         return [(*self.ids, *continuations[row].token_ids) for row in rows]
 
 
-def rollout(job: Job) -> dict[str, Any]:
+def wanted(recipe: Recipe) -> bool:
+    """Whether the recipe's selection continues prefixes."""
+    return recipe.prefixes.selection.continues
+
+
+def rollout(job: Job) -> Counts:
     """Continue the round's distinct prefixes into rollouts.jsonl, chunk by chunk."""
     requests = _requests(job, distinct_prefixes(read_completions(job.files.samples)))
     kinds = kinds_of_round(job)
     each = job.recipe.prefixes.rollouts
-    return draw(job, "rollout", job.files.rollouts, requests, lambda row: {"kind": kinds[row[0], row[1] // each]})
+    return draw(job, "rollout", job.files.rollouts, requests, lambda row: kinds[row[0], row[1] // each])
 
 
 def distinct_prefixes(completions: Sequence[Completion]) -> list[Prefix]:

@@ -8,59 +8,55 @@ again. `draw` does the same for the stage `rollout`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from selfimprove.events import StageProgress, StageStarted
 from selfimprove.recipe import Recipe
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
-from selfimprove.round.prefixes import Kind, assign_kinds, token_limit
+from selfimprove.round.prefixes import assign_kinds, token_limit
 from selfimprove.sampling import Completion, Decoding, Request, Row, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
-from selfimprove.store.records import SampleRow, checked_rows
+from selfimprove.store.records import Counts, Kind, SampleRow, parsed_rows
 
 
-def sample(job: Job) -> dict[str, Any]:
+def sample(job: Job) -> Counts:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
     kinds = kinds_of_round(job)
     requests = _requests(job, kinds)
-    return draw(job, "sample", job.files.samples, requests, lambda row: {"kind": kinds[row]})
+    return draw(job, "sample", job.files.samples, requests, kinds.__getitem__)
 
 
-def draw(
-    job: Job, stage: str, path: Path, requests: Sequence[Request], fields: Callable[[Row], dict[str, Any]]
-) -> dict[str, Any]:
+def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of: Callable[[Row], Kind]) -> Counts:
     """Sample the requests from the champion into a file of completions, chunk by chunk; returns the stage's counts.
 
-    `fields` is what a row of the file holds beside its completion. Whole chunks that are there are kept.
+    Whole chunks that are in the file are kept.
     """
     settings = job.recipe.sampling
     chunks = plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
-    rows = checked_rows(path, read_rows(path), SampleRow)
+    rows = parsed_rows(path, read_rows(path), SampleRow)
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
-    keep_rows(path, [row for row in rows if (row["key"], row["sample"]) in whole])
+    keep_rows(path, [row.model_dump() for row in rows if (row.key, row.sample) in whole])
     job.emit(StageStarted(job.number, stage, len(requests), len(kept), "rows"))
     done, tokens = list(kept), 0
     for fresh in sample_chunks(job.samplers.at(job.champion_model()), owed) if owed else ():
-        append_rows(path, [{**fields(c.row), **asdict(c)} for c in fresh])
+        append_rows(path, [_row(kind_of(c.row), c).model_dump() for c in fresh])
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)
         job.emit(StageProgress(job.number, stage, len(done), len(requests), tokens))
     if not path.exists():  # nothing was asked for: the stage's file is there, and empty
         write_atomically(path, b"")
-    return {
-        "rows": len(done),
-        "sampled_tokens": sum(len(c.token_ids) for c in done),
-        "prompt_tokens": sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
-        "truncated": sum(c.stop == "length" for c in done),
-    }
+    return Counts(
+        rows=len(done),
+        sampled_tokens=sum(len(c.token_ids) for c in done),
+        prompt_tokens=sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
+        truncated=sum(c.stop == "length" for c in done),
+    )
 
 
 def read_completions(path: Path) -> list[Completion]:
     """The completions of a file that `draw` made."""
-    return [_completion(row) for row in checked_rows(path, read_rows(path), SampleRow)]
+    return [_completion(row) for row in parsed_rows(path, read_rows(path), SampleRow)]
 
 
 def kinds_of_round(job: Job) -> dict[Row, Kind]:
@@ -86,5 +82,11 @@ def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
     ]
 
 
-def _completion(row: dict[str, Any]) -> Completion:
-    return Completion(row["key"], row["sample"], tuple(row["token_ids"]), row["stop"], row["seed"])
+def _row(kind: Kind, found: Completion) -> SampleRow:
+    return SampleRow(
+        kind=kind, key=found.key, sample=found.sample, token_ids=found.token_ids, stop=found.stop, seed=found.seed
+    )
+
+
+def _completion(row: SampleRow) -> Completion:
+    return Completion(row.key, row.sample, row.token_ids, row.stop, row.seed)

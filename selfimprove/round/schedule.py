@@ -16,25 +16,23 @@ it was picked for being large, so the price errs toward going on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from selfimprove.recipe import Recipe
+from selfimprove.store.records import RoundRecord, ScheduleRecord
 from selfimprove.text.formatting import plural
 
-_TOKENS = ("sampled_tokens", "prompt_tokens", "target_tokens", "trained_prompt_tokens")
 
-
-def rejections(records: Sequence[dict[str, Any]]) -> int:
+def rejections(records: Sequence[RoundRecord]) -> int:
     """Rejected rounds in a row at the end of these."""
     found = 0
     for record in reversed(records):
-        if record["decision"]["accepted"]:
+        if record.accepted:
             break
         found += 1
     return found
 
 
-def scheduled(recipe: Recipe, earlier: Sequence[dict[str, Any]]) -> Recipe:
+def scheduled(recipe: Recipe, earlier: Sequence[RoundRecord]) -> Recipe:
     """The recipe as the round after these rounds uses it."""
     settings, rejected = recipe.schedule, rejections(earlier)
     if not rejected:
@@ -50,17 +48,15 @@ def scheduled(recipe: Recipe, earlier: Sequence[dict[str, Any]]) -> Recipe:
     )
 
 
-def schedule_record(recipe: Recipe, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def schedule_record(recipe: Recipe, earlier: Sequence[RoundRecord]) -> ScheduleRecord:
     """What `round.json` says of a round's place in the schedule."""
     used = scheduled(recipe, earlier)
-    return {
-        "rejections": rejections(earlier),
-        "learning_rate": used.training.learning_rate,
-        "length": used.prefixes.length,
-    }
+    return ScheduleRecord(
+        rejections=rejections(earlier), learning_rate=used.training.learning_rate, length=used.prefixes.length
+    )
 
 
-def end_of(recipe: Recipe, records: Sequence[dict[str, Any]]) -> str:
+def end_of(recipe: Recipe, records: Sequence[RoundRecord]) -> str:
     """Why no round follows these, in one sentence; empty if one does."""
     settings, rejected = recipe.schedule, rejections(records)
     if settings.patience and rejected >= settings.patience:
@@ -74,18 +70,21 @@ def end_of(recipe: Recipe, records: Sequence[dict[str, Any]]) -> str:
     return f"{spent:,} tokens brought {gained}; schedule.tokens_per_point is {settings.tokens_per_point:,}."
 
 
-def _since_accept(records: Sequence[dict[str, Any]]) -> int:
+def _since_accept(records: Sequence[RoundRecord]) -> int:
     """How many rounds the cost of the last one includes: itself and the rejected ones just before it."""
     return 1 + rejections(records[:-1])
 
 
-def _points(recipe: Recipe, record: dict[str, Any]) -> float:
-    if not record["decision"]["accepted"]:
-        return 100 * recipe.gate.worthwhile
-    sides = record["scorecard"]
-    return 100 * float(sides["challenger"]["accuracy"] - sides["champion"]["accuracy"])
+def _points(recipe: Recipe, record: RoundRecord) -> float:
+    return 100 * (record.gain if record.accepted else recipe.gate.worthwhile)
 
 
-def _spent(records: Sequence[dict[str, Any]]) -> int:
-    counts = [stage["counts"] for record in records for stage in record["stages"] if stage["stage"] != "placebo"]
-    return sum(int(found.get(name, 0)) for found in counts for name in _TOKENS)
+def _spent(records: Sequence[RoundRecord]) -> int:
+    counts = [stage.counts for record in records for stage in record.stages if stage.stage != "placebo"]
+    return sum(
+        (found.sampled_tokens or 0)
+        + (found.prompt_tokens or 0)
+        + (found.target_tokens or 0)
+        + (found.trained_prompt_tokens or 0)
+        for found in counts
+    )

@@ -9,21 +9,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from selfimprove.events import StageStarted, TrainStep
 from selfimprove.round.job import Job
 from selfimprove.round.prefixes import Example
 from selfimprove.store.durable import publish, read_rows
-from selfimprove.store.records import ExampleRow, checked_rows
+from selfimprove.store.records import Counts, ExampleRow, parsed_rows
 
 
-def train(job: Job) -> dict[str, Any]:
+def train(job: Job) -> Counts:
     """Fit the round's adapter on the champion."""
     return fit(job, "train", read_examples(job), job.files.adapter)
 
 
-def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
+def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> Counts:
     """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name.
 
     The training checkpoint stays in the stage's work folder until its done-record stands.
@@ -45,13 +44,10 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dic
     seed = job.seed("train")
     counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
     publish(out, adapter)
-    return counts
+    return Counts(**counts)
 
 
 def read_examples(job: Job) -> list[Example]:
     """The round's examples from examples.jsonl."""
-    return [_example(row) for row in checked_rows(job.files.examples, read_rows(job.files.examples), ExampleRow)]
-
-
-def _example(row: dict[str, Any]) -> Example:
-    return Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
+    rows = parsed_rows(job.files.examples, read_rows(job.files.examples), ExampleRow)
+    return [Example(**row.model_dump()) for row in rows]

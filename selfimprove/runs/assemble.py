@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
@@ -24,6 +24,7 @@ from selfimprove.round.machinery import Parts
 from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Sampler
 from selfimprove.store.journal import Identity, Journal
+from selfimprove.store.records import Scalar, SealedLook
 from selfimprove.version import __version__
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Shared:
     problems: ProblemSets
     parts: Parts
 
-    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
-        """Bring the run to `rounds` rounds; returns the content of sealed.json. See `run_rounds`."""
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
+        """Bring the run to `rounds` rounds; returns the last look at the sealed problems. See `run_rounds`."""
         identity = Identity(self.base.fingerprint, self.problems.fingerprint())
         return run_rounds(recipe, self.problems, identity, self.parts_for(recipe), journal, rounds, emit)
 
@@ -59,8 +60,8 @@ class Shared:
 
 def run_recipe(
     recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
-) -> dict[str, Any]:
-    """Bring the run to `rounds` rounds with the real parts; returns the content of sealed.json. See `run_rounds`.
+) -> SealedLook:
+    """Bring the run to `rounds` rounds with the real parts; returns the last sealed look. See `run_rounds`.
 
     `cache` is the folder of converted models, by default the user's.
     """
@@ -189,15 +190,19 @@ def fingerprint(model: Path) -> str:
     return fingerprint_folder(model)
 
 
-def versions_of(engine: str, runtime: Runtime) -> dict[str, Any]:
+def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
     """What a round's record says of the programs and the machine that ran it, and of what the engine promises."""
-    found: dict[str, Any] = {"selfimprove": __version__, "python": platform.python_version()}
+    found: dict[str, Scalar] = {"selfimprove": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    machine = {"machine": platform.machine(), "system": platform.system(), "threads": runtime.usable_threads()}
+    machine: dict[str, Scalar] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": runtime.usable_threads(),
+    }
     trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
     return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime), **trusted}
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
@@ -29,13 +28,14 @@ from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
 from selfimprove.sampling import refuse_lost_questions
 from selfimprove.store.journal import Identity, Journal, champion_of
+from selfimprove.store.records import SealedLook
 from selfimprove.text.formatting import plural
 
 
 def run_rounds(
     recipe: Recipe, problems: ProblemSets, identity: Identity, parts: Parts, journal: Journal, rounds: int, emit: Emit
-) -> dict[str, Any]:
-    """Bring the run to `rounds` finished rounds and a sealed outcome; returns the content of sealed.json.
+) -> SealedLook:
+    """Bring the run to `rounds` finished rounds and a sealed outcome; returns the last look at the sealed problems.
 
     A run that has them already owes nothing. Raises `UsageError` if the folder is held, bound to another recipe, model
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
@@ -68,12 +68,12 @@ def _bring_to(
     parts: Parts,
     journal: Journal,
     emit: Emit,
-) -> dict[str, Any]:
+) -> SealedLook:
     """The rounds that are owed, in a folder that is held and bound."""
     started = time.monotonic()
     records, rollbacks = journal.rounds(), journal.rollbacks()
     journal.hold_rounds(records)
-    was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and journal.sealed_path.exists()
+    was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and bool(journal.sealed())
     say = _recorded(journal, emit)
     say(_started(recipe, problems, parts, journal, rounds, len(records)))
     for problem, fault in faulty:
@@ -92,12 +92,12 @@ def _bring_to(
             models.keep_only(job.champion, number)
         if len(records) < rounds:
             say(Note(f"The run ends after {plural(len(records), 'round')} of {rounds}: {end_of(recipe, records)}"))
-        sealed = sealed_finish(job, len(records))
+        look = sealed_finish(job, len(records))
     finally:
         samplers.close()
-    accepted = tuple(record["round"] for record in records if record["decision"]["accepted"])
+    accepted = tuple(record.round for record in records if record.accepted)
     say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
-    return sealed
+    return look
 
 
 def _started(

@@ -13,9 +13,6 @@ from pathlib import Path
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import Journal
 
-_KEPT = (".lock", ".holder.json", ".sealed.cost")
-"""The lock's, and what the sealed look has cost so far."""
-
 
 @dataclass(frozen=True)
 class Pruned:
@@ -33,7 +30,4 @@ def prune(journal: Journal) -> list[Pruned]:
 
 def prunable(journal: Journal) -> list[Path]:
     """The run's merged models and scratch, sorted; without its scratch, a training that was interrupted begins anew."""
-    rounds = sorted(journal.folder.glob("[0-9][0-9][0-9][0-9]"))
-    models = [number / "model" for number in rounds if (number / "model").exists()]
-    scratch = [path for folder in (journal.folder, *rounds) for path in folder.glob(".*")]
-    return sorted([*models, *(path for path in scratch if path.name not in _KEPT)])
+    return sorted([*journal.model_folders(), *journal.scratch()])

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
 from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain
@@ -25,48 +24,51 @@ from selfimprove.round.answers import AnswersByKey, Judge, batched, judging_orde
 from selfimprove.round.job import Job
 from selfimprove.round.judge import tokens_of
 from selfimprove.sampling import Sampler, derive_seed
-from selfimprove.store.durable import content_hash, size_of, write_json
-from selfimprove.store.journal import BASE, FORMAT, Champion
+from selfimprove.store.durable import content_hash, size_of
+from selfimprove.store.journal import BASE, Champion
+from selfimprove.store.records import Answered, BesideFigures, FileSeen, SealedFigures, SealedLook
 from selfimprove.text.formatting import percent
 
-Found = dict[int, dict[str, Any]]
+Found = dict[int, dict[str, Sequence[Answered]]]
 """Answers by the number of the model that gave them (0 is the base) and by problem."""
 
 
-def sealed_finish(job: Job, rounds: int) -> dict[str, Any]:
+def sealed_finish(job: Job, rounds: int) -> SealedLook:
     """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
-    sealed = job.journal.sealed() or {"format": FORMAT, "looks": []}
-    if not sealed["looks"] or sealed["looks"][-1]["champion"] != job.champion.number:
-        if sealed["looks"]:
-            job.emit(Note(f"The sealed problems are judged again: look {len(sealed['looks']) + 1}, on record as such."))
+    looks = job.journal.sealed()
+    if not looks or looks[-1].champion != job.champion.number:
+        number = len(looks) + 1
+        if looks:
+            job.emit(Note(f"The sealed problems are judged again: look {number}, on record as such."))
         with metered(job.journal.unfinished_sealed_cost, job.parts.gpu_peak) as meter:
-            look = _look(job)
-        sealed["looks"].append({"look": len(sealed["looks"]) + 1, "rounds": rounds, **look, **meter.cost.fields()})
-        write_json(job.journal.sealed_path, sealed)
-        job.journal.unfinished_sealed_cost.unlink(missing_ok=True)
-    job.emit(_event(sealed["looks"][-1]))
-    return sealed
+            look = _look(job, number, rounds)
+        looks = (*looks, look.model_copy(update=meter.cost.fields()))
+        job.journal.write_sealed(looks)
+    job.emit(_event(looks[-1]))
+    return looks[-1]
 
 
-def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> dict[str, Any]:
-    """What `sealed.json` holds of a look at these problems, from the answers of base (0) and champion alone."""
+def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> SealedFigures:
+    """The figures of a look at these problems, from the answers of base (0) and champion alone."""
     pairs = pairs_of(keys, found[0], found[champion])
     n = len(pairs)
     before, after = sum(pair.champion for pair in pairs), sum(pair.challenger for pair in pairs)
-    return {
-        "champion": champion,
-        "n": n,
-        "base_accuracy": before / n,
-        "base_interval": interval_of_rate(round(before), n),
-        "champion_accuracy": after / n,
-        "champion_interval": interval_of_rate(round(after), n),
-        "gain": (after - before) / n,
-        "gain_interval": interval_of_gain(pairs),
-        "sentence": sentence_of_gain(pairs, "base"),
-    }
+    return SealedFigures(
+        champion=champion,
+        n=n,
+        base_accuracy=before / n,
+        base_interval=interval_of_rate(round(before), n),
+        champion_accuracy=after / n,
+        champion_interval=interval_of_rate(round(after), n),
+        gain=(after - before) / n,
+        gain_interval=interval_of_gain(pairs),
+        sentence=sentence_of_gain(pairs, "base"),
+    )
 
 
-def beside_figures(recipe: Recipe, keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]) -> Any:  # noqa: ANN401 - JSON
+def beside_figures(
+    recipe: Recipe, keys: Sequence[str], champion: int, found: Mapping[int, AnswersByKey]
+) -> BesideFigures | None:
     """The sealed figures at the second temperature, with pass@k; None if the recipe asks for no second decoding."""
     second = recipe.beside()
     if second is None:
@@ -77,18 +79,18 @@ def beside_figures(recipe: Recipe, keys: Sequence[str], champion: int, found: Ma
         for name, model in (("base", 0), ("champion", champion))
     }
     figures = sealed_figures(keys, champion, found)
-    accuracies = f"base {percent(figures['base_accuracy'])}, champion {percent(figures['champion_accuracy'])}"
-    return {
-        "temperature": second.gate.temperature,
-        "samples": second.gate.samples,
-        **figures,
-        "sentence": f"At temperature {second.gate.temperature:g}: {accuracies}. {figures['sentence']}",
-        "base_pass_at_k": passed["base"],
-        "champion_pass_at_k": passed["champion"],
-    }
+    accuracies = f"base {percent(figures.base_accuracy)}, champion {percent(figures.champion_accuracy)}"
+    sentence = f"At temperature {second.gate.temperature:g}: {accuracies}. {figures.sentence}"
+    return BesideFigures(
+        temperature=second.gate.temperature or 0.0,
+        samples=second.gate.samples,
+        **{**dict(figures), "sentence": sentence},
+        base_pass_at_k=passed["base"],
+        champion_pass_at_k=passed["champion"],
+    )
 
 
-def _look(job: Job) -> dict[str, Any]:
+def _look(job: Job, number: int, rounds: int) -> SealedLook:
     """One look: both models, at each of the decodings, with the hashes of the verdicts it was made from."""
     order = judging_order(job.problems.sealed, derive_seed(job.recipe.seed, "sealed order"))
     keys = sorted(problem.key for problem in order)
@@ -98,15 +100,17 @@ def _look(job: Job) -> dict[str, Any]:
     found = _answers(job, order, judges)
     tokens = sum(tokens_of(answers) for by_model in found.values() for answers in by_model.values())
     prompts = sum(judge.prompt_tokens(order) for judge in judges.values()) * len(_sides(job))
-    number = job.champion.number
-    return {
-        **sealed_figures(keys, number, found["verdicts"]),
-        "beside": beside_figures(job.recipe, keys, number, found.get("beside_verdicts", {})),
-        "sampled_tokens": tokens,
-        "prompt_tokens": prompts,
-        "verdicts": _seen(job.journal.sealed_verdicts),
-        "beside_verdicts": _seen(job.journal.beside_verdicts) if second else None,
-    }
+    champion = job.champion.number
+    return SealedLook(
+        look=number,
+        rounds=rounds,
+        **dict(sealed_figures(keys, champion, found["verdicts"])),
+        beside=beside_figures(job.recipe, keys, champion, found.get("beside_verdicts", {})),
+        sampled_tokens=tokens,
+        prompt_tokens=prompts,
+        verdicts=_seen(job.journal.sealed_verdicts),
+        beside_verdicts=_seen(job.journal.beside_verdicts) if second else None,
+    )
 
 
 def _judge(job: Job, recipe: Recipe, path: Path) -> Judge:
@@ -135,14 +139,14 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
     return found
 
 
-def _seen(path: Path) -> dict[str, Any]:
-    return {"bytes": size_of(path), "sha256": content_hash(path)}
+def _seen(path: Path) -> FileSeen:
+    return FileSeen(bytes=size_of(path), sha256=content_hash(path))
 
 
 def _sampler_at(job: Job, side: Champion) -> Sampler:
     return job.samplers.at(job.models.folder(side))
 
 
-def _event(look: dict[str, Any]) -> SealedJudged:
-    fields: dict[str, Any] = {name: look[name] for name in SealedJudged.__dataclass_fields__ if name != "beside"}
-    return SealedJudged(**fields, beside=look["beside"]["sentence"] if look["beside"] else "")
+def _event(look: SealedLook) -> SealedJudged:
+    fields = {name: getattr(look, name) for name in SealedJudged.__dataclass_fields__ if name != "beside"}
+    return SealedJudged(**fields, beside=look.beside.sentence if look.beside else "")

@@ -1,5 +1,5 @@
 """A run's folder: the only modules that know its files.
 
-`journal.py` is the contract of resuming, `durable.py` writes files that are whole or absent, `records.py` has the
-shapes of the records that are read back.
+`journal.py` is the contract of resuming, `round_folder.py` one round of it, `durable.py` writes files that are whole or
+absent, `records.py` has the records as values.
 """

@@ -27,21 +27,17 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from selfimprove.errors import UnreadableError, UsageError
+from selfimprove.errors import UsageError
 from selfimprove.events import Event, Timed, read_event, to_json
-from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.durable import (
     append_rows,
-    content_hash,
     keep_rows,
     keep_whole_lines,
     read_json,
@@ -50,17 +46,20 @@ from selfimprove.store.durable import (
 )
 from selfimprove.store.records import (
     BoundRecord,
-    DoneRecord,
-    RollbackRow,
+    Rollback,
     RoundRecord,
+    SealedLook,
     SealedRecord,
-    checked,
-    checked_rows,
+    parsed,
+    parsed_rows,
 )
+from selfimprove.store.round_folder import RoundFolder, utc
 from selfimprove.text.escaping import folder_name
 
 FORMAT = 2
 """Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""
+COMPARISON = "compare.json"
+"""The file that binds the folder of a comparison (`compare/folder.py`)."""
 READ = (1, FORMAT)
 """Versions that are read; a folder with another one is refused."""
 
@@ -85,7 +84,7 @@ BASE = Champion(0, ())
 """The model a run begins with."""
 
 
-def champion_of(rounds: Sequence[dict[str, Any]], rollbacks: Sequence[dict[str, Any]] = ()) -> Champion:
+def champion_of(rounds: Sequence[RoundRecord], rollbacks: Sequence[Rollback] = ()) -> Champion:
     """The champion after these rounds, from their decisions and the rollbacks between them alone.
 
     Raises `UsageError` for a rollback to a round that was not accepted before it.
@@ -93,11 +92,11 @@ def champion_of(rounds: Sequence[dict[str, Any]], rollbacks: Sequence[dict[str, 
     accepted = {0: BASE}
     champion = BASE
     for number in range(len(rounds) + 1):
-        if number and rounds[number - 1]["decision"]["accepted"]:
-            champion = accepted[number] = Champion(number, (*rounds[number - 1]["chain"], number))
-        for row in rollbacks:
-            if row["after"] == number:
-                champion = _rolled_back(accepted, row["to"])
+        if number and rounds[number - 1].accepted:
+            champion = accepted[number] = Champion(number, (*rounds[number - 1].chain, number))
+        for rollback in rollbacks:
+            if rollback.after == number:
+                champion = _rolled_back(accepted, rollback.to)
     return champion
 
 
@@ -106,69 +105,6 @@ def _rolled_back(accepted: dict[int, Champion], number: int) -> Champion:
         known = ", ".join(map(str, accepted))
         raise UsageError(f"round {number} was not accepted before the rollback", f"Accepted: {known} (0 is the base).")
     return accepted[number]
-
-
-class RoundFolder:
-    """One round's folder: addresses of its files and its done-records."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.samples = path / "samples.jsonl"
-        self.rollouts = path / "rollouts.jsonl"
-        self.examples = path / "examples.jsonl"
-        self.adapter = path / "adapter"
-        self.model = path / "model"
-        self.certificate = path / "certificate.json"
-        self.verdicts = path / "verdicts.jsonl"
-        self.record = path / "round.json"
-
-    def scratch(self, name: str) -> Path:
-        """A folder for unfinished work that no record refers to."""
-        return self.path / f".{name}"
-
-    def work(self, stage: str) -> Path:
-        """The scratch folder of a stage, which goes once the stage is done."""
-        return self.scratch(f"{stage}-work")
-
-    def done(self, stage: str) -> dict[str, Any] | None:
-        """The stage's done-record with its files as recorded, or None; a file that changed since is refused by name."""
-        try:
-            record = checked(read_json(self._done_path(stage)), DoneRecord, self._done_path(stage))
-        except UnreadableError:
-            return None
-        self.hold_to(stage, record["sha256"])
-        return record
-
-    def hold_to(self, stage: str, hashes: dict[str, str]) -> None:
-        """Raise `UsageError` naming the first of a stage's files that is missing or not as its record says."""
-        for name, expected in hashes.items():
-            if not (self.path / name).exists() or content_hash(self.path / name) != expected:
-                raise UsageError(
-                    f"{self.path / name}: missing or changed since stage `{stage}` was done",
-                    f"Restore it, or remove {self.path} to make this round again.",
-                )
-
-    def unfinished_cost(self, stage: str) -> Path:
-        """Where the cost of a stage stands that isn't done yet (`host/metering.py`)."""
-        return self.path / "done" / f".{stage}.cost"
-
-    def mark_done(self, stage: str, cost: Cost, counts: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
-        """Write the stage's done-record: from here on it is done. `cost` is that of all starts that worked on it."""
-        record = {
-            "stage": stage,
-            "start": _utc(cost.since),
-            "end": _utc(),
-            **cost.fields(),
-            "counts": counts,
-            "sha256": {name: content_hash(self.path / name) for name in files},
-        }
-        self._done_path(stage).parent.mkdir(exist_ok=True)
-        write_json(self._done_path(stage), record)
-        self.unfinished_cost(stage).unlink(missing_ok=True)
-        return record
-
-    def _done_path(self, stage: str) -> Path:
-        return self.path / "done" / f"{stage}.json"
 
 
 class Journal:
@@ -185,30 +121,57 @@ class Journal:
         self.beside_verdicts = folder / "sealed.beside.verdicts.jsonl"
         self.unfinished_sealed_cost = folder / ".sealed.cost"
         self.rollbacks_path = folder / "rollbacks.jsonl"
+        self._lock_path = folder / ".lock"
+        self._holder_path = folder / ".holder.json"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a run has begun here."""
+        return self.recipe_path.exists()
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether the folder is that of a comparison."""
+        return (self.folder / COMPARISON).exists()
 
     def round(self, number: int) -> RoundFolder:
         """The folder of round `number` (1, 2, …)."""
         return RoundFolder(self.folder / f"{number:04d}")
 
-    def rounds(self) -> list[dict[str, Any]]:
-        """The records of the finished rounds, in order; a gap in their numbers or another shape is refused."""
-        if not self.folder.exists():
-            return []
-        found = sorted(p for p in self.folder.glob("[0-9][0-9][0-9][0-9]/round.json"))
-        records = [read_json(path) for path in found]
-        for number, (path, record) in enumerate(zip(found, records, strict=True), start=1):
-            if record.get("round") != number or path.parent.name != f"{number:04d}":
+    def round_folders(self) -> list[RoundFolder]:
+        """The folders of the rounds that were begun, in order."""
+        return [RoundFolder(path) for path in sorted(self.folder.glob("[0-9][0-9][0-9][0-9]"))]
+
+    def model_folders(self) -> list[Path]:
+        """The merged models on the disk, which can be rebuilt."""
+        return [files.model for files in self.round_folders() if files.model.exists()]
+
+    def scratch(self) -> list[Path]:
+        """What no record refers to; without it, a training that was interrupted begins anew."""
+        kept = (self._lock_path, self._holder_path, self.unfinished_sealed_cost)
+        folders = (self.folder, *(files.path for files in self.round_folders()))
+        return [path for folder in folders for path in folder.glob(".*") if path not in kept]
+
+    def rounds(self, *, lenient: bool = False) -> list[RoundRecord]:
+        """The records of the finished rounds, in order; a gap in their numbers or another shape is refused.
+
+        `lenient` gives up what a run doesn't steer by where it can't be read, for reports (`store/records.py`).
+        """
+        found = [files.record for files in self.round_folders() if files.record.exists()]
+        contents = [read_json(path) for path in found]
+        for number, (path, content) in enumerate(zip(found, contents, strict=True), start=1):
+            if content.get("round") != number or path.parent.name != f"{number:04d}":
                 raise UsageError(f"{path}: expected round {number} here", "Restore the missing round's folder.")
-            checked(record, RoundRecord, path)
-        return records
+        pairs = zip(contents, found, strict=True)
+        return [parsed(content, RoundRecord, path, lenient=lenient) for content, path in pairs]
 
     def champion(self) -> Champion:
         """The champion after the finished rounds and rollbacks."""
         return champion_of(self.rounds(), self.rollbacks())
 
-    def rollbacks(self) -> list[dict[str, Any]]:
-        """The rollbacks in order: `to` which round, `after` how many finished rounds."""
-        return checked_rows(self.rollbacks_path, read_rows(self.rollbacks_path), RollbackRow)
+    def rollbacks(self) -> list[Rollback]:
+        """The rollbacks in order."""
+        return parsed_rows(self.rollbacks_path, read_rows(self.rollbacks_path), Rollback)
 
     def roll_back(self, to: int) -> Champion:
         """Append a rollback to an accepted round (0: the base) and return the champion it makes; nothing is deleted.
@@ -216,36 +179,42 @@ class Journal:
         Raises `UsageError` if that round was never accepted.
         """
         rounds, before = self.rounds(), self.rollbacks()
-        row = {"after": len(rounds), "to": to}
-        champion = champion_of(rounds, [*before, row])
-        keep_rows(self.rollbacks_path, before)  # a torn last line goes
-        append_rows(self.rollbacks_path, [row])
+        rollback = Rollback(after=len(rounds), to=to)
+        champion = champion_of(rounds, [*before, rollback])
+        keep_rows(self.rollbacks_path, [row.plain() for row in before])  # a torn last line goes
+        append_rows(self.rollbacks_path, [rollback.plain()])
         return champion
 
-    def hold_rounds(self, rounds: Sequence[dict[str, Any]]) -> None:
+    def hold_rounds(self, rounds: Sequence[RoundRecord]) -> None:
         """Hold the files of finished rounds to the hashes in their records; `UsageError` names the one at fault."""
         for record in rounds:
-            for stage in record["stages"]:
-                self.round(record["round"]).hold_to(stage["stage"], stage["sha256"])
+            for stage in record.stages:
+                self.round(record.round).hold_to(stage.stage, stage.sha256)
 
-    def sealed(self) -> dict[str, Any] | None:
-        """The record of the looks at the sealed problems, None before the first."""
+    def sealed(self, *, lenient: bool = False) -> tuple[SealedLook, ...]:
+        """The looks at the sealed problems, none before the first; `lenient` as in `rounds`."""
         if not self.sealed_path.exists():
-            return None
-        return checked(read_json(self.sealed_path), SealedRecord, self.sealed_path)
+            return ()
+        return parsed(read_json(self.sealed_path), SealedRecord, self.sealed_path, lenient=lenient).looks
+
+    def write_sealed(self, looks: Sequence[SealedLook]) -> None:
+        """Write the looks at the sealed problems, the last one new."""
+        stored = read_json(self.sealed_path) if self.sealed_path.exists() else {"format": FORMAT}
+        write_json(self.sealed_path, SealedRecord(**{**stored, "looks": tuple(looks)}).plain())
+        self.unfinished_sealed_cost.unlink(missing_ok=True)
 
     def examine(self, recipe: Recipe) -> None:
         """Refuse, before anything is loaded or written, a folder that is held, bound to another recipe, or damaged."""
         for path in (self.folder, self.folder.parent):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
-        if (self.folder / "compare.json").exists():
+        if self.is_comparison:
             raise UsageError(f"`{self.name}` is a comparison, not a run", "Name another run with --run.")
         if held := self.held_by():
             raise self._held(held)
         rounds = self.rounds()
         self.sealed()
-        if rounds or self.recipe_path.exists():
+        if rounds or self.is_bound:
             self._refuse_other_recipe(recipe)
         going_on = self.round(len(rounds) + 1)
         for path in sorted(going_on.path.glob("done/*.json")):
@@ -253,34 +222,41 @@ class Journal:
 
     def bind(self, recipe: Recipe, identity: Identity) -> None:
         """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound."""
-        if not self.recipe_path.exists():
+        if not self.is_bound:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {"format": FORMAT, "fingerprint": recipe.fingerprint(), "model": identity.model}
-            write_json(self.recipe_path, {**content, "problems": identity.problems, "recipe": recipe.model_dump()})
+            record = BoundRecord(
+                format=FORMAT,
+                fingerprint=recipe.fingerprint(),
+                model=identity.model,
+                problems=identity.problems,
+                recipe=recipe.model_dump(),
+            )
+            write_json(self.recipe_path, record.plain())
             return
         self.refuse_changes(recipe, identity)
 
     def recipe(self) -> Recipe:
         """The recipe the folder is bound to."""
-        return parse_stored(self._bound()["recipe"], str(self.recipe_path))
+        return parse_stored(self.bound().recipe, str(self.recipe_path))
 
     def refuse_changes(self, recipe: Recipe, identity: Identity) -> None:
         """`UsageError` says what changed since the folder was bound; an unbound one has nothing to change."""
-        if not self.recipe_path.exists():
+        if not self.is_bound:
             return
         self._refuse_other_recipe(recipe)
-        stored, start_new = self._bound(), self._start_new()
-        if stored["model"] != identity.model:
+        stored, start_new = self.bound(), self._start_new()
+        if stored.model != identity.model:
             raise UsageError(f"run `{self.name}` was made from other base weights ({recipe.model.name})", start_new)
-        if stored["problems"] != identity.problems:
+        if stored.problems != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
 
-    def _bound(self) -> dict[str, Any]:
+    def bound(self, *, lenient: bool = False) -> BoundRecord:
+        """What the folder is bound to; `UnreadableError` if that can't be read. `lenient` as in `rounds`."""
         stored = read_json(self.recipe_path)
-        if stored.get("format", FORMAT) not in READ:
+        if not lenient and stored.get("format", FORMAT) not in READ:
             hint = "Use the version of selfimprove that made the run, or start a new run."
             raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads 1 and {FORMAT}", hint)
-        return checked(stored, BoundRecord, self.recipe_path)
+        return parsed(stored, BoundRecord, self.recipe_path, lenient=lenient)
 
     def _refuse_other_recipe(self, recipe: Recipe) -> None:
         changed = ", ".join(changed_keys(self.recipe(), recipe))
@@ -324,7 +300,7 @@ class Journal:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process alone; `UsageError` says who holds it. The lock of a dead holder is free."""
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self._lock_path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
@@ -334,11 +310,11 @@ class Journal:
             hint = "Name a folder that can be written to with --rounds-dir."
             raise UsageError(f"{self.folder}: can't be written to: {error.strerror}", hint) from None
         try:
-            write_json(self.folder / ".holder.json", {"pid": os.getpid(), "host": platform.node(), "since": _utc()})
+            write_json(self._holder_path, {"pid": os.getpid(), "host": platform.node(), "since": utc()})
             keep_whole_lines(self.events_path)
             yield
         finally:
-            (self.folder / ".holder.json").unlink(missing_ok=True)
+            self._holder_path.unlink(missing_ok=True)
             lock.release()
 
     def _held(self, holder: str) -> UsageError:
@@ -349,9 +325,9 @@ class Journal:
 
         Where the lock can't be tried, as in a folder that may only be read, who says to hold it is believed.
         """
-        if not (self.folder / ".holder.json").exists():
+        if not self._holder_path.exists():
             return ""
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self._lock_path)
         try:
             lock.acquire(timeout=0)
         except OSError:  # `Timeout`, which says that another process has it, is one
@@ -362,10 +338,15 @@ class Journal:
     def holder(self) -> str:
         """Who says to hold the run, in words."""
         try:
-            held = read_json(self.folder / ".holder.json")
+            held = read_json(self._holder_path)
         except UsageError:  # none, or none that can be read
             return "another process"
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
+
+
+def runs_in(rounds_dir: Path) -> list[Journal]:
+    """The journals of the runs in the folder, by name; runs begin to exist with their recipe."""
+    return [Journal(path.parent) for path in sorted(rounds_dir.glob("*/recipe.json"))]
 
 
 def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:
@@ -374,8 +355,3 @@ def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:
     `option` is where the name was given.
     """
     return Journal(rounds_dir / folder_name(name, option))
-
-
-def _utc(seconds: float | None = None) -> str:
-    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

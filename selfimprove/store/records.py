@@ -1,65 +1,122 @@
-"""The shapes of a run's records, and the refusal of a record that has another one.
+"""The records of a run as values: what this program writes and reads back, perhaps years later.
 
-A record is written by this program and read back by it, perhaps years later, after a disk error, a merge conflict or a
-hand edit. Whoever reads one says here which keys it relies on and of which types; `checked` holds a parsed record
-to that and names the file, the row and the key that differ. A record's other keys are for people and reports, which
-show a dash for what they can't read. Rows of JSONL become values field by field, so they may hold nothing else.
+A record may have been through a disk error, a merge conflict or a hand edit, or come from another version. So a parsed
+record is held to its type before anything is believed: `parsed` names the file, the row and the key that differ. Types
+are strict: `"1"` is no number and `1` no truth value. Keys that a type doesn't know stay with it (`model_extra`), and
+`plain` gives back what was read, key by key, so that a record can be written again without loss.
 
-Types are strict: `"1"` is no number and `1` no truth value. Token ids are bounded by what a tokenizer can be asked for.
+Two readings. The *strict* one refuses any key of another type, and is what a run goes on with. The *lenient* one, for
+reports, gives up the keys marked `Lenient` one by one: such a key becomes its default, and a report shows a dash. What
+a run steers by (its rounds, their chain, decisions and hashes) is refused by both.
+
+Token ids are bounded by what a tokenizer can be asked for, numbers by what a float can hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticUseDefault
 
 from selfimprove.errors import UnreadableError
 
-Count = Annotated[int, Field(ge=0)]
-TokenIds = list[Annotated[int, Field(ge=0, lt=2**31)]]
-Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+T = TypeVar("T")
+ModelType = TypeVar("ModelType", bound=BaseModel)
+
+LENIENT = "lenient"
+"""The validation context of the lenient reading."""
+LARGEST = 1e300
+"""No figure of a run is as large."""
 
 
-class Shape(BaseModel):
-    """Keys that are relied on; other keys may stand beside them."""
+def _or_default(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    try:
+        return handler(value)
+    except ValidationError:
+        if info.context == LENIENT:
+            raise PydanticUseDefault from None
+        raise
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+def _within_floats(value: float) -> float:
+    if abs(value) >= LARGEST:  # an integer may be; asking whether it is finite would raise
+        raise ValueError("too large to be a figure of a run")
+    return value
 
 
-class RowShape(Shape):
-    """All keys of a line of JSONL."""
+Lenient = Annotated[T, WrapValidator(_or_default)]
+"""A key that the lenient reading gives up where its value has another type."""
+Number = Annotated[int | float, AfterValidator(_within_floats)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+RoundNumber = Annotated[int, Field(ge=1, lt=2**31)]
+TokenIds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(strict=False)]
+Interval = Annotated[tuple[Number, Number], Field(strict=False)]
+Kind = Literal["prefix", "full"]
+Scalar = str | bool | int | float | None
 
-    model_config = ConfigDict(extra="forbid")
 
+class Record(BaseModel):
+    """A record, or a part of one: frozen, strict, built by keyword; unknown keys stay with it.
+
+    Keys stand in the file in the order of the fields. Of several bases the last one's fields come first.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+    def plain(self) -> dict[str, Any]:
+        """The record as JSON holds it: the keys that were given, in the order of the type, unknown ones last."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Row(BaseModel):
+    """A line of JSONL; it holds nothing but its keys."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class SampleRow(Row):
+    """A line of `samples.jsonl` or `rollouts.jsonl`."""
+
+    kind: Kind
     key: str
     sample: Count
-
-
-class SampleRow(RowShape):
-    """A line of `samples.jsonl`."""
-
-    kind: Literal["prefix", "full"]
     token_ids: TokenIds
     stop: Literal["eos", "length"]
     seed: int
 
 
-class ExampleRow(RowShape):
+class ExampleRow(Row):
     """A line of `examples.jsonl`."""
 
-    kind: Literal["prefix", "full"]
+    key: str
+    sample: Count
+    kind: Kind
     prompt_ids: TokenIds
     target_ids: TokenIds
     weight: float
 
 
-class VerdictRow(RowShape):
-    """A line of `verdicts.jsonl`."""
+class Answered(Row):
+    """One judged answer, a line of `verdicts.jsonl`: a completion with the checker's verdict on it.
+
+    `model` is the round that made the model: 0 is the base, -n the placebo of round n.
+    """
 
     model: int
+    key: str
+    sample: Count
     outcome: Literal["correct", "wrong", "unparsed", "timed_out"]
     candidate: str | None
     stage: str
@@ -68,107 +125,307 @@ class VerdictRow(RowShape):
     token_ids: TokenIds
     text: str
 
+    @property
+    def correct(self) -> bool:
+        """Whether the checker accepted the answer."""
+        return self.outcome == "correct"
 
-class DoneRecord(Shape):
-    """`done/STAGE.json`."""
-
-    seconds: float
-    counts: dict[str, Any]
-    sha256: dict[str, str]
-
-
-class StageRecord(Shape):
-    """A stage in `round.json`: its done-record."""
-
-    stage: str
-    sha256: dict[str, str]
+    @property
+    def unclear(self) -> bool:
+        """Whether the checker could not tell."""
+        return self.outcome in ("unparsed", "timed_out")
 
 
-class RollbackRow(Shape):
-    """A line of `rollbacks.jsonl`."""
+class Rollback(Record):
+    """A line of `rollbacks.jsonl`: back `to` an accepted round, `after` so many finished rounds."""
 
     after: Count
     to: Count
 
 
-class Decided(Shape):
-    """The `decision` of a round."""
+class Counts(Record):
+    """What a stage counted; each stage has its own of these."""
 
-    accepted: bool
-    sentence: str
+    problems: Lenient[Count | None] = None
+    champion_problems: Lenient[Count | None] = None
+    rows: Lenient[Count | None] = None
+    sampled_tokens: Lenient[Count | None] = None
+    prompt_tokens: Lenient[Count | None] = None
+    truncated: Lenient[Count | None] = None
+    examples: Lenient[Count | None] = None
+    prefix: Lenient[Count | None] = None
+    full: Lenient[Count | None] = None
+    harvested_tokens: Lenient[Count | None] = None
+    dropped: Lenient[dict[str, int]] = {}
+    adapters: Lenient[Count | None] = None
+    survival: Lenient[Number | None] = None
+    functional_share: Lenient[Number | None] = None
+    agreement: Lenient[Number | None] = None
+    steps: Lenient[Count | None] = None
+    first_loss: Lenient[Number | None] = None
+    last_loss: Lenient[Number | None] = None
+    losses: Lenient[tuple[Number | None, ...]] = Field(default=(), strict=False)
+    target_tokens: Lenient[Count | None] = None
+    trained_prompt_tokens: Lenient[Count | None] = None
 
 
-class Side(Shape):
-    """One model's part of a scorecard."""
+class MachineCost(Record):
+    """What work cost the machine (`host/metering.py`); None where nothing could be read."""
 
-    accuracy: float
+    seconds: Lenient[Number | None] = None
+    peak_rss_mb: Lenient[Number | None] = None
+    peak_gpu_mb: Lenient[Number | None] = None
+    energy_j: Lenient[Number | None] = None
+    energy_of: Lenient[str | None] = None
 
 
-class Scorecard(Shape):
-    """Both models' outcome on the held-out problems."""
+class StageTime(Record):
+    """A stage with the UTC times of its first start and its end."""
 
+    stage: str
+    start: Lenient[str] = ""
+    end: Lenient[str] = ""
+
+
+class StageRecord(MachineCost, StageTime):
+    """A stage in `round.json`: what it cost and counted, and the SHA-256 of its files."""
+
+    counts: Lenient[Counts] = Counts()
+    sha256: dict[str, str]
+
+
+class DoneRecord(StageRecord):
+    """`done/STAGE.json`: a stage is done if and only if this can be read."""
+
+    seconds: Number
+    counts: Counts
+
+
+class PrefixStatistics(Record):
+    """Diversity of the sampled prefixes: shares in [0, 1], entropy in nats, mean length in tokens."""
+
+    distinct_prefixes: Lenient[Number | None] = None
+    prefix_entropy: Lenient[Number | None] = None
+    mean_tokens: Lenient[Number | None] = None
+    truncated: Lenient[Number | None] = None
+
+
+class ScheduleRecord(Record):
+    """A round's place in the schedule: rejections in a row before it, and what it trained at."""
+
+    rejections: Lenient[Count | None] = None
+    learning_rate: Lenient[Number | None] = None
+    length: Lenient[int | Literal["full"] | None] = None
+
+
+class Side(Record):
+    """One model's verdicts on the held-out problems judged; `accuracy` is the share of right answers."""
+
+    n: Lenient[Count | None] = None
+    answers: Lenient[Count | None] = None
+    correct: Lenient[Count | None] = None
+    wrong: Lenient[Count | None] = None
+    unparsed: Lenient[Count | None] = None
+    timed_out: Lenient[Count | None] = None
+    truncated: Lenient[Count | None] = None
+    mean_tokens: Lenient[Number | None] = None
+    accuracy: Number
+
+
+class Scorecard(Record):
+    """Both models' verdicts on the held-out problems; `champion_heldout` are all answers of the champion."""
+
+    judged: Lenient[Count | None] = None
+    total: Lenient[Count | None] = None
+    uses_of_heldout: Lenient[Count | None] = None
+    wins: Lenient[Count | None] = None
+    losses: Lenient[Count | None] = None
     champion: Side
     challenger: Side
+    champion_heldout: Lenient[Side | None] = None
 
 
-class Certificate(Shape):
-    """What the merge vouches for."""
+class LookRecord(Record):
+    """One look of the gate at the evidence (`gate.decision.Look`)."""
 
+    judged: Lenient[Count | None] = None
+    wins: Lenient[Number | None] = None
+    losses: Lenient[Number | None] = None
+    evidence: Lenient[Number | None] = None
+    threshold: Lenient[Number | None] = None
+    gain: Lenient[Number | None] = None
+    gain_upper: Lenient[Number | None] = None
+
+
+class DecisionRecord(Record):
+    """The gate's decision (`gate.decision.Decision`), with the error that the round might spend."""
+
+    alpha: Lenient[Number | None] = None
+    accepted: bool
+    reason: Lenient[str] = ""
+    looks: Lenient[tuple[LookRecord, ...]] = Field(default=(), strict=False)
+    sentence: str
+    robust: Lenient[bool | None] = None
+
+
+class PlaceboRecord(Record):
+    """The placebo's verdicts and the challenger's gain over it."""
+
+    scorecard: Lenient[Side | None] = None
+    gain_over_placebo: Lenient[Number | None] = None
+    gain_interval: Lenient[Interval | None] = None
+    sentence: Lenient[str] = ""
+
+
+class Certificate(Record):
+    """`certificate.json`: what a merge vouches for (`merging/certificate.py`); None is a figure that isn't finite."""
+
+    identical_to_parent: Lenient[bool | None] = None
+    parent_is_chain: Lenient[bool | None] = None
+    finite: Lenient[bool | None] = None
+    survival: Lenient[Number | None] = None
+    relative_error: Lenient[Number | None] = None
+    unchanged_weights: Lenient[Number | None] = None
+    delta_norm: Lenient[Number | None] = None
+    touched_weights: Lenient[Count | None] = None
+    kl: Lenient[Number | None] = None
+    kl_parent: Lenient[Number | None] = None
+    functional_share: Lenient[Number | None] = None
+    functional_low: Lenient[Number | None] = None
+    functional_high: Lenient[Number | None] = None
+    agreement: Lenient[Number | None] = None
+    canary_tokens: Lenient[Count | None] = None
+    carried_over: Lenient[dict[str, bool]] = {}
+    passed: Lenient[bool | None] = None
+    failures: Lenient[tuple[str, ...]] = Field(default=(), strict=False)
+    sha256: str
+    adapters: Lenient[tuple[str, ...] | None] = Field(default=None, strict=False)
+    dtype: Lenient[str] = ""
+    rounding: Lenient[str] = ""
+
+
+class RoundRecord(Record):
+    """`round.json`: a round that counts. `chain` are the accepted rounds that its champion consists of."""
+
+    format: Lenient[int | None] = None
+    round: RoundNumber
+    parent: Lenient[Count] = 0
+    chain: Annotated[tuple[RoundNumber, ...], Field(strict=False)]
+    schedule: Lenient[ScheduleRecord] = ScheduleRecord()
+    stages: Annotated[tuple[StageRecord, ...], Field(strict=False)]
+    prefixes: Lenient[PrefixStatistics] = PrefixStatistics()
+    scorecard: Scorecard
+    decision: DecisionRecord
+    alarm: Lenient[str] = ""
+    placebo: Lenient[PlaceboRecord | None] = None
+    certificate: Certificate
+    versions: Lenient[dict[str, Scalar]] = {}
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the challenger became the champion."""
+        return self.decision.accepted
+
+    @property
+    def gain(self) -> float:
+        """The challenger's gain in accuracy on the held-out problems judged."""
+        return self.scorecard.challenger.accuracy - self.scorecard.champion.accuracy
+
+    def counts_of(self, stage: str) -> Counts:
+        """What the stage counted; nothing if it isn't in the record."""
+        return next((found.counts for found in self.stages if found.stage == stage), Counts())
+
+
+class SealedFigures(Record):
+    """Base against champion on the sealed problems: shares in [0, 1] with 95 % intervals."""
+
+    champion: Count
+    n: Count
+    base_accuracy: Number
+    base_interval: Interval
+    champion_accuracy: Number
+    champion_interval: Interval
+    gain: Number
+    gain_interval: Interval
+    sentence: Lenient[str] = ""
+
+
+class SecondDecoding(Record):
+    """The second decoding that the sealed problems are judged with."""
+
+    temperature: Number
+    samples: Count
+
+
+class BesideFigures(SealedFigures, SecondDecoding):
+    """The sealed figures with the second decoding, and pass@k over its samples."""
+
+    base_pass_at_k: Number
+    champion_pass_at_k: Number
+
+
+class FileSeen(Record):
+    """A file as far as it reached: its bytes and their SHA-256."""
+
+    bytes: Count
     sha256: str
 
 
-class RoundRecord(Shape):
-    """`round.json`."""
+class LookNumber(Record):
+    """Which look at the sealed problems this is, and after how many rounds."""
 
-    round: Annotated[int, Field(ge=1)]
-    stages: list[StageRecord]
-    chain: list[Annotated[int, Field(ge=1)]]
-    decision: Decided
-    scorecard: Scorecard
-    certificate: Certificate
+    look: RoundNumber
+    rounds: Count
 
 
-class Look(Shape):
+class LookSources(Record):
+    """What a look sampled, and the verdicts it was made from."""
+
+    beside: Lenient[BesideFigures | None] = None
+    sampled_tokens: Lenient[Count | None] = None
+    prompt_tokens: Lenient[Count | None] = None
+    verdicts: Lenient[FileSeen | None] = None
+    beside_verdicts: Lenient[FileSeen | None] = None
+
+
+class SealedLook(MachineCost, LookSources, SealedFigures, LookNumber):
     """One look at the sealed problems."""
 
-    look: Annotated[int, Field(ge=1)]
-    rounds: Count
-    champion: Count
-    n: Count
-    base_accuracy: float
-    base_interval: Interval
-    champion_accuracy: float
-    champion_interval: Interval
-    gain: float
-    gain_interval: Interval
+
+class SealedRecord(Record):
+    """`sealed.json`: every look, the last one at the end."""
+
+    format: Lenient[int | None] = None
+    looks: Annotated[tuple[SealedLook, ...], Field(strict=False)]
 
 
-class SealedRecord(Shape):
-    """`sealed.json`."""
+class BoundRecord(Record):
+    """`recipe.json`: what the run is bound to. `recipe` is read by `recipe.reading.parse_stored`."""
 
-    looks: list[Look]
-
-
-class BoundRecord(Shape):
-    """`recipe.json`."""
-
+    format: int = 1
+    fingerprint: Lenient[str] = ""
     model: str
     problems: str
     recipe: dict[str, Any]
 
 
-def checked(record: dict[str, Any], shape: type[Shape], where: Path | str, hint: str = "") -> dict[str, Any]:
-    """The record as it is, if it has the shape; `UnreadableError` names `where` and the first key that hasn't."""
+def parsed(content: Mapping[str, Any], kind: type[ModelType], where: Path | str, *, lenient: bool = False) -> ModelType:
+    """The record in parsed JSON; `UnreadableError` names `where` and the first key that isn't as its type says."""
+    return _validated(content, kind, where, "Restore it, or start a new run.", LENIENT if lenient else None)
+
+
+def parsed_rows(path: Path, rows: Iterable[Mapping[str, Any]], kind: type[ModelType]) -> list[ModelType]:
+    """The rows of a JSONL file; `UnreadableError` names the first that isn't as its type says."""
+    hint = "Restore the file, or remove it: its rows are made again."
+    return [_validated(row, kind, f"{path}:{number}", hint) for number, row in enumerate(rows, start=1)]
+
+
+def _validated(
+    content: Mapping[str, Any], kind: type[ModelType], where: Path | str, hint: str, context: str | None = None
+) -> ModelType:
     try:
-        shape.model_validate(record)
+        return kind.model_validate(content, context=context)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(map(str, fault["loc"]))
-        raise UnreadableError(f"{where}: `{key}`: {fault['msg']}", hint or "Restore it, or start a new run.") from None
-    return record
-
-
-def checked_rows(path: Path, rows: Sequence[dict[str, Any]], shape: type[Shape]) -> list[dict[str, Any]]:
-    """The rows of a JSONL file as they are, if each has the shape; `UnreadableError` names the first that hasn't."""
-    hint = "Restore the file, or remove it: its rows are made again."
-    return [checked(row, shape, f"{path}:{number}", hint) for number, row in enumerate(rows, start=1)]
+        raise UnreadableError(f"{where}: `{key}`: {fault['msg']}", hint) from None

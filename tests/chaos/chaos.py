@@ -16,6 +16,7 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note, silence
 from selfimprove.store.durable import read_rows
 from selfimprove.store.journal import Journal
+from selfimprove.store.records import RoundRecord
 from tests.chaos.kills import TRIES, Kill, plan_kills
 from tests.chaos.lives import Ending, end_of, make_ready, open_server
 from tests.chaos.orders import Life, nothing
@@ -184,8 +185,8 @@ def _undisturbed(
     return _Bench(server, setting, mutant, draw, trace, trace.times(), comparable_records(run), decisions)
 
 
-def _decision(record: dict[str, Any]) -> str:
-    return f"round {record['round']} {'accepted' if record['decision']['accepted'] else 'rejected'}"
+def _decision(record: RoundRecord) -> str:
+    return f"round {record.round} {'accepted' if record.accepted else 'rejected'}"
 
 
 def _disturbed(bench: _Bench, name: str, kills: Sequence[Kill]) -> Run:

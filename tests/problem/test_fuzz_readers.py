@@ -28,7 +28,9 @@ from selfimprove.round import round_finished
 from selfimprove.round.answers import read_answers, scorecard
 from selfimprove.round.sample import read_completions
 from selfimprove.round.train import read_examples
-from selfimprove.store.journal import Journal, champion_of, read_json, read_rows
+from selfimprove.store.durable import read_json, read_rows
+from selfimprove.store.journal import Journal, champion_of
+from selfimprove.store.records import Counts
 from tests.paths import ROOT
 
 EXAMPLE = ROOT / "rounds" / "example"
@@ -107,7 +109,7 @@ def run(tmp_path: Path) -> Journal:
         (journal.folder / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(EXAMPLE / name, journal.folder / name)
     journal.round(1).samples.write_text("{}\n")
-    journal.round(1).mark_done("sample", Cost(0.0), {}, ["samples.jsonl"])
+    journal.round(1).mark_done("sample", Cost(0.0), Counts(), [journal.round(1).samples])
     return journal
 
 
@@ -133,12 +135,12 @@ def read_bound(journal: Journal) -> None:
 
 
 def read_sealed(journal: Journal) -> None:
-    for look in (journal.sealed() or {"looks": []})["looks"]:
-        assert look["gain_interval"][0] + look["gain_interval"][1] == sum(look["gain_interval"])
+    for look in journal.sealed():
+        assert look.gain_interval[0] + look.gain_interval[1] == sum(look.gain_interval)
 
 
 def read_verdicts(journal: Journal) -> None:
-    assert scorecard(read_answers(journal.round(1).verdicts, 0))["accuracy"] <= 1
+    assert scorecard(read_answers(journal.round(1).verdicts, 0)).accuracy <= 1
 
 
 def read_problems(suffix: str) -> Callable[[Journal], None]:

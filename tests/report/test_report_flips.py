@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove.report.contests import Contest, contests
 from selfimprove.report.flips import shown_flips
-from selfimprove.report.judged import Contest, Judged, contests
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.series import losses, openings
+from selfimprove.store.journal import Journal
+from selfimprove.store.records import Answered, BoundRecord, Counts, StageRecord
 from tests.paths import ROOT
 
 RUNS = ROOT / "rounds"
@@ -47,8 +49,27 @@ def test_a_source_that_changed_is_not_asked(copy: Path) -> None:
     assert not any(flip.asked for found in shown for flip in found.shown)
 
 
-def judged(key: str, model: int, correct: bool, text: str) -> Judged:
-    return Judged(model, key, 0, "correct" if correct else "wrong", "", "", "", False, len(text.split()), text)
+def begun(folder: Path) -> RunRecords:
+    """A run without rounds on a data set of the hub."""
+    bound = BoundRecord(model="m", problems="p", recipe={"problems": {"train": "some/dataset"}})
+    return RunRecords(
+        name="r", journal=Journal(folder), bound=bound, recipe=None, rounds=(), looks=(), rollbacks=(), running=""
+    )
+
+
+def judged(key: str, model: int, correct: bool, text: str) -> Answered:
+    return Answered(
+        model=model,
+        key=key,
+        sample=0,
+        outcome="correct" if correct else "wrong",
+        candidate=None,
+        stage="",
+        reason="",
+        stop="eos",
+        token_ids=tuple(range(len(text.split()))),
+        text=text,
+    )
 
 
 def made_contest(outcomes: dict[str, tuple[bool, bool]]) -> Contest:
@@ -64,7 +85,7 @@ def made_contest(outcomes: dict[str, tuple[bool, bool]]) -> Contest:
 def test_a_cut_keeps_lost_and_won_flips_and_counts_the_rest(won: int, lost: int, most: int) -> None:
     outcomes = {f"w{place:02}": (False, True) for place in range(won)}
     outcomes |= {f"l{place:02}": (True, False) for place in range(lost)}
-    run = RunRecords("none", Path("nowhere"), {"problems": {"train": "some/dataset"}}, (), None, (), "")
+    run = begun(Path("nowhere"))
     found = shown_flips(run, [made_contest(outcomes)], most)[0][0]
     kept = Counter(flip.won for flip in found.shown)
     assert (found.won, found.lost) == (won, lost)
@@ -75,10 +96,11 @@ def test_a_cut_keeps_lost_and_won_flips_and_counts_the_rest(won: int, lost: int,
 
 
 def test_a_pair_of_answers_that_two_problems_share_is_not_looked_up_in_the_history(tmp_path: Path) -> None:
-    same = {"event": "flip", "number": 1, "champion_text": "so it is False", "challenger_text": "so it is True"}
+    same = {"event": "flip", "time": 1.0, "number": 1, "won": True}
+    same |= {"champion_text": "so it is False", "challenger_text": "so it is True"}
     events = [same | {"question": f"Question {place}?", "reference": "1"} for place in (1, 2)]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    run = RunRecords("r", tmp_path, {"problems": {"train": "some/dataset"}}, (), None, (), "")
+    run = begun(tmp_path)
     two = made_contest({"a": (False, True), "b": (False, True)})
     shown, sentence = shown_flips(run, [two], 10)
     assert [flip.asked for flip in shown[0].shown] == [None, None]
@@ -99,7 +121,8 @@ def test_openings_have_the_accuracy_of_the_answers_that_begin_so() -> None:
 
 
 def test_losses_are_thinned_by_averages() -> None:
-    stage = {"stage": "train", "counts": {"losses": [1.0, 3.0] * 200}}
-    found = losses({"stages": [stage]}, 1)
+    whole = read_run(RUNS, "example").rounds[0]
+    stage = StageRecord(stage="train", counts=Counts(losses=(1.0, 3.0) * 200), sha256={})
+    found = losses(whole.model_copy(update={"stages": (stage,)}))
     assert (found.steps, len(found.points)) == (400, 200)
     assert found.points[0] == (1.5, 2.0)

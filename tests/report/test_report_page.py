@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -25,11 +25,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove.recipe import Recipe
+from selfimprove.report.contests import contests
 from selfimprove.report.flips import flips
-from selfimprove.report.judged import contests
 from selfimprove.report.page import ANSWER, report_html
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.svg import ROLES
+from selfimprove.store.journal import Identity, Journal
+from selfimprove.store.records import RoundRecord, parsed
 from selfimprove.text.escaping import escape_lines, escape_text
 from tests import paths
 from tests.paths import ROOT
@@ -176,8 +179,8 @@ def test_every_chart_is_named_and_coloured_by_the_style_sheet() -> None:
 def test_the_page_shows_the_flips_that_the_scorecards_count() -> None:
     for record, contest in zip(read_run(RUNS, "example").rounds, contests(read_run(RUNS, "example")), strict=True):
         found = flips(contest)
-        card = record["scorecard"]
-        assert (sum(flip.won for flip in found), sum(not flip.won for flip in found)) == (card["wins"], card["losses"])
+        card = record.scorecard
+        assert (sum(flip.won for flip in found), sum(not flip.won for flip in found)) == (card.wins, card.losses)
     kinds = Counter(attrs["class"] for tag, attrs in example().tags if tag == "article")
     assert kinds == {"flip won": 43, "flip lost": 15}
     text = example().all_text()
@@ -223,13 +226,21 @@ def hostile_run(folder: Path, text: str) -> RunRecords:
     told = {"question": text, "reference": text, "champion_text": text, "challenger_text": text}
     rewrite(folder / "example/events.jsonl", lambda row: row | (told if row["event"] == "flip" else {}))
     run = read_run(folder, "example")
-    record = json.loads(json.dumps(run.rounds[0]))
-    record["decision"]["sentence"] = record["decision"]["reason"] = text
-    record["stages"][0]["stage"] = record["stages"][0]["start"] = text
+    record = run.rounds[0].plain()
+    record["decision"] |= {"sentence": text, "reason": text}
+    first, *others = record["stages"]
+    record["stages"] = [first | {"stage": text, "start": text}, *others]
     record["versions"] = {text: text, "engine": text, "system": text}
-    record["certificate"] = {"passed": False, "failures": [text]}
-    recipe = run.recipe | {text: text, "model": {"name": text}}
-    return RunRecords(text, run.folder, recipe, (record, *run.rounds[1:]), run.sealed, (), text)
+    record["certificate"] = {"passed": False, "failures": [text], "sha256": "0" * 64}
+    assert run.recipe
+    return replace(
+        run,
+        name=text,
+        running=text,
+        bound=run.bound.model_copy(update={"recipe": run.bound.recipe | {text: text, "model": {"name": text}}}),
+        recipe=run.recipe.model_copy(update={"model": run.recipe.model.model_copy(update={"name": text})}),
+        rounds=(parsed(record, RoundRecord, "round.json"), *run.rounds[1:]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -272,16 +283,43 @@ def spoilt(value: Any, new: Any) -> Any:  # noqa: ANN401 - JSON
 
 @pytest.mark.parametrize("new", [None, "text", -1, 10**400, float("nan"), True, [], {}], ids=repr)
 def test_spoilt_records_spoil_cells_not_the_page(new: Any, copy: Path) -> None:  # noqa: ANN401 - JSON
-    run = read_run(copy, "example")
     for path in copy.glob("example/000*/verdicts.jsonl"):
         rewrite(path, lambda row: spoilt(row, new))
-    rounds = tuple(spoilt(record, new) for record in run.rounds)
-    changed = RunRecords(run.name, run.folder, spoilt(run.recipe, new), rounds, spoilt(run.sealed, new), (), "")
-    assert_sound(Page(report_html(changed)))
+    for path in copy.glob("example/000*/round.json"):
+        path.write_text(json.dumps(steerable(spoilt(json.loads(path.read_text()), new), json.loads(path.read_text()))))
+    stored = json.loads((copy / "example/recipe.json").read_text())
+    (copy / "example/recipe.json").write_text(json.dumps(stored | {"recipe": spoilt(stored["recipe"], new)}))
+    assert_sound(Page(report_html(read_run(copy, "example"))))
+
+
+def steerable(record: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    """The spoilt record with what a run steers by as it was: without that it is refused by name."""
+    stages = [
+        {**spoiled, "stage": stage["stage"], "sha256": stage["sha256"]}
+        for spoiled, stage in zip(record["stages"], whole["stages"], strict=True)
+    ]
+    card = {
+        **record["scorecard"],
+        **{
+            side: {**record["scorecard"][side], "accuracy": whole["scorecard"][side]["accuracy"]}
+            for side in ("champion", "challenger", "champion_heldout")
+        },
+    }
+    decided = {name: whole["decision"][name] for name in ("accepted", "sentence")}
+    return {
+        **record,
+        "round": whole["round"],
+        "chain": whole["chain"],
+        "stages": stages,
+        "scorecard": card,
+        "decision": {**record["decision"], **decided},
+        "certificate": {**record["certificate"], "sha256": whole["certificate"]["sha256"]},
+    }
 
 
 def test_a_run_without_rounds_has_a_page(tmp_path: Path) -> None:
-    page = Page(report_html(RunRecords("new", tmp_path / "new", {}, (), None, (), "")))
+    Journal(tmp_path / "new").bind(Recipe(), Identity("m", "p"))
+    page = Page(report_html(read_run(tmp_path, "new")))
     assert_sound(page)
     assert "Not judged yet" in page.all_text()
 

@@ -97,10 +97,10 @@ def test_a_prefix_row_is_sampled_to_t_tokens_unless_a_verdict_is_needed() -> Non
 def test_statistics_see_lost_diversity() -> None:
     same = [Completion(f"k{n}", 0, (5, 6), "length", n) for n in range(4)]
     different = [Completion(f"k{n}", 0, (n, 6), "eos", n) for n in range(4)]
-    assert prefix_statistics(same, 2)["prefix_entropy"] == 0
-    assert prefix_statistics(same, 2)["truncated"] == 1
-    assert prefix_statistics(different, 2)["distinct_prefixes"] == 1
-    assert prefix_statistics([], 2)["mean_tokens"] == 0
+    assert prefix_statistics(same, 2).prefix_entropy == 0
+    assert prefix_statistics(same, 2).truncated == 1
+    assert prefix_statistics(different, 2).distinct_prefixes == 1
+    assert prefix_statistics([], 2).mean_tokens == 0
 
 
 @given(

@@ -16,6 +16,7 @@ from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.schedule import end_of, rejections, scheduled
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
+from selfimprove.store.records import Certificate, Counts, DecisionRecord, RoundRecord, Scorecard, Side, StageRecord
 from tests.comparable import comparable_records
 from tests.peers import World
 
@@ -26,10 +27,16 @@ def checker() -> Iterator[Checker]:
         yield made
 
 
-def _round(accepted: bool, tokens: int = 100, gain: float = 0.1) -> dict[str, Any]:
-    stages = [{"stage": "sample", "counts": {"sampled_tokens": tokens}}, {"stage": "placebo", "counts": {"x": 1}}]
-    sides = {"champion": {"accuracy": 0.2}, "challenger": {"accuracy": 0.2 + gain}}
-    return {"decision": {"accepted": accepted}, "stages": stages, "scorecard": sides}
+def _round(accepted: bool, tokens: int = 100, gain: float = 0.1) -> RoundRecord:
+    counted = {"sample": Counts(sampled_tokens=tokens), "placebo": Counts(sampled_tokens=10**9)}
+    return RoundRecord(
+        round=1,
+        chain=(),
+        stages=tuple(StageRecord(stage=name, counts=counts, sha256={}) for name, counts in counted.items()),
+        scorecard=Scorecard(champion=Side(accuracy=0.2), challenger=Side(accuracy=0.2 + gain)),
+        decision=DecisionRecord(accepted=accepted, sentence=""),
+        certificate=Certificate(sha256=""),
+    )
 
 
 def _recipe(**schedule: object) -> Recipe:
@@ -67,8 +74,8 @@ def test_a_run_out_of_patience_ends_and_stays_ended(tmp_path: Path, checker: Che
     schedule = {"patience": 2, "rejected_learning_rate": 0.5}
     world = World(tmp_path, checker, gains=[0.3, 0.0, 0.0, 0.3], settings={"schedule": schedule})
     world.run(5)
-    assert [record["decision"]["accepted"] for record in world.journal.rounds()] == [True, False, False]
-    assert [record["schedule"]["rejections"] for record in world.journal.rounds()] == [0, 0, 1]
+    assert [record.accepted for record in world.journal.rounds()] == [True, False, False]
+    assert [record.schedule.rejections for record in world.journal.rounds()] == [0, 0, 1]
     told = [event.text for event in world.events if isinstance(event, ev.Note) and "The run ends" in event.text]
     assert told == ["The run ends after 3 rounds of 5: 2 rounds in a row rejected, schedule.patience is 2."]
     before = comparable_records(world.journal.folder)
@@ -84,10 +91,11 @@ def test_the_sealed_problems_are_answered_at_a_second_temperature_and_told_besid
 ) -> None:
     gate = {"beside_temperature": 0.6, "beside_samples": 2}
     world = World(tmp_path, checker, gains=[0.3], settings={"gate": gate})
-    look = world.run(1)["looks"][0]
-    beside = look["beside"]
-    assert (beside["temperature"], beside["samples"], beside["n"]) == (0.6, 2, 200)
-    assert beside["champion_accuracy"] == look["champion_accuracy"] == beside["champion_pass_at_k"]
+    look = world.run(1)
+    beside = look.beside
+    assert beside
+    assert (beside.temperature, beside.samples, beside.n) == (0.6, 2, 200)
+    assert beside.champion_accuracy == look.champion_accuracy == beside.champion_pass_at_k
     sealed = [request for _, request in world.sampled[-1200:]]
     assert [sum(request.decoding.temperature == t for request in sealed) for t in (0.0, 0.6)] == [400, 800]
     assert not faults_in(verify(world.journal, content_hash))
@@ -109,8 +117,8 @@ def test_judged_answers_are_drawn_at_the_gates_temperature(tmp_path: Path, check
 def test_without_a_rule_every_round_is_accepted(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.1, -0.3], settings={"gate": {"rule": "none"}})
     world.run(2)
-    assert [record["decision"]["reason"] for record in world.journal.rounds()] == ["none", "none"]
-    assert [record["decision"]["accepted"] for record in world.journal.rounds()] == [True, True]
+    assert [record.decision.reason for record in world.journal.rounds()] == ["none", "none"]
+    assert [record.accepted for record in world.journal.rounds()] == [True, True]
     assert "without a rule" in world.round(2)["decision"]["sentence"]
 
 
@@ -147,8 +155,8 @@ def test_rollouts_of_nothing_leave_a_file_that_the_round_can_be_held_to(tmp_path
     world = _selected(tmp_path, checker, select="rollout", length=20, rollouts=2)
     done = world.journal.round(1).done("rollout")
     assert done
-    assert done["counts"]["rows"] == 0
-    assert list(done["sha256"]) == ["rollouts.jsonl"]
+    assert done.counts.rows == 0
+    assert list(done.sha256) == ["rollouts.jsonl"]
 
 
 def test_each_selection_makes_examples_and_says_what_it_left_out(tmp_path: Path, checker: Checker) -> None:

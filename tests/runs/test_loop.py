@@ -27,15 +27,14 @@ def checker() -> Iterator[Checker]:
 
 def test_better_challengers_become_champions_and_worse_ones_do_not(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.2, -0.2, 0.2])
-    sealed = world.run(3)
+    look = world.run(3)
     assert [world.round(number)["decision"]["accepted"] for number in (1, 2, 3)] == [True, False, True]
     assert [world.round(number)["parent"] for number in (1, 2, 3)] == [0, 1, 1]
     assert world.round(3)["chain"] == [1]
     assert champion_of(world.journal.rounds()).chain == (1, 3)
-    look = sealed["looks"][0]
-    assert look["champion"] == 3
-    assert look["gain"] == pytest.approx(0.4, abs=0.08)
-    assert look["gain_interval"][0] > 0
+    assert look.champion == 3
+    assert look.gain == pytest.approx(0.4, abs=0.08)
+    assert look.gain_interval[0] > 0
 
 
 def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:
@@ -93,8 +92,9 @@ def test_sealed_problems_are_touched_at_the_end_alone(tmp_path: Path, checker: C
 def test_a_second_look_at_the_sealed_problems_is_on_record(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.2, 0.0, 0.3])
     world.run(1)
-    assert [look["champion"] for look in world.run(2)["looks"]] == [1]
-    assert [(look["look"], look["champion"]) for look in world.run(3)["looks"]] == [(1, 1), (2, 3)]
+    assert (world.run(2).look, len(world.journal.sealed())) == (1, 1)
+    world.run(3)
+    assert [(look.look, look.champion) for look in world.journal.sealed()] == [(1, 1), (2, 3)]
     assert any(isinstance(event, ev.Note) and "look 2" in event.text for event in world.events)
 
 
@@ -154,9 +154,9 @@ def test_a_rollback_moves_the_champion_and_deletes_nothing(tmp_path: Path, check
     after = comparable_records(world.journal.folder)
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"rollbacks.jsonl"}
-    sealed = world.run(3)
+    look = world.run(3)
     assert (world.round(3)["parent"], world.round(3)["chain"]) == (1, [1])
-    assert sealed["looks"][-1]["champion"] == world.journal.champion().number in (1, 3)
+    assert look.champion == world.journal.champion().number in (1, 3)
     with pytest.raises(UsageError, match="round 7 was not accepted"):
         world.journal.roll_back(7)
 

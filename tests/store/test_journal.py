@@ -16,8 +16,9 @@ from selfimprove.events import Note
 from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
-from selfimprove.store.durable import append_rows, keep_rows, publish, read_rows, write_json
+from selfimprove.store.durable import append_rows, keep_rows, publish, read_rows
 from selfimprove.store.journal import Identity, Journal, champion_of
+from selfimprove.store.records import Certificate, Counts, DecisionRecord, RoundRecord, Scorecard, Side
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
 
@@ -47,8 +48,8 @@ def test_a_done_record_holds_its_files_to_their_hash(tmp_path: Path) -> None:
     files.path.mkdir(parents=True)
     assert files.done("sample") is None
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", Cost(0.0, 1.5), {"rows": 3}, ["samples.jsonl"])
-    assert files.done("sample")["counts"] == {"rows": 3}
+    files.mark_done("sample", Cost(0.0, 1.5), Counts(rows=3), [files.samples])
+    assert files.done("sample").counts.plain() == {"rows": 3}
     append_rows(files.samples, ROWS)
     with pytest.raises(UsageError, match="samples.jsonl: missing or changed"):
         files.done("sample")
@@ -63,22 +64,22 @@ def test_a_published_folder_replaces_a_stale_one(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def _record(number: int, accepted: bool, chain: list[int]) -> dict:
-    return {
-        "round": number,
-        "stages": [],
-        "chain": chain,
-        "decision": {"accepted": accepted, "sentence": "For a reason."},
-        "scorecard": {"champion": {"accuracy": 0.25}, "challenger": {"accuracy": 0.5}},
-        "certificate": {"sha256": "0" * 64},
-    }
+def _record(number: int, accepted: bool, chain: tuple[int, ...]) -> RoundRecord:
+    return RoundRecord(
+        round=number,
+        stages=(),
+        chain=chain,
+        decision=DecisionRecord(accepted=accepted, sentence="For a reason."),
+        scorecard=Scorecard(champion=Side(accuracy=0.25), challenger=Side(accuracy=0.5)),
+        certificate=Certificate(sha256="0" * 64),
+    )
 
 
 @given(st.lists(st.booleans(), max_size=12))
 def test_the_champion_is_the_last_accepted_round_and_its_chain_all_of_them(decisions: list[bool]) -> None:
-    records: list[dict] = []
+    records: list[RoundRecord] = []
     for number, accepted in enumerate(decisions, start=1):
-        records.append(_record(number, accepted, list(champion_of(records).chain)))
+        records.append(_record(number, accepted, champion_of(records).chain))
     accepted_rounds = tuple(number for number, accepted in enumerate(decisions, start=1) if accepted)
     champion = champion_of(records)
     assert champion.chain == accepted_rounds
@@ -123,8 +124,8 @@ def test_a_gap_in_the_rounds_is_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run")
     for number in (1, 2):
         journal.round(number).path.mkdir(parents=True)
-        write_json(journal.round(number).record, _record(number, False, []))
-    assert [record["round"] for record in journal.rounds()] == [1, 2]
+        journal.round(number).write(_record(number, False, ()))
+    assert [record.round for record in journal.rounds()] == [1, 2]
     shutil.rmtree(journal.round(1).path)
     with pytest.raises(UsageError, match="expected round 1"):
         journal.rounds()
@@ -144,7 +145,7 @@ def test_an_unreadable_done_record_is_none_and_the_stage_is_owed_again(tmp_path:
     files = Journal(tmp_path / "run").round(1)
     files.path.mkdir(parents=True)
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", Cost(0.0, 1.5), {"rows": 3}, ["samples.jsonl"])
+    files.mark_done("sample", Cost(0.0, 1.5), Counts(rows=3), [files.samples])
     (files.path / "done" / "sample.json").write_bytes(content)
     assert files.done("sample") is None
 

@@ -1,0 +1,104 @@
+"""One round's folder, `rounds/<run>/NNNN/`: where its files stand, its done-records and its record.
+
+`store/journal.py` has the contract of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from selfimprove.errors import UnreadableError, UsageError
+from selfimprove.host.metering import Cost
+from selfimprove.store.durable import content_hash, read_json, write_json
+from selfimprove.store.records import Certificate, Counts, DoneRecord, RoundRecord, parsed
+
+
+class RoundFolder:
+    """One round's folder: addresses of its files and its done-records."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples = path / "samples.jsonl"
+        self.rollouts = path / "rollouts.jsonl"
+        self.examples = path / "examples.jsonl"
+        self.adapter = path / "adapter"
+        self.model = path / "model"
+        self.certificate = path / "certificate.json"
+        self.verdicts = path / "verdicts.jsonl"
+        self.record = path / "round.json"
+        self.placebo_adapter = path / "placebo" / "adapter"
+        self.placebo_verdicts = path / "placebo" / "verdicts.jsonl"
+
+    @property
+    def adapter_weights(self) -> Path:
+        """The weights of the round's adapter, whose SHA-256 its certificate names."""
+        return self.adapter / "adapter_model.safetensors"
+
+    def scratch(self, name: str) -> Path:
+        """A folder for unfinished work that no record refers to."""
+        return self.path / f".{name}"
+
+    def work(self, stage: str) -> Path:
+        """The scratch folder of a stage, which goes once the stage is done."""
+        return self.scratch(f"{stage}-work")
+
+    def done(self, stage: str) -> DoneRecord | None:
+        """The stage's done-record with its files as recorded, or None; a file that changed since is refused by name."""
+        record = self.recorded(stage)
+        if record is not None:
+            self.hold_to(stage, record.sha256)
+        return record
+
+    def recorded(self, stage: str) -> DoneRecord | None:
+        """The stage's done-record as it stands, its files unseen; None without one that can be read."""
+        try:
+            return parsed(read_json(self._done_path(stage)), DoneRecord, self._done_path(stage))
+        except UnreadableError:
+            return None
+
+    def hold_to(self, stage: str, hashes: dict[str, str]) -> None:
+        """Raise `UsageError` naming the first of a stage's files that is missing or not as its record says."""
+        for name, expected in hashes.items():
+            if not (self.path / name).exists() or content_hash(self.path / name) != expected:
+                raise UsageError(
+                    f"{self.path / name}: missing or changed since stage `{stage}` was done",
+                    f"Restore it, or remove {self.path} to make this round again.",
+                )
+
+    def unfinished_cost(self, stage: str) -> Path:
+        """Where the cost of a stage stands that isn't done yet (`host/metering.py`)."""
+        return self.path / "done" / f".{stage}.cost"
+
+    def mark_done(self, stage: str, cost: Cost, counts: Counts, files: Sequence[Path]) -> DoneRecord:
+        """Write the stage's done-record: from here on it is done. `cost` is that of all starts that worked on it."""
+        record = DoneRecord(
+            stage=stage,
+            start=utc(cost.since),
+            end=utc(),
+            **cost.fields(),
+            counts=counts,
+            sha256={path.relative_to(self.path).as_posix(): content_hash(path) for path in files},
+        )
+        self._done_path(stage).parent.mkdir(exist_ok=True)
+        write_json(self._done_path(stage), record.plain())
+        self.unfinished_cost(stage).unlink(missing_ok=True)
+        return record
+
+    def certified(self) -> Certificate:
+        """The certificate of the round's merge; `UnreadableError` without one that can be read."""
+        return parsed(read_json(self.certificate), Certificate, self.certificate)
+
+    def write(self, record: RoundRecord) -> None:
+        """Write the round's record: from here on it counts."""
+        write_json(self.record, record.plain())
+
+    def _done_path(self, stage: str) -> Path:
+        return self.path / "done" / f"{stage}.json"
+
+
+def utc(seconds: float | None = None) -> str:
+    """That moment, or now, as ISO 8601 in UTC."""
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
