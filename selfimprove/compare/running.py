@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
-from selfimprove.compare.budget import fit_rows, fit_tokens, pilot
-from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
+from selfimprove.compare.budget import fit_rows, fit_tokens, run_pilot
+from selfimprove.compare.folder import Fitted, Folder, Pilot, Plan, run_name
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
@@ -87,11 +87,11 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
     return plan
 
 
-def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> dict[str, int]:
+def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> Pilot:
     scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
     with comparing.open_view() as emit:
         emit(Note(f"{arm.name}: a few rows show what a problem costs"))
-        return pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
+        return run_pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
 
 
 def make_runs(comparing: Comparing, plan: Plan) -> Plan:

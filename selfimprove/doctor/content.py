@@ -14,11 +14,11 @@ from selfimprove.answer.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import Seen, Subject
 from selfimprove.errors import SelfImproveError
-from selfimprove.plan.disk import told
+from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.sampling import is_lost, render_prompt, some_questions
-from selfimprove.text.formatting import plural
+from selfimprove.text.formatting import byte_count, plural
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.
@@ -87,7 +87,9 @@ def model(subject: Subject) -> Finding:
         return error("model", found.message, found.hint)
     if found.footprint is None:
         return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
-    return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {subject.recipe.model.dtype}")
+    return ok(
+        "model", f"{found.folder.source}: weights {byte_count(found.footprint.model)} in {subject.recipe.model.dtype}"
+    )
 
 
 def merge(subject: Subject) -> Finding:
@@ -103,10 +105,9 @@ def merge(subject: Subject) -> Finding:
         return ok("merge", "the base is finer than bfloat16: sums are rounded to nearest")
     if isinstance(found, SelfImproveError):
         return warning("merge", "not tested: there are no problems", "See problems.")
-    problems, settings = recipe.sampling.problems_per_round or len(found.train), recipe.training
-    steps = settings.epochs * -(-min(problems, len(found.train)) * recipe.sampling.samples // settings.batch_rows)
-    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {settings.learning_rate:g}"
-    if settings.learning_rate * steps >= HELD[way]:
+    steps, rate = forecast_round(recipe, len(found.train)).steps, recipe.training.learning_rate
+    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {rate:g}"
+    if rate * steps >= HELD[way]:
         return ok("merge", told_of)
     least = HELD[way] / steps
     advice = f"Type --set model.dtype=float32, or a training.learning_rate of {least:.0e} or more."
