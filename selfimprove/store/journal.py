@@ -24,18 +24,18 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.events import Event, Timed, read_event, to_json
-from selfimprove.host.metering import Cost
+from selfimprove.host.metering import Cost, write_cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_stored
@@ -108,6 +108,10 @@ def _rolled_back(accepted: dict[int, Champion], number: int) -> Champion:
     return accepted[number]
 
 
+KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[str]]
+"""The kinds (`prefix` or `full`) of rows with these problem keys and sample numbers, in their order."""
+
+
 class RoundFolder:
     """One round's folder: addresses of its files and its done-records."""
 
@@ -167,6 +171,28 @@ class RoundFolder:
         self.unfinished_cost(stage).unlink(missing_ok=True)
         return record
 
+    def take_over(self, stage: Literal["sample", "rollout"], lender: RoundFolder, kinds_of: KindsOf) -> None:
+        """Begin a stage with the completions that `lender`'s same stage ended with, at what they cost there.
+
+        Afterwards the folder is as if the stage had been started here and killed after its last chunk: the rows stand
+        in the stage's file, under the kinds that `kinds_of` gives them, seconds, memory and energy of the lender's
+        done-record in the unfinished cost, and there is no done-record. So the next start plans its own chunks, keeps
+        the rows that match them and adds its own cost, as in any resume.
+
+        Nothing is written if the lender's stage isn't done. Raises `UsageError` if its files changed since it was.
+        """
+        done = lender.done(stage)
+        if done is None:
+            return
+        path, lent = (folder.samples if stage == "sample" else folder.rollouts for folder in (self, lender))
+        rows = read_rows(lent)
+        kinds = kinds_of([(row["key"], row["sample"]) for row in rows])
+        self.path.mkdir(parents=True, exist_ok=True)
+        keep_rows(path, [{**row, "kind": kind} for row, kind in zip(rows, kinds, strict=True)])
+        figures = {field.name: done[field.name] for field in fields(Cost) if field.name in done}
+        since = datetime.fromisoformat(done["start"]).timestamp()
+        write_cost(self.unfinished_cost(stage), Cost(since=since, **figures))
+
     def _done_path(self, stage: str) -> Path:
         return self.path / "done" / f"{stage}.json"
 
@@ -221,6 +247,24 @@ class Journal:
         keep_rows(self.rollbacks_path, before)  # a torn last line goes
         append_rows(self.rollbacks_path, [row])
         return champion
+
+    def take_over_base(self, lender: Journal) -> None:
+        """Begin judging with the base's verdicts of another run: those of its round 1 and of the sealed problems.
+
+        They stand as if this run had judged the base and then been killed, so the next start keeps the batches that
+        are whole under its own plan. What judging cost is not taken over: a stage's cost is that of base and
+        challenger together.
+        """
+        pairs = (
+            (lender.round(1).verdicts, self.round(1).verdicts),
+            (lender.sealed_verdicts, self.sealed_verdicts),
+            (lender.beside_verdicts, self.beside_verdicts),
+        )
+        for lent, path in pairs:
+            rows = [row for row in read_rows(lent) if row["model"] == BASE.number]
+            if rows:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                keep_rows(path, rows)
 
     def hold_rounds(self, rounds: Sequence[dict[str, Any]]) -> None:
         """Hold the files of finished rounds to the hashes in their records; `UsageError` names the one at fault."""
