@@ -1,4 +1,4 @@
-"""Memory, disk, the model cache, the hub: whether there is room for the run, and a way to what it needs."""
+"""Checks of room and access: memory, disk, the model cache, the hub."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ UNKNOWN = "not known before the weights are here"
 
 
 def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
-    """Memory against the least that training takes: the weights once, four times the LoRA, and the programs.
+    """Available memory against the least that training takes: an error below it, a warning below twice as much.
 
-    What is left must also hold activations and the cache of the rows sampled: below twice the least it may not.
+    The rest must hold activations in training and the KV cache in sampling.
     """
     free = psutil.virtual_memory().available
     limit = (bounds() if limits is None else limits).memory
@@ -51,7 +51,7 @@ def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
 
 
 def disk(subject: Subject) -> Finding:
-    """Room for the runs' folder against what this run may need at most, and whether it can be written to."""
+    """Free bytes on the disk of the runs' folder against the most that this run needs, and whether it is writable."""
     there = existing_part(subject.folder)
     fault = _fault_of_writing(there)
     if fault:
@@ -71,7 +71,7 @@ def disk(subject: Subject) -> Finding:
 
 
 def model_cache(subject: Subject) -> Finding:
-    """Where converted models are kept, what they take, and whether more can be put there."""
+    """Where converted models are cached, their size, and whether the cache is writable."""
     cache = subject.cache
     fault = _fault_of_writing(existing_part(cache))
     if fault:
@@ -110,7 +110,7 @@ def _fault_of_writing(folder: Path) -> str:
 
 
 def fault_of_reaching(address: str, seconds: float) -> str:
-    """Why nothing answers there; empty if something does. A name that takes longer to look up is given up as well."""
+    """Why nothing answers at the address within `seconds`, the look-up of its name included; empty if it answers."""
     answers: list[str] = []
 
     def ask() -> None:
