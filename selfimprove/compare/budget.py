@@ -33,19 +33,19 @@ PILOT_ROWS = 128
 
 
 def read_budget(text: str) -> Budget | None:
-    """`rows=N` or `tokens=N`; None if nothing was typed."""
+    """The budget that `rows=N` or `tokens=N` names; None for an empty text, `UsageError` for any other."""
     if not text:
         return None
     of, _, amount = text.partition("=")
     digits = amount.replace("_", "")
-    # Beyond nine digits it is no budget of a round, and int() refuses what is much longer.
+    # No round needs ten digits, and int() raises beyond some thousands of them.
     if of not in ("rows", "tokens") or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
         raise UsageError(f"--budget {text!r}: not a budget", "Type --budget rows=512 or --budget tokens=200000.")
     return Budget("rows" if of == "rows" else "tokens", int(digits))
 
 
 def fit_rows(arm: Arm, rows: int, pool: int) -> Fitted:
-    """The arm with the problems that give `rows` rows; `UsageError` if the `pool` has fewer or a problem more rows."""
+    """The arm with as many problems as give at most `rows` rows; `UsageError` if that is none, or above `pool`."""
     problems = problems_within(arm.recipe, rows)
     if not problems:
         samples = arm.recipe.sampling.samples
@@ -54,7 +54,7 @@ def fit_rows(arm: Arm, rows: int, pool: int) -> Fitted:
 
 
 def fit_tokens(arm: Arm, tokens: int, pilot: Pilot, pool: int) -> Fitted:
-    """The arm with the problems that cost `tokens` in a round, as measured by its pilot; refused likewise."""
+    """The arm with as many problems as cost about `tokens` by its pilot; `UsageError` likewise."""
     spent = pilot.sampled_tokens + pilot.trained_tokens
     problems = round(tokens * pilot.problems / max(1, spent))
     if not problems:
@@ -92,11 +92,11 @@ def run_pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, e
         samplers.close()
     trained = sum(len(e.prompt_ids) + len(e.target_ids) for e in read_examples(job)) * recipe.training.epochs
     remove(scratch.folder)
-    return Pilot(recipe.sampling.problems_per_round, sampled, trained)
+    return Pilot(sampling.problems_per_round, sampled, trained)
 
 
 def _sampled(job: Job) -> int:
-    """Tokens sampled by the stages before training; a pilot of which nothing is kept has those alone."""
+    """Tokens sampled by the stages before training; harvesting may fail because no completion is kept."""
     tokens = 0
     with suppress(StageError):
         for stage in takewhile(lambda stage: stage.name != "train", STAGES):

@@ -1,8 +1,8 @@
-"""Making the runs of a comparison, one after the other, each where it stopped.
+"""Making the runs of a comparison, one after the other; each resumes where it stopped.
 
-A run that has its rounds and its sealed outcome isn't opened again; once it is made, its merged models are deleted,
-since they can be rebuilt and there may be many runs. `StageError` ends one run and is written down; everything else
-(Ctrl-C, a run's folder that was changed by hand) ends the comparison, which keeps what is durable.
+A run that has all its rounds and its sealed outcome isn't opened again. Its merged models are then deleted, since they
+can be rebuilt and there may be many runs. `StageError` ends one run and is recorded as that run's failure; everything
+else (Ctrl-C, a run's folder that was changed by hand) ends the comparison, which keeps what is durable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
@@ -28,7 +28,7 @@ from selfimprove.store.journal import Journal
 
 
 class Ground(Protocol):
-    """What all arms share: problems, base model, machinery (`runs/assemble.py`)."""
+    """What all arms share: problems, base model, machinery (`runs/assemble.py`); tests have peers of it."""
 
     @property
     def problems(self) -> ProblemSets:
@@ -39,8 +39,8 @@ class Ground(Protocol):
         """The machinery for this recipe."""
         ...
 
-    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
-        """Bring a run to so many rounds; returns its sealed outcome."""
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> object:
+        """Bring a run to so many rounds and its sealed outcome, whatever is returned."""
         ...
 
 
@@ -48,7 +48,7 @@ OpenView = Callable[[], AbstractContextManager[Emit]]
 """Opens a view of one run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparing:
     """A comparison under way: where, on what, and how it is shown."""
 
@@ -64,7 +64,7 @@ def owed(folder: Folder, plan: Plan) -> list[tuple[Fitted, int]]:
 
 
 def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
-    """The plan with the problem count of every arm, as the budget wants it; what was measured is durable arm by arm.
+    """The plan with every arm's number of problems under the budget; each arm's pilot is durable once it is made.
 
     Raises `UsageError` for a budget that is too small for a problem, or too large for the training pool.
     """
