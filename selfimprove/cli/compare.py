@@ -172,7 +172,12 @@ def _made(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
         folder.write(plan)
         return plan
     with opened(plan.arms[0].arm.recipe, runtime) as shared:
-        comparing = Comparing(folder, shared, lambda: open_view(mode, sys.stdout), runtime.keep_models)
+        comparing = Comparing(
+            folder=folder,
+            ground=shared,
+            open_view=lambda: open_view(mode, sys.stdout),
+            keep_models=runtime.keep_models,
+        )
         plan = fit_arms(comparing, plan)
         folder.write(plan)
         return make_runs(comparing, plan)

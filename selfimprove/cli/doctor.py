@@ -51,8 +51,9 @@ def doctor(
 
     chosen = chosen_recipe(recipe, model, problems, settings or [])
     runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    subject = Subject(recipe=chosen, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
     levels = []
-    for finding in examine(Subject(chosen, runtime, rounds_dir, default_cache(), rounds)):
+    for finding in examine(subject):
         levels.append(finding.level)
         typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
     raise typer.Exit(1 if "error" in levels else 0)

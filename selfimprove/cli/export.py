@@ -59,13 +59,15 @@ def export(
     form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
     journal, runtime = existing_run(rounds_dir, name), read_runtime(trust_remote_code=trust_remote_code, device="cpu")
     from selfimprove.export import export as export_run
-    from selfimprove.plan.disk import told
+    from selfimprove.text.formatting import byte_count
 
     with stoppable():
         made = export_run(journal, to, form, runtime, converter)
         for warning in made.warnings:
             sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE)}\n")
-        typer.echo(f"exported run {journal.name}, the model of round {made.champion}, to {to} ({told(made.size)})")
+        typer.echo(
+            f"exported run {journal.name}, the model of round {made.champion}, to {to} ({byte_count(made.size)})"
+        )
         if hub:
             from selfimprove.export.hub import upload
 

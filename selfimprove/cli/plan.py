@@ -41,7 +41,7 @@ def plan(
         selfimprove plan --recipe demo --rounds 10 --set problems.heldout_size=1000
         selfimprove plan --recipe demo --calibrate
     """
-    from selfimprove.plan.forecast import plan_lines
+    from selfimprove.plan.lines import plan_lines
     from selfimprove.recipe.reading import read_recipe, read_settings
 
     chosen = read_recipe(recipe, read_settings(settings or []))

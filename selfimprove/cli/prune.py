@@ -25,10 +25,10 @@ def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
 
         selfimprove prune demo
     """
-    from selfimprove.plan.disk import told
     from selfimprove.runs.prune import prune as prune_run
+    from selfimprove.text.formatting import byte_count
 
     pruned = prune_run(existing_run(rounds_dir, name))
     for gone in pruned:
-        typer.echo(f"deleted {gone.path} ({told(gone.size)})")
+        typer.echo(f"deleted {gone.path} ({byte_count(gone.size)})")
     typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")

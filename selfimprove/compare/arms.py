@@ -1,8 +1,8 @@
 """Arms: recipes with one value for each varied key, their names, and what they must have in common.
 
-A name is the recipe file's, followed by the last word and the value of each varied key: `upft-length-8`. It is a name
-of a folder, so other characters than letters, digits and `.+_-` are taken out of it and a short hash stands for what is
-lost. The seed in a recipe file has no part in a comparison: seeds 0, 1, … are given to all arms alike.
+An arm's name is its recipe file's, followed by the last word and the value of each varied key: `upft-length-8`. It
+names a folder, so characters other than letters, digits and `.+_-` are replaced, and a short hash keeps names distinct.
+The seed in a recipe file is ignored: all arms are run with seeds 0, 1, ….
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe
@@ -27,14 +27,15 @@ NAME_LIMIT = 40
 """Characters of a value, or of a file's name, in an arm's name."""
 
 COMMON = ("model.", "problems.", "answers.")
-"""Keys in which arms may not differ: they say what is measured."""
+"""Sections in which arms may not differ, since they define what is measured."""
 JUDGING = (
     *("gate.samples", "gate.temperature", "gate.beside_samples", "gate.beside_temperature"),
     *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),
 )
-"""Keys that bear on how any model is judged, so that with other values the base model's accuracy is another one too."""
+"""Keys that change how every model is judged, and so the base model's accuracy too."""
 
-Settings = dict[str, dict[str, Any]]
+Settings = dict[str, dict[str, object]]
+"""Values by section and key, as `--set` gives them."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Varied:
-    """A recipe key and the values that it shall have."""
+    """A recipe key and the values that the arms give it."""
 
     key: str
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
 
 def read_arms(files: Sequence[Path], vary: Sequence[str], settings: Sequence[str]) -> tuple[Arm, ...]:
@@ -71,7 +72,7 @@ def read_arms(files: Sequence[Path], vary: Sequence[str], settings: Sequence[str
 
 
 def judged_otherwise(recipes: Sequence[Recipe]) -> list[str]:
-    """The keys that bear on judging in which these recipes differ: accuracies then differ for the base model too."""
+    """The keys of judging in which these recipes differ; if there are any, the arms' accuracies can't be compared."""
     changed = {key for recipe in recipes for key in changed_keys(recipes[0], recipe)}
     drawn = any(recipe.gate.samples > 1 for recipe in recipes)
     also = ("sampling.temperature", "sampling.top_p", "sampling.top_k") if drawn else ()
@@ -89,8 +90,8 @@ def _varied(text: str) -> Varied:
     return Varied(key, tuple(values))
 
 
-def _values(key: str, listed: str) -> list[Any]:
-    """The values between commas: TOML all of them, or each by itself as `--set` reads it."""
+def _values(key: str, listed: str) -> list[object]:
+    """The values between commas: read as one TOML list, or if that fails each by itself as `--set` reads it."""
     try:
         read = tomllib.loads(f"values = [{listed}]")
     except (ValueError, RecursionError):
@@ -99,16 +100,14 @@ def _values(key: str, listed: str) -> list[Any]:
     return list(read["values"]) if len(read) == 1 else []
 
 
-def _combinations(varied: Sequence[Varied]) -> list[tuple[Any, ...]]:
-    count = 1
-    for key in varied:
-        count *= len(key.values)
+def _combinations(varied: Sequence[Varied]) -> list[tuple[object, ...]]:
+    count = math.prod(len(key.values) for key in varied)
     if count > MOST_ARMS:
         raise UsageError(f"{count:,} combinations of the varied values", f"Vary less: at most {MOST_ARMS:,}.")
     return list(itertools.product(*(key.values for key in varied)))
 
 
-def _arm(path: Path, common: Settings, varied: Sequence[Varied], values: Sequence[Any]) -> Arm:
+def _arm(path: Path, common: Settings, varied: Sequence[Varied], values: Sequence[object]) -> Arm:
     overrides = {section: dict(keys) for section, keys in common.items()}
     words = [_slug(path.stem)]
     for key, value in zip(varied, values, strict=True):
@@ -119,7 +118,7 @@ def _arm(path: Path, common: Settings, varied: Sequence[Varied], values: Sequenc
 
 
 def _slug(text: str) -> str:
-    """`text` as a part of a folder's name; a hash tells apart what differs in the characters that are lost."""
+    """`text` as a part of a folder's name, with a hash of it where characters were replaced."""
     safe = re.sub(r"[^A-Za-z0-9.+_]+", "-", text).strip("-._")[:NAME_LIMIT]
     return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
 

@@ -1,8 +1,8 @@
 """Equal budgets: how many training problems an arm samples in a round, so that all arms spend alike.
 
-*Rows*: as many problems as give the rows asked for, `rows // sampling.samples`. *Tokens*: sampled tokens, and target
-and prompt tokens trained over all epochs, of one round. What a row costs depends on how long the model's answers are
-and how many are kept, so it is measured: the arm's own stages before training sample, check and harvest
+*Rows*: as many problems as give no more than the rows asked for (`plan/forecast.py`). *Tokens*: sampled tokens, and
+target and prompt tokens trained over all epochs, of one round. What a row costs depends on how long the model's answers
+are and how many are kept, so it is measured: the arm's own stages before training sample, check and harvest
 `PILOT_ROWS` rows with the base model, and the problem count is the budget over the tokens of a problem. A later round's
 champion writes longer or shorter answers, so what is spent may drift from the budget; the table shows it.
 
@@ -15,11 +15,11 @@ from contextlib import suppress
 from itertools import takewhile
 
 from selfimprove.compare.arms import Arm
-from selfimprove.compare.folder import Budget, Fitted
+from selfimprove.compare.folder import Budget, Fitted, Pilot
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit
+from selfimprove.plan.forecast import problems_within
 from selfimprove.problem import ProblemSets
-from selfimprove.recipe import Recipe
 from selfimprove.round import STAGES
 from selfimprove.round.job import Job
 from selfimprove.round.machinery import Parts, Samplers
@@ -29,36 +29,36 @@ from selfimprove.store.durable import remove
 from selfimprove.store.journal import BASE, Journal
 
 PILOT_ROWS = 128
-"""Rows of a pilot; where the checker keeps one in ten, the tokens of a row are known to about a tenth."""
+"""Rows of a pilot, at most; where the checker keeps one in ten, the tokens of a row are known to about a tenth."""
 
 
 def read_budget(text: str) -> Budget | None:
-    """`rows=N` or `tokens=N`; None if nothing was typed."""
+    """The budget that `rows=N` or `tokens=N` names; None for an empty text, `UsageError` for any other."""
     if not text:
         return None
     of, _, amount = text.partition("=")
     digits = amount.replace("_", "")
-    # Beyond nine digits it is no budget of a round, and int() refuses what is much longer.
+    # No round needs ten digits, and int() raises beyond some thousands of them.
     if of not in ("rows", "tokens") or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
         raise UsageError(f"--budget {text!r}: not a budget", "Type --budget rows=512 or --budget tokens=200000.")
     return Budget("rows" if of == "rows" else "tokens", int(digits))
 
 
 def fit_rows(arm: Arm, rows: int, pool: int) -> Fitted:
-    """The arm with the problems that give `rows` rows; `UsageError` if the `pool` has fewer or a problem more rows."""
-    problems = rows // arm.recipe.sampling.samples
+    """The arm with as many problems as give at most `rows` rows; `UsageError` if that is none, or above `pool`."""
+    problems = problems_within(arm.recipe, rows)
     if not problems:
         samples = arm.recipe.sampling.samples
         raise UsageError(f"`{arm.name}` samples {samples} rows of one problem, above --budget rows={rows}", _LARGER)
     return Fitted(arm, _from_pool(arm, problems, pool))
 
 
-def fit_tokens(arm: Arm, tokens: int, pilot: dict[str, int], pool: int) -> Fitted:
-    """The arm with the problems that cost `tokens` in a round, as measured by its pilot; refused likewise."""
-    spent = pilot["sampled_tokens"] + pilot["trained_tokens"]
-    problems = round(tokens * pilot["problems"] / max(1, spent))
+def fit_tokens(arm: Arm, tokens: int, pilot: Pilot, pool: int) -> Fitted:
+    """The arm with as many problems as cost about `tokens` by its pilot; `UsageError` likewise."""
+    spent = pilot.sampled_tokens + pilot.trained_tokens
+    problems = round(tokens * pilot.problems / max(1, spent))
     if not problems:
-        each = spent // pilot["problems"]
+        each = spent // pilot.problems
         raise UsageError(f"one problem costs `{arm.name}` {each:,} tokens, above --budget tokens={tokens}", _LARGER)
     return Fitted(arm, _from_pool(arm, problems, pool), pilot)
 
@@ -75,13 +75,14 @@ def _from_pool(arm: Arm, problems: int, pool: int) -> int:
     return problems
 
 
-def pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, emit: Emit) -> dict[str, int]:
-    """Tokens of a small round of this arm up to training, sampled by the base model, with its number of problems.
+def run_pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, emit: Emit) -> Pilot:
+    """Measure what a small round of this arm takes up to training, sampled by the base model.
 
     Works in the `scratch` folder, goes on with what is there, and removes it.
     """
     wanted = -(-PILOT_ROWS // arm.recipe.sampling.samples)
-    recipe = _small(arm.recipe, min(wanted, len(problems.train)))
+    sampling = arm.recipe.sampling.model_copy(update={"problems_per_round": min(wanted, len(problems.train))})
+    recipe = arm.recipe.model_copy(update={"sampling": sampling})
     samplers, models = Samplers(parts.open_sampler), ModelCache(scratch, parts, recipe, emit)
     job = Job(1, BASE, recipe, problems, parts, scratch, samplers, models, emit)
     job.files.path.mkdir(parents=True, exist_ok=True)
@@ -91,23 +92,14 @@ def pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, emit:
         samplers.close()
     trained = sum(len(e.prompt_ids) + len(e.target_ids) for e in read_examples(job)) * recipe.training.epochs
     remove(scratch.folder)
-    return {
-        "problems": recipe.sampling.problems_per_round,
-        "sampled_tokens": sampled,
-        "trained_tokens": trained,
-    }
+    return Pilot(sampling.problems_per_round, sampled, trained)
 
 
 def _sampled(job: Job) -> int:
-    """Tokens sampled by the stages before training; a pilot of which nothing is kept has those alone."""
+    """Tokens sampled by the stages before training; harvesting may fail because no completion is kept."""
     tokens = 0
     with suppress(StageError):
         for stage in takewhile(lambda stage: stage.name != "train", STAGES):
             if stage.wanted(job.recipe):
                 tokens += stage.run(job).sampled_tokens or 0
     return tokens
-
-
-def _small(recipe: Recipe, problems: int) -> Recipe:
-    sampling = recipe.sampling.model_copy(update={"problems_per_round": problems})
-    return recipe.model_copy(update={"sampling": sampling})

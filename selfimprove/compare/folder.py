@@ -18,7 +18,7 @@ The folder has no `recipe.json`, so no command takes it for a run; it is held by
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,15 +48,24 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Pilot:
+    """What a small round of an arm took up to training, sampled by the base model, with its number of problems."""
+
+    problems: int
+    sampled_tokens: int
+    trained_tokens: int
+
+
+@dataclass(frozen=True)
 class Fitted:
     """An arm with the problems it samples in a round, None while that isn't known.
 
-    `pilot` holds the token counts that the number was computed from.
+    `pilot` is what the number was computed from under a budget of tokens.
     """
 
     arm: Arm
     problems: int | None = None
-    pilot: dict[str, int] | None = None
+    pilot: Pilot | None = None
 
     def recipe(self, seed: int) -> Recipe:
         """The recipe of the arm's run with this seed."""
@@ -85,6 +94,14 @@ class Plan:
         return replace(self, arms=tuple(found if arm.arm.name == found.arm.name else arm for arm in self.arms))
 
 
+class PilotRecord(Record):
+    """The `pilot` of one of the `arms`."""
+
+    problems: int = Field(ge=1)
+    sampled_tokens: Count
+    trained_tokens: Count
+
+
 class ArmRecord(Record):
     """One of the `arms` in `compare.json`."""
 
@@ -92,7 +109,7 @@ class ArmRecord(Record):
     fingerprint: str = ""
     recipe: dict[str, Any]
     problems_per_round: Count | None
-    pilot: dict[str, int] | None
+    pilot: PilotRecord | None
 
 
 class BudgetRecord(Record):
@@ -217,8 +234,9 @@ def _changes(bound: Plan, arms: Sequence[Arm], seeds: int, rounds: int, budget: 
 
 
 def _fitted(record: ArmRecord, where: Path) -> Fitted:
-    arm = Arm(record.name, parse_stored(record.recipe, str(where)))
-    return Fitted(arm, record.problems_per_round, record.pilot)
+    arm, found = Arm(record.name, parse_stored(record.recipe, str(where))), record.pilot
+    pilot = Pilot(found.problems, found.sampled_tokens, found.trained_tokens) if found else None
+    return Fitted(arm, record.problems_per_round, pilot)
 
 
 def _record(fitted: Fitted) -> ArmRecord:
@@ -227,5 +245,5 @@ def _record(fitted: Fitted) -> ArmRecord:
         fingerprint=fitted.arm.recipe.fingerprint(),
         recipe=fitted.arm.recipe.model_dump(mode="json"),
         problems_per_round=fitted.problems,
-        pilot=fitted.pilot,
+        pilot=PilotRecord(**asdict(fitted.pilot)) if fitted.pilot else None,
     )

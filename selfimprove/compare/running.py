@@ -1,8 +1,8 @@
-"""Making the runs of a comparison, one after the other, each where it stopped.
+"""Making the runs of a comparison, one after the other; each resumes where it stopped.
 
-A run that has its rounds and its sealed outcome isn't opened again; once it is made, its merged models are deleted,
-since they can be rebuilt and there may be many runs. `StageError` ends one run and is written down; everything else
-(Ctrl-C, a run's folder that was changed by hand) ends the comparison, which keeps what is durable.
+A run that has all its rounds and its sealed outcome isn't opened again. Its merged models are then deleted, since they
+can be rebuilt and there may be many runs. `StageError` ends one run and is recorded as that run's failure; everything
+else (Ctrl-C, a run's folder that was changed by hand) ends the comparison, which keeps what is durable.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Protocol
 
 from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
-from selfimprove.compare.budget import fit_rows, fit_tokens, pilot
-from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
+from selfimprove.compare.budget import fit_rows, fit_tokens, run_pilot
+from selfimprove.compare.folder import Fitted, Folder, Pilot, Plan, run_name
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
@@ -25,11 +25,10 @@ from selfimprove.round.machinery import Parts
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import SealedLook
 
 
 class Ground(Protocol):
-    """What all arms share: problems, base model, machinery (`runs/assemble.py`)."""
+    """What all arms share: problems, base model, machinery (`runs/assemble.py`); tests have peers of it."""
 
     @property
     def problems(self) -> ProblemSets:
@@ -40,8 +39,8 @@ class Ground(Protocol):
         """The machinery for this recipe."""
         ...
 
-    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
-        """Bring a run to so many rounds; returns its last sealed look."""
+    def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> object:
+        """Bring a run to so many rounds and its sealed outcome, whatever is returned."""
         ...
 
 
@@ -49,7 +48,7 @@ OpenView = Callable[[], AbstractContextManager[Emit]]
 """Opens a view of one run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparing:
     """A comparison under way: where, on what, and how it is shown."""
 
@@ -65,7 +64,7 @@ def owed(folder: Folder, plan: Plan) -> list[tuple[Fitted, int]]:
 
 
 def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
-    """The plan with the problem count of every arm, as the budget wants it; what was measured is durable arm by arm.
+    """The plan with every arm's number of problems under the budget; each arm's pilot is durable once it is made.
 
     Raises `UsageError` for a budget that is too small for a problem, or too large for the training pool.
     """
@@ -88,11 +87,11 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
     return plan
 
 
-def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> dict[str, int]:
+def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> Pilot:
     scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
     with comparing.open_view() as emit:
         emit(Note(f"{arm.name}: a few rows show what a problem costs"))
-        return pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
+        return run_pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
 
 
 def make_runs(comparing: Comparing, plan: Plan) -> Plan:

@@ -3,11 +3,11 @@
 A check is a function that looks at one thing and returns one `Finding`: ok, a warning (it works, but slower or less
 surely than it could) or an error (it will not work), with what was found and what to do. No check depends on another:
 what several need, problems and model, is read once (`subject.py`), and where it can't be had its own check says why.
-Checks are made one after the other and told at once, the quick ones first.
+Checks run one after the other, the quick ones first, and each finding is shown at once.
 
-Nothing is written but what the run would write to the model cache first: the converted model. Weights are not fetched
-from the hub. A check that fails in a way that nobody thought of is an error line too, and hides no other: the doctor
-is called when things are broken.
+Nothing is written but what the run would write to the model cache first: the converted model. Weights are not
+downloaded. A check that raises something unforeseen is an error line too and hides no other: the doctor is called when
+things are broken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from selfimprove.errors import SelfImproveError
 
 __all__ = ["Finding", "Level", "Subject", "examine"]
 
-BUG = "If what is said there doesn't help, it is a fault of this program: please report it."
+_REPORT_IT = "If what is said there doesn't help, it is a fault of this program: please report it."
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
@@ -63,4 +63,4 @@ def _made(named: tuple[str, Callable[[], Finding]]) -> Finding:
     except SelfImproveError as cause:
         return error(name, cause.message, cause.hint)
     except Exception as cause:  # noqa: BLE001 - a broken installation fails in any way, and hides no other check
-        return error(name, f"{type(cause).__name__}: {cause}", BUG)
+        return error(name, f"{type(cause).__name__}: {cause}", _REPORT_IT)

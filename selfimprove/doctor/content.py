@@ -1,7 +1,7 @@
-"""What the run is about: problems that can be judged, a model that is asked what stands in them.
+"""Checks of the run's content: problems, reference answers, model, chat template, and the size of an update.
 
-The references are held against themselves by the checker that will judge with them: each must be accepted as its own
-answer and must not accept a perturbed copy. The prompt is gone there and back: rendered, encoded, decoded.
+The checker that will judge is tested on the references: it must accept each as its own answer, and reject a perturbed
+copy. Prompts are rendered, encoded and decoded again, to see that the question survives.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from selfimprove.answer import PERTURBED
 from selfimprove.answer.checking import Checker
 from selfimprove.doctor.findings import Finding, error, ok, warning
-from selfimprove.doctor.subject import Seen, Subject
+from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
-from selfimprove.plan.disk import told
-from selfimprove.problem import Problem, ProblemSets
+from selfimprove.plan.forecast import forecast_round
+from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.sampling import is_lost, render_prompt, some_questions
-from selfimprove.text.formatting import plural
+from selfimprove.text.formatting import byte_count, plural
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.
@@ -48,11 +48,12 @@ def problems(subject: Subject) -> Finding:
 
 
 def references(subject: Subject) -> Finding:
-    """The checker on the user's own references: gold against gold, and against perturbed gold."""
+    """Whether the checker accepts each reference as its own answer and rejects a perturbed copy of it."""
     found = subject.problems
     if isinstance(found, SelfImproveError):
         return warning("checker", "not tested: there are no problems", "See problems.")
-    listed = _spread([p for p in (*found.train, *found.heldout, *found.sealed) if p.answer is not None])
+    known = [p for p in (*found.train, *found.heldout, *found.sealed) if p.answer is not None]
+    listed = known[:: max(1, -(-len(known) // TESTED))]
     with Checker(subject.runtime.checker_workers or subject.runtime.usable_threads()) as checker:
         faults = checker.faults_of_references([problem.answer or "" for problem in listed])
     faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
@@ -65,12 +66,8 @@ def references(subject: Subject) -> Finding:
     return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
 
 
-def _spread(listed: Sequence[Problem]) -> Sequence[Problem]:
-    return listed[:: -(-len(listed) // TESTED)] if len(listed) > TESTED else listed
-
-
 def _shares(faults: Sequence[str], n: int) -> str:
-    """How often gold was accepted as gold, and how often a perturbed copy was."""
+    """How many of `n` references were accepted as their own answer, and how many perturbed copies were."""
     kinds = Counter(fault.startswith(PERTURBED) for fault in faults)
     own, copies = n - kinds[False], kinds[True]
     return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"
@@ -81,17 +78,19 @@ def _is_emptied(found: ProblemSets, keys: set[str]) -> bool:
 
 
 def model(subject: Subject) -> Finding:
-    """Whether the model can be had, and what its weights take."""
+    """Whether the model can be read, and the size of its weights."""
     found = subject.model
     if isinstance(found, SelfImproveError):
         return error("model", found.message, found.hint)
     if found.footprint is None:
         return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
-    return ok("model", f"{found.folder.source}: weights {told(found.footprint.model)} in {subject.recipe.model.dtype}")
+    return ok(
+        "model", f"{found.folder.source}: weights {byte_count(found.footprint.model)} in {subject.recipe.model.dtype}"
+    )
 
 
 def merge(subject: Subject) -> Finding:
-    """Whether a round's update is large enough to be held by merged weights in the recipe's type."""
+    """Whether a round's update is large enough to survive rounding to the recipe's type when it is merged."""
     recipe, found = subject.recipe, subject.problems
     if recipe.model.dtype == "float32":
         return ok("merge", "float32 weights hold any update")
@@ -103,10 +102,9 @@ def merge(subject: Subject) -> Finding:
         return ok("merge", "the base is finer than bfloat16: sums are rounded to nearest")
     if isinstance(found, SelfImproveError):
         return warning("merge", "not tested: there are no problems", "See problems.")
-    problems, settings = recipe.sampling.problems_per_round or len(found.train), recipe.training
-    steps = settings.epochs * -(-min(problems, len(found.train)) * recipe.sampling.samples // settings.batch_rows)
-    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {settings.learning_rate:g}"
-    if settings.learning_rate * steps >= HELD[way]:
+    steps, rate = forecast_round(recipe, len(found.train)).steps, recipe.training.learning_rate
+    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {rate:g}"
+    if rate * steps >= HELD[way]:
         return ok("merge", told_of)
     least = HELD[way] / steps
     advice = f"Type --set model.dtype=float32, or a training.learning_rate of {least:.0e} or more."
@@ -125,7 +123,7 @@ def _way_of_rounding(recipe: Recipe) -> str:
 
 
 def template(subject: Subject) -> Finding:
-    """The way of a question into the prompt and back: rendered, encoded, decoded, encoded again."""
+    """Whether questions survive in their prompts: rendered, encoded, decoded, and encoded again to the same ids."""
     found, sets = subject.model, subject.problems
     if isinstance(found, SelfImproveError):
         return warning("template", "not tested: there is no model", "See model.")
@@ -138,7 +136,7 @@ def template(subject: Subject) -> Finding:
         return error("template", cause.message, cause.hint)
 
 
-def _round_trip(subject: Subject, seen: Seen, questions: Sequence[str]) -> Finding:
+def _round_trip(subject: Subject, seen: FoundModel, questions: Sequence[str]) -> Finding:
     tokenizer, settings = seen.tokenizer, subject.recipe.sampling
     prompts = [render_prompt(tokenizer, settings.system, settings.prompt, asked) for asked in questions]
     pairs = list(zip(prompts, questions, strict=True))

@@ -1,19 +1,25 @@
-"""One line of the doctor: what was looked at, how it stands, what was found, what to do."""
+"""One line of the doctor: what was checked, how serious it is, what was found, what to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-Level = Literal["ok", "warning", "error"]
+from enum import StrEnum
 
 
-@dataclass(frozen=True)
+class Level(StrEnum):
+    """How serious a finding is; the values are what `selfimprove doctor --json` prints."""
+
+    OK = "ok"
+    """Nothing needs doing."""
+    WARNING = "warning"
+    """The run that was asked for works, but slower, or less surely than it could."""
+    ERROR = "error"
+    """The run that was asked for will not work."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found; `advice` is what to do, empty where nothing needs doing.
-
-    `error`: the run that was asked for will not work. `warning`: it works, but slower, or less surely than it could.
-    """
+    """What a check found; `advice` is what to do, empty if and only if the level is `OK`."""
 
     check: str
     level: Level
@@ -22,15 +28,15 @@ class Finding:
 
 
 def ok(check: str, found: str) -> Finding:
-    """Nothing needs doing."""
-    return Finding(check, "ok", found)
+    """A finding of level `OK`."""
+    return Finding(check=check, level=Level.OK, found=found)
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
-    """The run works, but not as well as it could."""
-    return Finding(check, "warning", found, advice)
+    """A finding of level `WARNING`."""
+    return Finding(check=check, level=Level.WARNING, found=found, advice=advice)
 
 
 def error(check: str, found: str, advice: str) -> Finding:
-    """The run will not work."""
-    return Finding(check, "error", found, advice)
+    """A finding of level `ERROR`."""
+    return Finding(check=check, level=Level.ERROR, found=found, advice=advice)

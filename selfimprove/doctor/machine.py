@@ -1,4 +1,4 @@
-"""Programs and processor: what is installed, what it runs on, and how much of the machine this process may use."""
+"""Checks of packages and machine: what is installed, the device, threads, the C compiler, energy counters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from selfimprove.recipe import Runtime
 from selfimprove.text.formatting import plural
 from selfimprove.version import __version__
 
-NAME = "selfimprove"
 
-
-def packages(distribution: str = NAME) -> Finding:
+def packages(distribution: str = "selfimprove") -> Finding:
     """Python, and whether the packages that this program requires are there in versions that it was tested with."""
     found = f"selfimprove {__version__}, Python {platform.python_version()}"
     try:
@@ -138,7 +136,7 @@ def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
 
 
 def energy() -> Finding:
-    """Which counters of energy can be read; without any, records hold no energy."""
+    """Which energy counters can be read; without any, records hold no energy."""
     from selfimprove.host.metering import energy_counters
 
     found = sorted({counter.of for counter in energy_counters()})

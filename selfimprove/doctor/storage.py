@@ -1,4 +1,4 @@
-"""Memory, disk, the model cache, the hub: whether there is room for the run, and a way to what it needs."""
+"""Checks of room and access: memory, disk, the model cache, the hub."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.host.cgroups import Bounds, bounds
-from selfimprove.plan.disk import need_of, told
+from selfimprove.plan.disk import existing_part
+from selfimprove.plan.forecast import forecast_round, training_memory
 from selfimprove.store.durable import size_of
-from selfimprove.text.formatting import plural
+from selfimprove.text.formatting import byte_count, plural
 
-PROGRAMS = 10**9
-"""Bytes that the programs take beside the model: torch, transformers, the checker's processes, buffers."""
 SECONDS = 2.0
 """How long the hub may take to answer."""
 UNKNOWN = "not known before the weights are here"
 
 
 def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
-    """Memory against the least that training takes: the weights once, four times the LoRA, and the programs.
+    """Available memory against the least that training takes: an error below it, a warning below twice as much.
 
-    What is left must also hold activations and the cache of the rows sampled: below twice the least it may not.
+    The rest must hold activations in training and the KV cache in sampling.
     """
     free = psutil.virtual_memory().available
     limit = (bounds() if limits is None else limits).memory
     room = min(free, limit) if limit else free
-    where = f"{told(room)} that the container may use" if limit and limit < free else f"{told(room)} available"
+    where = (
+        f"{byte_count(room)} that the container may use" if limit and limit < free else f"{byte_count(room)} available"
+    )
     size = None if isinstance(subject.model, SelfImproveError) else subject.model.footprint
     if size is None:
         return ok("memory", f"{where}; need {UNKNOWN}")
-    least = size.model + 4 * size.adapter + PROGRAMS
-    found = f"{where}, training takes at least {told(least)}"
+    least = training_memory(size)
+    found = f"{where}, training takes at least {byte_count(least)}"
     if least > room:
         return error("memory", found, "Name a smaller model, or a machine with more memory.")
     if 2 * least > room:
@@ -50,8 +51,8 @@ def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
 
 
 def disk(subject: Subject) -> Finding:
-    """Room for the runs' folder against what this run may need at most, and whether it can be written to."""
-    there = _existing(subject.folder)
+    """Free bytes on the disk of the runs' folder against the most that this run needs, and whether it is writable."""
+    there = existing_part(subject.folder)
     fault = _fault_of_writing(there)
     if fault:
         return error(
@@ -60,26 +61,26 @@ def disk(subject: Subject) -> Finding:
     free = shutil.disk_usage(there).free
     problems, model = subject.problems, subject.model
     if isinstance(problems, SelfImproveError) or isinstance(model, SelfImproveError) or model.footprint is None:
-        return ok("disk", f"{there}: {told(free)} free; need {UNKNOWN}")
-    keep = subject.runtime.keep_models
-    need = need_of(subject.recipe, model.footprint, len(problems.train), subject.rounds, keep_models=keep).total
-    found = f"{there}: {told(free)} free, {plural(subject.rounds, 'round')} may need {told(need)}"
+        return ok("disk", f"{there}: {byte_count(free)} free; need {UNKNOWN}")
+    work, keep_models = forecast_round(subject.recipe, len(problems.train)), subject.runtime.keep_models
+    need = work.disk(model.footprint, subject.rounds, keep_models=keep_models).total
+    found = f"{there}: {byte_count(free)} free, {plural(subject.rounds, 'round')} may need {byte_count(need)}"
     if need > free:
         return error("disk", found, "Free some (selfimprove prune RUN), or type --rounds-dir on a larger disk.")
     return ok("disk", found)
 
 
 def model_cache(subject: Subject) -> Finding:
-    """Where converted models are kept, what they take, and whether more can be put there."""
+    """Where converted models are cached, their size, and whether the cache is writable."""
     cache = subject.cache
-    fault = _fault_of_writing(_existing(cache))
+    fault = _fault_of_writing(existing_part(cache))
     if fault:
         advice = "Make it writable, or set SELFIMPROVE_CACHE to a folder that is."
         return error("model cache", f"{cache}: can't be written to ({fault})", advice)
     models = [path for path in (cache / "models").glob("[!.]*") if path.is_dir()]
-    free = shutil.disk_usage(_existing(cache)).free
-    taken = told(sum(map(size_of, models)))
-    return ok("model cache", f"{cache}: {plural(len(models), 'model')}, {taken}; {told(free)} free")
+    free = shutil.disk_usage(existing_part(cache)).free
+    taken = byte_count(sum(map(size_of, models)))
+    return ok("model cache", f"{cache}: {plural(len(models), 'model')}, {taken}; {byte_count(free)} free")
 
 
 def hub(subject: Subject, seconds: float = SECONDS) -> Finding:
@@ -98,10 +99,6 @@ def hub(subject: Subject, seconds: float = SECONDS) -> Finding:
     return warning("hub", f"{fault}{wanted}", advice) if names else ok("hub", f"{fault}{wanted}")
 
 
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
 def _fault_of_writing(folder: Path) -> str:
     """Why no file can be made in the folder; empty if one can, which is gone again."""
     try:
@@ -113,7 +110,7 @@ def _fault_of_writing(folder: Path) -> str:
 
 
 def fault_of_reaching(address: str, seconds: float) -> str:
-    """Why nothing answers there; empty if something does. A name that takes longer to look up is given up as well."""
+    """Why nothing answers at the address within `seconds`, the look-up of its name included; empty if it answers."""
     answers: list[str] = []
 
     def ask() -> None:

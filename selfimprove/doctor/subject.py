@@ -1,7 +1,7 @@
-"""What the doctor looks at: a recipe and a runtime, with problems and model read once, however many checks need them.
+"""The run that the doctor examines: recipe and runtime, with problems and model read once for all checks.
 
-A part that can't be read is the error that says why, as a value: its own check reports it, and the checks that need
-the part say that they could not be made.
+What can't be read is the error that says why, as a value: its own check reports it, and the checks that need it say
+that they could not be made.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A model that was found: its folder, whether the weights are in it, what they take, and its tokenizer."""
+class FoundModel:
+    """A model that was found: its folder, the bytes of its weights (None: not downloaded yet), and its tokenizer."""
 
     folder: ModelFolder
     footprint: Footprint | None
     tokenizer: ChatTokenizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """A run that may be started: `folder` holds the runs, `cache` the models; `rounds` is the target."""
 
@@ -50,7 +50,7 @@ class Subject:
             return cause
 
     @cached_property
-    def model(self) -> Seen | SelfImproveError:
+    def model(self) -> FoundModel | SelfImproveError:
         """The model, or why there is none; a local one is converted into the cache, as the run would do first."""
         from selfimprove.models import load_tokenizer, preview_model
         from selfimprove.models.weights import footprint
@@ -59,12 +59,12 @@ class Subject:
         try:
             folder, whole = preview_model(self.recipe.model, self.cache, trusted)
             size = footprint(folder.path, self.recipe.model.dtype, self.recipe.training.rank) if whole else None
-            return Seen(folder, size, load_tokenizer(folder.path, trusted, folder.source))
+            return FoundModel(folder, size, load_tokenizer(folder.path, trusted, folder.source))
         except SelfImproveError as cause:
             return cause
 
     def hub_names(self) -> list[str]:
-        """What the recipe takes from the hub: the model, sources of problems."""
+        """The names on the hub that the recipe needs: of the model and of sources of problems."""
         from selfimprove.models import is_on_hub
         from selfimprove.problem.sources import is_hub_name
 

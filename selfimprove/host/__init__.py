@@ -1,1 +1,1 @@
-"""This machine: what a container may use (`cgroups.py`), what work costs (`metering.py`), Ctrl-C (`stopping.py`)."""
+"""This machine: limits of containers (`cgroups.py`), time, memory and energy used (`metering.py`), stop signals."""

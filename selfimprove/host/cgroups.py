@@ -1,9 +1,9 @@
 """What this process may use of the machine: affinity, and the limits of Linux control groups, both versions.
 
 A container that was given two cores and 4 GB still sees every core and all the memory of its machine: affinity and
-`/proc/meminfo` tell of the machine, the limits stand in the control group's files. A group's limit holds for all
-groups below it, so the least one on the way to the root counts. Inside a container the group's own path may not be
-visible; its limits then stand at the root of what is mounted.
+`/proc/meminfo` describe the machine, the limits stand in the control group's files. A group's limit holds for all
+groups below it, so the smallest on the way to the root counts. Inside a container the group's own path may not be
+visible; its limits then stand at the root of the mounted tree.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ T = TypeVar("T")
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 _BOUNDLESS = 2**60
-"""Bytes from which a limit of version 1 means none: it is the largest number of pages."""
+"""Bytes from which a limit means none: version 1 writes the largest number of pages for it."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Cores' worth of processor time and bytes of memory that this process's group may use; None: no limit."""
+    """The group's limits: processor time in cores (may be a fraction), memory in bytes; None: no limit."""
 
     cores: float | None
     memory: int | None
 
 
 def usable_cores(limits: Bounds | None = None) -> int:
-    """Whole cores that this process may use, at least one: those of its affinity mask, no more than its group's quota.
+    """Whole cores that this process may use, at least one: those of its affinity mask, capped by its group's quota.
 
-    More threads than that wait for each other, which can cost a factor of ten. `limits` are read if they aren't given.
+    More threads than that wait for each other, which can cost a factor of ten. `limits` are by default `bounds()`.
     """
     mask = getattr(os, "sched_getaffinity", None)  # Linux alone has it
     cores = len(mask(0)) if mask else os.cpu_count() or 1
@@ -57,7 +57,7 @@ def bounds(root: Path = ROOT, own: Path = OWN) -> Bounds:
 
 
 def _folders(root: Path, controllers: str, path: str) -> Iterator[Path]:
-    """The group's folder and those above it, as far as they are visible here."""
+    """The group's folder and its parents, as far as they are mounted here."""
     mounts = [root] if not controllers else [root / controllers, *(root / name for name in controllers.split(","))]
     for mount in mounts:
         own = mount / path.strip("/")

@@ -1,22 +1,22 @@
 """What a stage costs the machine: seconds, memory and energy, measured from beside it and summed over its starts.
 
 *Seconds* are those of a monotonic clock while the stage was worked on, in every start together; the idle time between
-two starts is not counted. While a stage runs, its cost so far is written every two seconds to a small file, its *part*,
-and the next start adds to what it finds there: a stop that is asked for loses nothing, a kill at most the last two
-seconds. The part is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing
+two starts is not counted. While a stage runs, its cost so far is written every two seconds to a small file, its *cost
+file*, and the next start adds to what it finds there: a stop that is asked for loses nothing, a kill at most the last
+two seconds. The file is renamed into place but not synced, so a power cut may lose it; that spoils a figure and nothing
 else. Work that a kill tore and that was made again is in the seconds twice, as it was on the machine, but once in the
 counts of tokens.
 
-*Memory* is the largest sum of the resident sizes of this process and its children, looked at twice a second (new
-children are looked for every ten seconds): pages that two of them share are in it twice, and what comes and goes
-between two looks is not seen. `peak_gpu_mb` is what the model library of this process says it allocated at most; an
+*Memory* is the largest sum of the resident sizes of this process and its children, sampled twice a second (new
+children are looked for every ten seconds): pages that two of them share are counted twice, and what comes and goes
+between two samples is not seen. `peak_gpu_mb` is the most that the model library of this process says it allocated; an
 engine in a process of its own is not in it.
 
 *Energy* is read from counters: of the processor's packages (RAPL, where the system lets this user read it) and of the
 GPUs (NVML, where `pynvml` is installed; those that CUDA_VISIBLE_DEVICES names by number). They count what the whole
 device used, by other programs too. Where no counter can be read, there is no figure: absent is not zero.
 
-Looking costs about a thousandth of one core.
+Sampling costs about a thousandth of one core.
 """
 
 from __future__ import annotations
@@ -26,25 +26,29 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 LOOK_SECONDS = 0.5
+"""Time between two samples of memory and energy."""
 SAVE_LOOKS = 4
-"""Looks between two writes of the part."""
+"""Samples between two writes of the cost file."""
 CHILDREN_LOOKS = 20
-"""Looks between two searches for children, which read the whole process table."""
+"""Samples between two searches for children, which read the whole process table."""
 
 GpuPeak = Callable[[], int | None]
 """MiB that this process held at most on its GPUs since the last call; None where it uses none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a stage cost in all its starts, the first at `since` (UTC epoch); None where nothing here tells."""
+    """What a stage cost in all its starts, the first at `since` (seconds of the UTC epoch); None: not measured here."""
 
     since: float
     seconds: float = 0.0
@@ -53,14 +57,14 @@ class Cost:
     energy_j: float | None = None
     energy_of: str | None = None
 
-    def fields(self) -> dict[str, Any]:
-        """What a record holds: the known figures by name, `since` left out."""
+    def fields(self) -> dict[str, float | str]:
+        """What a record holds: the measured figures by name, `since` left out."""
         known = {name: value for name, value in asdict(self).items() if value is not None and name != "since"}
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in known.items()}
 
 
 def joined(earlier: Cost | None, later: Cost) -> Cost:
-    """The cost of both: seconds and energy added, peaks the larger; energy unknown in one is unknown in both."""
+    """The cost of both: seconds and energy are added, the larger peaks kept; energy unknown in one is unknown."""
     if earlier is None:
         return later
     known = earlier.energy_j is not None and later.energy_j is not None
@@ -80,7 +84,7 @@ def _larger(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter of energy: of what, how to read its joules, and the joules at which it begins again at 0."""
+    """A counter of energy: which device's, how to read its joules, and the joules at which it wraps round to 0."""
 
     of: str
     read: Callable[[], float]
@@ -88,12 +92,12 @@ class Counter:
 
 
 def energy_counters() -> list[Counter]:
-    """The counters that this user may read here; often none."""
+    """The energy counters that this user may read here; often none."""
     return [*rapl_counters(Path("/sys/class/powercap")), *_nvml_counters()]
 
 
 def rapl_counters(root: Path) -> list[Counter]:
-    """The processor packages under Linux's powercap folder, without their parts; those that can't be read left out."""
+    """Counters of the processor packages (not of their cores) in Linux's powercap folder, as far as readable."""
     found: list[Counter] = []
     for zone in sorted(root.glob("intel-rapl:*")):
         path = zone / "energy_uj"
@@ -128,7 +132,7 @@ def _nvml_counters() -> list[Counter]:
 
 
 def _visible(count: int) -> list[int]:
-    """The GPUs that this process may use, by number."""
+    """The numbers of the GPUs, of `count`, that this process may use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return list(range(count))
@@ -137,9 +141,9 @@ def _visible(count: int) -> list[int]:
 
 @dataclass
 class Meter:
-    """Looks at the machine from a thread of its own, from `begin` to `end`; after that `cost` is whole."""
+    """Samples the machine from a thread of its own, from `begin` to `end`; after that `cost` is final."""
 
-    part: Path
+    file: Path
     gpu_peak: GpuPeak
     counters: Sequence[Counter]
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -152,13 +156,13 @@ class Meter:
     _gpu: int | None = None
     _joules: float = 0.0
     _last: list[float] = field(default_factory=list)
-    _children: list[Any] = field(default_factory=list)
+    _children: list[psutil.Process] = field(default_factory=list)
 
     def begin(self) -> None:
-        """Start to count; what earlier starts left in the part is added."""
+        """Start to count; what earlier starts left in the cost file is added."""
         import psutil
 
-        self._earlier = _read(self.part)
+        self._earlier = read_cost(self.file)
         self._own = psutil.Process()
         self._since, self._began = time.time(), time.monotonic()
         self._last = [counter.read() for counter in self.counters]
@@ -168,7 +172,7 @@ class Meter:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop to count and write the part a last time."""
+        """Stop to count and write the cost file a last time."""
         self._stop.set()
         self._thread.join()
         self._look()
@@ -177,7 +181,7 @@ class Meter:
 
     @property
     def cost(self) -> Cost:
-        """What all starts cost up to the last look."""
+        """What all starts cost up to the last sample."""
         counted = "+".join(sorted({counter.of for counter in self.counters}))
         own = Cost(
             since=self._since,
@@ -208,22 +212,17 @@ class Meter:
             self._last[place] = now
 
     def _save(self) -> None:
-        temporary = self.part.with_name(f"{self.part.name}.tmp")
-        try:
-            self.part.parent.mkdir(exist_ok=True)
-            temporary.write_text(json.dumps(asdict(self.cost)))
-            temporary.replace(self.part)
-        except OSError:
-            return  # a full disk ends the stage by itself, with an error that says so
+        with suppress(OSError):  # a full disk ends the stage by itself, with an error that says so
+            write_cost(self.file, self.cost)
 
 
 @contextmanager
-def metered(part: Path, gpu_peak: GpuPeak, counters: Sequence[Counter] | None = None) -> Iterator[Meter]:
-    """Measures what runs inside, however it ends; afterwards `Meter.cost` is that of all starts that share `part`.
+def metered(file: Path, gpu_peak: GpuPeak, counters: Sequence[Counter] | None = None) -> Iterator[Meter]:
+    """Measures what runs inside, however it ends; afterwards `Meter.cost` is that of all starts that share `file`.
 
-    Whoever makes the cost durable deletes the part.
+    Whoever makes the cost durable deletes the file. `counters` are by default those that can be read here.
     """
-    meter = Meter(part, gpu_peak, energy_counters() if counters is None else counters)
+    meter = Meter(file, gpu_peak, energy_counters() if counters is None else counters)
     meter.begin()
     try:
         yield meter
@@ -231,8 +230,8 @@ def metered(part: Path, gpu_peak: GpuPeak, counters: Sequence[Counter] | None = 
         meter.end()
 
 
-def _resident(processes: Sequence[Any]) -> int:
-    """Bytes of these processes in memory; one that is gone has none."""
+def _resident(processes: Sequence[psutil.Process]) -> int:
+    """Resident bytes of these processes; one that has ended has none."""
     import psutil
 
     total = 0
@@ -244,9 +243,17 @@ def _resident(processes: Sequence[Any]) -> int:
     return total
 
 
-def _read(part: Path) -> Cost | None:
-    """What earlier starts wrote; None if there is no part, or none that can be read."""
+def write_cost(file: Path, cost: Cost) -> None:
+    """Make `cost` what the next start that shares the cost file adds to; whole or absent, but not synced."""
+    temporary = file.with_name(f"{file.name}.tmp")
+    file.parent.mkdir(exist_ok=True)
+    temporary.write_text(json.dumps(asdict(cost)))
+    temporary.replace(file)
+
+
+def read_cost(file: Path) -> Cost | None:
+    """What earlier starts wrote; None if there is no cost file, or none that can be read."""
     try:
-        return Cost(**json.loads(part.read_bytes()))
+        return Cost(**json.loads(file.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None

@@ -1,9 +1,9 @@
-"""Stopping on request: once is polite, twice is at once.
+"""Ctrl-C and SIGTERM: the first ends the command cleanly, the second at once.
 
-The first Ctrl-C or SIGTERM is heard between two writes: the write in hand is finished, then `KeyboardInterrupt` unwinds
-the stages, which close what they opened (sampler, checker, lock), and the command leaves with 130. A second one ends
-the process on the spot. Children need no farewell: checker workers and engines die with their parent, and what is on
-disk is whole at any instant (`store/durable.py`).
+On the first signal a write under way is finished, then `KeyboardInterrupt` unwinds the stages, which close what they
+opened (sampler, checker, lock), and the command exits with 130. A second signal ends the process on the spot. That
+needs no cleaning up: checker workers and engines die with their parent, and what is on disk is whole at any instant
+(`store/durable.py`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 @contextmanager
 def heard(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Inside, a first SIGINT or SIGTERM calls `interrupt`, and a second one ends the process.
+    """In the body a first SIGINT or SIGTERM calls `interrupt`, and a second one ends the process; main thread only.
 
-    `store.durable.interrupt` raises `KeyboardInterrupt` between two writes. Call this in the main thread. SIGINT is
-    heard also where a shell started the command with it ignored (`&`).
+    `interrupt` is `store.durable.interrupt`, which raises `KeyboardInterrupt` between two writes. SIGINT is handled
+    even if a shell started the command with it ignored (`&`). Earlier handlers are put back afterwards.
     """
 
     def once(number: int, frame: FrameType | None) -> None:

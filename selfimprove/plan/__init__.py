@@ -1,5 +1,6 @@
 """What a run will take, told before anything is spent: work, time, memory and room on the disk.
 
-`forecast.py` says what `selfimprove plan` prints, `calibration.py` measures the rates of this machine, `disk.py` holds
-the bytes that a run may need and explains what a full disk raises.
+`forecast.py` counts what a round takes, for every command that asks; `calibration.py` measures the rates of this
+machine, `lines.py` says both in words for `selfimprove plan`, and `disk.py` refuses a run that may not fit on the disk
+and explains what a full disk raises.
 """

@@ -1,15 +1,15 @@
 """A run's rates on this machine, measured in under a minute before it starts, for `selfimprove plan --calibrate`.
 
-The real engine samples one chunk of training problems twice: as far as a prefix goes, and longer, as far as
-`SAMPLE_SECONDS` allow or the recipe's limit. That gives two rates and the lengths of completions. Lengths are a range:
-a completion that was cut counts as it stands at the low end and as the longest at the high end, and two standard errors
-of the mean are laid around both. Where the recipe keeps verified completions alone, the checker judges this chunk, and
-the share kept is a 95 % interval; other selections compare several completions of a problem, which isn't tried, so
-that the share kept is anything.
+The real engine samples one chunk of training problems twice: up to the length of a prefix, and then up to the recipe's
+limit or as many tokens as `SAMPLE_SECONDS` allow. That gives two rates and the lengths of completions. The mean length
+is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at the high end,
+and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions alone, the
+checker judges this chunk, and the share kept is a 95 % interval; other selections compare several completions of a
+problem, which isn't tried, so the share kept is between 0 and 1.
 
-The real trainer then takes a few small steps on rows made of these completions, and where there is time left its
-adapter is merged. A step that outlasts `DEADLINE` ends the training there. Small steps use a GPU badly, so the time a
-row takes is rather too high. The greedy answers that judging needs are taken to be as long as the sampled ones.
+The real trainer then takes a few small steps on rows made of these completions, and if there is time left its adapter
+is merged. Training is cut short after the first step that ends past `DEADLINE`. Small steps use a GPU badly, so the
+measured time of a row is rather too high. Judging's greedy answers are assumed to be as long as the sampled ones.
 """
 
 from __future__ import annotations
@@ -32,16 +32,22 @@ from selfimprove.sampling import Completion, Decoding, Request, Sampler, derive_
 
 SAMPLE_SECONDS = 15.0
 DEADLINE = 45.0
+"""Seconds from the start after which no training step is begun."""
 MERGE_UNTIL = 30.0
-"""Merging takes a few times as long as loading; later than this it isn't begun."""
+"""Seconds from the start after which no merge is begun, since it takes a few times as long as loading the model."""
 STEP_ROWS, STEPS = 8, 3
 
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What was measured. Rates are tokens a second, `short` as far as a prefix goes; None where time ran out."""
+    """What was measured; None where time ran out.
+
+    Rates are tokens per second over a whole chunk, tokens are means per completion: `short` of completions that stop
+    at the prefix's length, `long` of those that go on, which were sampled up to `limit` tokens. `kept` is the share of
+    completions that become training rows.
+    """
 
     seconds: float
     rows: int
@@ -59,21 +65,22 @@ class Calibration:
     peak_gpu_mb: int | None
 
 
-class _EnoughError(Exception):
-    """Raised through the trainer when time is up."""
+class _OutOfTimeError(Exception):
+    """Raised in the trainer's callback past `DEADLINE`, to end the training."""
 
 
 def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path) -> Calibration:
-    """Measure on the base model; scratch is written to `folder`. Records nothing."""
+    """Measure on the base model, with `folder` for scratch files; no run's folder is touched."""
     began = time.perf_counter()
     with metered(folder / "cost", parts.gpu_peak) as meter:
         chosen = sorted(problems.train, key=lambda problem: problem.key)[: recipe.sampling.chunk_rows]
         with parts.open_sampler(parts.base) as sampler:
             _sample(sampler, _requests(recipe, parts, chosen[:2], 2))
             load = time.perf_counter() - began
-            brief = _brief(recipe)
-            short, short_seconds = _sample(sampler, _requests(recipe, parts, chosen, brief))
-            limit = min(recipe.sampling.max_new_tokens, max(brief, int(SAMPLE_SECONDS * brief / short_seconds)))
+            prefix = 8 if recipe.prefixes.length == "full" else recipe.prefixes.length
+            prefix = min(prefix, recipe.sampling.max_new_tokens)
+            short, short_seconds = _sample(sampler, _requests(recipe, parts, chosen, prefix))
+            limit = min(recipe.sampling.max_new_tokens, max(prefix, int(SAMPLE_SECONDS * prefix / short_seconds)))
             long, long_seconds = _sample(sampler, _requests(recipe, parts, chosen, limit))
         starts, row_seconds = _train(recipe, parts, chosen, long, folder, began)
         merge_seconds = _merge(recipe, parts, problems, folder, began)
@@ -95,22 +102,17 @@ def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path)
     )
 
 
-def _brief(recipe: Recipe) -> int:
-    length = recipe.prefixes.length
-    return min(8 if length == "full" else length, recipe.sampling.max_new_tokens)
-
-
 def _requests(recipe: Recipe, parts: Parts, problems: Sequence[Problem], limit: int) -> list[Request]:
     settings = recipe.sampling
     decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
     return [
         Request(
-            problem.key,
-            0,
-            render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
-            limit,
-            derive_seed(recipe.seed, "calibration", problem.key),
-            decoding,
+            key=problem.key,
+            sample=0,
+            prompt_ids=render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
+            max_new_tokens=limit,
+            seed=derive_seed(recipe.seed, "calibration", problem.key),
+            decoding=decoding,
         )
         for problem in problems
     ]
@@ -122,7 +124,7 @@ def _sample(sampler: Sampler, requests: Sequence[Request]) -> tuple[list[Complet
 
 
 def mean_length(completions: Sequence[Completion], longest: int) -> Range:
-    """A range of the mean length: cut ones as they stand or as the longest, two standard errors around both."""
+    """A range of the mean length in tokens: cut completions at their own length or at `longest`, two errors around."""
     low = [len(c.token_ids) for c in completions]
     high = [len(c.token_ids) if c.stop == "eos" else longest for c in completions]
     lower = statistics.mean(low) - _two_errors(low)
@@ -134,7 +136,7 @@ def _two_errors(values: Sequence[int]) -> float:
 
 
 def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions: Sequence[Completion]) -> Range:
-    """The share of completions that become rows: of verified ones measured, of those chosen among others its bounds."""
+    """The share of completions that become rows: measured if they are verified, 0 to 1 if they are compared."""
     selection = recipe.prefixes.selection
     if not (selection.needs_answers or selection.compares):
         return 1.0, 1.0
@@ -151,13 +153,13 @@ def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions
 def _train(
     recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion], folder: Path, began: float
 ) -> tuple[float | None, float | None]:
-    """Seconds until the first step begins, and of a row after that; None where not even two steps fitted."""
+    """Seconds until the first step begins, and per row after that; None if fewer than two steps fitted."""
     ends: list[float] = []
 
     def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
         ends.append(time.perf_counter())
         if ends[-1] - began > DEADLINE:
-            raise _EnoughError
+            raise _OutOfTimeError
 
     rows = min(STEP_ROWS, recipe.training.batch_rows)
     made = _examples(recipe, parts, problems, sampled)
@@ -167,7 +169,7 @@ def _train(
     started = time.perf_counter()
     if not examples or started - began > DEADLINE:
         return None, None
-    with suppress(_EnoughError):
+    with suppress(_OutOfTimeError):
         parts.train(examples, parts.base, folder / "work", folder / "adapter", settings, 0, parts.runtime, on_step)
     if len(ends) < 2:
         return None, None
@@ -178,7 +180,7 @@ def _train(
 def _examples(
     recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion]
 ) -> Sequence[Example]:
-    """Rows as the recipe would harvest them, of all these completions whatever the checker says."""
+    """Examples as the recipe would harvest them if its selection kept all of these completions."""
     template, settings = recipe.prefixes.template, recipe.sampling
     prompts = {
         problem.key: Prompts(

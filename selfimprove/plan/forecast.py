@@ -1,185 +1,185 @@
-"""What a run will cost and what its gate can see, before anything is spent: `selfimprove plan`.
+"""What a round takes and what a run of such rounds needs: rows, tokens, answers, bytes and memory are estimated here.
 
-`plan_lines` follows from the recipe alone, as upper bounds: no problem is read and no model is loaded.
-`calibrated_lines` turns measured rates (`plan/calibration.py`) into tokens, time, memory and disk. What depends on how
-long answers are, how many are kept and how soon the gate decides is a range from the least to the most.
+`forecast_round` counts a round from the recipe and the number of training problems alone, before a model is loaded.
+`selfimprove plan` prints these counts, `plan/disk.py` holds the disk's room against their bytes before a run starts,
+`selfimprove doctor` tells both beside the memory, and `selfimprove compare` fits a budget of rows with them. None of
+them counts by itself, so none can disagree.
+
+Counts are upper bounds unless the name says otherwise: every completion runs to its token limit, every selection keeps
+all that it may, the gate decides at its last look. The number of rows is exact.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
-from selfimprove.gate.decision import alpha_of_round, power_lines
-from selfimprove.plan.calibration import Calibration, Range
-from selfimprove.plan.disk import Need
-from selfimprove.plan.disk import told as told_bytes
-from selfimprove.recipe import Recipe
-from selfimprove.round.prefixes import assign_kinds, token_limit
-from selfimprove.text.formatting import duration, plural
+from selfimprove.recipe import Prefixes, Recipe
+from selfimprove.round.machinery import Footprint
+from selfimprove.round.prefixes import token_limit
+from selfimprove.store.records import Kind
+
+PROMPT_TOKENS = 300
+"""Allowed for an example's prompt, whose length is known only once it is rendered."""
+TOKEN_BYTES = 8
+"""Of a token id in JSON: up to six digits, comma and space."""
+TEXT_BYTES = 6
+"""Of a token's text in JSON; ASCII mostly, escapes now and then."""
+ROW_BYTES = 400
+"""Of a row's other fields."""
+PROGRAM_BYTES = 10**9
+"""Memory that the programs take beside the model: torch, transformers, the checker's processes, buffers."""
 
 
-def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
-    """The plan in words, a line each: work of a round, the gate's thresholds, the gains it can see."""
-    return [
-        *_work(recipe),
-        "",
-        *_gate(recipe, rounds),
-        "",
-        "Round 1 at 80 % power:",
-        *(
-            f"  {line}"
-            for line in power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate.alpha, 1)).lines()
-        ),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class DiskNeed:
+    """Bytes that a run may still write, at most, by what they are for."""
+
+    models: int
+    adapters: int
+    training: int
+    rows: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.models + self.adapters + self.training + self.rows
 
 
-def _work(recipe: Recipe) -> list[str]:
-    settings = recipe.sampling
-    problems = settings.problems_per_round or recipe.problems.train_size or 1000
-    whole = settings.problems_per_round or recipe.problems.train_size
-    of = f"{problems:,} problems" if whole else "each 1,000 problems"
-    kinds = assign_kinds(((str(n), s) for n in range(problems) for s in range(settings.samples)), recipe.prefixes, 0)
-    tokens = sum(token_limit(kind, recipe.prefixes, settings.max_new_tokens) for kind in kinds.values())
-    answers = recipe.problems.heldout_size * recipe.gate.samples
-    return [
-        f"A round samples {len(kinds):,} completions of {of}: at most {tokens:,} tokens,",
-        *_continued(recipe, len(kinds)),
-        f"trains at most {len(kinds):,} rows {recipe.training.epochs} times,",
-        f"and judges at most {answers:,} answers of the challenger, {answers * settings.max_new_tokens:,} tokens.",
-        f"Each new champion is judged on the rest of the {recipe.problems.heldout_size:,} held-out problems once;",
-        f"at the end base and champion answer {recipe.problems.sealed_size:,} sealed problems each"
-        f"{', in two decodings' if recipe.beside() else ''}.",
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """The counts of one round. Answers are completions that are judged, of all samples of a problem together."""
+
+    problems: int
+    """Training problems sampled."""
+    rows: int
+    """Completions sampled, continuations of prefixes not counted."""
+    short_rows: int
+    """Those of them that stop at the prefix's length; the others go on to the sampling limit."""
+    sampled_tokens: int
+    """Of these rows, without their prompts."""
+    continuations: int
+    """Completions that continue a prefix (`prefixes.select` is `rollout`)."""
+    continued_tokens: int
+    """Of the continuations, without their prompts and prefixes."""
+    trained_rows: int
+    """Examples, each counted once however many epochs there are."""
+    target_tokens: int
+    """Of the examples' targets."""
+    epochs: int
+    steps: int
+    """Optimizer steps, all epochs together."""
+    first_look: int
+    """The challenger's answers when the gate may decide for the first time; judging costs no less."""
+    heldout_answers: int
+    """A model's answers to all held-out problems."""
+    champion_each_round: bool
+    """Whether every round judges the champion (new held-out problems), not only one whose champion is new."""
+    placebo: bool
+    """Whether a placebo is trained, merged and judged like the challenger."""
+    sealed_answers: int
+    """A model's answers to all sealed problems, both decodings together."""
+    answer_limit: int
+    """Tokens of an answer."""
+
+    def judged_answers(self, *, first: bool) -> tuple[int, int]:
+        """The least and the most answers of challenger and champion in the first or in a later round."""
+        champion = self.heldout_answers if first or self.champion_each_round else 0
+        return self.first_look + champion, 2 * self.heldout_answers
+
+    def disk(self, footprint: Footprint, rounds: int, *, keep_models: bool) -> DiskNeed:
+        """What `rounds` more such rounds need on the disk, and the sealed finish.
+
+        A run holds at most two merged models at a time, the champion's and the challenger's (`round/model_cache.py`),
+        and the placebo's beside them. Training holds two checkpoints of the LoRA with its two moments, and the LoRA
+        that it has made. Adapters and rows of all rounds stay.
+        """
+        models = rounds + 1 if keep_models else 2
+        sealed = 2 * self.sealed_answers * self._answer_bytes
+        return DiskNeed(
+            models=(models + self.placebo) * footprint.model if rounds else 0,
+            adapters=(1 + self.placebo) * rounds * footprint.adapter,
+            training=7 * footprint.adapter if rounds else 0,
+            rows=rounds * self._row_bytes + sealed,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the examples' prompts, as long as is allowed for."""
+        return self.trained_rows * PROMPT_TOKENS
+
+    @property
+    def _row_bytes(self) -> int:
+        tokens = self.sampled_tokens + self.continued_tokens + self.target_tokens + self.prompt_tokens
+        rows = self.rows + self.continuations + self.trained_rows
+        answers = (2 + self.placebo) * self.heldout_answers
+        return tokens * TOKEN_BYTES + rows * ROW_BYTES + answers * self._answer_bytes
+
+    @property
+    def _answer_bytes(self) -> int:
+        return self.answer_limit * (TOKEN_BYTES + TEXT_BYTES) + ROW_BYTES
 
 
-def _sealed_answers(recipe: Recipe) -> int:
-    """Answers of a model to each sealed problem, in all decodings."""
-    second = recipe.beside()
-    return recipe.gate.samples + (second.gate.samples if second else 0)
-
-
-def _continued(recipe: Recipe, rows: int) -> list[str]:
-    settings, longest = recipe.prefixes, recipe.sampling.max_new_tokens
-    if not settings.selection.continues:
-        return []
-    tokens = rows * settings.rollouts * (longest - token_limit("prefix", settings, longest))
-    return [f"continues each distinct prefix {settings.rollouts} times: at most {tokens:,} tokens,"]
-
-
-def _gate(recipe: Recipe, rounds: int) -> list[str]:
-    if recipe.gate.rule == "none":
-        return ["Every round is accepted (gate.rule is `none`): held-out figures are told, and decide nothing."]
-    if recipe.gate.rule == "point":
-        return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
-    alphas = [alpha_of_round(recipe.gate.alpha, number) for number in range(1, rounds + 1)]
-    needed = ", ".join(f"{1 / alpha:,.0f}" for alpha in alphas)
-    return [
-        f"Evidence needed in rounds 1 to {rounds}: {needed}.",
-        f"Chance of any false accept: at most {sum(alphas):.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
-    ]
-
-
-def calibrated_lines(recipe: Recipe, need: Need, found: Calibration, train: int, rounds: int) -> list[str]:
-    """The plan from measured rates: tokens and time of a round and of the run, memory and disk, with their source."""
-    first, later = _stages(recipe, found, train, first=True), _stages(recipe, found, train, first=False)
-    answers = recipe.problems.sealed_size * _sealed_answers(recipe)
-    sealed = _answered(found, answers, 2 * answers)
-    times = [_total(first), *[_total(later)] * (rounds - 1), sealed.seconds]
-    told = [f"  {name}: {work.told}, {_span(work.seconds)}" for name, work in first.items()]
-    missing = "" if found.row_seconds and found.merge_seconds else " without what was not measured"
-    return [
-        f"Measured in {found.seconds:.0f} s: {found.rows} completions of {_brief_told(found)}; a few training steps.",
-        "Round 1 (a later round judges the champion only where it is new):",
-        *told,
-        f"Sealed problems at the end: {sealed.told}, {_span(sealed.seconds)}",
-        f"All {plural(rounds, 'round')}{missing}: {_span((sum(t[0] for t in times), sum(t[1] for t in times)))}",
-        _memory(found),
-        f"Disk: at most {told_bytes(need.total)} (models {told_bytes(need.models)}, adapters and training "
-        f"{told_bytes(need.adapters + need.training)}, rows {told_bytes(need.rows)}), from the shapes of the weights "
-        "and the longest rows.",
-    ]
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A stage's work in words and its seconds, from the least to the most."""
-
-    told: str
-    seconds: Range
-
-
-def _stages(recipe: Recipe, found: Calibration, train: int, *, first: bool) -> dict[str, _Work]:
-    heldout = recipe.problems.heldout_size * recipe.gate.samples
-    least = min(recipe.gate.batch * recipe.gate.samples, heldout)
-    judged = (least + heldout, 2 * heldout) if first else (least, 2 * heldout)
-    return {
-        "sampling": _sampling(recipe, found, train),
-        "training": _training(recipe, found, train),
-        "merging": _merging(found),
-        "judging": _answered(found, *judged),
-    }
-
-
-def _total(stages: dict[str, _Work]) -> Range:
-    return sum(work.seconds[0] for work in stages.values()), sum(work.seconds[1] for work in stages.values())
-
-
-def _rows(recipe: Recipe, train: int) -> int:
-    return min(recipe.sampling.problems_per_round or train, train) * recipe.sampling.samples
-
-
-def _sampling(recipe: Recipe, found: Calibration, train: int) -> _Work:
-    settings, longest = recipe.sampling, recipe.sampling.max_new_tokens
-    problems = min(settings.problems_per_round or train, train)
-    kinds = assign_kinds(((str(n), s) for n in range(problems) for s in range(settings.samples)), recipe.prefixes, 0)
-    rows = len(kinds)
-    brief = sum(token_limit(kind, recipe.prefixes, longest) < longest for kind in kinds.values())
-    continued = brief * recipe.prefixes.rollouts if recipe.prefixes.selection.continues else 0
-    short = brief * found.short_tokens
-    low, high = ((rows - brief) * mean + continued * max(0.0, mean - found.short_tokens) for mean in found.long_tokens)
-    ends = [found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)]
-    told = f"{short + low:,.0f} to {short + high:,.0f} tokens of {rows:,} completions"
-    return _Work(told, (ends[0], ends[1]))
-
-
-def _training(recipe: Recipe, found: Calibration, train: int) -> _Work:
-    rows, epochs = _rows(recipe, train), recipe.training.epochs
-    low, high = (round(rows * share) for share in found.kept)
-    told = (
-        f"{low:,} to {high:,} rows, {plural(epochs, 'epoch')}"
-        if low != high
-        else f"{low:,} rows, {plural(epochs, 'epoch')}"
+def forecast_round(recipe: Recipe, train: int) -> Forecast:
+    """The forecast of a round that draws from `train` training problems."""
+    sampling, gate, settings = recipe.sampling, recipe.gate, recipe.prefixes
+    longest, at_most = sampling.max_new_tokens, _longest_prefixes(recipe)
+    problems = min(sampling.problems_per_round or train, train)
+    rows = rows_by_kind(recipe, problems)
+    continuations = sum(rows.values()) * settings.rollouts if settings.selection.continues else 0
+    keeps_one = settings.selection.chooses_prefixes and not settings.selection.continues
+    examples = {**rows, "prefix": problems - rows["full"]} if keeps_one else rows
+    prefix = token_limit("prefix", at_most, longest)
+    target = longest if at_most.length == "full" else at_most.length + settings.train_eos
+    heldout, second = recipe.problems.heldout_size * gate.samples, recipe.beside()
+    return Forecast(
+        problems=problems,
+        rows=sum(rows.values()),
+        short_rows=sum(n for kind, n in rows.items() if token_limit(kind, settings, longest) < longest),
+        sampled_tokens=sum(n * token_limit(kind, at_most, longest) for kind, n in rows.items()),
+        continuations=continuations,
+        continued_tokens=continuations * max(1, longest - prefix),
+        trained_rows=sum(examples.values()),
+        target_tokens=examples["full"] * longest + examples["prefix"] * target,
+        epochs=recipe.training.epochs,
+        steps=recipe.training.epochs * -(-sum(examples.values()) // recipe.training.batch_rows),
+        first_look=min(gate.batch * gate.samples, heldout) if gate.rule == "sequential" else heldout,
+        heldout_answers=heldout,
+        champion_each_round=gate.fresh,
+        placebo=gate.placebo,
+        sealed_answers=recipe.problems.sealed_size * (gate.samples + (second.gate.samples if second else 0)),
+        answer_limit=longest,
     )
-    if found.row_seconds is None:
-        return _Work(f"{told}, time not measured", (0.0, 0.0))
-    load = found.train_load_seconds or 0.0
-    told += f" at {found.row_seconds:.2g} s a row"
-    return _Work(told, (load + low * epochs * found.row_seconds, load + high * epochs * found.row_seconds))
 
 
-def _merging(found: Calibration) -> _Work:
-    if found.merge_seconds is None:
-        return _Work("not measured", (0.0, 0.0))
-    return _Work("base and one adapter, each earlier adapter a little more", (found.merge_seconds, found.merge_seconds))
+def _longest_prefixes(recipe: Recipe) -> Prefixes:
+    """The recipe's prefixes at the longest that its schedule may make them."""
+    settings = recipe.prefixes
+    if settings.length == "full":
+        return settings
+    return settings.model_copy(update={"length": max((settings.length, *recipe.schedule.rejected_lengths))})
 
 
-def _answered(found: Calibration, least: int, most: int) -> _Work:
-    low, high = least * found.long_tokens[0], most * found.long_tokens[1]
-    ends = [2 * found.load_seconds + tokens / found.long_rate for tokens in (low, high)]
-    return _Work(f"{low:,.0f} to {high:,.0f} tokens of {least:,} to {most:,} answers", (ends[0], ends[1]))
+def rows_by_kind(recipe: Recipe, problems: int) -> dict[Kind, int]:
+    """How many rows of each kind `round.prefixes.assign_kinds` makes of so many problems, told without naming them."""
+    settings, samples = recipe.prefixes, recipe.sampling.samples
+    rows = problems * samples
+    if settings.selection.chooses_prefixes:
+        full = round(settings.structure_ratio * problems)
+        whole = full * samples if settings.selection.continues else full
+        return {"prefix": rows - full * samples, "full": whole}
+    full = rows if settings.whole else round(settings.structure_ratio * rows)
+    return {"prefix": rows - full, "full": full}
 
 
-def _brief_told(found: Calibration) -> str:
-    low, high = found.long_tokens
-    cut = f"sampled to {found.limit} tokens at {found.short_rate:.0f} to {found.long_rate:.0f} tokens/s"
-    return f"{low:.1f} to {high:.1f} tokens in the mean, {cut}"
+def problems_within(recipe: Recipe, rows: int) -> int:
+    """The most problems that give no more than `rows` rows; 0 if one gives more."""
+    return bisect_right(range(1, rows + 1), rows, key=lambda problems: sum(rows_by_kind(recipe, problems).values()))
 
 
-def _memory(found: Calibration) -> str:
-    gpu = f", {found.peak_gpu_mb:,} MiB on the GPU" if found.peak_gpu_mb is not None else ""
-    return f"Memory: {found.peak_rss_mb or 0:,} MiB{gpu}, the peak seen; longer completions take more."
+def training_memory(footprint: Footprint) -> int:
+    """The least bytes of memory that training takes: the weights, the programs, and of the LoRA four times its size.
 
-
-def _span(seconds: Range) -> str:
-    low, high = (duration(end) for end in seconds)
-    return low if low == high else f"{low} to {high}"
+    Those are its weights, gradients and two moments. Activations come on top, and while sampling the KV cache.
+    """
+    return footprint.model + 4 * footprint.adapter + PROGRAM_BYTES

@@ -222,13 +222,14 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     """The plan's lines from a calibration on the recipe's own model and problems."""
     from selfimprove.models import default_cache, resolve_model
     from selfimprove.plan.calibration import calibrate
-    from selfimprove.plan.disk import need_of
-    from selfimprove.plan.forecast import calibrated_lines
+    from selfimprove.plan.forecast import forecast_round
+    from selfimprove.plan.lines import calibrated_lines
 
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
         parts = parts_of(recipe, base, runtime, checker)
         found = calibrate(recipe, problems, parts, Path(folder))
-    need = need_of(recipe, parts.footprint, len(problems.train), rounds, keep_models=runtime.keep_models)
-    return calibrated_lines(recipe, need, found, len(problems.train), rounds)
+    work = forecast_round(recipe, len(problems.train))
+    need = work.disk(parts.footprint, rounds, keep_models=runtime.keep_models)
+    return calibrated_lines(work, need, found, rounds)

@@ -16,7 +16,8 @@ from dataclasses import replace
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.gate.decision import alpha_of_round, power_lines
-from selfimprove.plan.disk import Need, explained, need_of, refuse_if_short
+from selfimprove.plan.disk import explained, refuse_if_short
+from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
@@ -50,14 +51,12 @@ def run_rounds(
         fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
-        refuse_if_short(journal.folder, _need(recipe, problems, parts, owed))
+        work = forecast_round(recipe, len(problems.train))
+        need = work.disk(parts.footprint, owed, keep_models=parts.runtime.keep_models)
+        refuse_if_short(journal.folder, need)
         with journal.lock():
             journal.bind(recipe, identity)
             return _bring_to(rounds, recipe, problems, faulty, parts, journal, emit)
-
-
-def _need(recipe: Recipe, problems: ProblemSets, parts: Parts, owed: int) -> Need:
-    return need_of(recipe, parts.footprint, len(problems.train), owed, keep_models=parts.runtime.keep_models)
 
 
 def _bring_to(

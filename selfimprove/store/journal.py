@@ -45,6 +45,7 @@ from selfimprove.store.durable import (
     write_json,
 )
 from selfimprove.store.records import (
+    Answered,
     BoundRecord,
     Rollback,
     RoundRecord,
@@ -184,6 +185,24 @@ class Journal:
         keep_rows(self.rollbacks_path, [row.plain() for row in before])  # a torn last line goes
         append_rows(self.rollbacks_path, [rollback.plain()])
         return champion
+
+    def take_over_base(self, lender: Journal) -> None:
+        """Begin judging with the base's verdicts of another run: those of its round 1 and of the sealed problems.
+
+        They stand as if this run had judged the base and then been killed, so the next start keeps the batches that
+        are whole under its own plan. What judging cost is not taken over: a stage's cost is that of base and
+        challenger together.
+        """
+        pairs = (
+            (lender.round(1).verdicts, self.round(1).verdicts),
+            (lender.sealed_verdicts, self.sealed_verdicts),
+            (lender.beside_verdicts, self.beside_verdicts),
+        )
+        for lent, path in pairs:
+            rows = [row for row in parsed_rows(lent, read_rows(lent), Answered) if row.model == BASE.number]
+            if rows:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                keep_rows(path, [row.model_dump() for row in rows])
 
     def hold_rounds(self, rounds: Sequence[RoundRecord]) -> None:
         """Hold the files of finished rounds to the hashes in their records; `UsageError` names the one at fault."""

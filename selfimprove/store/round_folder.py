@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from selfimprove.errors import UnreadableError, UsageError
-from selfimprove.host.metering import Cost
-from selfimprove.store.durable import content_hash, read_json, write_json
-from selfimprove.store.records import Certificate, Counts, DoneRecord, RoundRecord, parsed
+from selfimprove.host.metering import Cost, write_cost
+from selfimprove.store.durable import content_hash, keep_rows, read_json, read_rows, write_json
+from selfimprove.store.records import (
+    Certificate,
+    Counts,
+    DoneRecord,
+    Kind,
+    MachineCost,
+    RoundRecord,
+    SampleRow,
+    parsed,
+    parsed_rows,
+)
+
+KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]
+"""The kinds of rows with these problem keys and sample numbers, in their order."""
 
 
 class RoundFolder:
@@ -73,11 +87,12 @@ class RoundFolder:
 
     def mark_done(self, stage: str, cost: Cost, counts: Counts, files: Sequence[Path]) -> DoneRecord:
         """Write the stage's done-record: from here on it is done. `cost` is that of all starts that worked on it."""
+        figures: dict[str, Any] = {**cost.fields()}
         record = DoneRecord(
             stage=stage,
             start=utc(cost.since),
             end=utc(),
-            **cost.fields(),
+            **figures,
             counts=counts,
             sha256={path.relative_to(self.path).as_posix(): content_hash(path) for path in files},
         )
@@ -85,6 +100,28 @@ class RoundFolder:
         write_json(self._done_path(stage), record.plain())
         self.unfinished_cost(stage).unlink(missing_ok=True)
         return record
+
+    def take_over(self, stage: Literal["sample", "rollout"], lender: RoundFolder, kinds_of: KindsOf) -> None:
+        """Begin a stage with the completions that `lender`'s same stage ended with, at what they cost there.
+
+        Afterwards the folder is as if the stage had been started here and killed after its last chunk: the rows stand
+        in the stage's file, under the kinds that `kinds_of` gives them, seconds, memory and energy of the lender's
+        done-record in the unfinished cost, and there is no done-record. So the next start plans its own chunks, keeps
+        the rows that match them and adds its own cost, as in any resume.
+
+        Nothing is written if the lender's stage isn't done. Raises `UsageError` if its files changed since it was.
+        """
+        done = lender.done(stage)
+        if done is None:
+            return
+        path, lent = (folder.samples if stage == "sample" else folder.rollouts for folder in (self, lender))
+        rows = parsed_rows(lent, read_rows(lent), SampleRow)
+        kinds = kinds_of([(row.key, row.sample) for row in rows])
+        self.path.mkdir(parents=True, exist_ok=True)
+        keep_rows(path, [{**row.model_dump(), "kind": kind} for row, kind in zip(rows, kinds, strict=True)])
+        since = datetime.fromisoformat(done.start).timestamp()
+        figures = {name: getattr(done, name) for name in MachineCost.model_fields}
+        write_cost(self.unfinished_cost(stage), Cost(since=since, **figures))
 
     def certified(self) -> Certificate:
         """The certificate of the round's merge; `UnreadableError` without one that can be read."""

@@ -69,6 +69,14 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
+def byte_count(size: int) -> str:
+    """A number of bytes, as `1.4 GB`; units are powers of 1,000."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
+
+
 def stage_rate(tokens: float | None, units: float | None, unit: str) -> str:
     """Rates per second, as `231 tokens/s, 2.1 rows/s`; slow units as `12 s per row`; empty before anything is known."""
     told = [] if tokens is None else [f"{decimal(tokens)} tokens/s"]

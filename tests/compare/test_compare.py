@@ -182,7 +182,7 @@ class Table:
         return [Arm(f"length-{n}", recipe) for n, recipe in zip(lengths, made, strict=True)]
 
     def make(self, arms: list[Arm], seeds: int = 2, budget: Budget | None = None, rounds: int = 1) -> Plan:
-        comparing = Comparing(self.folder, Peers(self.world, self.fails), self.view)
+        comparing = Comparing(folder=self.folder, ground=Peers(self.world, self.fails), open_view=self.view)
         with self.folder.holder().lock():
             plan = fit_arms(comparing, self.folder.agreed(arms, seeds, rounds, budget))
             self.folder.write(plan)

@@ -10,6 +10,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,13 @@ def inside(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 def _subject(workshop: Workshop, settings: dict[str, dict[str, Any]], rounds: int = 2) -> Subject:
     recipe = read_recipe(workshop.recipe, settings)
-    return Subject(recipe, Runtime(threads=1, device="cpu"), workshop.runs, workshop.folder / "cache", rounds)
+    return Subject(
+        recipe=recipe,
+        runtime=Runtime(threads=1, device="cpu"),
+        folder=workshop.runs,
+        cache=workshop.folder / "cache",
+        rounds=rounds,
+    )
 
 
 def _findings(workshop: Workshop, settings: dict[str, dict[str, Any]]) -> dict[str, Finding]:
@@ -149,9 +156,8 @@ def test_a_run_on_a_template_that_drops_the_question_is_refused_before_anything_
 
 def test_a_cache_that_can_hold_nothing_hides_no_other_check(inside: Workshop) -> None:
     (inside.folder / "file").write_text("")
-    subject = _subject(inside, {})
     found = list(
-        examine(Subject(subject.recipe, subject.runtime, inside.folder / "file" / "runs", Path("file/cache"), 2))
+        examine(replace(_subject(inside, {}), folder=inside.folder / "file" / "runs", cache=Path("file/cache")))
     )
     assert [finding.check for finding in found] == CHECKS
     errors = {finding.check for finding in found if finding.level == "error"}
@@ -289,9 +295,7 @@ def test_the_embedded_model_with_the_default_recipe_has_no_error(tmp_path: Path)
 def test_an_update_too_small_for_the_merge_is_told_before_a_run(
     inside: Workshop, settings: dict[str, dict[str, Any]], level: str, said: str
 ) -> None:
-    recipe = read_recipe(inside.recipe, settings)
-    subject = Subject(recipe, Runtime(threads=1, device="cpu"), inside.runs, inside.folder / "cache", 2)
-    found = content.merge(subject)
+    found = content.merge(_subject(inside, settings))
     assert (found.level, found.check) == (level, "merge")
     assert said in found.found
     assert level == "ok" or "--set model.dtype=float32" in found.advice

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,10 @@ def test_rapl_counts_packages_and_not_their_parts(tmp_path: Path) -> None:
 
 
 def test_energy_unknown_in_one_start_is_unknown_in_all() -> None:
-    known, unknown = Cost(1.0, 2.0, 10, 5, 7.0, "gpu"), Cost(3.0, 2.0, 20)
-    assert joined(known, unknown) == Cost(1.0, 4.0, 20, 5)
-    assert joined(known, known) == Cost(1.0, 4.0, 10, 5, 14.0, "gpu")
+    unknown = Cost(since=3.0, seconds=2.0, peak_rss_mb=20)
+    known = Cost(since=1.0, seconds=2.0, peak_rss_mb=10, peak_gpu_mb=5, energy_j=7.0, energy_of="gpu")
+    assert joined(known, unknown) == Cost(since=1.0, seconds=4.0, peak_rss_mb=20, peak_gpu_mb=5)
+    assert joined(known, known) == replace(known, seconds=4.0, energy_j=14.0)
 
 
 def test_every_record_of_a_run_says_what_it_cost(tmp_path: Path, checker: Checker) -> None:

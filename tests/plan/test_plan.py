@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selfimprove.plan.calibration import Calibration, mean_length
-from selfimprove.plan.disk import Need
-from selfimprove.plan.forecast import calibrated_lines
+from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round, problems_within, rows_by_kind
+from selfimprove.plan.lines import calibrated_lines, plan_lines
 from selfimprove.recipe.reading import parse_recipe
+from selfimprove.round.machinery import Footprint
+from selfimprove.round.prefixes import assign_kinds
 from selfimprove.sampling import Completion
 from tests.workshop import make_workshop
 
@@ -30,6 +37,12 @@ FOUND = Calibration(
     peak_gpu_mb=None,
 )
 
+NEED = DiskNeed(models=int(3e9), adapters=10, training=10, rows=1000)
+
+
+def _forecast(train: int, **sections: dict[str, Any]) -> Forecast:
+    return forecast_round(parse_recipe(sections, "the test"), train)
+
 
 def completion(tokens: int, stop: str) -> Completion:
     return Completion("k", 0, tuple(range(tokens)), stop, 0)  # type: ignore[arg-type] # one of both words
@@ -45,8 +58,7 @@ def test_cut_completions_make_the_length_a_range() -> None:
 
 def test_rates_become_ranges_of_tokens_and_time() -> None:
     recipe = parse_recipe({"problems": {"train_size": 100, "heldout_size": 128, "sealed_size": 50}}, "the test")
-    lines = calibrated_lines(recipe, Need(int(3e9), 10, 10, 1000), FOUND, 100, 2)
-    told = "\n".join(lines)
+    told = "\n".join(calibrated_lines(forecast_round(recipe, 100), NEED, FOUND, 2))
     # 90 prefixes of 8 tokens at 100 a second, 10 whole rows of 20 to 40 at 200, and 2 s to load
     assert "sampling: 920 to 1,120 tokens of 100 completions, 10 s to 11 s" in told
     assert "training: 100 rows, 1 epoch at 0.1 s a row, 13 s" in told
@@ -60,12 +72,80 @@ def test_rates_become_ranges_of_tokens_and_time() -> None:
 
 
 def test_what_was_not_measured_is_said_and_not_zero() -> None:
-    from dataclasses import replace
-
     slow = replace(FOUND, row_seconds=None, merge_seconds=None)
-    told = "\n".join(calibrated_lines(parse_recipe({}, "the test"), Need(1, 1, 1, 1), slow, 256, 1))
+    told = "\n".join(calibrated_lines(_forecast(256), NEED, slow, 1))
     assert "time not measured" in told
     assert "All 1 round without what was not measured" in told
+
+
+SELECTIONS = st.sampled_from(["all", "modal", "consistent", "verified", "rollout"])
+
+
+@given(SELECTIONS, st.integers(1, 40), st.integers(2, 5), st.floats(0, 1), st.booleans())
+def test_the_rows_are_those_that_a_round_samples(
+    select: str, problems: int, samples: int, share: float, whole: bool
+) -> None:
+    length = "full" if whole and select not in ("modal", "rollout") else 4
+    prefixes = {"select": select, "structure_ratio": share, "length": length}
+    recipe = parse_recipe({"prefixes": prefixes, "sampling": {"samples": samples}}, "the test")
+    listed = [(str(number), sample) for number in range(problems) for sample in range(samples)]
+    made = Counter(assign_kinds(listed, recipe.prefixes, 3).values())
+    assert made == Counter(rows_by_kind(recipe, problems))
+    fitting = problems_within(recipe, made.total())
+    assert sum(rows_by_kind(recipe, fitting).values()) == made.total()
+    assert fitting == problems
+    assert problems_within(recipe, made.total() - 1) == problems - 1
+
+
+def test_a_round_draws_no_more_problems_than_there_are() -> None:
+    work = _forecast(100, sampling={"problems_per_round": 1000})
+    assert (work.problems, work.rows, work.steps) == (100, 100, 2)
+    sections = {"problems": {"train_size": 100, "heldout_size": 20}, "sampling": {"problems_per_round": 1000}}
+    told = plan_lines(parse_recipe(sections, "the test"), 1)
+    assert told[0].startswith("A round samples 100 completions of 100 problems")
+
+
+def test_what_a_selection_can_keep_bounds_what_is_trained() -> None:
+    modal = _forecast(100, prefixes={"select": "modal"}, sampling={"samples": 4})
+    assert (modal.rows, modal.trained_rows) == (90 * 4 + 10, 100)
+    verified = _forecast(100, prefixes={"select": "verified"}, sampling={"samples": 4})
+    assert (verified.trained_rows, verified.short_rows) == (400, 0)
+    assert verified.target_tokens == 360 * 8 + 40 * 512
+    rollout = _forecast(100, prefixes={"select": "rollout", "rollouts": 3}, sampling={"samples": 4})
+    assert (rollout.continuations, rollout.continued_tokens) == (1200, 1200 * 504)
+
+
+def test_prefixes_that_grow_after_rejections_are_in_the_bound() -> None:
+    grown = _forecast(100, schedule={"rejected_lengths": [4, 16]}, prefixes={"train_eos": True})
+    assert grown.sampled_tokens == 90 * 16 + 10 * 512
+    assert grown.target_tokens == 90 * 17 + 10 * 512
+
+
+def test_a_placebo_costs_what_its_round_does() -> None:
+    plain, placebo = _forecast(256), _forecast(256, gate={"placebo": True})
+    told = "\n".join(calibrated_lines(placebo, NEED, FOUND, 1))
+    assert "placebo: trained and merged likewise, 1,280 to 10,240 tokens of 64 to 256 answers" in told
+    assert "All 1 round: 2:06 to 4:36" in "\n".join(calibrated_lines(plain, NEED, FOUND, 1))
+    assert "All 1 round: 2:54 to 6:09" in told
+    needs = [work.disk(Footprint(1000, 10), 1, keep_models=False) for work in (plain, placebo)]
+    assert needs[1].models - needs[0].models == 1000
+    assert needs[1].rows - needs[0].rows == 256 * (512 * 14 + 400)
+
+
+@pytest.mark.parametrize(
+    ("gate", "first", "later"),
+    [
+        ({}, (320, 512), (64, 512)),
+        ({"fresh": True}, (320, 512), (320, 512)),
+        ({"rule": "point"}, (512, 512), (256, 512)),
+    ],
+    ids=["sequential", "fresh", "point"],
+)
+def test_judging_costs_no_less_than_its_first_look(
+    gate: dict[str, Any], first: tuple[int, int], later: tuple[int, int]
+) -> None:
+    work = _forecast(256, gate=gate)
+    assert (work.judged_answers(first=True), work.judged_answers(first=False)) == (first, later)
 
 
 def test_the_command_calibrates_on_the_recipes_own_model(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def run(tmp_path: Path) -> Journal:
         (journal.folder / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(EXAMPLE / name, journal.folder / name)
     journal.round(1).samples.write_text("{}\n")
-    journal.round(1).mark_done("sample", Cost(0.0), Counts(), [journal.round(1).samples])
+    journal.round(1).mark_done("sample", Cost(since=0.0), Counts(), [journal.round(1).samples])
     return journal
 
 

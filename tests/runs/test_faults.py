@@ -20,7 +20,8 @@ from selfimprove import events as ev
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.plan.disk import need_of, refuse_if_short
+from selfimprove.plan.disk import refuse_if_short
+from selfimprove.plan.forecast import forecast_round
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.harvest import select
 from selfimprove.round.judge import judge
@@ -183,11 +184,12 @@ def _take_all_room(filler: Path) -> None:
 
 def test_a_run_that_does_not_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    need = need_of(Recipe(), Footprint(free, 1000), 256, 2, keep_models=False)
+    work = forecast_round(Recipe(), 256)
+    need = work.disk(Footprint(free, 1000), 2, keep_models=False)
     with pytest.raises(UsageError, match=r"may need [\d.]+ [GM]B .* are free"):
         refuse_if_short(tmp_path / "rounds" / "run", need)
     assert not (tmp_path / "rounds").exists()
-    refuse_if_short(tmp_path, need_of(Recipe(), Footprint(1000, 1000), 256, 2, keep_models=True))
+    refuse_if_short(tmp_path, work.disk(Footprint(1000, 1000), 2, keep_models=True))
 
 
 def test_a_read_only_folder_is_refused_and_nothing_is_written(tmp_path: Path, checker: Checker) -> None:

@@ -48,7 +48,7 @@ def test_a_done_record_holds_its_files_to_their_hash(tmp_path: Path) -> None:
     files.path.mkdir(parents=True)
     assert files.done("sample") is None
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", Cost(0.0, 1.5), Counts(rows=3), [files.samples])
+    files.mark_done("sample", Cost(since=0.0, seconds=1.5), Counts(rows=3), [files.samples])
     assert files.done("sample").counts.plain() == {"rows": 3}
     append_rows(files.samples, ROWS)
     with pytest.raises(UsageError, match="samples.jsonl: missing or changed"):
@@ -145,7 +145,7 @@ def test_an_unreadable_done_record_is_none_and_the_stage_is_owed_again(tmp_path:
     files = Journal(tmp_path / "run").round(1)
     files.path.mkdir(parents=True)
     append_rows(files.samples, ROWS)
-    files.mark_done("sample", Cost(0.0, 1.5), Counts(rows=3), [files.samples])
+    files.mark_done("sample", Cost(since=0.0, seconds=1.5), Counts(rows=3), [files.samples])
     (files.path / "done" / "sample.json").write_bytes(content)
     assert files.done("sample") is None
 

@@ -1,0 +1,167 @@
+"""What `selfimprove plan` prints: the forecast of a round and of a run in words, and what the gate can see.
+
+`plan_lines` follows from the recipe alone, as upper bounds: no problem is read and no model is loaded.
+`calibrated_lines` turns the counts of the forecast and measured rates (`plan/calibration.py`) into tokens, time, memory
+and disk. What depends on how long answers are, how many are kept and how soon the gate decides is a range from the
+least to the most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfimprove.gate.decision import alpha_of_round, power_lines
+from selfimprove.plan.calibration import Calibration, Range
+from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
+from selfimprove.recipe import Recipe
+from selfimprove.text.formatting import byte_count, duration, plural
+
+
+def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
+    """The plan in words, a line each: work of a round, the gate's thresholds, the gains it can see."""
+    power = power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate.alpha, 1))
+    return [
+        *_work(recipe),
+        "",
+        *_gate(recipe, rounds),
+        "",
+        "Round 1 at 80 % power:",
+        *(f"  {line}" for line in power.lines()),
+    ]
+
+
+def _work(recipe: Recipe) -> list[str]:
+    known = recipe.problems.train_size or recipe.sampling.problems_per_round
+    work = forecast_round(recipe, known or 1000)
+    of = f"{work.problems:,} problems" if known else "each 1,000 problems"
+    continued = (
+        f"continues each distinct prefix {recipe.prefixes.rollouts} times: at most {work.continued_tokens:,} tokens,"
+    )
+    answers = work.heldout_answers
+    champion = (
+        f"The champion answers the round's {recipe.problems.heldout_size:,} held-out problems as well;"
+        if work.champion_each_round
+        else f"Each new champion is judged on the rest of the {recipe.problems.heldout_size:,} held-out problems once;"
+    )
+    return [
+        f"A round samples {work.rows:,} completions of {of}: at most {work.sampled_tokens:,} tokens,",
+        *([continued] if work.continuations else []),
+        f"trains at most {work.trained_rows:,} rows {work.epochs} times,",
+        f"and judges at most {answers:,} answers of the challenger, {answers * work.answer_limit:,} tokens.",
+        *(["Its placebo is trained, merged and judged likewise."] if work.placebo else []),
+        champion,
+        f"at the end base and champion answer {recipe.problems.sealed_size:,} sealed problems each"
+        f"{', in two decodings' if recipe.beside() else ''}.",
+    ]
+
+
+def _gate(recipe: Recipe, rounds: int) -> list[str]:
+    if recipe.gate.rule == "none":
+        return ["Every round is accepted (gate.rule is `none`): held-out figures are told, and decide nothing."]
+    if recipe.gate.rule == "point":
+        return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
+    alphas = [alpha_of_round(recipe.gate.alpha, number) for number in range(1, rounds + 1)]
+    needed = ", ".join(f"{1 / alpha:,.0f}" for alpha in alphas)
+    return [
+        f"Evidence needed in rounds 1 to {rounds}: {needed}.",
+        f"Chance of any false accept: at most {sum(alphas):.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
+    ]
+
+
+def calibrated_lines(work: Forecast, need: DiskNeed, found: Calibration, rounds: int) -> list[str]:
+    """The plan from measured rates: tokens and time of a round and of the run, memory and disk, with their source."""
+    first, later = _stages(work, found, first=True), _stages(work, found, first=False)
+    sealed = _answered(found, work.sealed_answers, 2 * work.sealed_answers)
+    total = _sum([_total(first), *[_total(later)] * (rounds - 1), sealed.seconds])
+    missing = "" if found.row_seconds and found.merge_seconds else " without what was not measured"
+    return [
+        f"Measured in {found.seconds:.0f} s: {found.rows} completions of {_sampled_told(found)}; a few training steps.",
+        "Round 1:" if work.champion_each_round else "Round 1 (a later round judges the champion only where it is new):",
+        *(f"  {name}: {stage.told}, {_span(stage.seconds)}" for name, stage in first.items()),
+        f"Sealed problems at the end: {sealed.told}, {_span(sealed.seconds)}",
+        f"All {plural(rounds, 'round')}{missing}: {_span(total)}",
+        _memory(found),
+        f"Disk: at most {byte_count(need.total)} (models {byte_count(need.models)}, adapters and training "
+        f"{byte_count(need.adapters + need.training)}, rows {byte_count(need.rows)}), from the shapes of the weights "
+        "and the longest rows.",
+    ]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage's work in words and its seconds, from the least to the most."""
+
+    told: str
+    seconds: Range
+
+
+def _stages(work: Forecast, found: Calibration, *, first: bool) -> dict[str, _Stage]:
+    stages = {
+        "sampling": _sampling(work, found),
+        "training": _training(work, found),
+        "merging": _merging(found),
+        "judging": _answered(found, *work.judged_answers(first=first)),
+    }
+    if not work.placebo:
+        return stages
+    judged = _answered(found, work.first_look, work.heldout_answers)
+    seconds = _sum([stages["training"].seconds, stages["merging"].seconds, judged.seconds])
+    return {**stages, "placebo": _Stage(f"trained and merged likewise, {judged.told}", seconds)}
+
+
+def _total(stages: dict[str, _Stage]) -> Range:
+    return _sum([stage.seconds for stage in stages.values()])
+
+
+def _sum(times: Sequence[Range]) -> Range:
+    return sum(low for low, _ in times), sum(high for _, high in times)
+
+
+def _sampling(work: Forecast, found: Calibration) -> _Stage:
+    short = work.short_rows * found.short_tokens
+    low, high = (
+        (work.rows - work.short_rows) * mean + work.continuations * max(0.0, mean - found.short_tokens)
+        for mean in found.long_tokens
+    )
+    ends = [found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)]
+    told = f"{short + low:,.0f} to {short + high:,.0f} tokens of {work.rows:,} completions"
+    return _Stage(told, (ends[0], ends[1]))
+
+
+def _training(work: Forecast, found: Calibration) -> _Stage:
+    low, high = (round(work.trained_rows * share) for share in found.kept)
+    rows = f"{low:,} to {high:,} rows" if low != high else f"{low:,} rows"
+    told = f"{rows}, {plural(work.epochs, 'epoch')}"
+    if found.row_seconds is None:
+        return _Stage(f"{told}, time not measured", (0.0, 0.0))
+    load, each = found.train_load_seconds or 0.0, work.epochs * found.row_seconds
+    return _Stage(f"{told} at {found.row_seconds:.2g} s a row", (load + low * each, load + high * each))
+
+
+def _merging(found: Calibration) -> _Stage:
+    if found.merge_seconds is None:
+        return _Stage("not measured", (0.0, 0.0))
+    return _Stage("base and one adapter, each earlier adapter a little more", (found.merge_seconds,) * 2)
+
+
+def _answered(found: Calibration, least: int, most: int) -> _Stage:
+    low, high = least * found.long_tokens[0], most * found.long_tokens[1]
+    ends = [2 * found.load_seconds + tokens / found.long_rate for tokens in (low, high)]
+    return _Stage(f"{low:,.0f} to {high:,.0f} tokens of {least:,} to {most:,} answers", (ends[0], ends[1]))
+
+
+def _sampled_told(found: Calibration) -> str:
+    low, high = found.long_tokens
+    cut = f"sampled to {found.limit} tokens at {found.short_rate:.0f} to {found.long_rate:.0f} tokens/s"
+    return f"{low:.1f} to {high:.1f} tokens in the mean, {cut}"
+
+
+def _memory(found: Calibration) -> str:
+    gpu = f", {found.peak_gpu_mb:,} MiB on the GPU" if found.peak_gpu_mb is not None else ""
+    return f"Memory: {found.peak_rss_mb or 0:,} MiB{gpu}, the peak seen; longer completions take more."
+
+
+def _span(seconds: Range) -> str:
+    low, high = (duration(end) for end in seconds)
+    return low if low == high else f"{low} to {high}"
