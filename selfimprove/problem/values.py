@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from selfimprove.problem.wording import normal_form
@@ -43,6 +43,23 @@ class ProblemSets:
     sealed: tuple[Problem, ...]
     dropped: dict[str, int]
     overlap_8gram: float
+
+    def all_problems(self) -> tuple[Problem, ...]:
+        """Training, held-out and sealed problems, in this order."""
+        return (*self.train, *self.heldout, *self.sealed)
+
+    def answered(self) -> list[Problem]:
+        """Those of all problems that have a reference answer, in the same order."""
+        return [problem for problem in self.all_problems() if problem.answer is not None]
+
+    def without(self, left_out: Iterable[Problem]) -> ProblemSets:
+        """The sets without these problems, counts and overlap as they were read."""
+        keys = {problem.key for problem in left_out}
+        train, heldout, sealed = (
+            tuple(problem for problem in part if problem.key not in keys)
+            for part in (self.train, self.heldout, self.sealed)
+        )
+        return replace(self, train=train, heldout=heldout, sealed=sealed)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over keys and answers of all sets, in order: equal sets give equal digits."""
