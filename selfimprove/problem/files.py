@@ -13,9 +13,8 @@ import io
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import UsageError
 
@@ -111,7 +110,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     _refuse_large(unpacked, path)
     with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache, _unlogged(logging.getLogger("datasets")):
         try:
-            table: Any = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
+            table: Iterable[object] = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
         except (datasets.exceptions.DatasetsError, ValueError) as error:  # pyarrow raises kinds of ValueError
             cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
             raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None

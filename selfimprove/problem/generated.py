@@ -36,7 +36,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.values import Part, Problem, make_problem
@@ -53,13 +53,22 @@ class Generator:
 
     name: str
     weight: float = 1.0
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
 
 
-_ONE_DIGIT: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
-_TWO_DIGITS: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}
-_THREE: dict[str, Any] = {**_ONE_DIGIT, "min_terms": 3, "max_terms": 3}
-_WORDED: dict[str, Any] = {"allow_parentheses": False, "format_style": "natural"}
+class _Item(TypedDict):
+    """What a reasoning-gym dataset makes of an index."""
+
+    question: str
+    answer: str | None
+    metadata: Mapping[str, object]
+
+
+_Params = dict[str, object]
+_ONE_DIGIT: _Params = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+_TWO_DIGITS: _Params = {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}
+_THREE: _Params = {**_ONE_DIGIT, "min_terms": 3, "max_terms": 3}
+_WORDED: _Params = {"allow_parentheses": False, "format_style": "natural"}
 
 _PLUS, _BOTH = {"operators": ["+"]}, {"operators": ["+", "-"]}
 _NEGATIVE = {"allow_negation": True}
@@ -155,40 +164,41 @@ def _suggestion(unknown: str, datasets: list[str]) -> str:
 
 def _stream(parts: Sequence[Part], mixture: str, seed: int) -> Iterator[Problem]:
     chooser = random.Random(_derived(seed, "mixture"))
-    streams = [_items(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
+    streams = [_problems(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
     bounds = list(itertools.accumulate(part.weight for part in parts))
     while True:
         pick = chooser.random() * bounds[-1]
         place = next((place for place, bound in enumerate(bounds) if pick < bound), len(bounds) - 1)
-        yield _problem(parts[place].name, next(streams[place]))
+        yield next(streams[place])
 
 
-def _items(part: Part, mixture: str, seed: int) -> Iterator[dict[str, Any]]:
+def _problems(part: Part, mixture: str, seed: int) -> Iterator[Problem]:
     for block in itertools.count():
         dataset = _dataset(part, mixture, _derived(seed, str(block)))
         for index in range(_BLOCK):
             with contextlib.redirect_stdout(sys.stderr):  # some generators print while they work
                 item = dataset[index]
-            yield item
+            yield _problem(part.name, item)
 
 
-def _dataset(part: Part, mixture: str, seed: int) -> Any:  # noqa: ANN401 - reasoning-gym has no types
+def _dataset(part: Part, mixture: str, seed: int) -> Sequence[_Item]:
     import reasoning_gym
 
     if own := {"seed", "size"} & part.params.keys():
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` may not set {' and '.join(sorted(own))}", _CALL)
     try:
-        return reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
+        made: Sequence[_Item] = reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
+        return made
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` refuses its parameters: {error}", _CALL) from None
 
 
-def _problem(dataset: str, item: Mapping[str, Any]) -> Problem:
-    question, answer, metadata = str(item["question"]), item["answer"], item["metadata"]
+def _problem(dataset: str, item: _Item) -> Problem:
+    answer = item["answer"]  # of some datasets a number
     task, keys = TASKS.get(dataset, ("", ()))
-    stated = [normal_form(str(metadata[key])) for key in keys]
+    stated = [normal_form(str(item["metadata"][key])) for key in keys]
     identity = f"{task}: {' | '.join(stated)}" if stated else ""
-    return make_problem(question, None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
+    return make_problem(str(item["question"]), None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
 
 
 def derive_round(seed: int, number: int) -> int:

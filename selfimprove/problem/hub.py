@@ -10,9 +10,8 @@ configs, so the one that would be chosen is looked for by its name, and failing 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from selfimprove.errors import UsageError
 
@@ -69,7 +68,7 @@ def hub_rows(source: HubSource) -> Iterator[tuple[int, object]]:
     import datasets
 
     with _one_line(source):
-        table: Any = datasets.load_dataset(source.dataset, source.config, split=source.split)
+        table: Iterable[object] = datasets.load_dataset(source.dataset, source.config, split=source.split)
     yield from enumerate(table, 1)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from selfimprove.problem.wording import normal_form
 
@@ -75,7 +75,7 @@ class Part(Protocol):
     @property
     def weight(self) -> float: ...  # noqa: D102 - stated by recipe.MixturePart
     @property
-    def params(self) -> Mapping[str, Any]: ...  # noqa: D102 - stated by recipe.MixturePart
+    def params(self) -> Mapping[str, object]: ...  # noqa: D102 - stated by recipe.MixturePart
 
 
 class Wanted(Protocol):

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -66,7 +67,7 @@ class MixturePart(Section):
 
     name: str = Field(description="name of the reasoning-gym dataset")
     weight: float = Field(1.0, gt=0, description="share of the problems, relative to the other parts")
-    params: dict[str, Any] = Field(default_factory=dict, description="parameters of that dataset")
+    params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
 
 
 class Problems(Section):
@@ -369,12 +370,12 @@ class Runtime(Section):
         return min(self.threads or cores, cores)
 
 
-def canonical(data: dict[str, Any]) -> str:
+def canonical(data: Mapping[str, object]) -> str:
     """A resolved recipe's plain data as JSON with sorted keys and no spaces."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def fingerprint_of(data: dict[str, Any]) -> str:
+def fingerprint_of(data: Mapping[str, object]) -> str:
     """The fingerprint of a resolved recipe's plain data, whichever version of the format it has."""
     return hashlib.sha256(canonical(data).encode()).hexdigest()
 
