@@ -133,7 +133,7 @@ def template(subject: Subject) -> Finding:
 def _round_trip(seen: Seen, tried: Sequence[TriedPrompt]) -> Finding:
     tokenizer = seen.tokenizer
     lost = sum(prompt.lost for prompt in tried)
-    verbatim = sum(prompt.question.strip() in tokenizer.decode(prompt.prompt_ids) for prompt in tried)
+    verbatim = sum(prompt.question.strip() in prompt.text for prompt in tried)
     equal = sum(tokenizer.reencode(prompt.prompt_ids) == list(prompt.prompt_ids) for prompt in tried)
     n, longest = len(tried), max(len(prompt.prompt_ids) for prompt in tried)
     told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} encoded to equal ids again"

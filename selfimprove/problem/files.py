@@ -21,7 +21,7 @@ from selfimprove.errors import UsageError
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 LONGEST_ROW = 16 * 2**20
-"""Bytes of a row: longer ones are no problems, and would be held in memory whole."""
+"""Bytes of a row: a longer one is no problem, and would be held in memory whole."""
 LARGEST_FILE = 2 * 2**30
 """Bytes of a file that is read whole (`.json`, `.csv`), and of a Parquet file's columns once unpacked."""
 
@@ -119,7 +119,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 @contextlib.contextmanager
 def _unlogged(logger: logging.Logger) -> Iterator[None]:
-    """What the logger would write to the screen is left out: the error itself says it."""
+    """Silences the logger: what it would print, the error that is raised says already."""
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""Problems from the generators of reasoning-gym: named mixtures, and when two generated problems are the same.
+"""Problems from the generators of reasoning-gym: named mixtures, and what makes two generated problems the same.
 
 A generator is endless, its pool of distinct problems is not: one-digit sums of two terms are 200, so two seeds of 256
 share nearly everything. Problems are therefore told apart by what is asked (the expression, the equation, the numbers)
@@ -34,30 +34,21 @@ import itertools
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.values import Part, Problem, make_problem
+from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.wording import normal_form
+from selfimprove.recipe import MixturePart
 
 PREFIX = "reasoning-gym:"
 _BLOCK = 500
 _CALL = 'Parameters are those of the reasoning-gym dataset, without "seed" and "size".'
 
 
-@dataclass(frozen=True)
-class Generator:
-    """One generator of a built-in mixture."""
-
-    name: str
-    weight: float = 1.0
-    params: Mapping[str, object] = field(default_factory=dict)
-
-
 class _Item(TypedDict):
-    """What a reasoning-gym dataset makes of an index."""
+    """An item of a reasoning-gym dataset."""
 
     question: str
     answer: str | None
@@ -73,21 +64,21 @@ _WORDED: _Params = {"allow_parentheses": False, "format_style": "natural"}
 _PLUS, _BOTH = {"operators": ["+"]}, {"operators": ["+", "-"]}
 _NEGATIVE = {"allow_negation": True}
 
-BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType(
+BUILT_IN: Mapping[str, tuple[MixturePart, ...]] = MappingProxyType(
     {
         "sums": (
-            Generator("basic_arithmetic", 0.2, {**_ONE_DIGIT, **_WORDED, **_BOTH}),
-            Generator("chain_sum", 0.3, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("products", 0.2, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("basic_arithmetic", 0.3, {**_TWO_DIGITS, **_WORDED, **_PLUS}),
+            MixturePart(name="basic_arithmetic", weight=0.2, params={**_ONE_DIGIT, **_WORDED, **_BOTH}),
+            MixturePart(name="chain_sum", weight=0.3, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="products", weight=0.2, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="basic_arithmetic", weight=0.3, params={**_TWO_DIGITS, **_WORDED, **_PLUS}),
         ),
         "arithmetic": (
-            Generator("basic_arithmetic", 0.1, {**_ONE_DIGIT, **_WORDED, **_BOTH}),
-            Generator("chain_sum", 0.1, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("products", 0.1, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("basic_arithmetic", 0.45, {**_TWO_DIGITS, **_WORDED, **_PLUS}),
-            Generator("basic_arithmetic", 0.1, {**_TWO_DIGITS, **_WORDED, "operators": ["-"]}),
-            Generator("chain_sum", 0.15, _THREE),
+            MixturePart(name="basic_arithmetic", weight=0.1, params={**_ONE_DIGIT, **_WORDED, **_BOTH}),
+            MixturePart(name="chain_sum", weight=0.1, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="products", weight=0.1, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="basic_arithmetic", weight=0.45, params={**_TWO_DIGITS, **_WORDED, **_PLUS}),
+            MixturePart(name="basic_arithmetic", weight=0.1, params={**_TWO_DIGITS, **_WORDED, "operators": ["-"]}),
+            MixturePart(name="chain_sum", weight=0.15, params=_THREE),
         ),
     }
 )
@@ -120,11 +111,11 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
 part of the problem or adds what isn't asked, so their problems are known by the question."""
 
 
-def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: int) -> tuple[list[Problem], int]:
-    """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`, and how many were met again.
+def draw(name: str, mixtures: Mapping[str, Sequence[MixturePart]], seed: int, count: int) -> tuple[list[Problem], int]:
+    """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`; how many repeats were drawn.
 
-    Fewer come back when the pool is exhausted: after a run of repetitions so long (1,000 and three times what was
-    found) that one more problem, if it is as likely as the others, would have shown with 95 % probability.
+    Fewer come back when the pool is exhausted: after so many repeats in a row (1,000 and three times what was found)
+    that one more problem, if it is as likely as the others, would have been drawn with 95 % probability.
     Raises `UsageError` for an unknown name or parameters that the dataset refuses.
     """
     found: list[Problem] = []
@@ -143,10 +134,10 @@ def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: in
     return found, repeated
 
 
-def _parts(name: str, mixtures: Mapping[str, Sequence[Part]]) -> Sequence[Part]:
+def _parts(name: str, mixtures: Mapping[str, Sequence[MixturePart]]) -> Sequence[MixturePart]:
     from reasoning_gym.factory import DATASETS
 
-    parts: Sequence[Part] = mixtures.get(name) or BUILT_IN.get(name) or (Generator(name),)
+    parts: Sequence[MixturePart] = mixtures.get(name) or BUILT_IN.get(name) or (MixturePart(name=name),)
     if not (named := [part for part in parts if part.name not in DATASETS]):
         return parts
     unknown = named[0].name
@@ -162,7 +153,7 @@ def _suggestion(unknown: str, datasets: list[str]) -> str:
     return f"{named}A mixture of your own goes under [problems.mixtures]; {built_in} are built in."
 
 
-def _stream(parts: Sequence[Part], mixture: str, seed: int) -> Iterator[Problem]:
+def _stream(parts: Sequence[MixturePart], mixture: str, seed: int) -> Iterator[Problem]:
     chooser = random.Random(_derived(seed, "mixture"))
     streams = [_problems(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
     bounds = list(itertools.accumulate(part.weight for part in parts))
@@ -172,7 +163,7 @@ def _stream(parts: Sequence[Part], mixture: str, seed: int) -> Iterator[Problem]
         yield next(streams[place])
 
 
-def _problems(part: Part, mixture: str, seed: int) -> Iterator[Problem]:
+def _problems(part: MixturePart, mixture: str, seed: int) -> Iterator[Problem]:
     for block in itertools.count():
         dataset = _dataset(part, mixture, _derived(seed, str(block)))
         for index in range(_BLOCK):
@@ -181,7 +172,7 @@ def _problems(part: Part, mixture: str, seed: int) -> Iterator[Problem]:
             yield _problem(part.name, item)
 
 
-def _dataset(part: Part, mixture: str, seed: int) -> Sequence[_Item]:
+def _dataset(part: MixturePart, mixture: str, seed: int) -> Sequence[_Item]:
     import reasoning_gym
 
     if own := {"seed", "size"} & part.params.keys():
@@ -202,7 +193,7 @@ def _problem(dataset: str, item: _Item) -> Problem:
 
 
 def derive_round(seed: int, number: int) -> int:
-    """The seed of the problems drawn anew for a round."""
+    """The seed of the held-out problems that are drawn for a round alone."""
     return _derived(seed, f"round {number}")
 
 

@@ -31,7 +31,7 @@ def described() -> Iterator[tuple[str, object, str | None]]:
 
 
 def shown(value: object) -> str:
-    """A default as the tables tell it."""
+    """A default in Markdown: its JSON in backquotes, `unset`, or `the paper's` for the task template."""
     return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
 
 

@@ -1,11 +1,11 @@
 """Admission: what the problems of a run must pass before anything is written.
 
-`admit` is the one way from the sets that were read (`problem/`) to the sets that a run works on. It needs the recipe,
-the checker and the tokenizer too, none of which `problem/` may import, and its sets are what a `Job` holds: so it
-stands here. Whoever tells the same facts without refusing (`doctor`) asks the functions that `admit` asks.
+`admit` is the one way from the sets that were read to the sets that a run works on. It needs the checker and the
+tokenizer, which `problem/` may not import, so it stands in the folder whose `Job` holds those sets. `doctor` reports
+the same facts without refusing, and takes them from the functions that `admit` calls.
 
-*Lost questions.* Some questions are rendered and decoded again: a chat template may look for the question in another
-place than it stands in, and a tokenizer may lack its letters; the model would then be asked nothing.
+*Lost questions.* Some questions are rendered as prompts and decoded again: a chat template may look for the question
+in another field than it stands in, and a tokenizer may lack its letters; the model would then be asked nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ class Admitted:
 
 @dataclass(frozen=True)
 class TriedPrompt:
-    """The prompt ids of a question; `lost` says that their text doesn't hold the question's words."""
+    """A question with its prompt: the ids, and the text that they are decoded to."""
 
     question: str
     prompt_ids: tuple[int, ...]
-    lost: bool
+    text: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether the text doesn't hold the question; white space and compatibility forms (`x²`, `x2`) may differ."""
+        text, question = (" ".join(unicodedata.normalize("NFKC", s).split()) for s in (self.text, self.question))
+        return question not in text
 
 
 def admit(problems: ProblemSets, recipe: Recipe, parts: Parts) -> Admitted:
@@ -57,7 +63,11 @@ def admit(problems: ProblemSets, recipe: Recipe, parts: Parts) -> Admitted:
     kept = problems.without(found.problem for found in faulty)
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
-    _refuse_lost_questions(try_prompts(parts.tokenizer, recipe.sampling, kept.all_problems()))
+    tried = try_prompts(parts.tokenizer, recipe.sampling, kept.all_problems())
+    if most_are_lost(tried):
+        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
+        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
@@ -85,7 +95,7 @@ def try_prompts(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Pro
     tried = []
     for question in some_questions(problem.question for problem in problems):
         prompt = render_prompt(tokenizer, settings.system, settings.prompt, question)
-        tried.append(TriedPrompt(question, prompt, _is_lost(tokenizer, prompt, question)))
+        tried.append(TriedPrompt(question, prompt, tokenizer.decode(prompt)))
     return tried
 
 
@@ -99,20 +109,3 @@ def some_questions(questions: Iterable[str]) -> list[str]:
 def most_are_lost(tried: Sequence[TriedPrompt]) -> bool:
     """Whether more than half of the prompts lost their question: too many to blame the questions."""
     return 2 * sum(prompt.lost for prompt in tried) > len(tried)
-
-
-def _refuse_lost_questions(tried: Sequence[TriedPrompt]) -> None:
-    if most_are_lost(tried):
-        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
-        raise UsageError(
-            f"chat template or tokenizer loses the question: {lost}",
-            "Mend chat_template in the model's tokenizer_config.json, or name another model.",
-        )
-
-
-def _is_lost(tokenizer: Tokenizer, prompt_ids: Sequence[int], question: str) -> bool:
-    """White space and compatibility forms (`x²` for `x2`) may differ."""
-    prompt, asked = (
-        " ".join(unicodedata.normalize("NFKC", text).split()) for text in (tokenizer.decode(prompt_ids), question)
-    )
-    return asked not in prompt
