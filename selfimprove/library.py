@@ -26,7 +26,6 @@ from collections.abc import Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import Interrupted, UsageError
 from selfimprove.events import Emit, Event, silence
@@ -34,7 +33,7 @@ from selfimprove.recipe import Recipe, Runtime, reading
 from selfimprove.store.journal import Journal, journal_named
 from selfimprove.store.records import SealedLook
 
-RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, Any]
+RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, object]
 """A recipe, the path of a TOML file, or its sections as plain data."""
 
 Interval = tuple[float, float]
@@ -67,24 +66,15 @@ class Outcome:
     sentence: str
 
 
-def read_recipe(source: RecipeLike, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
-    """A validated recipe, with `overrides` (section to key to value) laid over `source`; what is left out has defaults.
+def read_recipe(source: RecipeLike, overrides: Mapping[str, object] | None = None) -> Recipe:
+    """A validated recipe, with `overrides` laid over `source`, both by section and key; what is left out has defaults.
 
     Raises `UsageError` naming the file, the key and the cause.
     """
     if isinstance(source, str | os.PathLike):
-        return reading.read_recipe(Path(source), _sections(overrides or {}))
-    data = source.model_dump() if isinstance(source, Recipe) else _sections(source)
-    for section, values in (overrides or {}).items():
-        if not isinstance(data.setdefault(section, {}), dict):
-            raise UsageError(f"`{section}` is no section of a recipe", "Sections hold keys, such as training.rank.")
-        data[section] = {**data[section], **values}
-    return reading.parse_recipe(data, "the recipe")
-
-
-def _sections(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy to lay over: sections as dicts of their own, the recipe's single values as they are."""
-    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+        return reading.read_recipe(Path(source), overrides)
+    data = source.model_dump() if isinstance(source, Recipe) else source
+    return reading.parse_recipe(reading.laid_over(data, overrides or {}, "the recipe"), "the recipe")
 
 
 def run(

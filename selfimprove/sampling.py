@@ -15,23 +15,16 @@ chunk depends on nothing outside it, so a resumed run equals an uninterrupted on
 `derive_seed`; no generator is shared between rows, so a row's draws don't depend on its neighbours.
 
 *Prompts.* `render_prompt` is the only way from a question to prompt ids, in sampling, training and judging. Before a
-run the way is gone there and back on a few questions (`refuse_lost_questions`): a template may look for the question
-in another place than it stands in, and a tokenizer may lack its letters; the model would then be asked nothing.
+run it is tried on a few questions (`round/admit.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
-
-from selfimprove.errors import UsageError
-
-TRIED = 8
-"""Questions on which rendering is tried before a run."""
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -120,37 +113,6 @@ class Tokenizer(Protocol):
 def render_prompt(tokenizer: Tokenizer, system: str, template: str, question: str) -> tuple[int, ...]:
     """The prompt ids of `question` in `template` (which contains `{question}` once): the only rendering there is."""
     return tuple(tokenizer.render(system, template.replace("{question}", question)))
-
-
-def some_questions(questions: Iterable[str]) -> list[str]:
-    """At most `TRIED` of the questions on which rendering is tried: of all lengths, the longest among them."""
-    ordered = sorted(questions, key=lambda question: (len(question), question))
-    places = {round(at * (len(ordered) - 1) / (TRIED - 1)) for at in range(TRIED)} if ordered else set()
-    return [ordered[place] for place in sorted(places)]
-
-
-def is_lost(tokenizer: Tokenizer, prompt_ids: Sequence[int], question: str) -> bool:
-    """Whether the text of the prompt doesn't hold the question's words: the model would not see what is asked.
-
-    White space and compatibility forms (`x²` for `x2`) may differ.
-    """
-    told, asked = (_plain(text) for text in (tokenizer.decode(prompt_ids), question))
-    return asked not in told
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
-def refuse_lost_questions(tokenizer: Tokenizer, system: str, template: str, questions: Iterable[str]) -> None:
-    """`UsageError` if chat template or tokenizer loses most of `some_questions`, or can't render one of them."""
-    tried = some_questions(questions)
-    lost = [asked for asked in tried if is_lost(tokenizer, render_prompt(tokenizer, system, template, asked), asked)]
-    if 2 * len(lost) > len(tried):
-        raise UsageError(
-            f"chat template or tokenizer loses the question: the prompts of {len(lost)} of {len(tried)} don't hold it",
-            "Mend chat_template in the model's tokenizer_config.json, or name another model.",
-        )
 
 
 def derive_seed(*parts: int | str) -> int:

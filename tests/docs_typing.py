@@ -19,7 +19,7 @@ import pytest
 
 from tests.docs_commands import ROOT
 from tests.docs_house import environment
-from tests.problem.hub_peer import open_hub
+from tests.export.hub_peer import open_hub
 
 LISTED = tomllib.loads((ROOT / "tests" / "cases" / "docs_commands.toml").read_text(encoding="utf-8"))
 SECONDS = 900

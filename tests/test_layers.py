@@ -17,8 +17,8 @@ PACKAGE = ROOT / "selfimprove"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "version", "host"),
     ("text",),
-    ("problem",),
     ("recipe",),
+    ("problem",),
     ("answer",),
     ("sampling",),
     ("events",),

@@ -166,6 +166,7 @@ def test_recipes_come_from_files_dicts_and_recipes() -> None:
     assert base == si.read_recipe(base)
     over = si.read_recipe(base, {"training": {"alpha": 8.0}})
     assert (over.training.rank, over.training.alpha) == (4, 8.0)
+    assert si.read_recipe(Path("demo"), {"seed": 3}).seed == si.read_recipe(base, {"seed": 3}).seed == 3
     with pytest.raises(UsageError):
         si.read_recipe(base, {"seed": {"x": 1}})
 

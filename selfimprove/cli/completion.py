@@ -35,7 +35,7 @@ def keys(incomplete: str) -> list[str]:
     from selfimprove.recipe import Recipe
     from selfimprove.recipe.keys import dotted
 
-    return _beginning(incomplete, (f"{key}=" for key in dotted(Recipe().model_dump(mode="json")) if "." in key))
+    return _beginning(incomplete, (f"{key}=" for key in dotted(Recipe().model_dump(mode="json"))))
 
 
 def engines(incomplete: str) -> list[str]:

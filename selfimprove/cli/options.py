@@ -51,7 +51,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A recipe key, as `section.key=value`; repeatable.",
+        help="A recipe key, as `section.key=value` or `seed=value`; repeatable.",
         rich_help_panel=RECIPE,
         autocompletion=keys,
     ),

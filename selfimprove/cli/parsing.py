@@ -31,13 +31,10 @@ def read_mode(text: str) -> Mode:
 
 def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe of a file (or the default one) with what `--model`, `--problems` and `--set` say laid over it."""
-    from selfimprove.recipe.reading import read_recipe, read_settings
+    from selfimprove.recipe.reading import laid_over, read_recipe, read_settings
 
-    overrides = read_settings(settings)
-    for section, key, value in (("model", "name", model), ("problems", "train", problems)):
-        if value:
-            overrides[section] = {key: value, **overrides.get(section, {})}
-    return read_recipe(path, overrides)
+    named = {"model": {"name": model} if model else {}, "problems": {"train": problems} if problems else {}}
+    return read_recipe(path, laid_over(named, read_settings(settings), "the command line"))
 
 
 def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; this is where it is validated

@@ -13,14 +13,15 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
-from selfimprove.recipe.reading import read_recipe, read_settings
+from selfimprove.recipe.reading import Setting, laid_over, read_recipe, read_setting, read_settings
 
 MOST_ARMS = 1000
 NAME_LIMIT = 40
@@ -33,9 +34,6 @@ JUDGING = (
     *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),
 )
 """Keys that change how every model is judged, and so the base model's accuracy too."""
-
-Settings = dict[str, dict[str, object]]
-"""Values by section and key, as `--set` gives them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,9 @@ def read_arms(files: Sequence[Path], vary: Sequence[str], settings: Sequence[str
     listed = [key.key for key in varied]
     if len({*listed}) < len(listed):
         raise UsageError("a key is varied twice", "Name all its values in one --vary KEY=V1,V2")
-    common = read_settings(list(settings))
+    common = read_settings(settings)
+    if "seed" in common:
+        _refuse_seed("--set")
     arms = [_arm(path, common, varied, values) for path in files for values in _combinations(varied)]
     _refuse_equal(arms)
     for arm in arms[1:]:
@@ -82,6 +82,8 @@ def judged_otherwise(recipes: Sequence[Recipe]) -> list[str]:
 def _varied(text: str) -> Varied:
     key, equals, listed = text.partition("=")
     key = key.strip()
+    if key == "seed":
+        _refuse_seed("--vary")
     values = _values(key, listed) if equals else []
     if not values or "." not in key:
         raise UsageError(f"--vary {text!r}: not of the form section.key=V1,V2,…", "Such as prefixes.length=4,8,full")
@@ -95,8 +97,7 @@ def _values(key: str, listed: str) -> list[object]:
     try:
         read = tomllib.loads(f"values = [{listed}]")
     except (ValueError, RecursionError):
-        section, _, name = key.partition(".")
-        return [read_settings([f"{key}={value.strip()}"])[section][name] for value in listed.split(",") if value]
+        return [read_setting(f"{key}={value.strip()}").value for value in listed.split(",") if value]
     return list(read["values"]) if len(read) == 1 else []
 
 
@@ -107,12 +108,16 @@ def _combinations(varied: Sequence[Varied]) -> list[tuple[object, ...]]:
     return list(itertools.product(*(key.values for key in varied)))
 
 
-def _arm(path: Path, common: Settings, varied: Sequence[Varied], values: Sequence[object]) -> Arm:
-    overrides = {section: dict(keys) for section, keys in common.items()}
+def _refuse_seed(option: str) -> NoReturn:
+    raise UsageError(f"{option} seed: every arm of a comparison is run with seeds 0, 1, …", "Type --seeds N.")
+
+
+def _arm(path: Path, common: Mapping[str, object], varied: Sequence[Varied], values: Sequence[Any]) -> Arm:
+    overrides = dict(common)
     words = [_slug(path.stem)]
     for key, value in zip(varied, values, strict=True):
-        section, _, name = key.key.partition(".")
-        overrides.setdefault(section, {})[name] = value
+        name = key.key.partition(".")[2]
+        overrides = laid_over(overrides, Setting(key.key, value).table(), "--vary")
         words += [_slug(name), _slug(value if isinstance(value, str) else json.dumps(value, default=str))]
     return Arm("-".join(words), read_recipe(path, overrides).model_copy(update={"seed": 0}))
 

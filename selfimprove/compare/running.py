@@ -20,7 +20,7 @@ from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
-from selfimprove.round.answers import set_aside_faulty
+from selfimprove.round.admit import admit
 from selfimprove.round.machinery import Parts
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
@@ -72,7 +72,8 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
     if budget is None:
         return plan
     ground = comparing.ground
-    problems, _ = set_aside_faulty(ground.problems, ground.parts_for(plan.arms[0].arm.recipe).checker)
+    first = plan.arms[0].arm.recipe
+    problems = admit(ground.problems, first, ground.parts_for(first)).problems
     pool = len(problems.train)
     for fitted in plan.arms:
         if fitted.problems is not None:

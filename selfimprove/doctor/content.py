@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from selfimprove.answer import PERTURBED
 from selfimprove.answer.checking import Checker
+from selfimprove.answer.checking.references import FaultyReference, faulty_references
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.plan.forecast import forecast_round
-from selfimprove.problem import ProblemSets
+from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
-from selfimprove.sampling import is_lost, render_prompt, some_questions
+from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
 from selfimprove.text.formatting import byte_count, plural
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
@@ -38,12 +39,9 @@ def problems(subject: Subject) -> Finding:
     if isinstance(found, SelfImproveError):
         return error("problems", found.message, found.hint)
     sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
-    missing = sum(problem.answer is None for problem in found.train)
-    if subject.recipe.prefixes.needs_answers and missing:
-        by_name = subject.recipe.prefixes.selection.needs_answers
-        instead = "prefixes.select=all" if by_name else "prefixes.value=agreement"
-        advice = f"Add the answers, or type --set {instead}."
-        return error("problems", f"{sizes}; {missing:,} training problems lack the answer to verify with", advice)
+    if missing := missing_answers(subject.recipe, found):
+        lacking = f"{missing:,} training problems lack the answer to verify with"
+        return error("problems", f"{sizes}; {lacking}", answers_hint(subject.recipe))
     return ok("problems", sizes)
 
 
@@ -52,29 +50,27 @@ def references(subject: Subject) -> Finding:
     found = subject.problems
     if isinstance(found, SelfImproveError):
         return warning("checker", "not tested: there are no problems", "See problems.")
-    known = [p for p in (*found.train, *found.heldout, *found.sealed) if p.answer is not None]
-    listed = known[:: max(1, -(-len(known) // TESTED))]
+    listed = _spread(found.answered())
     with Checker(subject.runtime.checker_workers or subject.runtime.usable_threads()) as checker:
-        faults = checker.faults_of_references([problem.answer or "" for problem in listed])
-    faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
-    shares = _shares([fault for _, fault in faulty], len(listed))
+        faulty = faulty_references(listed, checker)
+    shares = _shares(faulty, len(listed))
     if not faulty:
         return ok("checker", shares)
-    where = f"{faulty[0][0].source}: {faulty[0][0].answer}: {faulty[0][1]}"
+    where = f"{faulty[0].problem.source}: {faulty[0].problem.answer}: {faulty[0].fault}"
     advice = f"A run sets these aside. See them: selfimprove check --references {subject.recipe.problems.train}"
-    many = len(faulty) > TOLERATED * len(listed) or _is_emptied(found, {problem.key for problem, _ in faulty})
+    many = len(faulty) > TOLERATED * len(listed) or empty_sets(found.without(one.problem for one in faulty))
     return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
 
 
-def _shares(faults: Sequence[str], n: int) -> str:
-    """How many of `n` references were accepted as their own answer, and how many perturbed copies were."""
-    kinds = Counter(fault.startswith(PERTURBED) for fault in faults)
+def _spread(listed: Sequence[Problem]) -> Sequence[Problem]:
+    return listed[:: -(-len(listed) // TESTED)] if len(listed) > TESTED else listed
+
+
+def _shares(faulty: Sequence[FaultyReference], n: int) -> str:
+    """How often gold was accepted as gold, and how often a perturbed copy was."""
+    kinds = Counter(found.fault.startswith(PERTURBED) for found in faulty)
     own, copies = n - kinds[False], kinds[True]
     return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"
-
-
-def _is_emptied(found: ProblemSets, keys: set[str]) -> bool:
-    return any(all(problem.key in keys for problem in part) for part in (found.train, found.heldout, found.sealed))
 
 
 def model(subject: Subject) -> Finding:
@@ -129,26 +125,25 @@ def template(subject: Subject) -> Finding:
         return warning("template", "not tested: there is no model", "See model.")
     if isinstance(sets, SelfImproveError):
         return warning("template", "not tested: there are no problems", "See problems.")
-    questions = some_questions(problem.question for problem in (*sets.train, *sets.heldout, *sets.sealed))
     try:
-        return _round_trip(subject, found, questions)
+        return _round_trip(found, try_prompts(found.tokenizer, subject.recipe.sampling, sets.all_problems()))
     except SelfImproveError as cause:
         return error("template", cause.message, cause.hint)
 
 
-def _round_trip(subject: Subject, seen: FoundModel, questions: Sequence[str]) -> Finding:
-    tokenizer, settings = seen.tokenizer, subject.recipe.sampling
-    prompts = [render_prompt(tokenizer, settings.system, settings.prompt, asked) for asked in questions]
-    pairs = list(zip(prompts, questions, strict=True))
-    lost = sum(is_lost(tokenizer, prompt, asked) for prompt, asked in pairs)
-    verbatim = sum(asked.strip() in tokenizer.decode(prompt) for prompt, asked in pairs)
-    equal = sum(tokenizer.reencode(prompt) == list(prompt) for prompt in prompts)
-    n, longest = len(questions), max(map(len, prompts))
+def _round_trip(seen: FoundModel, tried: Sequence[TriedPrompt]) -> Finding:
+    tokenizer = seen.tokenizer
+    lost = sum(prompt.lost for prompt in tried)
+    verbatim = sum(prompt.question.strip() in prompt.text for prompt in tried)
+    equal = sum(tokenizer.reencode(prompt.prompt_ids) == list(prompt.prompt_ids) for prompt in tried)
+    n, longest = len(tried), max(len(prompt.prompt_ids) for prompt in tried)
     told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} encoded to equal ids again"
     found = f"{told_of}; longest {longest:,} tokens"
     if lost:
         advice = "Mend chat_template in the model's tokenizer_config.json, or name another model."
-        return (error if 2 * lost > n else warning)("template", f"{lost} of {n} questions lost; {found}", advice)
+        return (error if most_are_lost(tried) else warning)(
+            "template", f"{lost} of {n} questions lost; {found}", advice
+        )
     if not tokenizer.has_template:
         advice = "Name the model's instruct version, or add chat_template to its tokenizer_config.json."
         return warning(

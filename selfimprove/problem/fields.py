@@ -13,10 +13,10 @@ answer is named with its file and line. A missing or null answer is no fault her
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.values import Problem, make_problem
+from selfimprove.recipe import Problems
 
 LONGEST = 1_000_000
 """Characters of a question or an answer: far above any problem, far below what fills a machine's memory."""
@@ -24,21 +24,14 @@ QUESTION_FIELDS = ("question", "problem", "prompt")
 ANSWER_FIELDS = ("expected_answer", "answer", "solution")
 
 
-@dataclass(frozen=True)
-class FieldNames:
-    """The fields named in the recipe; empty: the recognised ones."""
+def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:
+    """The problem of one row of a file or dataset, its fields recognised or `named` in the recipe.
 
-    question: str = ""
-    answer: str = ""
-
-
-def problem_from_row(row: object, named: FieldNames, where: str, source: str) -> Problem:
-    """The problem of one row of a file or dataset; `where` is named in the `UsageError` that a bad row raises."""
+    Raises `UsageError` for a bad row, naming `where`.
+    """
     if not isinstance(row, dict):
         raise UsageError(f"{where}: not an object with fields, but {_kind(row)}", "Each row needs named fields.")
-    question = _question(row, named, where)
-    answer = _answer(row, named, where)
-    return make_problem(question, answer, source)
+    return make_problem(_question(row, named, where), _answer(row, named, where), source)
 
 
 def last_boxed(text: str) -> str | None:
@@ -58,7 +51,7 @@ def last_boxed(text: str) -> str | None:
     return None
 
 
-def _question(row: dict[object, object], named: FieldNames, where: str) -> str:
+def _question(row: dict[object, object], named: Problems, where: str) -> str:
     fields = [field for field in (named.question, *QUESTION_FIELDS) if field and field in row]
     if not fields:
         listed = ", ".join(f"`{field}`" for field in row) or "none"
@@ -74,12 +67,13 @@ def _question(row: dict[object, object], named: FieldNames, where: str) -> str:
     return _text(value, fields[0], where)
 
 
-def _answer(row: dict[object, object], named: FieldNames, where: str) -> str | None:
+def _answer(row: dict[object, object], named: Problems, where: str) -> str | None:
     fields = [field for field in (named.answer, *ANSWER_FIELDS) if field and row.get(field) is not None]
     if not fields:
         return None
     value = row[fields[0]]
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or _endless(value):
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not (is_number or isinstance(value, str)):
         raise UsageError(
             f"{where}: `{fields[0]}` must be a text or a number, not {_kind(value)}", "Correct or remove the row."
         )
@@ -110,10 +104,6 @@ def _text(value: str, field: str, where: str) -> str:
             f"{where}: `{field}` holds half of a surrogate pair, which is no text", "Correct or remove the row."
         ) from None
     return value
-
-
-def _endless(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _kind(value: object) -> str:

@@ -13,16 +13,15 @@ import io
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from selfimprove.errors import UsageError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 LONGEST_ROW = 16 * 2**20
-"""Bytes of a row: longer ones are no problems, and would be held in memory whole."""
+"""Bytes of a row: a longer one is no problem, and would be held in memory whole."""
 LARGEST_FILE = 2 * 2**30
 """Bytes of a file that is read whole (`.json`, `.csv`), and of a Parquet file's columns once unpacked."""
 
@@ -111,7 +110,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     _refuse_large(unpacked, path)
     with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache, _unlogged(logging.getLogger("datasets")):
         try:
-            table: Any = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
+            table: Iterable[object] = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
         except (datasets.exceptions.DatasetsError, ValueError) as error:  # pyarrow raises kinds of ValueError
             cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
             raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
@@ -120,7 +119,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 @contextlib.contextmanager
 def _unlogged(logger: logging.Logger) -> Iterator[None]:
-    """What the logger would write to the screen is left out: the error itself says it."""
+    """Silences the logger: what it would print, the error that is raised says already."""
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

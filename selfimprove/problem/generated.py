@@ -1,4 +1,4 @@
-"""Problems from the generators of reasoning-gym: named mixtures, and when two generated problems are the same.
+"""Problems from the generators of reasoning-gym: named mixtures, and what makes two generated problems the same.
 
 A generator is endless, its pool of distinct problems is not: one-digit sums of two terms are 200, so two seeds of 256
 share nearly everything. Problems are therefore told apart by what is asked (the expression, the equation, the numbers)
@@ -34,51 +34,51 @@ import itertools
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.values import Part, Problem, make_problem
+from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.wording import normal_form
+from selfimprove.recipe import MixturePart
 
 PREFIX = "reasoning-gym:"
 _BLOCK = 500
 _CALL = 'Parameters are those of the reasoning-gym dataset, without "seed" and "size".'
 
 
-@dataclass(frozen=True)
-class Generator:
-    """One generator of a built-in mixture."""
+class _Item(TypedDict):
+    """An item of a reasoning-gym dataset."""
 
-    name: str
-    weight: float = 1.0
-    params: Mapping[str, Any] = field(default_factory=dict)
+    question: str
+    answer: str | None
+    metadata: Mapping[str, object]
 
 
-_ONE_DIGIT: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
-_TWO_DIGITS: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}
-_THREE: dict[str, Any] = {**_ONE_DIGIT, "min_terms": 3, "max_terms": 3}
-_WORDED: dict[str, Any] = {"allow_parentheses": False, "format_style": "natural"}
+_Params = dict[str, object]
+_ONE_DIGIT: _Params = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+_TWO_DIGITS: _Params = {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}
+_THREE: _Params = {**_ONE_DIGIT, "min_terms": 3, "max_terms": 3}
+_WORDED: _Params = {"allow_parentheses": False, "format_style": "natural"}
 
 _PLUS, _BOTH = {"operators": ["+"]}, {"operators": ["+", "-"]}
 _NEGATIVE = {"allow_negation": True}
 
-BUILT_IN: Mapping[str, tuple[Generator, ...]] = MappingProxyType(
+BUILT_IN: Mapping[str, tuple[MixturePart, ...]] = MappingProxyType(
     {
         "sums": (
-            Generator("basic_arithmetic", 0.2, {**_ONE_DIGIT, **_WORDED, **_BOTH}),
-            Generator("chain_sum", 0.3, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("products", 0.2, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("basic_arithmetic", 0.3, {**_TWO_DIGITS, **_WORDED, **_PLUS}),
+            MixturePart(name="basic_arithmetic", weight=0.2, params={**_ONE_DIGIT, **_WORDED, **_BOTH}),
+            MixturePart(name="chain_sum", weight=0.3, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="products", weight=0.2, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="basic_arithmetic", weight=0.3, params={**_TWO_DIGITS, **_WORDED, **_PLUS}),
         ),
         "arithmetic": (
-            Generator("basic_arithmetic", 0.1, {**_ONE_DIGIT, **_WORDED, **_BOTH}),
-            Generator("chain_sum", 0.1, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("products", 0.1, {**_ONE_DIGIT, **_NEGATIVE}),
-            Generator("basic_arithmetic", 0.45, {**_TWO_DIGITS, **_WORDED, **_PLUS}),
-            Generator("basic_arithmetic", 0.1, {**_TWO_DIGITS, **_WORDED, "operators": ["-"]}),
-            Generator("chain_sum", 0.15, _THREE),
+            MixturePart(name="basic_arithmetic", weight=0.1, params={**_ONE_DIGIT, **_WORDED, **_BOTH}),
+            MixturePart(name="chain_sum", weight=0.1, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="products", weight=0.1, params={**_ONE_DIGIT, **_NEGATIVE}),
+            MixturePart(name="basic_arithmetic", weight=0.45, params={**_TWO_DIGITS, **_WORDED, **_PLUS}),
+            MixturePart(name="basic_arithmetic", weight=0.1, params={**_TWO_DIGITS, **_WORDED, "operators": ["-"]}),
+            MixturePart(name="chain_sum", weight=0.15, params=_THREE),
         ),
     }
 )
@@ -111,11 +111,11 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
 part of the problem or adds what isn't asked, so their problems are known by the question."""
 
 
-def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: int) -> tuple[list[Problem], int]:
-    """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`, and how many were met again.
+def draw(name: str, mixtures: Mapping[str, Sequence[MixturePart]], seed: int, count: int) -> tuple[list[Problem], int]:
+    """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`; how many repeats were drawn.
 
-    Fewer come back when the pool is exhausted: after a run of repetitions so long (1,000 and three times what was
-    found) that one more problem, if it is as likely as the others, would have shown with 95 % probability.
+    Fewer come back when the pool is exhausted: after so many repeats in a row (1,000 and three times what was found)
+    that one more problem, if it is as likely as the others, would have been drawn with 95 % probability.
     Raises `UsageError` for an unknown name or parameters that the dataset refuses.
     """
     found: list[Problem] = []
@@ -134,10 +134,10 @@ def draw(name: str, mixtures: Mapping[str, Sequence[Part]], seed: int, count: in
     return found, repeated
 
 
-def _parts(name: str, mixtures: Mapping[str, Sequence[Part]]) -> Sequence[Part]:
+def _parts(name: str, mixtures: Mapping[str, Sequence[MixturePart]]) -> Sequence[MixturePart]:
     from reasoning_gym.factory import DATASETS
 
-    parts: Sequence[Part] = mixtures.get(name) or BUILT_IN.get(name) or (Generator(name),)
+    parts: Sequence[MixturePart] = mixtures.get(name) or BUILT_IN.get(name) or (MixturePart(name=name),)
     if not (named := [part for part in parts if part.name not in DATASETS]):
         return parts
     unknown = named[0].name
@@ -153,46 +153,47 @@ def _suggestion(unknown: str, datasets: list[str]) -> str:
     return f"{named}A mixture of your own goes under [problems.mixtures]; {built_in} are built in."
 
 
-def _stream(parts: Sequence[Part], mixture: str, seed: int) -> Iterator[Problem]:
+def _stream(parts: Sequence[MixturePart], mixture: str, seed: int) -> Iterator[Problem]:
     chooser = random.Random(_derived(seed, "mixture"))
-    streams = [_items(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
+    streams = [_problems(part, mixture, _derived(seed, f"{place}:{part.name}")) for place, part in enumerate(parts)]
     bounds = list(itertools.accumulate(part.weight for part in parts))
     while True:
         pick = chooser.random() * bounds[-1]
         place = next((place for place, bound in enumerate(bounds) if pick < bound), len(bounds) - 1)
-        yield _problem(parts[place].name, next(streams[place]))
+        yield next(streams[place])
 
 
-def _items(part: Part, mixture: str, seed: int) -> Iterator[dict[str, Any]]:
+def _problems(part: MixturePart, mixture: str, seed: int) -> Iterator[Problem]:
     for block in itertools.count():
         dataset = _dataset(part, mixture, _derived(seed, str(block)))
         for index in range(_BLOCK):
             with contextlib.redirect_stdout(sys.stderr):  # some generators print while they work
                 item = dataset[index]
-            yield item
+            yield _problem(part.name, item)
 
 
-def _dataset(part: Part, mixture: str, seed: int) -> Any:  # noqa: ANN401 - reasoning-gym has no types
+def _dataset(part: MixturePart, mixture: str, seed: int) -> Sequence[_Item]:
     import reasoning_gym
 
     if own := {"seed", "size"} & part.params.keys():
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` may not set {' and '.join(sorted(own))}", _CALL)
     try:
-        return reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
+        made: Sequence[_Item] = reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
+        return made
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` refuses its parameters: {error}", _CALL) from None
 
 
-def _problem(dataset: str, item: Mapping[str, Any]) -> Problem:
-    question, answer, metadata = str(item["question"]), item["answer"], item["metadata"]
+def _problem(dataset: str, item: _Item) -> Problem:
+    answer = item["answer"]  # of some datasets a number
     task, keys = TASKS.get(dataset, ("", ()))
-    stated = [normal_form(str(metadata[key])) for key in keys]
+    stated = [normal_form(str(item["metadata"][key])) for key in keys]
     identity = f"{task}: {' | '.join(stated)}" if stated else ""
-    return make_problem(question, None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
+    return make_problem(str(item["question"]), None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
 
 
 def derive_round(seed: int, number: int) -> int:
-    """The seed of the problems drawn anew for a round."""
+    """The seed of the held-out problems that are drawn for a round alone."""
     return _derived(seed, f"round {number}")
 
 

@@ -4,15 +4,14 @@ The choice is made by pure functions of the names that the hub lists: a source t
 `default` or the only config, and the split that suits its role (`train` for training; `test` or `validation` for
 judging) or the only split. If that doesn't settle it, the error lists the names. A hub out of reach is one line that
 says what to type; what `datasets` already holds in its cache is used without the hub. `datasets` then lists no
-configs, so the one that would be chosen is looked for by its name, and failing that the only one there.
+configs, so the one that would be chosen is tried by its name, and failing that the only one in the cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from selfimprove.errors import UsageError
 
@@ -37,23 +36,23 @@ def chosen_config(configs: Sequence[str], source: HubSource) -> str:
     wanted = (
         [source.config] if source.config else [*dict.fromkeys(("main", "default")), *configs[:1][: 2 - len(configs)]]
     )
-    return _first(wanted, configs, "config", f"{source.dataset}:CONFIG")
+    return _pick(wanted, configs, "config", f"{source.dataset}:CONFIG")
 
 
 def chosen_split(splits: Sequence[str], source: HubSource, preferred: Sequence[str]) -> str:
     """The split to read: the one asked for, the first of `preferred`, or the only one; else `UsageError`."""
     wanted = [source.split] if source.split else [*preferred, *splits[:1][: 2 - len(splits)]]
-    return _first(wanted, splits, "split", f"{source.dataset}:{source.config}:SPLIT")
+    return _pick(wanted, splits, "split", f"{source.dataset}:{source.config}:SPLIT")
 
 
 def resolved(source: HubSource, preferred: Sequence[str]) -> HubSource:
     """The source with config and split filled in, asking the hub or the cache; raises `UsageError`."""
     import datasets
 
-    with _one_line(source):
+    with _faults_in_one_line(source):
         configs = datasets.get_dataset_config_names(source.dataset)
         if configs == ["default"]:  # also what it says of any dataset in its cache
-            configs = [_there(source)]
+            configs = [_cached_config(source)]
     source = replace(source, config=chosen_config(configs, source))
     return replace(source, split=chosen_split(_splits(source), source, preferred))
 
@@ -68,12 +67,12 @@ def hub_rows(source: HubSource) -> Iterator[tuple[int, object]]:
     """The rows of a resolved source, numbered from 1; raises `UsageError`."""
     import datasets
 
-    with _one_line(source):
-        table: Any = datasets.load_dataset(source.dataset, source.config, split=source.split)
+    with _faults_in_one_line(source):
+        table: Iterable[object] = datasets.load_dataset(source.dataset, source.config, split=source.split)
     yield from enumerate(table, 1)
 
 
-def _there(source: HubSource) -> str:
+def _cached_config(source: HubSource) -> str:
     """The config asked for or `main`, if the dataset has it, else its only one; raises what `datasets` raises."""
     import datasets
 
@@ -85,11 +84,11 @@ def _there(source: HubSource) -> str:
 def _splits(source: HubSource) -> list[str]:
     import datasets
 
-    with _one_line(source):
+    with _faults_in_one_line(source):
         return list(datasets.get_dataset_split_names(source.dataset, source.config))
 
 
-def _first(wanted: Sequence[str], names: Sequence[str], what: str, form: str) -> str:
+def _pick(wanted: Sequence[str], names: Sequence[str], what: str, form: str) -> str:
     found = next((name for name in wanted if name in names), None)
     if found is None:
         dataset = form.split(":")[0]
@@ -100,7 +99,7 @@ def _first(wanted: Sequence[str], names: Sequence[str], what: str, form: str) ->
 
 
 @contextlib.contextmanager
-def _one_line(source: HubSource) -> Iterator[None]:
+def _faults_in_one_line(source: HubSource) -> Iterator[None]:
     import datasets
 
     datasets.logging.set_verbosity_error()  # it tells of its cache on standard error at every call

@@ -1,8 +1,8 @@
 """What a source string names, and the distinct problems behind it.
 
 `reasoning-gym:NAME` is generated; a name with the suffix of a problem file is local; everything else of the form
-`ID[:CONFIG[:SPLIT]]` is a dataset on the hub. Equal sources are one source: the split takes its sets from one
-row of problems, so they can't overlap.
+`ID[:CONFIG[:SPLIT]]` is a dataset on the hub. Equal sources are one source: it is read once and its sets
+are cut from one sequence of problems, so they can't overlap.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.fields import FieldNames, problem_from_row
+from selfimprove.problem.fields import problem_from_row
 from selfimprove.problem.files import SUFFIXES, file_rows
 from selfimprove.problem.generated import PREFIX, draw
 from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, hub_rows, judged_split, resolved
-from selfimprove.problem.values import Problem, Wanted, distinct
+from selfimprove.problem.values import Problem, distinct
+from selfimprove.recipe import Problems
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[^:/\s]+){0,2}")
 
@@ -56,36 +57,37 @@ class Sources:
 
 @dataclass(frozen=True)
 class Stock:
-    """The distinct problems of a source in a seeded order, and how often a problem was met again."""
+    """The distinct problems of a source in a seeded order, and how many duplicates it had."""
 
     problems: tuple[Problem, ...]
     duplicates: int
 
 
-def find_sources(wanted: Wanted) -> Sources:
+def find_sources(wanted: Problems) -> Sources:
     """The source of each set, the empty ones filled in; raises `UsageError` for one that isn't there."""
     train = _found(wanted.train, "train", ("train",))
-    heldout = _found(wanted.heldout, "heldout", JUDGED_SPLITS) if wanted.heldout else _judged_beside(train)
+    beside = judged_split(train) if isinstance(train, HubSource) and not wanted.heldout else None
+    heldout = _found(wanted.heldout, "heldout", JUDGED_SPLITS) if wanted.heldout else beside or train
     sealed = _found(wanted.sealed, "sealed", JUDGED_SPLITS) if wanted.sealed else heldout
     return Sources(train, heldout, sealed)
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether a source's name leads to the hub, by its form."""
+    """Whether a source names a dataset on the hub; judged by the form of the name, the hub isn't asked."""
     local = text.startswith(PREFIX) or Path(text).suffix.lower() in SUFFIXES
     return bool(_HUB_ID.fullmatch(text)) and not local and not Path(text).exists()
 
 
-def read_stock(source: Source, wanted: Wanted, answered: bool) -> Stock:
+def read_stock(source: Source, wanted: Problems, answered: bool) -> Stock:
     """The distinct problems of a source; with `answered` a row without an answer is a `UsageError` naming it.
 
-    A generated source gives as many as all three sets together can use.
+    From a generator, as many problems are drawn as all three sets together can use.
     """
     if isinstance(source, GeneratedSource):
         most = wanted.train_size + wanted.heldout_size + wanted.sealed_size
         problems, duplicates = draw(source.name, wanted.mixtures, wanted.seed, most)
     else:
-        rows = list(_row_problems(source, FieldNames(wanted.question, wanted.answer), answered))
+        rows = list(_row_problems(source, wanted, answered))
         problems, duplicates = distinct(rows, wanted.seed)
     return Stock(tuple(problems), duplicates)
 
@@ -111,16 +113,12 @@ def _file(path: Path, key: str) -> Path:
     return resolved_path.relative_to(here) if resolved_path.is_relative_to(here) else resolved_path
 
 
-def _judged_beside(train: Source) -> Source:
-    return (judged_split(train) if isinstance(train, HubSource) else None) or train
-
-
-def _row_problems(source: FileSource | HubSource, named: FieldNames, answered: bool) -> Iterator[Problem]:
+def _row_problems(source: FileSource | HubSource, wanted: Problems, answered: bool) -> Iterator[Problem]:
     rows = file_rows(source.path) if isinstance(source, FileSource) else hub_rows(source)
     short = source.path.name if isinstance(source, FileSource) else str(source)
     for number, row in rows:
         where = f"{source}:{number}"
-        problem = problem_from_row(row, named, where, f"{short}:{number}")
+        problem = problem_from_row(row, wanted, where, f"{short}:{number}")
         if answered and problem.answer is None:
             raise UsageError(
                 f"{where}: no answer; held-out and sealed problems need one",

@@ -2,8 +2,8 @@
 
 The sealed set is taken first, then the held-out set, then training, each in the seeded order of its source: a change
 of `train_size` changes neither of the others. A set that shares its source with an earlier one goes on where that one
-stopped. A set with a source of its own first loses every problem that stands in an earlier set; what it loses
-is counted, over its whole source, and made up for from what is left.
+stopped. From the source of a set, the problems of earlier sets are removed before it is cut to its size; `dropped`
+counts them over the whole source.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from selfimprove.errors import UsageError
 from selfimprove.problem.generated import derive_round, draw
 from selfimprove.problem.sources import GeneratedSource, Source, Stock, find_sources, read_stock
-from selfimprove.problem.values import Problem, ProblemSets, Wanted
+from selfimprove.problem.values import Problem, ProblemSets
 from selfimprove.problem.wording import shared_ngrams
+from selfimprove.recipe import Problems
 
 
-def load_problems(wanted: Wanted) -> ProblemSets:
+def load_problems(wanted: Problems) -> ProblemSets:
     """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them."""
     sources = find_sources(wanted)
     if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
@@ -27,9 +28,9 @@ def load_problems(wanted: Wanted) -> ProblemSets:
     stocks = _read(sources.train, sources.heldout, sources.sealed, wanted=wanted)
     left = {source: stock.problems for source, stock in stocks.items()}
 
-    sealed, left[sources.sealed] = _take(left[sources.sealed], wanted.sealed_size, "sealed", sources.sealed)
+    sealed, left[sources.sealed] = _answered(left[sources.sealed], wanted.sealed_size, "sealed", sources.sealed)
     left[sources.heldout], heldout_in_sealed = _without(left[sources.heldout], sealed)
-    heldout, left[sources.heldout] = _take(left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout)
+    heldout, left[sources.heldout] = _answered(left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout)
     left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
     left[sources.train], train_in_heldout = _without(left[sources.train], heldout)
     train = _take_training(left[sources.train], wanted.train_size, sources.train)
@@ -40,10 +41,12 @@ def load_problems(wanted: Wanted) -> ProblemSets:
         "train in sealed": train_in_sealed,
         "heldout in sealed": heldout_in_sealed,
     }
-    return ProblemSets(train, heldout, sealed, dropped, _overlap((*heldout, *sealed), train))
+    judged, trained = (problem.question for problem in (*heldout, *sealed)), (problem.question for problem in train)
+    overlap = shared_ngrams(judged, trained)
+    return ProblemSets(train=train, heldout=heldout, sealed=sealed, dropped=dropped, overlap_8gram=overlap)
 
 
-def fresh_heldout(wanted: Wanted, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
+def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
     """As many new held-out problems as `sets` has, for round `number`, none of them in training or sealed.
 
     The draw depends on seed and round alone. Raises `UsageError` if the held-out source isn't a generator, or can't
@@ -56,15 +59,15 @@ def fresh_heldout(wanted: Wanted, sets: ProblemSets, number: int) -> tuple[Probl
     taken = (*sets.train, *sets.sealed)
     drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))
     left, _ = _without(drawn, taken)
-    return _take(left, size, "heldout", source)[0]
+    return _answered(left, size, "heldout", source)[0]
 
 
-def _read(train: Source, *judged: Source, wanted: Wanted) -> dict[Source, Stock]:
+def _read(train: Source, *judged: Source, wanted: Problems) -> dict[Source, Stock]:
     stocks = {source: read_stock(source, wanted, answered=source != train) for source in judged}
     return stocks if train in stocks else stocks | {train: read_stock(train, wanted, answered=False)}
 
 
-def _take(
+def _answered(
     problems: Sequence[Problem], size: int, name: str, source: Source
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """The first `size` problems that have answers, and all others."""
@@ -102,7 +105,3 @@ def _duplicates(stocks: dict[Source, Stock], **sources: Source) -> dict[str, int
         counts[f"{name} duplicates"] = 0 if source in counted else stocks[source].duplicates
         counted.add(source)
     return counts
-
-
-def _overlap(judged: Sequence[Problem], train: Sequence[Problem]) -> float:
-    return shared_ngrams((problem.question for problem in judged), (problem.question for problem in train))

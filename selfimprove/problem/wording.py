@@ -1,11 +1,11 @@
-r"""When two questions are the same in other words' clothes: the normal form of a question, and 8-gram overlap.
+r"""When two questions count as the same: the normal form of a question, and n-gram overlap.
 
 The normal form drops what carries no meaning in a question (case, sentence punctuation, quotes, dollar signs, spacing)
 and writes a number in one way (1,000 = 1000 = 1000.0). It keeps every sign that can be mathematics: operators,
 brackets, a point between digits, a factorial, a prime, a blank such as the `?` in `2, ?, 6`. Where the two aims
-conflict it errs towards “different”, because a false “same” silently loses a problem; 8-gram overlap (the share
-that language model papers report as contamination) shows what the strict comparison misses. All patterns are free of
-nested repetition, so hostile text costs linear time.
+conflict it errs towards “different”, because a false “same” silently loses a problem; 8-gram overlap (which papers on
+language models report as contamination) shows what the strict comparison misses. No pattern nests repetitions, so
+hostile text costs linear time.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def normal_form(question: str) -> str:
 
 
 def shared_ngrams(questions: Iterable[str], training: Iterable[str], length: int = 8) -> float:
-    """The share of `questions` that have a run of `length` words in common with any training question.
+    """The share of `questions` that have an n-gram of `length` words in common with any training question.
 
-    Words are those of the normal form, numbers included and lone signs left out. A question of fewer words shares none.
+    Words are those of the normal form, numbers included and signs left out. A question of fewer words shares none.
     """
     owners: dict[tuple[str, ...], set[int]] = {}
     asked = 0

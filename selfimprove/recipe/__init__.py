@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
@@ -31,7 +32,7 @@ TASK_TEMPLATE = (
 """The task template of prefix rows, word for word from UPFT (arXiv 2503.02875, section 3.2)."""
 
 
-# No run comes near these; a figure beyond them is a slip of the hand that would fill the memory before it showed.
+# Above any real run: a larger figure is a typing error, and would fill the memory before it showed.
 MOST_PROBLEMS = 10_000_000
 MOST_SAMPLES = 10_000
 MOST_TOKENS = 1_000_000
@@ -45,6 +46,16 @@ class Rounding:
     dtype: Literal["bfloat16", "float32"]
     way: Literal["auto", "nearest", "stochastic"] = "auto"
     seed: int = 0
+
+
+def _has_question(value: str) -> str:
+    if value.count("{question}") != 1:
+        raise ValueError("must contain {question} exactly once")
+    return value
+
+
+Template = Annotated[str, AfterValidator(_has_question)]
+"""A user's turn with a place for the question."""
 
 
 class Section(BaseModel):
@@ -66,7 +77,7 @@ class MixturePart(Section):
 
     name: str = Field(description="name of the reasoning-gym dataset")
     weight: float = Field(1.0, gt=0, description="share of the problems, relative to the other parts")
-    params: dict[str, Any] = Field(default_factory=dict, description="parameters of that dataset")
+    params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
 
 
 class Problems(Section):
@@ -94,21 +105,16 @@ class Problems(Section):
 class Sampling(Section):
     """How solutions are sampled, for training and for judging."""
 
-    prompt: str = Field("{question}", description="the plain question as the user's turn, used everywhere")
+    prompt: Template = Field("{question}", description="the plain question as the user's turn, used everywhere")
     system: str = Field("", description="system turn; empty: the chat template's own")
-    temperature: float = Field(0.6, ge=0, description="of the training samples; 0 is greedy")
-    top_p: float | None = Field(None, gt=0, le=1, description="nucleus; unset: the model's own")
-    top_k: int | None = Field(None, ge=0, description="most likely tokens kept, 0 for all; unset: the model's own")
+    temperature: float = Field(0.6, ge=0, description="temperature of the training samples; 0 is greedy")
+    top_p: float | None = Field(None, gt=0, le=1, description="top-p mass of nucleus sampling; unset: the model's own")
+    top_k: int | None = Field(None, ge=0, description="most likely tokens kept, 0: all; unset: the model's own")
     max_new_tokens: int = Field(512, ge=1, le=MOST_TOKENS, description="longest completion, in tokens")
     problems_per_round: int = Field(0, ge=0, description="training problems sampled in a round; 0: all of them")
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="completions per problem")
     chunk_rows: int = Field(64, ge=1, description="requests in a chunk: the unit of sampling, durability and resume")
     chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
-
-    @field_validator("prompt")
-    @classmethod
-    def _has_question(cls, value: str) -> str:
-        return _needs_question(value)
 
 
 class Prefixes(Section):
@@ -117,7 +123,7 @@ class Prefixes(Section):
     select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field("all", description=MEANINGS)
     length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
     structure_ratio: float = Field(0.1, ge=0, le=1, description="share p of rows trained on the whole solution")
-    template: str = Field(TASK_TEMPLATE, description="user's turn of prefix rows, with `{question}`")
+    template: Template = Field(TASK_TEMPLATE, description="user's turn of prefix rows, with `{question}`")
     train_eos: bool = Field(False, description="train an end-of-sequence token after each prefix")
     rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
     value: Literal["auto", "labels", "agreement"] = Field(
@@ -126,20 +132,15 @@ class Prefixes(Section):
         "of its continuations, or by answers if all training problems have one",
     )
     shrinkage: float = Field(
-        4.0, ge=0, description="`rollout`: continuations that the problem's mean counts for in a prefix's value"
+        4.0, ge=0, description="`rollout`: weight of the problem's mean in a prefix's value, in continuations"
     )
     least_advantage: float = Field(
         0.05, ge=0, le=1, description="`rollout`: shrunk advantage over the problem's mean that a prefix must exceed"
     )
     pooled: bool = Field(
-        False, description="`rollout`: prefixes that differ in the problem's own numbers alone share evidence"
+        False, description="`rollout`: pool the evidence of prefixes that differ only in the problem's own numbers"
     )
     weighted: bool = Field(False, description="`rollout`: weight rows by the advantage of their prefix")
-
-    @field_validator("template")
-    @classmethod
-    def _has_question(cls, value: str) -> str:
-        return _needs_question(value)
 
     @field_validator("length")
     @classmethod
@@ -174,12 +175,12 @@ class Training(Section):
     """How a LoRA is fitted to the examples."""
 
     rank: int = Field(16, ge=1, le=MOST_RANK, description="rank of the LoRA")
-    alpha: float = Field(32.0, gt=0, description="LoRA scale times rank")
+    alpha: float = Field(32.0, gt=0, description="LoRA alpha: the adapter is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
     learning_rate: float = Field(
         1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, a LoRA wants a hundred times that"
     )
-    schedule: Literal["constant", "cosine"] = Field("constant", description="after the warm-up")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
     epochs: int = Field(1, ge=1, description="passes over the examples")
     batch_rows: int = Field(64, ge=1, description="examples per optimizer step")
@@ -197,8 +198,8 @@ class Merging(Section):
 
     rounding: Literal["auto", "nearest", "stochastic"] = Field(
         "auto",
-        description="of merged weights to `model.dtype`; `auto`: stochastic where the base lies on bfloat16's grid, as "
-        "most models do, else to nearest",
+        description="how merged weights are rounded to `model.dtype`; `auto`: stochastic where the base lies on "
+        "bfloat16's grid, as most models do, else to nearest",
     )
     canaries: int = Field(
         8, ge=1, description="held-out prompts on which adapter, parent and merged model are compared"
@@ -235,25 +236,35 @@ class Gate(Section):
         "is accepted, for studies",
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
-    worthwhile: float = Field(0.02, gt=0, lt=1, description="smallest gain in accuracy worth having; futility below it")
+    worthwhile: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="smallest gain in accuracy worth having: judging ends for futility once it is ruled out",
+    )
     batch: int = Field(64, ge=1, description="problems judged between two looks")
     samples: int = Field(
-        1, ge=1, le=MOST_SAMPLES, description="answers per problem and side: 1 is greedy, more are averaged"
+        1, ge=1, le=MOST_SAMPLES, description="answers per problem and model: 1 is greedy, more are averaged"
     )
     temperature: float | None = Field(
-        None, ge=0, description="of judged answers; unset: greedy for one answer, `sampling.temperature` for several"
+        None,
+        ge=0,
+        description="temperature of judged answers; unset: greedy for one, `sampling.temperature` for several",
     )
     beside_temperature: float | None = Field(
-        None, ge=0, description="the sealed problems are answered at this one too, reported beside; unset: not"
+        None,
+        ge=0,
+        description="second temperature at which the sealed problems are judged too; unset: none",
     )
-    beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and side there")
+    beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model there")
     max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
     max_truncation_rise: float = Field(
         0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
     )
     fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
     placebo: bool = Field(
-        False, description="also train and judge a twin on prefixes permuted between problems: the gain over it is real"
+        False,
+        description="also train and judge a placebo twin, on targets moved to other problems; report the gain over it",
     )
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
@@ -267,11 +278,12 @@ class Schedule(Section):
         1.0, gt=0, le=1, description="factor on `training.learning_rate` for each rejection in a row"
     )
     rejected_lengths: tuple[int, ...] = Field(
-        (), description="`prefixes.length` after one rejection, two in a row, …; the last one stays; empty: the same"
+        (),
+        description="`prefixes.length` after one rejection, two in a row, …; the last is kept; empty: unchanged",
     )
-    patience: int = Field(0, ge=0, description="rejections in a row that end the run; 0: any number")
+    patience: int = Field(0, ge=0, description="rejections in a row that end the run; 0: no limit")
     tokens_per_point: int = Field(
-        0, ge=0, description="most tokens that a point of held-out accuracy may cost; 0: any price"
+        0, ge=0, description="tokens per point of held-out accuracy above which the run ends; 0: no limit"
     )
 
     @field_validator("rejected_lengths")
@@ -331,19 +343,15 @@ class Recipe(Section):
         """How this run's merges are rounded."""
         return Rounding(dtype=self.model.dtype, way=self.merging.rounding, seed=self.seed)
 
-    def canonical(self) -> str:
-        """The recipe as JSON with sorted keys and no spaces: equal recipes give equal bytes."""
-        return canonical(self.model_dump(mode="json"))
-
     def beside(self) -> Recipe | None:
-        """The recipe with the sealed problems' second decoding in place of the declared one; None if it has none."""
+        """The recipe that judges at `gate.beside_temperature` with its number of samples; None if that isn't set."""
         if self.gate.beside_temperature is None:
             return None
         update = {"temperature": self.gate.beside_temperature, "samples": self.gate.beside_samples}
         return self.model_copy(update={"gate": self.gate.model_copy(update=update)})
 
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical form, as hexadecimal digits."""
+        """SHA-256 of the canonical JSON, as hexadecimal digits: equal recipes have equal ones."""
         return fingerprint_of(self.model_dump(mode="json"))
 
 
@@ -369,17 +377,7 @@ class Runtime(Section):
         return min(self.threads or cores, cores)
 
 
-def canonical(data: dict[str, Any]) -> str:
-    """A resolved recipe's plain data as JSON with sorted keys and no spaces."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def fingerprint_of(data: dict[str, Any]) -> str:
+def fingerprint_of(data: Mapping[str, object]) -> str:
     """The fingerprint of a resolved recipe's plain data, whichever version of the format it has."""
-    return hashlib.sha256(canonical(data).encode()).hexdigest()
-
-
-def _needs_question(value: str) -> str:
-    if value.count("{question}") != 1:
-        raise ValueError("must contain {question} exactly once")
-    return value
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from selfimprove.recipe import TASK_TEMPLATE, Recipe, Section
 
@@ -32,13 +31,13 @@ def described() -> Iterator[tuple[str, object, str | None]]:
 
 
 def shown(value: object) -> str:
-    """A default as the tables tell it."""
+    """A default in Markdown: its JSON in backquotes, `unset`, or `the paper's` for the task template."""
     return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
 
 
-def dotted(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Nested tables as one, by dotted keys; an empty table stands as it is."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in data.items():
         if isinstance(value, dict) and value:
             flat |= dotted(value, f"{prefix}{key}.")

@@ -1,11 +1,17 @@
-"""Recipes from TOML files and plain data: validated whole, or refused by file, key, cause and what may stand there."""
+"""Recipes from TOML files, `--set` and plain data: validated whole, or refused by file, key, cause and valid values.
+
+Plain data is what TOML or JSON gives: *tables*, a mapping from sections to mappings of their keys, with the keys of no
+section (`seed`) beside them.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,33 +21,61 @@ from selfimprove.recipe.keys import described, shown
 
 _PACKAGED = Path(__file__).parents[1] / "recipes"
 _BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
+_SINGLE_KEYS = {name for name, value in Recipe() if not isinstance(value, Section)}
 
 
-def read_recipe(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Recipe:
-    """The recipe in a TOML file (or all defaults), with `overrides` (section to key to value) laid over it.
+@dataclass(frozen=True)
+class Setting:
+    """A recipe's key by its dotted name (`training.rank`, `seed`), and the value typed for it."""
+
+    key: str
+    value: object
+
+    def table(self) -> dict[str, object]:
+        """The setting as plain data."""
+        section, _, key = self.key.partition(".")
+        return {section: {key: self.value}} if key else {section: self.value}
+
+
+def read_recipe(path: Path | None, overrides: Mapping[str, object] | None = None) -> Recipe:
+    """The recipe in a TOML file (or all defaults), with `overrides` (plain data) laid over it.
 
     A name without a suffix that is no file is that of a recipe that comes with the program, such as `rft`.
 
     Raises `UsageError` naming the file, the key and the cause.
     """
-    data: dict[str, Any] = {} if path is None else _read_toml(_located(path))
-    for section, values in (overrides or {}).items():
-        if not isinstance(data.setdefault(section, {}), dict):
-            raise UsageError(f"{path}: `{section}` must be a table", f"Write it as [{section}], its keys below it.")
-        data[section].update(values)
-    return parse_recipe(data, str(path or "the command line"))
+    where = str(path or "the command line")
+    data = {} if path is None else _read_toml(_located(path))
+    return parse_recipe(laid_over(data, overrides or {}, where), where)
 
 
-def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
+def laid_over(data: Mapping[str, object], overrides: Mapping[str, object], where: str) -> dict[str, object]:
+    """A copy of `data` with the values of `overrides` in place of its own; neither is validated.
+
+    Raises `UsageError`, naming `where`, if a section of `data` with keys to override isn't a table.
+    """
+    laid = dict(data)
+    for name, over in overrides.items():
+        under = laid.get(name, {})
+        if name in _SINGLE_KEYS or not isinstance(over, Mapping):
+            laid[name] = over
+        elif isinstance(under, Mapping):
+            laid[name] = {**under, **over}
+        else:
+            raise UsageError(f"{where}: `{name}` must be a table", f"Write it as [{name}], its keys below it.")
+    return laid
+
+
+def parse_recipe(data: Mapping[str, object], where: str) -> Recipe:
     """A validated recipe from plain data; `where` is named in the `UsageError` that a bad value raises."""
     try:
-        return Recipe.model_validate(data)
+        return Recipe.model_validate(dict(data))
     except ValidationError as error:
         message, hint = _first_fault(error)
         raise UsageError(f"{where}: {message}", hint) from None
 
 
-def parse_stored(data: dict[str, Any], where: str) -> Recipe:
+def parse_stored(data: Mapping[str, object], where: str) -> Recipe:
     """The resolved recipe that a run's folder is bound to, of this version of the format or of version 1.
 
     Runs of version 1 rounded merges to nearest and had other bounds on them, which nothing reads any more: such a run
@@ -54,26 +88,27 @@ def parse_stored(data: dict[str, Any], where: str) -> Recipe:
     return parse_recipe(data, where)
 
 
-def read_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """The values of `--set section.key=value`, by section and key; the last one counts."""
-    overrides: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        section, key, value = _setting(setting)
-        overrides.setdefault(section, {})[key] = value
-    return overrides
+def read_settings(texts: Iterable[str]) -> dict[str, object]:
+    """What `--set section.key=value` was typed with, as plain data; of several values for one key the last counts."""
+    tables = (read_setting(text).table() for text in texts)
+    return functools.reduce(lambda data, table: laid_over(data, table, "--set"), tables, {})
 
 
-def _setting(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` taken apart; the value is TOML, or plain text if it isn't."""
-    dotted, equals, value = text.partition("=")
-    section, _, key = dotted.strip().partition(".")
-    if not (equals and section and key):
+def read_setting(text: str) -> Setting:
+    """`section.key=value` or `seed=value` taken apart; the value is TOML, or plain text if it isn't.
+
+    Raises `UsageError` for another form; whether the recipe has such a key is not looked at.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    section, _, name = key.partition(".")
+    if not (equals and section and (name or key in _SINGLE_KEYS)):
         raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
     try:
         read = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):  # not TOML, a number of too many digits, nested too deeply
-        return section, key, value
-    return section, key, read["value"] if len(read) == 1 else value
+        return Setting(key, value)
+    return Setting(key, read["value"] if len(read) == 1 else value)
 
 
 def recipe_names() -> list[str]:
@@ -87,7 +122,7 @@ def _located(path: Path) -> Path:
     return packaged if named and packaged.is_file() else path
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:

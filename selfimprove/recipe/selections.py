@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """One way to choose among a round's completions.
 
@@ -30,13 +30,15 @@ class Selection:
 SELECTIONS = {
     selection.name: selection
     for selection in (
-        Selection("all", "every completion (UPFT, SFT)"),
-        Selection("modal", "the commonest prefix of a problem", chooses_prefixes=True, compares=True),
-        Selection("consistent", "those that end in the majority answer", samples_whole=True, compares=True),
-        Selection("verified", "those the checker accepts (RFT)", needs_answers=True, samples_whole=True),
+        Selection(name="all", meaning="every completion (UPFT, SFT)"),
+        Selection(name="modal", meaning="the commonest prefix of a problem", chooses_prefixes=True, compares=True),
         Selection(
-            "rollout",
-            "the prefixes whose continuations do better than the problem's mean",
+            name="consistent", meaning="those that end in the majority answer", samples_whole=True, compares=True
+        ),
+        Selection(name="verified", meaning="those the checker accepts (RFT)", needs_answers=True, samples_whole=True),
+        Selection(
+            name="rollout",
+            meaning="the prefixes whose continuations do better than the problem's mean",
             chooses_prefixes=True,
             continues=True,
             compares=True,

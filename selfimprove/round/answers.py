@@ -17,7 +17,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +25,7 @@ from selfimprove.answer import Verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.finished import left_undone
 from selfimprove.gate.decision import Pair, Vitals, pass_at_k
-from selfimprove.problem import Problem, ProblemSets
+from selfimprove.problem import Problem
 from selfimprove.recipe import Answers, Recipe
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.sampling import (
@@ -131,20 +130,6 @@ class Judge:
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
-
-
-def set_aside_faulty(problems: ProblemSets, checker: Checker) -> tuple[ProblemSets, list[tuple[Problem, str]]]:
-    """The problem sets without those whose reference the checker can't judge against, and those with the reason.
-
-    A reference is at fault if it isn't equal to itself, or equal to a perturbed copy of itself; an answer to such a
-    problem would be counted wrong, or right, whatever it is.
-    """
-    listed = [p for p in (*problems.train, *problems.heldout, *problems.sealed) if p.answer is not None]
-    faults = checker.faults_of_references([p.answer or "" for p in listed])
-    faulty = [(problem, fault) for problem, fault in zip(listed, faults, strict=True) if fault]
-    keys = {problem.key for problem, _ in faulty}
-    kept = [tuple(p for p in part if p.key not in keys) for part in (problems.train, problems.heldout, problems.sealed)]
-    return replace(problems, train=kept[0], heldout=kept[1], sealed=kept[2]), faulty
 
 
 def check_completions(

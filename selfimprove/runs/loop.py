@@ -10,24 +10,21 @@ problems are judged (`runs/sealed.py`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
-from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.gate.decision import alpha_of_round, power_lines
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
-from selfimprove.problem import Problem, ProblemSets, fresh_heldout
+from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
-from selfimprove.round.answers import set_aside_faulty
+from selfimprove.round.admit import Admitted, admit
 from selfimprove.round.job import Job
 from selfimprove.round.machinery import Parts, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
-from selfimprove.sampling import refuse_lost_questions
 from selfimprove.store.journal import Identity, Journal, champion_of
 from selfimprove.store.records import SealedLook
 from selfimprove.text.formatting import plural
@@ -42,31 +39,19 @@ def run_rounds(
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
     journal.refuse_changes(recipe, identity)
-    _refuse_missing_answers(recipe, problems)
-    problems, faulty = set_aside_faulty(problems, parts.checker)
-    _refuse_empty_sets(problems)
-    questions = [problem.question for problem in (*problems.train, *problems.heldout, *problems.sealed)]
-    refuse_lost_questions(parts.tokenizer, recipe.sampling.system, recipe.sampling.prompt, questions)
-    if recipe.gate.fresh:
-        fresh_heldout(recipe.problems, problems, 1)  # refused before anything is written, if it can't be had
+    admitted = admit(problems, recipe, parts)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
-        work = forecast_round(recipe, len(problems.train))
+        work = forecast_round(recipe, len(admitted.problems.train))
         need = work.disk(parts.footprint, owed, keep_models=parts.runtime.keep_models)
         refuse_if_short(journal.folder, need)
         with journal.lock():
             journal.bind(recipe, identity)
-            return _bring_to(rounds, recipe, problems, faulty, parts, journal, emit)
+            return _bring_to(rounds, recipe, admitted, parts, journal, emit)
 
 
 def _bring_to(
-    rounds: int,
-    recipe: Recipe,
-    problems: ProblemSets,
-    faulty: Sequence[tuple[Problem, str]],
-    parts: Parts,
-    journal: Journal,
-    emit: Emit,
+    rounds: int, recipe: Recipe, admitted: Admitted, parts: Parts, journal: Journal, emit: Emit
 ) -> SealedLook:
     """The rounds that are owed, in a folder that is held and bound."""
     started = time.monotonic()
@@ -74,9 +59,10 @@ def _bring_to(
     journal.hold_rounds(records)
     was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and bool(journal.sealed())
     say = _recorded(journal, emit)
+    problems = admitted.problems
     say(_started(recipe, problems, parts, journal, rounds, len(records)))
-    for problem, fault in faulty:
-        say(Note(f"{problem.source}: set aside, its reference can't be judged against: {fault}"))
+    for aside in admitted.set_aside:
+        say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
         emit(round_finished(record, earlier=True))
     models, samplers = ModelCache(journal, parts, recipe, say), Samplers(parts.open_sampler)
@@ -120,22 +106,3 @@ def _recorded(journal: Journal, emit: Emit) -> Emit:
         emit(event)
 
     return say
-
-
-def _refuse_missing_answers(recipe: Recipe, problems: ProblemSets) -> None:
-    missing = sum(problem.answer is None for problem in problems.train)
-    settings = recipe.prefixes
-    if settings.needs_answers and missing:
-        selected = settings.selection.needs_answers
-        key = f"select is `{settings.select}`" if selected else f"value is `{settings.value}`"
-        instead = "select=all" if selected else "value=agreement"
-        raise UsageError(
-            f"prefixes.{key}, but {missing} of {len(problems.train)} training problems have no answer",
-            f"Add the answers, or type --set prefixes.{instead}.",
-        )
-
-
-def _refuse_empty_sets(problems: ProblemSets) -> None:
-    for name in ("train", "heldout", "sealed"):
-        if not getattr(problems, name):
-            raise UsageError(f"no {name} problems are left", "Look at their references: selfimprove check --references")

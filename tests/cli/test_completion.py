@@ -45,6 +45,7 @@ def _environment() -> dict[str, str]:
         ),
         ("selfimprove compare own.toml recipes/r", ["recipes/rft.toml"]),
         ("selfimprove run --set training.b", ["training.batch_rows=", "training.beta1=", "training.beta2="]),
+        ("selfimprove run --set se", ["seed="]),
         ("selfimprove run --track t", ["tensorboard", "trackio"]),
         ("selfimprove verify absent", []),
     ],

@@ -23,7 +23,7 @@ from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe
-from selfimprove.sampling import some_questions
+from selfimprove.round.admit import some_questions
 from tests import paths
 from tests.runs.test_embedded import needs_model
 from tests.workshop import Workshop, make_workshop

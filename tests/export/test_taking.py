@@ -29,7 +29,7 @@ from selfimprove.runs.assemble import open_sampler
 from selfimprove.sampling import GREEDY, Request
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal
-from tests.problem.hub_peer import open_hub
+from tests.export.hub_peer import open_hub
 from tests.workshop import Workshop, events_of, make_workshop
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")

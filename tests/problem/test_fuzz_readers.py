@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from selfimprove.answer.checking import cases
 from selfimprove.errors import UsageError
 from selfimprove.host.metering import Cost
-from selfimprove.problem.fields import FieldNames, problem_from_row
+from selfimprove.problem.fields import problem_from_row
 from selfimprove.problem.files import file_rows
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Problems, Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.report import report_markdown, status_lines
@@ -146,7 +146,7 @@ def read_verdicts(journal: Journal) -> None:
 def read_problems(suffix: str) -> Callable[[Journal], None]:
     def read(journal: Journal) -> None:
         for number, row in file_rows(journal.folder / f"problems{suffix}"):
-            assert problem_from_row(row, FieldNames(), f"f:{number}", "f").question
+            assert problem_from_row(row, Problems(), f"f:{number}", "f").question
 
     return read
 

@@ -13,7 +13,7 @@ import pytest
 
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
-from selfimprove.problem.generated import TASKS, Generator, _stream, draw
+from selfimprove.problem.generated import TASKS, _stream, draw
 from selfimprove.recipe import MixturePart, Problems
 from tests.paths import ROOT
 
@@ -72,7 +72,7 @@ def test_two_generated_sources_share_no_problem() -> None:
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_what_is_asked_is_stated_in_full(name: str) -> None:
     """Problems with one identity have one answer, so no metadata that matters was left out."""
-    drawn = list(itertools.islice(_stream([Generator(name)], name, 0), 30))
+    drawn = list(itertools.islice(_stream([MixturePart(name=name)], name, 0), 30))
     answers = {(problem.identity, problem.answer) for problem in drawn}
     assert len(answers) == len({problem.identity for problem in drawn}) > 10
     assert all(problem.identity.startswith(TASKS[name][0] + ": ") for problem in drawn)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
-from selfimprove.problem.fields import FieldNames, last_boxed, problem_from_row
+from selfimprove.problem.fields import last_boxed, problem_from_row
 from selfimprove.problem.files import SUFFIXES, file_rows
 from selfimprove.recipe import Problems
 from tests import paths
@@ -29,12 +29,12 @@ def sizes(train: int, heldout: int, sealed: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("case", FIELDS, ids=[json.dumps(case["row"])[:60] for case in FIELDS])
 def test_the_final_answer_is_read_out_of_each_form(case: dict[str, Any]) -> None:
-    problem = problem_from_row(case["row"], FieldNames(), "f.jsonl:1", "f.jsonl:1")
+    problem = problem_from_row(case["row"], Problems(), "f.jsonl:1", "f.jsonl:1")
     assert (problem.question, problem.answer) == ("q", case["answer"])
 
 
 def test_named_fields_come_first_and_are_optional() -> None:
-    named = FieldNames("text", "label")
+    named = Problems(question="text", answer="label")
     row = {"text": "a", "question": "b", "label": "1", "answer": "2"}
     named_problem = problem_from_row(row, named, "w", "s")
     other = problem_from_row({"question": "b", "answer": "2"}, named, "w", "s")
@@ -45,7 +45,7 @@ def test_named_fields_come_first_and_are_optional() -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_all_formats_give_the_same_problems(suffix: str) -> None:
     def read(path: Path) -> list[tuple[str, str | None]]:
-        problems = [problem_from_row(row, FieldNames(), "w", "s") for _, row in file_rows(path)]
+        problems = [problem_from_row(row, Problems(), "w", "s") for _, row in file_rows(path)]
         return [(problem.question, problem.answer) for problem in problems]
 
     rows = read(CASES / "good" / f"gsm8k{suffix}")
@@ -119,7 +119,7 @@ def test_boxed_content_is_what_was_put_in(content: str) -> None:
 )
 def test_any_row_is_a_problem_or_a_usage_error(row: object) -> None:
     try:
-        problem = problem_from_row(row, FieldNames(), "f.jsonl:1", "f.jsonl:1")
+        problem = problem_from_row(row, Problems(), "f.jsonl:1", "f.jsonl:1")
     except UsageError as error:
         named = error.message.startswith("f.jsonl:1: ")
     else:

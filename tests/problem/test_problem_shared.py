@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from selfimprove.problem import load_problems
-from selfimprove.problem.fields import FieldNames, last_boxed, problem_from_row
+from selfimprove.problem.fields import last_boxed, problem_from_row
 from selfimprove.problem.files import file_rows
 from selfimprove.recipe import Problems
 from tests.paths import SHARED
@@ -21,15 +21,15 @@ pytestmark = pytest.mark.skipif(not MATH.exists(), reason=f"no data in {DATA}; S
 
 @pytest.mark.parametrize(("path", "rows"), [(TRAIN, 7473), (TEST, 1319), (MATH, 500)], ids=lambda value: str(value))
 def test_every_row_has_a_question_and_a_final_answer(path: Path, rows: int) -> None:
-    problems = [problem_from_row(row, FieldNames(), str(line), "s") for line, row in file_rows(path)]
+    problems = [problem_from_row(row, Problems(), str(line), "s") for line, row in file_rows(path)]
     assert len(problems) == rows
     assert all(problem.answer and "####" not in problem.answer for problem in problems)
     assert len({problem.identity for problem in problems}) == rows
 
 
 def test_gsm8k_answers_are_numbers() -> None:
-    problems = [problem_from_row(row, FieldNames(), str(line), "s") for line, row in file_rows(TEST)]
-    assert all(float((problem.answer or "").replace(",", "")) is not None for problem in problems)
+    problems = [problem_from_row(row, Problems(), str(line), "s") for line, row in file_rows(TEST)]
+    assert all(float((problem.answer or "").replace(",", "")).is_integer() for problem in problems)
 
 
 def test_the_box_of_a_math_solution_holds_the_expected_answer() -> None:

@@ -9,7 +9,7 @@ import pytest
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.keys import changed_keys, key_table
-from selfimprove.recipe.reading import parse_recipe, read_recipe
+from selfimprove.recipe.reading import parse_recipe, read_recipe, read_settings, recipe_names
 from tests.paths import ROOT
 
 
@@ -72,9 +72,27 @@ def test_a_recipe_that_is_not_utf8_or_missing_is_refused(tmp_path: Path) -> None
         read_recipe(tmp_path / "absent.toml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "selfimprove" / "recipes").glob("*.toml")), ids=lambda path: path.name)
-def test_shipped_recipes_are_valid(path: Path) -> None:
-    assert isinstance(read_recipe(path), Recipe)
+SHIPPED = {
+    "demo": ("verified", 16),
+    "rft": ("verified", "full"),
+    "sft": ("all", "full"),
+    "upft": ("all", 8),
+    "upft-rollout": ("rollout", 16),
+    "upft-verified": ("verified", 32),
+}
+"""What each recipe that comes with the program keeps, and how much of it is trained."""
+
+
+def test_every_shipped_recipe_is_what_its_name_says() -> None:
+    prefixes = {name: read_recipe(Path(name)).prefixes for name in recipe_names()}
+    assert {name: (section.select, section.length) for name, section in prefixes.items()} == SHIPPED
+
+
+def test_settings_replace_the_values_of_a_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 1\n[training]\nrank = 4\nalpha = 8.0\n")
+    recipe = read_recipe(path, read_settings(["seed=2", "training.rank=3", "training.rank=2", "model.name=./here"]))
+    assert (recipe.seed, recipe.training.rank, recipe.training.alpha, recipe.model.name) == (2, 2, 8.0, "./here")
 
 
 def test_readme_holds_the_key_table_made_from_the_code() -> None:

@@ -13,6 +13,7 @@ from selfimprove.answer import Explanation, Mode, Verdict
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
+from selfimprove.answer.checking.references import faulty_references
 from selfimprove.problem import ProblemSets
 from selfimprove.text.escaping import escape_text
 
@@ -49,13 +50,12 @@ def cases_text(path: Path, workers: int, mode: Mode, wrong_rows: Path | None, as
 
 def references_text(problems: ProblemSets, workers: int) -> str:
     """The references of all sets that can't be judged against, with the reason, and how many there are."""
-    listed = [p for p in (*problems.train, *problems.heldout, *problems.sealed) if p.answer is not None]
+    listed = problems.answered()
     with Checker(workers) as checker:
-        faults = checker.faults_of_references([p.answer or "" for p in listed])
+        faulty = faulty_references(listed, checker)
     lines = [
-        f"{_shown(p.source)}: {_shown(p.answer or '')}: {_shown(fault)}"
-        for p, fault in zip(listed, faults, strict=True)
-        if fault
+        f"{_shown(found.problem.source)}: {_shown(found.problem.answer or '')}: {_shown(found.fault)}"
+        for found in faulty
     ]
     return "\n".join([*lines, f"{len(listed)} references, {len(lines)} can't be judged against"])
 

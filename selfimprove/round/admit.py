@@ -1,0 +1,111 @@
+"""Admission: what the problems of a run must pass before anything is written.
+
+`admit` is the one way from the sets that were read to the sets that a run works on. It needs the checker and the
+tokenizer, which `problem/` may not import, so it stands in the folder whose `Job` holds those sets. `doctor` reports
+the same facts without refusing, and takes them from the functions that `admit` calls.
+
+*Lost questions.* Some questions are rendered as prompts and decoded again: a chat template may look for the question
+in another field than it stands in, and a tokenizer may lack its letters; the model would then be asked nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from selfimprove.answer.checking.references import FaultyReference, faulty_references
+from selfimprove.errors import UsageError
+from selfimprove.problem import Problem, ProblemSets, fresh_heldout
+from selfimprove.recipe import Recipe, Sampling
+from selfimprove.round.machinery import Parts
+from selfimprove.sampling import Tokenizer, render_prompt
+
+MOST_TRIED = 8
+"""Questions on which rendering is tried before a run, at most."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The problem sets that a run works on, and the problems left out of them because their reference is faulty."""
+
+    problems: ProblemSets
+    set_aside: tuple[FaultyReference, ...]
+
+
+@dataclass(frozen=True)
+class TriedPrompt:
+    """A question with its prompt: the ids, and the text that they are decoded to."""
+
+    question: str
+    prompt_ids: tuple[int, ...]
+    text: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether the text doesn't hold the question; white space and compatibility forms (`x²`, `x2`) may differ."""
+        text, question = (" ".join(unicodedata.normalize("NFKC", s).split()) for s in (self.text, self.question))
+        return question not in text
+
+
+def admit(problems: ProblemSets, recipe: Recipe, parts: Parts) -> Admitted:
+    """The sets without problems whose reference can't be judged against, with what was set aside.
+
+    Raises `UsageError`, in this order, if training problems lack answers that the recipe needs, if a set is empty
+    without the faulty ones, if most prompts lose their question, or if fresh held-out problems can't be drawn.
+    """
+    if missing := missing_answers(recipe, problems):
+        settings = recipe.prefixes
+        key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
+        fault = f"{missing} of {len(problems.train)} training problems have no answer"
+        raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
+    faulty = faulty_references(problems.answered(), parts.checker)
+    kept = problems.without(found.problem for found in faulty)
+    if empty := empty_sets(kept):
+        raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
+    tried = try_prompts(parts.tokenizer, recipe.sampling, kept.all_problems())
+    if most_are_lost(tried):
+        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
+        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+    if recipe.gate.fresh:
+        fresh_heldout(recipe.problems, kept, 1)
+    return Admitted(kept, faulty)
+
+
+def missing_answers(recipe: Recipe, problems: ProblemSets) -> int:
+    """How many training problems lack an answer, if the recipe selects by answers; else 0."""
+    return sum(problem.answer is None for problem in problems.train) if recipe.prefixes.needs_answers else 0
+
+
+def answers_hint(recipe: Recipe) -> str:
+    """What to do about missing answers."""
+    instead = "select=all" if recipe.prefixes.selection.needs_answers else "value=agreement"
+    return f"Add the answers, or type --set prefixes.{instead}."
+
+
+def empty_sets(problems: ProblemSets) -> list[str]:
+    """The names of the sets without a problem."""
+    sets = {"train": problems.train, "heldout": problems.heldout, "sealed": problems.sealed}
+    return [name for name, part in sets.items() if not part]
+
+
+def try_prompts(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> list[TriedPrompt]:
+    """The prompts of some of the questions; `UsageError` if the chat template can't render one."""
+    tried = []
+    for question in some_questions(problem.question for problem in problems):
+        prompt = render_prompt(tokenizer, settings.system, settings.prompt, question)
+        tried.append(TriedPrompt(question, prompt, tokenizer.decode(prompt)))
+    return tried
+
+
+def some_questions(questions: Iterable[str]) -> list[str]:
+    """At most `MOST_TRIED` of the questions, of all lengths, the shortest and the longest among them."""
+    ordered = sorted(questions, key=lambda question: (len(question), question))
+    places = {round(at * (len(ordered) - 1) / (MOST_TRIED - 1)) for at in range(MOST_TRIED)} if ordered else set()
+    return [ordered[place] for place in sorted(places)]
+
+
+def most_are_lost(tried: Sequence[TriedPrompt]) -> bool:
+    """Whether more than half of the prompts lost their question: too many to blame the questions."""
+    return 2 * sum(prompt.lost for prompt in tried) > len(tried)
