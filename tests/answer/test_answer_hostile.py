@@ -93,7 +93,7 @@ def test_order_changes_no_verdict() -> None:
 
 def test_hash_seed_changes_no_verdict() -> None:
     code = (
-        "import json, sys; sys.path.insert(0, 'tests'); import test_answer_hostile as t;"
+        "import sys; from tests.answer import test_answer_hostile as t;"
         "sys.stdout.write('\\n'.join(t.verdicts(t.ROWS)))"
     )
     outputs = {

@@ -46,6 +46,11 @@ def test_verdict_is_that_of_the_pure_function(checker: Checker) -> None:
         assert checker.check(text, gold) == pure_check(text, gold)
 
 
+def test_worker_runs_the_code_of_its_parent(checker: Checker) -> None:
+    checker.check("5", "5")
+    assert psutil.Process(workers_of(checker)[0]).environ()["PYTHONPATH"] == str(ROOT)
+
+
 def test_batch_keeps_order_and_reports_progress(checker: Checker) -> None:
     items = [(f"The answer is {n}.", str(n if n % 3 else n + 1)) for n in range(500)]
     seen: list[tuple[int, int]] = []

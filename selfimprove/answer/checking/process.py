@@ -128,7 +128,7 @@ class Worker:
 def _environment() -> dict[str, str]:
     """All that a worker sees of the environment: where the package is, and what makes it deterministic."""
     return {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
