@@ -13,9 +13,9 @@ import itertools
 import re
 from typing import Literal
 
-from selfimprove.answer.finding import Candidate
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.prose import last_statement, marked
+from selfimprove.answer.verdict import Candidate
 
 Mode = Literal["boxed", "marked", "last"]
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in

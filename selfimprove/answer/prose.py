@@ -10,7 +10,7 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
-from selfimprove.answer.finding import Candidate
+from selfimprove.answer.verdict import Candidate
 
 _MARK = re.compile(
     r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
