@@ -7,8 +7,10 @@ need an integer of more than `MAX_BITS` bits, is refused and left to the next st
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from selfimprove.answer.limits import MAX_BITS
 from selfimprove.answer.steps import spend
@@ -16,15 +18,33 @@ from selfimprove.answer.tree import INFINITY, Node, Op, Refused, walk
 
 MAX_TERMS = 2_000  # of a finite sum or product
 MAX_FACTORIAL = 5_000
-_EMPTY: Mapping[str, Fraction] = {}
+Values = Mapping[str, Fraction]
+_EMPTY: Values = {}
 
 
-def exact(node: Node, env: Mapping[str, Fraction] = _EMPTY) -> Fraction:
+def exact(node: Node, env: Values = _EMPTY) -> Fraction:
     """The rational value of the tree; raises `Refused` if it has none or is too large."""
-    operation = _OPERATIONS.get(node.op)
-    if operation is None:
+    if node.op in ARITHMETIC:
+        return _bounded(ARITHMETIC[node.op](*[exact(arg, env) for arg in node.args]))
+    if node.op not in _OPERATIONS:
         raise Refused("it is not rational")
-    return operation(node, env)
+    return _OPERATIONS[node.op](node, env)
+
+
+def _quotient(dividend: Any, divisor: Any) -> Any:  # noqa: ANN401 - of fractions or of mpmath's numbers
+    if divisor == 0:
+        raise Refused("it divides by zero")
+    return dividend / divisor
+
+
+ARITHMETIC: dict[Op, Callable[..., Any]] = {
+    Op.ADD: operator.add,
+    Op.MUL: operator.mul,
+    Op.DIV: _quotient,
+    Op.NEG: operator.neg,
+    Op.PERCENT: lambda value: value / 100,
+}
+"""The operators that need the values of their arguments only, for numbers of any kind; `DIV` may raise `Refused`."""
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -35,42 +55,17 @@ def _bounded(value: Fraction) -> Fraction:
     return value
 
 
-def _number(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _number(node: Node, env: Values) -> Fraction:
     return node.value if isinstance(node.value, Fraction) else Fraction(0)
 
 
-def _variable(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _variable(node: Node, env: Values) -> Fraction:
     if node.name not in env:
         raise Refused("it has variables")
     return env[node.name]
 
 
-def _sum_of_two(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    left, right = node.args
-    return _bounded(exact(left, env) + exact(right, env))
-
-
-def _product_of_two(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    left, right = node.args
-    return _bounded(exact(left, env) * exact(right, env))
-
-
-def _quotient(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    dividend, divisor = exact(node.args[0], env), exact(node.args[1], env)
-    if not divisor:
-        raise Refused("it divides by zero")
-    return _bounded(dividend / divisor)
-
-
-def _negative(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    return _bounded(-exact(node.args[0], env))
-
-
-def _percentage(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    return _bounded(exact(node.args[0], env) / 100)
-
-
-def _power(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _power(node: Node, env: Values) -> Fraction:
     base, exponent = exact(node.args[0], env), node.args[1]
     if base == 1 and not any(part == INFINITY for part in walk(exponent)):
         return _bounded(base)
@@ -119,14 +114,14 @@ def _integer_root(value: int, order: int) -> int:
     return guess
 
 
-def _function(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _function(node: Node, env: Values) -> Fraction:
     name = node.name
     if name not in _FUNCTIONS:
         raise Refused("it is not rational")
     args = [exact(arg, env) for arg in node.args]
     if name in _OF_INTEGERS and any(arg.denominator != 1 for arg in args):
         raise Refused(f"{name} of a fraction")
-    if name not in _OF_MANY and len(args) != (2 if name in ("binom", "root") else 1):
+    if len(args) != (2 if name in _OF_TWO else 1) and not (args and name in _OF_MANY):
         raise Refused(f"{name} with {len(args)} arguments")
     return _bounded(Fraction(_FUNCTIONS[name](*args)))
 
@@ -163,6 +158,7 @@ _FUNCTIONS: dict[str, Callable[..., Fraction | int]] = {
     "max": lambda *values: max(values),
 }
 _OF_INTEGERS = frozenset(("gcd", "lcm", "factorial", "factorial2", "binom"))
+_OF_TWO = frozenset(("root", "binom"))
 _OF_MANY = frozenset(("gcd", "lcm", "min", "max"))
 
 
@@ -173,7 +169,7 @@ def series_range(low: Fraction, high: Fraction) -> range:
     return range(int(low), int(high) + 1)
 
 
-def _series(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _series(node: Node, env: Values) -> Fraction:
     body, index, low, high = node.args
     is_product = node.op is Op.PRODUCT
     total = Fraction(is_product)
@@ -183,14 +179,9 @@ def _series(node: Node, env: Mapping[str, Fraction]) -> Fraction:
     return _bounded(total)
 
 
-_OPERATIONS: dict[Op, Callable[[Node, Mapping[str, Fraction]], Fraction]] = {
+_OPERATIONS: dict[Op, Callable[[Node, Values], Fraction]] = {
     Op.NUMBER: _number,
     Op.SYMBOL: _variable,
-    Op.ADD: _sum_of_two,
-    Op.MUL: _product_of_two,
-    Op.DIV: _quotient,
-    Op.NEG: _negative,
-    Op.PERCENT: _percentage,
     Op.POW: _power,
     Op.FUNCTION: _function,
     Op.SUM: _series,
