@@ -27,7 +27,7 @@ from selfimprove.answer.verdict import Finding, Outcome, Verdict
 VERSION = "1"
 
 PERTURBED = "the reference accepts the perturbed copy"
-"""How the fault of a reference begins that a different answer passes for."""
+"""The first words of the fault of a reference that accepts a different answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
 
 
 def fault_of_reference(reference: str) -> str | None:
-    """Why a reference can't be judged against: it differs from itself or accepts a perturbed copy; None if sound."""
+    """Why nothing can be judged against this reference: it differs from itself or accepts a perturbed copy; or None."""
     if not reference.strip():
         return "the reference is empty"
     if read(reference).fault == CONTRADICTION:
@@ -172,7 +172,7 @@ def fault_of_reference(reference: str) -> str | None:
 
 
 def perturbed(reference: str) -> str:
-    """A copy that is a different answer: the last digit turned, or another word in front."""
+    """A different answer made from the reference: its last digit plus one, or a term or word added."""
     for at in range(len(reference) - 1, -1, -1):
         if reference[at] in "0123456789":
             return reference[:at] + str((int(reference[at]) + 1) % 10) + reference[at + 1 :]

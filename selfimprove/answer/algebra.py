@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
 from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 from selfimprove.answer.evaluate import digits_of
-from selfimprove.answer.exact import exact
+from selfimprove.answer.exact import ARITHMETIC, exact
 from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
 from selfimprove.answer.verdict import Finding, Outcome
 
@@ -111,9 +110,9 @@ def to_sympy(node: Node) -> Expression:
         return _bounded(node.op, args)
     if node.op is Op.FUNCTION:
         return _function(node.name, args)
-    if node.op not in _OPERATIONS:
+    if node.op not in _ARITHMETIC:
         raise Refused(f"{node.op} has no closed form")
-    return _OPERATIONS[node.op](*args)
+    return _ARITHMETIC[node.op](*args)
 
 
 def _small_power(node: Node) -> None:
@@ -130,14 +129,7 @@ def _small_power(node: Node) -> None:
 
 _GROWING = frozenset((Op.POW, Op.FUNCTION))
 _CONSTANTS = {Constant.PI: "pi", Constant.E: "E", Constant.I: "I", Constant.INFINITY: "oo"}
-_OPERATIONS: dict[Op, Callable[..., Expression]] = {
-    Op.ADD: operator.add,
-    Op.MUL: operator.mul,
-    Op.DIV: operator.truediv,
-    Op.NEG: operator.neg,
-    Op.PERCENT: lambda a: a / 100,
-    Op.POW: operator.pow,
-}
+_ARITHMETIC = ARITHMETIC | {Op.DIV: operator.truediv, Op.POW: operator.pow}
 _BOUNDED = {Op.SUM: "Sum", Op.PRODUCT: "Product", Op.INTEGRAL: "Integral"}
 _FUNCTIONS = {name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp")} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log", "log": "log", "abs": "Abs",

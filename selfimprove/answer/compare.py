@@ -65,7 +65,7 @@ def _single(node: Node) -> Node:
 
 
 def _collapsed(node: Node) -> Node:
-    """A list whose items are all the same answer as that answer."""
+    """A list of equal answers as one of them."""
     if node.op is not Op.LIST or any(item.op is Op.DOTS for item in node.args):
         return node
     first = node.args[0]
@@ -307,20 +307,15 @@ def _bases(left: Node, right: Node) -> Finding:
 
 
 def _quantities(left: Node, right: Node) -> Finding:
-    """Two expressions with units: the values must be equal, and the units if both have one."""
+    """Two expressions with units: the values must be equal, and the first words of the units if both have one."""
     (one, unit), (two, other) = split_unit(left), split_unit(right)
     if unit != other and PERCENT in (unit, other):
         return _percent(one, two, unit, other)
-    if unit is not None and other is not None and not _units_agree(unit, other):
+    if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
         return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)
-
-
-def _units_agree(unit: Unit, other: Unit) -> bool:
-    """Whether two units are the same, one of them perhaps with more words behind it."""
-    return unit.words[:1] == other.words[:1]
 
 
 def _percent(one: Node, two: Node, unit: Unit | None, other: Unit | None) -> Finding:

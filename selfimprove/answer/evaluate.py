@@ -10,12 +10,12 @@ are real. Arguments that would overflow are refused before they are computed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from selfimprove.answer.exact import exact, series_range
+from selfimprove.answer.exact import ARITHMETIC, Values, exact, series_range
 from selfimprove.answer.identity import residue_of
 from selfimprove.answer.steps import spend
 from selfimprove.answer.tree import IMAGINARY, INFINITY, Node, Op, Refused, free_names, number, walk
@@ -26,7 +26,6 @@ MAX_ANGLE = 1e30
 POINTS = 14
 _LOCK = threading.Lock()  # an mpmath context changes its own precision while it works
 
-Values = Mapping[str, Fraction]
 Context = Any  # mpmath has no types
 Value = Any  # a real or complex number of a context
 
@@ -43,10 +42,14 @@ def _context(digits: int) -> Context:
 def evaluate(node: Node, env: Values, ctx: Context) -> Value:
     """The value of the tree in the context; raises `Refused` where it has none or would be too large."""
     spend(ctx.dps // 10)
-    operation = _OPERATIONS.get(node.op)
-    if operation is None:
-        raise Refused(f"{node.op} can't be evaluated")
-    return operation(node, env, ctx)
+    if node.op in _OPERATIONS:
+        return _OPERATIONS[node.op](node, env, ctx)
+    args = [evaluate(arg, env, ctx) for arg in node.args]
+    return ARITHMETIC[node.op](*args) if node.op in ARITHMETIC else _refuse(node, env, ctx)
+
+
+def _refuse(node: Node, env: Values, ctx: Context) -> Value:
+    raise Refused(f"{node.op} can't be evaluated")
 
 
 def _rational(node: Node, env: Values, ctx: Context) -> Value:
@@ -60,31 +63,8 @@ def _constant(node: Node, env: Values, ctx: Context) -> Value:
     return ctx.mpc(0, 1) if node == IMAGINARY else +getattr(ctx, node.name)
 
 
-def _negative(node: Node, env: Values, ctx: Context) -> Value:
-    return -evaluate(node.args[0], env, ctx)
-
-
-def _percentage(node: Node, env: Values, ctx: Context) -> Value:
-    return evaluate(node.args[0], env, ctx) / 100
-
-
 def _degrees(node: Node, env: Values, ctx: Context) -> Value:
     return evaluate(node.args[0], env, ctx) * ctx.pi / 180
-
-
-def _sum_of_two(node: Node, env: Values, ctx: Context) -> Value:
-    return evaluate(node.args[0], env, ctx) + evaluate(node.args[1], env, ctx)
-
-
-def _product_of_two(node: Node, env: Values, ctx: Context) -> Value:
-    return evaluate(node.args[0], env, ctx) * evaluate(node.args[1], env, ctx)
-
-
-def _quotient(node: Node, env: Values, ctx: Context) -> Value:
-    dividend, divisor = evaluate(node.args[0], env, ctx), evaluate(node.args[1], env, ctx)
-    if divisor == 0:
-        raise Refused("it divides by zero")
-    return dividend / divisor
 
 
 def _power(node: Node, env: Values, ctx: Context) -> Value:
@@ -141,7 +121,7 @@ def _function(node: Node, env: Values, ctx: Context) -> Value:
     if name == "exp":
         _bound(abs(args[0]))
         return ctx.exp(args[0])
-    if name in _WHOLE or name == "Gamma":
+    if name in _OF_INTEGERS or name == "Gamma":
         return _gamma(name, args, ctx)
     if name == "abs":
         return abs(args[0])
@@ -152,7 +132,7 @@ def _function(node: Node, env: Values, ctx: Context) -> Value:
 
 _OF_TWO = frozenset(("root", "binom"))
 _LOGARITHMS = frozenset(("log", "ln", "lg"))
-_WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
+_OF_INTEGERS = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
 
 
 def _logarithm(name: str, args: list[Value], ctx: Context) -> Value:
@@ -223,22 +203,19 @@ _OPERATIONS: dict[Op, Callable[[Node, Values, Context], Value]] = {
     Op.NUMBER: _rational,
     Op.SYMBOL: _rational,
     Op.CONSTANT: _constant,
-    Op.NEG: _negative,
-    Op.PERCENT: _percentage,
     Op.DEGREES: _degrees,
-    Op.ADD: _sum_of_two,
-    Op.MUL: _product_of_two,
-    Op.DIV: _quotient,
     Op.POW: _power,
     Op.SUM: _series,
     Op.PRODUCT: _series,
     Op.FUNCTION: _function,
     Op.APPLY: _unknown,
+    Op.INTEGRAL: _refuse,
+    Op.LIMIT: _refuse,
 }
 
 
 def digits_of(*trees: Node) -> int:
-    """Decimal digits of the constants in the trees: so many more digits are worked with."""
+    """Decimal digits of the constants in the trees, added to the working precision; raises `Refused` over 3,000."""
     size = 0
     for tree in trees:
         for part in walk(tree):
@@ -258,7 +235,7 @@ _SCALES = (Fraction(1), Fraction(1), Fraction(1, 9), Fraction(4), Fraction(1, 3)
 
 
 def _reach(*trees: Node) -> Fraction:
-    """How far out points must lie to see both sides of every absolute value and step: beyond all constants."""
+    """How far out points must lie to reach both sides of every absolute value and step: beyond all constants."""
     parts = [part for tree in trees for part in walk(tree)]
     if not any(part.args and part.op is Op.FUNCTION and part.value in _STEPS for part in parts):
         return Fraction(1)
@@ -271,7 +248,7 @@ _STEPS = frozenset(("abs", "floor", "ceil", "min", "max", "sgn", "root"))
 
 def _point(names: frozenset[str], whole: frozenset[str], at: int, reach: Fraction) -> dict[str, Fraction]:
     """The values of the variables at the `at`-th point."""
-    env = {}
+    env: dict[str, Fraction] = {}
     for name in names:
         draw = residue_of(f"point {at} {name}", 2**31 - 1)
         if name in whole:
@@ -285,12 +262,12 @@ def _point(names: frozenset[str], whole: frozenset[str], at: int, reach: Fractio
 _SERIES = frozenset((Op.SUM, Op.PRODUCT))
 
 
-def whole_names(*trees: Node) -> frozenset[str]:
+def _integer_names(*trees: Node) -> frozenset[str]:
     """The variables that stand for integers: inside factorials, binomials and bounds of sums."""
     found: set[str] = set()
     for tree in trees:
         for part in walk(tree):
-            if part.op is Op.FUNCTION and part.value in _WHOLE:
+            if part.op is Op.FUNCTION and part.value in _OF_INTEGERS:
                 found |= free_names(part)
             elif part.op in _SERIES:
                 found |= free_names(part.args[2]) | free_names(part.args[3])
@@ -333,9 +310,9 @@ def _shrinks(gaps: list[tuple[Value, Value]], ctx: Context, extra: int) -> bool 
 
 
 def agree(left: Node, right: Node) -> bool:
-    """Whether the trees have the same value everywhere it was looked; raises `Refused` if that can't be seen."""
+    """Whether the trees have the same value at every point tried; raises `Refused` if too few points have a value."""
     names = free_names(left) | free_names(right)
-    whole = whole_names(left, right) & names
+    whole = _integer_names(left, right) & names
     complex_too = not names or any(n == IMAGINARY for tree in (left, right) for n in walk(tree))
     extra = digits_of(left, right)
     reach = _reach(left, right)

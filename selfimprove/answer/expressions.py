@@ -22,8 +22,9 @@ def same_expression(left: Node, right: Node) -> Finding:
         for node in walk(part):
             if node.op not in _EXPRESSION:
                 return Finding(Outcome.WRONG, "structure", "not both are expressions")
-    if (found := _infinite(left, right)) is not None:
-        return found
+    infinities = _infinity(left), _infinity(right)
+    if infinities != (0, 0):
+        return _decided(infinities[0] == infinities[1], "structure", "as infinities")
     try:
         return _decided(exact(left) == exact(right), "rational", "as fractions")
     except Refused:
@@ -38,14 +39,6 @@ _EXPRESSION = BINDERS | {
 
 def _decided(same: bool, stage: str, how: str) -> Finding:
     return Finding(Outcome.of(same), stage, f"{'equal' if same else 'different'} {how}")
-
-
-def _infinite(left: Node, right: Node) -> Finding | None:
-    """The verdict if one side is plus or minus infinity."""
-    signs = [_infinity(left), _infinity(right)]
-    if signs == [0, 0]:
-        return None
-    return _decided(signs[0] == signs[1], "structure", "as infinities")
 
 
 def _infinity(node: Node) -> int:

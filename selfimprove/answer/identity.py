@@ -33,16 +33,26 @@ def residue_of(seed: str, prime: int) -> int:
 def residue(node: Node, prime: int, env: Values = _EMPTY) -> int:
     """The value of the tree modulo the prime; raises `Refused` on infinity or a division by zero."""
     spend()
-    operation = _OPERATIONS.get(node.op)
-    if operation is None:
+    if node.op in _ARITHMETIC:
+        return _ARITHMETIC[node.op](prime, *[residue(arg, prime, env) for arg in node.args]) % prime
+    if node.op not in _OPERATIONS:
         raise Refused(f"{node.op} is not a number")
-    return operation(node, prime, env)
+    return _OPERATIONS[node.op](node, prime, env)
 
 
 def _inverse(value: int, prime: int) -> int:
     if value % prime == 0:
         raise Refused("it divides by zero")
     return pow(value, -1, prime)
+
+
+_ARITHMETIC: dict[Op, Callable[..., int]] = {
+    Op.ADD: lambda prime, left, right: left + right,
+    Op.MUL: lambda prime, left, right: left * right,
+    Op.DIV: lambda prime, left, right: left * _inverse(right, prime),
+    Op.NEG: lambda prime, value: -value,
+    Op.PERCENT: lambda prime, value: value * _inverse(100, prime),
+}
 
 
 def _of_fraction(value: Fraction, prime: int) -> int:
@@ -55,29 +65,6 @@ def _number(node: Node, prime: int, env: Values) -> int:
 
 def _variable(node: Node, prime: int, env: Values) -> int:
     return env[node.name] if node.name in env else residue_of(f"sym {node.name}", prime)
-
-
-def _sum_of_two(node: Node, prime: int, env: Values) -> int:
-    left, right = node.args
-    return (residue(left, prime, env) + residue(right, prime, env)) % prime
-
-
-def _product_of_two(node: Node, prime: int, env: Values) -> int:
-    left, right = node.args
-    return residue(left, prime, env) * residue(right, prime, env) % prime
-
-
-def _quotient(node: Node, prime: int, env: Values) -> int:
-    dividend, divisor = (residue(arg, prime, env) for arg in node.args)
-    return dividend * _inverse(divisor, prime) % prime
-
-
-def _negative(node: Node, prime: int, env: Values) -> int:
-    return -residue(node.args[0], prime, env) % prime
-
-
-def _percentage(node: Node, prime: int, env: Values) -> int:
-    return residue(node.args[0], prime, env) * _inverse(100, prime) % prime
 
 
 def _power(node: Node, prime: int, env: Values) -> int:
@@ -137,17 +124,10 @@ def _series(node: Node, prime: int, env: Values) -> int:
     return total
 
 
-_RATIONAL: dict[Op, Callable[[Node, int, Values], int]] = {
+_OPERATIONS: dict[Op, Callable[[Node, int, Values], int]] = {
     Op.NUMBER: _number,
     Op.SYMBOL: _variable,
-    Op.ADD: _sum_of_two,
-    Op.MUL: _product_of_two,
-    Op.DIV: _quotient,
-    Op.NEG: _negative,
-    Op.PERCENT: _percentage,
     Op.POW: _power,
-}
-_OPERATIONS = _RATIONAL | {
     Op.CONSTANT: _opaque,
     Op.FUNCTION: _opaque,
     Op.APPLY: _opaque,
@@ -155,6 +135,7 @@ _OPERATIONS = _RATIONAL | {
     Op.SUM: _series,
     Op.PRODUCT: _series,
 }
+_RATIONAL = frozenset((*_ARITHMETIC, Op.NUMBER, Op.SYMBOL, Op.POW))
 
 
 def is_rational(node: Node) -> bool:

@@ -282,8 +282,9 @@ class Parser:
         while True:
             if self.peek().text == "^" and self.peek(1).text == "\\circ":
                 self.at += 2
-                scale = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
-                node = self._temperature(node) if scale else Node(Op.DEGREES, (node,))
+                temperature = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
+                unit = Unit((f"degree{self.take().text}",)) if temperature else None
+                node = Node(Op.UNIT if unit else Op.DEGREES, (node,), unit)
             elif self.peek().text == "_" and node.op is Op.NUMBER:
                 node = self._based(node)
             elif self.accept("^"):
@@ -294,10 +295,6 @@ class Parser:
                 node = Node(Op.PERCENT, (node,))
             else:
                 return node
-
-    def _temperature(self, node: Node) -> Node:
-        """A number of degrees Celsius or Fahrenheit."""
-        return Node(Op.UNIT, (node,), Unit((f"degree{self.take().text}",)))
 
     def _based(self, node: Node) -> Node:
         """A number in brackets with its base behind it."""

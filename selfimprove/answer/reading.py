@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """The type of the answer in one word, for `explain` and for choosing the comparison."""
+        """What the answer is, in the words that `explain` shows; `choice` is compared as one."""
         if self.choice is not None and self.choice.isupper():
             return "choice"
         if self.node is None:
@@ -64,28 +64,13 @@ class Answer:
         return _KINDS.get(self.node.op, "expression")
 
 
-_SET_OF_REALS = "set of reals"
-_QUANTITY = "quantity"
 _KINDS = {
-    Op.NUMBER: "number",
-    Op.SYMBOL: "variable",
-    Op.RELATION: "relation",
-    Op.NAMED: "named value",
-    Op.LIST: "list",
-    Op.SET: "set",
-    Op.SEQUENCE: "tuple or interval",
-    Op.MATRIX: "matrix",
-    Op.RATIO: "ratio",
-    Op.BASED: "number in a base",
-    Op.UNIT: _QUANTITY,
-    Op.DEGREES: _QUANTITY,
-    Op.PERCENT: _QUANTITY,
-    Op.UNION: _SET_OF_REALS,
-    Op.INTERSECTION: _SET_OF_REALS,
-    Op.DIFFERENCE: _SET_OF_REALS,
-    Op.EMPTY: _SET_OF_REALS,
-    Op.DOMAIN: _SET_OF_REALS,
-}
+    Op.NUMBER: "number", Op.SYMBOL: "variable", Op.RELATION: "relation", Op.NAMED: "named value", Op.LIST: "list",
+    Op.SET: "set", Op.SEQUENCE: "tuple or interval", Op.MATRIX: "matrix", Op.RATIO: "ratio",
+    Op.BASED: "number in a base", Op.UNIT: "quantity", Op.DEGREES: "quantity", Op.PERCENT: "quantity",
+    Op.UNION: "set of reals", Op.INTERSECTION: "set of reals", Op.DIFFERENCE: "set of reals",
+    Op.EMPTY: "set of reals", Op.DOMAIN: "set of reals",
+}  # fmt: skip
 
 
 def read(written: str) -> Answer:
@@ -147,7 +132,7 @@ def _spoken(text: str) -> tuple[Node | None, str]:
 
 
 def trimmed(tokens: list[Token]) -> list[Token]:
-    """The tokens without a label in front ("The answer is"), a reason behind ("since ..."), a code like USD moved."""
+    """The tokens without a label in front ("The answer is") or a reason behind ("since ..."); `USD 5` as `5 USD`."""
     start = 0
     while start < len(tokens) and _is_label(tokens, start):
         start += 1

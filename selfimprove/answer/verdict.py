@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a completion was judged; the strings are those of `verdicts.jsonl`."""
+    """How a completion was judged; the strings are those of `verdicts.jsonl`, and what `repr` shows."""
 
     CORRECT = "correct"
     """The answer equals the reference: this was proved."""
@@ -17,6 +17,9 @@ class Outcome(StrEnum):
     """There is no answer, it can't be read, or it could not be decided within bounds; counts as wrong."""
     TIMED_OUT = "timed_out"
     """The worker process missed its deadline; counts as wrong and may be tried again."""
+
+    def __repr__(self) -> str:
+        return repr(self.value)
 
     @staticmethod
     def of(same: bool) -> Outcome:

@@ -103,26 +103,21 @@ class Checker:
     ) -> list[Verdict]:
         """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread."""
         requests = [_request(text, reference, mode) for text, reference in items]
-        verdicts: list[Verdict] = []
-        for chunk in self._chunked(requests, self._verdicts, progress):
-            verdicts.extend(chunk)
-        return verdicts
+        return [verdict for chunk in self._chunked(requests, self._verdicts, progress) for verdict in chunk]
 
     def faults_of_references(self, references: Sequence[str]) -> list[str | None]:
         """For each reference why it can't be judged against, or None."""
         requests = [Request(op="fault", text="", reference=reference, mode="bare") for reference in references]
-        faults: list[str | None] = []
-        for chunk in self._chunked(requests, self._replies, _silent):
-            faults.extend(_fault(reply) for reply in chunk)
-        return faults
+        chunks = self._chunked(requests, self._replies, _silent)
+        return [
+            reply.fields[0] if reply.failed is None else _verdict(reply).reason for chunk in chunks for reply in chunk
+        ]
 
     def timed(self, rows: Sequence[tuple[str, str, Form]]) -> list[tuple[Verdict, float]]:
         """Verdicts on (text, reference, mode), past the cache, each with its milliseconds in the worker."""
         requests = [_request(*row) for row in rows]
-        timed: list[tuple[Verdict, float]] = []
-        for chunk in self._chunked(requests, self._replies, _silent):
-            timed.extend((_verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in chunk)
-        return timed
+        replies = [reply for chunk in self._chunked(requests, self._replies, _silent) for reply in chunk]
+        return [(_verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
 
     def _chunked(
         self,
@@ -147,17 +142,16 @@ class Checker:
         with self._lock:
             known = {key: self._cache[key] for key in keys if key in self._cache}
         owed = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        judged: dict[bytes, Verdict] = {}
         for key, reply in zip(owed, self._replies(list(owed.values())), strict=True):
             known[key] = _verdict(reply)
             if reply.failed is None:
-                self._remember(key, known[key])
-        return [known[key] for key in keys]
-
-    def _remember(self, key: bytes, verdict: Verdict) -> None:
+                judged[key] = known[key]
         with self._lock:
-            self._cache[key] = verdict
+            self._cache.update(judged)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
+        return [known[key] for key in keys]
 
     def _replies(self, requests: list[Request]) -> list[Reply]:
         """One reply for each request, from one worker at a time, whatever happens to the worker."""
@@ -222,8 +216,3 @@ def _verdict(reply: Reply) -> Verdict:
         return _UNJUDGED[reply.failed]
     outcome, candidate, stage, reason = reply.fields
     return Verdict(outcome=Outcome(outcome or ""), candidate=candidate, stage=stage or "", reason=reason or "")
-
-
-def _fault(reply: Reply) -> str | None:
-    """The fault in a reply; a reference that can't be judged at all has one too."""
-    return reply.fields[0] if reply.failed is None else _UNJUDGED[reply.failed].reason

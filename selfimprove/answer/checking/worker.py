@@ -1,7 +1,7 @@
 """The process that answers are judged in: reads requests, writes verdicts, one at a time.
 
-It is started as a fresh interpreter that imports `selfimprove.answer` and nothing else of the package, never forked
-from a process that may hold a CUDA context. Requests and replies are JSON behind a four-byte length on its standard
+It is started as a fresh interpreter that imports the checker and no library of machine learning, never forked from a
+process that may hold a CUDA context. Requests and replies are JSON behind a four-byte length on its standard
 input and output. Before each request it sets a timer whose default action kills the process, which holds inside one
 long C call too; the parent's own deadline comes first. It dies with its parent: by the end of its input, and on
 Linux by signal. Memory, file size, core dumps and child processes are limited; what the platform does not have is
