@@ -15,6 +15,7 @@ import random
 import time
 from itertools import permutations
 
+from selfimprove.answer import Outcome
 from selfimprove.answer.checking import Checker
 from selfimprove.problem import load_problems
 from selfimprove.recipe.reading import read_recipe
@@ -39,7 +40,7 @@ def cross_pairs(checker: Checker, references: list[str], count: int) -> None:
     random.Random(1).shuffle(pairs)
     drawn = pairs[:count]
     verdicts = checker.check_all(drawn, "bare")
-    equal = [pair for pair, verdict in zip(drawn, verdicts, strict=True) if verdict.outcome == "correct"]
+    equal = [pair for pair, verdict in zip(drawn, verdicts, strict=True) if verdict.outcome is Outcome.CORRECT]
     print(f"{len(drawn)} of {len(pairs)} pairs of different references: {len(equal)} taken for equal")
     for answer, gold in equal:
         print(f"    {answer!r} for {gold!r}")

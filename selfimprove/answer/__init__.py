@@ -14,36 +14,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import Mode, extract
-from selfimprove.answer.finding import Candidate, Finding
 from selfimprove.answer.limits import shown
 from selfimprove.answer.reading import Answer, read
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
-from selfimprove.answer.tree import Node, Refused, Unreadable, show
+from selfimprove.answer.tree import Node, Op, show
+from selfimprove.answer.verdict import Finding, Outcome, Verdict
 
 VERSION = "1"
 
 PERTURBED = "the reference accepts the perturbed copy"
-"""How the fault of a reference begins that a different answer passes for."""
-
-Outcome = Literal["correct", "wrong", "unparsed", "timed_out"]
+"""The first words of the fault of a reference that accepts a different answer."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the checker says of one completion, with the stage that said it and why."""
-
-    outcome: Outcome
-    candidate: str | None
-    stage: str
-    reason: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """A verdict with both sides as they were read."""
 
@@ -62,18 +49,22 @@ def check(text: str, reference: str, mode: Mode = "last") -> Verdict:
     """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds."""
     candidate = extract(text, mode)
     if candidate.text is None:
-        return Verdict("unparsed", None, "limits" if candidate.how == "limits" else "extract", candidate.reason)
-    found = judge(_reference(reference), read(candidate.text))
-    return Verdict(found.outcome, shown(candidate.text.strip()), found.stage, found.reason)
+        stage = "limits" if candidate.how == "limits" else "extract"
+        return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
+    return _verdict(judge(_reference(reference), read(candidate.text)), candidate.text)
+
+
+def _verdict(found: Finding, written: str) -> Verdict:
+    return Verdict(outcome=found.outcome, candidate=shown(written.strip()), stage=found.stage, reason=found.reason)
 
 
 def check_answer(answer: str, reference: str) -> Verdict:
     """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
     gold, ours = _reference(reference), read(answer)
     found = judge(gold, ours)
-    if found.outcome == "unparsed" and gold.node is not None and _is_prose(answer, ours):
+    if found.outcome is Outcome.UNPARSED and gold.node is not None and _is_prose(answer, ours):
         return check(answer, reference, "last")
-    return Verdict(found.outcome, shown(answer.strip()), found.stage, found.reason)
+    return _verdict(found, answer)
 
 
 def _is_prose(written: str, answer: Answer) -> bool:
@@ -97,19 +88,19 @@ def judge(reference: Answer, prediction: Answer) -> Finding:
 
 def _judged(reference: Answer, prediction: Answer) -> Finding:
     if prediction.fault.startswith("limit: "):
-        return Finding("unparsed", "limits", prediction.fault.removeprefix("limit: "))
+        return Finding(Outcome.UNPARSED, "limits", prediction.fault.removeprefix("limit: "))
     if not prediction.normal:
-        return Finding("unparsed", "extract", "the answer is empty")
+        return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if reference.normal.replace(" ", "") == prediction.normal.replace(" ", ""):
-        return Finding("correct", "string", "the same after normalisation")
+        return Finding(Outcome.CORRECT, "string", "the same after normalisation")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
         same = bool(reference.words) and reference.words == prediction.words
-        return Finding("correct" if same else "wrong", "text", f"{'the same' if same else 'different'} words")
+        return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
     if prediction.node is None:
-        contradicts = prediction.fault == CONTRADICTION
-        return Finding("wrong" if contradicts else "unparsed", "parse", prediction.fault)
+        outcome = Outcome.WRONG if prediction.fault == CONTRADICTION else Outcome.UNPARSED
+        return Finding(outcome, "parse", prediction.fault)
     return _decimal_comma(reference, prediction) or compare(reference.node, prediction.node)
 
 
@@ -118,25 +109,28 @@ def _choice(reference: Answer, prediction: Answer) -> Finding | None:
     if prediction.choice is None:
         return None
     same = reference.choice == prediction.choice.upper()
-    return Finding("correct" if same else "wrong", "choice", f"{'the same' if same else 'another'} choice")
+    return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
 
 
 def _decimal_comma(reference: Answer, prediction: Answer) -> Finding | None:
     """`2,74` against a single number is 2.74; None if neither side is written so."""
-    sides = [_comma_number(side) for side in (reference, prediction)]
-    if sides == [None, None] or all(side is not None for side in sides):
+    numbers = [_comma_number(side) for side in (reference, prediction)]
+    if (numbers[0] is None) == (numbers[1] is None):
         return None
-    nodes = [side or answer.node for side, answer in zip(sides, (reference, prediction), strict=True)]
-    if any(node is None or node.op in ("list", "seq", "set") for node in nodes):
+    gold, ours = numbers[0] or reference.node, numbers[1] or prediction.node
+    if gold is None or ours is None or gold.op in _SEVERAL or ours.op in _SEVERAL:
         return None
-    return compare(nodes[0], nodes[1])  # type: ignore[arg-type]
+    return compare(gold, ours)
+
+
+_SEVERAL = frozenset((Op.LIST, Op.SEQUENCE, Op.SET))
 
 
 def _comma_number(answer: Answer) -> Node | None:
     digits = answer.normal.removeprefix("-").split(",")
     if len(digits) != 2 or not all(part.isascii() and part.isdigit() for part in digits):
         return None
-    if answer.node is None or answer.node.op != "list":
+    if answer.node is None or answer.node.op is not Op.LIST:
         return None
     return read(answer.normal.replace(",", ".")).node
 
@@ -160,25 +154,25 @@ def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
 
 
 def fault_of_reference(reference: str) -> str | None:
-    """Why a reference can't be judged against: it differs from itself or accepts a perturbed copy; None if sound."""
+    """Why nothing can be judged against this reference: it differs from itself or accepts a perturbed copy; or None."""
     if not reference.strip():
         return "the reference is empty"
     if read(reference).fault == CONTRADICTION:
         return f"the reference is not sound: {CONTRADICTION}"
     itself = check_answer(reference, reference)
-    if itself.outcome != "correct":
+    if itself.outcome is not Outcome.CORRECT:
         return f"the reference is not equal to itself: {itself.reason}"
     boxed = check(f"\\boxed{{{reference}}}", reference, "boxed")
-    if boxed.outcome != "correct":
+    if boxed.outcome is not Outcome.CORRECT:
         return f"the reference in a box is not accepted: {boxed.reason}"
     copy = perturbed(reference)
-    if check_answer(copy, reference).outcome == "correct":
+    if check_answer(copy, reference).outcome is Outcome.CORRECT:
         return f"{PERTURBED} {shown(copy)}"
     return None
 
 
 def perturbed(reference: str) -> str:
-    """A copy that is a different answer: the last digit turned, or another word in front."""
+    """A different answer made from the reference: its last digit plus one, or a term or word added."""
     for at in range(len(reference) - 1, -1, -1):
         if reference[at] in "0123456789":
             return reference[:at] + str((int(reference[at]) + 1) % 10) + reference[at + 1 :]
@@ -189,6 +183,6 @@ def perturbed(reference: str) -> str:
 
 
 __all__ = [
-    "PERTURBED", "VERSION", "Answer", "Candidate", "Explanation", "Mode", "Refused", "Unreadable", "Verdict", "check",
-    "check_answer", "explain", "fault_of_reference", "judge", "perturbed", "read",
+    "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check", "check_answer", "explain",
+    "fault_of_reference", "judge", "perturbed", "read",
 ]  # fmt: skip

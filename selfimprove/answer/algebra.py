@@ -6,20 +6,21 @@ Python calls, so that load does not change a verdict; over the budget the stage 
 
 from __future__ import annotations
 
-# ruff: noqa: SIM905 - a list of words reads best as text
+import operator
 import sys
 from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 from selfimprove.answer.evaluate import digits_of
-from selfimprove.answer.exact import exact
-from selfimprove.answer.finding import Finding
-from selfimprove.answer.tree import Node, Refused, free_names, walk
+from selfimprove.answer.exact import ARITHMETIC, exact
+from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
+from selfimprove.answer.verdict import Finding, Outcome
 
 MAX_CALLS = 1_000_000
 MAX_DIGITS = 60  # of a number in a tree; sympy computes powers and factorials in one long step
 MAX_POWER = 60
+Expression = Any  # sympy has no types
 
 
 class _OverBudget(BaseException):
@@ -31,14 +32,14 @@ def same_closed_forms(left: Node, right: Node) -> Finding:
     try:
         gap = _budgeted(left, right)
     except _OverBudget:
-        return Finding("unparsed", "algebra", "sympy's budget of calls is spent")
+        return Finding(Outcome.UNPARSED, "algebra", "sympy's budget of calls is spent")
     except Refused as refusal:
-        return Finding("unparsed", "algebra", str(refusal))
+        return Finding(Outcome.UNPARSED, "algebra", str(refusal))
     except Exception as error:  # noqa: BLE001 - sympy raises anything on hostile input, and all of it means "not decided"
-        return Finding("unparsed", "algebra", f"sympy declined: {type(error).__name__}")
+        return Finding(Outcome.UNPARSED, "algebra", f"sympy declined: {type(error).__name__}")
     if gap is None:
-        return Finding("unparsed", "algebra", "no closed form")
-    return Finding("correct" if gap else "wrong", "algebra", f"{'equal' if gap else 'different'} in closed form")
+        return Finding(Outcome.UNPARSED, "algebra", "no closed form")
+    return Finding(Outcome.of(gap), "algebra", f"{'equal' if gap else 'different'} in closed form")
 
 
 def _budgeted(left: Node, right: Node) -> bool | None:
@@ -89,29 +90,29 @@ def _equal(left: Node, right: Node) -> bool | None:
     return False if value.is_number and abs(value) > sympy.Float("1e-40") else None
 
 
-def to_sympy(node: Node) -> Any:  # noqa: ANN401 - sympy has no types
+def to_sympy(node: Node) -> Expression:
     """The tree as a sympy object, through a closed list of constructors; raises `Refused` at anything else."""
     import sympy
 
-    if node.op == "pow":
+    if node.op is Op.POW:
         _small_power(node)
-    if node.op == "num":
-        value = node.value
+    if node.op is Op.NUMBER:
         if digits_of(node) > MAX_DIGITS:
             raise Refused("a long number")
-        return sympy.Rational(value.numerator, value.denominator)  # type: ignore[union-attr]
-    if node.op == "sym":
-        return sympy.Symbol(str(node.value), real=True)
-    if node.op == "const":
-        return {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}[str(node.value)]
+        value = exact(node)
+        return sympy.Rational(value.numerator, value.denominator)
+    if node.op is Op.SYMBOL:
+        return sympy.Symbol(node.name, real=True)
+    if isinstance(node.value, Constant):
+        return getattr(sympy, _CONSTANTS[node.value])
     args = [to_sympy(arg) for arg in node.args]
-    if node.op in ("sum", "prod", "int", "lim"):
+    if node.op in BINDERS:
         return _bounded(node.op, args)
-    if node.op == "func":
-        return _function(str(node.value), args)
-    if node.op not in _OPERATIONS:
+    if node.op is Op.FUNCTION:
+        return _function(node.name, args)
+    if node.op not in _ARITHMETIC:
         raise Refused(f"{node.op} has no closed form")
-    return _OPERATIONS[node.op](*args)
+    return _ARITHMETIC[node.op](*args)
 
 
 def _small_power(node: Node) -> None:
@@ -121,45 +122,39 @@ def _small_power(node: Node) -> None:
     try:
         small = abs(exact(node.args[1])) <= MAX_POWER
     except Refused:
-        small = not any(part.op in ("pow", "func") for part in walk(node.args[1]))
+        small = not any(part.op in _GROWING for part in walk(node.args[1]))
     if not small:
         raise Refused("a large power")
 
 
-_OPERATIONS: dict[str, Any] = {
-    "add": lambda a, b: a + b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "neg": lambda a: -a,
-    "pct": lambda a: a / 100,
-    "pow": lambda a, b: a**b,
-}
-_SAME_NAME = frozenset("sin cos tan cot sec csc sinh cosh tanh exp".split())
-_NAMES = {
+_GROWING = frozenset((Op.POW, Op.FUNCTION))
+_CONSTANTS = {Constant.PI: "pi", Constant.E: "E", Constant.I: "I", Constant.INFINITY: "oo"}
+_ARITHMETIC = ARITHMETIC | {Op.DIV: operator.truediv, Op.POW: operator.pow}
+_BOUNDED = {Op.SUM: "Sum", Op.PRODUCT: "Product", Op.INTEGRAL: "Integral"}
+_FUNCTIONS = {name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp")} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log", "log": "log", "abs": "Abs",
     "factorial": "factorial", "binom": "binomial", "root": "root", "floor": "floor", "ceil": "ceiling",
 }  # fmt: skip
 
 
-def _bounded(op: str, args: list[Any]) -> Any:  # noqa: ANN401 - sympy has no types
+def _bounded(op: Op, args: list[Expression]) -> Expression:
     import sympy
 
-    if op == "lim":
+    if op is Op.LIMIT:
         return sympy.Limit(*args)
     body, variable, low, high = args
-    maker = {"sum": sympy.Sum, "prod": sympy.Product, "int": sympy.Integral}[op]
-    if high.is_Integer and low.is_Integer and op != "int":
+    if high.is_Integer and low.is_Integer and op is not Op.INTEGRAL:
         raise Refused("a finite sum or product that the earlier stages declined")
     if body.has(sympy.Sum, sympy.Product):
         raise Refused("sums within sums")
-    return maker(body, (variable, low, high))
+    return getattr(sympy, _BOUNDED[op])(body, (variable, low, high))
 
 
-def _function(name: str, args: list[Any]) -> Any:  # noqa: ANN401 - sympy has no types
+def _function(name: str, args: list[Expression]) -> Expression:
     import sympy
 
-    if name not in _SAME_NAME and name not in _NAMES:
+    if name not in _FUNCTIONS:
         raise Refused(f"{name} has no closed form")
     if name in ("factorial", "binom") and not all(arg.is_Symbol or (arg.is_Integer and arg < 200) for arg in args):
         raise Refused("a factorial of what is not small")
-    return getattr(sympy, _NAMES.get(name, name))(*args)
+    return getattr(sympy, _FUNCTIONS[name])(*args)

@@ -13,7 +13,20 @@ from fractions import Fraction
 from selfimprove.answer.limits import MAX_ITEMS
 from selfimprove.answer.parse import Parser, subscript
 from selfimprove.answer.tokens import Token
-from selfimprove.answer.tree import Node, Unreadable, call, number, symbol
+from selfimprove.answer.tree import (
+    ROUND,
+    Brackets,
+    Constant,
+    Join,
+    Node,
+    Op,
+    Unit,
+    Unreadable,
+    call,
+    negative,
+    number,
+    symbol,
+)
 from selfimprove.answer.words import CONSTANTS, FUNCTIONS, GREEK, TRIG
 
 _UNKNOWN_FUNCTIONS = frozenset("fghFGH")
@@ -37,9 +50,9 @@ def read_atom(parser: Parser) -> Node:
     if token.kind == "env":
         return _environment(parser)
     if token.kind == "domain":
-        return Node("domain", (), parser.take().text)
+        return Node(Op.DOMAIN, (), parser.take().text)
     if token.kind == "text":
-        return Node("text", (), parser.take().text)
+        return Node(Op.TEXT, (), parser.take().text)
     if token.kind == "op":
         return _bracket(parser)
     raise Unreadable(f"unexpected {token.text[:20]!r}" if token.text else "the answer breaks off")
@@ -52,7 +65,7 @@ def _number(parser: Parser) -> Node:
         base = subscript(parser)
         if not base.isdigit():
             raise Unreadable("a number with a subscript that is no base")
-        return Node("based", (number(int(base)),), token.text)
+        return Node(Op.BASED, (number(int(base)),), token.text)
     mantissa, _, exponent = token.text.lower().partition("e")
     if len(exponent) > 4 or abs(int(exponent or "0")) > 1000:
         raise Unreadable("a power of ten that is too large")
@@ -75,9 +88,9 @@ def _variable(parser: Parser) -> Node:
     if token.text in _UNKNOWN_FUNCTIONS and (follows == "(" or (follows == "'" and parser.peek(2).text == "(")):
         name = parser.name()
         inner = _sequence(parser, "(")
-        return Node("apply", inner.args if inner.op == "seq" else (inner,), name.value)
+        return Node(Op.APPLY, inner.args if inner.op is Op.SEQUENCE else (inner,), name.value)
     name = parser.name()
-    return Node("const", (), str(name.value)) if name.value in ("e", "i") else name
+    return Node(Op.CONSTANT, (), Constant(name.name)) if name.value in ("e", "i") else name
 
 
 def _bracket(parser: Parser) -> Node:
@@ -94,14 +107,16 @@ def _bracket(parser: Parser) -> Node:
 
 def _braces(parser: Parser, closer: str) -> Node:
     if parser.accept(closer):
-        return Node("empty") if closer == "\\}" else _nothing()
+        if closer != "\\}":
+            raise Unreadable("an empty group")
+        return Node(Op.EMPTY)
     if parser.peek().kind == "env" and closer == "\\}":
         return _system(parser, closer)
     if closer != "}" and (skip := _builder(parser)):
         parser.at += skip
         node = parser.nested(parser.items)
         parser.expect(closer)
-        return node if node.op != "list" else Node("list", node.args, "and" if node.value == "," else node.value)
+        return Node(Op.LIST, node.args, Join.AND) if node.value is Join.COMMA else node
     bars, parser.bars = parser.bars, 0
     node = parser.nested(parser.items)
     if parser.accept("\\choose"):
@@ -110,16 +125,16 @@ def _braces(parser: Parser, closer: str) -> Node:
         raise Unreadable("a set given by a condition")
     parser.bars = bars
     parser.expect(closer)
-    if node.op == "list":
-        return Node("set", node.args)
-    return Node("set", (node,)) if closer == "\\}" else node
+    if node.op is Op.LIST:
+        return Node(Op.SET, node.args)
+    return Node(Op.SET, (node,)) if closer == "\\}" else node
 
 
 def _system(parser: Parser, closer: str) -> Node:
     """Equations under one brace, which may be left open."""
     node = parser.nested(parser.items)
     parser.accept(closer)
-    return node if node.op in ("list", "rel") else Node("set", (node,))
+    return node if node.op in (Op.LIST, Op.RELATION) else Node(Op.SET, (node,))
 
 
 def _builder(parser: Parser) -> int:
@@ -130,26 +145,22 @@ def _builder(parser: Parser) -> int:
     return at + 1 if parser.peek(at).text in ("|", "\\mid", ":", "\\colon") else 0
 
 
-def _nothing() -> Node:
-    raise Unreadable("an empty group")
-
-
 def _sequence(parser: Parser, opener: str) -> Node:
     """A bracketed group, or a sequence with its two brackets as value."""
     parser.take()
     closers = _CLOSERS[opener]
     if parser.accept(*closers):
-        return Node("seq", (), opener + closers[0])
+        return Node(Op.SEQUENCE, (), Brackets(opener, closers[0]))
     bars, parser.bars = parser.bars, 0
     node = parser.nested(parser.items)
     parser.bars = bars
     closer = parser.take().text
     if closer not in closers:
         raise Unreadable(f"expected {closers[0]!r}")
-    brackets = "()" if opener == "\\langle" else ("[" if opener != "(" else "(") + closer
-    if node.op == "list":
-        return Node("seq", node.args, brackets)
-    if brackets in ("(]", "[)"):
+    brackets = ROUND if opener == "\\langle" else Brackets("(" if opener == "(" else "[", closer)
+    if node.op is Op.LIST:
+        return Node(Op.SEQUENCE, node.args, brackets)
+    if str(brackets) in ("(]", "[)"):
         raise Unreadable("an interval with one end")
     return node
 
@@ -160,7 +171,7 @@ def _bars(parser: Parser) -> Node:
     inner = parser.nested(parser.sum)
     parser.bars = bars
     parser.expect("|")
-    return call("det" if inner.op == "matrix" else "abs", inner)
+    return call("det" if inner.op is Op.MATRIX else "abs", inner)
 
 
 def _command(parser: Parser) -> Node:
@@ -175,7 +186,7 @@ def _command(parser: Parser) -> Node:
         return parser.name()
     if name in CONSTANTS:
         parser.take()
-        return Node("const", (), CONSTANTS[name])
+        return Node(Op.CONSTANT, (), CONSTANTS[name])
     parser.take()
     return _structure(parser, name)
 
@@ -184,19 +195,19 @@ def _structure(parser: Parser, name: str) -> Node:
     if name in ("frac", "binom"):
         top = _argument(parser)
         bottom = _argument(parser)
-        return Node("div", (top, bottom)) if name == "frac" else call("binom", top, bottom)
+        return Node(Op.DIV, (top, bottom)) if name == "frac" else call("binom", top, bottom)
     if name in ("sqrt", "cbrt"):
         return _root(parser, 3 if name == "cbrt" else 2)
     if name in ("sum", "prod", "int", "lim"):
-        return _big(parser, name)
+        return _big(parser, Op(name))
     if name in ("emptyset", "varnothing"):
-        return Node("empty")
+        return Node(Op.EMPTY)
     if name in ("ldots", "dots", "cdots", "dotsc"):
-        return Node("dots")
+        return Node(Op.DOTS)
     if name in _SEGMENTS:
         return _segment(parser, name)
     if name in ("dollar", "euro", "pound", "yen"):
-        return Node("unit", (parser.factor(),), name)
+        return Node(Op.UNIT, (parser.factor(),), Unit((name,)))
     return _delimited(parser, name)
 
 
@@ -259,34 +270,34 @@ def _function(parser: Parser, name: str) -> Node:
         else:
             parser.take()
             power = parser.exponent()
-    if power is not None and power == Node("neg", (number(1),)):
+    if power is not None and power == negative(number(1)):
         name, power = "arc" + name if name in TRIG else name, None
     args = _arguments(parser)
     if name == "log" and base is not None:
         args = (*args, base)
     elif base is not None:
         raise Unreadable(f"\\{name} with a subscript")
-    node = Node("func", args, name)
-    return node if power is None else Node("pow", (node, power))
+    node = call(name, *args)
+    return node if power is None else Node(Op.POW, (node, power))
 
 
 def _arguments(parser: Parser) -> tuple[Node, ...]:
     """The arguments of a function: what is in its bracket, or the factors up to the next sign or function."""
     if parser.peek().text in ("(", "["):
         inner = _sequence(parser, parser.peek().text)
-        return inner.args if inner.op == "seq" else (inner,)
+        return inner.args if inner.op is Op.SEQUENCE else (inner,)
     if parser.peek().text in ("{", "\\{"):
         inner = _bracket(parser)
-        return inner.args if inner.op == "set" else (inner,)
+        return inner.args if inner.op is Op.SET else (inner,)
     node = parser.factor() if parser.peek().text != "-" else parser.nested(parser.signed)
     while parser.starts_factor() and parser.peek().text[1:] not in FUNCTIONS - {"sqrt"}:
         if parser.peek().text in ("(", "["):
             break
-        node = Node("mul", (node, parser.factor()))
+        node = Node(Op.MUL, (node, parser.factor()))
     return (node,)
 
 
-def _big(parser: Parser, name: str) -> Node:
+def _big(parser: Parser, op: Op) -> Node:
     """A sum, product, integral or limit with its bounds; the body is one term."""
     low: Node | None = None
     high: Node | None = None
@@ -296,18 +307,18 @@ def _big(parser: Parser, name: str) -> Node:
         else:
             parser.take()
             high = parser.exponent()
-    if low is None or (high is None) != (name == "lim"):
-        raise Unreadable(f"\\{name} without its bounds")
+    if low is None or (high is None) != (op is Op.LIMIT):
+        raise Unreadable(f"\\{op} without its bounds")
     body = parser.nested(parser.term)
-    if name == "int":
+    if op is Op.INTEGRAL:
         body, variable = _differential(body)
-        return Node("int", (body, variable, low, high or low))
-    if low.op != "rel" or low.args[0].op not in ("sym", "const") or len(low.args) != 2:
-        raise Unreadable(f"\\{name} without a variable")
-    index = symbol(str(low.args[0].value))
+        return Node(op, (body, variable, low, high or low))
+    if low.op is not Op.RELATION or low.args[0].op not in (Op.SYMBOL, Op.CONSTANT) or len(low.args) != 2:
+        raise Unreadable(f"\\{op} without a variable")
+    index = symbol(low.args[0].name)
     body = _rename(body, low.args[0], index)
     start = low.args[1]
-    return Node(name, (body, index, start) if high is None else (body, index, start, high))
+    return Node(op, (body, index, start) if high is None else (body, index, start, high))
 
 
 def _bound(parser: Parser) -> Node:
@@ -325,15 +336,15 @@ def _rename(body: Node, old: Node, new: Node) -> Node:
         return body
     if body == old:
         return new
-    return Node(body.op, tuple(_rename(arg, old, new) for arg in body.args), body.value)
+    return body.over(tuple(_rename(arg, old, new) for arg in body.args))
 
 
 def _differential(body: Node) -> tuple[Node, Node]:
     """The integrand and its variable: the last two factors are d and the variable."""
-    if body.op == "mul" and body.args[1].op == "sym" and body.args[0].op == "mul":
-        inner = body.args[0]
-        if inner.args[1] == symbol("d"):
-            return inner.args[0], body.args[1]
+    if body.op is Op.MUL:
+        inner, variable = body.args
+        if variable.op is Op.SYMBOL and inner.op is Op.MUL and inner.args[1] == symbol("d"):
+            return inner.args[0], variable
     raise Unreadable("an integral without its variable")
 
 
@@ -351,7 +362,7 @@ def _environment(parser: Parser) -> Node:
         parser.joiner()
         if parser.accept("&"):
             continue
-        rows.append(Node("row", tuple(cells)))
+        rows.append(Node(Op.ROW, tuple(cells)))
         cells = []
         if not parser.accept("\\\\"):
             break
@@ -359,9 +370,9 @@ def _environment(parser: Parser) -> Node:
         raise Unreadable("a matrix is not closed")
     if len({len(row.args) for row in rows}) != 1 or len(rows) * len(rows[0].args) > MAX_ITEMS * 2:
         raise Unreadable("a matrix that is not rectangular or too big")
-    if any(cell.op == "rel" for row in rows for cell in row.args):
-        return Node("list", tuple(cell for row in rows for cell in row.args), ",")
+    if any(cell.op is Op.RELATION for row in rows for cell in row.args):
+        return Node(Op.LIST, tuple(cell for row in rows for cell in row.args), Join.COMMA)
     if name in ("cases", "aligned", "align", "gathered"):
         raise Unreadable(f"unexpected {name}")
-    matrix = Node("matrix", tuple(rows))
+    matrix = Node(Op.MATRIX, tuple(rows))
     return call("det", matrix) if name == "vmatrix" else matrix

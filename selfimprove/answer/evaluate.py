@@ -9,28 +9,29 @@ are real. Arguments that would overflow are refused before they are computed.
 
 from __future__ import annotations
 
-# ruff: noqa: SIM905 - a list of words reads best as text
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from selfimprove.answer.exact import exact, series_range
+from selfimprove.answer.exact import ARITHMETIC, Values, exact, series_range
 from selfimprove.answer.identity import residue_of
 from selfimprove.answer.steps import spend
-from selfimprove.answer.tree import Node, Refused, free_names, walk
+from selfimprove.answer.tree import IMAGINARY, INFINITY, Node, Op, Refused, free_names, number, walk
 
 DIGITS = (50, 150, 400)
 MAX_EXPONENT = 100_000  # of e in a result
 MAX_ANGLE = 1e30
 POINTS = 14
 _LOCK = threading.Lock()  # an mpmath context changes its own precision while it works
-_WHOLE = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
+
+Context = Any  # mpmath has no types
+Value = Any  # a real or complex number of a context
 
 
 @lru_cache(maxsize=16)
-def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
+def _context(digits: int) -> Context:
     import mpmath
 
     context = mpmath.MPContext()
@@ -38,52 +39,35 @@ def _context(digits: int) -> Any:  # noqa: ANN401 - mpmath has no types
     return context
 
 
-def evaluate(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def evaluate(node: Node, env: Values, ctx: Context) -> Value:
     """The value of the tree in the context; raises `Refused` where it has none or would be too large."""
-    op = node.op
     spend(ctx.dps // 10)
-    if op in ("num", "sym"):
-        value = exact(node, env)
-        return ctx.mpf(value.numerator) / value.denominator
-    if op == "const":
-        return _constant(str(node.value), ctx)
-    if op == "pow":
-        return _power(node, env, ctx)
-    if op in ("sum", "prod") and len(node.args) == 4:
-        return _series(node, env, ctx)
-    args = [evaluate(arg, env, ctx) for arg in node.args] if op not in ("lim", "int") else []
-    if op == "func":
-        return _function(str(node.value), args, node, env, ctx)
-    if op == "apply":
-        return _unknown(str(node.value), args, ctx)
-    return _arithmetic(op, args, ctx)
+    if node.op in _OPERATIONS:
+        return _OPERATIONS[node.op](node, env, ctx)
+    args = [evaluate(arg, env, ctx) for arg in node.args]
+    return ARITHMETIC[node.op](*args) if node.op in ARITHMETIC else _refuse(node, env, ctx)
 
 
-def _constant(name: str, ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
-    if name == "inf":
+def _refuse(node: Node, env: Values, ctx: Context) -> Value:
+    raise Refused(f"{node.op} can't be evaluated")
+
+
+def _rational(node: Node, env: Values, ctx: Context) -> Value:
+    value = exact(node, env)
+    return ctx.mpf(value.numerator) / value.denominator
+
+
+def _constant(node: Node, env: Values, ctx: Context) -> Value:
+    if node == INFINITY:
         raise Refused("infinity in a computation")
-    return {"pi": +ctx.pi, "e": +ctx.e, "i": ctx.mpc(0, 1)}[name]
+    return ctx.mpc(0, 1) if node == IMAGINARY else +getattr(ctx, node.name)
 
 
-def _arithmetic(op: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
-    if op == "neg":
-        return -args[0]
-    if op == "pct":
-        return args[0] / 100
-    if op == "deg":
-        return args[0] * ctx.pi / 180
-    if op == "add":
-        return args[0] + args[1]
-    if op == "mul":
-        return args[0] * args[1]
-    if op == "div":
-        if args[1] == 0:
-            raise Refused("it divides by zero")
-        return args[0] / args[1]
-    raise Refused(f"{op} can't be evaluated")
+def _degrees(node: Node, env: Values, ctx: Context) -> Value:
+    return evaluate(node.args[0], env, ctx) * ctx.pi / 180
 
 
-def _power(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def _power(node: Node, env: Values, ctx: Context) -> Value:
     base = evaluate(node.args[0], env, ctx)
     try:
         exponent = exact(node.args[1], env)
@@ -98,7 +82,7 @@ def _power(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: A
     return _general_power(base, ctx.mpf(exponent.numerator) / exponent.denominator, ctx)
 
 
-def _general_power(base: Any, exponent: Any, ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def _general_power(base: Value, exponent: Value, ctx: Context) -> Value:
     if base == 0:
         if ctx.im(exponent) == 0 and ctx.re(exponent) > 0:
             return ctx.mpf(0)
@@ -107,49 +91,58 @@ def _general_power(base: Any, exponent: Any, ctx: Any) -> Any:  # noqa: ANN401 -
     return ctx.power(base, exponent)
 
 
-def _bound(size: Any) -> None:  # noqa: ANN401 - mpmath has no types
+def _bound(size: Value) -> None:
     if not size <= MAX_EXPONENT:
         raise Refused(f"a power above e^{MAX_EXPONENT}")
 
 
-def _series(node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def _series(node: Node, env: Values, ctx: Context) -> Value:
     body, index, low, high = node.args
-    total = ctx.mpf(node.op == "prod")
+    is_product = node.op is Op.PRODUCT
+    total = ctx.mpf(is_product)
     for step in series_range(exact(low, env), exact(high, env)):
-        term = evaluate(body, {**env, str(index.value): Fraction(step)}, ctx)
-        total = total + term if node.op == "sum" else total * term
+        term = evaluate(body, {**env, index.name: Fraction(step)}, ctx)
+        total = total * term if is_product else total + term
     return total
 
 
-_OF_TWO = frozenset(("root", "binom"))
-
-
-def _function(name: str, args: list[Any], node: Node, env: Mapping[str, Fraction], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def _function(node: Node, env: Values, ctx: Context) -> Value:
+    name = node.name
+    args = [evaluate(arg, env, ctx) for arg in node.args]
     if len(args) < (2 if name in _OF_TWO else 1):
         raise Refused(f"{name} of too little")
     if name == "root":
-        return _power(Node("pow", (node.args[0], Node("div", (_ONE, node.args[1])))), env, ctx)
-    if name in ("log", "ln", "lg"):
-        base = args[1] if len(args) == 2 else 10 if name == "lg" else None
-        if args[0] == 0 or base in (0, 1):
-            raise Refused("a logarithm without a value")
-        return ctx.log(args[0]) if base is None else ctx.log(args[0]) / ctx.log(base)
+        radicand, order = node.args
+        return _power(Node(Op.POW, (radicand, Node(Op.DIV, (number(1), order)))), env, ctx)
+    if name in _LOGARITHMS:
+        return _logarithm(name, args, ctx)
     if name == "cis":
         return ctx.cos(args[0]) + ctx.mpc(0, 1) * ctx.sin(args[0])
     if name == "exp":
         _bound(abs(args[0]))
         return ctx.exp(args[0])
-    if name in _WHOLE or name == "Gamma":
+    if name in _OF_INTEGERS or name == "Gamma":
         return _gamma(name, args, ctx)
-    if name in ("min", "max", "abs", "floor", "ceil", "sgn"):
+    if name == "abs":
+        return abs(args[0])
+    if name in _ORDERED:
         return _ordered(name, args, ctx)
     return _trigonometric(name, args, ctx)
 
 
-_ONE = Node("num", (), Fraction(1))
+_OF_TWO = frozenset(("root", "binom"))
+_LOGARITHMS = frozenset(("log", "ln", "lg"))
+_OF_INTEGERS = frozenset(("factorial", "factorial2", "binom", "gcd", "lcm"))
 
 
-def _gamma(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+def _logarithm(name: str, args: list[Value], ctx: Context) -> Value:
+    base = args[1] if len(args) == 2 else 10 if name == "lg" else None
+    if args[0] == 0 or base in (0, 1):
+        raise Refused("a logarithm without a value")
+    return ctx.log(args[0]) if base is None else ctx.log(args[0]) / ctx.log(base)
+
+
+def _gamma(name: str, args: list[Value], ctx: Context) -> Value:
     if any(ctx.im(arg) != 0 or not 0 <= ctx.re(arg) <= 100_000 for arg in args):
         raise Refused("a factorial out of bounds")
     if name == "Gamma":
@@ -161,56 +154,72 @@ def _gamma(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmat
     raise Refused(f"{name} of what is not an integer")
 
 
-def _ordered(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
-    if name == "abs":
-        return abs(args[0])
+def _ordered(name: str, args: list[Value], ctx: Context) -> Value:
     if any(ctx.im(arg) != 0 for arg in args):
         raise Refused("an order of complex numbers")
     real = [ctx.re(arg) for arg in args]
     if name in ("min", "max"):
         return min(real) if name == "min" else max(real)
-    if name == "sgn":
-        return ctx.sign(real[0])
-    return ctx.floor(real[0]) if name == "floor" else ctx.ceil(real[0])
+    return getattr(ctx, "sign" if name == "sgn" else name)(real[0])
 
 
-_NAMES = {
-    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
-    "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
-}  # fmt: skip
-_DIRECT = frozenset("sin cos tan cot sec csc sinh cosh tanh coth".split())
+_ORDERED = frozenset(("min", "max", "floor", "ceil", "sgn"))
 
 
-def _trigonometric(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
-    if len(args) != 1 or (name not in _DIRECT and name not in _NAMES):
+def _trigonometric(name: str, args: list[Value], ctx: Context) -> Value:
+    if len(args) != 1 or (name not in _CIRCULAR and name not in _HYPERBOLIC and name not in _INVERSES):
         raise Refused(f"{name} can't be evaluated")
-    if name.endswith("h") and name in _DIRECT:
+    if name in _HYPERBOLIC:
         _bound(abs(args[0]))
     if not abs(args[0]) <= MAX_ANGLE or not abs(ctx.im(args[0])) <= 1000:
         raise Refused("an angle out of bounds")
     try:
-        return getattr(ctx, _NAMES.get(name, name))(args[0])
+        return getattr(ctx, _INVERSES.get(name, name))(args[0])
     except (ZeroDivisionError, ValueError):
         raise Refused(f"{name} has no value there") from None
 
 
-def _unknown(name: str, args: list[Any], ctx: Any) -> Any:  # noqa: ANN401 - mpmath has no types
+_CIRCULAR = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+_HYPERBOLIC = frozenset(("sinh", "cosh", "tanh", "coth"))
+_INVERSES = {
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
+    "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
+}  # fmt: skip
+
+
+def _unknown(node: Node, env: Values, ctx: Context) -> Value:
     """A fixed smooth function in place of one that is not known."""
     total = ctx.mpf(0)
+    args = [evaluate(arg, env, ctx) for arg in node.args]
     for at, arg in enumerate(args):
         if not abs(arg) <= 1000:
             raise Refused("an argument out of bounds")
-        first, second = (1 + residue_of(f"apply {name} {at} {k}", 9973) / ctx.mpf(9973) for k in (0, 1))
+        first, second = (1 + residue_of(f"apply {node.name} {at} {k}", 9973) / ctx.mpf(9973) for k in (0, 1))
         total += ctx.sin(first * arg) + second * arg**2
     return total
 
 
+_OPERATIONS: dict[Op, Callable[[Node, Values, Context], Value]] = {
+    Op.NUMBER: _rational,
+    Op.SYMBOL: _rational,
+    Op.CONSTANT: _constant,
+    Op.DEGREES: _degrees,
+    Op.POW: _power,
+    Op.SUM: _series,
+    Op.PRODUCT: _series,
+    Op.FUNCTION: _function,
+    Op.APPLY: _unknown,
+    Op.INTEGRAL: _refuse,
+    Op.LIMIT: _refuse,
+}
+
+
 def digits_of(*trees: Node) -> int:
-    """Decimal digits of the constants in the trees: so many more digits are worked with."""
+    """Decimal digits of the constants in the trees, added to the working precision; raises `Refused` over 3,000."""
     size = 0
     for tree in trees:
         for part in walk(tree):
-            if part.op in ("num", "pow"):
+            if part.op in _SIZED:
                 try:
                     value = exact(part)
                 except Refused:
@@ -221,24 +230,25 @@ def digits_of(*trees: Node) -> int:
     return size
 
 
+_SIZED = frozenset((Op.NUMBER, Op.POW))
 _SCALES = (Fraction(1), Fraction(1), Fraction(1, 9), Fraction(4), Fraction(1, 3), Fraction(4), Fraction(1, 2))
 
 
 def _reach(*trees: Node) -> Fraction:
-    """How far out points must lie to see both sides of every absolute value and step: beyond all constants."""
-    if not any(part.op in ("func", "pow") for tree in trees for part in walk(tree)):
+    """How far out points must lie to reach both sides of every absolute value and step: beyond all constants."""
+    parts = [part for tree in trees for part in walk(tree)]
+    if not any(part.args and part.op is Op.FUNCTION and part.value in _STEPS for part in parts):
         return Fraction(1)
-    sizes = [abs(part.value) for tree in trees for part in walk(tree) if isinstance(part.value, Fraction)]
-    steps = any(part.op == "func" and part.value in _STEPS for tree in trees for part in walk(tree))
-    return min(max([Fraction(1), *sizes]), Fraction(10**6)) if steps else Fraction(1)
+    sizes = [abs(part.value) for part in parts if isinstance(part.value, Fraction)]
+    return min(max([Fraction(1), *sizes]), Fraction(10**6))
 
 
-_STEPS = frozenset("abs floor ceil min max sgn root".split())
+_STEPS = frozenset(("abs", "floor", "ceil", "min", "max", "sgn", "root"))
 
 
 def _point(names: frozenset[str], whole: frozenset[str], at: int, reach: Fraction) -> dict[str, Fraction]:
     """The values of the variables at the `at`-th point."""
-    env = {}
+    env: dict[str, Fraction] = {}
     for name in names:
         draw = residue_of(f"point {at} {name}", 2**31 - 1)
         if name in whole:
@@ -249,24 +259,26 @@ def _point(names: frozenset[str], whole: frozenset[str], at: int, reach: Fractio
     return env
 
 
-def whole_names(*trees: Node) -> frozenset[str]:
+_SERIES = frozenset((Op.SUM, Op.PRODUCT))
+
+
+def _integer_names(*trees: Node) -> frozenset[str]:
     """The variables that stand for integers: inside factorials, binomials and bounds of sums."""
     found: set[str] = set()
     for tree in trees:
         for part in walk(tree):
-            if part.op == "func" and part.value in _WHOLE:
+            if part.op is Op.FUNCTION and part.value in _OF_INTEGERS:
                 found |= free_names(part)
-            elif part.op in ("sum", "prod"):
-                for bound in part.args[2:]:
-                    found |= free_names(bound)
-            elif part.op == "pow" and part.args[0].op == "neg" and not free_names(part.args[0]):
+            elif part.op in _SERIES:
+                found |= free_names(part.args[2]) | free_names(part.args[3])
+            elif part.op is Op.POW and part.args[0].op is Op.NEG and not free_names(part.args[0]):
                 found |= free_names(part.args[1])
     return frozenset(found)
 
 
-def _differs(left: Node, right: Node, env: Mapping[str, Fraction], extra: int, *, real: bool) -> bool | None:
+def _differs(left: Node, right: Node, env: Values, extra: int, *, real: bool) -> bool | None:
     """Whether the trees differ at one point; None if one of them has no (real) value there."""
-    gaps: list[Any] = []
+    gaps: list[tuple[Value, Value]] = []
     for digits in DIGITS:
         ctx = _context(digits + extra)
         first, second = evaluate(left, env, ctx), evaluate(right, env, ctx)
@@ -279,11 +291,11 @@ def _differs(left: Node, right: Node, env: Mapping[str, Fraction], extra: int, *
     raise Refused("the digits do not settle it")
 
 
-def _is_complex(value: Any, ctx: Any) -> bool:  # noqa: ANN401 - mpmath has no types
+def _is_complex(value: Value, ctx: Context) -> bool:
     return bool(abs(ctx.im(value)) > abs(value) * ctx.mpf(10) ** -30)
 
 
-def _shrinks(gaps: list[Any], ctx: Any, extra: int) -> bool | None:  # noqa: ANN401 - mpmath has no types
+def _shrinks(gaps: list[tuple[Value, Value]], ctx: Context, extra: int) -> bool | None:
     """True for a difference that is zero, False for one that is not, None while it is open."""
     gap, size = gaps[-1]
     if len(gaps) == 1:
@@ -298,10 +310,10 @@ def _shrinks(gaps: list[Any], ctx: Any, extra: int) -> bool | None:  # noqa: ANN
 
 
 def agree(left: Node, right: Node) -> bool:
-    """Whether the trees have the same value everywhere it was looked; raises `Refused` if that can't be seen."""
+    """Whether the trees have the same value at every point tried; raises `Refused` if too few points have a value."""
     names = free_names(left) | free_names(right)
-    whole = whole_names(left, right) & names
-    complex_too = not names or any(n == Node("const", (), "i") for tree in (left, right) for n in walk(tree))
+    whole = _integer_names(left, right) & names
+    complex_too = not names or any(n == IMAGINARY for tree in (left, right) for n in walk(tree))
     extra = digits_of(left, right)
     reach = _reach(left, right)
     seen = 0

@@ -7,27 +7,44 @@ need an integer of more than `MAX_BITS` bits, is refused and left to the next st
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from selfimprove.answer.limits import MAX_BITS
 from selfimprove.answer.steps import spend
-from selfimprove.answer.tree import Node, Refused, walk
+from selfimprove.answer.tree import INFINITY, Node, Op, Refused, walk
 
 MAX_TERMS = 2_000  # of a finite sum or product
 MAX_FACTORIAL = 5_000
-_EMPTY: Mapping[str, Fraction] = {}
+Values = Mapping[str, Fraction]
+_EMPTY: Values = {}
 
 
-def exact(node: Node, env: Mapping[str, Fraction] = _EMPTY) -> Fraction:
+def exact(node: Node, env: Values = _EMPTY) -> Fraction:
     """The rational value of the tree; raises `Refused` if it has none or is too large."""
-    if node.op == "num":
-        return node.value if isinstance(node.value, Fraction) else Fraction(0)
-    if node.op == "sym":
-        if str(node.value) not in env:
-            raise Refused("it has variables")
-        return env[str(node.value)]
-    return _bounded(_operation(node, env))
+    if node.op in ARITHMETIC:
+        return _bounded(ARITHMETIC[node.op](*[exact(arg, env) for arg in node.args]))
+    if node.op not in _OPERATIONS:
+        raise Refused("it is not rational")
+    return _OPERATIONS[node.op](node, env)
+
+
+def _quotient(dividend: Any, divisor: Any) -> Any:  # noqa: ANN401 - of fractions or of mpmath's numbers
+    if divisor == 0:
+        raise Refused("it divides by zero")
+    return dividend / divisor
+
+
+ARITHMETIC: dict[Op, Callable[..., Any]] = {
+    Op.ADD: operator.add,
+    Op.MUL: operator.mul,
+    Op.DIV: _quotient,
+    Op.NEG: operator.neg,
+    Op.PERCENT: lambda value: value / 100,
+}
+"""The operators that need the values of their arguments only, for numbers of any kind; `DIV` may raise `Refused`."""
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -38,38 +55,21 @@ def _bounded(value: Fraction) -> Fraction:
     return value
 
 
-def _operation(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    op = node.op
-    if op in ("add", "mul", "div"):
-        return _arithmetic(op, exact(node.args[0], env), exact(node.args[1], env))
-    if op == "neg":
-        return -exact(node.args[0], env)
-    if op == "pow":
-        return _power(node.args[0], node.args[1], env)
-    if op == "pct":
-        return exact(node.args[0], env) / 100
-    if op == "func":
-        return _function(node, env)
-    if op in ("sum", "prod"):
-        return _series(node, env)
-    raise Refused("it is not rational")
+def _number(node: Node, env: Values) -> Fraction:
+    return node.value if isinstance(node.value, Fraction) else Fraction(0)
 
 
-def _arithmetic(op: str, left: Fraction, right: Fraction) -> Fraction:
-    if op == "add":
-        return left + right
-    if op == "mul":
-        return left * right
-    if not right:
-        raise Refused("it divides by zero")
-    return left / right
+def _variable(node: Node, env: Values) -> Fraction:
+    if node.name not in env:
+        raise Refused("it has variables")
+    return env[node.name]
 
 
-def _power(base_node: Node, exponent_node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    base = exact(base_node, env)
-    if base == 1 and not any(n.op == "const" and n.value == "inf" for n in walk(exponent_node)):
-        return base
-    return power(base, exact(exponent_node, env))
+def _power(node: Node, env: Values) -> Fraction:
+    base, exponent = exact(node.args[0], env), node.args[1]
+    if base == 1 and not any(part == INFINITY for part in walk(exponent)):
+        return _bounded(base)
+    return _bounded(power(base, exact(exponent, env)))
 
 
 def power(base: Fraction, exponent: Fraction) -> Fraction:
@@ -114,47 +114,52 @@ def _integer_root(value: int, order: int) -> int:
     return guess
 
 
-def _function(node: Node, env: Mapping[str, Fraction]) -> Fraction:
-    name = str(node.value)
-    if name not in _FUNCTIONS and name not in ("min", "max", "gcd", "lcm"):
+def _function(node: Node, env: Values) -> Fraction:
+    name = node.name
+    if name not in _FUNCTIONS:
         raise Refused("it is not rational")
     args = [exact(arg, env) for arg in node.args]
-    if name in ("gcd", "lcm", "factorial", "factorial2", "binom") and any(arg.denominator != 1 for arg in args):
+    if name in _OF_INTEGERS and any(arg.denominator != 1 for arg in args):
         raise Refused(f"{name} of a fraction")
-    if name in ("min", "max"):
-        return min(args) if name == "min" else max(args)
-    if name in ("gcd", "lcm"):
-        ints = [int(arg) for arg in args]
-        return Fraction(math.gcd(*ints) if name == "gcd" else math.lcm(*ints))
-    if len(args) != (2 if name in ("binom", "root") else 1):
+    if len(args) != (2 if name in _OF_TWO else 1) and not (args and name in _OF_MANY):
         raise Refused(f"{name} with {len(args)} arguments")
-    return _named(name, args)
+    return _bounded(Fraction(_FUNCTIONS[name](*args)))
 
 
-_FUNCTIONS = frozenset(("abs", "floor", "ceil", "factorial", "factorial2", "binom", "root", "sgn"))
+def _integer_order_root(base: Fraction, order: Fraction) -> Fraction:
+    if order.denominator != 1 or order < 1:
+        raise Refused("a root of an order that is no positive integer")
+    return _root(base, int(order))
 
 
-def _named(name: str, args: list[Fraction]) -> Fraction:
-    first = args[0]
-    if name == "abs":
-        return abs(first)
-    if name in ("floor", "ceil"):
-        return Fraction(math.floor(first) if name == "floor" else math.ceil(first))
-    if name == "sgn":
-        return Fraction((first > 0) - (first < 0))
-    if name == "root":
-        if args[1].denominator != 1 or args[1] < 1:
-            raise Refused("a root of an order that is no positive integer")
-        return _root(first, int(args[1]))
-    if first < 0 or first > MAX_FACTORIAL:
+def _small(value: Fraction) -> int:
+    if value < 0 or value > MAX_FACTORIAL:
         raise Refused(f"a factorial above {MAX_FACTORIAL}")
-    if name == "factorial2":
-        return Fraction(math.prod(range(int(first), 0, -2)))
-    return Fraction(math.factorial(int(first)) if name == "factorial" else _binomial(first, args[1]))
+    return int(value)
 
 
 def _binomial(top: Fraction, bottom: Fraction) -> int:
-    return math.comb(int(top), int(bottom)) if 0 <= bottom <= top else 0
+    size = _small(top)
+    return math.comb(size, int(bottom)) if 0 <= bottom <= size else 0
+
+
+_FUNCTIONS: dict[str, Callable[..., Fraction | int]] = {
+    "abs": abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "sgn": lambda value: (value > 0) - (value < 0),
+    "root": _integer_order_root,
+    "factorial": lambda value: math.factorial(_small(value)),
+    "factorial2": lambda value: math.prod(range(_small(value), 0, -2)),
+    "binom": _binomial,
+    "gcd": lambda *values: math.gcd(*map(int, values)),
+    "lcm": lambda *values: math.lcm(*map(int, values)),
+    "min": lambda *values: min(values),
+    "max": lambda *values: max(values),
+}
+_OF_INTEGERS = frozenset(("gcd", "lcm", "factorial", "factorial2", "binom"))
+_OF_TWO = frozenset(("root", "binom"))
+_OF_MANY = frozenset(("gcd", "lcm", "min", "max"))
 
 
 def series_range(low: Fraction, high: Fraction) -> range:
@@ -164,10 +169,21 @@ def series_range(low: Fraction, high: Fraction) -> range:
     return range(int(low), int(high) + 1)
 
 
-def _series(node: Node, env: Mapping[str, Fraction]) -> Fraction:
+def _series(node: Node, env: Values) -> Fraction:
     body, index, low, high = node.args
-    total = Fraction(node.op == "prod")
+    is_product = node.op is Op.PRODUCT
+    total = Fraction(is_product)
     for step in series_range(exact(low, env), exact(high, env)):
-        term = exact(body, {**env, str(index.value): Fraction(step)})
-        total = _bounded(total + term if node.op == "sum" else total * term)
-    return total
+        term = exact(body, {**env, index.name: Fraction(step)})
+        total = _bounded(total * term if is_product else total + term)
+    return _bounded(total)
+
+
+_OPERATIONS: dict[Op, Callable[[Node, Values], Fraction]] = {
+    Op.NUMBER: _number,
+    Op.SYMBOL: _variable,
+    Op.POW: _power,
+    Op.FUNCTION: _function,
+    Op.SUM: _series,
+    Op.PRODUCT: _series,
+}

@@ -7,58 +7,53 @@ decides.
 
 from __future__ import annotations
 
-# ruff: noqa: SIM905 - a list of words reads best as text
 from selfimprove.answer.evaluate import agree
 from selfimprove.answer.exact import exact
-from selfimprove.answer.finding import Finding
 from selfimprove.answer.identity import is_rational, same_residues
-from selfimprove.answer.tree import Node, Refused, walk
+from selfimprove.answer.tree import BINDERS, INFINITY, Node, Op, Refused, walk
+from selfimprove.answer.verdict import Finding, Outcome
 
 
 def same_expression(left: Node, right: Node) -> Finding:
     """Whether two expressions have the same value; symmetric; never raises."""
     if left == right:
-        return Finding("correct", "string", "the same expression")
+        return Finding(Outcome.CORRECT, "string", "the same expression")
     for part in (left, right):
         for node in walk(part):
             if node.op not in _EXPRESSION:
-                return Finding("wrong", "structure", "not both are expressions")
-    if (found := _infinite(left, right)) is not None:
-        return found
+                return Finding(Outcome.WRONG, "structure", "not both are expressions")
+    infinities = _infinity(left), _infinity(right)
+    if infinities != (0, 0):
+        return _decided(infinities[0] == infinities[1], "structure", "as infinities")
     try:
-        same = exact(left) == exact(right)
-        return _decided(same, "rational", "as fractions")
+        return _decided(exact(left) == exact(right), "rational", "as fractions")
     except Refused:
         return _beyond_fractions(left, right)
 
 
-_EXPRESSION = frozenset("num sym const add mul div pow neg func apply sum prod int lim deg pct dots".split())
+_EXPRESSION = BINDERS | {
+    Op.NUMBER, Op.SYMBOL, Op.CONSTANT, Op.ADD, Op.MUL, Op.DIV, Op.POW, Op.NEG, Op.FUNCTION, Op.APPLY, Op.DEGREES,
+    Op.PERCENT, Op.DOTS,
+}  # fmt: skip
 
 
 def _decided(same: bool, stage: str, how: str) -> Finding:
-    return Finding("correct" if same else "wrong", stage, f"{'equal' if same else 'different'} {how}")
-
-
-def _infinite(left: Node, right: Node) -> Finding | None:
-    """The verdict if one side is plus or minus infinity."""
-    signs = [_infinity(left), _infinity(right)]
-    if signs == [0, 0]:
-        return None
-    return _decided(signs[0] == signs[1], "structure", "as infinities")
+    return Finding(Outcome.of(same), stage, f"{'equal' if same else 'different'} {how}")
 
 
 def _infinity(node: Node) -> int:
-    if node.op == "neg":
+    """1 for infinity, -1 for minus infinity, 0 for anything else."""
+    if node.args and node.op is Op.NEG:
         return -_infinity(node.args[0])
-    return int(node.op == "const" and node.value == "inf")
+    return int(node == INFINITY)
 
 
 def _beyond_fractions(left: Node, right: Node) -> Finding:
     try:
         if same_residues(left, right):
-            return Finding("correct", "identity", "the same function of the same pieces")
+            return Finding(Outcome.CORRECT, "identity", "the same function of the same pieces")
         if is_rational(left) and is_rational(right):
-            return Finding("wrong", "identity", "different rational functions")
+            return Finding(Outcome.WRONG, "identity", "different rational functions")
     except Refused:
         pass
     try:
@@ -67,8 +62,8 @@ def _beyond_fractions(left: Node, right: Node) -> Finding:
         reason = str(refusal)
     except (OverflowError, ZeroDivisionError, ValueError) as error:
         reason = f"it can't be evaluated: {type(error).__name__}"
-    if any(node.op in ("sum", "prod", "int", "lim") for tree in (left, right) for node in walk(tree)):
+    if any(node.op in BINDERS for tree in (left, right) for node in walk(tree)):
         from selfimprove.answer.algebra import same_closed_forms
 
         return same_closed_forms(left, right)
-    return Finding("unparsed", "limits", reason)
+    return Finding(Outcome.UNPARSED, "limits", reason)

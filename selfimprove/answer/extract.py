@@ -1,10 +1,9 @@
-"""One candidate taken from a completion, by rules that never look at the reference.
+"""The candidate answer of a completion, by rules that never look at the reference.
 
 Only what follows the last closed thinking block counts; an open one means that there is no answer yet. Then, in
 order: the last closed box (boxes joined by commas, and, or are parts of one answer); in the modes `marked` and
-`last` the last marker (`####`, `<answer>`, "the answer is", "Answer:"); in the mode `last` the last mathematics or
-number of the last sentence that has one. There is one candidate or none; whether it fits is never asked. All scans
-are linear.
+`last` the last marker (`####`, `<answer>`, "the answer is", "Answer:"); in the mode `last` the last formula or
+number of the last sentence that has one. There is one candidate or none. All scans are linear.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import itertools
 import re
 from typing import Literal
 
-from selfimprove.answer.finding import Candidate
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.prose import last_statement, marked
+from selfimprove.answer.verdict import Candidate
 
 Mode = Literal["boxed", "marked", "last"]
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
@@ -93,10 +92,8 @@ def _boxed(text: str) -> str | None:
         parts.insert(0, box)
     if len(parts) == 1:
         return text[parts[0][1] : parts[0][2]]
-    joins = [_word_between(text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts)]
-    pieces = [text[start:end] for _, start, end in parts]
-    word = " or " if "or" in joins else ", "
-    return word.join(pieces)
+    alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
+    return (" or " if alternatives else ", ").join(text[start:end] for _, start, end in parts)
 
 
 def _joined(between: str) -> bool:
@@ -107,7 +104,3 @@ def _joined(between: str) -> bool:
     if any(len(word) > 1 and word not in _JOINING and word not in _ASIDE for word in words):
         return False
     return "," in between or ";" in between or any(word in _JOINING for word in words)
-
-
-def _word_between(between: str) -> str:
-    return "or" if re.search(r"\bor\b", between) else ","

@@ -30,15 +30,11 @@ def left_undone(candidate: str, reference: str) -> bool:
     """
     wanted = reference.strip().strip("$").strip()
     tail = _POWER_OF_TEN.sub("", _EQUALITY.split(candidate)[-1])
-    if _is_fraction(wanted) and not _reducible(wanted):
+    if _FRACTION.fullmatch(wanted.lstrip("-+−").strip()) and not _reducible(wanted):
         return bool(_UNDONE.search(tail)) or _reducible(tail)
     if not _NUMBER.fullmatch(wanted):
         return False
     return bool(_UNDONE.search(tail)) or bool(_INTEGER.fullmatch(wanted) and _DIVISION.search(tail))
-
-
-def _is_fraction(text: str) -> bool:
-    return bool(_FRACTION.fullmatch(text.lstrip("-+−").strip()))
 
 
 def _reducible(text: str) -> bool:

@@ -11,15 +11,17 @@ difference. It costs microseconds and can't blow up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 
 from selfimprove.answer.exact import exact, series_range
 from selfimprove.answer.steps import spend
-from selfimprove.answer.tree import Node, Refused, walk
+from selfimprove.answer.tree import INFINITY, Node, Op, Refused, walk
 
 PRIMES = (2**61 - 1, 2**89 - 1)
-_RATIONAL = frozenset(("num", "sym", "add", "mul", "div", "neg", "pow", "pct"))
-_EMPTY: Mapping[str, int] = {}
+MAX_TERMS = 200  # of a sum or product that is written out
+Values = Mapping[str, int]
+_EMPTY: Values = {}
 
 
 def residue_of(seed: str, prime: int) -> int:
@@ -28,25 +30,14 @@ def residue_of(seed: str, prime: int) -> int:
     return int.from_bytes(digest, "big") % prime
 
 
-def residue(node: Node, prime: int, env: Mapping[str, int] = _EMPTY) -> int:
+def residue(node: Node, prime: int, env: Values = _EMPTY) -> int:
     """The value of the tree modulo the prime; raises `Refused` on infinity or a division by zero."""
-    op = node.op
     spend()
-    if op == "num":
-        value = exact(node)
-        return value.numerator * _inverse(value.denominator, prime) % prime
-    if op == "sym":
-        name = str(node.value)
-        return env[name] if name in env else residue_of(f"sym {name}", prime)
-    if op in ("add", "mul", "div", "neg", "pct"):
-        return _arithmetic(op, [residue(arg, prime, env) for arg in node.args], prime)
-    if op == "pow":
-        return _power(node.args[0], node.args[1], prime, env)
-    if op == "const" and node.value == "inf":
-        raise Refused("infinity in a computation")
-    if op == "func" and node.value == "root":
-        return _root(node, prime, env)
-    return _opaque(node, prime, env)
+    if node.op in _ARITHMETIC:
+        return _ARITHMETIC[node.op](prime, *[residue(arg, prime, env) for arg in node.args]) % prime
+    if node.op not in _OPERATIONS:
+        raise Refused(f"{node.op} is not a number")
+    return _OPERATIONS[node.op](node, prime, env)
 
 
 def _inverse(value: int, prime: int) -> int:
@@ -55,20 +46,31 @@ def _inverse(value: int, prime: int) -> int:
     return pow(value, -1, prime)
 
 
-def _arithmetic(op: str, values: list[int], prime: int) -> int:
-    if op == "neg":
-        return -values[0] % prime
-    if op == "pct":
-        return values[0] * _inverse(100, prime) % prime
-    left, right = values
-    if op == "add":
-        return (left + right) % prime
-    return left * (right if op == "mul" else _inverse(right, prime)) % prime
+_ARITHMETIC: dict[Op, Callable[..., int]] = {
+    Op.ADD: lambda prime, left, right: left + right,
+    Op.MUL: lambda prime, left, right: left * right,
+    Op.DIV: lambda prime, left, right: left * _inverse(right, prime),
+    Op.NEG: lambda prime, value: -value,
+    Op.PERCENT: lambda prime, value: value * _inverse(100, prime),
+}
 
 
-def _power(base: Node, exponent: Node, prime: int, env: Mapping[str, int]) -> int:
+def _of_fraction(value: Fraction, prime: int) -> int:
+    return value.numerator * _inverse(value.denominator, prime) % prime
+
+
+def _number(node: Node, prime: int, env: Values) -> int:
+    return _of_fraction(exact(node), prime)
+
+
+def _variable(node: Node, prime: int, env: Values) -> int:
+    return env[node.name] if node.name in env else residue_of(f"sym {node.name}", prime)
+
+
+def _power(node: Node, prime: int, env: Values) -> int:
+    base, exponent = node.args
     value = residue(base, prime, env)
-    if value == 1 and base.op == "num":
+    if value == 1 and base.op is Op.NUMBER:
         residue(exponent, prime, env)
         return 1
     try:
@@ -82,42 +84,58 @@ def _power(base: Node, exponent: Node, prime: int, env: Mapping[str, int]) -> in
     return pow(value, int(power.numerator), prime)
 
 
-def _root(node: Node, prime: int, env: Mapping[str, int]) -> int:
+def _root(node: Node, prime: int, env: Values) -> int:
     order = exact(node.args[1])
     if order.denominator != 1 or order < 1:
         raise Refused("a root of an order that is no positive integer")
     return residue_of(f"root {residue(node.args[0], prime, env)} {int(order):x}", prime)
 
 
-def _opaque(node: Node, prime: int, env: Mapping[str, int]) -> int:
-    if node.op in ("sum", "prod") and len(node.args) == 4:
-        return _series(node, prime, env)
-    if node.op not in ("func", "apply", "const", "deg"):
-        raise Refused(f"{node.op} is not a number")
+def _opaque(node: Node, prime: int, env: Values) -> int:
+    """Of what is no rational operation: its exact value, or a residue that stands for it and its arguments."""
+    if node == INFINITY:
+        raise Refused("infinity in a computation")
+    if node.value == "root":
+        return _root(node, prime, env)
     try:
         value = exact(node)
     except Refused:
         args = [residue(arg, prime, env) for arg in node.args]
         return residue_of(f"{node.op} {node.value} {args}", prime)
-    return value.numerator * _inverse(value.denominator, prime) % prime
+    return _of_fraction(value, prime)
 
 
-def _series(node: Node, prime: int, env: Mapping[str, int]) -> int:
+def _series(node: Node, prime: int, env: Values) -> int:
     body, index, low, high = node.args
-    name = str(index.value)
+    name = index.name
     try:
         steps = series_range(exact(low), exact(high))
     except Refused:
         bounds = [residue(arg, prime, env) for arg in (low, high)]
         inner = residue(body, prime, {**env, name: residue_of("bound", prime)})
         return residue_of(f"{node.op} {inner} {bounds}", prime)
-    if len(steps) > 200:
+    if len(steps) > MAX_TERMS:
         raise Refused("a long sum")
-    total = int(node.op == "prod")
+    is_product = node.op is Op.PRODUCT
+    total = int(is_product)
     for step in steps:
         term = residue(body, prime, {**env, name: step % prime})
-        total = (total + term if node.op == "sum" else total * term) % prime
+        total = (total * term if is_product else total + term) % prime
     return total
+
+
+_OPERATIONS: dict[Op, Callable[[Node, int, Values], int]] = {
+    Op.NUMBER: _number,
+    Op.SYMBOL: _variable,
+    Op.POW: _power,
+    Op.CONSTANT: _opaque,
+    Op.FUNCTION: _opaque,
+    Op.APPLY: _opaque,
+    Op.DEGREES: _opaque,
+    Op.SUM: _series,
+    Op.PRODUCT: _series,
+}
+_RATIONAL = frozenset((*_ARITHMETIC, Op.NUMBER, Op.SYMBOL, Op.POW))
 
 
 def is_rational(node: Node) -> bool:
@@ -125,7 +143,7 @@ def is_rational(node: Node) -> bool:
     for part in walk(node):
         if part.op not in _RATIONAL:
             return False
-        if part.op == "pow":
+        if part.op is Op.POW:
             try:
                 if exact(part.args[1]).denominator != 1:
                     return False
@@ -143,15 +161,11 @@ def proportional(left: Node, right: Node) -> bool | None:
     """Whether left = c · right with one non-zero constant c; None where that is not a question of rational trees."""
     if not (is_rational(left) and is_rational(right)):
         return None
-    ratios = set()
+    names = {part.name for tree in (left, right) for part in walk(tree) if part.op is Op.SYMBOL}
     prime = PRIMES[1]
+    ratios = set()
     for point in range(4):
-        env = {
-            str(n.value): residue_of(f"{point} {n.value}", prime)
-            for tree in (left, right)
-            for n in walk(tree)
-            if n.op == "sym"
-        }
+        env = {name: residue_of(f"{point} {name}", prime) for name in names}
         first, second = residue(left, prime, env), residue(right, prime, env)
         if not first or not second:
             return False

@@ -96,7 +96,7 @@ def _scripts(text: str, table: dict[str, str], mark: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text in plain characters and TeX commands; the same length order, one pass, meaning untouched."""
+    """The text in ASCII and TeX commands, with its meaning unchanged; one linear pass."""
     if text.isascii():
         return text
     text = _scripts(_scripts(text, _SUPER, "^"), _SUB, "_")
@@ -139,7 +139,7 @@ def peel(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """The canonical spelling of an answer; applying it twice changes nothing."""
+    """The canonical spelling of an answer; idempotent."""
     text = _dollars(plain(text))
     text = _SPACE.sub(" ", _DROP.sub("", text))
     for pattern, new in _RENAMES:

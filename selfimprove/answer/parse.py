@@ -13,10 +13,29 @@ from fractions import Fraction
 
 from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS, MAX_LEVELS
 from selfimprove.answer.tokens import Token
-from selfimprove.answer.tree import Node, Unreadable, depth, number, show, symbol
+from selfimprove.answer.tree import (
+    Join,
+    Node,
+    Op,
+    Sign,
+    Unit,
+    Unreadable,
+    call,
+    depth,
+    difference,
+    negative,
+    number,
+    show,
+    symbol,
+)
 from selfimprove.answer.words import RELATIONS, SET_SIGNS, UNITS, canonical_unit
 
 _END = Token("end", "")
+_PLUS_MINUS = {"\\pm": Op.PLUS_MINUS, "\\mp": Op.MINUS_PLUS}
+_JOINS = {
+    "and": Join.AND, "\\wedge": Join.AND, "\\land": Join.AND, "\\&": Join.AND,
+    "or": Join.OR, "\\vee": Join.OR, "\\lor": Join.OR,
+}  # fmt: skip
 _TIMES = ("*", "\\cdot", "\\times", "\\ast")
 _STOP_SIGNS = (
     ", ; ) ] } \\} & \\\\ + - * / : | % ! = ^ _ ' ? @ \\rangle \\rfloor \\rceil \\rbrace \\rbrack \\pm \\mp \\mid "
@@ -81,19 +100,15 @@ class Parser:
             raise Unreadable(f"unexpected {self.peek().text[:20]!r}")
         return node
 
-    def joiner(self) -> str | None:
-        """Consume what joins two items (`,`, `;`, and, or) and return it, or None."""
-        found: str | None = None
+    def joiner(self) -> Join | None:
+        """Consume what joins two items (`,`, `;`, and, or) and return it, or None; a word tells more than a sign."""
+        found: Join | None = None
         while True:
             token = self.peek()
-            if token.kind == "join" and token.text != "to":
-                found = token.text
-            elif token.text in ("\\vee", "\\lor"):
-                found = "or"
-            elif token.text in ("\\wedge", "\\land", "\\&"):
-                found = "and"
+            if token.text in _JOINS and token.kind != "text":
+                found = _JOINS[token.text]
             elif token.text in (",", ";") and token.kind == "op":
-                found = found or token.text
+                found = found or Join(token.text)
             else:
                 return found
             self.at += 1
@@ -101,13 +116,13 @@ class Parser:
     def items(self) -> Node:
         """One item, or a `list` of several; semicolons group what commas separate."""
         groups: list[list[Node]] = [[self.relation()]]
-        joins: list[str] = []
+        joins: list[Join] = []
         while (join := self.joiner()) is not None:
             if self.peek().kind == "end":
                 break
             joins.append(join)
             item = self.relation()
-            if join == ";":
+            if join is Join.SEMICOLON:
                 groups.append([item])
             else:
                 groups[-1].append(item)
@@ -115,26 +130,27 @@ class Parser:
             raise Unreadable(f"more than {MAX_ITEMS} items")
         if not joins:
             return groups[0][0]
-        word = "or" if "or" in joins else "and" if "and" in joins else ","
         if len(groups) > 1 and any(len(group) > 1 for group in groups):
-            return Node("list", tuple(_listed(group, ",") for group in groups), ",")
-        return Node("list", tuple(item for group in groups for item in group), word)
+            lists = (group[0] if len(group) == 1 else Node(Op.LIST, tuple(group), Join.COMMA) for group in groups)
+            return Node(Op.LIST, tuple(lists), Join.COMMA)
+        join = Join.OR if Join.OR in joins else Join.AND if Join.AND in joins else Join.COMMA
+        return Node(Op.LIST, tuple(item for group in groups for item in group), join)
 
     def relation(self) -> Node:
         """Expressions joined by relation signs, or a single one."""
         members = [self.ratio()]
-        signs: list[str] = []
+        signs: list[Sign] = []
         while self.peek().kind in ("op", "cmd") and self.peek().text in RELATIONS:
             signs.append(RELATIONS[self.take().text])
             members.append(self.ratio())
-        if "==" in signs and (self.accept("\\pmod", "\\mod", "\\bmod") or self._plain_mod()):
+        if Sign.CONGRUENT in signs and (self.accept("\\pmod", "\\mod", "\\bmod") or self._plain_mod()):
             members.append(self.atom())
             if self.at and self.peek().text == ")" and self._opened_mod:
                 self.take()
-            signs.append("mod")
+            signs.append(Sign.MODULO)
         if not signs:
             return self._modulo(members[0])
-        return Node("rel", tuple(members), " ".join(signs))
+        return Node(Op.RELATION, tuple(members), tuple(signs))
 
     def _modulo(self, node: Node) -> Node:
         """A residue with its modulus behind it, as a unit, or the tree itself."""
@@ -143,7 +159,7 @@ class Parser:
         modulus = self.atom()
         if self._opened_mod and self.peek().text == ")":
             self.take()
-        return Node("unit", (node,), f"mod {show(modulus)}")
+        return Node(Op.UNIT, (node,), Unit(("mod", show(modulus))))
 
     _opened_mod = False
 
@@ -163,7 +179,7 @@ class Parser:
             if self.peek().kind == "join":
                 self.at += 1
             parts.append(self.sets())
-        return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+        return parts[0] if len(parts) == 1 else Node(Op.RATIO, tuple(parts))
 
     def sets(self) -> Node:
         """Unions, intersections and differences, from left to right."""
@@ -177,22 +193,22 @@ class Parser:
         node = self.signed()
         while True:
             if self.accept("+"):
-                node = Node("add", (node, self.signed()))
+                node = Node(Op.ADD, (node, self.signed()))
             elif self.accept("-"):
-                node = Node("add", (node, Node("neg", (self.signed(),))))
-            elif self.peek().text in ("\\pm", "\\mp"):
-                node = Node(self.take().text[1:], (node, self.signed()))
+                node = difference(node, self.signed())
+            elif self.peek().text in _PLUS_MINUS:
+                node = Node(_PLUS_MINUS[self.take().text], (node, self.signed()))
             else:
                 return node
 
     def signed(self) -> Node:
         """A term with its signs in front."""
         if self.accept("-"):
-            return Node("neg", (self.nested(self.signed),))
+            return negative(self.nested(self.signed))
         if self.accept("+"):
             return self.nested(self.signed)
-        if self.peek().text in ("\\pm", "\\mp"):
-            return Node(self.take().text[1:], (number(0), self.nested(self.signed)))
+        if self.peek().text in _PLUS_MINUS:
+            return Node(_PLUS_MINUS[self.take().text], (number(0), self.nested(self.signed)))
         return self.term()
 
     def term(self) -> Node:
@@ -200,11 +216,11 @@ class Parser:
         node = self.mixed()
         while True:
             if self.accept(*_TIMES):
-                node = Node("mul", (node, self._factor_signed()))
+                node = Node(Op.MUL, (node, self._factor_signed()))
             elif self.accept("/", "\\div"):
-                node = Node("div", (node, self._factor_signed()))
+                node = Node(Op.DIV, (node, self._factor_signed()))
             elif self.starts_factor():
-                node = Node("mul", (node, self.factor()))
+                node = Node(Op.MUL, (node, self.factor()))
             else:
                 break
         return self._unit(node)
@@ -212,7 +228,7 @@ class Parser:
     def _factor_signed(self) -> Node:
         """A factor after a multiplication or division sign, with its own sign if it has one."""
         if self.accept("-"):
-            return Node("neg", (self.factor(),))
+            return negative(self.factor())
         self.accept("+")
         return self.factor()
 
@@ -266,16 +282,17 @@ class Parser:
         while True:
             if self.peek().text == "^" and self.peek(1).text == "\\circ":
                 self.at += 2
-                scale = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
-                node = Node("unit", (node,), f"degree{self.take().text}") if scale else Node("deg", (node,))
-            elif self.peek().text == "_" and node.op == "num":
+                temperature = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
+                unit = Unit((f"degree{self.take().text}",)) if temperature else None
+                node = Node(Op.UNIT if unit else Op.DEGREES, (node,), unit)
+            elif self.peek().text == "_" and node.op is Op.NUMBER:
                 node = self._based(node)
             elif self.accept("^"):
-                node = Node("pow", (node, self.exponent()))
+                node = Node(Op.POW, (node, self.exponent()))
             elif self.peek().text == "!" and self.peek().kind == "op":
                 node = self._factorial(node)
             elif self.accept("%"):
-                node = Node("pct", (node,))
+                node = Node(Op.PERCENT, (node,))
             else:
                 return node
 
@@ -285,7 +302,7 @@ class Parser:
         base = subscript(self)
         if not base.isdigit() or not isinstance(node.value, Fraction) or node.value.denominator != 1:
             raise Unreadable("a number with a subscript that is no base")
-        return Node("based", (number(int(base)),), str(node.value))
+        return Node(Op.BASED, (number(int(base)),), str(node.value))
 
     def _factorial(self, node: Node) -> Node:
         """One or two factorial signs behind an atom."""
@@ -294,15 +311,15 @@ class Parser:
             marks += 1
         if marks > 2:
             raise Unreadable("more than two factorial signs")
-        return Node("func", (node,), "factorial" if marks == 1 else "factorial2")
+        return call("factorial" if marks == 1 else "factorial2", node)
 
     def exponent(self) -> Node:
         """The exponent after `^`; powers group from the right."""
         if self.accept("-"):
-            return Node("neg", (self.nested(self.exponent),))
+            return negative(self.nested(self.exponent))
         self.accept("+")
         base = self.nested(self.atom)
-        return Node("pow", (base, self.nested(self.exponent))) if self.accept("^") else base
+        return Node(Op.POW, (base, self.nested(self.exponent))) if self.accept("^") else base
 
     def _unit(self, node: Node) -> Node:
         """The term with the words behind it as its unit, or the term."""
@@ -317,7 +334,7 @@ class Parser:
                 words.append(f"/{self.take().text}")
         if not words:
             return node
-        return Node("unit", (node,), canonical_unit(" ".join(words)))
+        return Node(Op.UNIT, (node,), canonical_unit(" ".join(words)))
 
     def atom(self) -> Node:
         """The smallest piece: a number, a variable, a bracket or a command."""
@@ -355,7 +372,3 @@ def shallow(node: Node) -> Node:
     if depth(node) > MAX_LEVELS:
         raise Unreadable(f"the answer has more than {MAX_LEVELS} levels")
     return node
-
-
-def _listed(group: list[Node], word: str) -> Node:
-    return group[0] if len(group) == 1 else Node("list", tuple(group), word)

@@ -1,4 +1,4 @@
-"""The answer in running text: behind a marker, or the last mathematics of the last sentence that has any.
+"""The answer in running text: behind a marker, or the last formula or number of the last sentence that has one.
 
 A text that breaks off (it ends on a word or sign that can't end a sentence) or gives up ("no solution", "I am not
 sure") has no answer in free text. A denial ("is not 5") is no answer either, and what follows "not" or "because" is
@@ -10,7 +10,7 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
-from selfimprove.answer.finding import Candidate
+from selfimprove.answer.verdict import Candidate
 
 _MARK = re.compile(
     r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
@@ -90,7 +90,7 @@ def _statement(line: str, how: str) -> Candidate:
     answer = _clean(sentence[: cut.start()] if cut and cut.start() else sentence)
     if _is_short(answer):
         return Candidate(answer, how) if answer else Candidate(None, "extract", "nothing follows the marker")
-    found = _last_mathematics(answer)
+    found = _last_formula(answer)
     return Candidate(found, how) if found is not None else Candidate(answer, how)
 
 
@@ -109,7 +109,7 @@ def _inner(match: re.Match[str]) -> str:
 
 
 def last_statement(text: str) -> Candidate | None:
-    """The last mathematics or number of a text without a marker, or None."""
+    """The last formula or number of a text without a marker, or None."""
     stripped = text.strip()
     if _is_whole(stripped):
         return Candidate(_clean(stripped), "whole")
@@ -121,17 +121,12 @@ def last_statement(text: str) -> Candidate | None:
     for sentence in reversed(sentences[-40:]):
         if _GIVE_UP.search(sentence):
             return Candidate(None, "extract", "the text gives up")
-        found = _last_mathematics(sentence)
+        found = _last_formula(sentence)
         if found is not None and _DENIED.search(sentence[: max(0, sentence.rfind(found))][-12:]):
             return Candidate(None, "extract", "the answer is denied")
         if found is not None:
             return Candidate(found, "last")
-    return _whole_mathematics(stripped)
-
-
-def _whole_mathematics(text: str) -> Candidate | None:
-    """A display that spans lines, which the sentences cut apart."""
-    found = _last_mathematics(text)
+    found = _last_formula(stripped)  # a formula over several lines, which the sentences cut apart
     return None if found is None else Candidate(found, "last")
 
 
@@ -157,7 +152,7 @@ def _breaks_off(text: str) -> bool:
     )
 
 
-def _last_mathematics(sentence: str) -> str | None:
+def _last_formula(sentence: str) -> str | None:
     """The last formula or number of a sentence, whichever stands later."""
     math = None
     for math in _MATH.finditer(sentence):  # noqa: B007 - the last match is what is wanted

@@ -17,7 +17,7 @@ from selfimprove.answer.parse import Parser, shallow
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
-from selfimprove.answer.tree import Node, Refused, Unreadable, number, walk
+from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
 
 _CHOICE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[:.]?\s*)?\(?([A-Ja-j])\)?")
@@ -30,14 +30,14 @@ _HEDGE = re.compile(r"\b(?:[A-J]|or|and|not|wait|no)\b")
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")  # the common case, read without the grammar
 _SPOKEN_SETS = {
-    ("all", "real", "numbers"): Node("domain", (), "R"),
-    ("all", "reals"): Node("domain", (), "R"),
-    ("no", "solution"): Node("empty"),
-    ("no", "solutions"): Node("empty"),
-    ("no", "real", "solution"): Node("empty"),
-    ("no", "real", "solutions"): Node("empty"),
-    ("empty", "set"): Node("empty"),
-    ("the", "empty", "set"): Node("empty"),
+    ("all", "real", "numbers"): Node(Op.DOMAIN, (), "R"),
+    ("all", "reals"): Node(Op.DOMAIN, (), "R"),
+    ("no", "solution"): Node(Op.EMPTY),
+    ("no", "solutions"): Node(Op.EMPTY),
+    ("no", "real", "solution"): Node(Op.EMPTY),
+    ("no", "real", "solutions"): Node(Op.EMPTY),
+    ("empty", "set"): Node(Op.EMPTY),
+    ("the", "empty", "set"): Node(Op.EMPTY),
 }
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """The type of the answer in one word, for `explain` and for choosing the comparison."""
+        """What the answer is, in the words that `explain` shows; `choice` is compared as one."""
         if self.choice is not None and self.choice.isupper():
             return "choice"
         if self.node is None:
@@ -65,11 +65,11 @@ class Answer:
 
 
 _KINDS = {
-    "num": "number", "rel": "relation", "list": "list", "set": "set", "seq": "tuple or interval",
-    "named": "named value",
-    "union": "set of reals", "inter": "set of reals", "minus": "set of reals", "empty": "set of reals",
-    "domain": "set of reals", "matrix": "matrix", "ratio": "ratio", "based": "number in a base", "unit": "quantity",
-    "deg": "quantity", "pct": "quantity", "sym": "variable",
+    Op.NUMBER: "number", Op.SYMBOL: "variable", Op.RELATION: "relation", Op.NAMED: "named value", Op.LIST: "list",
+    Op.SET: "set", Op.SEQUENCE: "tuple or interval", Op.MATRIX: "matrix", Op.RATIO: "ratio",
+    Op.BASED: "number in a base", Op.UNIT: "quantity", Op.DEGREES: "quantity", Op.PERCENT: "quantity",
+    Op.UNION: "set of reals", Op.INTERSECTION: "set of reals", Op.DIFFERENCE: "set of reals",
+    Op.EMPTY: "set of reals", Op.DOMAIN: "set of reals",
 }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def read(written: str) -> Answer:
     letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
     with allowance():
         node, fault = _tree(normal)
-    if lead is not None and ((node is not None and node.op != "mul") or _HEDGE.search(bare[lead.end() - 1 :])):
+    if lead is not None and ((node is not None and node.op is not Op.MUL) or _HEDGE.search(bare[lead.end() - 1 :])):
         letter = None
     return Answer(written, normal, node, fault, letter, _words(normal))
 
@@ -111,15 +111,16 @@ def _tree(normal: str) -> tuple[Node | None, str]:
         if all(token.kind == "text" for token in tokens):
             return _spoken(" ".join(token.text for token in tokens))
         node = settle(shallow(Parser(tokens, read_atom).answer()))
-    except Unreadable as error:
-        return None, str(error)
-    except Refused as error:
+    except (Unreadable, Refused) as error:
         return None, str(error)
     except RecursionError:
         return None, "limit: the answer is nested too deep"
-    if any(part.op == "text" for part in walk(node)) and node.op not in ("named", "list", "rel"):
+    if node.op not in _WITH_WORDS and Op.TEXT in {part.op for part in walk(node)}:
         return None, "words that are no quantity"
     return node, ""
+
+
+_WITH_WORDS = frozenset((Op.NAMED, Op.LIST, Op.RELATION))
 
 
 def _spoken(text: str) -> tuple[Node | None, str]:
@@ -131,7 +132,7 @@ def _spoken(text: str) -> tuple[Node | None, str]:
 
 
 def trimmed(tokens: list[Token]) -> list[Token]:
-    """The tokens without a label in front ("The answer is"), a reason behind ("since ..."), a code like USD moved."""
+    """The tokens without a label in front ("The answer is") or a reason behind ("since ..."); `USD 5` as `5 USD`."""
     start = 0
     while start < len(tokens) and _is_label(tokens, start):
         start += 1

@@ -14,144 +14,181 @@ from functools import cmp_to_key
 from selfimprove.answer.evaluate import sign_of
 from selfimprove.answer.exact import exact
 from selfimprove.answer.expressions import same_expression
-from selfimprove.answer.finding import Finding
-from selfimprove.answer.tree import Node, Refused, free_names, number
+from selfimprove.answer.tree import (
+    INFINITY,
+    MIRRORED,
+    Brackets,
+    Join,
+    Node,
+    Op,
+    Refused,
+    Sign,
+    difference,
+    free_names,
+    negative,
+    number,
+)
+from selfimprove.answer.verdict import Finding, Outcome
 
-_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 MAX_ENDS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
     """An interval by its two end points (None: unbounded) and whether they belong to it."""
 
     low: Node | None
     high: Node | None
     low_in: bool
     high_in: bool
+    names: frozenset[str] = frozenset()
+
+    @property
+    def ends(self) -> list[Node]:
+        """The end points that are not infinite."""
+        return [end for end in (self.low, self.high) if end is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """`piece`, `union`, `inter` or `minus` of regions; `names`: the variables the text named."""
+class Combination:
+    """Regions joined by `Op.UNION`, `Op.INTERSECTION` or `Op.DIFFERENCE`; `names`: the variables the text named."""
 
-    op: str
-    parts: tuple[Region, ...] = ()
-    piece: Piece | None = None
+    op: Op
+    parts: tuple[Region, ...]
     names: frozenset[str] = frozenset()
 
+    @property
+    def ends(self) -> list[Node]:
+        """The end points of all parts."""
+        return [end for part in self.parts for end in part.ends]
 
-NOTHING = Region("union")
-EVERYTHING = Region("piece", (), Piece(None, None, False, False))
+
+Region = Interval | Combination
+NOTHING = Combination(Op.UNION, ())
+EVERYTHING = Interval(low=None, high=None, low_in=False, high_in=False)
+
+_COMBINING = frozenset((Op.UNION, Op.INTERSECTION, Op.DIFFERENCE))
+_ALWAYS = _COMBINING | {Op.EMPTY, Op.DOMAIN}
+_IN_COMPANY = _ALWAYS | {Op.SEQUENCE, Op.SET, Op.RELATION, Op.NAMED, Op.LIST}
+_SIGNS = frozenset(MIRRORED) | {Sign.IN}
+_UPPER = frozenset((Sign.LESS, Sign.AT_MOST))
+_LOWER = frozenset((Sign.GREATER, Sign.AT_LEAST))
 
 
 def is_region(node: Node) -> bool:
     """Whether the tree can only mean a set of real numbers."""
-    if node.op in ("union", "inter", "minus", "empty", "domain"):
+    if node.op in _ALWAYS:
         return True
-    if node.op == "rel":
-        return set(str(node.value).split()) <= {"<", ">", "<=", ">=", "!=", "in"}
-    return node.op == "list" and bool(node.args) and all(is_region(arg) for arg in node.args)
-
-
-_REGIONS = frozenset(["union", "inter", "minus", "empty", "domain", "seq", "set", "rel", "named", "list"])
+    if not may_be_region(node):
+        return False
+    if node.op is Op.RELATION:
+        return _SIGNS.issuperset(node.signs)
+    return node.op is Op.LIST and bool(node.args) and all(is_region(arg) for arg in node.args)
 
 
 def may_be_region(node: Node) -> bool:
     """Whether the tree can be read as a set of real numbers in company of one."""
-    return node.op in _REGIONS
+    return node.op in _IN_COMPANY
 
 
 def read_region(node: Node) -> Region:
     """The region a tree means; raises `Refused` if it means none."""
-    if node.op in ("union", "inter", "minus"):
-        parts = tuple(read_region(arg) for arg in node.args)
-        return Region(node.op, parts, names=_names(parts))
-    if node.op == "empty":
+    if node.op in _COMBINING:
+        return _combined(node.op, node.args)
+    if node.op is Op.EMPTY:
         return NOTHING
-    if node.op == "domain" and node.value == "R":
+    if node.op is Op.DOMAIN and node.value == "R":
         return EVERYTHING
-    if node.op == "seq" and len(node.args) == 2:
-        return _interval(node)
-    if node.op == "set":
-        return Region("union", tuple(_point(arg) for arg in node.args))
-    if node.op == "rel":
+    if isinstance(node.value, Brackets) and len(node.args) == 2:
+        return _interval(node.value, *node.args)
+    if node.op is Op.SET:
+        return Combination(Op.UNION, tuple(_point(arg) for arg in node.args))
+    if node.op is Op.RELATION:
         return _relation(node)
-    if node.op == "named":
-        return Region("union", (_point(node.args[1]),), names=free_names(node.args[0]))
-    if node.op == "list":
-        parts = tuple(read_region(arg) for arg in node.args)
-        return Region("inter" if node.value == "and" else "union", parts, names=_names(parts))
+    if node.op is Op.NAMED:
+        return Combination(Op.UNION, (_point(node.args[1]),), free_names(node.args[0]))
+    if node.op is Op.LIST:
+        return _combined(Op.INTERSECTION if node.value is Join.AND else Op.UNION, node.args)
     raise Refused("not a set of real numbers")
 
 
-def _names(parts: tuple[Region, ...]) -> frozenset[str]:
-    return frozenset[str]().union(*(part.names for part in parts)) if parts else frozenset()
+def _combined(op: Op, nodes: tuple[Node, ...]) -> Combination:
+    return _joined(op, tuple(read_region(node) for node in nodes))
 
 
-def _point(node: Node) -> Region:
-    return Region("piece", (), Piece(node, node, True, True))
+def _joined(op: Op, parts: tuple[Region, ...]) -> Combination:
+    return Combination(op, parts, frozenset[str]().union(*(part.names for part in parts)))
+
+
+def _point(node: Node) -> Interval:
+    return Interval(low=node, high=node, low_in=True, high_in=True)
 
 
 def _end(node: Node) -> Node | None:
     """An end point, None for an infinite one."""
-    inner = node.args[0] if node.op == "neg" else node
-    return None if inner == Node("const", (), "inf") else node
+    inner = node.args[0] if node.op is Op.NEG else node
+    return None if inner == INFINITY else node
 
 
-def _interval(node: Node) -> Region:
-    low, high = node.args
-    brackets = str(node.value)
-    for end, negative in ((low, True), (high, False)):
-        if _end(end) is None and (end.op == "neg") != negative:
+def _interval(brackets: Brackets, low: Node, high: Node) -> Interval:
+    for end, is_low in ((low, True), (high, False)):
+        if _end(end) is None and (end.op is Op.NEG) != is_low:
             raise Refused("an infinite end on the wrong side")
-    return Region("piece", (), Piece(_end(low), _end(high), brackets[0] == "[", brackets[1] == "]"))
+    return Interval(low=_end(low), high=_end(high), low_in=brackets.opening == "[", high_in=brackets.closing == "]")
 
 
 def _relation(node: Node) -> Region:
-    signs = str(node.value).split()
-    if signs == ["in"]:
+    signs = node.signs
+    if signs == (Sign.IN,):
         inner = read_region(node.args[1])
-        return Region("inter", (inner,), names=inner.names | free_names(node.args[0]))
+        return Combination(Op.INTERSECTION, (inner,), inner.names | free_names(node.args[0]))
     parts = tuple(_half_line(node.args[at], sign, node.args[at + 1]) for at, sign in enumerate(signs))
-    return parts[0] if len(parts) == 1 else Region("inter", parts, names=_names(parts))
+    return parts[0] if len(parts) == 1 else _joined(Op.INTERSECTION, parts)
 
 
-def _half_line(left: Node, sign: str, right: Node) -> Region:
-    """The solutions of one linear inequality in one variable."""
+def _half_line(left: Node, sign: Sign, right: Node) -> Region:
+    """The solutions of one linear inequality or equation in one variable."""
     names = free_names(left) | free_names(right)
-    if left.op == "func" and left.value == "abs" and not free_names(right):
-        return _distance(left.args[0], sign, right)
-    if right.op == "func" and right.value == "abs" and not free_names(left):
-        return _distance(right.args[0], _FLIP[sign], left)
-    if len(names) != 1 or sign not in _FLIP:
+    mirrored = sign if sign is Sign.EQUAL else MIRRORED.get(sign)
+    if mirrored is None:
         raise Refused("not an inequality in one variable")
-    name = next(iter(names))
-    if left.op != "sym" and right.op == "sym":
-        left, sign, right = right, _FLIP[sign], left
-    if left.op == "sym" and not free_names(right):
-        bound: Node = right
-    else:
-        bound, rising = _linear_root(Node("add", (left, Node("neg", (right,)))), name)
-        sign = sign if rising else _FLIP[sign]
-    return _side(bound, sign, frozenset((name,)))
+    if _is_distance(left) and not free_names(right):
+        return _within(left.args[0], sign, mirrored, right)
+    if _is_distance(right) and not free_names(left):
+        return _within(right.args[0], mirrored, sign, left)
+    if len(names) != 1:
+        raise Refused("not an inequality in one variable")
+    (name,) = names
+    if left.op is not Op.SYMBOL and right.op is Op.SYMBOL:
+        left, sign, mirrored, right = right, mirrored, sign, left
+    if left.op is Op.SYMBOL and not free_names(right):
+        return _side(right, sign, names)
+    root, rises = _linear_root(difference(left, right), name)
+    return _side(root, sign if rises else mirrored, names)
 
 
-def _distance(inner: Node, sign: str, bound: Node) -> Region:
+def _is_distance(node: Node) -> bool:
+    return node.op is Op.FUNCTION and node.value == "abs"
+
+
+def _within(inner: Node, sign: Sign, mirrored: Sign, bound: Node) -> Region:
     """The solutions of |u| < c and its like."""
-    low, high = _half_line(inner, _FLIP[sign], Node("neg", (bound,))), _half_line(inner, sign, bound)
-    if sign not in ("<", "<=", ">", ">="):
+    parts = (_half_line(inner, mirrored, negative(bound)), _half_line(inner, sign, bound))
+    if sign not in _UPPER and sign not in _LOWER:
         raise Refused("an absolute value that is not bounded")
-    return Region("inter" if sign in ("<", "<=") else "union", (low, high), names=low.names)
+    return Combination(Op.INTERSECTION if sign in _UPPER else Op.UNION, parts, parts[0].names)
 
 
-def _side(bound: Node, sign: str, names: frozenset[str]) -> Region:
+def _side(bound: Node, sign: Sign, names: frozenset[str]) -> Region:
+    """All numbers that stand in this relation to the bound."""
+    if sign is Sign.UNEQUAL:
+        return Combination(Op.DIFFERENCE, (EVERYTHING, _point(bound)), names)
     end = _end(bound)
-    if sign == "!=":
-        return Region("minus", (EVERYTHING, _point(bound)), names=names)
-    closed = sign in ("<=", ">=", "=")
-    low, high = (end if sign in (">", ">=", "=") else None), (end if sign in ("<", "<=", "=") else None)
-    return Region("piece", (), Piece(low, high, closed and low is not None, closed and high is not None), names)
+    low, high = (None if sign in _UPPER else end), (None if sign in _LOWER else end)
+    closed = sign is not Sign.LESS and sign is not Sign.GREATER
+    return Interval(
+        low=low, high=high, low_in=closed and low is not None, high_in=closed and high is not None, names=names
+    )
 
 
 def _linear_root(tree: Node, name: str) -> tuple[Node, bool]:
@@ -163,11 +200,6 @@ def _linear_root(tree: Node, name: str) -> tuple[Node, bool]:
     return number(-values[0] / slope), slope > 0
 
 
-def _ends(region: Region) -> list[Node]:
-    found = [end for end in (region.piece.low, region.piece.high) if end is not None] if region.piece else []
-    return found + [end for part in region.parts for end in _ends(part)]
-
-
 def _ordered(ends: list[Node]) -> list[list[Node]]:
     """The end points in order, equal ones together."""
     if len(ends) > MAX_ENDS:
@@ -176,9 +208,9 @@ def _ordered(ends: list[Node]) -> list[list[Node]]:
     for end in ends:
         for group in classes:
             found = same_expression(group[0], end).outcome
-            if found == "unparsed":
+            if found is Outcome.UNPARSED:
                 raise Refused("end points that can't be compared")
-            if found == "correct":
+            if found is Outcome.CORRECT:
                 group.append(end)
                 break
         else:
@@ -191,19 +223,19 @@ def _order(one: list[Node], two: list[Node]) -> int:
 
 
 def _holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
-    if region.piece is not None:
-        piece = region.piece
-        low = rank[piece.low] if piece.low is not None else -1
-        high = rank[piece.high] if piece.high is not None else top
+    """Whether the cell belongs to the region; `rank` numbers the end points among the cells, `top` is past the last."""
+    if isinstance(region, Interval):
+        low = rank[region.low] if region.low is not None else -1
+        high = rank[region.high] if region.high is not None else top
         return (
             low < cell < high
-            or (cell == low and piece.low_in and low <= high)
-            or (cell == high and piece.high_in and low <= high)
+            or (cell == low and region.low_in and low <= high)
+            or (cell == high and region.high_in and low <= high)
         )
     inside = [_holds(part, cell, rank, top) for part in region.parts]
-    if region.op == "minus":
+    if region.op is Op.DIFFERENCE:
         return inside[0] and not inside[1]
-    return all(inside) if region.op == "inter" else any(inside)
+    return all(inside) if region.op is Op.INTERSECTION else any(inside)
 
 
 def same_region(left: Node, right: Node) -> Finding:
@@ -211,11 +243,11 @@ def same_region(left: Node, right: Node) -> Finding:
     try:
         one, two = read_region(left), read_region(right)
         if one.names and two.names and one.names != two.names:
-            return Finding("wrong", "structure", "different variables")
-        classes = _ordered(_ends(one) + _ends(two))
+            return Finding(Outcome.WRONG, "structure", "different variables")
+        classes = _ordered(one.ends + two.ends)
     except Refused as refusal:
-        return Finding("unparsed", "structure", str(refusal))
+        return Finding(Outcome.UNPARSED, "structure", str(refusal))
     rank = {end: 2 * at + 1 for at, group in enumerate(classes) for end in group}
     top = 2 * len(classes) + 1
     same = all(_holds(one, cell, rank, top) == _holds(two, cell, rank, top) for cell in range(top))
-    return Finding("correct" if same else "wrong", "structure", f"{'the same' if same else 'different'} sets of reals")
+    return Finding(Outcome.of(same), "structure", f"{'the same' if same else 'different'} sets of reals")

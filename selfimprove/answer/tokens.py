@@ -17,7 +17,11 @@ from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`num`, `sym`, `cmd`, `op`, `text`, `join` or `env`, and its spelling; `gap`: a space comes before it."""
+    """A kind, its spelling, and whether a space comes before it (`gap`).
+
+    The kinds: `num`, `rep` (a repeating decimal), `sym` (one letter), `cmd` (a TeX command), `op` (a sign), `text`
+    (words), `join` (and, or, to), `env` (begin or end of an environment), `domain` (a blackboard letter).
+    """
 
     kind: str
     text: str
@@ -46,7 +50,7 @@ _TOKEN = re.compile(
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(r"[msghlLNJWVK]|[A-Za-z]{1,4}\s?/\s?[A-Za-z]{1,4}")  # in a font command behind a number
-_JOINS = {"and": "and", "or": "or", "to": "to"}
+_JOINS = frozenset(("and", "or", "to"))
 _LATER = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -66,7 +70,7 @@ def _word(run: str, gap: bool) -> list[Token]:
     """The tokens of a run of letters."""
     low = run.lower()
     if low in _JOINS and not run.isupper():
-        return [Token("join", _JOINS[low], gap)]
+        return [Token("join", low, gap)]
     known = ALIASES.get(run, run)
     if known in FUNCTIONS or known in CONSTANTS or known in ("cbrt", "theta", "alpha", "beta", "infty"):
         return [Token("cmd", "\\" + known, gap)]

@@ -1,32 +1,159 @@
 """One node type for everything an answer can be.
 
-An answer is read into a tree of `Node`; the operations are plain strings, so that a tree is a value that can be
-compared, hashed and printed. There is no behaviour here: reading is in `parse`, meaning in `exact`, `identity`,
-`evaluate` and `compare`.
-
-Numbers and expressions: `num` (value: Fraction), `sym` (value: name), `const` (pi, e, i, inf), `add`, `mul`, `div`,
-`pow`, `neg`, `func` (value: name), `apply` (an unknown function f(x)), `sum`, `prod`, `int` (body, variable, low,
-high), `lim` (body, variable, point), `deg`, `pct`, `pm`, `mp`.
-Around them: `unit` (value: canonical unit), `rel` (value: relation signs, one between each two members), `list`
-(value: the joining word), `set`, `seq` (value: its two brackets), `union`, `inter`, `minus`, `ratio`, `based`
-(value: digits), `matrix` of `row`, `builder`, `dots`, `empty`, `domain` (value: R, Z, ...), `text`, and
-after `shape` has settled a chain of equalities `named` (name, value).
+An answer is read into a tree of `Node`: an operator (`Op`), the nodes it works on, and the operator's own value. A
+tree can be compared, hashed and printed. There is no behaviour here: reading is in `parse`, meaning in `exact`,
+`identity`, `evaluate` and `compare`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
+
+
+class Op(StrEnum):
+    """What a node is; the string is its name in `show`. A comment says what `Node.value` holds, where it isn't None.
+
+    Stages look operators up in tables and sets: in Python 3.11 a member costs more to name than a table to search.
+    """
+
+    NUMBER = "num"  # a Fraction
+    SYMBOL = "sym"  # a name
+    CONSTANT = "const"  # a Constant
+    ADD = "add"
+    MUL = "mul"
+    DIV = "div"
+    POW = "pow"
+    NEG = "neg"
+    FUNCTION = "func"  # the name of a known function
+    APPLY = "apply"  # the name of an unknown function: f(x)
+    SUM = "sum"  # of body, variable, low and high
+    PRODUCT = "prod"  # likewise
+    INTEGRAL = "int"  # likewise
+    LIMIT = "lim"  # of body, variable and point
+    DEGREES = "deg"
+    PERCENT = "pct"
+    PLUS_MINUS = "pm"
+    MINUS_PLUS = "mp"
+    UNIT = "unit"  # a Unit
+    RELATION = "rel"  # a tuple of signs, one between each two members
+    LIST = "list"  # a Join
+    SET = "set"
+    SEQUENCE = "seq"  # Brackets: a tuple or an interval
+    UNION = "union"
+    INTERSECTION = "inter"
+    DIFFERENCE = "minus"
+    RATIO = "ratio"
+    BASED = "based"  # the digits of a number written in the base that is its argument
+    MATRIX = "matrix"  # of rows
+    ROW = "row"
+    DOTS = "dots"
+    EMPTY = "empty"
+    DOMAIN = "domain"  # R, Z, N, Q or C
+    TEXT = "text"  # the words
+    NAMED = "named"  # a name and its value, once `shape` has settled a chain of equalities
+
+
+BINDERS = frozenset((Op.SUM, Op.PRODUCT, Op.INTEGRAL, Op.LIMIT))
+"""The operators whose second argument is a variable that only their body sees."""
+
+
+class Constant(StrEnum):
+    """A number with a name of its own."""
+
+    PI = "pi"
+    E = "e"
+    I = "i"  # noqa: E741 - its name
+    INFINITY = "inf"
+
+
+class Join(StrEnum):
+    """What stands between the items of a list."""
+
+    COMMA = ","
+    SEMICOLON = ";"
+    AND = "and"
+    OR = "or"
+
+
+class Sign(StrEnum):
+    """What stands between two members of a relation; `MODULO` stands before the modulus of a congruence."""
+
+    EQUAL = "="
+    UNEQUAL = "!="
+    LESS = "<"
+    GREATER = ">"
+    AT_MOST = "<="
+    AT_LEAST = ">="
+    NEAR = "~"
+    CONGRUENT = "=="
+    MODULO = "mod"
+    IN = "in"
+    ARROW = "->"
+    IMPLIES = "=>"
+
+
+MIRRORED = {
+    Sign.LESS: Sign.GREATER,
+    Sign.GREATER: Sign.LESS,
+    Sign.AT_MOST: Sign.AT_LEAST,
+    Sign.AT_LEAST: Sign.AT_MOST,
+    Sign.UNEQUAL: Sign.UNEQUAL,
+}
+"""The sign of an inequality read from right to left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """The two brackets of a tuple or interval."""
+
+    opening: str
+    closing: str
+
+    def __str__(self) -> str:
+        return self.opening + self.closing
+
+
+ROUND, SQUARE = Brackets("(", ")"), Brackets("[", "]")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The words of a unit, each in its canonical spelling."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operation, what it works on, and its own value if it has one."""
+    """An operator, what it works on, and the operator's own value if it has one."""
 
-    op: str
+    op: Op
     args: tuple[Node, ...] = ()
-    value: Fraction | str | None = None
+    value: Fraction | str | tuple[Sign, ...] | Brackets | Unit | None = None
+
+    @property
+    def name(self) -> str:
+        """The value as text: a name, words or digits."""
+        return str(self.value)
+
+    @property
+    def signs(self) -> tuple[Sign, ...]:
+        """The signs of a relation; empty for any other node."""
+        return self.value if isinstance(self.value, tuple) else ()
+
+    def over(self, args: tuple[Node, ...]) -> Node:
+        """The same operator over other arguments."""
+        return Node(self.op, args, self.value)
+
+
+INFINITY = Node(Op.CONSTANT, (), Constant.INFINITY)
+IMAGINARY = Node(Op.CONSTANT, (), Constant.I)
 
 
 class Unreadable(Exception):  # noqa: N818 - it is a finding about a text, used as a verdict's reason
@@ -39,17 +166,27 @@ class Refused(Exception):  # noqa: N818 - a stage declines, the next one may kno
 
 def number(value: int | Fraction) -> Node:
     """The node of a rational number."""
-    return Node("num", (), Fraction(value))
+    return Node(Op.NUMBER, (), Fraction(value))
 
 
 def symbol(name: str) -> Node:
     """The node of a variable."""
-    return Node("sym", (), name)
+    return Node(Op.SYMBOL, (), name)
 
 
 def call(name: str, *args: Node) -> Node:
     """The node of a known function."""
-    return Node("func", args, name)
+    return Node(Op.FUNCTION, args, name)
+
+
+def negative(node: Node) -> Node:
+    """The tree with a minus sign in front."""
+    return Node(Op.NEG, (node,))
+
+
+def difference(left: Node, right: Node) -> Node:
+    """The first tree minus the second."""
+    return Node(Op.ADD, (left, negative(right)))
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -74,25 +211,31 @@ def depth(node: Node) -> int:
 
 def free_names(node: Node) -> frozenset[str]:
     """The variables of the tree that no sum, product, integral or limit binds."""
-    if node.op == "sym":
-        return frozenset((str(node.value),))
-    inner = frozenset[str]().union(*(free_names(arg) for arg in node.args)) if node.args else frozenset[str]()
-    return inner - {str(node.args[1].value)} if node.op in ("sum", "prod", "int", "lim") else inner
+    if not node.args:
+        return frozenset((node.name,)) if node.op is Op.SYMBOL else frozenset()
+    inner = frozenset[str]().union(*(free_names(arg) for arg in node.args))
+    return inner - {node.args[1].name} if node.op in BINDERS else inner
 
 
 def substitute(node: Node, env: Mapping[str, Fraction]) -> Node:
     """The tree with its free variables replaced by numbers."""
-    if node.op == "sym":
-        return number(env[str(node.value)]) if str(node.value) in env else node
-    if node.op in ("sum", "prod", "int", "lim"):
+    if node.op is Op.SYMBOL:
+        return number(env[node.name]) if node.name in env else node
+    if node.op in BINDERS:
         env = {name: value for name, value in env.items() if name != node.args[1].value}
-    return Node(node.op, tuple(substitute(arg, env) for arg in node.args), node.value)
+    return node.over(tuple(substitute(arg, env) for arg in node.args))
 
 
 def show(node: Node) -> str:
     """A short unambiguous spelling of the tree, the normal form that `explain` prints."""
-    if node.op in ("num", "sym", "const", "text", "domain"):
-        return str(node.value)
+    if node.op in _LEAVES:
+        return node.name
     inner = ", ".join(show(arg) for arg in node.args)
-    name = node.op if node.value is None else f"{node.op}[{node.value}]"
-    return f"{node.value}({inner})" if node.op in ("func", "apply") else f"{name}({inner})"
+    if node.value is None:
+        return f"{node.op}({inner})"
+    value = " ".join(node.signs) or node.name
+    return f"{value}({inner})" if node.op in _CALLS else f"{node.op}[{value}]({inner})"
+
+
+_LEAVES = frozenset((Op.NUMBER, Op.SYMBOL, Op.CONSTANT, Op.TEXT, Op.DOMAIN))
+_CALLS = frozenset((Op.FUNCTION, Op.APPLY))

@@ -9,6 +9,8 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 from fractions import Fraction
 
+from selfimprove.answer.tree import Constant, Op, Sign, Unit
+
 TRIG = frozenset("sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc".split())
 FUNCTIONS = TRIG | frozenset(
     "cis arsinh arcosh artanh sqrt ln log lg exp min max gcd lcm abs floor ceil det Gamma sgn".split()
@@ -24,16 +26,30 @@ GREEK = frozenset(
         "sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
     ).split()
 )
-CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf"}
-
-RELATIONS = {
-    "=": "=", "==": "=", ":=": "=", "<": "<", ">": ">", "<=": "<=", "=<": "<=", ">=": ">=", "!=": "!=",
-    "\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\leqq": "<=", "\\ge": ">=", "\\geq": ">=", "\\geqslant": ">=",
-    "\\geqq": ">=", "\\lt": "<", "\\gt": ">", "\\ne": "!=", "\\neq": "!=", "\\approx": "~", "\\simeq": "~",
-    "\\sim": "~", "\\equiv": "==", "\\in": "in", "\\to": "->", "\\rightarrow": "->", "\\implies": "=>",
-    "\\Rightarrow": "=>", "\\Longrightarrow": "=>", "\\cong": "~",
+CONSTANTS = {
+    "pi": Constant.PI, "infty": Constant.INFINITY, "infinity": Constant.INFINITY, "inf": Constant.INFINITY,
 }  # fmt: skip
-SET_SIGNS = {"\\cup": "union", "\\cap": "inter", "\\setminus": "minus", "\\backslash": "minus", "\\bigcup": "union"}
+RELATIONS = {
+    spelling: sign
+    for sign, spellings in {
+        Sign.EQUAL: "= == :=",
+        Sign.UNEQUAL: r"!= \ne \neq",
+        Sign.LESS: r"< \lt",
+        Sign.GREATER: r"> \gt",
+        Sign.AT_MOST: r"<= =< \le \leq \leqslant \leqq",
+        Sign.AT_LEAST: r">= \ge \geq \geqslant \geqq",
+        Sign.NEAR: r"\approx \simeq \sim \cong",
+        Sign.CONGRUENT: r"\equiv",
+        Sign.IN: r"\in",
+        Sign.ARROW: r"\to \rightarrow",
+        Sign.IMPLIES: r"\implies \Rightarrow \Longrightarrow",
+    }.items()
+    for spelling in spellings.split()
+}
+SET_SIGNS = {
+    "\\cup": Op.UNION, "\\bigcup": Op.UNION, "\\cap": Op.INTERSECTION, "\\setminus": Op.DIFFERENCE,
+    "\\backslash": Op.DIFFERENCE,
+}  # fmt: skip
 _STRUCTURE = frozenset(
     (
         "frac sqrt binom choose sum prod int lim pmod mod bmod emptyset varnothing ldots dots cdots vdots dotsc "
@@ -116,8 +132,8 @@ SHORT_WORDS = frozenset(
 )
 
 
-def canonical_unit(text: str) -> str:
-    """The canonical name of a unit in words: `square meters`, `m^2` and `miles per hour`, `mph` each have one."""
+def canonical_unit(text: str) -> Unit:
+    """The unit that a text names: `square meters` and `m^2` are one, `miles per hour` and `mph` another."""
     text = text.replace("^{", "^").replace("}", "").replace(" ^", "^").replace("{", "")
     found: list[str] = []
     power = ""
@@ -132,7 +148,7 @@ def canonical_unit(text: str) -> str:
             found.append(unit_name(stem) + (mark + exponent or power))
             power = ""
     name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").strip("/ ")
-    return _COMPOUND.get(name, name)
+    return Unit(tuple(_COMPOUND.get(name, name).split()))
 
 
 _POWERS = {"square": "^2", "sq": "^2", "sq.": "^2", "squared": "^2", "cubic": "^3", "cu": "^3"}

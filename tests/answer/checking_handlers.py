@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
-from selfimprove.answer.checking.worker import judge, serve
+from selfimprove.answer.checking.worker import Fields, Request, judge, serve
 
 
-def misbehave(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON value
-    text = request.get("text", "")
+def misbehave(request: Request) -> Fields:
+    text = request["text"]
     if text == "hang":
         time.sleep(3600)
     if text == "long c call":

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from selfimprove.answer import check, check_answer
+from selfimprove.answer import Outcome, check, check_answer
 from tests.paths import CASES, ROOT, SHARED
 
 ROWS = [json.loads(line) for line in (CASES / "answers.jsonl").read_text("utf-8").splitlines()]
@@ -38,8 +38,8 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
 def test_hostile_answer_is_judged_in_bounded_work(answer: str) -> None:
     start = time.perf_counter()
     for reference in ("42", r"\sin^2(x)+\frac{1}{3}", "Evelyn"):
-        assert check(rf"\boxed{{{answer}}}", reference).outcome in ("wrong", "unparsed")
-        assert check(answer, reference).outcome in ("wrong", "unparsed")
+        assert check(rf"\boxed{{{answer}}}", reference).outcome in (Outcome.WRONG, Outcome.UNPARSED)
+        assert check(answer, reference).outcome in (Outcome.WRONG, Outcome.UNPARSED)
     assert time.perf_counter() - start < 20  # a backstop for a slow machine; the work is counted in steps
 
 
@@ -68,8 +68,8 @@ def test_no_text_is_ever_evaluated(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         f"[{payload} for q in [0]]",
         f"{payload} or 5",
     ):
-        assert check(text, "5").outcome != "correct"
-        assert check_answer(text, "5").outcome != "correct"
+        assert check(text, "5").outcome is not Outcome.CORRECT
+        assert check_answer(text, "5").outcome is not Outcome.CORRECT
     assert len(verdicts([row for row in ROWS if row["kind"] != "hard_symbolic"])) > 300
     assert list((tmp_path / "pwned").iterdir()) == []
 
@@ -93,8 +93,7 @@ def test_order_changes_no_verdict() -> None:
 
 def test_hash_seed_changes_no_verdict() -> None:
     code = (
-        "import json, sys; sys.path.insert(0, 'tests'); import test_answer_hostile as t;"
-        "sys.stdout.write('\\n'.join(t.verdicts(t.ROWS)))"
+        "import sys; from tests.answer import test_answer_hostile as t;sys.stdout.write('\\n'.join(t.verdicts(t.ROWS)))"
     )
     outputs = {
         subprocess.run(
@@ -106,7 +105,8 @@ def test_hash_seed_changes_no_verdict() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(outputs) == 1
+    (output,) = outputs
+    assert len(output.splitlines()) == len(ROWS)
 
 
 @pytest.mark.slow
@@ -123,6 +123,6 @@ def test_fuzz_for_a_few_minutes() -> None:
             text = text[:at] + draw.choice(pieces) + text[at + draw.randint(0, 2) :]
         reference = draw.choice(ROWS)["gold"]
         start = time.perf_counter()
-        assert check(text, reference).outcome in ("correct", "wrong", "unparsed")
+        assert check(text, reference).outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSED)
         slowest = max(slowest, (time.perf_counter() - start, text, reference))
     assert slowest[0] < 5, slowest

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from selfimprove.answer import check, check_answer, judge, read
+from selfimprove.answer import Outcome, check, check_answer, judge, read
 from selfimprove.answer.normal import normalise
 
 numbers = st.integers(-10_000, 10_000)
@@ -39,7 +39,7 @@ FEW = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def accepts(prediction: str, reference: str) -> bool:
-    return check_answer(prediction, reference).outcome == "correct"
+    return check_answer(prediction, reference).outcome is Outcome.CORRECT
 
 
 @FEW
@@ -65,6 +65,7 @@ def test_normalising_twice_changes_nothing(answer: str) -> None:
 @FEW
 @given(expressions)
 def test_formatting_changes_no_verdict(expression: str) -> None:
+    assume(read(expression).node is not None)
     for written in (
         expression.replace("+", " + "),
         expression.replace(r"\frac", r"\dfrac").replace("(", r"\left(").replace(")", r"\right)"),
@@ -72,12 +73,13 @@ def test_formatting_changes_no_verdict(expression: str) -> None:
         f"${expression}$",
         rf"\displaystyle {expression}",
     ):
-        assert accepts(written, expression) or read(expression).node is None
+        assert accepts(written, expression)
 
 
 @FEW
 @given(expressions, st.integers(1, 50))
 def test_something_more_is_something_else(expression: str, more: int) -> None:
+    assume(accepts(expression, expression))
     assert not accepts(f"{expression}+{more}", expression)
 
 
@@ -98,4 +100,4 @@ def test_fractions_are_equal_exactly_when_they_are(left: Fraction, right: Fracti
 @FEW
 @given(st.text(max_size=200), st.text(max_size=40))
 def test_any_text_gets_a_verdict(text: str, reference: str) -> None:
-    assert check(text, reference).outcome in ("correct", "wrong", "unparsed")
+    assert check(text, reference).outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSED)

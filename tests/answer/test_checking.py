@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 import selfimprove
+from selfimprove.answer import Outcome
 from selfimprove.answer import check as pure_check
 from selfimprove.answer.checking import Checker, run_cases
 from selfimprove.answer.checking.pool import CACHED
@@ -46,11 +47,16 @@ def test_verdict_is_that_of_the_pure_function(checker: Checker) -> None:
         assert checker.check(text, gold) == pure_check(text, gold)
 
 
+def test_worker_runs_the_code_of_its_parent(checker: Checker) -> None:
+    checker.check("5", "5")
+    assert psutil.Process(workers_of(checker)[0]).environ()["PYTHONPATH"] == str(ROOT)
+
+
 def test_batch_keeps_order_and_reports_progress(checker: Checker) -> None:
     items = [(f"The answer is {n}.", str(n if n % 3 else n + 1)) for n in range(500)]
     seen: list[tuple[int, int]] = []
     verdicts = checker.check_all(items, "marked", lambda done, total: seen.append((done, total)))
-    assert [verdict.outcome == "correct" for verdict in verdicts] == [bool(n % 3) for n in range(500)]
+    assert [verdict.outcome is Outcome.CORRECT for verdict in verdicts] == [bool(n % 3) for n in range(500)]
     assert seen[-1] == (500, 500)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert checker.check_all([]) == []
@@ -59,48 +65,53 @@ def test_batch_keeps_order_and_reports_progress(checker: Checker) -> None:
 def test_200_callers_share_two_workers(checker: Checker) -> None:
     with ThreadPoolExecutor(200) as pool:
         verdicts = list(pool.map(lambda n: checker.check(rf"\boxed{{{n}+1}}", str(n + 1)).outcome, range(400)))
-    assert verdicts == ["correct"] * 400
+    assert verdicts == [Outcome.CORRECT] * 400
     assert len(workers_of(checker)) <= 2
 
 
 def test_hanging_answer_is_timed_out_and_its_worker_replaced(fragile: Checker) -> None:
-    assert fragile.check("5", "5").outcome == "correct"
+    assert fragile.check("5", "5").outcome is Outcome.CORRECT
     (before,) = workers_of(fragile)
     start = time.monotonic()
     verdicts = fragile.check_all([("1", "1"), ("hang", "5"), ("2", "2"), ("3", "4")])
-    assert [verdict.outcome for verdict in verdicts] == ["correct", "timed_out", "correct", "wrong"]
+    assert [verdict.outcome for verdict in verdicts] == [
+        Outcome.CORRECT,
+        Outcome.TIMED_OUT,
+        Outcome.CORRECT,
+        Outcome.WRONG,
+    ]
     assert time.monotonic() - start < 20
     assert not psutil.pid_exists(before)
 
 
 def test_timed_out_is_never_cached(fragile: Checker) -> None:
-    assert fragile.check("hang", "5").outcome == "timed_out"
+    assert fragile.check("hang", "5").outcome is Outcome.TIMED_OUT
     assert len(fragile._cache) == 0
     fragile.check("5", "5")
     assert len(fragile._cache) == 1 <= CACHED
 
 
 def test_one_long_c_call_is_killed(fragile: Checker) -> None:
-    assert fragile.check("long c call", "5").outcome in ("timed_out", "unparsed")
-    assert fragile.check("5", "5").outcome == "correct"
+    assert fragile.check("long c call", "5").outcome in (Outcome.TIMED_OUT, Outcome.UNPARSED)
+    assert fragile.check("5", "5").outcome is Outcome.CORRECT
 
 
 def test_worker_that_allocates_10_gb_is_stopped(fragile: Checker) -> None:
     verdict = fragile.check("allocate", "5")
-    assert (verdict.outcome, verdict.stage) == ("unparsed", "limits")
-    assert fragile.check("5", "5").outcome == "correct"
+    assert (verdict.outcome, verdict.stage) == (Outcome.UNPARSED, "limits")
+    assert fragile.check("5", "5").outcome is Outcome.CORRECT
 
 
 def test_answer_that_kills_its_worker_twice_is_unparsed(fragile: Checker) -> None:
     verdicts = fragile.check_all([("1", "1"), ("die", "5"), ("2", "2")])
-    assert [verdict.outcome for verdict in verdicts] == ["correct", "unparsed", "correct"]
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.CORRECT, Outcome.UNPARSED, Outcome.CORRECT]
 
 
 def test_worker_killed_by_hand_costs_nothing(checker: Checker) -> None:
     checker.check(r"\boxed{11}", "11")
     for pid in workers_of(checker):
         os.kill(pid, signal.SIGKILL)
-    assert checker.check(r"\boxed{12}", "12").outcome == "correct"
+    assert checker.check(r"\boxed{12}", "12").outcome is Outcome.CORRECT
 
 
 def test_worker_killed_in_the_middle_is_tried_again(fragile: Checker, tmp_path: Path) -> None:
@@ -109,14 +120,14 @@ def test_worker_killed_in_the_middle_is_tried_again(fragile: Checker, tmp_path: 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(fragile.check, "die once", str(marker))
         marker.touch()
-        assert future.result().outcome in ("wrong", "unparsed")
+        assert future.result().outcome in (Outcome.WRONG, Outcome.UNPARSED)
 
 
 def test_stopped_worker_does_not_block_its_caller(fragile: Checker) -> None:
     fragile.check("5", "5")
     os.kill(workers_of(fragile)[0], signal.SIGSTOP)
-    assert fragile.check("x" * 1_000_000, "6").outcome == "timed_out"
-    assert fragile.check("7", "7").outcome == "correct"
+    assert fragile.check("x" * 1_000_000, "6").outcome is Outcome.TIMED_OUT
+    assert fragile.check("7", "7").outcome is Outcome.CORRECT
 
 
 def test_workers_end_with_the_checker() -> None:
@@ -157,8 +168,8 @@ def test_script_without_a_main_guard_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_library_call_judges_answers_and_completions() -> None:
-    assert selfimprove.check("0.5", r"\frac{1}{2}").outcome == "correct"
-    assert selfimprove.check(r"I find \boxed{6}.", "5").outcome == "wrong"
+    assert selfimprove.check("0.5", r"\frac{1}{2}").outcome is Outcome.CORRECT
+    assert selfimprove.check(r"I find \boxed{6}.", "5").outcome is Outcome.WRONG
     with pytest.raises(AttributeError):
         _ = selfimprove.nothing
 

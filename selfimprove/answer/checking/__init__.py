@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import threading
 
-from selfimprove.answer import VERSION, Explanation, Mode, Verdict
+from selfimprove.answer import VERSION, Explanation, Mode, Outcome, Verdict
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
 from selfimprove.answer.checking.pool import MEMORY_MB, TIMEOUT, Checker
 
@@ -36,6 +36,6 @@ def check(answer: str, gold: str, mode: Mode = "last") -> Verdict:
 
 
 __all__ = [
-    "MEMORY_MB", "TIMEOUT", "VERSION", "CasesReport", "Checker", "Explanation", "KindReport", "Mode", "Verdict",
-    "check", "run_cases",
+    "MEMORY_MB", "TIMEOUT", "VERSION", "CasesReport", "Checker", "Explanation", "KindReport", "Mode", "Outcome",
+    "Verdict", "check", "run_cases",
 ]  # fmt: skip

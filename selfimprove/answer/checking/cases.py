@@ -9,17 +9,19 @@ inside the worker, so they leave out the pipe and the start of the process.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from selfimprove.answer import VERSION, Mode, Verdict
+from selfimprove.answer import VERSION, Mode, Outcome, Verdict
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.errors import UsageError
 
+MAX_PREDICTION = 2_000  # characters of a prediction in a row that is written out
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class KindReport:
     """The counts of one kind of row; accuracy is of the labelled rows, times are milliseconds in the worker."""
 
@@ -35,7 +37,7 @@ class KindReport:
     max_ms: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CasesReport(KindReport):
     """The counts of all rows, the same for each kind, and the checker's version."""
 
@@ -47,19 +49,39 @@ class CasesReport(KindReport):
         return json.dumps(asdict(self), indent=2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A labelled row; `line` is the whole of it as written."""
+
+    gold: str
+    prediction: str
+    equal: bool | None
+    kind: str
+    bare: bool
+    line: str
+
+
 @dataclass(frozen=True)
 class _Judged:
-    row: dict[str, Any]
+    """A row with its verdict and the milliseconds it took."""
+
+    row: _Row
     verdict: Verdict
     ms: float
 
     @property
     def false_accept(self) -> bool:
-        return self.row["equal"] is False and self.verdict.outcome == "correct"
+        return self.row.equal is False and self.verdict.outcome is Outcome.CORRECT
 
     @property
     def false_reject(self) -> bool:
-        return self.row["equal"] is True and self.verdict.outcome != "correct"
+        return self.row.equal is True and self.verdict.outcome is not Outcome.CORRECT
+
+    def told(self) -> str:
+        """The row as a line of JSON, a long prediction cut, with its verdict."""
+        prediction, verdict = self.row.prediction[:MAX_PREDICTION], asdict(self.verdict)
+        row = {**json.loads(self.row.line), "prediction": prediction, "verdict": verdict}
+        return json.dumps(row, ensure_ascii=True) + "\n"
 
 
 def run_cases(path: Path, workers: int = 1, mode: Mode = "last", wrong_rows: Path | None = None) -> CasesReport:
@@ -71,15 +93,14 @@ def run_cases(path: Path, workers: int = 1, mode: Mode = "last", wrong_rows: Pat
     if wrong_rows is not None:
         _write(wrong_rows, "")  # that it can be written is known before the work
     with Checker(workers) as checker:
-        timed = checker.timed([(row["prediction"], row["gold"], _mode(row, mode)) for row in rows])
+        timed = checker.timed([(row.prediction, row.gold, "bare" if row.bare else mode) for row in rows])
     judged = [_Judged(row, verdict, ms) for row, (verdict, ms) in zip(rows, timed, strict=True)]
     if wrong_rows is not None:
-        lines = [_wrong_line(one) for one in judged if one.false_accept or one.false_reject]
-        _write(wrong_rows, "".join(lines))
+        _write(wrong_rows, "".join(one.told() for one in judged if one.false_accept or one.false_reject))
     by_kind: dict[str, list[_Judged]] = {}
     for one in judged:
-        by_kind.setdefault(str(one.row.get("kind", "")), []).append(one)
-    return CasesReport(**_counts(judged), kinds={kind: KindReport(**_counts(some)) for kind, some in by_kind.items()})
+        by_kind.setdefault(one.row.kind, []).append(one)
+    return CasesReport(**asdict(_counts(judged)), kinds={kind: _counts(some) for kind, some in by_kind.items()})
 
 
 def _write(path: Path, text: str) -> None:
@@ -90,25 +111,17 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"--wrong {path}: can't be written: {error.strerror}", hint) from None
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _rows(path: Path) -> list[_Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} can't be read: {error}", "give a JSONL file of labelled rows") from None
+    rows: list[_Row] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-            complete = (
-                isinstance(row["gold"], str)
-                and isinstance(row["prediction"], str)
-                and (row["equal"] is None or isinstance(row["equal"], bool))
-            )
-        except (ValueError, KeyError, TypeError, RecursionError):
-            complete = False
-        if not complete:
+        row = _row(line)
+        if row is None:
             raise UsageError(f"{path}:{number} is no labelled row", 'a row needs "gold", "prediction" and "equal"')
         rows.append(row)
     if not rows:
@@ -116,31 +129,36 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _mode(row: dict[str, Any], mode: Mode) -> Mode | Literal["bare"]:
-    return "bare" if row.get("form") == "bare" else mode
+def _row(line: str) -> _Row | None:
+    """The row that a line of JSON holds, or None."""
+    try:
+        row = json.loads(line)
+        gold, prediction, equal = row["gold"], row["prediction"], row["equal"]
+        kind, bare = str(row.get("kind", "")), row.get("form") == "bare"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(gold, str) or not isinstance(prediction, str) or not isinstance(equal, bool | None):
+        return None
+    return _Row(gold=gold, prediction=prediction, equal=equal, kind=kind, bare=bare, line=line)
 
 
-def _wrong_line(one: _Judged) -> str:
-    row = {**one.row, "prediction": one.row["prediction"][:2000], "verdict": asdict(one.verdict)}
-    return json.dumps(row, ensure_ascii=True) + "\n"
-
-
-def _counts(judged: Sequence[_Judged]) -> dict[str, Any]:
-    labelled = sum(one.row["equal"] is not None for one in judged)
+def _counts(judged: Sequence[_Judged]) -> KindReport:
+    labelled = sum(one.row.equal is not None for one in judged)
     accepts, rejects = sum(one.false_accept for one in judged), sum(one.false_reject for one in judged)
+    outcomes = Counter(one.verdict.outcome for one in judged)
     times = sorted(one.ms for one in judged)
-    return {
-        "cases": len(judged),
-        "labelled": labelled,
-        "accuracy": (labelled - accepts - rejects) / labelled if labelled else None,
-        "false_accepts": accepts,
-        "false_rejects": rejects,
-        "unparsed": sum(one.verdict.outcome == "unparsed" for one in judged),
-        "timed_out": sum(one.verdict.outcome == "timed_out" for one in judged),
-        "p50_ms": _quantile(times, 0.5),
-        "p99_ms": _quantile(times, 0.99),
-        "max_ms": times[-1],
-    }
+    return KindReport(
+        cases=len(judged),
+        labelled=labelled,
+        accuracy=(labelled - accepts - rejects) / labelled if labelled else None,
+        false_accepts=accepts,
+        false_rejects=rejects,
+        unparsed=outcomes[Outcome.UNPARSED],
+        timed_out=outcomes[Outcome.TIMED_OUT],
+        p50_ms=_quantile(times, 0.5),
+        p99_ms=_quantile(times, 0.99),
+        max_ms=times[-1],
+    )
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -20,21 +20,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Self, TypeVar
 
-from selfimprove.answer import VERSION, Mode, Verdict
+from selfimprove.answer import VERSION, Mode, Outcome, Verdict
 from selfimprove.answer.checking.process import Worker, WorkerLost
+from selfimprove.answer.checking.worker import Failure, Form, Reply, Request
 from selfimprove.errors import UsageError
 
-Request = dict[str, str]
+T = TypeVar("T")
 JUDGE = ("-m", "selfimprove.answer.checking.worker")
 TIMEOUT = 3.0  # seconds for one answer
 MEMORY_MB = 1024
 RECYCLE = 20_000  # replies after which a process is replaced, so that its memory starts over
 CACHED = 50_000  # verdicts kept
 CHUNK = 64  # answers a thread takes at a time
-_LATE: Any = {"failed": "late"}
-_DIED: Any = {"failed": "died"}
 
 
 def _silent(done: int, total: int) -> None:
@@ -99,38 +98,33 @@ class Checker:
     def check_all(
         self,
         items: Sequence[tuple[str, str]],
-        mode: Mode | Literal["bare"] = "last",
+        mode: Form = "last",
         progress: Callable[[int, int], None] = _silent,
     ) -> list[Verdict]:
         """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread."""
         requests = [_request(text, reference, mode) for text, reference in items]
-        verdicts: list[Verdict] = []
-        for chunk in self._chunked(requests, self._verdicts, progress):
-            verdicts.extend(chunk)
-        return verdicts
+        return [verdict for chunk in self._chunked(requests, self._verdicts, progress) for verdict in chunk]
 
     def faults_of_references(self, references: Sequence[str]) -> list[str | None]:
         """For each reference why it can't be judged against, or None."""
-        requests = [{"op": "fault", "reference": reference} for reference in references]
-        faults: list[str | None] = []
-        for chunk in self._chunked(requests, self._replies, _silent):
-            faults.extend(_fault(reply) for reply in chunk)
-        return faults
+        requests = [Request(op="fault", text="", reference=reference, mode="bare") for reference in references]
+        chunks = self._chunked(requests, self._replies, _silent)
+        return [
+            reply.fields[0] if reply.failed is None else _verdict(reply).reason for chunk in chunks for reply in chunk
+        ]
 
-    def timed(self, rows: Sequence[tuple[str, str, Mode | Literal["bare"]]]) -> list[tuple[Verdict, float]]:
+    def timed(self, rows: Sequence[tuple[str, str, Form]]) -> list[tuple[Verdict, float]]:
         """Verdicts on (text, reference, mode), past the cache, each with its milliseconds in the worker."""
         requests = [_request(*row) for row in rows]
-        timed: list[tuple[Verdict, float]] = []
-        for chunk in self._chunked(requests, self._replies, _silent):
-            timed.extend((_verdict(reply), reply.get("ms", 1000 * self._timeout)) for reply in chunk)
-        return timed
+        replies = [reply for chunk in self._chunked(requests, self._replies, _silent) for reply in chunk]
+        return [(_verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
 
     def _chunked(
         self,
         requests: list[Request],
-        work: Callable[[list[Request]], list[Any]],
+        work: Callable[[list[Request]], list[T]],
         progress: Callable[[int, int], None],
-    ) -> list[list[Any]]:
+    ) -> list[list[T]]:
         """The work done on all requests in chunks, as many at a time as there are workers, in order."""
         size = max(1, min(CHUNK, len(requests) // self.workers))
         chunks = [requests[at : at + size] for at in range(0, len(requests), size)]
@@ -148,21 +142,20 @@ class Checker:
         with self._lock:
             known = {key: self._cache[key] for key in keys if key in self._cache}
         owed = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        judged: dict[bytes, Verdict] = {}
         for key, reply in zip(owed, self._replies(list(owed.values())), strict=True):
             known[key] = _verdict(reply)
-            if "ok" in reply:
-                self._remember(key, known[key])
-        return [known[key] for key in keys]
-
-    def _remember(self, key: bytes, verdict: Verdict) -> None:
+            if reply.failed is None:
+                judged[key] = known[key]
         with self._lock:
-            self._cache[key] = verdict
+            self._cache.update(judged)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
+        return [known[key] for key in keys]
 
-    def _replies(self, requests: list[Request]) -> list[Any]:
+    def _replies(self, requests: list[Request]) -> list[Reply]:
         """One reply for each request, from one worker at a time, whatever happens to the worker."""
-        replies: list[Any] = []
+        replies: list[Reply] = []
         deaths = 0
         while len(replies) < len(requests):
             before = len(replies)
@@ -173,7 +166,7 @@ class Checker:
             except WorkerLost as lost:
                 deaths = 1 if len(replies) > before else deaths + 1
                 if lost.late or deaths > 1:
-                    replies.append(_LATE if lost.late else _DIED)
+                    replies.append(Reply([], failed=Failure.LATE if lost.late else Failure.DIED))
                     deaths = 0
         return replies
 
@@ -195,8 +188,8 @@ class Checker:
             self._slots.put(kept)
 
 
-def _request(text: str, reference: str, mode: str) -> Request:
-    return {"op": "check", "text": text, "reference": reference, "mode": mode}
+def _request(text: str, reference: str, mode: Form) -> Request:
+    return Request(op="check", text=text, reference=reference, mode=mode)
 
 
 def _key(request: Request) -> bytes:
@@ -205,17 +198,21 @@ def _key(request: Request) -> bytes:
     return hashlib.blake2b(sized.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
 
-_FAILURES = {
-    "late": Verdict("timed_out", None, "deadline", "the answer was not judged in time"),
-    "died": Verdict("unparsed", None, "worker", "the process that judged it died twice"),
-    "memory": Verdict("unparsed", None, "limits", "judging it needs more memory than is allowed"),
+_UNJUDGED = {
+    Failure.LATE: Verdict(
+        outcome=Outcome.TIMED_OUT, candidate=None, stage="deadline", reason="the answer was not judged in time"
+    ),
+    Failure.DIED: Verdict(
+        outcome=Outcome.UNPARSED, candidate=None, stage="worker", reason="the process that judged it died twice"
+    ),
+    Failure.MEMORY: Verdict(
+        outcome=Outcome.UNPARSED, candidate=None, stage="limits", reason="judging it needs more memory than is allowed"
+    ),
 }
 
 
-def _verdict(reply: dict[str, Any]) -> Verdict:
-    return Verdict(*reply["ok"]) if "ok" in reply else _FAILURES[reply["failed"]]
-
-
-def _fault(reply: dict[str, Any]) -> str | None:
-    """The fault in a reply; a reference that can't be judged at all has one too."""
-    return reply["ok"] if "ok" in reply else _FAILURES[reply["failed"]].reason
+def _verdict(reply: Reply) -> Verdict:
+    if reply.failed is not None:
+        return _UNJUDGED[reply.failed]
+    outcome, candidate, stage, reason = reply.fields
+    return Verdict(outcome=Outcome(outcome or ""), candidate=candidate, stage=stage or "", reason=reason or "")

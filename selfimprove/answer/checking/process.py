@@ -7,7 +7,6 @@ which hides the round trip; the deadline of an answer begins when the reply befo
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -18,9 +17,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from selfimprove.answer.checking.worker import HEADER, packed
+from selfimprove.answer.checking.worker import HEADER, Reply, Request, packed
 from selfimprove.errors import StageError
 
 STARTING = 120.0  # seconds a fresh process may take to say hello
@@ -74,7 +72,7 @@ class Worker:
         """The process id."""
         return self._process.pid
 
-    def converse(self, requests: Sequence[object]) -> Iterator[Any]:
+    def converse(self, requests: Sequence[Request]) -> Iterator[Reply]:
         """The replies to the requests in order; raises `WorkerLost` at the first that does not come."""
         waiting: list[int] = []
         sent = 0
@@ -102,11 +100,11 @@ class Worker:
             except OSError:
                 raise WorkerLost(late=False) from None
 
-    def _receive(self, deadline: float) -> Any:  # noqa: ANN401 - a reply is any JSON value
+    def _receive(self, deadline: float) -> Reply:
         while True:
             size = HEADER + int.from_bytes(self._buffer[:HEADER], "big")
             if len(self._buffer) >= HEADER and len(self._buffer) >= size:
-                reply = json.loads(bytes(self._buffer[HEADER:size]))
+                reply = Reply.read(bytes(self._buffer[HEADER:size]))
                 del self._buffer[:size]
                 return reply
             _wait(self._stdout.fileno(), select.POLLIN, deadline)
@@ -128,7 +126,7 @@ class Worker:
 def _environment() -> dict[str, str]:
     """All that a worker sees of the environment: where the package is, and what makes it deterministic."""
     return {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",

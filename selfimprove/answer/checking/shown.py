@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from selfimprove.answer import Explanation, Mode, Verdict
+from selfimprove.answer import Explanation, Mode, Outcome, Verdict
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
@@ -28,8 +28,8 @@ def verdict_text(answer: str, gold: str, mode: Mode, explain: bool, as_json: boo
     """
     with Checker() as checker:
         verdict = checker.check(answer, gold, mode)
-    correct = verdict.outcome == "correct"
-    if not explain or verdict.outcome == "timed_out" or verdict.stage == "worker":
+    correct = verdict.outcome is Outcome.CORRECT
+    if not explain or verdict.outcome is Outcome.TIMED_OUT or verdict.stage == "worker":
         return correct, json.dumps(asdict(verdict)) if as_json else _line(verdict)
     explained = explain_verdict(answer, gold, mode)
     return correct, json.dumps(asdict(explained)) if as_json else _explanation(explained)

@@ -1,7 +1,7 @@
 """The process that answers are judged in: reads requests, writes verdicts, one at a time.
 
-It is started as a fresh interpreter that imports `selfimprove.answer` and nothing else of the package, never forked
-from a process that may hold a CUDA context. Requests and replies are JSON behind a four-byte length on its standard
+It is started as a fresh interpreter that imports the checker and no library of machine learning, never forked from a
+process that may hold a CUDA context. Requests and replies are JSON behind a four-byte length on its standard
 input and output. Before each request it sets a timer whose default action kills the process, which holds inside one
 long C call too; the parent's own deadline comes first. It dies with its parent: by the end of its input, and on
 Linux by signal. Memory, file size, core dumps and child processes are limited; what the platform does not have is
@@ -17,12 +17,63 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO, Literal, TypedDict
 
-Handler = Callable[[dict[str, Any]], Any]
+from selfimprove.answer import Mode, check, check_answer, fault_of_reference
+
 HEADER = 4  # bytes of length, big-endian
 GRACE = 2.0  # seconds the timer in the worker leaves to the parent's deadline
 _PR_SET_PDEATHSIG = 1
+
+
+class Failure(StrEnum):
+    """Why a request has no result."""
+
+    LATE = "late"
+    """The worker missed its deadline."""
+    DIED = "died"
+    """The worker ended over it, twice."""
+    MEMORY = "memory"
+    """The worker reached its limit on memory."""
+
+
+Form = Mode | Literal["bare"]
+"""Where the answer is looked for in a text; `bare`: the text is the answer."""
+
+
+class Request(TypedDict):
+    """What is asked of a worker: the verdict on a text, or (`fault`) only whether the reference can be used."""
+
+    op: Literal["check", "fault"]
+    text: str
+    reference: str
+    mode: Form
+
+
+Fields = list[str | None]
+"""Outcome, candidate, stage and reason of a verdict; of `fault`, the one reason why a reference can't be used."""
+Handler = Callable[[Request], Fields]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The result of one request and the milliseconds it took, or why there is none."""
+
+    fields: Fields
+    ms: float | None = None
+    failed: Failure | None = None
+
+    @classmethod
+    def read(cls, data: bytes) -> Reply:
+        """The reply in a message, without its header."""
+        fields, ms, failed = json.loads(data)
+        return cls(fields, ms, None if failed is None else Failure(failed))
+
+    def packed(self) -> bytes:
+        """The reply as a message."""
+        return packed([self.fields, self.ms, self.failed])
 
 
 def packed(message: object) -> bytes:
@@ -31,18 +82,18 @@ def packed(message: object) -> bytes:
     return len(data).to_bytes(HEADER, "big") + data
 
 
-def write_message(stream: BinaryIO, message: object) -> None:
-    """Write one message whole."""
-    stream.write(packed(message))
-    stream.flush()
-
-
-def read_message(stream: BinaryIO) -> Any:  # noqa: ANN401 - a message is any JSON value
-    """The next message, or None at the end of the stream."""
+def _read_request(stream: BinaryIO) -> Request | None:
+    """The next request, or None at the end of the stream."""
     head = stream.read(HEADER)
     if len(head) < HEADER:
         return None
-    return json.loads(stream.read(int.from_bytes(head, "big")))
+    request: Request = json.loads(stream.read(int.from_bytes(head, "big")))
+    return request
+
+
+def _write(stream: BinaryIO, reply: Reply) -> None:
+    stream.write(reply.packed())
+    stream.flush()
 
 
 def _die_with_parent(parent: int) -> None:
@@ -77,36 +128,32 @@ def serve(handler: Handler, arguments: list[str]) -> None:
     _die_with_parent(parent)
     _limit_resources(memory_mb)
     sys.set_int_max_str_digits(20_000)
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    write_message(sink, {"hello": os.getpid()})
-    while (request := read_message(source)) is not None:
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    _write(target, Reply([]))
+    while (request := _read_request(source)) is not None:
         signal.setitimer(signal.ITIMER_REAL, timeout + GRACE)
         start = time.perf_counter()
         try:
-            reply = {"ok": handler(request), "ms": 1000 * (time.perf_counter() - start)}
+            reply = Reply(handler(request), 1000 * (time.perf_counter() - start))
         except MemoryError:
-            write_message(sink, {"failed": "memory"})
+            _write(target, Reply([], failed=Failure.MEMORY))
             os._exit(3)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        write_message(sink, reply)
+        _write(target, reply)
 
 
-def judge(request: dict[str, Any]) -> Any:  # noqa: ANN401 - a reply is any JSON value
-    """The reply to one request of the checker: a verdict as a list, or a reference's fault."""
-    import selfimprove.answer as answer
-
-    if request["op"] == "fault":
-        return answer.fault_of_reference(request["reference"])
+def judge(request: Request) -> Fields:
+    """The result of one request of the checker."""
     text, reference, mode = request["text"], request["reference"], request["mode"]
-    verdict = answer.check_answer(text, reference) if mode == "bare" else answer.check(text, reference, mode)
+    if request["op"] == "fault":
+        return [fault_of_reference(reference)]
+    verdict = check_answer(text, reference) if mode == "bare" else check(text, reference, mode)
     return [verdict.outcome, verdict.candidate, verdict.stage, verdict.reason]
 
 
 def main() -> None:
     """Serve verdicts, with what most of them need imported beforehand."""
-    import mpmath  # noqa: F401 - mpmath has no types; the first evaluation would wait for it
-
-    import selfimprove.answer  # noqa: F401 - likewise
+    import mpmath  # noqa: F401 - the first evaluation would wait for it
 
     serve(judge, sys.argv[1:])
 

@@ -1,0 +1,55 @@
+"""What the steps of a verdict hand to one another, and the verdict itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a completion was judged; the strings are those of `verdicts.jsonl`, and what `repr` shows."""
+
+    CORRECT = "correct"
+    """The answer equals the reference: this was proved."""
+    WRONG = "wrong"
+    """The answer was read and differs from the reference, or contradicts itself."""
+    UNPARSED = "unparsed"
+    """There is no answer, it can't be read, or it could not be decided within bounds; counts as wrong."""
+    TIMED_OUT = "timed_out"
+    """The worker process missed its deadline; counts as wrong and may be tried again."""
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+    @staticmethod
+    def of(same: bool) -> Outcome:
+        """`CORRECT` for what was found equal, `WRONG` for what was found different."""
+        return Outcome.CORRECT if same else Outcome.WRONG
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checker says of one completion, with the stage that said it and why."""
+
+    outcome: Outcome
+    candidate: str | None
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a stage found: equal, different or not to be decided, and why."""
+
+    outcome: Outcome
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The answer as written (None: there is none), how it was found, and why there is none."""
+
+    text: str | None
+    how: str
+    reason: str = ""
