@@ -53,11 +53,12 @@ def ask(
     runtime = read_runtime(execution)
     from rich.console import Console
 
-    from selfimprove.ask import Manner
+    from selfimprove.ask import Overrides
     from selfimprove.ask import ask as ask_run
+    from selfimprove.ask.display import show
     from selfimprove.ask.questions import read_questions
-    from selfimprove.ask.shown import show
 
     asked = read_questions(questions, gold or [], sys.stdin)
+    overrides = Overrides(temperature, seed, max_new_tokens)
     with stoppable():
-        show(ask_run(journal, asked, Manner(temperature, seed, max_new_tokens), runtime), Console())
+        show(ask_run(journal, asked, overrides, runtime), Console())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,16 +102,12 @@ def compare(
         _show(_existing(rounds_dir, name), markdown, as_json)
         return
     arms, spend = read_arms(files, vary or [], settings or []), read_budget(budget)
-    folder = Folder(rounds_dir / folder_name(name or _name_for(files), "--name"))
+    name = name or f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
+    folder = Folder(rounds_dir / folder_name(name, "--name"))
     runtime = read_runtime(execution)
     done = _run(folder, partial(folder.agreed, arms, seeds, rounds, spend), runtime, mode)
     _show(folder, markdown, as_json)
     raise typer.Exit(1 if done.failed else 0)
-
-
-def _name_for(files: Sequence[Path]) -> str:
-    """The comparison's name where none was typed: the same recipe files give the same one."""
-    return f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
 
 
 def _existing(rounds_dir: Path, name: str) -> Folder:
