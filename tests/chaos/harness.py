@@ -242,12 +242,9 @@ def _differences(reference: _Reference, run: Path) -> tuple[str, ...]:
 
 def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """The records in which two runs differ, as `name: how`, by name."""
-    names = sorted(expected.keys() | found.keys())
-    return [f"{name}: {_how(expected.get(name), found.get(name))}" for name in names if _differ(name, expected, found)]
-
-
-def _differ(name: str, expected: dict[str, Any], found: dict[str, Any]) -> bool:
-    return name not in expected or name not in found or expected[name] != found[name]
+    either, both = expected.keys() | found.keys(), expected.keys() & found.keys()
+    names = sorted(name for name in either if name not in both or expected[name] != found[name])
+    return [f"{name}: {_how(expected.get(name), found.get(name))}" for name in names]
 
 
 def _how(expected: object, found: object) -> str:
