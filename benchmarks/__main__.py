@@ -43,7 +43,9 @@ def bench(
         python -m benchmarks --only tokens --repeats 1 --out tokens.json
         python -m benchmarks --quick --repeats 1
     """
-    measure(only or [], out, Scale(repeats, quick, read_runtime(device=device, threads=threads)), typer.echo)
+    measure(
+        only or [], out, Scale(repeats, quick, read_runtime(opt.Execution(device=device, threads=threads))), typer.echo
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Kills: a small real run is killed in every way, resumed, and ends with the records of an undisturbed one."""
+"""The chaos test: a small real run is killed in every way, resumed, and ends with the records of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Completion, Request
 from selfimprove.store import durable
 from tests.chaos import ChaosReport, run_chaos
-from tests.chaos.chaos import differing
-from tests.chaos.kills import Kill, plan_kills
+from tests.chaos.harness import differing
+from tests.chaos.kill_plan import Kill, plan_kills
 from tests.chaos.table import json_of, lines_of
 from tests.chaos.trace import Trace, redone
 from tests.paths import ROOT
@@ -33,7 +33,7 @@ from tests.paths import ROOT
 
 def _assert_passed(report: ChaosReport) -> None:
     assert report.passed, "\n".join(lines_of(report))
-    assert len(report.struck) == report.asked
+    assert len(report.carried_out) == report.asked
 
 
 def test_killed_in_many_ways_the_records_are_equal(tmp_path: Path) -> None:
@@ -71,15 +71,18 @@ def checkpoints_are_lost() -> None:
 
 def _last_chunk_torn(trace: Trace, kills: int, seed: int) -> list[Kill]:
     """A tear after the first rows of a chunk: half of what is appended, whatever the seed of a plan."""
-    return [Kill("append", "1 sample", 0.0, nth=1, seed=seed) for seed in range(3)]
+    return [Kill(way="append", where="1 sample", time=0.0, seed=seed) for seed in range(3)]
 
 
 def _late_in_training(trace: Trace, kills: int, seed: int) -> list[Kill]:
-    return [Kill("boundary", "1 train done", 0.0), Kill("sync", "2 train", 1.0, nth=3)]
+    return [
+        Kill(way="boundary", where="1 train done", time=0.0),
+        Kill(way="sync", where="2 train", time=1.0, nth=3),
+    ]
 
 
 def test_a_program_that_keeps_half_a_chunk_is_found_out_by_name(tmp_path: Path) -> None:
-    report = run_chaos(3, 0, tmp_path, plan=_last_chunk_torn, mutant=torn_rows_count_as_whole)
+    report = run_chaos(3, 0, tmp_path, plan=_last_chunk_torn, mutate=torn_rows_count_as_whole)
     assert not report.equal
     assert not report.passed
     assert report.runs[0].faults[0].startswith("0001/")
@@ -87,25 +90,25 @@ def test_a_program_that_keeps_half_a_chunk_is_found_out_by_name(tmp_path: Path) 
 
 
 def test_a_program_that_forgets_its_training_is_found_out_by_what_it_costs(tmp_path: Path) -> None:
-    report = run_chaos(2, 0, tmp_path, plan=_late_in_training, mutant=checkpoints_are_lost)
+    report = run_chaos(2, 0, tmp_path, plan=_late_in_training, mutate=checkpoints_are_lost)
     assert report.equal
-    assert [struck.redone for struck in report.exceeded] == [{"training steps": 6}]
+    assert [outcome.redone for outcome in report.exceeded] == [{"training steps": 6}]
     assert not report.passed
 
 
 def _before_the_done_record(trace: Trace, kills: int, seed: int) -> list[Kill]:
-    return [Kill("rename", "1 train", 0.0, nth=2)]  # the first is the adapter's
+    return [Kill(way="rename", where="1 train", time=0.0, nth=2)]  # the first is the adapter's
 
 
 def test_a_kill_between_adapter_and_done_record_costs_no_training(tmp_path: Path) -> None:
     report = run_chaos(1, 0, tmp_path, plan=_before_the_done_record)
     _assert_passed(report)
-    assert report.struck[0].redone == {}
+    assert report.carried_out[0].redone == {}
 
 
 def _trace(marks: list[str], points: list[tuple[str, str]]) -> Trace:
-    passed = [{"life": 1, "at": float(at), "what": "mark", "name": name} for at, name in enumerate(marks)]
-    seen = [{"life": 1, "at": 0.5, "what": "point", "point": point, "place": place} for point, place in points]
+    passed = [{"attempt": 1, "at": float(at), "what": "mark", "name": name} for at, name in enumerate(marks)]
+    seen = [{"attempt": 1, "at": 0.5, "what": "point", "point": point, "place": place} for point, place in points]
     return Trace(tuple(seen + passed))
 
 
@@ -132,17 +135,24 @@ def test_a_plan_has_every_boundary_every_point_and_the_rest_at_random() -> None:
     assert kills == plan_kills(_trace(MARKS, POINTS), 30, 0) != plan_kills(_trace(MARKS, POINTS), 30, 1)
 
 
-def test_a_short_plan_has_some_of_each_sort() -> None:
+def test_a_short_plan_has_some_of_each_way() -> None:
     ways = Counter(kill.way for kill in plan_kills(_trace(MARKS, POINTS), 4, 0))
     assert sum(ways.values()) == 4
     assert ways["boundary"] == 3
 
 
-def test_work_begun_again_in_a_later_life_was_redone_and_within_one_life_was_not() -> None:
-    def work(life: int, *units: str) -> dict[str, Any]:
-        return {"life": life, "what": "work", "kind": "sampled rows", "units": units}
+def test_work_begun_again_in_a_later_attempt_was_redone_and_within_one_attempt_was_not() -> None:
+    def work(attempt: int, *units: str) -> dict[str, Any]:
+        return {"attempt": attempt, "what": "work", "kind": "sampled rows", "units": units}
 
-    rows = [work(1, "a", "b"), work(1, "a"), {"life": 1, "what": "mark"}, work(3, "a", "c"), work(4, "a"), work(4, "d")]
+    rows = [
+        work(1, "a", "b"),
+        work(1, "a"),
+        {"attempt": 1, "what": "mark"},
+        work(3, "a", "c"),
+        work(4, "a"),
+        work(4, "d"),
+    ]
     assert redone(rows) == {1: Counter({"sampled rows": 1}), 3: Counter({"sampled rows": 1})}
 
 

@@ -1,10 +1,10 @@
-"""Measurements of this program against others and against itself, one file each, and the table that they fill.
+"""Benchmarks of this program against others and against itself, one file each, and the table that they fill.
 
-A *row* holds two measured quantities of the same unit: ours, and what it is held against, each once per repeat. The
-two take turns within a repeat, so that a machine that slows down slows both. Told are both medians with the smallest
-and the largest repeat, and the *ratio* of the medians with the smallest and largest ratio of a repeat. `reach` is what
-the ratio should reach: at most or at least. A row whose package isn't installed, or whose work failed, says so in its
-note and has no figures: absent is not zero.
+A *row* holds two measured quantities of the same unit: ours and the baseline, each measured once per repeat. The two
+alternate within a repeat, so that a machine that slows down slows both. The table has both medians with the smallest
+and the largest repeat, and the *ratio* of the medians with the smallest and largest ratio of a repeat. `reach` is the
+target of the ratio: at most or at least. A row whose package isn't installed, or whose work failed, says so in its note
+and has no figures: absent is not zero.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from selfimprove.text import formatting
 from selfimprove.text.formatting import MISSING
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table; `ours` and `other` hold a figure for each repeat, none if it wasn't measured."""
+    """One line of the table; `ours` and `other` have one figure per repeat, none if it wasn't measured."""
 
     name: str
     what: str
@@ -46,13 +46,13 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median ratio is on the right side of `reach`; None if there is nothing to compare."""
+        """Whether the ratio of the medians is on the right side of `reach`; None if there is nothing to compare."""
         if self.ratio is None or self.reach is None:
             return None
         return self.ratio <= self.reach if self.side == "at most" else self.ratio >= self.reach
 
     def to_json(self) -> dict[str, Any]:
-        """The row with its medians, ratio and outcome, as plain data."""
+        """The row with its medians, ratio and outcome, as JSON."""
         medians = {"ours_median": _median(self.ours), "other_median": _median(self.other)}
         return {**asdict(self), **medians, "ratio": self.ratio, "ratios": self.ratios, "reached": self.reached}
 

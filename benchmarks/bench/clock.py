@@ -1,4 +1,4 @@
-"""Seconds spent in the model's work, apart from all else: clocks around the callables of `Parts`."""
+"""Wall-clock seconds spent in model work: timers around the callables of `Parts`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from selfimprove.sampling import Completion, Request, Sampler
 
 @dataclass
 class Clock:
-    """Seconds by what they were spent on."""
+    """Seconds by the name of the work."""
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
-        """Counts what runs inside."""
+        """Counts the seconds inside under this name."""
         began = time.perf_counter()
         try:
             yield
@@ -37,15 +37,15 @@ class Clock:
 
 
 class ClockedSampler:
-    """The sampler that `opened` makes, with its opening and its sampling on a clock."""
+    """The sampler that `make_sampler` gives; times its opening and its sampling."""
 
-    def __init__(self, opened: Callable[[], Sampler], clock: Clock) -> None:
-        self._opened, self._clock = opened, clock
+    def __init__(self, make_sampler: Callable[[], Sampler], clock: Clock) -> None:
+        self._make_sampler, self._clock = make_sampler, clock
         self.reproducible = False
 
     def __enter__(self) -> ClockedSampler:
         with self._clock.on("open"):
-            self._sampler = self._opened()
+            self._sampler = self._make_sampler()
             self._sampler.__enter__()
         self.reproducible = self._sampler.reproducible
         return self
@@ -56,14 +56,14 @@ class ClockedSampler:
         self._sampler.__exit__(kind, error, trace)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """As the sampler does, the whole chunk at once."""
+        """As the sampler does, but the whole chunk is sampled before the first completion is yielded."""
         with self._clock.on("sample"):
             found = list(self._sampler.sample(requests))
         return iter(found)
 
 
 def clocked(parts: Parts, clock: Clock) -> Parts:
-    """The parts with opening, sampling, training and merging on the clock."""
+    """The parts with opening, sampling, training and merging timed by the clock."""
 
     def open_sampler(model: Path) -> Sampler:
         return ClockedSampler(lambda: parts.open_sampler(model), clock)
@@ -71,15 +71,15 @@ def clocked(parts: Parts, clock: Clock) -> Parts:
     return replace(
         parts,
         open_sampler=open_sampler,
-        train=_counted(parts.train, "train", clock),
-        merge=_counted(parts.merge, "merge", clock),
-        rebuild=_counted(parts.rebuild, "merge", clock),
+        train=_timed(parts.train, "train", clock),
+        merge=_timed(parts.merge, "merge", clock),
+        rebuild=_timed(parts.rebuild, "merge", clock),
     )
 
 
-def _counted(call: Callable[..., Any], name: str, clock: Clock) -> Callable[..., Any]:
-    def counted(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - what the call gives
+def _timed(call: Callable[..., Any], name: str, clock: Clock) -> Callable[..., Any]:
+    def timed(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - what the call gives
         with clock.on(name):
             return call(*arguments, **named)
 
-    return counted
+    return timed

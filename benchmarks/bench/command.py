@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every measurement that can be made here, in one run, as a table and as JSON."""
+"""`python -m benchmarks`: every benchmark that this machine can run, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.bench.suite import Scale, chosen, rows_of
 from selfimprove import __version__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where the figures were measured."""
 
@@ -27,9 +27,9 @@ class Machine:
 
 
 def bench(only: Sequence[str], out: Path | None, scale: Scale, say: Callable[[str], None]) -> list[Row]:
-    """Measure what `only` names (everything, if nothing), tell the table through `say`, and write `out` as JSON.
+    """Run the benchmarks that `only` names (all if empty), print the table by `say`, and write `out` as JSON.
 
-    The file is written after each measurement, so one that is stopped keeps what was measured.
+    The file is rewritten after each benchmark, so an interrupted run keeps what was measured.
     """
     rows: list[Row] = []
     for measurement in chosen(only):
@@ -44,6 +44,11 @@ def bench(only: Sequence[str], out: Path | None, scale: Scale, say: Callable[[st
 
 
 def _machine(scale: Scale) -> Machine:
-    model = f"{platform.machine()}, {os.cpu_count()} cores"
-    threads = scale.runtime.usable_threads()
-    return Machine(__version__, platform.python_version(), platform.platform(), model, threads, scale.runtime.device)
+    return Machine(
+        selfimprove=__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        processor=f"{platform.machine()}, {os.cpu_count()} cores",
+        threads=scale.runtime.usable_threads(),
+        device=scale.runtime.device,
+    )

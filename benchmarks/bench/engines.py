@@ -1,14 +1,14 @@
-"""How fast each sampler is here, against plain `generate` and against what the machine could do.
+"""Sampling throughput of each engine on this machine, against `generate` and against the hardware's ceiling.
 
-The work is prompts of mixed kinds and lengths: sums, plain chat, and sums behind worked examples, all under one chat
+The work is prompts of mixed kinds and lengths: sums, plain chat, and sums after few-shot examples, all under one chat
 template. Every engine gets the same requests, cut by `plan_chunks`; `generate` gets them in batches of 64 sorted by
-length, which is the best that padding allows. Loading, compiling and a first small batch are left out. Tokens are those
-of completions, an end included, padding not. Engines take turns, so that a machine that slows down slows all of them.
+length, which keeps padding lowest. Loading, compiling and a warm-up batch are not timed. Tokens are those of
+completions, EOS included, padding excluded. Engines alternate, so that a machine that slows down slows all of them.
 
-*Ceilings* are measured too: the rate of large matrix products in both types, and of reading memory. A decoded token
-costs two operations a weight, so `products / rate` is the time that a machine which did nothing else would need; the
-prompts' tokens are counted in, at what they would cost without a shared head. The share may exceed what a step alone
-reaches where prompts share much.
+*Ceilings* are measured too: the rate of large matrix products in both dtypes, and memory bandwidth. A decoded token
+costs two floating-point operations per weight, so FLOPs / rate is the time that a machine limited by products alone
+would need; prompt tokens count as if no prefix were shared, so the share of the ceiling can be too high where prompts
+share a long prefix.
 
 `python -m benchmarks.bench.engines --out FILE` prints the table and writes it as JSON.
 """
@@ -40,7 +40,7 @@ Run = Callable[[Chunk], int]
 
 GENERATE_ROWS = 64
 DRAWN = Decoding(0.6, 1.0, 0)
-"""The recipe's temperature over the whole vocabulary."""
+"""The recipe's temperature, without top-p and top-k."""
 
 EXAMPLES = "\n".join(
     f"Question: What is {a} + {b}?\nAnswer: {a} + {b} = {a + b}" for a, b in ((3, 4), (12, 9), (7, 15))
@@ -50,7 +50,7 @@ CHAT = "Tell me in a few sentences how to plan a day in a town I have never been
 
 @dataclass(frozen=True)
 class Speed:
-    """One engine's repeats of the same work: tokens and seconds of each."""
+    """One engine's tokens and seconds in each repeat of the same work."""
 
     engine: str
     tokens: tuple[int, ...]
@@ -58,18 +58,18 @@ class Speed:
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """Tokens a second of each repeat."""
+        """Tokens per second of each repeat."""
         return tuple(tokens / seconds for tokens, seconds in zip(self.tokens, self.seconds, strict=True))
 
     @property
     def median(self) -> float:
-        """Tokens a second in the median repeat."""
+        """Median tokens per second."""
         return statistics.median(self.rates)
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the machine reaches: matrix products in GFLOP/s, reading memory in GB/s."""
+    """What the machine reaches: matrix products in GFLOP/s, memory reads in GB/s."""
 
     bfloat16: float
     float32: float
@@ -77,7 +77,7 @@ class Ceilings:
 
 
 def mixed_requests(tokenizer: Tokenizer, count: int, limit: int) -> list[Request]:
-    """`count` requests, half of them sums, a quarter plain chat, a quarter sums behind examples; always the same."""
+    """`count` requests, always the same: half are sums, a quarter chat, a quarter sums after few-shot examples."""
     return [
         Request(f"r{n}", 0, render_prompt(tokenizer, "", "{question}", _question(n)), limit, derive_seed("b", n), DRAWN)
         for n in range(count)
@@ -96,12 +96,12 @@ def _question(n: int) -> str:
 
 
 def sampler_run(sampler: Sampler) -> Run:
-    """Runs a chunk through an open sampler."""
+    """A `Run` of an open sampler."""
     return lambda chunk: sum(len(completion.token_ids) for completion in sampler.sample(chunk))
 
 
 def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' mixture of classes has no type for it
-    """Runs a chunk through transformers' `generate`, padded on the left."""
+    """A `Run` of transformers' `generate`, padded on the left."""
     ends = model.generation_config.eos_token_id
     end_ids = {ends} if isinstance(ends, int) else set(ends or [])
 
@@ -112,7 +112,8 @@ def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' m
         ids = torch.tensor([[pad] * gap + list(request.prompt_ids) for request, gap in rows], device=model.device)
         mask = (torch.arange(width) >= torch.tensor(short)[:, None]).long().to(model.device)
         found = model.generate(ids, attention_mask=mask, pad_token_id=pad, **_drawing(chunk[0]))
-        return sum(_length(row, end_ids) for row in found[:, width:].tolist())
+        completions = found[:, width:].tolist()
+        return sum(next((n for n, token in enumerate(row, 1) if token in end_ids), len(row)) for row in completions)
 
     return run
 
@@ -125,12 +126,8 @@ def _drawing(request: Request) -> dict[str, Any]:
     )
 
 
-def _length(row: list[int], ends: set[int]) -> int:
-    return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
-
-
 def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[Speed]:
-    """The speed of each engine on its chunks, in turns; each first runs four rows of four tokens that don't count."""
+    """The speed of each engine on its chunks, alternating, after an untimed batch of four rows of four tokens."""
     found: dict[str, list[tuple[int, float]]] = {name: [] for name in runs}
     for repeat in range(repeats):
         for name, (run, chunks) in runs.items():
@@ -143,12 +140,12 @@ def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[
 
 
 def ceilings() -> Ceilings:
-    """The machine's rates with torch's present number of threads; about two seconds."""
+    """The machine's rates with torch's current number of threads; takes about two seconds."""
     return Ceilings(_product_rate(torch.bfloat16), _product_rate(torch.float32), _memory_rate())
 
 
 def _product_rate(dtype: torch.dtype) -> float:
-    """GFLOP/s of a square product; a small one where a processor without bfloat16 emulates it, at a hundredth."""
+    """GFLOP/s of a square matrix product; a small one where the processor emulates bfloat16, a hundred times slower."""
     emulated = dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
     size = 512 if emulated else 2048
     left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
@@ -172,7 +169,7 @@ def _fastest(call: Callable[[], object], times: int = 8) -> float:
 def bench_engines(
     model: Path, runtime: Runtime, requests: Sequence[Request], chunk_rows: Sequence[int], repeats: int, vllm: bool
 ) -> dict[str, Any]:
-    """Speeds of our engine at each size of chunk, of `generate`, and of vLLM if asked; ceilings and shares of them."""
+    """Speeds of our engine at each chunk size, of `generate`, and of vLLM if asked for; ceilings and shares of them."""
     torch.set_num_threads(runtime.usable_threads())
     top = ceilings()
     with ExitStack() as stack:
@@ -228,7 +225,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Measures the embedded model, or a model folder."""
+    """Benchmark the embedded model, or a model folder."""
     parser = argparse.ArgumentParser(description="How fast each sampler is on this machine.")
     parser.add_argument("--model", type=Path, help="model folder [default: the embedded model in bfloat16]")
     parser.add_argument("--prompts", type=int, default=256)

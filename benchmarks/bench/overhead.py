@@ -1,9 +1,9 @@
-"""How much of a round is not the model's work: start-up, orchestration, journal, checker.
+"""How much of a round is overhead: start-up, orchestration, journal, checker.
 
-A process of its own, as a user starts one, makes one round of the demo's recipe with the real loop. Its wall-clock is
-taken from outside, so that the interpreter, imports, problems and checker processes are in it. Inside, clocks stand
-around loading a model into the engine, sampling, training and merging; the rest is outside the model's work. The
-sealed problems are few, since a look at them is no part of a round.
+A process of its own, as a user starts one, runs one round of the demo's recipe with the real loop. Its wall-clock time
+is taken from outside, so it includes the interpreter, imports, problems and checker processes. Inside, timers count
+loading a model into the engine, sampling, training and merging as model work; the rest is overhead. There are few
+sealed problems, since judging them is no part of a round.
 """
 
 from __future__ import annotations
@@ -67,37 +67,37 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Round:
-    """Wall-clock seconds of a process that made a round, and those of the model's work in it."""
+    """Wall-clock seconds of a process that ran a round, and those of model work in it, by kind."""
 
     wall: float
     model: dict[str, float]
 
     @property
     def outside(self) -> float:
-        """Seconds that no model worked."""
+        """Seconds outside model work."""
         return self.wall - sum(self.model.values())
 
 
 def measure_overhead(runtime: Runtime, repeats: int, recipe: dict[str, Any]) -> list[Row]:
-    """The row of the time outside the model's work, for a round of this recipe."""
+    """The row for the time outside model work in a round of this recipe."""
     rounds = [measure_round(runtime, recipe) for _ in range(repeats)]
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rounds[0].model.items())
     return [
         Row(
-            "overhead",
-            "round outside model work",
-            "the round's wall-clock",
-            "s",
-            tuple(one.outside for one in rounds),
-            tuple(one.wall for one in rounds),
-            0.05,
+            name="overhead",
+            what="round outside model work",
+            against="the round's wall-clock",
+            unit="s",
+            ours=tuple(one.outside for one in rounds),
+            other=tuple(one.wall for one in rounds),
+            reach=0.05,
             note=f"the model's work in the first repeat: {parts}",
         )
     ]
 
 
 def measure_round(runtime: Runtime, recipe: dict[str, Any]) -> Round:
-    """One round in a process of its own; `StageError` holds what it said if it failed."""
+    """One round in a process of its own; if it fails, `StageError` has the end of its stderr."""
     with tempfile.TemporaryDirectory() as folder:
         words = [folder, json.dumps(recipe), runtime.model_dump_json()]
         began = time.perf_counter()
@@ -115,11 +115,9 @@ def measure_round(runtime: Runtime, recipe: dict[str, Any]) -> Round:
 
 
 def _child(folder: str, recipe_json: str, runtime_json: str) -> None:
-    """Make the round here and print the seconds of the model's work."""
-    runtime, recipe = (
-        Runtime.model_validate_json(runtime_json),
-        parse_recipe(json.loads(recipe_json), "the measurement"),
-    )
+    """Run the round in this process and print the seconds of model work as JSON."""
+    runtime = Runtime.model_validate_json(runtime_json)
+    recipe = parse_recipe(json.loads(recipe_json), "the measurement")
     problems, clock = load_problems(recipe.problems), Clock()
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())

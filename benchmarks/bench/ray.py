@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench.ray
 
-A cluster is started on this machine (or the one it belongs to is used). All workers are ready before the clock starts.
-One pass hands the chunks over one at a time, so that one worker is at work; the other keeps all of them busy. They take
-turns, and the best pass of each counts, since other programs can only make one slower; how much processor time those
-took in the best passes is told with the figures. The completions of both are compared.
+A cluster is started on this machine (or the one it belongs to is used). All workers are ready before timing starts. One
+pass submits the chunks one at a time, so that a single worker is busy; the other keeps all of them busy. The passes
+alternate, and the best of each kind counts, since other programs can only make one slower; the processor time of other
+programs during the best passes is reported with the figures. The completions of both kinds are compared.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ TOKENS = 48
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over the chunks: seconds, and the cores that programs other than this one used meanwhile."""
+    """One pass over the chunks: its seconds, and the mean number of cores that other programs used meanwhile."""
 
     seconds: float
     others: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RaySpeed:
     """The best pass of one worker and of all `workers`, over the same chunks."""
 
@@ -85,8 +85,17 @@ def measure_ray(workers: int = 2, chunks: int = 4, threads: int = 1, repeats: in
             together = _timed(lambda: list(sampler.sample_chunks(planned)), many)
     tokens = sum(len(completion.token_ids) for chunk in alone for completion in chunk)
     best_one, best_many = (min(passes, key=lambda found: found.seconds) for passes in (one, many))
-    size = (workers, threads, len(planned), tokens, repeats)
-    return RaySpeed(recipe.model.name, *size, best_one, best_many, alone == together)
+    return RaySpeed(
+        model=recipe.model.name,
+        workers=workers,
+        threads=threads,
+        chunks=len(planned),
+        tokens=tokens,
+        repeats=repeats,
+        one=best_one,
+        all=best_many,
+        equal=alone == together,
+    )
 
 
 def _timed(sample: Callable[[], list[list[Completion]]], passes: list[Pass]) -> list[list[Completion]]:
@@ -104,7 +113,7 @@ def _busy_seconds() -> float:
 
 
 def _own_seconds() -> float:
-    """Processor time of this process and those below it, among them the workers if the cluster was started here."""
+    """Processor seconds of this process and its descendants, workers included if the cluster was started here."""
     total = 0.0
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with contextlib.suppress(psutil.Error):

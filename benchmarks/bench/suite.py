@@ -1,7 +1,7 @@
-"""The measurements by name: what each needs, and its figures as rows of the table.
+"""The benchmarks by name: the package that each needs, and its figures as rows of the table.
 
-A measurement is imported when it is asked for. One whose package isn't installed gives its rows without figures, with
-the command that installs it; one that fails gives them with the failure, and the others go on.
+A benchmark is imported when it is run. One whose package isn't installed gives a row without figures, with the command
+that installs it; one that fails gives a row with the error, and the others go on.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.recipe import Runtime
 
 if TYPE_CHECKING:
-    from benchmarks.bench.ray import Pass, RaySpeed
     from benchmarks.bench.trainer import TrainerBench
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: repeats of each row, and whether the work is cut down to a sign of life."""
+    """How much is measured: repeats of each row, and whether the work is cut down to a smoke test."""
 
     repeats: int
     quick: bool
@@ -73,15 +72,29 @@ def _engine_rows(report: dict[str, Any]) -> list[Row]:
         "few rows, so weights are read for little work, and attention, norms and drawing tokens are no products"
     )
     missing = "" if "vllm" in rates else _MISSING["vllm"]
-    rate = "tokens/s"
     return [
         Row(
-            "generate", what, "model.generate in sorted batches of 64", rate, rates[ours], rates[plain], 2.5, "at least"
+            name="generate",
+            what=what,
+            against="model.generate in sorted batches of 64",
+            unit="tokens/s",
+            ours=rates[ours],
+            other=rates[plain],
+            reach=2.5,
+            side="at least",
         ),
         Row(
-            "vllm", what, "vLLM, start-up left out", rate, rates[ours], rates.get("vllm", ()), 1.2, "at least", missing
+            name="vllm",
+            what=what,
+            against="vLLM, start-up left out",
+            unit="tokens/s",
+            ours=rates[ours],
+            other=rates.get("vllm", ()),
+            reach=1.2,
+            side="at least",
+            note=missing,
         ),
-        Row("ceiling", what, "the machine's matrix products", note=ceiling),
+        Row(name="ceiling", what=what, against="the machine's matrix products", note=ceiling),
     ]
 
 
@@ -111,7 +124,7 @@ def _training_ceiling(found: TrainerBench, scale: Scale) -> Row:
         f"matrix products {top:.0f} GFLOP/s in bfloat16; training reaches {' and '.join(shares)}: the rest goes to "
         "attention, norms, casts, the softmax over the vocabulary and the LoRA's thin products, bound by memory"
     )
-    return Row("training-ceiling", "trainer", "the machine's matrix products", note=note)
+    return Row(name="training-ceiling", what="trainer", against="the machine's matrix products", note=note)
 
 
 def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:
@@ -119,35 +132,67 @@ def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:
     rows: list[Row] = []
     for kind, reach in (("upft", 2.0), ("full", 1.2)):
         ours, trl = found.get(("ours", kind)), found.get(("trl", kind))
-        rates, other = (one.rates if one else () for one in (ours, trl))
         what, against = f"trainer on {kind} rows", "TRL SFTTrainer"
-        rows.append(Row(f"trainer-{kind}", what, against, "rows/s", rates, other, reach, "at least", missing))
-        peaks, other = (one.peaks if one else () for one in (ours, trl))
-        rows.append(Row(f"memory-{kind}", f"peak memory of the {what}", against, "MB", peaks, other, 0.7, note=missing))
+        rows += [
+            Row(
+                name=f"trainer-{kind}",
+                what=what,
+                against=against,
+                unit="rows/s",
+                ours=ours.rates if ours else (),
+                other=trl.rates if trl else (),
+                reach=reach,
+                side="at least",
+                note=missing,
+            ),
+            Row(
+                name=f"memory-{kind}",
+                what=f"peak memory of the {what}",
+                against=against,
+                unit="MB",
+                ours=ours.peaks if ours else (),
+                other=trl.peaks if trl else (),
+                reach=0.7,
+                note=missing,
+            ),
+        ]
     pair = [found.get(("ours", kind)) for kind in ("upft", "full")]
     upft, full = (tuple(1 / rate for rate in one.rates) if one else () for one in pair)
-    note = "a problem's UPFT row against one whole row of it; RFT that keeps more rows a problem costs more"
-    title = "training wall-clock of UPFT rows"
-    return [*rows, Row("training-time", title, "RFT's rows, same trainer", "s a row", upft, full, 0.35, note=note)]
+    training_time = Row(
+        name="training-time",
+        what="training wall-clock of UPFT rows",
+        against="RFT's rows, same trainer",
+        unit="s a row",
+        ours=upft,
+        other=full,
+        reach=0.35,
+        note="a problem's UPFT row against one whole row of it; RFT that keeps more rows a problem costs more",
+    )
+    return [*rows, training_time]
 
 
 def _ray(scale: Scale) -> list[Row]:
     from benchmarks.bench import ray
 
     found = [ray.measure_ray(chunks=2 if scale.quick else 4) for _ in range(scale.repeats)]
-    many, one = ([speed.tokens / side.seconds for speed, side in sides] for sides in _sides(found))
-    note = "completions are equal" if all(speed.equal for speed in found) else "completions DIFFER"
-    what, against = "sampling with 2 Ray workers of 1 core", "1 worker of 1 core"
-    return [Row("ray", what, against, "tokens/s", tuple(many), tuple(one), 1.7, "at least", note)]
-
-
-def _sides(found: Sequence[RaySpeed]) -> tuple[list[tuple[RaySpeed, Pass]], list[tuple[RaySpeed, Pass]]]:
-    return [(speed, speed.all) for speed in found], [(speed, speed.one) for speed in found]
+    return [
+        Row(
+            name="ray",
+            what="sampling with 2 Ray workers of 1 core",
+            against="1 worker of 1 core",
+            unit="tokens/s",
+            ours=tuple(speed.tokens / speed.all.seconds for speed in found),
+            other=tuple(speed.tokens / speed.one.seconds for speed in found),
+            reach=1.7,
+            side="at least",
+            note="completions are equal" if all(speed.equal for speed in found) else "completions DIFFER",
+        )
+    ]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measurement: its name, what makes its rows, and the package it can't do without."""
+    """A benchmark: its name, the function that measures its rows, and the package that it needs."""
 
     name: str
     measure: Callable[[Scale], list[Row]]
@@ -169,7 +214,7 @@ MEASUREMENTS = (
 
 
 def chosen(names: Sequence[str]) -> list[Measurement]:
-    """The measurements of these names, all if there are none; `UsageError` for a name that isn't one."""
+    """The benchmarks of these names, all if none is named; `UsageError` for an unknown name."""
     known = [measurement.name for measurement in MEASUREMENTS]
     for name in names:
         if name not in known:
@@ -178,13 +223,14 @@ def chosen(names: Sequence[str]) -> list[Measurement]:
 
 
 def rows_of(measurement: Measurement, scale: Scale) -> list[Row]:
-    """The measurement's rows; one row that says why, if it can't be made here."""
+    """The benchmark's rows; one row with the reason if it can't be run here."""
     if measurement.needs and not find_spec(measurement.needs):
-        return [Row(measurement.name, measurement.name, MISSING_PEER, note=_MISSING[measurement.needs])]
+        return [_unmeasured(measurement, _MISSING[measurement.needs])]
     try:
         return measurement.measure(scale)
     except (SelfImproveError, ModuleNotFoundError) as error:
-        return [Row(measurement.name, measurement.name, MISSING_PEER, note=f"not measured: {error}")]
+        return [_unmeasured(measurement, f"not measured: {error}")]
 
 
-MISSING_PEER = "not measured"
+def _unmeasured(measurement: Measurement, note: str) -> Row:
+    return Row(name=measurement.name, what=measurement.name, against="not measured", note=note)

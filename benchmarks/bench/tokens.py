@@ -1,12 +1,12 @@
-"""What UPFT saves beside rejection sampling: tokens sampled, tokens trained, and the time of sampling.
+"""What UPFT saves against rejection sampling: tokens sampled, tokens trained, and sampling time.
 
 Two recipes on the same problems and the same model go through the real stages `sample` and `harvest`: UPFT as the
 default recipe has it (one completion a problem, prefixes of 8 tokens, a tenth of the rows whole), and RFT (16 whole
 completions a problem, those kept that the checker accepts). Tokens trained are the targets harvested; both recipes
-train each of them equally often. Time is that spent inside the engine, which both share, open and warm.
+train each of them equally often. Time is that spent inside the engine, which both share, loaded and warmed up.
 
-How much is saved follows from how long answers are, so there are two settings: the demo's, where answers are a number
-and little else, and one that asks for worked steps. The mean length of the RFT completions is told with each row.
+The saving depends on the length of answers, so there are two settings: the demo's, where an answer is little more than
+a number, and one that asks for worked steps. Each row's note has the mean length of the RFT completions.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ UPFT: dict[str, Any] = {"select": "all", "length": 8, "structure_ratio": 0.1}
 RFT: dict[str, Any] = {"select": "verified", "length": "full"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How long answers are made: the prompt, the longest completion, the problems, and the share UPFT should reach."""
+    """A prompt for short or long answers, their limit in tokens, the number of problems, and UPFT's target share."""
 
     name: str
     prompt: str
@@ -52,13 +52,17 @@ class Setting:
     reach: float
 
 
-SHORT = Setting("short", "{question} Answer with the number only.", 32, 128, 0.025)
+SHORT = Setting(name="short", prompt="{question} Answer with the number only.", longest=32, problems=128, reach=0.025)
 WORKED = Setting(
-    "worked", "{question} Work it out step by step and explain each step before you answer.", 256, 32, 0.015
+    name="worked",
+    prompt="{question} Work it out step by step and explain each step before you answer.",
+    longest=256,
+    problems=32,
+    reach=0.015,
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sampled:
     """What one recipe's round took: tokens sampled, targets harvested, rows, and seconds inside the engine."""
 
@@ -78,40 +82,40 @@ def measure_tokens(setting: Setting, runtime: Runtime, repeats: int, model: str 
     against, answers = f"RFT with {SAMPLES} samples", f"{setting.name} answers"
     return [
         Row(
-            f"sampled-{setting.name}",
-            f"tokens sampled in a UPFT round, {answers}",
-            against,
-            "tokens",
-            tuple(one.tokens for one in upft),
-            tuple(one.tokens for one in rft),
-            setting.reach,
+            name=f"sampled-{setting.name}",
+            what=f"tokens sampled in a UPFT round, {answers}",
+            against=against,
+            unit="tokens",
+            ours=tuple(one.tokens for one in upft),
+            other=tuple(one.tokens for one in rft),
+            reach=setting.reach,
             note=note,
         ),
         Row(
-            f"trained-{setting.name}",
-            f"target tokens trained, {answers}",
-            against,
-            "tokens",
-            tuple(one.targets for one in upft),
-            tuple(one.targets for one in rft),
-            0.2,
+            name=f"trained-{setting.name}",
+            what=f"target tokens trained, {answers}",
+            against=against,
+            unit="tokens",
+            ours=tuple(one.targets for one in upft),
+            other=tuple(one.targets for one in rft),
+            reach=0.2,
             note=kept,
         ),
         Row(
-            f"sampling-time-{setting.name}",
-            f"sampling wall-clock of a UPFT round, {answers}",
-            f"{against}, same engine",
-            "s",
-            tuple(one.seconds for one in upft),
-            tuple(one.seconds for one in rft),
-            0.05,
+            name=f"sampling-time-{setting.name}",
+            what=f"sampling wall-clock of a UPFT round, {answers}",
+            against=f"{against}, same engine",
+            unit="s",
+            ours=tuple(one.seconds for one in upft),
+            other=tuple(one.seconds for one in rft),
+            reach=0.05,
             note=note,
         ),
     ]
 
 
 def measure_rounds(setting: Setting, runtime: Runtime, repeats: int, model: str = "") -> list[tuple[Sampled, Sampled]]:
-    """UPFT's and RFT's round of each repeat, in turns on one open engine, after a small one that doesn't count."""
+    """UPFT's and RFT's round of each repeat, alternating on one open engine, after a small warm-up round."""
     upft, rft = _recipe(setting, UPFT, 1, model), _recipe(setting, RFT, SAMPLES, model)
     problems = load_problems(upft.problems)
     with Checker(workers=runtime.usable_threads()) as checker:
@@ -146,12 +150,12 @@ def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Sample
             targets = select(job).harvested_tokens or 0
         except StageError:  # the checker accepted none of them
             targets = 0
-        return Sampled(sampled.sampled_tokens or 0, sampled.rows or 0, targets, seconds)
+        return Sampled(tokens=sampled.sampled_tokens or 0, rows=sampled.rows or 0, targets=targets, seconds=seconds)
 
 
 @contextmanager
 def _job(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers) -> Iterator[Job]:
-    """Round 1 on the base model in a folder that is gone afterwards."""
+    """Round 1 on the base model in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "run")
         journal.round(1).path.mkdir(parents=True)

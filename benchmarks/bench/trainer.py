@@ -11,18 +11,18 @@ each of an eighth as many.
 | `full` | the same completions whole: SFT on own samples, or RFT that keeps one sample a problem |
 | `rft16` | 16 whole completions of each problem: RFT that keeps all of 16 samples |
 
-*Alike for both.* Model and its type, LoRA (rank 16 on all linear layers), bfloat16 autocast, AdamW, `BATCH` rows in
+*Same for both.* Model and dtype, LoRA (rank 16 on all linear layers), bfloat16 autocast, AdamW, `BATCH` rows in
 each forward pass and optimizer step, target ids as labels, threads. TRL's own default, gradient checkpointing, costs
 time and saves memory; `trl` is without it, as ours is, `trl-checkpointing` with it. TRL weighs tokens alike, ours rows:
 the same work.
 
-*Figures.* A measurement is a process of its own: rows a second from the end of the first step, which warms up, to the
-end of the last one, and the process's peak of resident memory, interpreter and libraries included. Tools take turns,
-so that a slow minute of the machine meets all. The median and the range over the repeats are told.
+*Figures.* Each measurement is a process of its own: rows per second from the end of the first step, a warm-up, to the
+end of the last one, and the process's peak resident memory, interpreter and libraries included. Tools alternate, so
+that a slow minute of the machine affects all. The median and the range over the repeats are reported.
 
-*Arithmetic.* Of our trainer also the rate of its matrix products, to hold against the machine's: for each token that
-the model runs through, forward and back to its input (frozen weights need no gradient of their own), the weights of its
-layers four times, those of the LoRA six times; for each target the head four times.
+*FLOPs.* For our trainer also the rate of its matrix products, to compare with the machine's: per token, forward and
+backward to the input (frozen weights have no gradient), four operations per weight of the layers and six per weight of
+the LoRA; per target, four per weight of the head.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ PROMPT = "{question} Think step by step."
 
 @dataclass(frozen=True)
 class Measurement:
-    """One tool on one kind of rows: rows a second and peak resident memory in MB of each repeat."""
+    """One tool on one kind of rows: rows per second and peak resident memory in MB of each repeat."""
 
     tool: str
     rows: str
     rates: tuple[float, ...]
     peaks: tuple[float, ...]
     products: tuple[float, ...] = ()
-    """GFLOP/s in matrix products; empty where the tool doesn't count its tokens."""
+    """GFLOP/s of matrix products; empty where the tool doesn't count its tokens."""
 
     @property
     def rate(self) -> float:
-        """Median rows a second."""
+        """Median rows per second."""
         return statistics.median(self.rates)
 
     @property
@@ -82,7 +82,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class TrainerBench:
-    """What was measured, where, and on which rows: mean prompt and target tokens by kind."""
+    """All measurements, where they were made, and mean prompt and target tokens by kind of rows."""
 
     measurements: tuple[Measurement, ...]
     tokens: dict[str, tuple[float, float]]
@@ -94,9 +94,9 @@ class TrainerBench:
         return asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What a measuring process is told."""
+    """What a measuring process measures; `examples` and `model` are paths."""
 
     tool: str
     examples: str
@@ -108,9 +108,9 @@ class _Job:
 def measure_trainer(
     repeats: int = 3, kinds: Sequence[str] = KINDS, tools: Sequence[str] = TOOLS, threads: int = 0, device: str = "cpu"
 ) -> TrainerBench:
-    """The embedded model trained on each kind of rows by each tool; `UsageError` if TRL is asked for and missing.
+    """Train the embedded model on each kind of rows with each tool; `UsageError` if TRL is asked for and missing.
 
-    Some ten minutes for three repeats of everything on two cores.
+    Takes ten minutes for three repeats of everything on two cores.
     """
     from importlib.util import find_spec
 
@@ -130,7 +130,13 @@ def measure_trainer(
         for _ in range(repeats):
             for kind in kinds:
                 for tool in tools:
-                    job = _Job(tool, str(files[kind]), str(model.path), runtime.usable_threads(), device)
+                    job = _Job(
+                        tool=tool,
+                        examples=str(files[kind]),
+                        model=str(model.path),
+                        threads=runtime.usable_threads(),
+                        device=device,
+                    )
                     found.setdefault((tool, kind), []).append(_measure(job))
     return TrainerBench(
         tuple(
@@ -150,7 +156,7 @@ def measure_trainer(
 
 
 def bench_lines(bench: TrainerBench) -> list[str]:
-    """The measurements as a Markdown table, each beside TRL without checkpointing where that was measured."""
+    """The measurements as a Markdown table, with ratios to TRL without checkpointing where that was measured."""
     lines = [f"{bench.device}, {bench.threads} threads, {BATCH} rows a step; medians, range in brackets", ""]
     lines += ["| rows | tokens (prompt + target) | tool | rows a second | peak MB | speed / TRL | memory / TRL |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
@@ -168,7 +174,7 @@ def bench_lines(bench: TrainerBench) -> list[str]:
 
 
 def _against_rft(bench: TrainerBench) -> list[str]:
-    """Time for a problem's UPFT row as a share of the time for its RFT rows, by our trainer."""
+    """Time for a problem's UPFT row as a share of the time for its RFT rows, with our trainer."""
     ours = {one.rows: one.rate for one in bench.measurements if one.tool == "ours"}
     cases = [("full", 1, "one kept sample"), ("rft16", SAMPLES, f"{SAMPLES} kept samples")]
     return [
@@ -183,7 +189,7 @@ def _mean(rows: Any) -> float:  # noqa: ANN401 - an iterable of sized values
 
 
 def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
-    """Training rows of a kind, from completions that the model sampled of generated sums."""
+    """Training rows of a kind, from completions that the model sampled for generated sums."""
     from selfimprove.models import load_tokenizer
     from selfimprove.problem import load_problems
     from selfimprove.recipe import TASK_TEMPLATE, Prefixes, Problems
@@ -209,7 +215,7 @@ def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example,
 def _completions(
     model: ModelFolder, prompts: dict[str, tuple[int, ...]], samples: int, runtime: Runtime
 ) -> list[Completion]:
-    """`samples` completions of up to 100 tokens for each prompt, sampled once for a model and kept in the cache."""
+    """`samples` completions of up to 100 tokens for each prompt; sampled once per model and kept in the cache."""
     from selfimprove.engines.transformers import TransformersSampler
     from selfimprove.models import default_cache
     from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks
@@ -239,7 +245,7 @@ def _measure(job: _Job) -> dict[str, float]:
 
 
 def _child(job: _Job) -> dict[str, float]:
-    """Train as told, here; rows a second after the first step, and this process's peak of resident memory in MB."""
+    """Run the job in this process; gives rows per second after the first step and peak resident memory in MB."""
     import resource
 
     import torch
@@ -257,7 +263,7 @@ def _child(job: _Job) -> dict[str, float]:
 
 
 def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
-    """Train with our trainer; returns the billions of operations in matrix products for a row."""
+    """Train with our trainer; returns the GFLOPs of matrix products per row."""
     from selfimprove.recipe import Runtime, Training
     from selfimprove.round.prefixes import Example
     from selfimprove.training import train
@@ -278,7 +284,7 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
 
 
 def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
-    """Train with TRL; there is nothing that it tells of its work."""
+    """Train with TRL; returns nothing, since it doesn't count its tokens."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -321,7 +327,7 @@ def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: C
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure as the words say, and print the table."""
+    """Measure as the command line says, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench.trainer")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", default=",".join(KINDS))

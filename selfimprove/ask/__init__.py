@@ -1,12 +1,12 @@
 """Base and champion answer the same questions, as they would be asked and judged in their run.
 
-The prompt is the run's own rendering, the decoding that of its judging unless another temperature, seed or length is
-asked for, and the engine is the one that rounds use; all questions of a model are sampled together, base first, then
-champion, with common seeds. The answer is read by the run's checker, in a process of its own; with a reference it is
-also judged.
+Prompts are rendered as in the run, decoding is that of its judging unless another temperature, seed or length is asked
+for, and the engine is the one that rounds use. All questions are sampled in one batch per model, first the base, then
+the champion, with the same seeds. The run's checker extracts the final answer, in a process of its own; with a
+reference it also judges it.
 
-The base's folder belongs to nobody. The champion's is a cache of the run's, used and built there under the run's lock;
-while another process holds the run, the model is built in a folder of its own instead, which goes afterwards.
+The base's folder needs no lock. The champion's is a cache in the run's folder, used and built under the run's lock;
+while another process holds the lock, the model is built in a temporary folder instead.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from selfimprove.answer import Verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
-from selfimprove.events import Event
+from selfimprove.events import silence
 from selfimprove.export.source import Source, build, source_of
 from selfimprove.models import default_cache
 from selfimprove.recipe import Recipe, Runtime
@@ -44,43 +43,46 @@ from selfimprove.store.journal import Champion, Journal
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the reference to judge the answers against, if there is one."""
+    """A question, and the reference to judge the answers against, if there is one."""
 
     text: str
     gold: str | None = None
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How it is asked: what is None is as the run judges."""
+class Overrides:
+    """What is asked otherwise than the run judges; None leaves the run's value."""
 
     temperature: float | None = None
     seed: int | None = None
     max_new_tokens: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One model's answer: its text, its tokens, the final answer that the checker reads in it, and its verdict."""
+    """One model's answer: its text, number of tokens, whether it was cut at the limit, and what the checker made of it.
+
+    `candidate` is the final answer that the checker extracted, `verdict` is None without a reference.
+    """
 
     text: str
     tokens: int
-    stop: Literal["eos", "length"]
+    cut: bool
     candidate: str | None
     verdict: Verdict | None
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with the base's reply and the champion's; with the base's alone where it is the champion."""
+    """A question with the replies of base and champion; one reply where the base is the champion."""
 
     question: Question
     replies: tuple[Reply, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Asked:
-    """All that was answered, by the base and this champion, and how tokens were drawn."""
+    """All answers, the champion that gave them beside the base, and the recipe and decoding they were sampled with."""
 
     champion: Champion
     recipe: Recipe
@@ -91,61 +93,57 @@ class Asked:
 def ask(
     journal: Journal,
     questions: Sequence[Question],
-    manner: Manner,
+    overrides: Overrides,
     runtime: Runtime,
     cache: Path | None = None,
 ) -> Asked:
-    """The replies to each question, in order; `cache` is the folder of converted models, by default the user's.
+    """The replies to each question, in order; `cache` is the folder of converted models, by default `default_cache()`.
 
     Raises `UsageError` if the run's base or adapters aren't what its records say, or a question doesn't fit the model.
     """
     cache = cache or default_cache()
     source = source_of(journal, runtime, cache)
-    recipe, decoding = _recipe(source.recipe, manner), _decoding(source.recipe, manner)
+    recipe, decoding = _recipe(source.recipe, overrides), _decoding(source.recipe, overrides)
     with Checker(workers=1) as checker:
         parts = parts_of(recipe, source.base, runtime, checker, cache)
-        seed = recipe.seed if manner.seed is None else manner.seed
+        seed = recipe.seed if overrides.seed is None else overrides.seed
         requests = [_request(n, q, recipe, parts.tokenizer, decoding, seed) for n, q in enumerate(questions)]
-        sides = [_sampled(parts, source.base.path, requests, recipe)]
+        completions = [_sampled(parts, source.base.path, requests, recipe)]
         if source.champion.number:
             with champion_folder(source, parts, cache) as folder:
-                sides.append(_sampled(parts, folder, requests, recipe))
-        replies = [_read(questions, side, parts.tokenizer, checker, recipe) for side in sides]
+                completions.append(_sampled(parts, folder, requests, recipe))
+        replies = [_replies(questions, each, parts.tokenizer, checker, recipe) for each in completions]
     answers = [Answered(question, tuple(pair)) for question, *pair in zip(questions, *replies, strict=True)]
-    return Asked(source.champion, recipe, decoding, tuple(answers))
+    return Asked(champion=source.champion, recipe=recipe, decoding=decoding, answers=tuple(answers))
 
 
 @contextmanager
 def champion_folder(source: Source, parts: Parts, cache: Path) -> Iterator[Path]:
-    """The merged model of a champion that isn't the base, whole as long as the context is open."""
+    """The merged model of a champion that isn't the base; nobody deletes it while the context is open."""
     with ExitStack() as stack:
         try:
             stack.enter_context(source.journal.lock())
-        except UsageError:  # another process may delete the run's models at any time, or it can't be written to
+        except UsageError:  # another process holds the run and may delete its models, or the folder is read-only
             folder = Path(stack.enter_context(TemporaryDirectory(prefix=".ask-", dir=cache))) / "model"
             build(source, folder, parts.runtime)
         else:
-            folder = ModelCache(source.journal, parts, source.recipe, _unheard).folder(source.champion)
+            folder = ModelCache(source.journal, parts, source.recipe, silence).folder(source.champion)
         yield folder
 
 
-def _unheard(event: Event) -> None:
-    """A cache that is built again is nothing to tell here."""
-
-
-def _recipe(recipe: Recipe, manner: Manner) -> Recipe:
-    if manner.max_new_tokens is None:
+def _recipe(recipe: Recipe, overrides: Overrides) -> Recipe:
+    if overrides.max_new_tokens is None:
         return recipe
-    sampling = recipe.sampling.model_copy(update={"max_new_tokens": manner.max_new_tokens})
+    sampling = recipe.sampling.model_copy(update={"max_new_tokens": overrides.max_new_tokens})
     return recipe.model_copy(update={"sampling": sampling})
 
 
-def _decoding(recipe: Recipe, manner: Manner) -> Decoding:
+def _decoding(recipe: Recipe, overrides: Overrides) -> Decoding:
     decoding = judging_decoding(recipe)
-    if manner.temperature is None:
+    if overrides.temperature is None:
         return decoding
     settings = recipe.sampling
-    return replace(decoding, temperature=manner.temperature, top_p=settings.top_p, top_k=settings.top_k)
+    return replace(decoding, temperature=overrides.temperature, top_p=settings.top_p, top_k=settings.top_k)
 
 
 def _request(
@@ -153,30 +151,36 @@ def _request(
 ) -> Request:
     settings = recipe.sampling
     prompt = render_prompt(tokenizer, settings.system, settings.prompt, question.text)
-    own = derive_seed(seed, "ask", question.text, number)
-    return Request(str(number), 0, prompt, settings.max_new_tokens, own, decoding)
+    request_seed = derive_seed(seed, "ask", question.text, number)
+    return Request(str(number), 0, prompt, settings.max_new_tokens, request_seed, decoding)
 
 
 def _sampled(parts: Parts, model: Path, requests: Sequence[Request], recipe: Recipe) -> list[Completion]:
     """The model's completions in the order of the requests."""
     chunks = plan_chunks(requests, recipe.sampling.chunk_rows, recipe.sampling.chunk_tokens)
     with parts.open_sampler(model) as sampler:
-        found = [completion for completions in sample_chunks(sampler, chunks) for completion in completions]
-    return sorted(found, key=lambda completion: int(completion.key))
+        sampled = [completion for completions in sample_chunks(sampler, chunks) for completion in completions]
+    return sorted(sampled, key=lambda completion: int(completion.key))
 
 
-def _read(
+def _replies(
     questions: Sequence[Question],
     completions: Sequence[Completion],
     tokenizer: Tokenizer,
     checker: Checker,
     recipe: Recipe,
 ) -> list[Reply]:
-    """Texts and verdicts; without a reference the answer is held against nothing, and only its reading is kept."""
+    """The completions as text with verdicts; without a reference only the extracted answer is kept."""
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
     pairs = [(text, question.gold or "") for text, question in zip(texts, questions, strict=True)]
     verdicts = check_completions(checker, pairs, recipe.answers)
     return [
-        Reply(text, len(c.token_ids), c.stop, verdict.candidate, None if question.gold is None else verdict)
+        Reply(
+            text=text,
+            tokens=len(c.token_ids),
+            cut=c.stop == "length",
+            candidate=verdict.candidate,
+            verdict=None if question.gold is None else verdict,
+        )
         for text, c, verdict, question in zip(texts, completions, verdicts, questions, strict=True)
     ]

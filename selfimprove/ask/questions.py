@@ -9,7 +9,7 @@ from selfimprove.errors import UsageError
 
 
 def read_questions(typed: Sequence[str], golds: Sequence[str], lines: Iterable[str]) -> list[Question]:
-    """The questions in order, each with its reference if there are any; `-` stands for all lines that aren't empty.
+    """The questions in order, each with its reference if there are any; `-` is replaced by the non-empty `lines`.
 
     Raises `UsageError` if there is no question, or if there are references, but not one for each question.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,36 +12,34 @@ from selfimprove.cli import options as opt
 from selfimprove.cli.output import stoppable
 from selfimprove.cli.parsing import existing_run, read_runtime
 
-if TYPE_CHECKING:
-    pass
 
-
+@opt.takes_execution("engine", "device", "threads", "trust_remote_code")
 def ask(
+    *,
     name: opt.Run,
     questions: Annotated[list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin.")],
     gold: Annotated[
         list[str] | None, typer.Option("--gold", metavar="ANSWER", help="Reference answer, one per question.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", metavar="T", min=0, help="0 is greedy [as judged].")
+        float | None,
+        typer.Option("--temperature", metavar="T", min=0, help="0 is greedy [default: that of the run's judging]."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the draws [the run's].")
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Sampling seed [default: the run's].")
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest [the run's].")
+        int | None,
+        typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest answer, in tokens [default: the run's]."),
     ] = None,
-    engine: opt.Engine = "auto",
-    device: opt.Device = "auto",
-    threads: opt.Threads = 0,
-    trust_remote_code: opt.TrustRemoteCode = False,
+    execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Ask a run's base model and its champion the same questions, side by side, as the run asks and judges.
 
     With --gold each answer is judged. Equal seeds give equal answers on the same machine.
 
-    Writes nothing; a champion's model that was pruned is built again in rounds/RUN/.
+    Writes nothing; the champion's model is rebuilt in rounds/RUN/ if it was pruned.
 
     Exit codes: 0 answered; 1 the engine failed; 2 it can't be done as asked; 130 interrupted.
 
@@ -52,14 +50,15 @@ def ask(
         selfimprove ask demo - < questions.txt
     """
     journal = existing_run(rounds_dir, name)
-    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    runtime = read_runtime(execution)
     from rich.console import Console
 
-    from selfimprove.ask import Manner
+    from selfimprove.ask import Overrides
     from selfimprove.ask import ask as ask_run
+    from selfimprove.ask.display import show
     from selfimprove.ask.questions import read_questions
-    from selfimprove.ask.shown import show
 
     asked = read_questions(questions, gold or [], sys.stdin)
+    overrides = Overrides(temperature, seed, max_new_tokens)
     with stoppable():
-        show(ask_run(journal, asked, Manner(temperature, seed, max_new_tokens), runtime), Console())
+        show(ask_run(journal, asked, overrides, runtime), Console())

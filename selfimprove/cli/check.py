@@ -1,17 +1,14 @@
-"""`selfimprove check`: one verdict, the checker's figures on labelled rows, the references of a source."""
+"""`selfimprove check`: one verdict, the checker's error rates on labelled rows, or the references it can't judge by."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selfimprove.cli.parsing import read_mode
 from selfimprove.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 
@@ -20,26 +17,30 @@ def check(
     answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What a model wrote.")] = None,
     gold: Annotated[str | None, typer.Argument(metavar="GOLD", help="The reference answer.")] = None,
     mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help="boxed, marked or last: where the answer is looked for.")
+        str, typer.Option("--mode", metavar="MODE", help="Where the answer is looked for: boxed, marked or last.")
     ] = "last",
-    explain: Annotated[bool, typer.Option("--explain", help="Show candidate, normal forms, types and stage.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show the candidate, both normal forms, both types and the deciding stage."),
+    ] = False,
     cases: Annotated[
         Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
     ] = None,
     wrong_rows: Annotated[
-        Path | None, typer.Option("--wrong", metavar="FILE", help="With --cases: write the rows it got wrong here.")
+        Path | None,
+        typer.Option("--wrong", metavar="FILE", help="With --cases: write the misjudged rows to this file."),
     ] = None,
     references: Annotated[
-        str, typer.Option("--references", metavar="SOURCE", help="Problems whose references to test.")
+        str, typer.Option("--references", metavar="SOURCE", help="Problems whose reference answers to test.")
     ] = "",
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=0, help="Checker processes; 0: one per usable core.")
+        int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    No code from an answer is run, and none can hang it.
+    No code from an answer is run, and no answer can hang the checker.
 
     Writes FILE of --wrong.
 

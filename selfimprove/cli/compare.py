@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +15,8 @@ import typer
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import keys
 from selfimprove.cli.completion import recipes as known_recipes
-from selfimprove.cli.output import write_text
-from selfimprove.cli.parsing import read_runtime
+from selfimprove.cli.output import stoppable, write_text
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, view_mode
 from selfimprove.errors import UsageError
 from selfimprove.text.escaping import folder_name
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from selfimprove.view import Mode
 
 WIDTH = 120
-"""Columns of a table that no terminal shows."""
+"""Columns of a table that goes to a file or a pipe."""
 Vary = Annotated[
     list[str] | None,
     typer.Option(
@@ -38,15 +38,21 @@ Vary = Annotated[
 ]
 
 
+@opt.takes_execution()
 def compare(
+    *,
     recipes: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RECIPE…", help="Recipes; none: show what is there.", autocompletion=known_recipes),
+        typer.Argument(
+            metavar="RECIPE…", help="Recipes; without any, --name is shown as it is.", autocompletion=known_recipes
+        ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds of each arm: 0, 1, ….")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Number of seeds for each arm: 0, 1, ….")
     ] = 1,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, max=9999, help="Rounds of each run.")] = 2,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds of each run.")
+    ] = 2,
     vary: Vary = None,
     budget: Annotated[
         str,
@@ -59,35 +65,24 @@ def compare(
     ] = "",
     settings: opt.Settings = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the table to this file too.")
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.")
     ] = None,
-    engine: opt.Engine = "auto",
-    device: opt.Device = "auto",
-    threads: opt.Threads = 0,
-    ray: opt.Ray = "",
-    workers: opt.Workers = 0,
-    checker_workers: opt.CheckerWorkers = 0,
-    train_processes: opt.TrainProcesses = 1,
-    sharding: opt.Sharding = "none",
-    tensor_parallel: opt.TensorParallel = 1,
-    data_parallel: opt.DataParallel = 1,
-    trust_remote_code: opt.TrustRemoteCode = False,
-    keep_models: opt.KeepModels = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table alone.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One event a line, then the figures, as JSON.")] = False,
+    execution: opt.Execution,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, then the figures, as JSON.")] = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run several recipes on the same problems, each with K seeds, and tell them apart in one table.
+    """Run several recipes on the same problems, each with several seeds, and compare them in one table.
 
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
-    `rounds/NAME/`, where `report`, `status` and `verify` find it with `--rounds-dir rounds/NAME`; `results.json` and
-    `compare.svg` stand beside them. The same command goes on after an interruption; more seeds and arms can be asked
-    for. Without a recipe, `--name NAME` shows what is there.
+    `rounds/NAME/`, where `report`, `status` and `verify` find it with `--rounds-dir rounds/NAME`, beside `results.json`
+    and `compare.svg`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
+    `--name NAME` shows a comparison as it is.
 
     Writes rounds/NAME/ and FILE of --markdown.
 
-    Exit codes: 0 all runs are made; 1 one failed, and the others went on; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 all runs are complete; 1 one failed, the others went on; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
@@ -99,71 +94,49 @@ def compare(
     from selfimprove.compare.budget import read_budget
     from selfimprove.compare.folder import Folder
 
-    mode: Mode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
+    mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     files = recipes or []
     if not files:
         if vary or settings or budget or not name:
             raise UsageError("which recipes?", "Name recipe files; --name NAME alone shows what is there.")
-        _tell(_there(rounds_dir, name), markdown, as_json)
+        _show(_existing(rounds_dir, name), markdown, as_json)
         return
     arms, spend = read_arms(files, vary or [], settings or []), read_budget(budget)
-    folder = Folder(rounds_dir / folder_name(name or _name_for(files), "--name"))
-    runtime = read_runtime(
-        engine=engine,
-        device=device,
-        threads=threads,
-        checker_workers=checker_workers,
-        keep_models=keep_models,
-        ray=ray,
-        workers=workers,
-        train_processes=train_processes,
-        sharding=sharding,
-        tensor_parallel=tensor_parallel,
-        data_parallel=data_parallel,
-        trust_remote_code=trust_remote_code,
-    )
-    made = _make(folder, partial(folder.agreed, arms, seeds, rounds, spend), runtime, mode)
-    _tell(folder, markdown, as_json)
-    raise typer.Exit(1 if made.failed else 0)
+    name = name or f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
+    folder = Folder(rounds_dir / folder_name(name, "--name"))
+    runtime = read_runtime(execution)
+    done = _run(folder, partial(folder.agreed, arms, seeds, rounds, spend), runtime, mode)
+    _show(folder, markdown, as_json)
+    raise typer.Exit(1 if done.failed else 0)
 
 
-def _name_for(files: Sequence[Path]) -> str:
-    """A name that the same recipe files give again."""
-    return f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
-
-
-def _there(rounds_dir: Path, name: str) -> Folder:
-    from selfimprove.compare.folder import Folder, comparisons_in
+def _existing(rounds_dir: Path, name: str) -> Folder:
+    from selfimprove.compare.folder import Folder
+    from selfimprove.store.names import comparison_names
 
     folder = Folder(rounds_dir / folder_name(name, "--name"))
     if not folder.exists():
-        there = ", ".join(comparisons_in(rounds_dir)) or "none"
-        raise UsageError(f"no comparison `{name}`", f"Comparisons in {rounds_dir}: {there}.")
+        names = ", ".join(comparison_names(rounds_dir)) or "none"
+        raise UsageError(f"no comparison `{name}`", f"Comparisons in {rounds_dir}: {names}.")
     return folder
 
 
-def _make(folder: Folder, agree: Callable[[], Plan], runtime: Runtime, mode: Mode) -> Plan:
-    """Make what is owed and the files that tell it; leaves with 130 if it is interrupted."""
+def _run(folder: Folder, agree: Callable[[], Plan], runtime: Runtime, mode: Mode) -> Plan:
+    """Complete the runs under the comparison's lock, write its results and plot; returns the plan as it is then."""
     from selfimprove.compare.outcome import read_outcome, results
     from selfimprove.compare.plot import picture
-    from selfimprove.host.stopping import EXIT_CODE, heard
-    from selfimprove.store.durable import interrupt, write_atomically, write_json
+    from selfimprove.store.durable import write_atomically, write_json
 
-    try:
-        with heard(interrupt), folder.holder().lock():
-            plan = _made(folder, agree(), runtime, mode)
-            outcome = read_outcome(folder, plan)
-            write_json(folder.results_path, results(outcome))
-            write_atomically(folder.plot_path, picture(outcome))
-            return plan
-    except KeyboardInterrupt:
-        again = f"selfimprove {shlex.join(sys.argv[1:])}"
-        sys.stderr.write(f"selfimprove: interrupted; what is done is kept. Go on with: {again}\n")
-        raise typer.Exit(EXIT_CODE) from None
+    with stoppable(f"selfimprove {shlex.join(sys.argv[1:])}"), folder.holder().lock():
+        plan = _complete(folder, agree(), runtime, mode)
+        outcome = read_outcome(folder, plan)
+        write_json(folder.results_path, results(outcome))
+        write_atomically(folder.plot_path, picture(outcome))
+        return plan
 
 
-def _made(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
-    """The plan with its runs made; nothing is loaded where nothing is owed."""
+def _complete(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
+    """The plan with its runs complete; no model is loaded where all of them were."""
     from selfimprove.compare.running import Comparing, fit_arms, make_runs, owed
     from selfimprove.runs.assemble import opened
     from selfimprove.view import open_view
@@ -183,8 +156,8 @@ def _made(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
         return make_runs(comparing, plan)
 
 
-def _tell(folder: Folder, markdown_file: Path | None, as_json: bool) -> None:
-    """The outcome of what is there, on the terminal, and as Markdown in a file if one is named."""
+def _show(folder: Folder, markdown_file: Path | None, as_json: bool) -> None:
+    """Print the comparison's outcome, and write it as Markdown to a file if one is named."""
     from rich.console import Console
 
     from selfimprove.compare.outcome import read_outcome, results

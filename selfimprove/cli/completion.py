@@ -1,8 +1,8 @@
-"""What the shell is told when a word is completed: the runs there are, recipe files, recipe keys.
+"""Completion in the shell: names of runs, recipes, recipe keys, engines and trackers.
 
-`selfimprove --install-completion` installs it. Each Tab starts this program anew, so nothing here loads more than the
-command line does, but for `--set`, whose keys are the recipe's. What is read may be anybody's, and nothing here fails:
-where nothing fits, the list is empty and the shell completes file names.
+`selfimprove --install-completion` installs it. Each Tab starts this program anew, so nothing is imported here beyond
+what the command line itself imports, except the recipe's keys for `--set`. Nothing here raises: where no name fits, the
+list is empty and the shell completes file names.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from pathlib import Path
 
 import typer
 
+from selfimprove.store.names import run_names
+
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the runs in the folder typed as --rounds-dir, or in `rounds`, that begin with `incomplete`."""
-    from selfimprove.store.journal import runs_in
-
     folder = Path(ctx.params.get("rounds_dir") or "rounds")
-    return _beginning(incomplete, (journal.name for journal in runs_in(folder)))
+    return _beginning(incomplete, run_names(folder))
 
 
 def recipes(incomplete: str) -> list[str]:
-    """Recipes that come with the program, and .toml files beside what was typed and one folder below it."""
+    """Recipes that come with the program, and .toml files in the folder that was typed and its subfolders."""
     parent = Path(incomplete).parent
     files = [path for pattern in ("*.toml", "*/*.toml") for path in parent.glob(pattern)]
-    typed = "./" if incomplete.startswith("./") else ""
+    prefix = "./" if incomplete.startswith("./") else ""  # which Path drops
     named = (path.stem for path in (Path(__file__).parents[1] / "recipes").glob("*.toml"))
-    return _beginning(incomplete, [*named, *(f"{typed}{path}" for path in files if path.name != "pyproject.toml")])
+    return _beginning(incomplete, [*named, *(f"{prefix}{path}" for path in files if path.name != "pyproject.toml")])
 
 
 def keys(incomplete: str) -> list[str]:
-    """The recipe's keys, each with the sign that its value follows."""
+    """The recipe's keys, each with its `=`."""
     from selfimprove.recipe import Recipe
     from selfimprove.recipe.keys import dotted
 
@@ -39,12 +39,12 @@ def keys(incomplete: str) -> list[str]:
 
 
 def engines(incomplete: str) -> list[str]:
-    """The engines there are."""
+    """Names of the engines."""
     return _beginning(incomplete, ("auto", "transformers", "vllm"))
 
 
 def trackers(incomplete: str) -> list[str]:
-    """The trackers there are."""
+    """Names of the trackers."""
     return _beginning(incomplete, ("tensorboard", "wandb", "trackio", "mlflow"))
 
 

@@ -1,4 +1,4 @@
-"""`selfimprove doctor`: one line a check, told as soon as it is made."""
+"""`selfimprove doctor`: one line a check, printed as soon as it is made."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 _WIDTH = 400
 
 
+@opt.takes_execution("engine", "device", "threads", "trust_remote_code")
 def doctor(
+    *,
     recipe: opt.Recipe = None,
     model: opt.Model = "",
     problems: opt.Problems = "",
     settings: opt.Settings = None,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Rounds there shall be room for.")] = 2,
-    engine: opt.Engine = "auto",
-    device: opt.Device = "auto",
-    threads: opt.Threads = 0,
-    trust_remote_code: opt.TrustRemoteCode = False,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, help="Rounds that the disk must have room for.")
+    ] = 2,
+    execution: opt.Execution,
     as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
@@ -37,7 +38,7 @@ def doctor(
 
     Fetches no weights.
 
-    Writes the cache in $SELFIMPROVE_CACHE, and files that it removes again, to see that it can.
+    Writes the cache in $SELFIMPROVE_CACHE, and test files that it removes at once.
 
     Exit codes: 0 nothing is an error; 1 something is; 2 it can't be done as asked.
 
@@ -50,7 +51,7 @@ def doctor(
     from selfimprove.models import default_cache
 
     chosen = chosen_recipe(recipe, model, problems, settings or [])
-    runtime = read_runtime(engine=engine, device=device, threads=threads, trust_remote_code=trust_remote_code)
+    runtime = read_runtime(execution)
     subject = Subject(recipe=chosen, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
     levels = []
     for finding in examine(subject):

@@ -17,20 +17,22 @@ from selfimprove.text.escaping import escape_text
 if TYPE_CHECKING:
     from selfimprove.export import Form
 
-_NOTE = 1000
-"""Characters of a note that are shown."""
+_NOTE_LIMIT = 1000
+"""Characters of a warning or an address that are shown."""
 
 
 def export(
     name: opt.Run,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.")],
-    adapter: Annotated[bool, typer.Option("--adapter", help="One LoRA equal to the accepted chain.")] = False,
-    gguf: Annotated[bool, typer.Option("--gguf", help="One GGUF file, by llama.cpp's converter.")] = False,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the accepted chain.")
+    ] = False,
+    gguf: Annotated[bool, typer.Option("--gguf", help="Export one GGUF file, made by llama.cpp's converter.")] = False,
     converter: Annotated[
         Path | None, typer.Option("--converter", metavar="FILE", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
     ] = None,
     hub: Annotated[
-        str, typer.Option("--hub", metavar="REPO", help="Upload to this repository too; a new one is private.")
+        str, typer.Option("--hub", metavar="REPO", help="Also upload to this repository; a new one is private.")
     ] = "",
     public: Annotated[bool, typer.Option("--public", help="Make a new repository of --hub public.")] = False,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -40,9 +42,9 @@ def export(
 
     Nothing is sent anywhere without --hub.
 
-    Writes FOLDER, which may be there only if it is empty, whole or not at all.
+    Writes FOLDER, which must be new or empty, completely or not at all.
 
-    Exit codes: 0 done; 1 the upload failed, the folder is whole; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 done; 1 the upload failed, the folder is complete; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
@@ -57,18 +59,18 @@ def export(
     if public and not hub:
         raise UsageError("--public is for --hub", "Add --hub REPO, or leave --public out.")
     form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
-    journal, runtime = existing_run(rounds_dir, name), read_runtime(trust_remote_code=trust_remote_code, device="cpu")
+    journal = existing_run(rounds_dir, name)
+    runtime = read_runtime(opt.Execution(device="cpu", trust_remote_code=trust_remote_code))
     from selfimprove.export import export as export_run
     from selfimprove.text.formatting import byte_count
 
     with stoppable():
         made = export_run(journal, to, form, runtime, converter)
         for warning in made.warnings:
-            sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE)}\n")
-        typer.echo(
-            f"exported run {journal.name}, the model of round {made.champion}, to {to} ({byte_count(made.size)})"
-        )
+            sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE_LIMIT)}\n")
+        size = byte_count(made.size)
+        typer.echo(f"exported run {journal.name}, the model of round {made.champion}, to {to} ({size})")
         if hub:
             from selfimprove.export.hub import upload
 
-            typer.echo(f"uploaded to {escape_text(upload(to, hub, public=public), _NOTE)}")
+            typer.echo(f"uploaded to {escape_text(upload(to, hub, public=public), _NOTE_LIMIT)}")

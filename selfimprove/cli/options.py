@@ -1,13 +1,21 @@
-"""The options that several commands take, each told in one place: its name, its placeholder, its help.
+"""The options that several commands take, each defined once: its name, its placeholder, its help.
 
 A placeholder says what is typed: RUN a run's name, FILE and FOLDER paths, N a whole number, KEY=VALUE a recipe key. In
-the help, options stand in panels: what a run is (*Recipe*), how it is executed (*Execution*), what is shown (*Output*).
+the help, options are grouped in panels: what a run is (*Recipe*), how it is executed (*Execution*), what is shown
+(*Output*).
+
+The options of the runtime are the fields of `Execution`. A command decorated with `takes_execution` has a parameter
+`execution`; on the command line that parameter is the options named, or all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -113,7 +121,7 @@ Sharding = Annotated[
     typer.Option(
         "--sharding",
         metavar="WAY",
-        help="`none`, or `fsdp`: frozen weights cut over those processes.",
+        help="`none`, or `fsdp`: shard the frozen weights over the training processes.",
         rich_help_panel=EXECUTION,
     ),
 ]
@@ -126,7 +134,10 @@ TensorParallel = Annotated[
 DataParallel = Annotated[
     int,
     typer.Option(
-        "--data-parallel", metavar="N", help="Copies of the model, each on its own GPUs.", rich_help_panel=EXECUTION
+        "--data-parallel",
+        metavar="N",
+        help="Copies of the model, each on its own GPUs (vllm).",
+        rich_help_panel=EXECUTION,
     ),
 ]
 TrustRemoteCode = Annotated[
@@ -147,4 +158,46 @@ Track = Annotated[
     ),
 ]
 EventsAsJson = Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.", rich_help_panel=OUTPUT)]
-Plain = Annotated[bool, typer.Option("--plain", help="Plain lines also on a terminal.", rich_help_panel=OUTPUT)]
+Plain = Annotated[bool, typer.Option("--plain", help="Print plain lines even on a terminal.", rich_help_panel=OUTPUT)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run is executed, as typed: every option of the runtime, with the runtime's own defaults.
+
+    `parsing.read_runtime` validates it.
+    """
+
+    engine: Engine = "auto"
+    device: Device = "auto"
+    threads: Threads = 0
+    ray: Ray = ""
+    workers: Workers = 0
+    checker_workers: CheckerWorkers = 0
+    train_processes: TrainProcesses = 1
+    sharding: Sharding = "none"
+    tensor_parallel: TensorParallel = 1
+    data_parallel: DataParallel = 1
+    trust_remote_code: TrustRemoteCode = False
+    keep_models: KeepModels = False
+
+
+def takes_execution(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorates a command: its parameter `execution` becomes these fields of `Execution` as options, by default all."""
+    fields = signature(Execution, eval_str=True).parameters
+    options = [fields[name] for name in names or fields]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def expanded(**typed: Any) -> None:  # noqa: ANN401 - what was typed, each value of its option's type
+            execution = Execution(**{option.name: typed.pop(option.name) for option in options})
+            command(**typed, execution=execution)
+
+        parameters: list[Parameter] = []
+        for parameter in signature(command, eval_str=True).parameters.values():
+            parameters += options if parameter.name == "execution" else [parameter]
+        keyword_only = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+        expanded.__signature__ = Signature(keyword_only)  # type: ignore[attr-defined]  # what typer and inspect read
+        return expanded
+
+    return decorate

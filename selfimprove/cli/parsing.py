@@ -1,28 +1,30 @@
-"""What was typed, read into values: settings of a recipe, the runtime, the checker's mode.
+"""What was typed, read into values: the recipe, the runtime, the view, the checker's mode.
 
-Whatever is typed wrongly is a `UsageError` that names the option and says what can be typed.
+A value that can't be so is a `UsageError` that names the option and says what can be typed.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
+    from selfimprove.cli.options import Execution
     from selfimprove.recipe import Recipe, Runtime
     from selfimprove.store.journal import Journal
+    from selfimprove.view import Mode as ViewMode
 
-
-MOST_ROUNDS = 9999
+MAX_ROUNDS = 9999
 """A round's folder is named by four digits."""
 
 
 def read_mode(text: str) -> Mode:
-    """Where the checker looks for an answer."""
+    """Where the checker looks for an answer; `UsageError` lists the modes."""
     modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
     if text not in modes:
         raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
@@ -30,21 +32,26 @@ def read_mode(text: str) -> Mode:
 
 
 def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
-    """The recipe of a file (or the default one) with what `--model`, `--problems` and `--set` say laid over it."""
+    """The recipe of a file (or the default one), overridden by `--model`, `--problems` and `--set`."""
     from selfimprove.recipe.reading import laid_over, read_recipe, read_settings
 
     named = {"model": {"name": model} if model else {}, "problems": {"train": problems} if problems else {}}
     return read_recipe(path, laid_over(named, read_settings(settings), "the command line"))
 
 
-def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; this is where it is validated
-    """The runtime that these options make; `UsageError` names the option that can't be so."""
+def view_mode(*, as_json: bool, plain: bool, quiet: bool = False) -> ViewMode:
+    """The view that the output options choose."""
+    return "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
+
+
+def read_runtime(execution: Execution) -> Runtime:
+    """The runtime that these options make; `UsageError` names the first option whose value it can't have."""
     from pydantic import ValidationError
 
     from selfimprove.recipe import Runtime
 
     try:
-        runtime = Runtime.model_validate(options)
+        runtime = Runtime.model_validate(asdict(execution))
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
@@ -57,7 +64,7 @@ def read_runtime(**options: Any) -> Runtime:  # noqa: ANN401 - what was typed; t
 
 
 def existing_run(rounds_dir: Path, name: str) -> Journal:
-    """The journal of a run that is there; `UsageError` lists those there are."""
+    """The journal of an existing run; if there is none of that name, `UsageError` lists those there are."""
     from selfimprove.report.records import read_run
 
     return read_run(rounds_dir, name).journal

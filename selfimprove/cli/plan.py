@@ -1,39 +1,36 @@
-"""`selfimprove plan`: what a run would take, and what its gate can see, before anything is spent."""
+"""`selfimprove plan`: what a run would cost, and the smallest gain its gate can detect."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.cli.parsing import MOST_ROUNDS, read_runtime
-
-if TYPE_CHECKING:
-    pass
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime
 
 
+@opt.takes_execution("engine", "device", "threads")
 def plan(
+    *,
     rounds: Annotated[
-        int, typer.Option("--rounds", metavar="N", min=1, max=MOST_ROUNDS, help="Rounds to plan for.")
+        int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds to plan for.")
     ] = 2,
     recipe: opt.Recipe = None,
     settings: opt.Settings = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
     ] = False,
-    engine: opt.Engine = "auto",
-    device: opt.Device = "auto",
-    threads: opt.Threads = 0,
+    execution: opt.Execution,
 ) -> None:
-    """Show what a run would cost at most, and the smallest gain its gate can see, before anything is spent.
+    """Show what a run would cost at most, and the smallest gain its gate can detect, before anything is spent.
 
-    Follows from the recipe alone; no problem is read and no model loaded. With --calibrate the real engine and trainer
-    are tried, and the cost is told as tokens, time, memory and disk.
+    It follows from the recipe alone; no problem is read and no model loaded. With --calibrate the real engine and
+    trainer run a short trial, and the cost is given as tokens, time, memory and disk.
 
     Writes nothing; --calibrate fills the cache in $SELFIMPROVE_CACHE.
 
-    Exit codes: 0 told; 1 the trial failed; 2 it can't be done as asked.
+    Exit codes: 0 shown; 1 the trial failed; 2 it can't be done as asked.
 
     Examples:
 
@@ -51,5 +48,5 @@ def plan(
         from selfimprove.runs.assemble import measured_plan
 
         typer.echo("")
-        for line in measured_plan(chosen, read_runtime(engine=engine, device=device, threads=threads), rounds):
+        for line in measured_plan(chosen, read_runtime(execution), rounds):
             typer.echo(line)

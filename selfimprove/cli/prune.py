@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import existing_run
 
-if TYPE_CHECKING:
-    pass
-
 
 def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
-    """Delete a run's merged models and scratch: what can be rebuilt from base and adapters, and is when it is needed.
+    """Delete a run's merged models and scratch files: what can be rebuilt from base and adapters, and is when needed.
 
-    Writes nothing; deletes below rounds/RUN/ alone, and no record.
+    Writes nothing; deletes only below rounds/RUN/, and no record.
 
     Exit codes: 0 done, also where nothing was left to delete; 2 there is no such run, or a process works on it.
 
@@ -29,6 +25,6 @@ def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
     from selfimprove.text.formatting import byte_count
 
     pruned = prune_run(existing_run(rounds_dir, name))
-    for gone in pruned:
-        typer.echo(f"deleted {gone.path} ({byte_count(gone.size)})")
-    typer.echo(f"{sum(gone.size for gone in pruned):,} bytes freed")
+    for deleted in pruned:
+        typer.echo(f"deleted {deleted.path} ({byte_count(deleted.size)})")
+    typer.echo(f"{sum(deleted.size for deleted in pruned):,} bytes freed")

@@ -22,12 +22,15 @@ def report(
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page to this file.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained HTML page to this file.")
     ] = None,
     compare: Annotated[
         list[str] | None,
         typer.Option(
-            "--compare", metavar="RUN", help="With --html: a run beside it; repeatable.", autocompletion=known_runs
+            "--compare",
+            metavar="RUN",
+            help="With --html: another run to show beside it; repeatable.",
+            autocompletion=known_runs,
         ),
     ] = None,
     rounds_dir: opt.RunsFolder = Path("rounds"),
@@ -66,7 +69,7 @@ def report(
 
 
 def _write_page(path: Path, records: RunRecords, others: list[RunRecords]) -> None:
-    """Write the page and say its size and how long it took."""
+    """Write the page; print its size and how long it took."""
     from time import monotonic
 
     from selfimprove.report.page import report_html

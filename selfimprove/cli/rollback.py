@@ -1,17 +1,14 @@
-"""`selfimprove rollback`: an earlier accepted round is champion again."""
+"""`selfimprove rollback`: make an earlier accepted round the champion again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import existing_run
-
-if TYPE_CHECKING:
-    pass
 
 
 def rollback(
@@ -21,9 +18,9 @@ def rollback(
 ) -> None:
     """Make an earlier accepted round the champion again; appends a record and deletes nothing.
 
-    The next round of the run begins from it.
+    The next round of the run starts from it.
 
-    Writes a line of rounds/RUN/rollbacks.jsonl.
+    Writes a line to rounds/RUN/rollbacks.jsonl.
 
     Exit codes: 0 done; 2 there is no such run, or that round was never accepted.
 

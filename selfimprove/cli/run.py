@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,18 +10,20 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import runs as known_runs
-from selfimprove.cli.parsing import MOST_ROUNDS, chosen_recipe, read_runtime
+from selfimprove.cli.output import resume_command, stoppable
+from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime, view_mode
 
 if TYPE_CHECKING:
     from selfimprove.recipe import Recipe
     from selfimprove.store.journal import Journal
-    from selfimprove.view import Mode as ViewMode
 
 
+@opt.takes_execution()
 def run(
+    *,
     rounds: Annotated[
         int,
-        typer.Option("--rounds", metavar="N", min=1, max=MOST_ROUNDS, help="Rounds the run shall have in the end."),
+        typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds in all, those done included."),
     ] = 2,
     recipe: opt.Recipe = None,
     name: Annotated[
@@ -32,18 +33,7 @@ def run(
     model: opt.Model = "",
     problems: opt.Problems = "",
     settings: opt.Settings = None,
-    engine: opt.Engine = "auto",
-    device: opt.Device = "auto",
-    threads: opt.Threads = 0,
-    ray: opt.Ray = "",
-    workers: opt.Workers = 0,
-    checker_workers: opt.CheckerWorkers = 0,
-    train_processes: opt.TrainProcesses = 1,
-    sharding: opt.Sharding = "none",
-    tensor_parallel: opt.TensorParallel = 1,
-    data_parallel: opt.DataParallel = 1,
-    trust_remote_code: opt.TrustRemoteCode = False,
-    keep_models: opt.KeepModels = False,
+    execution: opt.Execution,
     track: opt.Track = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=opt.OUTPUT)
@@ -52,10 +42,10 @@ def run(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run rounds until there are N of them; the same command goes on after an interruption.
+    """Run rounds until there are N of them; the same command resumes after an interruption.
 
-    What is durable is never made again, and a run that has all its rounds says that nothing is owed. A run that exists
-    goes on by its name alone; another recipe is refused by the keys that differ.
+    What is on disk is never made again, and a run that has all its rounds says so. An existing run needs only its name;
+    another recipe is refused, naming the keys that differ.
 
     Writes rounds/RUN/ (rounds/README.md is its format) and, once per model, the cache in $SELFIMPROVE_CACHE.
 
@@ -70,9 +60,7 @@ def run(
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
-    from selfimprove.host.stopping import EXIT_CODE, heard
     from selfimprove.runs.assemble import run_recipe
-    from selfimprove.store.durable import interrupt
     from selfimprove.store.journal import journal_named
     from selfimprove.tracking import read_trackers, tracked
     from selfimprove.view import open_view
@@ -81,34 +69,18 @@ def run(
     journal = journal_named(rounds_dir, name, "--run")
     chosen = _recipe(journal, recipe, model, problems, settings or [])
     journal.examine(chosen)
-    runtime = read_runtime(
-        engine=engine,
-        device=device,
-        threads=threads,
-        checker_workers=checker_workers,
-        keep_models=keep_models,
-        ray=ray,
-        workers=workers,
-        train_processes=train_processes,
-        sharding=sharding,
-        tensor_parallel=tensor_parallel,
-        data_parallel=data_parallel,
-        trust_remote_code=trust_remote_code,
-    )
-    trackers = read_trackers(track or [])
-    mode: ViewMode = "json" if as_json else "quiet" if quiet else "plain" if plain else "auto"
-    try:
-        with heard(interrupt), open_view(mode, sys.stdout) as view, tracked(trackers, journal, chosen, view) as emit:
-            run_recipe(chosen, runtime, journal, rounds, emit)
-    except KeyboardInterrupt:
-        again = f"selfimprove run --run {shlex.quote(name)} --rounds {rounds}"
-        again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
-        sys.stderr.write(f"selfimprove: interrupted; what is done is kept. Go on with: {again}\n")
-        raise typer.Exit(EXIT_CODE) from None
+    runtime, trackers = read_runtime(execution), read_trackers(track or [])
+    mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
+    with (
+        stoppable(resume_command(name, rounds_dir, rounds)),
+        open_view(mode, sys.stdout) as view,
+        tracked(trackers, journal, chosen, view) as emit,
+    ):
+        run_recipe(chosen, runtime, journal, rounds, emit)
 
 
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
-    """The recipe that was typed; a run that exists is gone on with by its own, if nothing was."""
+    """The recipe that was typed; if nothing of it was, that of the existing run."""
     if path is None and not (model or problems or settings) and journal.is_bound:
         return journal.recipe()
     return chosen_recipe(path, model, problems, settings)

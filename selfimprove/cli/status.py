@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from selfimprove.cli import options as opt
 
-if TYPE_CHECKING:
-    pass
 
-
-def status(
-    name: opt.RunOrAll = "",
-    rounds_dir: opt.RunsFolder = Path("rounds"),
-) -> None:
+def status(name: opt.RunOrAll = "", rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
     """Show where each run stands, one line a run: rounds, champion, last decision, sealed result.
 
-    Writes nothing, and may be typed while a run is at work.
+    Writes nothing, and may be used while a run is at work.
 
     Exit codes: 0 shown; 2 there is no such run.
 

@@ -1,18 +1,15 @@
-"""`selfimprove verify`: a run's records held against each other."""
+"""`selfimprove verify`: a run's records checked against each other."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import existing_run
-
-if TYPE_CHECKING:
-    pass
 
 
 def verify(
@@ -20,14 +17,14 @@ def verify(
     rounds_dir: opt.RunsFolder = Path("rounds"),
     as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
 ) -> None:
-    """Check every hash and fingerprint of a run, and redo its decisions and figures from the verdicts alone.
+    """Check every hash and fingerprint of a run, and recompute its decisions and figures from the verdicts.
 
-    Needs neither models nor problems, so anyone can redo it who has the folder. Files that were left out of it are
-    named as missing, and the rest is still checked.
+    Needs neither models nor problems, so anyone who has the folder can check it. Files that were left out of the folder
+    are listed as missing, and the rest is still checked.
 
     Writes nothing.
 
-    Exit codes: 0 all checks hold; 1 one doesn't; 2 there is no such run.
+    Exit codes: 0 all checks pass; 1 one fails; 2 there is no such run.
 
     Examples:
 

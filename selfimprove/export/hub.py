@@ -1,7 +1,7 @@
-"""An exported folder put on the model hub: the only place of this program that sends anything anywhere.
+"""Upload of an exported folder to the model hub.
 
-It happens after the export is whole on disk, and only where a repository was named; what fails here is one line, and
-the folder stays.
+It happens after the export is complete on disk, and only if a repository was named; a failure is one line, and the
+folder stays.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from selfimprove.errors import SelfImproveError
 
 
 def upload(folder: Path, repo: str, *, public: bool = False) -> str:
-    """Put the folder's files into the model repository `repo`; returns its address.
+    """Upload the folder's files to the model repository `repo`; returns its address.
 
-    One that isn't there is made, private unless `public`; one that is there stays as visible as it is.
-
-    Raises `SelfImproveError` for every way in which the hub refuses or can't be reached.
+    A new repository is private unless `public`; an existing one keeps its visibility. Raises `SelfImproveError` if the
+    hub refuses or can't be reached.
     """
     hub = HfApi()
     try:
         repo_id = hub.create_repo(repo, private=not public, exist_ok=True).repo_id
         hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a model made by selfimprove")
     except (OSError, ValueError, HTTPError) as error:  # no network, offline mode, no token, no such name, refused
-        again = f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))}{'' if public else ' --private'}"
+        command = f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))}{'' if public else ' --private'}"
         cause = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise SelfImproveError(
-            f"--hub {repo}: not uploaded: {cause}", f"The export stands in {folder}. Type: hf auth login, then: {again}"
+            f"--hub {repo}: not uploaded: {cause}",
+            f"The export stands in {folder}. Type: hf auth login, then: {command}",
         ) from error
     return f"{hub.endpoint}/{repo_id}"

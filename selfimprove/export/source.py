@@ -1,8 +1,8 @@
-"""A run's champion with all that it is made of, read and held to the records, without the run's lock.
+"""A run's champion and what it is made of, read and checked against the records, without the run's lock.
 
-What finished rounds left is never written again, so reading it beside a process that works on the run is safe. The
-folder of a merged model isn't: it is a cache that its run may delete at any time. So nothing here reads or writes it;
-whoever needs the merged model builds it in a folder of its own (`build`) and holds it to its certificate.
+Files of finished rounds are never written again, so reading them beside a process that works on the run is safe. The
+folder of a merged model is different: it is a cache that its run may delete at any time. So nothing here reads or
+writes it; `build` makes the merged model in a folder of the caller's, and checks it against its certificate.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.records import RoundRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """A run's champion and the rounds that were finished when it was looked up.
+    """A run's champion and the rounds that were finished when it was read.
 
-    `base` is the base as resolved, `exact` its weights as fine as there are, `adapters` are those of the chain.
+    `base` is the resolved base model, `exact` its weights in the highest precision there is, `adapters` are those of
+    the champion's chain.
     """
 
     journal: Journal
@@ -34,7 +35,7 @@ class Source:
 
 
 def source_of(journal: Journal, runtime: Runtime, cache: Path | None = None) -> Source:
-    """The champion of the run as its records stand now; `UsageError` if base or adapters aren't what they say."""
+    """The run's champion by its present records; `UsageError` if base or adapters aren't those of the records."""
     recipe, rounds = journal.recipe(), journal.rounds()
     champion = champion_of(rounds, journal.rollbacks())
     for record in rounds:
@@ -50,17 +51,25 @@ def source_of(journal: Journal, runtime: Runtime, cache: Path | None = None) -> 
         )
     exact = resolve_exact(recipe.model, base, cache, runtime.trust_remote_code)
     adapters = tuple(journal.round(number).adapter for number in champion.chain)
-    return Source(journal, recipe, tuple(rounds), champion, base, exact, adapters)
+    return Source(
+        journal=journal,
+        recipe=recipe,
+        rounds=tuple(rounds),
+        champion=champion,
+        base=base,
+        exact=exact,
+        adapters=adapters,
+    )
 
 
 def build(source: Source, out: Path, runtime: Runtime) -> None:
-    """The champion's merged model in the new folder `out`; `StageError` if it isn't what its certificate says."""
+    """Write the champion's merged model to the new folder `out`; `StageError` if its hash isn't the certificate's."""
     from selfimprove.merging import rebuild
 
     expected = source.journal.round(source.champion.number).certified().sha256
-    made = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
-    if made != expected:
+    digest = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
+    if digest != expected:
         raise StageError(
-            f"round {source.champion.number}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…",
+            f"round {source.champion.number}: rebuilt with hash {digest[:12]}…, its certificate says {expected[:12]}…",
             "The base or an adapter of its chain changed: selfimprove verify names it.",
         )

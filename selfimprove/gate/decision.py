@@ -20,11 +20,11 @@ very set; its luck there makes the next test harder rather than easier, which is
 simulates it, and fresh problems each round restore the proof.
 
 **Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
-taken again with all of those turned right on the challenger's side only, and on the champion's side only: unless both
-agree, it hangs on the checker and not on the models.
+taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
+unless both agree with it, it depends on the checker and not on the models.
 
-**Guards** look beside accuracy: an accepted challenger that lost pass@k or cuts more answers is rejected by the
-guard's name. Prefix entropy only raises an alarm.
+**Guards** check more than accuracy: an accepted challenger whose pass@k fell or whose answers are cut more often is
+rejected by the guard's name. Prefix entropy only raises an alarm.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
 
 from selfimprove.gate.evidence import Tally, evidence, gain_lower, gain_upper, rules_out
 from selfimprove.gate.intervals import Power, pass_at_k, power_lines, tango, wilson
@@ -57,9 +57,24 @@ __all__ = [
 ]
 
 HOPE = 2.33
-"""Standard errors above the observed gain that out-of-reach allows the rest: one future in a hundred is better."""
+"""Standard errors above the observed gain that the unjudged problems are granted: one future in a hundred is better."""
 
-Standing = Literal["", "evidence", "futile", "undecided", "point", "none"]
+
+class Standing(StrEnum):
+    """How a look at the evidence stands, by the sequential rule unless said otherwise; `reason` of a `Decision`."""
+
+    OPEN = ""
+    """Not decided: judging goes on."""
+    EVIDENCE = "evidence"
+    """Accepted: the e-value has reached 1/α of the round."""
+    FUTILE = "futile"
+    """Rejected: a gain of `worthwhile` is ruled out or out of reach."""
+    UNDECIDED = "undecided"
+    """Rejected: all problems are judged and the evidence falls short."""
+    POINT = "point"
+    """The naive rule, once all problems are judged: accepted unless accuracy fell."""
+    NONE = "none"
+    """No rule: accepted once all problems are judged."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ class Pair:
     challenger_unclear: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """One look at the evidence, as it goes into `round.json`."""
 
@@ -83,31 +98,31 @@ class Look:
     wins: int
     losses: int
     evidence: float
-    """The e-value: finite, clipped."""
+    """The e-value, clipped so that it is finite."""
     threshold: float
     """1/α of the round."""
     gain: float
     """Observed gain in accuracy on the judged problems."""
     gain_upper: float
-    """Gains above this are ruled out, at all looks at once, with 95 %."""
+    """Upper end of a 95 % confidence sequence: gains above this are ruled out, at all looks at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """Accepted or not, with its reason in numbers (`looks`) and words (`sentence`)."""
 
     accepted: bool
     reason: str
-    """`evidence`, `futile`, `undecided`, `point`, `none`, or the name of the guard that fired."""
+    """The value of a `Standing`, or the name of the guard that fired."""
     looks: tuple[Look, ...]
     sentence: str
     robust: bool
-    """Same decision with all unclear verdicts turned for and against the challenger; else checker-dependent."""
+    """Whether the decision is the same with all unclear verdicts counted for or against the challenger."""
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """What the guards look at, of one model: shares in [0, 1], prefix entropy in nats."""
+    """What the guards check of one model: shares in [0, 1], prefix entropy in nats."""
 
     pass_at_k: float
     truncated: float
@@ -136,8 +151,16 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> D
     accepted = _accepts(standing, tallies[-1])
     looks = tuple(_look(tally, total, settings, alpha) for tally in tallies)
     judged = pairs[: looks[-1].judged]
-    robust = all(_same(accepted, _turned(judged, side), total, settings, alpha) for side in ("challenger", "champion"))
-    return Decision(accepted, standing, looks, _sentence(accepted, standing, looks[-1], total, robust), robust)
+    for_challenger = [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in judged]
+    for_champion = [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in judged]
+    robust = all(_same(accepted, counted, total, settings, alpha) for counted in (for_challenger, for_champion))
+    return Decision(
+        accepted=accepted,
+        reason=standing.value,
+        looks=looks,
+        sentence=_sentence(accepted, standing, looks[-1], total, robust),
+        robust=robust,
+    )
 
 
 def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Look:
@@ -146,24 +169,24 @@ def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> 
 
 
 def standing_at(tally: Tally, total: int, settings: Gate, alpha: float) -> Standing:
-    """How one look at the first problems judged of `total` stands; empty: go on judging. `alpha` is the round's."""
+    """How a look at the first `tally.judged` of `total` problems stands. `alpha` is the round's."""
     last = tally.judged >= total
     if settings.rule != "sequential":
-        return settings.rule if last else ""
+        return Standing(settings.rule) if last else Standing.OPEN
     greedy = settings.samples == 1
     if _passes(tally, alpha, last=last, greedy=greedy):
-        return "evidence"
+        return Standing.EVIDENCE
     if rules_out(tally, settings.worthwhile, greedy=greedy):
-        return "futile"
+        return Standing.FUTILE
     if last:
-        return "undecided"
-    return "futile" if _out_of_reach(tally, total, settings, alpha) else ""
+        return Standing.UNDECIDED
+    return Standing.FUTILE if _out_of_reach(tally, total, settings, alpha) else Standing.OPEN
 
 
 def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: Gate) -> Decision:
-    """The decision after the guards: an accepted challenger that trips one is rejected by its name.
+    """The decision after the guards: an accepted challenger that trips one is rejected with its name as the reason.
 
-    Where the rule is `none` they have no say.
+    With the rule `none` there are no guards.
     """
     fired = _fired(champion, challenger, settings)
     if not decision.accepted or fired is None or settings.rule == "none":
@@ -211,7 +234,7 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
 
 
 def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> tuple[list[Tally], Standing]:
-    """The tallies at the looks up to the first that decides, and how it stands there (empty: undecided yet)."""
+    """The tallies at the looks up to the first that decides, and how the last of them stands."""
     tallies: list[Tally] = []
     tally, start = Tally(()), 0
     for judged in [*range(settings.batch, total, settings.batch), total]:
@@ -223,7 +246,7 @@ def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> 
         standing = standing_at(tally, total, settings, alpha)
         if standing:
             return tallies, standing
-    return tallies, ""
+    return tallies, Standing.OPEN
 
 
 def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
@@ -238,16 +261,16 @@ def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool) -> bool:
 
 
 def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float) -> bool:
-    """Whether even a hopeful rest leaves the evidence short or the gain below `worthwhile`."""
-    end = tally.plus(_hopeful_rest(tally, total))
+    """Whether the evidence falls short, or the gain below `worthwhile`, even if the rest goes very well."""
+    end = tally.plus(_optimistic_rest(tally, total))
     return end.gain < settings.worthwhile or not _passes(end, alpha, last=True, greedy=settings.samples == 1)
 
 
-def _hopeful_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
-    """Supposed counts of the problems still to judge, with a gain that one future in a hundred exceeds.
+def _optimistic_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
+    """Assumed counts of differences in the problems still to judge, with a gain that one future in a hundred exceeds.
 
-    The predictive spread of the rest's mean is the square root of v·(1/judged + 1/rest), v the mean square of a
-    difference; one supposed flip is added to the data, so that a start without flips isn't taken for certainty.
+    The predictive standard deviation of the rest's mean is the square root of v·(1/judged + 1/rest), v the mean square
+    of a difference; one flip is added to the data as a prior, so that no flips so far isn't taken for certainty.
     """
     judged, rest = tally.judged, total - tally.judged
     flips = tally.wins + tally.losses
@@ -259,19 +282,12 @@ def _hopeful_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
 
 
 def _accepts(standing: Standing, tally: Tally) -> bool:
-    return standing in ("evidence", "none") or (standing == "point" and tally.gain >= 0)
+    return standing in (Standing.EVIDENCE, Standing.NONE) or (standing is Standing.POINT and tally.gain >= 0)
 
 
 def _same(accepted: bool, pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> bool:
     tallies, standing = _replay(pairs, total, settings, alpha)
     return bool(standing) and _accepts(standing, tallies[-1]) == accepted
-
-
-def _turned(pairs: Sequence[Pair], side: str) -> list[Pair]:
-    """The pairs with every unclear verdict of `side` turned right, as far as a share can tell."""
-    if side == "challenger":
-        return [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in pairs]
-    return [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in pairs]
 
 
 def _look(tally: Tally, total: int, settings: Gate, alpha: float) -> Look:
@@ -293,8 +309,8 @@ def _sentence(accepted: bool, standing: Standing, look: Look, total: int, robust
     of_total = "" if look.judged == total else f" of {total:,}"
     flips = look.wins + look.losses
     parts = [f"{look.wins} won, {look.losses} lost of {flips} flips after {look.judged:,}{of_total} problems"]
-    if standing in ("point", "none"):
-        rule = "by the naive rule" if standing == "point" else "without a rule"
+    if standing in (Standing.POINT, Standing.NONE):
+        rule = "by the naive rule" if standing is Standing.POINT else "without a rule"
         parts.append(f"gain {100 * look.gain:+.1f} points, {rule}")
     else:
         parts.append(f"evidence {_number(look.evidence)}, needs {_number(look.threshold)}")
@@ -312,7 +328,7 @@ def _number(value: float) -> str:
 
 
 def _fired(champion: Vitals, challenger: Vitals, settings: Gate) -> tuple[str, str] | None:
-    """Name and cause of the first guard that fires."""
+    """Name and cause of the first guard that fires, None if none does."""
     if champion.pass_at_k - challenger.pass_at_k > settings.max_pass_drop:
         return "pass@k", (
             f"pass@k fell from {champion.pass_at_k:.1%} to {challenger.pass_at_k:.1%}, "

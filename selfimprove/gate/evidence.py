@@ -52,23 +52,23 @@ if TYPE_CHECKING:
 FLIP_SHAPE = 3.0
 """a of the Beta(a, a) over win rates: its median above ½ is 0.63, a gain of 4 points at a flip rate of 15 %."""
 FRACTION_SHAPE = 1.0
-"""The same for fractions: differences are smaller, so larger stakes pay."""
+"""The same for fractions: differences are smaller, so larger stakes are better."""
 LAST_LOOK = 0.75
-"""s, the part of the error that is kept for McNemar's exact test at the last look; a scan over s, the shape and the
-hope of futility gave most power for at most 60 % of the judging (docs/gate.md)."""
+"""s, the share of α that is kept for McNemar's exact test at the last look. A scan over s, `FLIP_SHAPE` and
+`decision.HOPE` gave most power at this value, for at most 60 % of the judging (docs/gate.md)."""
 BOUND_ALPHA = 0.05
 """Chance that the upper bound on the gain is ever too low."""
 NODES = 128
 LARGEST_LOG = 700.0
-"""Evidence is clipped to exp of this, so that it stays a finite number in JSON."""
+"""Evidence is clipped to exp of this, so that it is a finite number in JSON."""
 
 
 @dataclass(frozen=True)
 class Tally:
     """How often each difference occurred: all that the evidence depends on, so that order can't matter.
 
-    `counts` pairs a difference in [-1, 1] with how many problems had it, sorted; counts may be fractional in a
-    supposed future.
+    `counts` pairs a difference in [-1, 1] with how many problems had it, sorted; counts of an assumed future may be
+    fractional.
     """
 
     counts: tuple[tuple[float, float], ...]
@@ -90,7 +90,7 @@ class Tally:
             total[value] = total.get(value, 0) + count
         return Tally(tuple(sorted(total.items())))
 
-    def renamed(self) -> Tally:
+    def exchanged(self) -> Tally:
         """The tally with champion and challenger exchanged."""
         return Tally(tuple((-value, count) for value, count in reversed(self.counts)))
 
@@ -101,12 +101,12 @@ class Tally:
 
     @property
     def wins(self) -> float:
-        """Problems that the challenger did better."""
+        """Problems on which the challenger did better."""
         return sum(count for value, count in self.counts if value > 0)
 
     @property
     def losses(self) -> float:
-        """Problems that the challenger did worse."""
+        """Problems on which the challenger did worse."""
         return sum(count for value, count in self.counts if value < 0)
 
     @property
@@ -116,7 +116,7 @@ class Tally:
 
     @property
     def square(self) -> float:
-        """Sum of the squared differences; the number of flips when they are 0 and ±1."""
+        """Sum of the squared differences; the number of flips if all are 0 or ±1."""
         return sum(value * value * count for value, count in self.counts)
 
     @property
@@ -173,8 +173,8 @@ def gain_upper(tally: Tally, *, greedy: bool, alpha: float = BOUND_ALPHA) -> flo
 
 
 def gain_lower(tally: Tally, *, greedy: bool, alpha: float = BOUND_ALPHA) -> float:
-    """The lower bound: the upper one with champion and challenger renamed."""
-    return -gain_upper(tally.renamed(), greedy=greedy, alpha=alpha)
+    """Lower bound on the gain: the upper one with champion and challenger exchanged."""
+    return -gain_upper(tally.exchanged(), greedy=greedy, alpha=alpha)
 
 
 def _shape(greedy: bool) -> float:

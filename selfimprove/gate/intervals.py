@@ -1,8 +1,8 @@
-"""Fixed-N figures: intervals for the sealed finish, pass@k, and the power of a held-out set before it is spent.
+"""Fixed-N figures: intervals for the sealed finish, pass@k, and the power of a held-out set before it is used.
 
-None of these may be looked at repeatedly: they hold for a number of problems chosen beforehand (`gate/evidence.py`
-holds what may be). Power is that of the exact test at the gate's last look, s·α of McNemar's. Early acceptance adds to
-it and futility takes from it; in the simulation of docs/gate.md both together move it by about a point.
+None of these may be looked at repeatedly: they hold for a number of problems chosen beforehand (`gate/evidence.py` is
+for repeated looks). Power is that of McNemar's exact test at level s·α, the gate's last look. Early acceptance adds to
+it and futility takes from it; in the simulation of docs/gate.md both together change it by about a point.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ LEVEL = 0.95
 LARGEST_SIZE = 10_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Power:
-    """What a held-out set can show at 80 % power; gains and flip rates as shares of the problems."""
+    """What a held-out set can detect at 80 % power; gains and flip rates are shares of the problems."""
 
     size: int
     alpha: float
     visible: tuple[tuple[float, float | None], ...]
-    """(flip rate, smallest visible gain); None: not even a challenger that loses nowhere is seen."""
+    """(flip rate, smallest detectable gain); None: not even a challenger without losses is detected."""
     needed: tuple[tuple[float, float, int], ...]
     """(gain, flip rate, problems needed); gains above the flip rate can't occur and are left out."""
 
@@ -44,7 +44,7 @@ class Power:
 
 
 def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RATES) -> Power:
-    """The smallest gain that `size` greedy-judged problems show at 80 % power, and the sizes for 1, 2 and 3 points.
+    """The smallest gain that `size` greedily judged problems detect at 80 % power, and the sizes for 1, 2 and 3 points.
 
     `alpha` is that of the round (`alpha_of_round`); a flip is a problem that exactly one of the two models solves.
     """
@@ -52,7 +52,7 @@ def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RA
     needed = tuple(
         (gain, flips, size_needed(gain, alpha, flips)) for gain in GAINS for flips in flip_rates if gain <= flips
     )
-    return Power(size, alpha, visible, needed)
+    return Power(size=size, alpha=alpha, visible=visible, needed=needed)
 
 
 def power(size: int, alpha: float, flips: float, gain: float) -> float:
@@ -68,7 +68,7 @@ def power(size: int, alpha: float, flips: float, gain: float) -> float:
 
 
 def smallest_gain(size: int, alpha: float, flips: float) -> float | None:
-    """The gain seen at 80 % power, to 1e-4; None if even the largest possible, the flip rate, isn't."""
+    """The smallest gain detected at 80 % power, to 1e-4; None if even the largest possible, the flip rate, isn't."""
     if power(size, alpha, flips, flips) < POWER:
         return None
     low, high = 0.0, flips
@@ -79,7 +79,7 @@ def smallest_gain(size: int, alpha: float, flips: float) -> float | None:
 
 
 def size_needed(gain: float, alpha: float, flips: float) -> int:
-    """Problems needed to see `gain` at 80 % power, to 1 %; capped at ten million."""
+    """Problems needed to detect `gain` at 80 % power, to 1 %; at most ten million."""
     low, high = 1, 2
     while power(high, alpha, flips, gain) < POWER and high < LARGEST_SIZE:
         low, high = high, 2 * high
@@ -132,7 +132,7 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
 
 
 def _tango_score(wins: int, losses: int, size: int, difference: float) -> float:
-    """(observed - supposed difference) over its standard error, flips at their most likely rate given `difference`."""
+    """(observed - assumed difference) / standard error, with the flip rate most likely under `difference`."""
     b = -wins - losses + (2 * size - wins + losses) * difference
     c = -losses * difference * (1 - difference)
     rate = (math.sqrt(max(0.0, b * b - 8 * size * c)) - b) / (4 * size)

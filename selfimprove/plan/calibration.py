@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfimprove.answer import Outcome
 from selfimprove.gate.decision import interval_of_rate
 from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
@@ -145,7 +146,7 @@ def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions
     references = {problem.key: problem.answer or "" for problem in problems}
     pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
     verdicts = check_completions(parts.checker, pairs, recipe.answers)
-    low, high = interval_of_rate(sum(v.outcome == "correct" for v in verdicts), len(verdicts))
+    low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
     cut = sum(c.stop == "length" for c in completions) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
 

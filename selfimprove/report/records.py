@@ -12,7 +12,8 @@ from pathlib import Path
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
-from selfimprove.store.journal import Champion, Journal, champion_of, runs_in
+from selfimprove.store.journal import Champion, Journal, champion_of
+from selfimprove.store.names import run_names
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
 from selfimprove.text.formatting import MISSING
 
@@ -51,12 +52,12 @@ class RunRecords:
 
 def read_runs(rounds_dir: Path) -> list[RunRecords]:
     """The records of every run in the folder, by name."""
-    return [_read(journal) for journal in runs_in(rounds_dir)]
+    return [_read(Journal(rounds_dir / name)) for name in run_names(rounds_dir)]
 
 
 def read_run(rounds_dir: Path, name: str) -> RunRecords:
     """The records of one run, of the only one if no name is given; `UsageError` lists the runs there are."""
-    runs = [journal.name for journal in runs_in(rounds_dir)]
+    runs = run_names(rounds_dir)
     if not name and len(runs) == 1:
         name = runs[0]
     if name not in runs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from selfimprove.answer import Outcome
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.finished import left_undone
 from selfimprove.recipe import Answers
@@ -35,7 +36,9 @@ def answer_classes(checker: Checker, keys: Sequence[str], texts: Sequence[str], 
 
 def _candidates(checker: Checker, texts: Sequence[str], settings: Answers) -> list[str | None]:
     verdicts = checker.check_all([(text, ANY_NUMBER) for text in texts], settings.mode)
-    return [_finished(v.candidate, settings) if v.outcome in ("correct", "wrong") else None for v in verdicts]
+    return [
+        _finished(v.candidate, settings) if v.outcome in (Outcome.CORRECT, Outcome.WRONG) else None for v in verdicts
+    ]
 
 
 def _finished(candidate: str | None, settings: Answers) -> str | None:
@@ -55,6 +58,6 @@ def _leaders(
     verdicts = checker.check_all([(texts[distinct[one]], before) for one, before in asked], settings.mode)
     leaders = {one: one[1] for one in distinct}
     for (one, before), verdict in zip(asked, verdicts, strict=True):
-        if verdict.outcome == "correct" and leaders[one] == one[1]:
+        if verdict.outcome is Outcome.CORRECT and leaders[one] == one[1]:
             leaders[one] = leaders[one[0], before]
     return leaders

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from selfimprove.answer import Verdict
+from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.finished import left_undone
 from selfimprove.gate.decision import Pair, Vitals, pass_at_k
@@ -146,9 +146,9 @@ def check_completions(
 
 
 def _finished(verdict: Verdict, reference: str) -> Verdict:
-    if verdict.outcome != "correct" or not left_undone(verdict.candidate or "", reference):
+    if verdict.outcome is not Outcome.CORRECT or not left_undone(verdict.candidate or "", reference):
         return verdict
-    return Verdict("wrong", verdict.candidate, "finished", "equal in value, but its arithmetic is left undone")
+    return Verdict(Outcome.WRONG, verdict.candidate, "finished", "equal in value, but its arithmetic is left undone")
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:
@@ -198,7 +198,7 @@ class RunAnswers:
 
 def settled(answers: AnswersByKey) -> AnswersByKey:
     """The answers that need no second try: those of problems where the checker ran out of time are left out."""
-    return {key: found for key, found in answers.items() if all(row.outcome != "timed_out" for row in found)}
+    return {key: found for key, found in answers.items() if all(row.outcome is not Outcome.TIMED_OUT for row in found)}
 
 
 def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
@@ -245,13 +245,13 @@ def scorecard(answers: AnswersByKey) -> Side:
     return Side(
         n=len(answers),
         answers=len(rows),
-        correct=counts["correct"],
-        wrong=counts["wrong"],
-        unparsed=counts["unparsed"],
-        timed_out=counts["timed_out"],
+        correct=counts[Outcome.CORRECT],
+        wrong=counts[Outcome.WRONG],
+        unparsed=counts[Outcome.UNPARSED],
+        timed_out=counts[Outcome.TIMED_OUT],
         truncated=sum(row.stop == "length" for row in rows),
         mean_tokens=round(sum(len(row.token_ids) for row in rows) / n, 3),
-        accuracy=counts["correct"] / n,
+        accuracy=counts[Outcome.CORRECT] / n,
     )
 
 

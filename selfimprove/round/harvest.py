@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from selfimprove.answer import Outcome
 from selfimprove.errors import StageError
 from selfimprove.events import StageProgress, StageStarted
 from selfimprove.problem import Problem
@@ -86,7 +87,7 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
         job.emit(StageProgress(job.number, "harvest", done, total, 0))
 
     verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
-    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome == "correct")
+    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)
 
 
 def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:

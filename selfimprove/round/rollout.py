@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from selfimprove.answer import Outcome
 from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes
@@ -118,7 +119,7 @@ def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[st
         job.emit(StageProgress(job.number, "harvest", done, total, 0))
 
     verdicts = iter(check_completions(job.parts.checker, pairs, job.recipe.answers, progress))
-    return [[next(verdicts).outcome == "correct" for _ in found] for found in texts]
+    return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
 
 
 def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:

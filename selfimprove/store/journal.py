@@ -44,6 +44,7 @@ from selfimprove.store.durable import (
     read_rows,
     write_json,
 )
+from selfimprove.store.names import COMPARISON, RECIPE
 from selfimprove.store.records import (
     Answered,
     BoundRecord,
@@ -59,8 +60,6 @@ from selfimprove.text.escaping import folder_name
 
 FORMAT = 2
 """Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""
-COMPARISON = "compare.json"
-"""The file that binds the folder of a comparison (`compare/folder.py`)."""
 READ = (1, FORMAT)
 """Versions that are read; a folder with another one is refused."""
 
@@ -114,7 +113,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.name
-        self.recipe_path = folder / "recipe.json"
+        self.recipe_path = folder / RECIPE
         self.events_path = folder / "events.jsonl"
         self.tensorboard = folder / "tensorboard"
         self.sealed_path = folder / "sealed.json"
@@ -361,11 +360,6 @@ class Journal:
         except UsageError:  # none, or none that can be read
             return "another process"
         return f"process {held.get('pid')} on {held.get('host')} since {held.get('since')}"
-
-
-def runs_in(rounds_dir: Path) -> list[Journal]:
-    """The journals of the runs in the folder, by name; runs begin to exist with their recipe."""
-    return [Journal(path.parent) for path in sorted(rounds_dir.glob("*/recipe.json"))]
 
 
 def journal_named(rounds_dir: Path, name: str, option: str) -> Journal:

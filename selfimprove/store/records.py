@@ -30,6 +30,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUseDefault
 
+from selfimprove.answer.verdict import Outcome
 from selfimprove.errors import UnreadableError
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ class Answered(Row):
     model: int
     key: str
     sample: Count
-    outcome: Literal["correct", "wrong", "unparsed", "timed_out"]
+    outcome: Annotated[Outcome, Field(strict=False)]
     candidate: str | None
     stage: str
     reason: str
@@ -128,12 +129,12 @@ class Answered(Row):
     @property
     def correct(self) -> bool:
         """Whether the checker accepted the answer."""
-        return self.outcome == "correct"
+        return self.outcome is Outcome.CORRECT
 
     @property
     def unclear(self) -> bool:
         """Whether the checker could not tell."""
-        return self.outcome in ("unparsed", "timed_out")
+        return self.outcome in (Outcome.UNPARSED, Outcome.TIMED_OUT)
 
 
 class Rollback(Record):

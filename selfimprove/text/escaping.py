@@ -22,15 +22,15 @@ from selfimprove.errors import UsageError
 ELLIPSIS = "…"
 NEWLINE = "⏎"
 SLACK = 8
-"""Characters looked at per character shown, so that runs of white space may collapse before the cut."""
+"""Characters read per character shown, so that white space can be collapsed before the cut."""
 STACKED = 2
-"""Combining marks shown on one letter; more would climb over the lines above."""
+"""Combining marks shown on one letter; more would be drawn over the lines above."""
 
 _BREAK = re.compile(r"[ \t]*(?:\r\n|[\n\r\v\f\x85\u2028\u2029])\s*")
 _ANYWHERE = re.compile(r"[\\`*_\[\]|~^$#@{}]|:(?=//|[\w+-]+:)|(?<=\bwww)\.", re.IGNORECASE)
-"""Signs with a meaning inside a line: emphasis, code, links, cells, formulas, mentions, bare addresses, emoji names."""
+"""Characters with a meaning inside a line: emphasis, code, links, cells, formulas, mentions, bare URLs, emoji names."""
 _AT_START = re.compile(r"^(\d{0,9})([-+.)])(?=[\s-]|$)")
-"""Signs that open a block at the start of a line: lists, numbered lists, rules."""
+"""Characters that open a block at the start of a line: lists, numbered lists, rules."""
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -54,7 +54,7 @@ def escape_text(text: str, limit: int, keep: Literal["start", "end"] = "start") 
 
 
 def escape_markdown(text: str, limit: int) -> str:
-    """`text` as `escape_text` gives it, with every sign that means something to Markdown or HTML taken literally.
+    """`text` as `escape_text` gives it, with every character that means something to Markdown or HTML escaped.
 
     The limit counts before Markdown's own backslashes and entities are added. Safe in a paragraph and a table cell.
     """
@@ -64,7 +64,7 @@ def escape_markdown(text: str, limit: int) -> str:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A text of several lines, or its two ends and how many characters between them were left out."""
+    """A text of several lines; of a long one its two ends, and how many characters between them were left out."""
 
     start: str
     end: str = ""
@@ -115,11 +115,11 @@ def _fitting(pieces: list[str], room: int) -> list[str]:
 
 
 def folder_name(name: str, option: str) -> str:
-    """The name if a folder can have it; `UsageError` names the option it was given for.
+    """The name, if it is safe for a folder: no path, not hidden, printable, at most 200 bytes.
 
-    Nothing of it leads to another folder, hides it or can't be printed.
+    Otherwise `UsageError` names the option that it was typed for.
     """
-    sound = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    if not sound or not 0 < len(os.fsencode(name)) <= 200:
+    safe = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not safe or not 0 < len(os.fsencode(name)) <= 200:
         raise UsageError(f"{option} {name[:200]!r}: not a folder's name", "Use letters, digits, `-` and `_`.")
     return name

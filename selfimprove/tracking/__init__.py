@@ -1,14 +1,14 @@
 """Trackers: a run's figures sent to TensorBoard, wandb, trackio or MLflow, as `--track` chooses.
 
-`tracked` puts trackers beside a view: it gives one listener, which hears the same events as the view, makes points of
-them (`points.py`) and delivers these to every tracker chosen (`delivery.py`). A tracker is one file with one class,
-which takes a `TrackedRun` and is a `Tracker` (`tracker.py`).
+`tracked` gives one listener for the view and the trackers: it passes each event to the view, makes points of it
+(`points.py`) and delivers these to every chosen tracker (`delivery.py`). A tracker is one file with one class, which is
+opened with a `TrackedRun` and is a `Tracker` (`tracker.py`): nothing but the calls of its library.
 
-- A package that is missing is refused before anything is loaded, with what to type. A tracker that fails later is
-  reported once, by a note in the view, and the run goes on without it.
+- A missing package is refused before anything is loaded, with what to type. A tracker that fails later is reported
+  once, by a note in the view, and the run goes on without it.
 - Nothing is opened before the run has begun, so a start that is refused leaves nothing in a tracker.
-- Trackers are runtime: they bear no identity and may differ from one start to the next. A tracker that knows the run
-  from an earlier start goes on in it; one that doesn't is first told the run's history, from `events.jsonl`.
+- Trackers are runtime: they are no part of the run's identity and may differ from one start to the next. A tracker
+  that knows the run from an earlier start goes on in it; any other first gets the run's history, from `events.jsonl`.
 - Only numbers and the recipe leave the machine; what a model or a problem says does not.
 """
 
@@ -25,7 +25,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import dotted
 from selfimprove.store.journal import Journal
 from selfimprove.tracking.delivery import Delivery
-from selfimprove.tracking.points import Point, Points
+from selfimprove.tracking.points import Points
 from selfimprove.tracking.tracker import TrackedRun, Tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
@@ -35,15 +35,15 @@ OpenTracker = Callable[[TrackedRun], Tracker]
 
 
 def read_trackers(names: Sequence[str]) -> dict[str, OpenTracker]:
-    """How to open the trackers of these names, each once.
+    """How to open the trackers of these names, by name.
 
-    `UsageError` if there is none of that name, its package isn't installed, or it would have to ask for a login.
+    `UsageError` if there is none of that name, its package isn't installed, or it isn't logged in.
     """
     for name in names:
         if name not in TRACKERS:
             raise UsageError(f"--track {name}: not a tracker", f"Type one of {', '.join(TRACKERS)}.")
         spec = find_spec(name)
-        if spec is None or spec.origin is None:  # a folder `wandb` that wandb made here is no package
+        if spec is None or spec.origin is None:  # the folder `wandb` that wandb makes here is no package
             raise UsageError(f"--track {name}: {name} isn't installed", f"Type: pip install 'selfimprove[{name}]'")
     if "wandb" in names:
         from selfimprove.tracking.wandb import refuse_logged_out
@@ -74,7 +74,7 @@ def _opener(name: str) -> OpenTracker:
 
 @contextmanager
 def tracked(trackers: Mapping[str, OpenTracker], journal: Journal, recipe: Recipe, view: Emit) -> Iterator[Emit]:
-    """A listener that tells each event to the view and then to the trackers, which are closed at the end."""
+    """A listener that passes each event to the view and then to the trackers, which are closed at the end."""
     if not trackers:
         yield view
         return
@@ -86,7 +86,7 @@ def tracked(trackers: Mapping[str, OpenTracker], journal: Journal, recipe: Recip
 
 
 class _Tracking:
-    """Makes points of events, delivers them, and reports a delivery that failed."""
+    """Makes points of events, delivers them, and reports each delivery that failed, once."""
 
     def __init__(self, deliveries: list[Delivery], journal: Journal, recipe: Recipe, view: Emit) -> None:
         self._deliveries, self._journal, self._recipe, self._view = deliveries, journal, recipe, view
@@ -96,12 +96,13 @@ class _Tracking:
 
     def hear(self, event: Event) -> None:
         self._view(event)
-        if not self._begun:  # the event stands in the history now, and so the run has a key
+        if not self._begun:  # the first event is in the run's history by now, so the run has a key
             self._begun = True
-            run = _tracked_run(self._journal, self._recipe)
+            journal, config = self._journal, dotted(self._recipe.model_dump(mode="json"))
+            run = TrackedRun(name=journal.name, key=journal.birth(), config=config, folder=journal.tensorboard)
             for delivery in self._deliveries:
                 delivery.begin(run, self._history)
-        points: list[Point] = self._points.hear(Timed(time.time(), event))
+        points = self._points.hear(Timed(time.time(), event))
         self._finished = isinstance(event, RunFinished)
         for delivery in self._deliveries:
             delivery.put(points)
@@ -116,7 +117,3 @@ class _Tracking:
         for delivery in [delivery for delivery in self._deliveries if delivery.failure]:
             self._deliveries.remove(delivery)
             self._view(Note(f"--track {delivery.name} failed, and the run goes on without it: {delivery.failure}"))
-
-
-def _tracked_run(journal: Journal, recipe: Recipe) -> TrackedRun:
-    return TrackedRun(journal.name, journal.birth(), dotted(recipe.model_dump(mode="json")), journal.tensorboard)

@@ -1,8 +1,8 @@
-"""Delivery of points to a tracker: they go into a queue, and a thread of its own hands them over in order.
+"""Delivery of points to a tracker: they go into a queue, and a thread for each tracker hands them over in order.
 
-A tracker may be slow (a server that answers after a minute) or fail (a full disk, a lost login), and a run must not
-notice: putting a point costs nothing, and the first failure ends the delivery and is kept to be told, once. When the
-run ends, what is still in the queue has `PATIENCE` seconds.
+A tracker may be slow (a server that answers after a minute) or fail (a full disk, a lost login), and neither may slow
+or end the run: `put` never waits, and the first failure ends the delivery and is kept in `failure`. When the run ends,
+the tracker has `CLOSE_SECONDS` to take what is still in the queue.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from threading import Thread
 from selfimprove.tracking.points import Point
 from selfimprove.tracking.tracker import TrackedRun, Tracker
 
-PATIENCE = 30.0
+CLOSE_SECONDS = 30.0
 """Seconds that a tracker has to take what is left when the run ends."""
 
 
 class Delivery:
-    """A tracker behind its queue. `failure` is what went wrong, empty as long as nothing has."""
+    """A tracker behind its queue. `failure` is the first error in one line, empty if there was none."""
 
     def __init__(self, name: str, open_tracker: Callable[[TrackedRun], Tracker]) -> None:
         self.name = name
@@ -32,9 +32,9 @@ class Delivery:
         self._thread = Thread(target=self._deliver, name=f"track {name}", daemon=True)
 
     def begin(self, run: TrackedRun, history: Iterable[Point]) -> None:
-        """Open the tracker; one that doesn't know the run is told its history first."""
+        """Open the tracker; one that doesn't know the run gets its history first."""
         try:
-            with redirect_stdout(sys.stderr):  # what a tracker prints is no line of ours
+            with redirect_stdout(sys.stderr):  # our stdout may be JSON that another program reads
                 self._tracker = self._open_tracker(run)
         except Exception as error:  # noqa: BLE001 - foreign code, which may raise anything, and must not end the run
             self._fail(error)
@@ -44,19 +44,19 @@ class Delivery:
         self._thread.start()
 
     def put(self, points: Iterable[Point]) -> None:
-        """Put points into the queue; nothing waits for them."""
+        """Put points into the queue; returns at once."""
         if not self.failure:
             for point in points:
                 self._queue.put(point)
 
-    def close(self, finished: bool, patience: float = PATIENCE) -> None:
-        """Hand over what is left and close the tracker."""
+    def close(self, finished: bool, timeout: float = CLOSE_SECONDS) -> None:
+        """Deliver what is left, within `timeout` seconds, and close the tracker."""
         if self._tracker is None:
             return
         self._queue.put(None)
-        self._thread.join(patience)
+        self._thread.join(timeout)
         if self._thread.is_alive():
-            self.failure = self.failure or f"it still had not taken everything after {patience:.0f} seconds"
+            self.failure = self.failure or f"it still had not taken everything after {timeout:.0f} seconds"
             return
         try:
             with redirect_stdout(sys.stderr):
@@ -73,5 +73,5 @@ class Delivery:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        told = str(error).strip().partition("\n")[0]
-        self.failure = self.failure or f"{type(error).__name__}: {told}".removesuffix(": ")
+        line = str(error).strip().partition("\n")[0]
+        self.failure = self.failure or f"{type(error).__name__}: {line}".removesuffix(": ")

@@ -1,18 +1,18 @@
-"""What a tracker is told of a run: figures by optimizer step or by round, folded from the run's events.
+"""What is sent to a tracker: figures by optimizer step or by round, folded from the run's events.
 
 Names are the same in every tracker:
 
 | name | by | from |
 | --- | --- | --- |
-| `train/loss`, `train/learning_rate` | step | each optimizer step; steps are counted on over the rounds of the run |
+| `train/loss`, `train/learning_rate` | step | each optimizer step; the count goes on over the rounds of the run |
 | `round/champion_accuracy`, `…/challenger_accuracy`, `…/gain`, `…/accepted` | round | the round's record |
 | `round/evidence`, `…/threshold`, `…/wins`, `…/losses`, `…/judged` | round | the last look of the gate |
 | `round/STAGE_seconds`, `round/STAGE_COUNT` | round | what a stage took, and each of its counts, such as rows |
 | `cost/sampled_tokens`, `cost/target_tokens`, `cost/seconds` | round | all rounds up to this one together |
 | `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
 
-Numbers alone are told, and finite ones: no question, no answer, no sentence. What was told once is not told again when
-a resumed start repeats it: a step after the last checkpoint, a stage that is reused, a round of an earlier start.
+Only finite numbers are sent: no question, no answer, no sentence. What a resumed start repeats is not sent again: a
+step after the last checkpoint, a stage that is reused, a round of an earlier start.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from selfimprove.events import Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
 
 _COSTS = ("sampled_tokens", "target_tokens")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
-    """Figures that belong together: `step` optimizer steps of the run were done, and `round` is under way or done."""
+    """Figures of one event; `step` optimizer steps of the run were done by then, `round` was under way or done.
+
+    `by_round` says which of the two is their axis; `time` is in seconds since the epoch.
+    """
 
     values: dict[str, float]
     step: int
@@ -39,15 +41,20 @@ class Point:
 
     @property
     def place(self) -> int:
-        """Where it stands on its own axis: the step, or the round."""
+        """Its position on its axis: the round, or the step."""
         return self.round if self.by_round else self.step
+
+    @property
+    def with_round(self) -> dict[str, float]:
+        """Values and round, for a tracker whose only axis is the step."""
+        return {**self.values, "round": self.round}
 
 
 class Points:
-    """Events in, points out, each once."""
+    """Folds events into points; an event that a resumed start repeats gives none."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[object, ...]] = set()
+        self._sent: set[tuple[object, ...]] = set()
         self._steps: dict[int, int] = {}
         self._looks: dict[int, Looked] = {}
         self._costs = dict.fromkeys((*_COSTS, "seconds"), 0.0)
@@ -70,8 +77,8 @@ class Points:
         return []
 
     def _is_new(self, *what: object) -> bool:
-        known = what in self._told
-        self._told.add(what)
+        known = what in self._sent
+        self._sent.add(what)
         return not known
 
     def _steps_before(self, number: int) -> int:
@@ -80,10 +87,10 @@ class Points:
     def _point(self, values: Mapping[str, float], number: int, time: float, step: int | None = None) -> list[Point]:
         finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
         done = self._steps_before(number + 1) if step is None else step
-        return [Point(finite, done, number, step is None, time)] if finite else []
+        return [Point(values=finite, step=done, round=number, by_round=step is None, time=time)] if finite else []
 
     def _stage(self, stage: StageFinished) -> dict[str, float]:
-        counts = _numbers(stage.counts)
+        counts = {name: value for name, value in stage.counts.items() if isinstance(value, int | float)}
         for name in _COSTS:
             self._costs[name] += counts.get(name, 0)
         self._costs["seconds"] += stage.seconds
@@ -104,7 +111,3 @@ def _sealed(sealed: SealedJudged) -> dict[str, float]:
     names = ("base_accuracy", "champion_accuracy", "gain", "n", "look")
     values = {f"sealed/{name}": float(getattr(sealed, name)) for name in names}
     return {**values, "sealed/gain_low": sealed.gain_interval[0], "sealed/gain_high": sealed.gain_interval[1]}
-
-
-def _numbers(counts: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in counts.items() if isinstance(value, int | float)}

@@ -1,7 +1,7 @@
 """TensorBoard: event files in `rounds/<run>/tensorboard/`, read by `tensorboard --logdir rounds`.
 
-Written with TensorBoard's own writer, which needs neither TensorFlow nor torch. A later start adds a file beside the
-others, and TensorBoard shows them as one run. The recipe stands under Text.
+TensorBoard's own writer needs neither TensorFlow nor torch. A later start adds a file beside the others, and
+TensorBoard shows them as one run. The recipe is shown under Text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TensorBoard:
         self.known = any(run.folder.glob("events.out.*"))
         self._writer = EventFileWriter(str(run.folder))
         if not self.known:
-            # Four spaces make it code for TensorBoard's Markdown, whatever stands in it.
+            # Four spaces make it a code block in TensorBoard's Markdown, whatever its text is.
             lines = [f"    {key} = {value!r}" for key, value in run.config.items()]
             self._add(text_pb("recipe", "\n".join(lines)), 0, time.time())
 
@@ -38,7 +38,7 @@ class TensorBoard:
         """Close the file."""
         self._writer.close()
 
-    def _add(self, summary: object, step: int, moment: float) -> None:
+    def _add(self, summary: object, step: int, wall_time: float) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(wall_time=moment, step=step, summary=summary))
+        self._writer.add_event(Event(wall_time=wall_time, step=step, summary=summary))

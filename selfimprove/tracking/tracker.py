@@ -1,25 +1,26 @@
-"""A tracker as this program sees it: something that takes points, and knows whether it has had this run before."""
+"""What a tracker is to this program: it takes points, and knows whether it has points of this run already."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from selfimprove.tracking.points import Point
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """What a tracker is told of a run when it begins.
+    """A run as a tracker is opened for it.
 
-    `key` is the same for every start of the run, wherever its folder is moved, and another for any other run: letters
-    and digits alone. `config` is the recipe by dotted keys. `folder` is where a tracker may keep files of its own.
+    `key` is made of letters and digits; it is the same for every start of the run, wherever its folder is moved, and no
+    other run has it. `config` is the recipe by dotted keys. `folder` is where a tracker may keep files of its own.
     """
 
     name: str
     key: str
-    config: dict[str, Any]
+    config: Mapping[str, object]
     folder: Path
 
 
@@ -27,10 +28,10 @@ class Tracker(Protocol):
     """An open tracker. Every method may raise whatever the tracker raises."""
 
     known: bool
-    """Whether the tracker has points of an earlier start of this run."""
+    """Whether the tracker has points of this run from an earlier start."""
 
     def write(self, point: Point) -> None:
-        """Take a point; called in order, in a thread of its own."""
+        """Take a point. Points come in order; all calls come from one thread, which is not the main one."""
 
     def close(self, finished: bool) -> None:
-        """Hand over what is left; `finished` says that the run owes nothing."""
+        """Send what is still buffered; `finished` says that the run has all its rounds."""

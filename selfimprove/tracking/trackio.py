@@ -1,8 +1,8 @@
 """Trackio: project `selfimprove` in its local store (`$TRACKIO_DIR`), shown by `trackio show --project selfimprove`.
 
-With `$TRACKIO_SPACE_ID` it sends to a Space of Hugging Face instead. The run's name there is its own and a part of its
-key, so a later start goes on in it. The watching of processor and GPU, which trackio does by itself, is switched off.
-Trackio has one axis, so points by round stand at the step that the round ended with and carry `round`.
+With `$TRACKIO_SPACE_ID` it sends to a Space of Hugging Face instead. The run's name there ends with a part of its key,
+so a later start goes on in it. Trackio's own monitoring of processor and GPU is switched off. Its only axis is the
+step, so points by round are logged at the step that the round ended with, together with `round`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,19 @@ class Trackio:
         import trackio
 
         name = f"{run.name}-{run.key[:6]}"
-        self.known = _knows(name)
-        self._run = trackio.init(
-            _PROJECT,
-            name,
-            config=run.config,
-            resume="allow",
-            embed=False,
-            auto_log_gpu=False,
-            auto_log_cpu=False,
-        )
+        try:
+            self.known = any(earlier.name == name for earlier in trackio.Api().runs(_PROJECT))
+        except ValueError:  # the project doesn't exist yet
+            self.known = False
+        switched_off = {"embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+        self._run = trackio.init(_PROJECT, name, config=dict(run.config), resume="allow", **switched_off)
 
     def write(self, point: Point) -> None:
         """One row at the point's step."""
-        self._run.log({**point.values, "round": point.round}, step=point.step)
+        self._run.log(point.with_round, step=point.step)
 
     def close(self, finished: bool) -> None:
         """Wait until all is written."""
         import trackio
 
-        trackio.finish()  # forgets it as well, or trackio would finish it again when the process ends
-
-
-def _knows(name: str) -> bool:
-    import trackio
-
-    try:
-        return any(run.name == name for run in trackio.Api().runs(_PROJECT))
-    except ValueError:  # there is no such project yet
-        return False
+        trackio.finish()  # not self._run.finish(), after which trackio would finish it again when the process ends

@@ -1,10 +1,10 @@
 """Weights & Biases: a run of project `selfimprove` (or `$WANDB_PROJECT`), online or with `WANDB_MODE=offline`.
 
 Its id is the run's key, so a later start goes on in the same run. Console output, code, git state, package lists and
-machine facts, which wandb collects by itself, are switched off: the points and the recipe are all it gets. wandb has
-one axis, which only grows, so points by round stand at the step that the round ended with and carry `round`; their
-charts are drawn over it. An offline start can't know what was sent before: it holds the whole history, and
-`wandb sync` of the last one is enough.
+machine facts, which wandb collects by itself, are switched off: it gets the points and the recipe, nothing else.
+wandb's only axis is a step that never falls, so points by round are logged at the step that the round ended with,
+together with `round`, which their charts have as x axis. An offline start can't know what was sent before: it holds
+the whole history, and `wandb sync` of the last one is enough.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from selfimprove.tracking.tracker import TrackedRun
 
 
 def refuse_logged_out() -> None:
-    """`UsageError` if wandb would ask for a key: a run that works in the background can't answer."""
+    """Raises `UsageError` if wandb would prompt for an API key, which a run in the background can't answer."""
     import wandb
 
     if wandb.setup().settings.mode in {"offline", "disabled", "dryrun"}:
@@ -38,7 +38,7 @@ class Wandb:
             id=run.key,
             name=run.name,
             resume="allow",
-            config=run.config,
+            config=dict(run.config),
             allow_val_change=True,
             settings=wandb.Settings(
                 console="off",
@@ -59,8 +59,8 @@ class Wandb:
 
     def write(self, point: Point) -> None:
         """One row at the point's step."""
-        self._run.log({**point.values, "round": point.round}, step=point.step)
+        self._run.log(point.with_round, step=point.step)
 
     def close(self, finished: bool) -> None:
-        """Wait until all is handed over; a run that isn't finished is marked so."""
+        """Wait until all is sent; a run that isn't finished is marked as failed."""
         self._run.finish(exit_code=0 if finished else 1)

@@ -4,18 +4,19 @@
 
 | mode | listener | shows |
 | --- | --- | --- |
-| `live` | `LiveView` (`view/live.py`) | a screen that is drawn over, on a terminal |
+| `live` | `LiveView` (`view/live.py`) | a screen that is redrawn, on a terminal |
 | `plain` | `PlainView` (`view/plain.py`) | one line per event worth a line: logs, pipes, CI |
 | `json` | `JsonView` | every event, one a line, as in `events.jsonl` |
 | `quiet` | `QuietView` | nothing; errors are the command line's to print |
 
 `auto` is `live` on a terminal and `plain` anywhere else: in a pipe, on a terminal that can't move its cursor
-(`TERM=dumb`), in a notebook, also under its `!command`, which looks like a terminal and isn't one. A live view draws
-with signs that the terminal has (`view/glyphs.py`). `selfimprove watch` shows the same views from a run's history
-(`view/watching.py`): a view may be told when an event happened.
+(`TERM=dumb`), in a notebook, also under its `!command`, which looks like a terminal and isn't one. A live view uses
+only characters that the terminal has (`view/glyphs.py`). `selfimprove watch` shows the same views from a run's history
+(`view/watching.py`), so a view can be given the time of an event.
 
-A view never ends a run: if whoever reads its lines goes away (a closed pipe), it falls silent and the run goes on,
-since all that it shows is in the run's folder too. What does end with its reader, as `watch` does, asks to be told.
+A view never ends a run: if the reader of its lines goes away (a closed pipe), it falls silent and the run goes on,
+since all that it shows is in the run's folder too. `watch`, which should end with its reader, asks for
+`BrokenPipeError` instead.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ Clock = Callable[[], float]
 
 
 class View(Protocol):
-    """A listener to events that is open inside `with`."""
+    """A listener to events; open inside `with`."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def __call__(self, event: Event, /, at: float | None = None) -> None:
-        """Hear an event, which happened `at` by the view's clock, or now."""
+        """Take an event, which happened `at` by the view's clock, or now."""
 
 
 class QuietView:
@@ -65,11 +66,11 @@ class QuietView:
         return None
 
     def __call__(self, event: Event, /, at: float | None = None) -> None:
-        """Hear an event, which happened `at` by the view's clock, or now."""
+        """Ignore the event."""
 
 
 class JsonView:
-    """One event a line in its JSON form; `write` gets the line without its end."""
+    """Every event as a line of JSON; `write` gets the line without its line end."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -112,7 +113,7 @@ def _live(stream: TextIO, clock: Clock) -> LiveView:
 
 
 def can_move(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether the stream is a terminal whose cursor can be moved, so that a drawing can be drawn over."""
+    """Whether the stream is a terminal whose cursor can be moved, so that a drawing can be redrawn in place."""
     # A Jupyter kernel gives `!command` a pseudo-terminal, and its output cell keeps every drawing.
     if not stream.isatty() or "JPY_PARENT_PID" in environment:
         return False
@@ -121,7 +122,7 @@ def can_move(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def _writer(stream: TextIO, ends_with_reader: bool) -> Write:
-    """Writes lines in the stream's own encoding, flushed; once the reader has gone, does nothing or says so."""
+    """Writes and flushes lines in the stream's encoding; once the reader is gone, does nothing or raises."""
     gone = False
 
     def write(line: str) -> None:
@@ -133,9 +134,9 @@ def _writer(stream: TextIO, ends_with_reader: bool) -> Write:
             stream.flush()
         except BrokenPipeError:
             gone = True
-            # What is still buffered goes nowhere, instead of raising once more when the interpreter closes the stream.
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), stream.fileno())
+            # Without this the interpreter would flush the buffer when it closes the stream, and raise once more.
+            with Path(os.devnull).open("wb") as null:
+                os.dup2(null.fileno(), stream.fileno())
             if ends_with_reader:
                 raise
 

@@ -1,7 +1,7 @@
-"""The blocks of the live view: the line of rounds, the stage under way, the last flips.
+"""The blocks of the live view: the table of rounds, the stage under way, the last flips.
 
-Each function gives whole lines of the screen, none wrapped, so that their number is known before they are drawn; a
-block that has nothing to show is empty. `view/live.py` stacks them and cuts what is too wide or too many.
+Each function gives complete screen lines, none of which the terminal wraps, so their number is known before they are
+drawn; a block that has nothing to show is empty. `view/live.py` stacks the blocks and cuts what doesn't fit.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from rich.text import Text
 from selfimprove.events import Flip, Looked
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_text
-from selfimprove.view.scene import Line, Scene, Stage
+from selfimprove.view.scene import RoundRow, Scene, Stage
 
 STAGES = ("sample", "harvest", "train", "merge", "judge", "decide")
-"""The stages of a round in their order, for the track; a stage of another name is shown without it."""
+"""The stages of a round in their order, as the live view lists them; any other stage has only its progress bar."""
 SPARKS = "▁▂▃▄▅▆▇█"
 LOSS_WIDTH = 32
-"""Most columns of the loss curve."""
+"""Columns of the loss curve, at most."""
 SENTENCE_LIMIT = 400
-"""Characters of a decision's sentence."""
+"""Characters of a decision's sentence, at most."""
 
 Block = list[Text]
 
@@ -39,57 +39,58 @@ COLUMNS = (
     ("evidence/needed", 16, 76),
 )
 NARROW = (("#", 2, 0), *COLUMNS[1:])
-"""The columns where the first one's title has no room."""
+"""The columns of a terminal that is too narrow for the first one's title."""
 
 
 def rounds(scene: Scene, width: int, height: int | None) -> Block:
-    """The line of rounds as a table, the last ones if `height` is short."""
-    lines = scene.lines if height is None or len(scene.lines) < height else scene.lines[len(scene.lines) - height + 1 :]
-    if not lines:
+    """The table of rounds in at most `height` lines, the latest rounds if not all fit."""
+    rows = scene.rounds
+    if height is not None and len(rows) >= height:
+        rows = rows[len(rows) - height + 1 :]
+    if not rows:
         return []
     titles = [title for title, _, _ in _columns(width)]
     head = _row(titles, Text("decision"), width)
     head.stylize("dim")
-    return [head, *(_row(_cells(line), _decision(line, scene), width) for line in lines)]
+    return [head, *(_row(_cells(row), _decision(row, scene), width) for row in rows)]
 
 
 def _columns(width: int) -> tuple[tuple[str, int, int], ...]:
     return COLUMNS if width >= COLUMNS[0][2] else NARROW
 
 
-def _cells(line: Line) -> list[str]:
-    look = line.look
-    flips_told = f"{look.wins}–{look.losses}" if look else formatting.MISSING
-    evidence = formatting.MISSING
-    if look:
-        evidence = f"{formatting.decimal(look.evidence)} / {formatting.decimal(look.threshold)}"
+def _cells(row: RoundRow) -> list[str]:
+    won_lost = evidence = formatting.MISSING
+    if row.look:
+        won_lost = f"{row.look.wins}–{row.look.losses}"
+        evidence = f"{formatting.decimal(row.look.evidence)} / {formatting.decimal(row.look.threshold)}"
     return [
-        str(line.number),
-        formatting.percent(line.champion_accuracy),
-        formatting.percent(line.challenger_accuracy),
-        formatting.points(line.gain),
-        flips_told,
+        str(row.number),
+        formatting.percent(row.champion_accuracy),
+        formatting.percent(row.challenger_accuracy),
+        formatting.points(row.gain),
+        won_lost,
         evidence,
     ]
 
 
 def _row(cells: Sequence[str], last: Text, width: int) -> Text:
     row = Text()
-    for cell, (_, room, least) in zip(cells, _columns(width), strict=True):
-        if width >= least:
-            row.append(f"{cell:>{room}}  ")
+    for cell, (_, columns, least_width) in zip(cells, _columns(width), strict=True):
+        if width >= least_width:
+            row.append(f"{cell:>{columns}}  ")
     return row.append_text(last)
 
 
-def _decision(line: Line, scene: Scene) -> Text:
-    if line.accepted is None:
+def _decision(row: RoundRow, scene: Scene) -> Text:
+    if row.accepted is None:
         return Text(scene.stage.name if scene.stage else "under way", style="cyan")
-    return Text("accepted", style="bold green") if line.accepted else Text("rejected", style="red")
+    return Text("accepted", style="bold green") if row.accepted else Text("rejected", style="red")
 
 
 def stage(scene: Scene, width: int, now: float | None) -> Block:
-    """The stage under way: track, bar, what was reused, then the loss or the evidence; `now` is None once stopped."""
-    block = [_track(scene, width)] if scene.current() else []
+    """The stage under way: list of stages, bar, what was reused, loss or evidence; `now` is None once stopped."""
+    block = [_stages(scene, width)] if scene.current() else []
     if scene.stage is not None:
         block.append(_bar_line(scene.stage, width, now))
     block += _reused(scene, width)
@@ -101,8 +102,8 @@ def stage(scene: Scene, width: int, now: float | None) -> Block:
     return block
 
 
-def _track(scene: Scene, width: int) -> Text:
-    """Every stage with a sign for its state; on a narrow screen only the one under way has its name."""
+def _stages(scene: Scene, width: int) -> Text:
+    """Every stage with a sign for its state; on a narrow screen only the one under way is named."""
     text = Text()
     for name in STAGES:
         sign, style = _state(scene, name)
@@ -130,7 +131,7 @@ def _bar_line(under_way: Stage, width: int, now: float | None) -> Text:
 
 
 def _facts(under_way: Stage, width: int, now: float | None) -> list[str]:
-    """What is known of the stage, most wanted first."""
+    """Facts about the stage, most important first."""
     left, unit = _left(under_way, now), escape_text(under_way.unit, 12)
     if width < 60:
         return [left]
@@ -140,7 +141,7 @@ def _facts(under_way: Stage, width: int, now: float | None) -> list[str]:
 
 
 def _left(under_way: Stage, now: float | None) -> str:
-    """Time left; judging may end at any look, so its figure is a bound."""
+    """Time left, empty if unknown; an upper bound for judging, which may end at any look."""
     seconds = under_way.seconds_left(now) if now is not None else None
     return f"{'≤ ' if under_way.name == 'judge' else ''}{formatting.duration(seconds)} left" if seconds else ""
 
@@ -155,26 +156,26 @@ def _bar(share: float, width: int, style: str) -> Text:
 
 
 def _reused(scene: Scene, width: int) -> Block:
-    """What an earlier start had done of this round: whole stages, and rows of others."""
-    told = [f"{escape_text(name, 12)} (whole)" for name in scene.reused] if scene.current() else []
+    """What an earlier start had done of this round: whole stages, and units of others."""
+    reused = [f"{escape_text(name, 12)} (whole)" for name in scene.reused] if scene.current() else []
     for stage in scene.kept:
         unit, name = escape_text(stage.unit, 12), escape_text(stage.name, 12)
-        told.append(f"{stage.kept:,} of {stage.total:,} {unit} of {name}")
-    return folded(f"reused   {', '.join(told)}", width, 2, "blue") if told else []
+        reused.append(f"{stage.kept:,} of {stage.total:,} {unit} of {name}")
+    return wrapped(f"reused   {', '.join(reused)}", width, 2, "blue") if reused else []
 
 
 def _loss(scene: Scene, width: int) -> Text:
     losses = [loss for loss in scene.losses if math.isfinite(loss)]
-    told, room = formatting.decimal(scene.losses[-1]), width - 17
+    label, room = formatting.decimal(scene.losses[-1]), width - 17
     if width >= 40:
-        told, room = f"{formatting.decimal(scene.losses[0])} → {told}", width - 30
+        label, room = f"{formatting.decimal(scene.losses[0])} → {label}", width - 30
     text = Text("loss     ")
     text.append(sparkline(losses, max(min(room, LOSS_WIDTH), 2)), style="cyan")
-    return text.append(f"  {told}")
+    return text.append(f"  {label}")
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Finite values as at most `width` signs, each the mean of its share of them; the least is lowest."""
+    """Finite values as a sparkline of at most `width` characters, each for the mean of an equal share of the values."""
     if not values:
         return ""
     columns = min(width, len(values))
@@ -198,28 +199,28 @@ def _evidence(look: Looked, width: int) -> Text:
 
 
 def _evidence_share(evidence: float, threshold: float) -> float:
-    """How far the evidence has come from 1 (none) to the threshold, on a log scale, where equal flips weigh equal."""
+    """How far the evidence is from 1 (none) to the threshold, in [0, 1]: log scale, so equal flips are equal steps."""
     if not (math.isfinite(evidence) and math.isfinite(threshold) and evidence > 0 and threshold > 1):
         return 0.0
     return max(0.0, min(math.log(evidence) / math.log(threshold), 1.0))
 
 
 def sentence(scene: Scene, width: int) -> Block:
-    """The decision of the last round that has one, in its own words, on few lines."""
-    decided = [line for line in scene.lines if line.sentence]
+    """The last decision's own sentence, on few lines; empty before the first decision."""
+    decided = [row for row in scene.rounds if row.sentence]
     if not decided:
         return []
-    told = f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}"
-    return folded(told, width, 3 if width >= 60 else 5)
+    text = f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}"
+    return wrapped(text, width, 3 if width >= 60 else 5)
 
 
-def folded(text: str, width: int, lines: int, style: str = "") -> Block:
-    """Words of ours over at most `lines` lines."""
+def wrapped(text: str, width: int, lines: int, style: str = "") -> Block:
+    """The text wrapped over at most `lines` lines; only for text of this program, which is not escaped here."""
     return [Text(line, style=style) for line in wrap(text, max(width, 8), max_lines=lines, placeholder=" …")]
 
 
 def flips(scene: Scene, width: int, height: int) -> Block:
-    """The last problem won and the last one lost, question and both answers; what fits `height`."""
+    """The last problem won and the last one lost, with both answers, as far as they fit `height`."""
     block: Block = []
     for flip in (scene.won, scene.lost):
         if flip is not None and len(block) + 3 <= height:

@@ -1,14 +1,14 @@
-"""The live view: the scene drawn with rich, drawn over at most twice a second.
+"""The live view: the scene drawn with rich, redrawn at most twice a second.
 
-The screen is a stack of blocks, most wanted first: the header, the line of rounds, the stage under way with its loss
-or its evidence, the sealed outcome, the last flips. Each block is drawn as whole lines (`Text` that is cut, never
-wrapped), so its height is known before it is drawn: what doesn't fit is left out, old rounds and flips first. Colours
-repeat what a word says, so nothing is lost without them (`NO_COLOR`). When the view closes, the stage and the flips go
-and the whole line of rounds stays in the terminal's history.
+The screen is a stack of blocks, most important first: the header, the table of rounds, the stage under way with its
+loss or its evidence, the sealed outcome, the last flips. Each block is a list of complete lines (`Text` that is cut,
+never wrapped), so its height is known before it is drawn: what doesn't fit is left out, old rounds and flips first.
+Colours only repeat what a word says, so nothing is lost without them (`NO_COLOR`). When the view closes, the stage and
+the flips disappear and the complete table of rounds stays in the terminal's history.
 
-The terminal's size is read at every drawing. A terminal that gets narrower folds the lines of the drawing before, which
-then takes more rows than it had lines: so many more are cleared before the next one. On a terminal that doesn't have
-the signs of the view, others of the same width stand for them (`view/glyphs.py`).
+The terminal's size is read at every drawing. A terminal that gets narrower wraps the lines of the previous drawing,
+which then takes more rows than it had lines: these are cleared too before the next one. On a terminal that lacks the
+view's characters, others of the same width replace them (`view/glyphs.py`).
 
 All that comes from a model, a file or the command line goes through `escape_text` into `Text`, which has no markup.
 """
@@ -30,16 +30,16 @@ from rich.text import Text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_text
-from selfimprove.view.blocks import Block, flips, folded, rounds, sentence, stage
+from selfimprove.view.blocks import Block, flips, rounds, sentence, stage, wrapped
 from selfimprove.view.glyphs import can_draw, drawable
-from selfimprove.view.scene import Scene, unfold
+from selfimprove.view.scene import Scene, advance
 
 REFRESHES = 2
 """Drawings per second."""
 ROOMY = 16
-"""Lines of a screen from which on blocks are set apart by empty lines."""
+"""Screens of at least this many lines have empty lines between blocks."""
 NOTE_LIMIT = 1000
-"""Characters of a note."""
+"""Characters of a note, at most."""
 
 
 class LiveView:
@@ -53,8 +53,8 @@ class LiveView:
         self._console = console
         self._scene = Scene()
         self._closed = False
-        self._drawn: list[int] = []  # the widths of the lines on the screen
-        self._foreign = console.legacy_windows or not can_draw(console.encoding)
+        self._drawn: list[int] = []  # widths of the lines on the screen, in cells
+        self._substitute = console.legacy_windows or not can_draw(console.encoding)
         self._live = Live(self, console=console, refresh_per_second=REFRESHES, redirect_stderr=console.is_terminal)
 
     def __enter__(self) -> Self:
@@ -68,8 +68,8 @@ class LiveView:
         self._live.stop()
 
     def __call__(self, event: Event, /, at: float | None = None) -> None:
-        """Take the event into the scene; the next drawing shows it. It happened `at` by the clock, or now."""
-        self._scene = unfold(self._scene, event, self._clock() if at is None else at)
+        """Take the event into the scene, which the next drawing shows; it happened `at` by the clock, or now."""
+        self._scene = advance(self._scene, event, self._clock() if at is None else at)
         match event:
             case RunStarted(notes=notes):
                 self._note(*notes)
@@ -77,10 +77,10 @@ class LiveView:
                 self._note(text)
 
     def _note(self, *notes: str) -> None:
-        self._live.refresh()  # at the terminal's present size, so that the note isn't cleared with what was folded
+        self._live.refresh()  # at the present size, so that the note isn't cleared with lines that the terminal wrapped
         for note in notes:
             line = Text(escape_text(note, NOTE_LIMIT), style="dim")
-            self._console.print(drawable(line, self._console.encoding) if self._foreign else line)
+            self._console.print(drawable(line, self._console.encoding) if self._substitute else line)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -88,31 +88,31 @@ class LiveView:
         lines = frame(self._scene, width, height, self._clock())
         yield _cleared(sum(ceil(cells / width) - 1 for cells in self._drawn if cells))
         self._drawn = [line.cell_len for line in lines]
-        yield from (drawable(line, console.encoding) for line in lines) if self._foreign else lines
+        yield from (drawable(line, console.encoding) for line in lines) if self._substitute else lines
 
 
 def _cleared(rows: int) -> Control:
-    """Clears so many rows above the cursor and goes there."""
+    """Clears this many rows above the cursor and moves it up to the first of them."""
     return Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * rows)
 
 
 def frame(scene: Scene, width: int, height: int | None, now: float) -> Block:
-    """The lines of one drawing, each at most `width` cells, at most `height` lines; None: the closing drawing."""
-    top, said, end = header(scene, width), sentence(scene, width), outcome(scene, width)
+    """One drawing: at most `height` lines of at most `width` cells; `height` None gives the closing drawing, uncut."""
+    top, decision, end = header(scene, width), sentence(scene, width), outcome(scene, width)
     if height is None:
         stopped = [] if scene.finished else stage(scene, width, None)
-        return _stacked([top, rounds(scene, width, None), said, stopped, end], width, gaps=True)
+        return _stacked([top, rounds(scene, width, None), decision, stopped, end], width, gaps=True)
     gaps = height >= ROOMY
     working = stage(scene, width, now)
-    used = sum(len(block) + gaps for block in (top, said, working, end) if block)
+    used = sum(len(block) + gaps for block in (top, decision, working, end) if block)
     table = rounds(scene, width, max(height - used - gaps, 2))
-    blocks = [top, table, said, working, end]
+    blocks = [top, table, decision, working, end]
     left = height - sum(len(block) + gaps for block in blocks if block)
     return _stacked([*blocks, flips(scene, width, left)], width, gaps)[:height]
 
 
 def header(scene: Scene, width: int) -> Block:
-    """The run and how far it is; what it works on."""
+    """The run's name and progress, its model, engine and problems."""
     run = scene.run
     if run is None:
         return [Text("selfimprove", style="bold")]
@@ -120,41 +120,37 @@ def header(scene: Scene, width: int) -> Block:
     model = f"{escape_text(run.model, 60)} · {escape_text(run.engine, 20)}"
     problems = f"{run.train:,} to train on, {run.heldout:,} held out, {run.sealed:,} sealed"
     both = Text(f"{model} · {problems}", style="dim")
-    about = [both] if both.cell_len <= width else [Text(model, style="dim"), *folded(problems, width, 2, "dim")]
-    return [*_justified(name, Text(_where(scene, run), style="bold"), width), *about]
+    about = [both] if both.cell_len <= width else [Text(model, style="dim"), *wrapped(problems, width, 2, "dim")]
+    return [*_justified(name, Text(_run_progress(scene, run), style="bold"), width), *about]
 
 
-def _where(scene: Scene, run: RunStarted) -> str:
+def _run_progress(scene: Scene, run: RunStarted) -> str:
     current = scene.current()
     if current:
         kept = f", {run.rounds_done} kept" if run.rounds_done else ""
         return f"round {current.number} of {run.rounds_wanted}{kept}"
-    done = max(sum(line.accepted is not None for line in scene.lines), run.rounds_done)
+    done = max(sum(row.accepted is not None for row in scene.rounds), run.rounds_done)
     return f"{done} of {formatting.plural(run.rounds_wanted, 'round')} done"
 
 
 def outcome(scene: Scene, width: int) -> Block:
-    """The sealed outcome in plain words; empty until it is known."""
+    """The sealed outcome in plain words, and the end of the run; empty until there is one."""
     sealed = scene.sealed
     if sealed is None:
-        return _closing(scene, width)
+        return _run_end(scene, width)
     rule = Text("━" * width, style="bold")
     again = " (judged before)" if sealed.look > 1 else ""
+    base, champion = formatting.percent(sealed.base_accuracy), formatting.percent(sealed.champion_accuracy)
     return [
         rule,
-        *folded(f"On {sealed.n:,} sealed problems{again}:", width, 2),
-        *_big(sealed, width),
+        *wrapped(f"On {sealed.n:,} sealed problems{again}:", width, 2),
+        *wrapped(f"base {base}  →  champion {champion}", width, 2, "bold"),
         *_gain(sealed, width),
-        *folded(formatting.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
-        *(folded(sealed.beside, width, 4) if sealed.beside else ()),
+        *wrapped(formatting.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
+        *(wrapped(sealed.beside, width, 4) if sealed.beside else ()),
         rule,
-        *_closing(scene, width),
+        *_run_end(scene, width),
     ]
-
-
-def _big(sealed: SealedJudged, width: int) -> Block:
-    base, champion = formatting.percent(sealed.base_accuracy), formatting.percent(sealed.champion_accuracy)
-    return folded(f"base {base}  →  champion {champion}", width, 2, "bold")
 
 
 def _gain(sealed: SealedJudged, width: int) -> Block:
@@ -164,20 +160,20 @@ def _gain(sealed: SealedJudged, width: int) -> Block:
     label = "95 % interval " if width >= 60 else "95 % "
     interval = label + formatting.points_range(sealed.gain_interval)
     if text.cell_len + 2 + len(interval) > width:
-        return [text, *folded(interval, width, 2)]
+        return [text, *wrapped(interval, width, 2)]
     return [text.append(f", {interval}")]
 
 
-def _closing(scene: Scene, width: int) -> Block:
+def _run_end(scene: Scene, width: int) -> Block:
     finished = scene.finished
     if finished is None:
         return []
     accepted = f"accepted: {formatting.rounds_named(finished.accepted)}"
     if finished.was_complete:
         done = formatting.plural(finished.rounds, "round")
-        return folded(f"Nothing is owed, {done} done before; {accepted}.", width, 4)
-    told = f"{formatting.plural(finished.rounds, 'round')} done in {formatting.duration(finished.seconds)}"
-    return folded(f"{told}; {accepted}.", width, 4)
+        return wrapped(f"Nothing is owed, {done} done before; {accepted}.", width, 4)
+    done = f"{formatting.plural(finished.rounds, 'round')} done in {formatting.duration(finished.seconds)}"
+    return wrapped(f"{done}; {accepted}.", width, 4)
 
 
 def _justified(left: Text, right: Text, width: int) -> Block:

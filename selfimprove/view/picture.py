@@ -1,7 +1,7 @@
 """The picture in README.md: a run's history drawn by the live view's own functions, as an SVG.
 
-`python -m selfimprove.view.picture rounds/example docs/view.svg` (`make view-svg`) replays the events of a run that
-was made, stops at the last look of the gate at an accepted round, and exports what the live view shows at that moment.
+`python -m selfimprove.view.picture rounds/example docs/view.svg` (`make view-svg`) replays the events of a finished
+run up to the last look of the gate, and exports what the live view shows at that moment.
 Nothing depends on the terminal, the clock or the environment: the same history gives the same file.
 """
 
@@ -18,7 +18,7 @@ from rich.terminal_theme import MONOKAI
 from selfimprove.events import Looked, Timed
 from selfimprove.store.journal import Journal
 from selfimprove.view.live import frame
-from selfimprove.view.scene import Scene, unfold
+from selfimprove.view.scene import Scene, advance
 
 WIDTH, HEIGHT = 100, 30
 
@@ -28,7 +28,7 @@ def picture(history: Sequence[Timed], title: str) -> str:
     looks = [place for place, timed in enumerate(history) if isinstance(timed.event, Looked)]
     scene, shown = Scene(), history[: looks[-1] if looks else None]
     for timed in shown:
-        scene = unfold(scene, timed.event, timed.time)
+        scene = advance(scene, timed.event, timed.time)
     console = Console(
         file=io.StringIO(),
         record=True,

@@ -1,7 +1,7 @@
 """A run as plain lines, one per event worth a line: for logs, pipes and CI.
 
-Most events are not worth one. Progress is told at the quarters of a stage and otherwise at intervals that grow with the
-stage, so that the log of a long run can still be read; of the flips of a round one of each kind is told. Every line
+Most events are not worth one. Progress is reported at the quarters of a stage and otherwise at intervals that grow with
+its age, so that the log of a long run stays readable; of a round's flips, the first won and the first lost. Every line
 passes `escape_text`, whatever it is made of.
 """
 
@@ -29,28 +29,24 @@ from selfimprove.events import (
 )
 from selfimprove.text import formatting
 from selfimprove.text.escaping import escape_text
-from selfimprove.view.scene import Scene, Stage, unfold
+from selfimprove.view.scene import Scene, advance
 
 LINE_LIMIT = 1000
-"""Characters of one plain line."""
+"""Characters of a line, at most."""
 ANSWER_LIMIT = 160
-"""Characters of a model's answer in a plain line."""
-PAUSE = 10.0
-"""Least seconds between two lines of progress; in a long stage a tenth of its age, so that logs stay short."""
+"""Characters of a model's answer in a line, at most."""
+MIN_INTERVAL = 10.0
+"""Seconds between two lines of progress, at least; in a long stage, a tenth of its age."""
 
 
 class PlainView:
-    """One line per event worth a line; `write` gets the line without its end.
-
-    Progress is told at a quarter, a half and three quarters of a stage and otherwise at most every `PAUSE` seconds.
-    Of the flips of a round the first problem won and the first lost are told. `clock` gives seconds, for rates.
-    """
+    """One line per event worth a line; `write` gets the line without its line end, `clock` gives seconds, for rates."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
         self._scene = Scene()
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._quarter = 0
 
     def __enter__(self) -> Self:
@@ -62,38 +58,38 @@ class PlainView:
         return None
 
     def __call__(self, event: Event, /, at: float | None = None) -> None:
-        """Write the lines that the event is worth, none for most; it happened `at` by the clock, or now."""
+        """Write the event's lines, none for most events; it happened `at` by the clock, or now."""
         before, now = self._scene, self._clock() if at is None else at
-        self._scene = unfold(before, event, now)
+        self._scene = advance(before, event, now)
         match event:
             case StageStarted(total=total, kept=kept):
-                self._told_at, self._quarter = now, 4 * kept // max(total, 1)
-                self._tell(_stage_begun(event))
+                self._reported_at, self._quarter = now, 4 * kept // max(total, 1)
+                self._write_line(_stage_begun(event))
             case StageProgress(done=done, total=total) if self._due(done, total, now):
-                self._tell(_progress(self._scene, now))
+                self._write_line(_progress(self._scene, now))
             case TrainStep(step=step, steps=steps) if self._due(step, steps, now):
-                self._tell(
+                self._write_line(
                     _progress(self._scene, now) or f"  step {step} of {steps}, loss {formatting.decimal(event.loss)}"
                 )
             case Flip() if _first_of_round(event, before):
-                self._tell(_flip(event))
+                self._write_line(_flip(event))
             case StageProgress() | TrainStep() | Flip():
                 pass
             case _:
                 for line in _lines(event):
-                    self._tell(line)
+                    self._write_line(line)
 
     def _due(self, done: int, total: int, now: float) -> bool:
         if done >= total:
             return False
         quarter = 4 * done // max(total, 1)
         began = self._scene.stage.began if self._scene.stage else now
-        if quarter <= self._quarter and now - self._told_at < max(PAUSE, (now - began) / 10):
+        if quarter <= self._quarter and now - self._reported_at < max(MIN_INTERVAL, (now - began) / 10):
             return False
-        self._told_at, self._quarter = now, quarter
+        self._reported_at, self._quarter = now, quarter
         return True
 
-    def _tell(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         indent = len(line) - len(line.lstrip(" "))
         self._write(" " * indent + escape_text(line, LINE_LIMIT))
 
@@ -147,26 +143,25 @@ def _progress(scene: Scene, now: float) -> str:
     if stage is None:
         return ""
     share = f"{100 * stage.done // max(stage.total, 1)} %, {stage.done:,} of {stage.total:,} {stage.unit}"
-    told = [share, formatting.stage_rate(stage.token_rate(), stage.rate(), stage.unit), _left(stage, now)]
-    if scene.step is not None:
-        told.append(f"loss {formatting.decimal(scene.step.loss)}")
-    return f"  {stage.name}: {', '.join(part for part in told if part)}"
-
-
-def _left(stage: Stage, now: float) -> str:
     seconds = stage.seconds_left(now)
-    return f"{formatting.duration(seconds)} left" if seconds else ""
+    facts = [
+        share,
+        formatting.stage_rate(stage.token_rate(), stage.rate(), stage.unit),
+        f"{formatting.duration(seconds)} left" if seconds else "",
+        f"loss {formatting.decimal(scene.step.loss)}" if scene.step else "",
+    ]
+    return f"  {stage.name}: {', '.join(filter(None, facts))}"
 
 
 def _stage_done(event: StageFinished) -> str:
     if event.reused:
         return f"  {event.stage}: reused, an earlier start had finished it"
-    counts = ", ".join(f"{key.replace('_', ' ')} {formatting.amount(value)}" for key, value in _numbers(event))
+    counts = ", ".join(
+        f"{key.replace('_', ' ')} {formatting.amount(value)}"
+        for key, value in event.counts.items()
+        if isinstance(value, int | float) and value
+    )
     return f"  {event.stage}: done in {formatting.duration(event.seconds)}" + (f" ({counts})" if counts else "")
-
-
-def _numbers(event: StageFinished) -> list[tuple[str, int | float]]:
-    return [(key, value) for key, value in event.counts.items() if isinstance(value, int | float) and value]
 
 
 def _flip(event: Flip) -> str:

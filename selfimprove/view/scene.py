@@ -1,12 +1,12 @@
-"""What a view knows of a run: events folded into one frozen value.
+"""What a view knows of a run: its events folded into one frozen value.
 
-`unfold(scene, event, now)` gives the next scene; the live view draws scenes, the plain view reads figures from them.
-A scene is replaced, never changed, so the thread that draws needs no lock. Time comes in as an argument (seconds of a
-monotonic clock), so that a recorded list of events gives the same scenes at any speed.
+`advance(scene, event, now)` gives the next scene; the live view draws scenes, the plain view reads figures from them.
+A scene is replaced, never changed, so the thread that draws needs no lock. Time is an argument (seconds of a monotonic
+clock), so a recorded list of events gives the same scenes at any speed.
 
-**Rates.** Units become durable in chunks, so a rate taken from one report to the next would jump. The rate is the mean
-over the stage, from the moment work began (the stage's start, or its last report of nothing new, such as a loaded
-model) to the last report. Between reports it stands still while the time left counts down.
+**Rates.** Units are reported in chunks, so a rate between two reports would jump. The rate is the mean over the stage,
+from the moment work began (the stage's start, or the last report without a new unit, such as that of a loaded model) to
+the last report. Between reports it stays constant while the time left counts down.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from selfimprove.events import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage under way; `began` and `last` bound the time over which rates are taken."""
+    """A stage under way: `kept` of its `total` units were done by an earlier start, `done` are now.
+
+    `tokens` are those of this start; rates are means over the seconds from `began` to `last`.
+    """
 
     number: int
     name: str
@@ -45,22 +48,22 @@ class Stage:
     last: float
 
     def rate(self) -> float | None:
-        """Units per second in this start, none before the first report of something new."""
+        """Units per second in this start; None before the first new unit."""
         return _ratio(self.done - self.kept, self.last - self.began)
 
     def token_rate(self) -> float | None:
-        """Tokens per second in this start, none where no tokens are counted."""
+        """Tokens per second in this start; None where no tokens are counted."""
         return _ratio(self.tokens, self.last - self.began)
 
     def seconds_left(self, now: float) -> float | None:
-        """Time until all units are done at the stage's rate; it is never negative."""
+        """Seconds until all units are done at the stage's rate, at least 0; None while there is no rate."""
         rate = self.rate()
         return None if rate is None else max((self.total - self.done) / rate - (now - self.last), 0.0)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A round in the line of rounds; what isn't known yet is None."""
+@dataclass(frozen=True, kw_only=True)
+class RoundRow:
+    """A row of the table of rounds; what isn't known yet is None."""
 
     number: int
     champion: int | None = None
@@ -74,13 +77,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a view shows; `reused` and `passed` name stages of the round under way.
+    """All that a view shows.
 
-    `kept` are the stages of that round in which rows of an earlier start stood, as they were when they began.
+    Of the round under way, `passed` are the stages that are done and `reused` those of them that an earlier start had
+    done; `kept` are the stages that began with units of an earlier start, as they were then.
     """
 
     run: RunStarted | None = None
-    lines: tuple[Line, ...] = ()
+    rounds: tuple[RoundRow, ...] = ()
     stage: Stage | None = None
     passed: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
@@ -92,13 +96,13 @@ class Scene:
     sealed: SealedJudged | None = None
     finished: RunFinished | None = None
 
-    def current(self) -> Line | None:
+    def current(self) -> RoundRow | None:
         """The round under way, if there is one."""
-        return self.lines[-1] if self.lines and self.lines[-1].accepted is None else None
+        return self.rounds[-1] if self.rounds and self.rounds[-1].accepted is None else None
 
 
-def unfold(scene: Scene, event: Event, now: float) -> Scene:
-    """The scene after `event`, which came at `now`; a kind of event that shows nothing leaves it as it is."""
+def advance(scene: Scene, event: Event, now: float) -> Scene:
+    """The scene after `event`, which came at `now` seconds; an event that shows nothing leaves it as it is."""
     match event:
         case StageStarted() | StageProgress() | StageFinished():
             return _stage(scene, event, now)
@@ -110,9 +114,9 @@ def unfold(scene: Scene, event: Event, now: float) -> Scene:
         case Flip():
             return replace(scene, won=event) if event.won else replace(scene, lost=event)
         case RunStarted(rounds_done=done):
-            # What an earlier start had under way is begun again, and rounds whose records went with it are no more.
-            lines = (line for line in scene.lines if line.accepted is not None and line.number <= done)
-            return Scene(run=event, lines=tuple(lines))
+            # A new start begins again what was under way, and forgets rounds whose records were removed meanwhile.
+            rounds = (row for row in scene.rounds if row.accepted is not None and row.number <= done)
+            return Scene(run=event, rounds=tuple(rounds))
         case SealedJudged():
             return replace(scene, sealed=event, stage=None)
         case RunFinished():
@@ -124,53 +128,65 @@ def unfold(scene: Scene, event: Event, now: float) -> Scene:
 def _stage(scene: Scene, event: StageStarted | StageProgress | StageFinished, now: float) -> Scene:
     match event:
         case StageStarted(number=number, stage=name, unit=unit, total=total, kept=kept):
-            stage = Stage(number, name, unit, total, kept, kept, 0, now, now)
+            stage = Stage(
+                number=number, name=name, unit=unit, total=total, kept=kept, done=kept, tokens=0, began=now, last=now
+            )
             kept_now = (stage,) if kept else ()
             return replace(scene, stage=stage, kept=(*scene.kept, *kept_now), losses=(), step=None)
         case StageProgress():
             return replace(scene, stage=_progressed(scene.stage, event, now))
         case StageFinished(stage=name, reused=reused):
-            told = replace(scene, stage=None, passed=(*scene.passed, name))
-            return replace(told, reused=(*told.reused, name)) if reused else told
+            reused_now = (name,) if reused else ()
+            return replace(scene, stage=None, passed=(*scene.passed, name), reused=(*scene.reused, *reused_now))
 
 
 def _progressed(stage: Stage | None, event: StageProgress, now: float) -> Stage:
     if stage is None or stage.name != event.stage:
-        stage = Stage(event.number, event.stage, "units", event.total, event.done, event.done, 0, now, now)
+        stage = Stage(
+            number=event.number,
+            name=event.stage,
+            unit="units",
+            total=event.total,
+            kept=event.done,
+            done=event.done,
+            tokens=0,
+            began=now,
+            last=now,
+        )
     began = stage.began if event.done > stage.kept else now
     return replace(stage, done=event.done, total=event.total, tokens=event.tokens, began=began, last=now)
 
 
 def _stepped(stage: Stage | None, event: TrainStep, now: float) -> Stage | None:
-    """A stage counted in steps goes on with each of them; its tokens wait for the next report."""
+    """The stage after a train step, if it is counted in steps; its tokens wait for the next progress report."""
     if stage is None or stage.unit != "steps" or event.step <= stage.done:
         return stage
     return replace(stage, done=event.step, total=event.steps, last=now)
 
 
 def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished) -> Scene:
-    line = next((line for line in scene.lines if line.number == event.number), Line(event.number))
+    row = next((row for row in scene.rounds if row.number == event.number), RoundRow(number=event.number))
     match event:
         case RoundStarted(champion=champion):
             fresh = replace(scene, passed=(), reused=(), kept=(), stage=None, losses=(), step=None)
-            return _with_line(fresh, Line(event.number, champion))
+            return _with_row(fresh, RoundRow(number=event.number, champion=champion))
         case Looked():
-            return _with_line(scene, replace(line, look=event, gain=event.gain))
+            return _with_row(scene, replace(row, look=event, gain=event.gain))
         case RoundFinished():
             done = replace(
-                line,
+                row,
                 champion_accuracy=event.champion_accuracy,
                 challenger_accuracy=event.challenger_accuracy,
                 gain=event.gain,
                 accepted=event.accepted,
                 sentence=event.sentence,
             )
-            return replace(_with_line(scene, done), stage=None, kept=())
+            return replace(_with_row(scene, done), stage=None, kept=())
 
 
-def _with_line(scene: Scene, line: Line) -> Scene:
-    others = [other for other in scene.lines if other.number != line.number]
-    return replace(scene, lines=tuple(sorted([*others, line], key=lambda each: each.number)))
+def _with_row(scene: Scene, row: RoundRow) -> Scene:
+    others = [other for other in scene.rounds if other.number != row.number]
+    return replace(scene, rounds=tuple(sorted([*others, row], key=lambda each: each.number)))
 
 
 def _ratio(amount: float, seconds: float) -> float | None:

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from selfimprove.answer import Verdict
 from selfimprove.ask import Answered, Asked, Question, Reply
+from selfimprove.ask.display import show
 from selfimprove.ask.questions import read_questions
-from selfimprove.ask.shown import show
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.sampling import Decoding
@@ -23,8 +23,9 @@ ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]
 def _asked(text: str, width: int, terminal: bool = True) -> str:
     """What is shown of a reply by both models to a question of the same text."""
     verdict = Verdict("wrong", text, "compare", text)
-    reply = Reply(text, 7, "eos", text, verdict)
-    asked = Asked(Champion(2, (1, 2)), Recipe(), Decoding(0.5), (Answered(Question(text, "1"), (reply, reply)),))
+    reply = Reply(text=text, tokens=7, cut=False, candidate=text, verdict=verdict)
+    answers = (Answered(Question(text, "1"), (reply, reply)),)
+    asked = Asked(champion=Champion(2, (1, 2)), recipe=Recipe(), decoding=Decoding(0.5), answers=answers)
     out = io.StringIO()
     show(asked, Console(file=out, force_terminal=terminal, width=width, color_system=None))
     return out.getvalue()

@@ -24,7 +24,8 @@ CPU = Runtime(engine="transformers", device="cpu", threads=1)
 
 
 def row(ours: tuple[float, ...], other: tuple[float, ...], reach: float, side: str = "at most") -> Row:
-    return Row("r", "a", "b", "s", ours, other, reach, side)  # type: ignore[arg-type] # one of both words
+    given = {"ours": ours, "other": other, "reach": reach, "side": side}
+    return Row(name="r", what="a", against="b", unit="s", **given)  # type: ignore[arg-type] # of those types
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,8 @@ def test_a_row_compares_medians_with_what_it_should_reach(
 
 
 def test_the_table_tells_medians_spread_ratio_and_outcome() -> None:
-    told = table([row((1, 9, 2), (4, 4, 4), 0.6), row((8, 8), (2, 4), 2.5, "at least"), Row("x", "c", "d", note="why")])
+    empty = Row(name="x", what="c", against="d", note="why")
+    told = table([row((1, 9, 2), (4, 4, 4), 0.6), row((8, 8), (2, 4), 2.5, "at least"), empty])
     assert "| a | b | 2 (1 to 9) s | 4 (4 to 4) s | 50.0 % (25.0 % to 225.0 %) | at most 60.0 % | yes |" in told
     assert "| a | b | 8 (8 to 8) s | 3 (2 to 4) s | 2.67 × (2.00 × to 4.00 ×) | at least 2.50 × | yes |" in told
     assert "| c | d | – | – | – | – | – |" in told
@@ -105,7 +107,8 @@ def test_upft_samples_no_further_than_a_prefix_where_rft_samples_16_whole_answer
 ) -> None:
     monkeypatch.setenv("SELFIMPROVE_CACHE", str(tmp_path / "cache"))
     model = make_tiny_model(tmp_path / "tiny")
-    sampled, trained, seconds = measure_tokens(Setting("tiny", SHORT.prompt, 24, 10, 0.025), CPU, 1, str(model))
+    setting = Setting(name="tiny", prompt=SHORT.prompt, longest=24, problems=10, reach=0.025)
+    sampled, trained, seconds = measure_tokens(setting, CPU, 1, str(model))
     assert sampled.ours[0] <= 9 * 8 + 24
     assert 9 * 8 < sampled.other[0] <= 10 * 16 * 24
     assert sampled.ratio is not None

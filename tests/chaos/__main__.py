@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`, which `make chaos` types."""
+"""`python -m tests.chaos`, which `make chaos` runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make chaos`: where it works, what it prints, what it leaves behind (nothing, if all is well)."""
+"""What `make chaos` does: it makes a working folder, runs the test, prints the report and removes the folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Note, silence
-from tests.chaos.chaos import ChaosReport, run_chaos
+from tests.chaos.harness import ChaosReport, run_chaos
 from tests.chaos.table import json_of, lines_of, rich_table, sentences
 
-REMOVING = 5.0
+REMOVAL_SECONDS = 5.0
 """Seconds that deleting the folder may take."""
 
 
@@ -24,16 +24,16 @@ def chaos_command(kills: int, seed: int, model: str, rounds_dir: Path, keep: Pat
 
     The temporary folder is removed, also after Ctrl-C, unless the test failed: then it is named.
     """
-    with _workplace(rounds_dir, keep) as place:
-        report = run_chaos(kills, seed, place.folder, model, silence if as_json else _tell)
-        place.keep = place.keep or not report.passed
+    with _working_folder(rounds_dir, keep) as work:
+        report = run_chaos(kills, seed, work.folder, model, silence if as_json else _print_note)
+        work.keep = work.keep or not report.passed
     _print(report, as_json)
-    if place.keep:
-        sys.stderr.write(f"selfimprove: runs, traces and records are kept in {place.folder}\n")
+    if work.keep:
+        sys.stderr.write(f"selfimprove: runs, traces and records are kept in {work.folder}\n")
     return report.passed
 
 
-class _Place:
+class _WorkingFolder:
     """A folder to work in, and whether it stays."""
 
     def __init__(self, folder: Path, keep: bool) -> None:
@@ -42,32 +42,33 @@ class _Place:
 
 
 @contextmanager
-def _workplace(rounds_dir: Path, keep: Path | None) -> Iterator[_Place]:
+def _working_folder(rounds_dir: Path, keep: Path | None) -> Iterator[_WorkingFolder]:
     folder = keep or rounds_dir
     if keep and keep.exists() and any(keep.iterdir()):
         raise UsageError(f"--keep {keep}: not empty", "Name a folder that is empty or not there yet.")
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    place = _Place((keep or Path(tempfile.mkdtemp(prefix=".selftest-", dir=rounds_dir))).absolute(), bool(keep))
+    folder = keep or Path(tempfile.mkdtemp(prefix=".selftest-", dir=rounds_dir))
+    work = _WorkingFolder(folder.absolute(), bool(keep))
     try:
-        yield place
+        yield work
     finally:
-        if not place.keep:
-            _remove(place.folder)
+        if not work.keep:
+            _remove(work.folder)
             if made:
                 with suppress(OSError):  # a run may have begun beside it
                     rounds_dir.rmdir()
 
 
 def _remove(folder: Path) -> None:
-    """Delete the folder; a process that was begun just before an interrupt may still write into it for a moment."""
-    deadline = time.monotonic() + REMOVING
+    """Delete the folder; a process started just before an interrupt may still write into it for a moment."""
+    deadline = time.monotonic() + REMOVAL_SECONDS
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.05)
 
 
-def _tell(event: Event) -> None:
+def _print_note(event: Event) -> None:
     if isinstance(event, Note):
         sys.stderr.write(f"{event.text}\n")
 

@@ -1,4 +1,4 @@
-"""A self-test's report as a table for a terminal, for a file, and as JSON."""
+"""The report as a table for a terminal, as plain text, and as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from selfimprove.text.escaping import escape_text
 from selfimprove.text.formatting import duration
-from tests.chaos.chaos import ChaosReport, Struck
-from tests.chaos.kills import WAYS, Way
+from tests.chaos.harness import ChaosReport, KillOutcome
+from tests.chaos.kill_plan import WAYS, Way
 from tests.chaos.trace import KINDS
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ FAULT_LIMIT = 300
 
 
 def rows_of(report: ChaosReport) -> list[tuple[str, ...]]:
-    """The table below `HEADER`: a row for each way of killing, one for all of them, one with what is allowed."""
+    """The rows below `HEADER`: one for each way of killing, one for all of them, one with what is allowed."""
     rows = [_row(WAYS[way], _of(report, way), _equal(report, way)) for way in WAYS if _of(report, way)]
     allowed = ("allowed", "", "", *(f"{report.allowed[kind]} / -" for kind in KINDS), "0", "yes")
-    return [*rows, _row("all", report.struck, report.equal, where=False), allowed]
+    return [*rows, _row("all", report.carried_out, report.equal, where=False), allowed]
 
 
 def lines_of(report: ChaosReport) -> Iterator[str]:
-    """The report as lines of text: the table in columns, then what is to be said about it."""
+    """The report as lines of text: the table in columns, then the sentences below it."""
     table = [HEADER, *rows_of(report)]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
     for row in table:
@@ -40,17 +40,17 @@ def lines_of(report: ChaosReport) -> Iterator[str]:
 
 
 def sentences(report: ChaosReport) -> Iterator[str]:
-    """What stands below the table: how it was made, and each fault by name."""
-    runs = f"{len(report.struck)} kills in {len(report.runs)} runs of {report.model} in {duration(report.seconds)}"
+    """What is below the table: how it was made, each difference by name, and the result."""
+    runs = f"{len(report.carried_out)} kills in {len(report.runs)} runs of {report.model} in {duration(report.seconds)}"
     yield f"{runs} (undisturbed: {duration(report.undisturbed_seconds)}; {', '.join(report.decisions)})."
-    late = report.asked - len(report.struck)
+    late = report.asked - len(report.carried_out)
     if late and report.equal:
         yield f"{late} of {report.asked} kills came too late each time: the run was over."
     for run in report.runs:
         for fault in run.faults:
             yield f"{run.name}: {escape_text(fault, FAULT_LIMIT)}"
-    for struck in report.exceeded:
-        yield f"{struck.kill.way} in {struck.place}: more redone than allowed: {struck.redone}"
+    for outcome in report.exceeded:
+        yield f"{outcome.kill.way} in {outcome.place}: more redone than allowed: {outcome.redone}"
     yield "PASSED" if report.passed else "FAILED"
 
 
@@ -70,20 +70,20 @@ def rich_table(report: ChaosReport) -> Table:
 
 
 def json_of(report: ChaosReport) -> str:
-    """The report as one line of JSON: the figures of the table, and every kill with what it cost."""
+    """The report as one line of JSON: the figures of the table, and every kill with the work it cost."""
     kills = [
         {
             "run": run.name,
-            "way": struck.kill.way,
-            "at": struck.kill.where,
-            "place": struck.place,
-            "redone": struck.redone,
-            "left": struck.left,
+            "way": outcome.kill.way,
+            "at": outcome.kill.where,
+            "place": outcome.place,
+            "redone": outcome.redone,
+            "left": outcome.left,
         }
         for run in report.runs
-        for struck in run.struck
+        for outcome in run.carried_out
     ]
-    told = {
+    content = {
         "passed": report.passed,
         "records_equal": report.equal,
         "model": report.model,
@@ -96,21 +96,21 @@ def json_of(report: ChaosReport) -> str:
         "faults": {run.name: run.faults for run in report.runs if run.faults},
         "kills": kills,
     }
-    return json.dumps(told)
+    return json.dumps(content)
 
 
-def _of(report: ChaosReport, way: Way) -> list[Struck]:
-    return [struck for struck in report.struck if struck.kill.way == way]
+def _of(report: ChaosReport, way: Way) -> list[KillOutcome]:
+    return [outcome for outcome in report.carried_out if outcome.kill.way == way]
 
 
 def _equal(report: ChaosReport, way: Way) -> bool:
-    return all(run.equal for run in report.runs if any(struck.kill.way == way for struck in run.struck))
+    return all(run.equal for run in report.runs if any(outcome.kill.way == way for outcome in run.carried_out))
 
 
-def _row(name: str, struck: Sequence[Struck], equal: bool, where: bool = True) -> tuple[str, ...]:
-    places = Counter(one.place.split(" ")[-1] for one in struck) if where else Counter()
-    told = ", ".join(f"{place} {number}" for place, number in places.most_common())
-    redone = ([one.redone.get(kind, 0) for one in struck] for kind in KINDS)
-    work = (f"{max(costs, default=0)} / {sum(costs)}" for costs in redone)
-    left = sum(one.left for one in struck)
-    return name, str(len(struck)), told, *work, str(left), "yes" if equal else "NO"
+def _row(name: str, outcomes: Sequence[KillOutcome], equal: bool, where: bool = True) -> tuple[str, ...]:
+    places = Counter(one.place.split(" ")[-1] for one in outcomes) if where else Counter()
+    counted = ", ".join(f"{place} {number}" for place, number in places.most_common())
+    redone = ([one.redone.get(kind, 0) for one in outcomes] for kind in KINDS)
+    work = (f"{max(units, default=0)} / {sum(units)}" for units in redone)
+    left = sum(one.left for one in outcomes)
+    return name, str(len(outcomes)), counted, *work, str(left), "yes" if equal else "NO"

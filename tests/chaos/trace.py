@@ -1,12 +1,13 @@
-"""The trace of a run: what its lives came to, line by line, in a file that no kill can cheat.
+"""The trace of a run: what each attempt did, line by line, in a file that is complete up to the instant of a kill.
 
-A victim writes each line with one unbuffered append before it does what the line says (a training step alone is told
-when it is done, since the loop tells it then). The file stands outside the run's folder and is no part of it. Lines are
-rows of JSON: `life`, `at` (seconds since that life began), `place`, `what`, and what belongs to it.
+The child writes each line with one unbuffered append before it does what the line says (only a training step is written
+when it is done, since the loop reports it then). The file is outside the run's folder and no part of it. Lines are JSON
+objects: `attempt` (its number), `at` (seconds since that attempt began), `place`, `what` (the kind of line), and the
+fields of that kind.
 
-*Places.* A point in a run is named by words: `start`, `1 sample`, …, `1 record`, `1 end`, `sealed`, `finish`. A *mark*
-is an event that was passed, such as `1 sample done`; the undisturbed run's marks give the time at which a place is
-reached.
+A *place* is the part of a run that is under way: `start`, `1 sample`, …, `1 record`, `1 end`, `sealed`, `finish`. A
+*mark* is an event that was passed, such as `1 sample done`; the reference run's marks give the time at which each place
+is reached.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,21 +42,21 @@ SEALED = "sealed"
 
 
 class Tracer:
-    """Writes the lines of one life; knows where the run is."""
+    """Writes the lines of one attempt; `place` is the part of the run that is under way."""
 
-    def __init__(self, path: Path, life: int) -> None:
+    def __init__(self, path: Path, attempt: int) -> None:
         self.place = "start"
-        self._life = life
+        self._attempt = attempt
         self._began = time.monotonic()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, what: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
-        """Append one line, handed to the system on return."""
-        row = {"life": self._life, "at": round(time.monotonic() - self._began, 4), "place": self.place}
+        """Append one line; the system has it on return, so a SIGKILL can't lose it."""
+        row = {"attempt": self._attempt, "at": round(time.monotonic() - self._began, 4), "place": self.place}
         os.write(self._file, (json.dumps({**row, "what": what, **fields}) + "\n").encode("ascii"))
 
-    def hear(self, event: Event) -> str | None:
-        """Write the event's mark, if it has one, and move on to the place after it; returns the mark."""
+    def on_event(self, event: Event) -> str | None:
+        """Write the event's mark, if it has one, and update `place`; returns the mark."""
         mark = mark_of(event)
         if mark:
             self.write("mark", name=mark)
@@ -64,7 +65,7 @@ class Tracer:
 
 
 def mark_of(event: Event) -> str | None:
-    """The name of what an event passes; None for one that passes nothing, or repeats what an earlier start passed."""
+    """The mark of an event; None for one that has none, or that repeats what an earlier attempt passed."""
     match event:
         case RunStarted():
             return "run started"
@@ -88,11 +89,11 @@ def mark_of(event: Event) -> str | None:
 
 
 _NEXT = dict(zip((stage.name for stage in STAGES), [*(stage.name for stage in STAGES[1:]), "record"], strict=True))
-_NEXT["judge"] = "record"  # the recipe here wants no placebo
+_NEXT["judge"] = "record"  # this recipe has no placebo stage
 
 
 def place_after(event: Event) -> str | None:
-    """Where the run is once this event was emitted; None if that does not change."""
+    """The place after this event; None if the event does not change it."""
     match event:
         case RoundStarted(number):
             return f"{number} {STAGES[0].name}"
@@ -113,24 +114,24 @@ def _place(number: int, stage: str) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """The lines of one run, all lives in order."""
+    """The lines of one run, all attempts in order."""
 
     rows: tuple[dict[str, Any], ...]
 
     def of(self, what: str) -> list[dict[str, Any]]:
-        """The lines of one sort."""
+        """The lines of one kind."""
         return [row for row in self.rows if row["what"] == what]
 
     def times(self) -> dict[str, float]:
-        """When each mark was passed first, in seconds of its life."""
+        """When each mark was first passed, in seconds since the start of that attempt."""
         times: dict[str, float] = {}
         for row in self.of("mark"):
             times.setdefault(row["name"], row["at"])
         return times
 
-    def last(self, life: int) -> dict[str, Any]:
-        """The last line of a life, empty if it wrote none."""
-        return next((row for row in reversed(self.rows) if row["life"] == life), {})
+    def last(self, attempt: int) -> dict[str, Any]:
+        """The last line of an attempt, empty if it wrote none."""
+        return next((row for row in reversed(self.rows) if row["attempt"] == attempt), {})
 
 
 def read_trace(path: Path) -> Trace:
@@ -139,7 +140,7 @@ def read_trace(path: Path) -> Trace:
 
 
 def redone(rows: Iterable[dict[str, Any]]) -> dict[int, Counter[str]]:
-    """For each life, how many units it had begun that were begun again in a later life, by kind of work."""
+    """By attempt, how many units it had begun that a later attempt began again, by kind of work."""
     begun: dict[tuple[str, str], int] = {}
     again: dict[int, Counter[str]] = {}
     for row in rows:
@@ -147,16 +148,12 @@ def redone(rows: Iterable[dict[str, Any]]) -> dict[int, Counter[str]]:
             continue
         for unit in row["units"]:
             before = begun.get((row["kind"], unit))
-            if before is not None and before < row["life"]:
+            if before is not None and before < row["attempt"]:
                 again.setdefault(before, Counter())[row["kind"]] += 1
-            begun[row["kind"], unit] = row["life"]
+            begun[row["kind"], unit] = row["attempt"]
     return again
 
 
 def reached(trace: Trace, times: dict[str, float]) -> float:
-    """How far a run has come, in seconds of the undisturbed run; `times` are that one's marks."""
-    return max((times[name] for name in _names(trace.of("mark")) if name in times), default=0.0)
-
-
-def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return [row["name"] for row in rows]
+    """How far a run has come: the time at which the reference run, whose marks `times` are, passed the same mark."""
+    return max((times[row["name"]] for row in trace.of("mark") if row["name"] in times), default=0.0)

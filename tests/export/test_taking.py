@@ -15,8 +15,8 @@ from huggingface_hub.repocard import metadata_load
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from selfimprove.ask import Asked, Manner, Question, ask
-from selfimprove.ask.shown import plain_lines
+from selfimprove.ask import Asked, Overrides, Question, ask
+from selfimprove.ask.display import plain_lines
 from selfimprove.cli.app import app
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.export import export
@@ -233,8 +233,8 @@ def test_a_card_holds_no_path_of_the_machine() -> None:
     assert told["problems"]["heldout"] == "a/b"
 
 
-def _ask(workshop: Workshop, name: str = "whole", manner: Manner = Manner()) -> Asked:  # noqa: B008 - frozen
-    return ask(Journal(workshop.runs / name), ASKED, manner, RUNTIME, workshop.folder / "cache")
+def _ask(workshop: Workshop, name: str = "whole", overrides: Overrides = Overrides()) -> Asked:  # noqa: B008 - frozen
+    return ask(Journal(workshop.runs / name), ASKED, overrides, RUNTIME, workshop.folder / "cache")
 
 
 def _texts(asked: Asked) -> list[tuple[str, ...]]:
@@ -301,6 +301,8 @@ def test_without_an_accepted_round_the_base_answers_alone(here: Workshop) -> Non
 
 
 def test_draws_follow_the_seed_alone(here: Workshop) -> None:
-    drawn = [_texts(_ask(here, manner=Manner(temperature=1.0, seed=seed, max_new_tokens=8))) for seed in (1, 1, 2)]
+    drawn = [
+        _texts(_ask(here, overrides=Overrides(temperature=1.0, seed=seed, max_new_tokens=8))) for seed in (1, 1, 2)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0] != _texts(_ask(here, manner=Manner(max_new_tokens=8)))
+    assert drawn[0] != _texts(_ask(here, overrides=Overrides(max_new_tokens=8)))

@@ -103,7 +103,7 @@ def test_renaming_the_models_mirrors_the_intervals(pairs: list[Pair]) -> None:
     renamed = interval_of_gain([Pair(pair.challenger, pair.champion) for pair in pairs])
     assert renamed == pytest.approx((-high, -low), abs=1e-6)
     one = Tally.of(pair.challenger - pair.champion for pair in pairs)
-    assert gain_lower(one, greedy=True) == -gain_upper(one.renamed(), greedy=True)
+    assert gain_lower(one, greedy=True) == -gain_upper(one.exchanged(), greedy=True)
 
 
 @given(st.integers(0, 60), st.floats(1e-4, 0.5))

@@ -31,7 +31,7 @@ from selfimprove.runs.assemble import run_recipe
 from selfimprove.store import durable
 from selfimprove.store.durable import Point
 from selfimprove.store.journal import Journal
-from tests.chaos.setting import TINY, make_setting
+from tests.chaos.workload import TINY, make_workload
 from tests.comparable import comparable_records
 from tests.peers import World
 
@@ -137,12 +137,12 @@ def test_a_disk_that_fills_up_in_any_stage_fails_cleanly_and_the_run_goes_on_wit
 @pytest.mark.parametrize("stage", ["sample", "train", "merge", "judge"])
 def test_a_disk_that_fills_up_under_the_real_parts_is_explained_and_the_run_goes_on(tmp_path: Path, stage: str) -> None:
     """The libraries that write weights raise errors of their own when there is no room."""
-    setting = make_setting(tmp_path, TINY)
+    workload = make_workload(tmp_path, TINY)
     make_tiny_model(tmp_path / TINY, dtype="bfloat16", sharded=True)
     runtime = Runtime(engine="transformers", device="cpu", threads=1, checker_workers=1)
 
     def run(folder: Path, emit: ev.Emit) -> None:
-        run_recipe(setting.recipe, runtime, Journal(folder / "run"), 1, emit, setting.cache)
+        run_recipe(workload.recipe, runtime, Journal(folder / "run"), 1, emit, workload.cache)
 
     run(tmp_path, ev.silence)
     mount = tmp_path / "disk"

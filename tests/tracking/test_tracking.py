@@ -29,7 +29,7 @@ from tests.workshop import Workshop, events_of, make_workshop
 EXAMPLE = ROOT / "rounds" / "example"
 HISTORY = Journal(EXAMPLE).events_since(0)[0]
 SMALL = {"problems": {"train_size": 16, "heldout_size": 100, "sealed_size": 20}}
-RUN = TrackedRun("run", "0123456789abcdef", {"seed": 0}, Path("nowhere"))
+RUN = TrackedRun(name="run", key="0123456789abcdef", config={"seed": 0}, folder=Path("nowhere"))
 
 
 @dataclass
@@ -146,7 +146,7 @@ def test_a_slow_tracker_is_waited_for_at_the_end_and_not_for_ever(tmp_path: Path
         began = time.monotonic()
         delivery.put(folded(HISTORY))
         assert time.monotonic() - began < 0.5
-        delivery.close(True, patience=1.0)
+        delivery.close(True, timeout=1.0)
         assert delivery.failure == failure
     assert slow.points == folded(HISTORY)
     assert not stuck.closed

@@ -21,7 +21,7 @@ from selfimprove.text.escaping import escape_text
 from selfimprove.view import JsonView, Mode, PlainView, QuietView, open_view
 from selfimprove.view.blocks import SPARKS, sparkline
 from selfimprove.view.live import LiveView, frame
-from selfimprove.view.scene import Scene, unfold
+from selfimprove.view.scene import Scene, advance
 from tests import paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
@@ -79,7 +79,7 @@ def plain_lines(timed: Iterator[tuple[float, Event]]) -> list[str]:
 def scenes(timed: Iterator[tuple[float, Event]]) -> list[tuple[float, Scene]]:
     scene, seen = Scene(), []
     for now, event in timed:
-        scene = unfold(scene, event, now)
+        scene = advance(scene, event, now)
         seen.append((now, scene))
     return seen
 

@@ -32,7 +32,7 @@ from selfimprove.view import JsonView, PlainView, can_move
 from selfimprove.view.glyphs import SUBSTITUTES, can_draw, writable
 from selfimprove.view.live import LiveView, frame
 from selfimprove.view.picture import picture
-from selfimprove.view.scene import Scene, unfold
+from selfimprove.view.scene import Scene, advance
 from selfimprove.view.watching import watch
 from tests.paths import ROOT
 from tests.problem.test_fuzz_readers import spoilt
@@ -76,7 +76,7 @@ def test_a_spoilt_line_is_an_event_that_can_be_shown_or_none(row: dict[str, Any]
         return
     with PlainView(lambda line: None) as plain:
         plain(timed.event, timed.time)
-    scene = unfold(Scene(), timed.event, timed.time)
+    scene = advance(Scene(), timed.event, timed.time)
     for width in (20, 80):
         for height in (23, None):
             frame(scene, width, height, timed.time)
@@ -162,24 +162,24 @@ def test_a_resume_drops_what_was_under_way_and_keeps_what_was_done() -> None:
     reused = events.StageFinished(2, "sample", 1.0, {}, True)
     kept = [events.RoundStarted(2, 1), reused, events.StageStarted(2, "harvest", 512, 128, "rows")]
     for moment, event in enumerate([*shown, resumed, *kept, events.StageFinished(2, "harvest", 1.0, {}, False)]):
-        scene = unfold(scene, event, float(moment))
+        scene = advance(scene, event, float(moment))
     text = "\n".join(line.plain for line in frame(scene, 80, 30, 200.0))
     assert "round 2 of 2, 1 kept" in text
     assert "reused   sample (whole), 128 of 512 rows of harvest" in text
-    assert [line.number for line in scene.lines] == [1, 2]
-    assert scene.lines[0].accepted
-    assert scene.lines[1].accepted is None
+    assert [row.number for row in scene.rounds] == [1, 2]
+    assert scene.rounds[0].accepted
+    assert scene.rounds[1].accepted is None
 
 
 def test_a_finished_run_that_gets_more_rounds_is_under_way_again() -> None:
     scene = Scene()
     for timed in HISTORY:
-        scene = unfold(scene, timed.event, timed.time)
+        scene = advance(scene, timed.event, timed.time)
     assert scene.finished
     start = HISTORY[0].event
     assert isinstance(start, events.RunStarted)
-    scene = unfold(scene, events.RunStarted(**{**vars(start), "rounds_done": 2, "rounds_wanted": 3}), 0.0)
-    assert (scene.finished, scene.sealed, len(scene.lines)) == (None, None, 2)
+    scene = advance(scene, events.RunStarted(**{**vars(start), "rounds_done": 2, "rounds_wanted": 3}), 0.0)
+    assert (scene.finished, scene.sealed, len(scene.rounds)) == (None, None, 2)
 
 
 def on_terminal(words: list[str], columns: int, sign: int = 0, **environment: str) -> tuple[int, bytes]:
@@ -268,7 +268,7 @@ def test_the_views_draw_with_no_sign_that_has_no_substitute() -> None:
     drawn = set()
     scene = Scene()
     for timed in HISTORY:
-        scene = unfold(scene, timed.event, timed.time)
+        scene = advance(scene, timed.event, timed.time)
         for height in (23, None):
             drawn |= {sign for line in frame(scene, 100, height, timed.time) for sign in line.plain}
     own = {sign for sign in drawn if not sign.isascii()}
@@ -303,7 +303,7 @@ def test_a_terminal_that_got_narrower_is_cleared_of_what_it_folded() -> None:
 def _scene_of(history: list[Timed]) -> Scene:
     scene = Scene()
     for timed in history:
-        scene = unfold(scene, timed.event, timed.time)
+        scene = advance(scene, timed.event, timed.time)
     return scene
 
 

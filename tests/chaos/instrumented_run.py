@@ -1,6 +1,6 @@
-"""One life of the run, in the process that will be killed: the real parts, with a tracer and a saboteur listening.
+"""The run under test, in the process that will be killed: the real parts, with tracing and fault injection.
 
-This module is what the server of processes loads beforehand, so it imports what a life would import while it works.
+The forkserver loads this module before it forks, so it also imports what an attempt would import only while it works.
 """
 
 from __future__ import annotations
@@ -28,55 +28,55 @@ from selfimprove.sampling import Completion, Request
 from selfimprove.store import durable
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.training import train
-from tests.chaos.orders import Life
-from tests.chaos.saboteur import Saboteur
-from tests.chaos.setting import ROUNDS, TINY, Setting
+from tests.chaos.attempt import Attempt
+from tests.chaos.fault_injection import FaultInjector
 from tests.chaos.trace import Tracer
+from tests.chaos.workload import ROUNDS, TINY, Workload
 
-AT_FIRST_USE = (
+LAZY_IMPORTS = (
     "scipy.integrate",
     "scipy.special",
     "scipy.stats",
     "peft.utils.transformers_weight_conversion",
     "transformers.models.llama.modeling_llama",
 )
-"""Modules that are imported when they are needed first; here they would be so in every life."""
+"""Modules that the program imports at first use; imported before the fork, they cost each attempt nothing."""
 
-for _name in AT_FIRST_USE:
+for _name in LAZY_IMPORTS:
     importlib.import_module(_name)
 
 RUNTIME = Runtime(engine="transformers", device="cpu", threads=1, checker_workers=1)
 
 
-def make_model(setting: Setting) -> None:
-    """Make the tiny model, or convert the one that is named, into the setting's cache."""
+def make_model(workload: Workload) -> None:
+    """Make the tiny model, or convert the named one into the workload's cache."""
     silence_transformers()
-    if setting.model == TINY:
-        make_tiny_model(setting.folder / TINY, dtype="bfloat16", sharded=True)
-    base = resolve_model(setting.recipe.model, setting.cache)
-    resolve_exact(setting.recipe.model, base, setting.cache)
+    if workload.model == TINY:
+        make_tiny_model(workload.folder / TINY, dtype="bfloat16", sharded=True)
+    base = resolve_model(workload.recipe.model, workload.cache)
+    resolve_exact(workload.recipe.model, base, workload.cache)
 
 
-def run_victim(life: Life, tracer: Tracer) -> None:
-    """Bring the life's run to its end with the real parts, or die where its kill says."""
-    saboteur = Saboteur(life.kill, tracer)
-    durable.fault = saboteur.at_point
+def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
+    """Take the attempt's run to its end with the real parts, or be killed where its kill says."""
+    injector = FaultInjector(attempt.kill, tracer)
+    durable.fault = injector.at_point
 
     def emit(event: Event) -> None:
-        saboteur.at_mark(tracer.hear(event))
+        injector.at_mark(tracer.on_event(event))
 
-    recipe, cache = life.setting.recipe, life.setting.cache
+    recipe, cache = attempt.workload.recipe, attempt.workload.cache
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:
         real = parts_of(recipe, base, RUNTIME, checker, cache)
-        parts = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced(tracer))
-        run_rounds(recipe, problems, identity, parts, Journal(life.run), ROUNDS, emit)
+        parts = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced_train(tracer))
+        run_rounds(recipe, problems, identity, parts, Journal(attempt.run), ROUNDS, emit)
 
 
 class _TracedSampler:
-    """The transformers engine; each chunk is told before it is sampled."""
+    """The transformers engine; writes each chunk to the trace before it is sampled."""
 
     reproducible = True
 
@@ -101,10 +101,10 @@ class _TracedSampler:
         return self._sampler.sample(requests)
 
 
-def _traced(tracer: Tracer) -> Train:
-    """The trainer; each step is told when it is done."""
+def _traced_train(tracer: Tracer) -> Train:
+    """The trainer; writes each step to the trace when it is done."""
 
-    def traced(
+    def traced_train(
         examples: Sequence[Example],
         model: Path,
         work: Path,
@@ -120,4 +120,4 @@ def _traced(tracer: Tracer) -> Train:
 
         return train(examples, model, work, out, settings, seed, runtime, step)
 
-    return traced
+    return traced_train

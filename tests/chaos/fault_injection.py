@@ -1,4 +1,4 @@
-"""Kills with a place, carried out by the victim on itself: at an event, or at a fault point after tearing the write."""
+"""Kills that the child carries out on itself: at an event, or at a fault point after tearing the write."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 import psutil
 
 from selfimprove.store.durable import Point
-from tests.chaos.kills import Kill
+from tests.chaos.kill_plan import Kill
 from tests.chaos.trace import Tracer
 
 
-class Saboteur:
-    """Hears marks and fault points of one life, and ends it where its kill says (never, if it has none or an instant).
+class FaultInjector:
+    """Watches the marks and fault points of one attempt, and kills the process where its kill says.
 
-    As `durable.fault` it also writes each point it sees into the trace.
+    It never does without a kill, or with one at an instant, which is the parent's. `at_point` is installed as
+    `durable.fault`, and writes each point into the trace.
     """
 
     def __init__(self, kill: Kill | None, tracer: Tracer) -> None:
@@ -27,12 +28,12 @@ class Saboteur:
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def at_mark(self, mark: str | None) -> None:
-        """Die here if this is the mark to die at."""
+        """Kill the process if this is its kill's mark."""
         if self._kill and self._kill.way == "boundary" and self._kill.where == mark:
-            self._die()
+            self._kill_process()
 
     def at_point(self, point: Point, path: Path, data: bytes) -> None:
-        """Tear the write and die, if this is the point; the signature is `durable.Fault`."""
+        """Tear the write and kill the process if this is its kill's point; has the signature of `durable.Fault`."""
         place = self._tracer.place
         self._seen[point, place] += 1
         self._tracer.write("point", point=point)
@@ -40,14 +41,14 @@ class Saboteur:
         if kill and (kill.way, kill.where, kill.nth) == (point, place, self._seen[point, place]):
             if data:
                 _tear(path, data, append=point == "append", seed=kill.seed)
-            self._die()
+            self._kill_process()
 
-    def _die(self) -> None:
+    def _kill_process(self) -> None:
         self._tracer.write("killed", children=[child.pid for child in psutil.Process().children(recursive=True)])
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _tear(path: Path, data: bytes, append: bool, seed: int) -> None:
-    """Write some of the data, from nothing to all but its last byte, as a write cut short leaves it."""
+    """Write a random share of the data, at most all but its last byte, as an interrupted write leaves it."""
     with path.open("ab" if append else "wb") as file:
         file.write(data[: random.Random(seed).randrange(len(data))])

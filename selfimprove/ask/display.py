@@ -1,6 +1,6 @@
-"""Replies of base and champion in the terminal: beside each other where there is room, else below each other.
+"""Replies of base and champion, printed: side by side on a wide terminal, below each other on a narrow one.
 
-Into a pipe or a file go plain lines, each with its label, so that `grep champion` finds what the champion said. What
+A pipe or a file gets plain lines, each with its label, so that `grep champion` finds what the champion said. What
 models wrote is escaped line by line; a reply keeps its line breaks, up to a limit of lines and of characters.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from selfimprove.answer import Verdict
+from selfimprove.answer import Outcome
 from selfimprove.ask import Answered, Asked, Reply
 from selfimprove.export.card import decoding_told
 from selfimprove.text import formatting
@@ -18,17 +18,24 @@ from selfimprove.text.escaping import ELLIPSIS, escape_text
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-BESIDE = 100
-"""Columns of a terminal that replies stand beside each other in."""
-MOST_LINES = 400
-LINE = 4000
-SHORT = 400
-"""Characters of a question, a final answer and a verdict's reason."""
-STYLES = {"correct": "green", "wrong": "red", "unparsed": "yellow", "timed_out": "yellow"}
+SIDE_BY_SIDE = 100
+"""Columns from which on replies are printed side by side."""
+MAX_LINES = 400
+"""Lines of a reply, at most."""
+LINE_LIMIT = 4000
+"""Characters of a line of a reply, at most."""
+SHORT_LIMIT = 400
+"""Characters of a question, a final answer or a verdict's reason, at most."""
+STYLES = {
+    Outcome.CORRECT: "green",
+    Outcome.WRONG: "red",
+    Outcome.UNPARSED: "yellow",
+    Outcome.TIMED_OUT: "yellow",
+}
 
 
 def show(asked: Asked, console: Console) -> None:
-    """Print the replies, as the console is a terminal or not."""
+    """Print the replies: panels on a terminal, plain lines anywhere else."""
     if not console.is_terminal:
         for line in plain_lines(asked):
             console.file.write(f"{line}\n")
@@ -37,15 +44,15 @@ def show(asked: Asked, console: Console) -> None:
 
     console.print(Text(_heading(asked), style="dim"))
     for answered in asked.answers:
-        console.print(Text(f"\n{_shown(answered.question.text)}", style="bold"))
+        console.print(Text(f"\n{_short(answered.question.text)}", style="bold"))
         console.print(_panels(asked, answered, console.width))
 
 
 def plain_lines(asked: Asked) -> Iterator[str]:
-    """Lines with a label each: the question, each model's text, its final answer and the verdict on it."""
+    """Labelled lines: each question, each model's text, its final answer and the verdict on it."""
     yield f"asked: {_heading(asked)}"
     for answered in asked.answers:
-        yield f"question: {_shown(answered.question.text)}"
+        yield f"question: {_short(answered.question.text)}"
         for label, reply in _labelled(asked, answered):
             for line in lines_of(reply.text):
                 yield f"{label}: {line}".rstrip()
@@ -53,21 +60,18 @@ def plain_lines(asked: Asked) -> Iterator[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """A reply's lines, each harmless on a terminal; an ellipsis stands where the limit cut."""
-    lines = text.strip().split("\n", MOST_LINES)
-    shown = [escape_text(line, LINE) for line in lines[:MOST_LINES]]
-    return shown + [ELLIPSIS] * (len(lines) > MOST_LINES)
+    """A reply's lines, each escaped; an ellipsis where a limit cut it."""
+    lines = text.strip().split("\n", MAX_LINES)
+    shown = [escape_text(line, LINE_LIMIT) for line in lines[:MAX_LINES]]
+    return shown + [ELLIPSIS] * (len(lines) > MAX_LINES)
 
 
 def final_answer(reply: Reply) -> str:
-    """What the checker reads as the final answer, the verdict on it if there is one, and whether the reply was cut."""
-    read = "none" if reply.candidate is None else _shown(reply.candidate)
-    told = f"{read} ({_verdict(reply.verdict)})" if reply.verdict else read
-    return f"{told}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.stop == "length" else told
-
-
-def _verdict(verdict: Verdict) -> str:
-    return f"{verdict.outcome.replace('_', ' ')}: {_shown(verdict.reason)}"
+    """The final answer that the checker extracted, the verdict on it if there is one, and whether the reply was cut."""
+    answer, verdict = "none" if reply.candidate is None else _short(reply.candidate), reply.verdict
+    if verdict:
+        answer += f" ({verdict.outcome.replace('_', ' ')}: {_short(verdict.reason)})"
+    return f"{answer}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.cut else answer
 
 
 def _heading(asked: Asked) -> str:
@@ -83,7 +87,7 @@ def _labelled(asked: Asked, answered: Answered) -> list[tuple[str, Reply]]:
 
 
 def _panels(asked: Asked, answered: Answered, width: int) -> RenderableType:
-    """A panel for each reply, beside each other or, on a narrow terminal, below each other."""
+    """A panel for each reply, side by side or, on a narrow terminal, below each other."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.table import Table
@@ -92,9 +96,9 @@ def _panels(asked: Asked, answered: Answered, width: int) -> RenderableType:
     panels = []
     for label, reply in _labelled(asked, answered):
         style = STYLES[reply.verdict.outcome] if reply.verdict else "cyan"
-        told = Text(f"\nfinal answer: {final_answer(reply)}", style=style)
-        panels.append(Panel(Group(Text("\n".join(lines_of(reply.text))), told), title=Text(label)))
-    if width < BESIDE or len(panels) == 1:
+        answer = Text(f"\nfinal answer: {final_answer(reply)}", style=style)
+        panels.append(Panel(Group(Text("\n".join(lines_of(reply.text))), answer), title=Text(label)))
+    if width < SIDE_BY_SIDE or len(panels) == 1:
         return Group(*panels)
     grid = Table.grid(expand=True)
     for _ in panels:
@@ -103,5 +107,5 @@ def _panels(asked: Asked, answered: Answered, width: int) -> RenderableType:
     return grid
 
 
-def _shown(text: str) -> str:
-    return escape_text(text, SHORT)
+def _short(text: str) -> str:
+    return escape_text(text, SHORT_LIMIT)
