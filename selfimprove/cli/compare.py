@@ -82,7 +82,7 @@ def compare(
 
     Writes rounds/NAME/ and FILE of --markdown.
 
-    Exit codes: 0 all runs are complete; 1 one failed, the others went on; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 all runs are done; 1 one failed, and the others went on; 2 it can't be done as asked; 130 interrupted.
 
     Examples:
 
