@@ -95,7 +95,14 @@ class Subject:
         """The requests that ask the held-out problems, greedily."""
         render = load_tokenizer(self.folder).render
         return [
-            Request(p.key, 0, tuple(render("", PROMPT.format(p.question))), ANSWER_TOKENS, 0, GREEDY)
+            Request(
+                key=p.key,
+                sample=0,
+                prompt_ids=tuple(render("", PROMPT.format(p.question))),
+                max_new_tokens=ANSWER_TOKENS,
+                seed=0,
+                decoding=GREEDY,
+            )
             for p in self.heldout
         ]
 

@@ -26,7 +26,8 @@ import unicodedata
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from selfimprove.errors import UsageError
 
@@ -49,7 +50,33 @@ class Decoding:
 GREEDY = Decoding(0.0)
 
 
-@dataclass(frozen=True)
+class StopReason(StrEnum):
+    """Why a completion ended."""
+
+    EOS = "eos"
+    """The model produced an end-of-sequence id, the last of the completion's ids."""
+
+    LENGTH = "length"
+    """It was cut at the request's token limit, or where the model's context ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """The sampled ids of one request, the end-of-sequence id included if the model produced it."""
+
+    key: str
+    sample: int
+    token_ids: tuple[int, ...]
+    stop: StopReason
+    seed: int
+
+    @property
+    def row(self) -> Row:
+        """The row this completion belongs to."""
+        return self.key, self.sample
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One completion to sample: at most `max_new_tokens` ids after `prompt_ids`, drawn with `seed`."""
 
@@ -65,21 +92,9 @@ class Request:
         """The row this request belongs to."""
         return self.key, self.sample
 
-
-@dataclass(frozen=True)
-class Completion:
-    """The sampled ids of one request, the end-of-sequence id included if the model produced it (`stop == "eos"`)."""
-
-    key: str
-    sample: int
-    token_ids: tuple[int, ...]
-    stop: Literal["eos", "length"]
-    seed: int
-
-    @property
-    def row(self) -> Row:
-        """The row this completion belongs to."""
-        return self.key, self.sample
+    def completion(self, token_ids: Sequence[int], stop: StopReason) -> Completion:
+        """The completion of this request, of which these ids were sampled."""
+        return Completion(key=self.key, sample=self.sample, token_ids=tuple(token_ids), stop=stop, seed=self.seed)
 
 
 class Sampler(AbstractContextManager["Sampler"], Protocol):

@@ -212,12 +212,19 @@ def _completions(
     """`samples` completions of up to 100 tokens for each prompt, sampled once for a model and kept in the cache."""
     from selfimprove.engines.transformers import TransformersSampler
     from selfimprove.models import default_cache
-    from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks
+    from selfimprove.sampling import Completion, Decoding, Request, StopReason, derive_seed, plan_chunks
 
     path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{len(prompts)}x{samples}.json"
     if not path.exists():
         requests = [
-            Request(key, sample, prompt, 100, derive_seed(0, "bench", key, sample), Decoding(0.7))
+            Request(
+                key=key,
+                sample=sample,
+                prompt_ids=prompt,
+                max_new_tokens=100,
+                seed=derive_seed(0, "bench", key, sample),
+                decoding=Decoding(0.7),
+            )
             for key, prompt in prompts.items()
             for sample in range(samples)
         ]
@@ -225,7 +232,10 @@ def _completions(
             rows = [asdict(one) for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows))
-    return [Completion(**{**row, "token_ids": tuple(row["token_ids"])}) for row in json.loads(path.read_text())]
+    return [
+        Completion(**{**row, "token_ids": tuple(row["token_ids"]), "stop": StopReason(row["stop"])})
+        for row in json.loads(path.read_text())
+    ]
 
 
 def _measure(job: _Job) -> dict[str, float]:

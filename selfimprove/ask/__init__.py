@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from selfimprove.answer import Verdict
 from selfimprove.answer.checking import Checker
@@ -33,6 +32,7 @@ from selfimprove.sampling import (
     Completion,
     Decoding,
     Request,
+    StopReason,
     Tokenizer,
     derive_seed,
     plan_chunks,
@@ -65,7 +65,7 @@ class Reply:
 
     text: str
     tokens: int
-    stop: Literal["eos", "length"]
+    stop: StopReason
     candidate: str | None
     verdict: Verdict | None
 
@@ -154,7 +154,14 @@ def _request(
     settings = recipe.sampling
     prompt = render_prompt(tokenizer, settings.system, settings.prompt, question.text)
     own = derive_seed(seed, "ask", question.text, number)
-    return Request(str(number), 0, prompt, settings.max_new_tokens, own, decoding)
+    return Request(
+        key=str(number),
+        sample=0,
+        prompt_ids=prompt,
+        max_new_tokens=settings.max_new_tokens,
+        seed=own,
+        decoding=decoding,
+    )
 
 
 def _sampled(parts: Parts, model: Path, requests: Sequence[Request], recipe: Recipe) -> list[Completion]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from selfimprove.answer import Verdict
 from selfimprove.ask import Answered, Asked, Reply
 from selfimprove.export.card import decoding_told
+from selfimprove.sampling import StopReason
 from selfimprove.text import formatting
 from selfimprove.text.escaping import ELLIPSIS, escape_text
 
@@ -63,7 +64,7 @@ def final_answer(reply: Reply) -> str:
     """What the checker reads as the final answer, the verdict on it if there is one, and whether the reply was cut."""
     read = "none" if reply.candidate is None else _shown(reply.candidate)
     told = f"{read} ({_verdict(reply.verdict)})" if reply.verdict else read
-    return f"{told}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.stop == "length" else told
+    return f"{told}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.stop == StopReason.LENGTH else told
 
 
 def _verdict(verdict: Verdict) -> str:

@@ -28,7 +28,7 @@ from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request
+from selfimprove.sampling import Completion, Request, StopReason
 
 Way = Literal["compiled", "batched", "general"]
 
@@ -87,8 +87,8 @@ class TransformersSampler:
         ends, plan = _end_ids(model), self._plan(requests)
         found = decode(lambda: self._open(requests, plan), requests, _rule(requests, model), ends, plan)
         for request, row in zip(requests, found, strict=True):
-            stop = "eos" if row[-1] in ends else "length"
-            yield Completion(request.key, request.sample, tuple(row), stop, request.seed)  # type: ignore[arg-type]
+            stop = StopReason.EOS if row[-1] in ends else StopReason.LENGTH
+            yield request.completion(row, stop)
 
     def _loaded(self) -> PreTrainedModel:
         if self._model is None:

@@ -39,7 +39,7 @@ from selfimprove.engines.gpus import await_memory, memory_free, memory_used, sha
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request
+from selfimprove.sampling import Completion, Request, StopReason
 from selfimprove.text.escaping import escape_text
 
 END_SECONDS = 30.0
@@ -121,7 +121,7 @@ class VllmSampler:
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in their order; `requests` are one chunk.
 
-        A completion also ends, with `stop == "length"`, where the model's context does. Raises `UsageError` for a
+        A completion also ends, by `StopReason.LENGTH`, where the model's context does. Raises `UsageError` for a
         prompt that leaves no room for a token, `StageError` if the engine dies.
         """
         if not requests:
@@ -131,7 +131,7 @@ class VllmSampler:
         replies = [json.loads(line) for line in self._exchange([rows[part::parts] for part in range(parts)])]
         for number, request in enumerate(requests):
             found = Sampled(**replies[number % parts][number // parts])
-            yield Completion(request.key, request.sample, tuple(found.token_ids), found.stop, request.seed)
+            yield request.completion(found.token_ids, StopReason(found.stop))
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class Sampled:
     """From the worker, one for each row, in their order."""
 
     token_ids: Sequence[int]
-    stop: Literal["eos", "length"]
+    stop: str
+    """The value of a `sampling.StopReason`."""
 
 
 Message = Setup | Ready | Sequence[Row] | Sequence[Sampled]

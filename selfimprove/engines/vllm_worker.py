@@ -38,9 +38,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.sampling import StopReason
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -58,7 +59,7 @@ CONTEXT_MIB = 1024
 LEAST_GPU_SHARE = 0.01
 """Asked for where nothing is free: vLLM takes no less than some, and its own refusal tells the figures."""
 
-STOPS: Mapping[str | None, Literal["eos", "length"]] = {"stop": "eos", "length": "length"}
+STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": StopReason.LENGTH}
 """Ends of a completion by vLLM's words for them; no other may occur."""
 
 
@@ -186,7 +187,7 @@ def sampling_arguments(row: Row, defaults: Mapping[str, Any], stop_ids: Sequence
 def _sampled(output: CompletionOutput, stop_ids: Sequence[int]) -> Sampled:
     token_ids = list(output.token_ids)
     stop = STOPS[output.finish_reason]
-    if (stop == "eos") != (token_ids[-1] in stop_ids):
+    if (stop == StopReason.EOS) != (token_ids[-1] in stop_ids):
         raise RuntimeError(f"stopped by {output.finish_reason!r} after token {token_ids[-1]}, which contradict")
     return Sampled(token_ids, stop)
 

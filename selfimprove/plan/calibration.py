@@ -28,7 +28,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
 from selfimprove.round.machinery import Parts
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
-from selfimprove.sampling import Completion, Decoding, Request, Sampler, derive_seed, render_prompt
+from selfimprove.sampling import Completion, Decoding, Request, Sampler, StopReason, derive_seed, render_prompt
 
 SAMPLE_SECONDS = 15.0
 DEADLINE = 45.0
@@ -105,12 +105,12 @@ def _requests(recipe: Recipe, parts: Parts, problems: Sequence[Problem], limit: 
     decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
     return [
         Request(
-            problem.key,
-            0,
-            render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
-            limit,
-            derive_seed(recipe.seed, "calibration", problem.key),
-            decoding,
+            key=problem.key,
+            sample=0,
+            prompt_ids=render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
+            max_new_tokens=limit,
+            seed=derive_seed(recipe.seed, "calibration", problem.key),
+            decoding=decoding,
         )
         for problem in problems
     ]
@@ -124,7 +124,7 @@ def _sample(sampler: Sampler, requests: Sequence[Request]) -> tuple[list[Complet
 def mean_length(completions: Sequence[Completion], longest: int) -> Range:
     """A range of the mean length: cut ones as they stand or as the longest, two standard errors around both."""
     low = [len(c.token_ids) for c in completions]
-    high = [len(c.token_ids) if c.stop == "eos" else longest for c in completions]
+    high = [len(c.token_ids) if c.stop == StopReason.EOS else longest for c in completions]
     lower = statistics.mean(low) - _two_errors(low)
     return max(1.0, lower), min(float(longest), statistics.mean(high) + _two_errors(high))
 
@@ -144,7 +144,7 @@ def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions
     pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
     verdicts = check_completions(parts.checker, pairs, recipe.answers)
     low, high = interval_of_rate(sum(v.outcome == "correct" for v in verdicts), len(verdicts))
-    cut = sum(c.stop == "length" for c in completions) / len(completions)
+    cut = sum(c.stop == StopReason.LENGTH for c in completions) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
 
 

@@ -34,6 +34,7 @@ from selfimprove.sampling import (
     Decoding,
     Request,
     Sampler,
+    StopReason,
     Tokenizer,
     derive_seed,
     plan_chunks,
@@ -57,7 +58,7 @@ class Answered:
     candidate: str | None
     stage: str
     reason: str
-    stop: Literal["eos", "length"]
+    stop: StopReason
     token_ids: tuple[int, ...]
     text: str
 
@@ -148,7 +149,14 @@ class Judge:
         settings = self._recipe.sampling
         prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
         seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
-        return Request(problem.key, number, prompt, settings.max_new_tokens, seed, judging_decoding(self._recipe))
+        return Request(
+            key=problem.key,
+            sample=number,
+            prompt_ids=prompt,
+            max_new_tokens=settings.max_new_tokens,
+            seed=seed,
+            decoding=judging_decoding(self._recipe),
+        )
 
     def _drop(self, rows: Sequence[Answered]) -> None:
         """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""

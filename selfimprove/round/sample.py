@@ -16,7 +16,7 @@ from selfimprove.events import StageProgress, StageStarted
 from selfimprove.recipe import Recipe
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import Kind, assign_kinds, token_limit
-from selfimprove.sampling import Completion, Decoding, Request, Row, owed_chunks, plan_chunks, sample_chunks
+from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
 from selfimprove.store.records import SampleRow, checked_rows
 
@@ -54,7 +54,7 @@ def draw(
         "rows": len(done),
         "sampled_tokens": sum(len(c.token_ids) for c in done),
         "prompt_tokens": sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
-        "truncated": sum(c.stop == "length" for c in done),
+        "truncated": sum(c.stop == StopReason.LENGTH for c in done),
     }
 
 
@@ -81,10 +81,23 @@ def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
     plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
     limits = {kind: token_limit(kind, job.recipe.prefixes, longest) for kind in set(kinds.values())}
     return [
-        Request(key, number, plain[key], limits[kind], job.seed("sample", key, number), decoding)
+        Request(
+            key=key,
+            sample=number,
+            prompt_ids=plain[key],
+            max_new_tokens=limits[kind],
+            seed=job.seed("sample", key, number),
+            decoding=decoding,
+        )
         for (key, number), kind in kinds.items()
     ]
 
 
 def _completion(row: dict[str, Any]) -> Completion:
-    return Completion(row["key"], row["sample"], tuple(row["token_ids"]), row["stop"], row["seed"])
+    return Completion(
+        key=row["key"],
+        sample=row["sample"],
+        token_ids=tuple(row["token_ids"]),
+        stop=StopReason(row["stop"]),
+        seed=row["seed"],
+    )

@@ -13,7 +13,7 @@ from selfimprove.ask.questions import read_questions
 from selfimprove.ask.shown import show
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.sampling import Decoding
+from selfimprove.sampling import Decoding, StopReason
 from selfimprove.store.journal import Champion
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
@@ -23,7 +23,7 @@ ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]
 def _asked(text: str, width: int, terminal: bool = True) -> str:
     """What is shown of a reply by both models to a question of the same text."""
     verdict = Verdict("wrong", text, "compare", text)
-    reply = Reply(text, 7, "eos", text, verdict)
+    reply = Reply(text, 7, StopReason.EOS, text, verdict)
     asked = Asked(Champion(2, (1, 2)), Recipe(), Decoding(0.5), (Answered(Question(text, "1"), (reply, reply)),))
     out = io.StringIO()
     show(asked, Console(file=out, force_terminal=terminal, width=width, color_system=None))

@@ -196,7 +196,10 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
     assert answer["unknown"] == []
 
 
-REQUESTS = [Request(f"p{n}", 0, tuple(range(5, 40 + n)), 8, n, Decoding(1.0)) for n in range(10)]
+REQUESTS = [
+    Request(key=f"p{n}", sample=0, prompt_ids=tuple(range(5, 40 + n)), max_new_tokens=8, seed=n, decoding=Decoding(1.0))
+    for n in range(10)
+]
 
 
 def _told(request: Request) -> tuple[int, ...]:

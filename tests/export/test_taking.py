@@ -246,7 +246,12 @@ def _greedy(model: Path) -> list[str]:
     tokenizer = load_tokenizer(model)
     prompts = [tuple(tokenizer.render("", question.text)) for question in ASKED]
     with open_sampler("transformers", model, RUNTIME) as sampler:
-        found = sampler.sample([Request(str(n), 0, prompt, 10, 0, GREEDY) for n, prompt in enumerate(prompts)])
+        found = sampler.sample(
+            [
+                Request(key=str(n), sample=0, prompt_ids=prompt, max_new_tokens=10, seed=0, decoding=GREEDY)
+                for n, prompt in enumerate(prompts)
+            ]
+        )
         return [tokenizer.decode(completion.token_ids) for completion in found]
 
 
