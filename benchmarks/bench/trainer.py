@@ -269,6 +269,7 @@ def _child(job: _Job) -> dict[str, float]:
 def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
     """Train with our trainer; returns the billions of operations in matrix products for a row."""
     from selfimprove.recipe import Runtime, Training
+    from selfimprove.round.machinery import TrainJob
     from selfimprove.round.prefixes import Example
     from selfimprove.training import train
 
@@ -279,12 +280,21 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
     runtime = Runtime(device=job.device, threads=job.threads)
     settings = Training(batch_rows=BATCH, micro_tokens=2**20)
     model = Path(job.model)
-    counts = train(examples, model, folder / "w", folder / "a", settings, 0, runtime, lambda *_: step_done())
+    training = TrainJob(
+        examples=examples,
+        model=model,
+        work=folder / "w",
+        out=folder / "a",
+        settings=settings,
+        seed=0,
+        runtime=runtime,
+    )
+    counts = train(training, lambda *_: step_done())
     config = json.loads((model / "config.json").read_text())
     head = config["vocab_size"] * config["hidden_size"]
-    body = counts["held_weights"] - counts["trained_weights"] - head * (1 if config["tie_word_embeddings"] else 2)
-    layers = (4 * body + 6 * counts["trained_weights"]) * counts["computed_tokens"]
-    return {"row_gflop": (layers + 4 * head * counts["target_tokens"]) / len(rows) / 1e9}
+    body = counts.held_weights - counts.trained_weights - head * (1 if config["tie_word_embeddings"] else 2)
+    layers = (4 * body + 6 * counts.trained_weights) * counts.computed_tokens
+    return {"row_gflop": (layers + 4 * head * counts.target_tokens) / len(rows) / 1e9}
 
 
 def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:

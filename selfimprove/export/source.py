@@ -14,6 +14,7 @@ from typing import Any
 from selfimprove.errors import StageError, UsageError
 from selfimprove.models import ModelFolder, default_cache, resolve_exact, resolve_model
 from selfimprove.recipe import Recipe, Runtime
+from selfimprove.round.machinery import MergeJob
 from selfimprove.store.durable import read_json
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.records import Certificate, checked
@@ -61,7 +62,9 @@ def build(source: Source, out: Path, runtime: Runtime) -> None:
 
     path = source.journal.round(source.champion.number).certificate
     expected = checked(read_json(path), Certificate, path)["sha256"]
-    made = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
+    rounding = source.recipe.rounding()
+    job = MergeJob(base=source.exact, adapters=source.adapters, out=out, rounding=rounding, runtime=runtime)
+    made = rebuild(job)
     if made != expected:
         raise StageError(
             f"round {source.champion.number}: rebuilt with hash {made[:12]}…, its certificate says {expected[:12]}…",

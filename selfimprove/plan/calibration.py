@@ -26,7 +26,7 @@ from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import MergeCheck, Parts, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
 from selfimprove.sampling import Completion, Decoding, Request, Sampler, StopReason, derive_seed, render_prompt
 
@@ -163,12 +163,20 @@ def _train(
     made = _examples(recipe, parts, problems, sampled)
     examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []
     settings = recipe.training.model_copy(update={"batch_rows": rows, "epochs": 1})
-    (folder / "work").mkdir()
+    job = TrainJob(
+        examples=examples,
+        model=parts.base,
+        work=folder / "work",
+        out=folder / "adapter",
+        settings=settings,
+        seed=0,
+        runtime=parts.runtime,
+    )
     started = time.perf_counter()
     if not examples or started - began > DEADLINE:
         return None, None
     with suppress(_EnoughError):
-        parts.train(examples, parts.base, folder / "work", folder / "adapter", settings, 0, parts.runtime, on_step)
+        parts.train(job, on_step)
     if len(ends) < 2:
         return None, None
     step = (ends[-1] - ends[0]) / (len(ends) - 1)
@@ -196,7 +204,6 @@ def _merge(recipe: Recipe, parts: Parts, problems: ProblemSets, folder: Path, be
     if not (folder / "adapter").exists() or started - began > MERGE_UNTIL:
         return None
     canaries = [request.prompt_ids for request in _requests(recipe, parts, problems.heldout, 1)]
-    chosen = canaries[: recipe.merging.canaries]
-    adapters, out = [folder / "adapter"], folder / "model"
-    parts.merge(parts.exact, adapters, parts.base, out, recipe.merging, recipe.rounding(), chosen, parts.runtime)
+    check = MergeCheck(parts.base, canaries[: recipe.merging.canaries], recipe.merging)
+    parts.merge(parts.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
     return time.perf_counter() - started

@@ -46,10 +46,12 @@ def placebo(job: Job) -> dict[str, Any]:
     batches = list(batched(judged, job.recipe.gate.batch))
     for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
         found |= fresh
-        job.emit(StageProgress(job.number, FOLDER, len(found), len(judged), tokens_of(found)))
+        job.emit(
+            StageProgress(number=job.number, stage=FOLDER, done=len(found), total=len(judged), tokens=tokens_of(found))
+        )
     job.samplers.close()
     shutil.rmtree(model)
-    trained = {name: counts[name] for name in ("target_tokens", "trained_prompt_tokens")}
+    trained = {"target_tokens": counts.target_tokens, "trained_prompt_tokens": counts.trained_prompt_tokens}
     sampled = {"sampled_tokens": tokens_of(found), "prompt_tokens": judge.prompt_tokens(judged)}
     return {"problems": len(found), **sampled, **trained}
 
@@ -73,7 +75,7 @@ def _merged(job: Job, folder: Path) -> Path:
         temporary = job.files.scratch("placebo-merging")
         shutil.rmtree(temporary, ignore_errors=True)
         adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), folder / "adapter"]
-        job.parts.rebuild(job.parts.exact, adapters, temporary, job.recipe.rounding(), job.parts.runtime)
+        job.parts.rebuild(job.parts.merge_job(adapters, temporary, job.recipe.rounding()))
         publish(temporary, model)
     return model
 

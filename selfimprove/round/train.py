@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from selfimprove.events import StageStarted, TrainStep
 from selfimprove.round.job import Job
+from selfimprove.round.machinery import TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.store.durable import publish, read_rows
 from selfimprove.store.records import ExampleRow, checked_rows
@@ -20,10 +22,10 @@ from selfimprove.store.records import ExampleRow, checked_rows
 
 def train(job: Job) -> dict[str, Any]:
     """Fit the round's adapter on the champion."""
-    return fit(job, "train", read_examples(job), job.files.adapter)
+    return asdict(fit(job, "train", read_examples(job), job.files.adapter))
 
 
-def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dict[str, Any]:
+def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> TrainCounts:
     """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name.
 
     The training checkpoint stays in the stage's work folder until its done-record stands.
@@ -38,12 +40,20 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> dic
     def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
         nonlocal started
         if not started:
-            job.emit(StageStarted(job.number, stage, steps, step - 1, "steps"))
+            job.emit(StageStarted(number=job.number, stage=stage, total=steps, kept=step - 1, unit="steps"))
             started = True
-        job.emit(TrainStep(job.number, step, steps, loss, learning_rate))
+        job.emit(TrainStep(number=job.number, step=step, steps=steps, loss=loss, learning_rate=learning_rate))
 
-    seed = job.seed("train")
-    counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
+    training = TrainJob(
+        examples=examples,
+        model=model,
+        work=work,
+        out=out,
+        settings=job.recipe.training,
+        seed=job.seed("train"),
+        runtime=job.parts.runtime,
+    )
+    counts = job.parts.train(training, on_step)
     publish(out, adapter)
     return counts
 
