@@ -65,7 +65,13 @@ def round_finished(record: dict[str, Any], earlier: bool = False) -> RoundFinish
     decision = record["decision"]
     before, after = (record["scorecard"][side]["accuracy"] for side in ("champion", "challenger"))
     return RoundFinished(
-        record["round"], decision["accepted"], before, after, after - before, decision["sentence"], earlier
+        number=record["round"],
+        accepted=decision["accepted"],
+        champion_accuracy=before,
+        challenger_accuracy=after,
+        gain=after - before,
+        sentence=decision["sentence"],
+        earlier=earlier,
     )
 
 
@@ -77,7 +83,11 @@ def _run_stage(job: Job, stage: Stage) -> dict[str, Any]:
             counts = stage.run(job)
         record = job.files.mark_done(stage.name, meter.cost, counts, stage.files)
     remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training
-    job.emit(StageFinished(job.number, stage.name, record["seconds"], record["counts"], reused))
+    job.emit(
+        StageFinished(
+            number=job.number, stage=stage.name, seconds=record["seconds"], counts=record["counts"], reused=reused
+        )
+    )
     return record
 
 

@@ -109,7 +109,7 @@ def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[st
     pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
 
     def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+        job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
     verdicts = iter(check_completions(job.parts.checker, pairs, job.recipe.answers, progress))
     return [[next(verdicts).outcome == "correct" for _ in found] for found in texts]

@@ -41,13 +41,13 @@ def draw(
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
     keep_rows(path, [row for row in rows if (row["key"], row["sample"]) in whole])
-    job.emit(StageStarted(job.number, stage, len(requests), len(kept), "rows"))
+    job.emit(StageStarted(number=job.number, stage=stage, total=len(requests), kept=len(kept), unit="rows"))
     done, tokens = list(kept), 0
     for fresh in sample_chunks(job.samplers.at(job.champion_model()), owed) if owed else ():
         append_rows(path, [{**fields(c.row), **asdict(c)} for c in fresh])
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)
-        job.emit(StageProgress(job.number, stage, len(done), len(requests), tokens))
+        job.emit(StageProgress(number=job.number, stage=stage, done=len(done), total=len(requests), tokens=tokens))
     if not path.exists():  # nothing was asked for: the stage's file is there, and empty
         write_atomically(path, b"")
     return {

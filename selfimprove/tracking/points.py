@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from selfimprove.events import Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
 
@@ -106,5 +105,5 @@ def _sealed(sealed: SealedJudged) -> dict[str, float]:
     return {**values, "sealed/gain_low": sealed.gain_interval[0], "sealed/gain_high": sealed.gain_interval[1]}
 
 
-def _numbers(counts: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(counts: Mapping[str, object]) -> dict[str, float]:
     return {name: value for name, value in counts.items() if isinstance(value, int | float)}
