@@ -15,8 +15,8 @@ chunk depends on nothing outside it, so a resumed run equals an uninterrupted on
 `derive_seed`; no generator is shared between rows, so a row's draws don't depend on its neighbours.
 
 *Prompts.* `render_prompt` is the only way from a question to prompt ids, in sampling, training and judging. Before a
-run the way is gone there and back on a few questions (`refuse_lost_questions`): a template may look for the question
-in another place than it stands in, and a tokenizer may lack its letters; the model would then be asked nothing.
+run a few questions are rendered and decoded again (`refuse_lost_questions`): a chat template may ignore the user's
+turn, and a tokenizer may lack its letters; the model would then not see the question.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Protocol, runtime_checkable
 from selfimprove.errors import UsageError
 
 TRIED = 8
-"""Questions on which rendering is tried before a run."""
+"""Questions that are rendered for a check before a run."""
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -40,7 +40,7 @@ Row = tuple[str, int]
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn; temperature 0 is greedy, `None` leaves a bound to the model's generation config."""
+    """How tokens are drawn: temperature 0 is greedy; a bound that is `None` is the model's generation config's."""
 
     temperature: float
     top_p: float | None = None
@@ -98,7 +98,7 @@ class Request:
 
 
 class Sampler(AbstractContextManager["Sampler"], Protocol):
-    """An engine with a model in it; usable inside `with` only."""
+    """An engine with a model loaded; usable inside `with` only."""
 
     reproducible: bool
     """Whether the same chunk gives the same completions again on this machine."""
@@ -110,15 +110,15 @@ class Sampler(AbstractContextManager["Sampler"], Protocol):
 
 @runtime_checkable
 class ManySampler(Protocol):
-    """What a `Sampler` is besides if it has workers: many chunks are in hand at once."""
+    """What a `Sampler` with several workers is besides: it samples many chunks at once."""
 
     def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
-        """The completions of each chunk, in the order of the chunks; takes from `chunks` only what it begins."""
+        """The completions of each chunk, in the order of the chunks; a chunk is taken only when it is begun."""
         ...
 
 
 class Tokenizer(Protocol):
-    """What is needed of a model's tokenizer and chat template."""
+    """A model's tokenizer and chat template."""
 
     eos_id: int
     """The id that ends a turn; what is trained where the recipe asks for an end after a prefix."""
@@ -138,23 +138,21 @@ def render_prompt(tokenizer: Tokenizer, system: str, template: str, question: st
 
 
 def some_questions(questions: Iterable[str]) -> list[str]:
-    """At most `TRIED` of the questions on which rendering is tried: of all lengths, the longest among them."""
+    """At most `TRIED` of the questions, evenly spread over their lengths, from the shortest to the longest."""
     ordered = sorted(questions, key=lambda question: (len(question), question))
     places = {round(at * (len(ordered) - 1) / (TRIED - 1)) for at in range(TRIED)} if ordered else set()
     return [ordered[place] for place in sorted(places)]
 
 
 def is_lost(tokenizer: Tokenizer, prompt_ids: Sequence[int], question: str) -> bool:
-    """Whether the text of the prompt doesn't hold the question's words: the model would not see what is asked.
+    """Whether the decoded prompt lacks the question: the model would not see what is asked.
 
     White space and compatibility forms (`x²` for `x2`) may differ.
     """
-    told, asked = (_plain(text) for text in (tokenizer.decode(prompt_ids), question))
-    return asked not in told
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    prompt, asked = (
+        " ".join(unicodedata.normalize("NFKC", text).split()) for text in (tokenizer.decode(prompt_ids), question)
+    )
+    return asked not in prompt
 
 
 def refuse_lost_questions(tokenizer: Tokenizer, system: str, template: str, questions: Iterable[str]) -> None:
@@ -175,10 +173,10 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def plan_chunks(requests: Iterable[Request], rows: int, tokens: int) -> tuple[tuple[Request, ...], ...]:
-    """Requests cut into chunks of at most `rows` requests and `tokens` padded tokens; order-free and deterministic.
+    """Requests cut into chunks of at most `rows` requests and `tokens` padded tokens, whatever order they come in.
 
-    Rows of one chunk have the same token limit, and prompts of similar length stand together. A request that is longer
-    than `tokens` by itself gets a chunk of its own.
+    Rows of a chunk have the same token limit and prompts of similar length. A request that is longer than `tokens` by
+    itself is a chunk of its own.
     """
     ordered = sorted(requests, key=lambda r: (r.max_new_tokens, len(r.prompt_ids), r.key, r.sample))
     chunks: list[list[Request]] = []
@@ -197,9 +195,9 @@ def _fits(chunk: list[Request], request: Request, rows: int, tokens: int) -> boo
 
 
 def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Generator[list[Completion], None, None]:
-    """The completions of each chunk, in the order of the chunks, whatever order they are made in.
+    """The completions of each chunk, in the order of the chunks.
 
-    Closing the generator gives up what is in hand.
+    Closing the generator drops the chunks that are being sampled.
     """
     if isinstance(sampler, ManySampler):
         yield from sampler.sample_chunks(chunks)
@@ -211,7 +209,7 @@ def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Gene
 def owed_chunks(
     chunks: Sequence[tuple[Request, ...]], done: Iterable[Completion]
 ) -> tuple[list[tuple[Request, ...]], list[Completion]]:
-    """The chunks still to sample, and the completions kept: those of chunks that are whole, matched by row and seed."""
+    """The chunks still to sample, and the completions of those that are whole, matched by row and seed."""
     found = {(c.key, c.sample, c.seed): c for c in done}
     owed: list[tuple[Request, ...]] = []
     kept: list[Completion] = []

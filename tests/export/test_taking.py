@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from selfimprove.ask import Asked, Manner, Question, ask
 from selfimprove.ask.shown import plain_lines
 from selfimprove.cli.app import app
+from selfimprove.engines.choice import open_sampler
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.export import export
 from selfimprove.export.card import recipe_told
@@ -25,7 +26,6 @@ from selfimprove.export.hub import upload
 from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.runs.assemble import open_sampler
 from selfimprove.sampling import GREEDY, Request
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal
