@@ -48,6 +48,7 @@ from selfimprove.models import default_cache, load_model, load_tokenizer, resolv
 from selfimprove.problem import Problem, load_problems
 from selfimprove.recipe import Model, Rounding, Runtime, Training
 from selfimprove.recipe.reading import read_recipe
+from selfimprove.round.machinery import MergeJob, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import GREEDY, Request, plan_chunks
 from selfimprove.training import train
@@ -95,7 +96,14 @@ class Subject:
         """The requests that ask the held-out problems, greedily."""
         render = load_tokenizer(self.folder).render
         return [
-            Request(p.key, 0, tuple(render("", PROMPT.format(p.question))), ANSWER_TOKENS, 0, GREEDY)
+            Request(
+                key=p.key,
+                sample=0,
+                prompt_ids=tuple(render("", PROMPT.format(p.question))),
+                max_new_tokens=ANSWER_TOKENS,
+                seed=0,
+                decoding=GREEDY,
+            )
             for p in self.heldout
         ]
 
@@ -154,13 +162,26 @@ class Line:
         number = len(self._adapters)
         rows = self._subject.examples[number * self._rows : (number + 1) * self._rows]
         adapter = self._folder / f"adapter-{number}"
-        train(rows, self._model, self._folder / "work", adapter, self._settings, number, RUNTIME, lambda *_: None)
+        job = TrainJob(
+            examples=rows,
+            model=self._model,
+            work=self._folder / "work",
+            out=adapter,
+            settings=self._settings,
+            seed=number,
+            runtime=RUNTIME,
+        )
+        train(job, lambda *_: None)
         shutil.rmtree(self._folder / "work", ignore_errors=True)
         self._adapters.append(adapter)
         old, self._model = self._model, self._folder / f"merged-{number}"
-        rebuild(self._subject.folder, self._adapters, self._model, PRODUCT, RUNTIME)
+        rebuild(self._merge_job(self._model, PRODUCT))
         if old != self._subject.folder:
             shutil.rmtree(old)
+
+    def _merge_job(self, out: Path, rounding: Rounding) -> MergeJob:
+        base = self._subject.folder
+        return MergeJob(base=base, adapters=self._adapters, out=out, rounding=rounding, runtime=RUNTIME)
 
     @torch.no_grad()
     def measure(self) -> Iterator[Row]:
@@ -200,7 +221,7 @@ class Line:
 
     def _accuracy(self, way: Way) -> float:
         folder = self._folder / f"asked-{way}"
-        rebuild(self._subject.folder, self._adapters, folder, _rounding(way), RUNTIME)
+        rebuild(self._merge_job(folder, _rounding(way)))
         tokenizer = load_tokenizer(folder)
         golds = {problem.key: problem.answer or "" for problem in self._subject.heldout}
         with TransformersSampler(folder, RUNTIME) as sampler, Checker(1) as checker:

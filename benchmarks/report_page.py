@@ -26,6 +26,7 @@ from selfimprove.report.page import report_html
 from selfimprove.report.records import read_run
 from selfimprove.round.answers import Answered, by_key, scorecard
 from selfimprove.round.judge import judgement
+from selfimprove.sampling import StopReason
 from selfimprove.store.durable import append_rows, write_json
 from selfimprove.store.journal import FORMAT, Journal
 
@@ -67,7 +68,9 @@ def _answer(draw: random.Random, model: int, key: str, right: bool, tokens: int)
     text = " ".join(draw.choices(WORDS, k=length))
     ids = tuple(draw.choices(range(40_000), k=length))
     outcome = "correct" if right else "wrong"
-    return Answered(model, key, 0, outcome, str(length), "rational", "different as fractions", "eos", ids, text)
+    return Answered(
+        model, key, 0, outcome, str(length), "rational", "different as fractions", StopReason.EOS, ids, text
+    )
 
 
 def _write_round(

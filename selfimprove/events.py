@@ -3,8 +3,8 @@
 Nothing waits for a listener and no decision depends on one; silence is a function that does nothing. Every event has
 a JSON form (`to_json`), one line in `rounds/<run>/events.jsonl` and in the output of `selfimprove run --json`: the key
 `event` names the kind, `time` is seconds since the epoch (UTC), the rest are the event's fields. `read_event` reads
-such a line back, for who follows a run from another process; a line that is none of these is no event. Texts of a model
-stand in `Flip` alone and are as the model wrote them: whoever shows them escapes them.
+such a line back, to follow a run from another process; a line of any other shape is no event. A model's texts are in
+`Flip` alone and are as the model wrote them: whoever shows them escapes them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from functools import cache
 from typing import Any, get_args
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A start of a run, fresh or resumed: what it works on and what earlier starts left."""
+    """A run was started or resumed; `rounds_done` were finished by earlier starts."""
 
     run: str
     folder: str
@@ -32,7 +32,7 @@ class RunStarted:
     train: int
     heldout: int
     sealed: int
-    notes: tuple[str, ...] = ()  # one line each: duplicates dropped, overlap taken out, power of the held-out set
+    notes: tuple[str, ...] = ()  # a line each: duplicates dropped, overlap removed, power of the held-out set
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class RoundStarted:
     champion: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageStarted:
-    """A stage begins; `kept` of `total` `unit`s were durable already."""
+    """A stage begins with `total` units of work, such as rows, of which `kept` were durable already."""
 
     number: int
     stage: str
@@ -54,7 +54,7 @@ class StageStarted:
     unit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageProgress:
     """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since the stage began."""
 
@@ -65,18 +65,18 @@ class StageProgress:
     tokens: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageFinished:
-    """A stage has its done-record; `reused` if an earlier start had made it."""
+    """A stage has its done-record; `reused` if an earlier start of the run had finished it."""
 
     number: int
     stage: str
     seconds: float
-    counts: dict[str, Any]
+    counts: dict[str, object]
     reused: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainStep:
     """One optimizer step; `loss` is the mean over examples of the mean negative log-likelihood per target token."""
 
@@ -87,7 +87,7 @@ class TrainStep:
     learning_rate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flip:
     """A held-out problem that exactly one of champion and challenger solves; texts are as the models wrote them."""
 
@@ -99,7 +99,7 @@ class Flip:
     challenger_text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Looked:
     """The gate looked at the evidence after a batch (all figures as in `gate.Look`)."""
 
@@ -113,11 +113,11 @@ class Looked:
     gain: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundFinished:
     """A round has its record: accuracies on the problems judged, and the decision in one sentence.
 
-    `earlier` rounds were finished by an earlier start; they are told to a view, not written into the history again.
+    `earlier`: an earlier start of the run finished it; a view is told again, the history on disk is not.
     """
 
     number: int
@@ -129,7 +129,7 @@ class RoundFinished:
     earlier: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SealedJudged:
     """The outcome on the sealed problems: accuracies in [0, 1], gain with its 95 % interval."""
 
@@ -146,9 +146,9 @@ class SealedJudged:
     """The outcome at the second decoding in one sentence, if the recipe has one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunFinished:
-    """Nothing is owed any more."""
+    """The run has all the rounds that were asked for; `was_complete` if it had them before this start."""
 
     run: str
     rounds: int
@@ -159,7 +159,7 @@ class RunFinished:
 
 @dataclass(frozen=True)
 class Note:
-    """One line for the user that fits no other event, such as what was repaired on a resume."""
+    """One line for the user that no other event carries, such as a repair on a resume."""
 
     text: str
 
@@ -182,7 +182,7 @@ Emit = Callable[[Event], None]
 
 
 def silence(_: Event) -> None:
-    """Listen to nothing."""
+    """A listener that ignores every event."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _reader(kind: type) -> Any:  # noqa: ANN401 - a TypeAdapter, imported when a
 
 
 def _bounded(event: Event) -> bool:
-    """Whether its whole numbers fit 64 bits: no figure of a run is larger, and drawing one could raise."""
+    """Whether its whole numbers fit 64 bits: no figure of a run is larger, and showing a larger one could raise."""
     fields = vars(event)
     values = [*fields.values(), *fields.get("counts", {}).values()]
     return all(abs(value) < 2**63 for value in values if isinstance(value, int))

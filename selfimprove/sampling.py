@@ -24,7 +24,8 @@ import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -32,7 +33,7 @@ Row = tuple[str, int]
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn; temperature 0 is greedy, `None` leaves a bound to the model's generation config."""
+    """How tokens are drawn: temperature 0 is greedy; a bound that is `None` is the model's generation config's."""
 
     temperature: float
     top_p: float | None = None
@@ -42,7 +43,33 @@ class Decoding:
 GREEDY = Decoding(0.0)
 
 
-@dataclass(frozen=True)
+class StopReason(StrEnum):
+    """Why a completion ended."""
+
+    EOS = "eos"
+    """The model produced an end-of-sequence id, the last of the completion's ids."""
+
+    LENGTH = "length"
+    """It was cut at the request's token limit, or where the model's context ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """The sampled ids of one request, the end-of-sequence id included if the model produced it."""
+
+    key: str
+    sample: int
+    token_ids: tuple[int, ...]
+    stop: StopReason
+    seed: int
+
+    @property
+    def row(self) -> Row:
+        """The row this completion belongs to."""
+        return self.key, self.sample
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One completion to sample: at most `max_new_tokens` ids after `prompt_ids`, drawn with `seed`."""
 
@@ -58,25 +85,13 @@ class Request:
         """The row this request belongs to."""
         return self.key, self.sample
 
-
-@dataclass(frozen=True)
-class Completion:
-    """The sampled ids of one request, the end-of-sequence id included if the model produced it (`stop == "eos"`)."""
-
-    key: str
-    sample: int
-    token_ids: tuple[int, ...]
-    stop: Literal["eos", "length"]
-    seed: int
-
-    @property
-    def row(self) -> Row:
-        """The row this completion belongs to."""
-        return self.key, self.sample
+    def completion(self, token_ids: Sequence[int], stop: StopReason) -> Completion:
+        """The completion of this request, of which these ids were sampled."""
+        return Completion(key=self.key, sample=self.sample, token_ids=tuple(token_ids), stop=stop, seed=self.seed)
 
 
 class Sampler(AbstractContextManager["Sampler"], Protocol):
-    """An engine with a model in it; usable inside `with` only."""
+    """An engine with a model loaded; usable inside `with` only."""
 
     reproducible: bool
     """Whether the same chunk gives the same completions again on this machine."""
@@ -88,15 +103,15 @@ class Sampler(AbstractContextManager["Sampler"], Protocol):
 
 @runtime_checkable
 class ManySampler(Protocol):
-    """What a `Sampler` is besides if it has workers: many chunks are in hand at once."""
+    """What a `Sampler` with several workers is besides: it samples many chunks at once."""
 
     def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
-        """The completions of each chunk, in the order of the chunks; takes from `chunks` only what it begins."""
+        """The completions of each chunk, in the order of the chunks; a chunk is taken only when it is begun."""
         ...
 
 
 class Tokenizer(Protocol):
-    """What is needed of a model's tokenizer and chat template."""
+    """A model's tokenizer and chat template."""
 
     eos_id: int
     """The id that ends a turn; what is trained where the recipe asks for an end after a prefix."""
@@ -122,10 +137,10 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def plan_chunks(requests: Iterable[Request], rows: int, tokens: int) -> tuple[tuple[Request, ...], ...]:
-    """Requests cut into chunks of at most `rows` requests and `tokens` padded tokens; order-free and deterministic.
+    """Requests cut into chunks of at most `rows` requests and `tokens` padded tokens, whatever order they come in.
 
-    Rows of one chunk have the same token limit, and prompts of similar length stand together. A request that is longer
-    than `tokens` by itself gets a chunk of its own.
+    Rows of a chunk have the same token limit and prompts of similar length. A request that is longer than `tokens` by
+    itself is a chunk of its own.
     """
     ordered = sorted(requests, key=lambda r: (r.max_new_tokens, len(r.prompt_ids), r.key, r.sample))
     chunks: list[list[Request]] = []
@@ -144,9 +159,9 @@ def _fits(chunk: list[Request], request: Request, rows: int, tokens: int) -> boo
 
 
 def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Generator[list[Completion], None, None]:
-    """The completions of each chunk, in the order of the chunks, whatever order they are made in.
+    """The completions of each chunk, in the order of the chunks.
 
-    Closing the generator gives up what is in hand.
+    Closing the generator drops the chunks that are being sampled.
     """
     if isinstance(sampler, ManySampler):
         yield from sampler.sample_chunks(chunks)
@@ -158,7 +173,7 @@ def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Gene
 def owed_chunks(
     chunks: Sequence[tuple[Request, ...]], done: Iterable[Completion]
 ) -> tuple[list[tuple[Request, ...]], list[Completion]]:
-    """The chunks still to sample, and the completions kept: those of chunks that are whole, matched by row and seed."""
+    """The chunks still to sample, and the completions of those that are whole, matched by row and seed."""
     found = {(c.key, c.sample, c.seed): c for c in done}
     owed: list[tuple[Request, ...]] = []
     kept: list[Completion] = []

@@ -167,7 +167,7 @@ def _embed(folder: Path) -> None:
     (wheel.parent / "__init__.py").touch()
     for dtype in ("bfloat16", "float32"):
         made = models.resolve_model(Model(name=str(folder / "my-model"), dtype=dtype), folder / "cache")
-        source = Source(wheel, f"{models.EMBEDDED_WHEEL}/{wheel.name}")
+        source = Source(path=wheel, title=f"{models.EMBEDDED_WHEEL}/{wheel.name}")
         record = models._record_path(Model(dtype=dtype), source, folder / "cache", False)
         models._write_record(
             record, models.ModelFolder(made.path, made.fingerprint, source.title), models._stamp(wheel)

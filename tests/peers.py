@@ -22,7 +22,7 @@ from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.job import Job
-from selfimprove.round.machinery import Footprint, Parts, Samplers
+from selfimprove.round.machinery import Footprint, MergeCheck, MergeJob, OnStep, Parts, Samplers, TrainCounts, TrainJob
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
 from selfimprove.runs.loop import run_rounds
@@ -184,50 +184,47 @@ class World:
         answer = first + second + (0 if seed // 7 % 100 < 100 * skill else 1 + seed % 5)
         return [*map(ord, f"{text}{answer}."[len(begun) :]), EOS]
 
-    def _train(
-        self,
-        examples: Sequence[Example],
-        model: Path,
-        work: Path,
-        out: Path,
-        settings: object,
-        seed: int,
-        runtime: object,
-        on_step: Any,  # noqa: ANN401 - the protocol's callback
-    ) -> dict[str, Any]:
-        assert examples
-        self.trained.append(list(examples))
-        number = int(out.parent.name)
-        out.mkdir()
-        (out / "gain").write_text(str(self.gains[number - 1]))
+    def _train(self, job: TrainJob, on_step: OnStep) -> TrainCounts:
+        assert job.examples
+        self.trained.append(list(job.examples))
+        number = int(job.out.parent.name)
+        job.out.mkdir()
+        (job.out / "gain").write_text(str(self.gains[number - 1]))
         on_step(1, 1, 0.5, 1e-3)
-        targets, prompts = ([len(getattr(e, name)) for e in examples] for name in ("target_ids", "prompt_ids"))
-        return {"steps": 1, "target_tokens": sum(targets), "trained_prompt_tokens": sum(prompts)}
+        targets, prompts = ([len(getattr(e, name)) for e in job.examples] for name in ("target_ids", "prompt_ids"))
+        return TrainCounts(
+            examples=len(job.examples),
+            steps=1,
+            first_loss=0.5,
+            last_loss=0.5,
+            losses=[0.5],
+            target_tokens=sum(targets),
+            trained_prompt_tokens=sum(prompts),
+            computed_tokens=sum(targets) + sum(prompts),
+            trained_weights=1,
+            held_weights=1,
+            dtype="float32",
+            device="cpu",
+            threads=1,
+            processes=1,
+            peak_rss_mb=1,
+            peak_gpu_mb=0,
+        )
 
-    def _merge(
-        self,
-        base: Path,
-        adapters: Sequence[Path],
-        parent: Path,
-        out: Path,
-        settings: object,
-        rounding: object,
-        canaries: object,
-        runtime: object,
-    ) -> Certificate:
+    def _merge(self, job: MergeJob, _check: MergeCheck) -> Certificate:
         return Certificate(
             survival=1.0,
             functional_share=1.0,
             agreement=1.0,
             passed=self.passed,
             failures=() if self.passed else ("nothing of the update survived",),
-            sha256=self._rebuild(base, adapters, out, rounding, runtime),
+            sha256=self._rebuild(job),
         )
 
-    def _rebuild(self, base: Path, adapters: Sequence[Path], out: Path, rounding: object, runtime: object) -> str:
-        gained = sum(float((adapter / "gain").read_text()) for adapter in adapters)
-        _write_skill(out, float((base / "skill").read_text()) + gained)
-        return content_hash(out)
+    def _rebuild(self, job: MergeJob) -> str:
+        gained = sum(float((adapter / "gain").read_text()) for adapter in job.adapters)
+        _write_skill(job.out, float((job.base / "skill").read_text()) + gained)
+        return content_hash(job.out)
 
 
 def _write_skill(folder: Path, skill: float) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.sampling import GREEDY, Completion, Request, derive_seed, owed_chunks, plan_chunks
+from selfimprove.sampling import GREEDY, Completion, Request, StopReason, derive_seed, owed_chunks, plan_chunks
 
 requests = st.lists(
     st.builds(
@@ -37,7 +37,11 @@ def test_chunks_hold_every_request_once_within_bounds_in_any_order(asked, rows, 
 @given(requests, st.integers(1, 9), st.sets(st.integers(0, 59)))
 def test_a_chunk_is_owed_whole_unless_all_its_rows_are_there(asked, rows, lost) -> None:
     chunks = plan_chunks(asked, rows, 10_000)
-    made = [Completion(r.key, r.sample, (1,), "length", r.seed) for chunk in chunks for r in chunk]
+    made = [
+        Completion(key=r.key, sample=r.sample, token_ids=(1,), stop=StopReason.LENGTH, seed=r.seed)
+        for chunk in chunks
+        for r in chunk
+    ]
     there = [completion for place, completion in enumerate(made) if place not in lost]
     owed, kept = owed_chunks(chunks, there)
     owed_rows = {r.row for chunk in owed for r in chunk}
@@ -48,8 +52,8 @@ def test_a_chunk_is_owed_whole_unless_all_its_rows_are_there(asked, rows, lost) 
 
 
 def test_a_completion_of_another_seed_pays_no_debt() -> None:
-    request = Request("k", 0, (1, 2), 4, 7, GREEDY)
-    owed, kept = owed_chunks([(request,)], [Completion("k", 0, (3,), "eos", 8)])
+    request = Request(key="k", sample=0, prompt_ids=(1, 2), max_new_tokens=4, seed=7, decoding=GREEDY)
+    owed, kept = owed_chunks([(request,)], [Completion(key="k", sample=0, token_ids=(3,), stop=StopReason.EOS, seed=8)])
     assert owed == [(request,)]
     assert kept == []
 

@@ -21,7 +21,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,14 @@ class Ceilings:
 def mixed_requests(tokenizer: Tokenizer, count: int, limit: int) -> list[Request]:
     """`count` requests, always the same: half are sums, a quarter chat, a quarter sums after few-shot examples."""
     return [
-        Request(f"r{n}", 0, render_prompt(tokenizer, "", "{question}", _question(n)), limit, derive_seed("b", n), DRAWN)
+        Request(
+            key=f"r{n}",
+            sample=0,
+            prompt_ids=render_prompt(tokenizer, "", "{question}", _question(n)),
+            max_new_tokens=limit,
+            seed=derive_seed("b", n),
+            decoding=DRAWN,
+        )
         for n in range(count)
     ]
 
@@ -132,7 +139,7 @@ def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[
     for repeat in range(repeats):
         for name, (run, chunks) in runs.items():
             if repeat == 0:
-                run([Request(r.key, r.sample, r.prompt_ids, 4, r.seed, r.decoding) for r in chunks[0][:4]])
+                run([replace(request, max_new_tokens=4) for request in chunks[0][:4]])
             begin = time.perf_counter()
             tokens = sum(run(chunk) for chunk in chunks)
             found[name].append((tokens, time.perf_counter() - begin))

@@ -127,12 +127,12 @@ def _chunks(recipe: Recipe, model: Path) -> Sequence[Sequence[Request]]:
     decoding = Decoding(recipe.sampling.temperature)
     requests = [
         Request(
-            problem.key,
-            0,
-            render_prompt(tokenizer, "", recipe.sampling.prompt, problem.question),
-            TOKENS,
-            derive_seed(0, "bench", problem.key),
-            decoding,
+            key=problem.key,
+            sample=0,
+            prompt_ids=render_prompt(tokenizer, "", recipe.sampling.prompt, problem.question),
+            max_new_tokens=TOKENS,
+            seed=derive_seed(0, "bench", problem.key),
+            decoding=decoding,
         )
         for problem in load_problems(recipe.problems).train
     ]

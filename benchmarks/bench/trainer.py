@@ -218,12 +218,19 @@ def _completions(
     """`samples` completions of up to 100 tokens for each prompt; sampled once per model and kept in the cache."""
     from selfimprove.engines.transformers import TransformersSampler
     from selfimprove.models import default_cache
-    from selfimprove.sampling import Completion, Decoding, Request, derive_seed, plan_chunks
+    from selfimprove.sampling import Completion, Decoding, Request, StopReason, derive_seed, plan_chunks
 
     path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{len(prompts)}x{samples}.json"
     if not path.exists():
         requests = [
-            Request(key, sample, prompt, 100, derive_seed(0, "bench", key, sample), Decoding(0.7))
+            Request(
+                key=key,
+                sample=sample,
+                prompt_ids=prompt,
+                max_new_tokens=100,
+                seed=derive_seed(0, "bench", key, sample),
+                decoding=Decoding(0.7),
+            )
             for key, prompt in prompts.items()
             for sample in range(samples)
         ]
@@ -231,7 +238,10 @@ def _completions(
             rows = [asdict(one) for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows))
-    return [Completion(**{**row, "token_ids": tuple(row["token_ids"])}) for row in json.loads(path.read_text())]
+    return [
+        Completion(**{**row, "token_ids": tuple(row["token_ids"]), "stop": StopReason(row["stop"])})
+        for row in json.loads(path.read_text())
+    ]
 
 
 def _measure(job: _Job) -> dict[str, float]:
@@ -265,6 +275,7 @@ def _child(job: _Job) -> dict[str, float]:
 def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
     """Train with our trainer; returns the GFLOPs of matrix products per row."""
     from selfimprove.recipe import Runtime, Training
+    from selfimprove.round.machinery import TrainJob
     from selfimprove.round.prefixes import Example
     from selfimprove.training import train
 
@@ -275,12 +286,21 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
     runtime = Runtime(device=job.device, threads=job.threads)
     settings = Training(batch_rows=BATCH, micro_tokens=2**20)
     model = Path(job.model)
-    counts = train(examples, model, folder / "w", folder / "a", settings, 0, runtime, lambda *_: step_done())
+    training = TrainJob(
+        examples=examples,
+        model=model,
+        work=folder / "w",
+        out=folder / "a",
+        settings=settings,
+        seed=0,
+        runtime=runtime,
+    )
+    counts = train(training, lambda *_: step_done())
     config = json.loads((model / "config.json").read_text())
     head = config["vocab_size"] * config["hidden_size"]
-    body = counts["held_weights"] - counts["trained_weights"] - head * (1 if config["tie_word_embeddings"] else 2)
-    layers = (4 * body + 6 * counts["trained_weights"]) * counts["computed_tokens"]
-    return {"row_gflop": (layers + 4 * head * counts["target_tokens"]) / len(rows) / 1e9}
+    body = counts.held_weights - counts.trained_weights - head * (1 if config["tie_word_embeddings"] else 2)
+    layers = (4 * body + 6 * counts.trained_weights) * counts.computed_tokens
+    return {"row_gflop": (layers + 4 * head * counts.target_tokens) / len(rows) / 1e9}
 
 
 def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:

@@ -32,6 +32,7 @@ from selfimprove.sampling import (
     Completion,
     Decoding,
     Request,
+    StopReason,
     Tokenizer,
     derive_seed,
     plan_chunks,
@@ -67,7 +68,7 @@ class Reply:
 
     text: str
     tokens: int
-    cut: bool
+    stop: StopReason
     candidate: str | None
     verdict: Verdict | None
 
@@ -151,8 +152,15 @@ def _request(
 ) -> Request:
     settings = recipe.sampling
     prompt = render_prompt(tokenizer, settings.system, settings.prompt, question.text)
-    request_seed = derive_seed(seed, "ask", question.text, number)
-    return Request(str(number), 0, prompt, settings.max_new_tokens, request_seed, decoding)
+    own = derive_seed(seed, "ask", question.text, number)
+    return Request(
+        key=str(number),
+        sample=0,
+        prompt_ids=prompt,
+        max_new_tokens=settings.max_new_tokens,
+        seed=own,
+        decoding=decoding,
+    )
 
 
 def _sampled(parts: Parts, model: Path, requests: Sequence[Request], recipe: Recipe) -> list[Completion]:
@@ -178,7 +186,7 @@ def _replies(
         Reply(
             text=text,
             tokens=len(c.token_ids),
-            cut=c.stop == "length",
+            stop=c.stop,
             candidate=verdict.candidate,
             verdict=None if question.gold is None else verdict,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from selfimprove.answer import Outcome
 from selfimprove.ask import Answered, Asked, Reply
 from selfimprove.export.card import decoding_told
+from selfimprove.sampling import StopReason
 from selfimprove.text import formatting
 from selfimprove.text.escaping import ELLIPSIS, escape_text
 
@@ -71,7 +72,9 @@ def final_answer(reply: Reply) -> str:
     answer, verdict = "none" if reply.candidate is None else _short(reply.candidate), reply.verdict
     if verdict:
         answer += f" ({verdict.outcome.replace('_', ' ')}: {_short(verdict.reason)})"
-    return f"{answer}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.cut else answer
+    return (
+        f"{answer}; cut after {formatting.plural(reply.tokens, 'token')}" if reply.stop is StopReason.LENGTH else answer
+    )
 
 
 def _heading(asked: Asked) -> str:

@@ -1,8 +1,12 @@
-"""Which engine `auto` stands for."""
+"""Which engine `auto` stands for, and a sampler of an engine by its name."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
+
+from selfimprove.recipe import Runtime
+from selfimprove.sampling import Sampler
 
 Engine = Literal["transformers", "vllm"]
 
@@ -16,3 +20,17 @@ def choose_engine(asked: Literal["auto", "transformers", "vllm"], vllm_installed
     if asked != "auto":
         return asked
     return "vllm" if vllm_installed and gpu_seen else "transformers"
+
+
+def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
+    """A sampler of that engine on a model folder; the engine's library is imported here."""
+    match engine:
+        case "vllm":
+            from selfimprove.engines.vllm import VllmSampler
+
+            vllm: Sampler = VllmSampler(model, runtime)
+            return vllm
+        case _:
+            from selfimprove.engines.transformers import TransformersSampler
+
+            return TransformersSampler(model, runtime)

@@ -1,15 +1,15 @@
-"""The rows of a chunk through a decoder: who runs when, who has ended, and what each draws.
+"""A chunk's requests decoded as a continuous batch: which rows run, which have ended, and each one's next token.
 
-*Continuous batching.* At most `width` rows run at once. A row that ends leaves at once, and as soon as a quarter of the
-places are free (a prefill of few prompts costs as much as one of many) the next ones are filled in. So a chunk costs
-the tokens it produces, not rows times the longest, and only its end runs with few rows.
+*Continuous batching.* At most `width` rows run at once. A row that ends leaves the batch at once, and waiting rows
+enter as soon as a quarter of the batch is free (a prefill of few prompts costs as much as one of many). So a chunk
+costs the tokens it produces, not rows times the longest, and only its last steps run with few rows.
 
-*Lanes.* On a processor, two threads with rows of their own are faster than two that share each small operation and
-wait for one another at its end. The rows are dealt to lanes, each with a decoder of its own on a thread of its own; the
-weights are shared.
+*Lanes.* On a processor, two threads with a batch each are faster than two that share each small operation and wait for
+one another at its end. The rows are dealt to lanes, each a batch with its own decoder on its own thread; the weights
+are shared.
 
-Both are planned from the requests alone, nothing depends on time: which rows stand together, and so how their sums are
-rounded, is the same on every run with the same number of threads.
+Both are planned from the requests alone, nothing depends on time: which rows are batched together, and so how their
+sums are rounded, is the same on every run with the same number of threads.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from selfimprove.errors import StageError
 from selfimprove.sampling import Request
 
 REFILL = 0.25
-"""Share of the places that are free before new rows enter."""
+"""Share of the batch that has to be free before waiting rows enter."""
 
 
 class Decoder(Protocol):
-    """Rows that grow by a token a step; the places of rows are 0, 1, … in the order they were started."""
+    """A batch of rows with their KV cache, of which each decode step makes every row one token longer."""
 
     refills: bool
-    """Whether rows may be started while others run."""
+    """Whether rows may enter while others run."""
 
     def prefill(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
-        """Start rows behind those that run; logits (prompts, vocabulary) of their first tokens."""
+        """Append rows with these prompts to the batch; logits (prompts, vocabulary) of their first new tokens."""
         ...
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append a token (rows,) to each row; logits (rows, vocabulary) of the next."""
+        """Append one token (rows,) to each row; logits (rows, vocabulary) of the next."""
         ...
 
     def keep(self, order: Sequence[int]) -> None:
-        """The row at place i is from now on the one that was at `order[i]`; the others are gone."""
+        """Reorder the batch: row i becomes the former row `order[i]`; rows that `order` lacks are dropped."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a chunk is decoded: at most `width` rows in each of `lanes` lanes, which have `threads` threads each."""
+    """How a chunk is decoded: in `lanes` batches of at most `width` rows, each with `threads` threads."""
 
     lanes: int
     width: int
@@ -72,12 +72,12 @@ def decode(
     ends: frozenset[int],
     plan: Plan,
 ) -> list[list[int]]:
-    """The ids that follow each prompt, up to and with an id of `ends`, or as many as the request allows."""
+    """The sampled ids of each request, up to and with an id of `ends`, or as many as the request allows."""
     rows = [_Row(request, uniforms(request), []) for request in requests]
     stopped, threads = Event(), torch.get_num_threads()
 
     def run(lane: list[_Row]) -> None:
-        torch.set_num_threads(plan.threads)  # of this thread; new threads take it over
+        torch.set_num_threads(plan.threads)  # of this thread; threads that it starts inherit it
         with torch.inference_mode():
             _run_lane(open_decoder(), lane, rule, ends, plan.width, stopped)
 
@@ -95,7 +95,7 @@ def decode(
 
 
 def _deal(rows: Sequence[_Row], lanes: int) -> list[list[_Row]]:
-    """Rows by lane, in order of their prompts: equal prompts in one lane, similar ones together and in all lanes."""
+    """The rows of each lane, sorted by prompt: equal prompts share a lane, and similar ones spread over all lanes."""
     prompts = sorted({row.request.prompt_ids for row in rows})
     lane = {prompt: number % lanes for number, prompt in enumerate(prompts)}
     ordered = sorted(rows, key=lambda row: row.request.prompt_ids)
@@ -110,20 +110,20 @@ def _run_lane(
     tokens = torch.empty(0, dtype=torch.long)
     while (waiting or running) and not stopped.is_set():
         parts = [decoder.step(tokens)] if running else []
-        if fresh := _entering(waiting, len(running), width, decoder.refills):
-            parts.append(_sound(decoder.prefill([row.request.prompt_ids for row in fresh])))
-            running, waiting = running + fresh, waiting[len(fresh) :]
+        if entering := _entering(waiting, len(running), width, decoder.refills):
+            parts.append(_refuse_nan(decoder.prefill([row.request.prompt_ids for row in entering])))
+            running, waiting = running + entering, waiting[len(entering) :]
         logits = torch.cat(parts)
         numbers = torch.stack([row.uniforms[len(row.ids)] for row in running])
         tokens = draw(logits, rule, numbers.to(logits.device))
-        stays = [_goes_on(row, token, ends) for row, token in zip(running, tokens.tolist(), strict=True)]
-        if not all(stays):
-            order = _order(stays)
+        kept = [_append(row, token, ends) for row, token in zip(running, tokens.tolist(), strict=True)]
+        if not all(kept):
+            order = _compacted(kept)
             decoder.keep(order)
             running, tokens = [running[place] for place in order], tokens[order]
 
 
-def _sound(logits: torch.Tensor) -> torch.Tensor:
+def _refuse_nan(logits: torch.Tensor) -> torch.Tensor:
     if torch.isnan(logits).any():
         raise StageError("the model answers with NaN: its weights, or sums over them, are broken", "Check the model.")
     return logits
@@ -134,13 +134,14 @@ def _entering(waiting: list[_Row], running: int, width: int, refills: bool) -> l
     return waiting[:free] if not running or (refills and free >= width * REFILL) else []
 
 
-def _goes_on(row: _Row, token: int, ends: frozenset[int]) -> bool:
+def _append(row: _Row, token: int, ends: frozenset[int]) -> bool:
+    """Append the token; whether the row goes on."""
     row.ids.append(token)
     return token not in ends and len(row.ids) < row.request.max_new_tokens
 
 
-def _order(stays: Sequence[bool]) -> list[int]:
-    """The rows to keep, packed to the front of the batch: kept rows beyond the new length fill the freed places."""
-    count = sum(stays)
-    spare = [place for place in range(count, len(stays)) if stays[place]]
-    return [place if stays[place] else spare.pop() for place in range(count)]
+def _compacted(kept: Sequence[bool]) -> list[int]:
+    """The rows to keep in a batch without gaps: kept rows beyond its new length fill the gaps, all others stay."""
+    count = sum(kept)
+    spare = [row for row in range(count, len(kept)) if kept[row]]
+    return [row if kept[row] else spare.pop() for row in range(count)]

@@ -1,8 +1,8 @@
-"""Which token comes next: one uniform number a row, turned into a token without walking the whole vocabulary.
+"""The next token of each row from its logits: greedy, or by top-k, top-p and one uniform number a row.
 
-Every row has numbers of its own (`uniforms`), so its draws don't depend on its neighbours. The vocabulary is looked at
-in blocks of `BLOCK` ids. The likeliest token stands in the block with the largest maximum, the k likeliest in the k
-blocks with the largest maxima, and a draw falls first into a block, by the blocks' sums, and then onto a token of it.
+Every row has uniform numbers of its own (`uniforms`), so its draws don't depend on its neighbours. The vocabulary is
+searched in blocks of `BLOCK` ids. The likeliest token is in the block with the largest maximum, the k likeliest are in
+the k blocks with the largest maxima, and a draw chooses first a block, by the blocks' masses, and then a token of it.
 Measured for 64 rows and 49,152 ids on one core: argmax 11.4 ms, by blocks 0.9; topk(50) 5.8 ms, by blocks 1.4; the
 cumulative probabilities of the whole vocabulary 10 ms, by blocks 2.1.
 """
@@ -17,15 +17,15 @@ from selfimprove.sampling import Decoding, Request
 
 BLOCK = 64
 ROWS = 8
-"""Rows drawn at a time: their weights stay in a core's own cache, and the allocator hands out the same memory again."""
+"""Rows drawn at a time: their probabilities stay in a core's own cache, and the allocator reuses their memory."""
 
 NUCLEUS = 256
-"""Likeliest tokens in which a nucleus is looked for before the whole vocabulary is sorted."""
+"""How many of the likeliest tokens are searched for the top-p mass before the whole vocabulary is sorted."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A `Decoding` with nothing left open: `top_k` 0 keeps all tokens, `top_p` 1 all their probability."""
+    """A `Decoding` with every bound set: `top_k` 0 and `top_p` 1 are no bounds."""
 
     temperature: float
     top_p: float
@@ -33,73 +33,71 @@ class Rule:
 
 
 def uniforms(request: Request) -> torch.Tensor:
-    """The numbers in [0, 1) that decide a request's tokens, (tokens,) in float64; they depend on its seed alone."""
+    """Uniform numbers in [0, 1), float64, one for each token of the request; they depend on its seed alone."""
     generator = torch.Generator().manual_seed(request.seed)
     return torch.rand(request.max_new_tokens, generator=generator, dtype=torch.float64)
 
 
 def resolve(decoding: Decoding, top_p: float | None, top_k: int | None) -> Rule:
-    """What `decoding` leaves open is as given, that is as the model's own; what that leaves open bounds nothing."""
+    """The decoding's bounds; for those it leaves open the model's own `top_p` and `top_k`, else none."""
     top_p = decoding.top_p if decoding.top_p is not None else top_p
     top_k = decoding.top_k if decoding.top_k is not None else top_k
     return Rule(decoding.temperature, 1.0 if top_p is None else top_p, top_k or 0)
 
 
 def draw(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tensor:
-    """The next token of each row (rows,) from `logits` (rows, vocabulary); `uniform` (rows,) in [0, 1) decides.
+    """The next token of each row (rows,) from `logits` (rows, vocabulary) and `uniform` numbers (rows,) in [0, 1).
 
     Temperature 0 takes the most likely token, the first of equals. Else: temperature, then top-k, then top-p on what is
-    left (the smallest set of most likely tokens that reaches p), then the inverse of the cumulative probability.
+    left (the smallest set of most likely tokens whose mass reaches p), then the inverse of the cumulative distribution.
     """
     if rule.temperature == 0:
-        return _likeliest(_in_blocks(logits))
+        blocks = _in_blocks(logits)
+        block = blocks.amax(dim=-1).argmax(dim=-1)
+        return block * BLOCK + _block(blocks, block).argmax(dim=-1)
     parts = zip(torch.split(logits, ROWS), torch.split(uniform.double(), ROWS), strict=True)
-    return torch.cat([_draw_few(part, rule, numbers) for part, numbers in parts])
+    return torch.cat([_draw_rows(part, rule, numbers) for part, numbers in parts])
 
 
-def _draw_few(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tensor:
+def _draw_rows(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tensor:
     blocks = _in_blocks(logits)
     if rule.top_k:
         kept, ids = _top(blocks, rule.top_k)
         kept = kept.float() / rule.temperature
-        return _draw_of(kept, ids, torch.logsumexp(kept, -1), rule.top_p, uniform)
+        return _draw_top_p(kept, ids, torch.logsumexp(kept, -1), rule.top_p, uniform)
     scaled = blocks.float().div_(rule.temperature)
     if rule.top_p >= 1:
-        return _draw_from_all(scaled, uniform)
+        return _draw_unbounded(scaled, uniform)
     return _draw_nucleus(scaled, rule.top_p, uniform)
 
 
-def _draw_of(
-    kept: torch.Tensor, ids: torch.Tensor, total: torch.Tensor, top_p: float, uniform: torch.Tensor
+def _draw_top_p(
+    kept: torch.Tensor, ids: torch.Tensor, normalizer: torch.Tensor, top_p: float, uniform: torch.Tensor
 ) -> torch.Tensor:
-    """Top-p draws among the `kept` logits (descending) of `ids`; `total` is the log-sum-exp that top-p applies to."""
-    weights = (kept - total[:, None]).exp().double()
-    before = weights.cumsum(dim=-1) - weights
-    place = _invert(weights.masked_fill(before >= top_p, 0.0), uniform)
-    return ids.gather(1, place[:, None])[:, 0]
+    """Draw within the top-p mass of `ids`, whose logits `kept` descend; exp(logit - normalizer) is a probability."""
+    probabilities = (kept - normalizer[:, None]).exp().double()
+    mass_before = probabilities.cumsum(dim=-1) - probabilities
+    column = _invert(probabilities.masked_fill(mass_before >= top_p, 0.0), uniform)
+    return ids.gather(1, column[:, None])[:, 0]
 
 
 def _draw_nucleus(scaled: torch.Tensor, top_p: float, uniform: torch.Tensor) -> torch.Tensor:
-    total = torch.logsumexp(scaled.flatten(1), dim=-1)
+    """Draw within the top-p mass of the whole vocabulary."""
+    normalizer = torch.logsumexp(scaled.flatten(1), dim=-1)
     kept, ids = _top(scaled, NUCLEUS)
-    drawn = _draw_of(kept, ids, total, top_p, uniform)
-    wide = (kept - total[:, None]).exp().double().sum(dim=-1) < top_p
+    drawn = _draw_top_p(kept, ids, normalizer, top_p, uniform)
+    wide = (kept - normalizer[:, None]).exp().double().sum(dim=-1) < top_p
     if bool(wide.any()):
         kept, ids = scaled[wide].flatten(1).sort(dim=-1, descending=True)
-        drawn[wide] = _draw_of(kept, ids, total[wide], top_p, uniform[wide])
+        drawn[wide] = _draw_top_p(kept, ids, normalizer[wide], top_p, uniform[wide])
     return drawn
 
 
 def _in_blocks(logits: torch.Tensor) -> torch.Tensor:
-    """The logits as (rows, blocks, BLOCK), the last block filled up with what is never drawn."""
+    """The logits as (rows, blocks, BLOCK), the last block padded with -inf."""
     short = -logits.shape[-1] % BLOCK
     filled = torch.nn.functional.pad(logits, (0, short), value=-torch.inf) if short else logits
     return filled.view(logits.shape[0], -1, BLOCK)
-
-
-def _likeliest(blocks: torch.Tensor) -> torch.Tensor:
-    block = blocks.amax(dim=-1).argmax(dim=-1)
-    return block * BLOCK + _block(blocks, block).argmax(dim=-1)
 
 
 def _top(blocks: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +108,7 @@ def _top(blocks: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return kept, found.gather(1, places // BLOCK) * BLOCK + places % BLOCK
 
 
-def _draw_from_all(scaled: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+def _draw_unbounded(scaled: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     weights = (scaled - scaled.amax(dim=(1, 2), keepdim=True)).exp_()
     sums = weights.sum(dim=-1).double()
     block = _invert(sums, uniform)
@@ -125,9 +123,9 @@ def _block(blocks: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """The first place where the cumulative share of `weights` (rows, places) exceeds `uniform`; never one of weight 0.
+    """The inverse cumulative distribution of unnormalized `weights` (rows, columns) at `uniform`: a column (rows,).
 
-    Rounding may put `uniform` at or beyond the last share; the last place of any weight is taken then.
+    A column of weight 0 is never taken; where rounding puts `uniform` at or beyond the end, the last other one is.
     """
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[:, -1:].contiguous()

@@ -1,8 +1,8 @@
 """The decoder for any causal language model that transformers knows: its own forward pass over a `DynamicCache`.
 
-Prompts are padded on the left and masked by their lengths, never by the pad id, which many models share with the end.
-Rows that have ended leave the batch (cache and mask are cut); new ones can't enter before all have ended, because the
-rows of a `DynamicCache` are equally long.
+Prompts are padded on the left and masked by their lengths, never by the padding id, which in many models is the
+end-of-sequence id. Rows that have ended leave the batch (with their part of cache and mask); new ones can't enter
+before all have ended, because the rows of a `DynamicCache` are equally long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 
 class GeneralDecoder:
-    """Rows running on a transformers model; see `decoding.Decoder`."""
+    """A batch of rows on a transformers model; see `decoding.Decoder`."""
 
     refills = False
 
@@ -22,7 +22,7 @@ class GeneralDecoder:
         self._model = model
 
     def prefill(self, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
-        """Start these rows, with no other running; logits (prompts, vocabulary) of their first tokens."""
+        """A new batch of rows with these prompts; logits (prompts, vocabulary) of their first new tokens."""
         device = self._model.device
         width = max(len(prompt) for prompt in prompts)
         ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts], device=device)
@@ -32,13 +32,13 @@ class GeneralDecoder:
         return self._forward(ids, (self._mask.cumsum(dim=-1) - 1).clamp(min=0))
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append a token (rows,) to each row; logits (rows, vocabulary) of the next."""
+        """Append one token (rows,) to each row; logits (rows, vocabulary) of the next."""
         positions = self._mask.sum(dim=-1, keepdim=True)
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=-1)
         return self._forward(tokens[:, None], positions)
 
     def keep(self, order: Sequence[int]) -> None:
-        """The row at place i is from now on the one that was at `order[i]`; the others are gone."""
+        """Reorder the batch: row i becomes the former row `order[i]`; rows that `order` lacks are dropped."""
         chosen = torch.tensor(order, dtype=torch.long, device=self._mask.device)
         self._mask = self._mask[chosen]
         self._cache.batch_select_indices(chosen)

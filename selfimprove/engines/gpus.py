@@ -1,4 +1,4 @@
-"""What the driver says of the GPUs: which ones there are, how much of their memory is in use, and by whom.
+"""What the driver says of the GPUs: which ones there are, how much of their memory is in use, and by which process.
 
 `nvidia-smi` is asked, not torch: torch would take a CUDA context, and with it memory, in the process that asks. Where
 there is no such tool there are no GPUs, and nothing is in use.
@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from selfimprove.errors import StageError, UsageError
 from selfimprove.text.escaping import escape_text
 
-SECONDS = 30.0
-"""How long a driver may take to give back the memory of a process that is gone."""
+RELEASE_SECONDS = 30.0
+"""How long a driver may take to free the memory of a process that has ended."""
 
-SLACK = 512
-"""MiB that may be in use beyond what was before."""
+SLACK_MIB = 512
+"""Memory that may be in use beyond what was before."""
 
 
 def visible_gpus() -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def memory_used(gpus: Sequence[str]) -> int:
 
 
 def memory_free(gpus: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """MiB that are free and MiB in all on each of these GPUs; empty if the driver doesn't say it of every one."""
+    """(free, total) MiB of each of these GPUs; empty unless the driver reports both for every one."""
     lines = _ask(gpus, "--query-gpu=memory.free,memory.total") if gpus else []
     pairs = [[part.strip() for part in line.split(",")] for line in lines]
     if len(pairs) != len(gpus) or not all(len(pair) == 2 and all(map(str.isdecimal, pair)) for pair in pairs):
@@ -58,10 +58,10 @@ def memory_free(gpus: Sequence[str]) -> tuple[tuple[int, int], ...]:
     return tuple((int(free), int(total)) for free, total in pairs)
 
 
-def await_memory(gpus: Sequence[str], before: int, seconds: float = SECONDS) -> None:
-    """Return when no more memory is in use than `before` (MiB), but for `SLACK`; `StageError` names who holds it."""
+def await_memory(gpus: Sequence[str], before: int, seconds: float = RELEASE_SECONDS) -> None:
+    """Return once at most `before` + `SLACK_MIB` MiB are in use; after `seconds`, `StageError` names who holds them."""
     deadline = time.monotonic() + seconds
-    while (used := memory_used(gpus)) > before + SLACK:
+    while (used := memory_used(gpus)) > before + SLACK_MIB:
         if time.monotonic() > deadline:
             raise StageError(
                 f"{used} MiB of GPU memory are in use after the vllm engine ended; {before} MiB were before it started",

@@ -1,16 +1,16 @@
-"""Models of Llama's kind, run from their weights over packed tokens.
+"""The forward pass of Llama-like models over packed tokens.
 
-transformers' own forward pass is general: per layer it dispatches some forty small operations, grows the cache by
-copying it, builds masks, and multiplies by weights that oneDNN re-orders on every call. This one holds what sampling
+transformers' own forward pass is general: per layer it dispatches some forty small operations, grows the KV cache by
+copying it, builds masks, and multiplies by weights that oneDNN re-orders on every call. This one does what sampling
 needs and nothing else. What each choice is worth, on one core at 64 rows of the embedded model in bfloat16:
 
 - *Weights are packed once* in oneDNN's own order, where the processor and the type allow it: 375 GFLOP/s for gate and
   up together, 230 in the plain layout. q, k and v are one matrix, gate and up another.
-- *Tokens of all rows are packed*, in a prefill as in a step: one matrix product over (tokens, width), no padding.
-- *The vocabulary's matrix* is applied to the last token of a prompt alone.
+- *Tokens of all rows are packed*, in a prefill as in a decode step: one product over (tokens, width), no padding.
+- *The output head* is applied to the last token of a prompt alone.
 
-Attention and its cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a GPU
-the same code runs with plain matrix products; it has not been measured there.
+Attention and the KV cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a
+GPU the same code runs with plain matrix products; it has not been measured there.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from selfimprove.engines.cache import Shape
+from selfimprove.engines.cache import CacheShape
 from selfimprove.engines.native import Attention, compiled_attention
 
 KINDS = {"llama", "qwen2", "qwen3", "mistral"}
 ROPES = {"default", "linear", "llama3", "yarn"}
-"""Rotary embeddings whose angles don't depend on the length of the text."""
+"""Rotary embeddings whose angles don't depend on the sequence length."""
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Layer number, queries, keys, values (tokens, heads, width) to the attended values, shaped as the queries."""
+"""Attention: (layer number, queries, keys, values), each (tokens, heads, width), to an output shaped as the queries."""
 
 
 def fits(model: PreTrainedModel) -> bool:
-    """Whether the model's layers are exactly those computed here."""
+    """Whether this module computes the model exactly as its own code does."""
     config = model.config
     rope = getattr(config, "rope_parameters", None) or {}
-    turned = rope.get("rope_type", "default") in ROPES and rope.get("partial_rotary_factor", 1.0) == 1.0
+    rotary = rope.get("rope_type", "default") in ROPES and rope.get("partial_rotary_factor", 1.0) == 1.0
     windowed = getattr(config, "use_sliding_window", config.model_type == "mistral")
     sliding = windowed and getattr(config, "sliding_window", None) is not None
-    return config.model_type in KINDS and turned and config.hidden_act == "silu" and not sliding
+    return config.model_type in KINDS and rotary and config.hidden_act == "silu" and not sliding
 
 
-class Product:
-    """`x @ weight.T + bias`, packed for oneDNN where that is faster: bfloat16 on a processor."""
+class PackedLinear:
+    """Linear layers that read the same input, as one: their weights stacked, and packed for oneDNN where it gains."""
 
     def __init__(self, *parts: torch.nn.Linear) -> None:
         self._weight = torch.cat([part.weight for part in parts]).detach()
@@ -56,7 +56,7 @@ class Product:
             self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, None)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """The product for x (tokens, in): (tokens, out)."""
+        """`x @ weight.T + bias` for x (tokens, in): (tokens, out)."""
         if self._packed:
             found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
             return found
@@ -64,7 +64,7 @@ class Product:
 
 
 def packs(weight: torch.Tensor) -> bool:
-    """Whether oneDNN multiplies by this weight, and so gains from having it in its own order."""
+    """Whether oneDNN multiplies by this weight (bfloat16 on a processor), and so gains from its own order."""
     native = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return bool(native and weight.device.type == "cpu" and weight.dtype == torch.bfloat16)
 
@@ -78,20 +78,20 @@ class _Norm:
         return functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Layer:
     before_attention: _Norm
-    qkv: Product
+    qkv: PackedLinear
     query_norm: _Norm | None
     key_norm: _Norm | None
-    out: Product
+    out: PackedLinear
     before_mlp: _Norm
-    gate_up: Product
-    down: Product
+    gate_up: PackedLinear
+    down: PackedLinear
 
 
 class Llama:
-    """The model's weights, arranged; they are shared by all decoders, and nothing here changes after it is made."""
+    """A model's weights arranged for this forward pass; immutable, and shared by all lanes' decoders."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         body: Any = model.model
@@ -100,15 +100,15 @@ class Llama:
         self._embedding = body.embed_tokens.weight.detach()
         self._layers = [_layer(layer) for layer in body.layers]
         self._norm = _norm(body.norm)
-        self._head = Product(model.lm_head)
+        self._head = PackedLinear(model.lm_head)
         self._rotary = body.rotary_emb
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.share = self.heads // self.groups
-        self.shape = Shape(len(self._layers), self.groups, self.width, self.dtype)
+        self.cache_shape = CacheShape(layers=len(self._layers), heads=self.groups, width=self.width, dtype=self.dtype)
 
     def attention(self) -> Attention | None:
-        """A step's attention for heads of this model, compiled; None where that can't be had."""
+        """This model's attention of a decode step, compiled; None where it can't be compiled."""
         return compiled_attention(self.width, self.share, self.dtype) if self.device.type == "cpu" else None
 
     def angles(self, capacity: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,29 +119,30 @@ class Llama:
         return cosine[0, :, None], torch.cat([-sine[0, :, None, :half], sine[0, :, None, half:]], dim=-1)
 
     def hidden(self, ids: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor], attend: Attend) -> torch.Tensor:
-        """Last hidden states (tokens, hidden) of tokens `ids` (tokens,) whose rotary angles are given."""
+        """Hidden states (tokens, hidden) after the last layer of the tokens `ids` (tokens,) at these rotary angles."""
         x: torch.Tensor = self._embedding[ids]
         for number, layer in enumerate(self._layers):
-            attended = attend(number, *self._queries(layer, layer.before_attention(x), angles))
+            attended = attend(number, *self._qkv(layer, layer.before_attention(x), angles))
             x = x + layer.out(attended.reshape(len(ids), -1))
             gate, up = layer.gate_up(layer.before_mlp(x)).chunk(2, dim=-1)
             x = x + layer.down(functional.silu(gate).mul_(up))
         return x
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits (tokens, vocabulary) of last hidden states."""
+        """Logits (tokens, vocabulary) from hidden states after the last layer."""
         return self._head(self._norm(hidden))
 
-    def _queries(
+    def _qkv(
         self, layer: _Layer, x: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Rotated queries and keys, and values, (tokens, heads, width) each."""
         parts = layer.qkv(x).view(len(x), -1, self.width)
-        turning, values = parts[:, : -self.groups], parts[:, -self.groups :]
+        queries_keys, values = parts[:, : -self.groups], parts[:, -self.groups :]
         if layer.query_norm and layer.key_norm:
-            queries, keys = layer.query_norm(turning[:, : self.heads]), layer.key_norm(turning[:, self.heads :])
-            turning = torch.cat([queries, keys], dim=1)
-        turned = _rotate(turning, *angles)
-        return turned[:, : self.heads], turned[:, self.heads :], values
+            queries, keys = queries_keys[:, : self.heads], queries_keys[:, self.heads :]
+            queries_keys = torch.cat([layer.query_norm(queries), layer.key_norm(keys)], dim=1)
+        rotated = _rotate(queries_keys, *angles)
+        return rotated[:, : self.heads], rotated[:, self.heads :], values
 
 
 def _rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
@@ -158,11 +159,11 @@ def _layer(module: Any) -> _Layer:  # noqa: ANN401 - as above
     query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
     return _Layer(
         before_attention=_norm(module.input_layernorm),
-        qkv=Product(attention.q_proj, attention.k_proj, attention.v_proj),
+        qkv=PackedLinear(attention.q_proj, attention.k_proj, attention.v_proj),
         query_norm=None if query_norm is None else _norm(query_norm),
         key_norm=None if key_norm is None else _norm(key_norm),
-        out=Product(attention.o_proj),
+        out=PackedLinear(attention.o_proj),
         before_mlp=_norm(module.post_attention_layernorm),
-        gate_up=Product(mlp.gate_proj, mlp.up_proj),
-        down=Product(mlp.down_proj),
+        gate_up=PackedLinear(mlp.gate_proj, mlp.up_proj),
+        down=PackedLinear(mlp.down_proj),
     )

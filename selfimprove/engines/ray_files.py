@@ -54,7 +54,7 @@ class FileServer:
         self._known: dict[Any, list[FileEntry]] = {}
 
     def manifest(self, folder: Path) -> list[FileEntry]:
-        """The folder's files in order of their names; hashed once as long as none is touched."""
+        """The folder's files in order of their names; hashed again only if one was touched."""
         paths = sorted(path for path in folder.iterdir() if path.is_file())
         stamp = (folder, *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
         if stamp not in self._known:
@@ -70,14 +70,14 @@ class FileServer:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the driver's files can be had: its node, and the actor that reads there."""
+    """The driver's node, and the `FileServer` there."""
 
     node: str
     server: Any
 
 
 def serve_files() -> Source:
-    """Start the actor beside this driver."""
+    """Start a `FileServer` on this driver's node."""
     return Source(ray.get_runtime_context().get_node_id(), beside_driver(FileServer))
 
 
@@ -97,14 +97,13 @@ def place_model(model: Path, source: Source, cache: Path) -> Path:
 
 def holds(folder: Path, manifest: Sequence[FileEntry]) -> bool:
     """Whether the folder has these files, by size and SHA-256."""
-    paths = [folder / entry.name for entry in manifest]
-    if any(not path.is_file() or path.stat().st_size != e.size for path, e in zip(paths, manifest, strict=True)):
-        return False
-    return all(content_hash(path) == entry.sha256 for path, entry in zip(paths, manifest, strict=True))
+    files = [(folder / entry.name, entry) for entry in manifest]
+    sizes_equal = all(path.is_file() and path.stat().st_size == entry.size for path, entry in files)
+    return sizes_equal and all(content_hash(path) == entry.sha256 for path, entry in files)
 
 
 def fetch(model: Path, source: Source, manifest: Sequence[FileEntry], store: Path) -> Path:
-    """The model in a folder of `store` named by its contents; fetched if it isn't there yet."""
+    """The model in a folder of `store` that is named by its contents; fetched if it isn't there yet."""
     name = hashlib.sha256("".join(f"{e.name}\0{e.sha256}\n" for e in manifest).encode()).hexdigest()[:24]
     store.mkdir(parents=True, exist_ok=True)
     with FileLock(store / f".{name}.lock"):

@@ -1,38 +1,41 @@
-"""What passes between the driver and the processes of a training on a cluster (`training/ray.py`).
+"""The mailbox between the driver and the workers of a training on a cluster (`training/ray.py`).
 
-The mailbox is an actor on the driver's node. It stands apart from the training so that its process loads no torch.
+It is an actor on the driver's node. It stands apart from the training so that its process loads no torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from selfimprove.errors import SelfImproveError
+from selfimprove.round.machinery import TrainCounts
 
 Files = dict[str, bytes]
-"""The files of a folder by name."""
+"""The contents of a folder's files by name."""
 
 
 @dataclass(frozen=True)
 class Post:
-    """What came into the mailbox since it was emptied: steps as `OnStep` hears them, files of `work`."""
+    """What came in since the mailbox was emptied: steps as `OnStep` hears them, and changed files of `work`."""
 
     steps: list[tuple[int, int, float, float]] = field(default_factory=list)
     work: Files = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How the training ended: the counts with the adapter's files, or the error."""
+class Trained:
+    """A training that succeeded: its counts, and the adapter's files."""
 
-    counts: dict[str, Any] = field(default_factory=dict)
-    adapter: Files = field(default_factory=dict)
-    error: SelfImproveError | None = None
+    counts: TrainCounts
+    adapter: Files
+
+
+Outcome = Trained | SelfImproveError
+"""How a training ended."""
 
 
 class Mailbox:
-    """What passes between driver and workers; an actor on the driver's node."""
+    """Holds the newest checkpoint for workers, and their steps and outcome for the driver."""
 
     def __init__(self, work: Files) -> None:
         self._work = work
@@ -40,7 +43,7 @@ class Mailbox:
         self._outcome: Outcome | None = None
 
     def work(self) -> Files:
-        """The newest files of `work`, what a group starts with."""
+        """The newest files of `work`, with which a group starts."""
         return self._work
 
     def step(self, step: tuple[int, int, float, float], changed: Files) -> None:
@@ -50,14 +53,14 @@ class Mailbox:
         self._work = {**self._work, **changed}
 
     def end(self, outcome: Outcome) -> None:
-        """Post how it ended; the first to do so is heard."""
+        """Post how the training ended; the first outcome stays."""
         self._outcome = self._outcome or outcome
 
     def empty(self) -> Post:
-        """What came since the last call."""
+        """What came in since the last call."""
         post, self._post = self._post, Post()
         return post
 
     def outcome(self) -> Outcome | None:
-        """How it ended; None if nobody said."""
+        """How the training ended; None while no worker said so."""
         return self._outcome

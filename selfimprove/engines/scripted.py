@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
-from selfimprove.sampling import Completion, Request
+from selfimprove.sampling import Completion, Request, StopReason
 
 Script = Callable[[Request], Sequence[int]]
 """The ids a model would go on to produce for a request, unbounded by its token limit."""
@@ -35,5 +35,5 @@ class ScriptedSampler:
             if self._eos_id in ids:
                 ids = ids[: ids.index(self._eos_id) + 1]
             ids = ids[: request.max_new_tokens]
-            ended = bool(ids) and ids[-1] == self._eos_id
-            yield Completion(request.key, request.sample, ids, "eos" if ended else "length", request.seed)
+            stop = StopReason.EOS if ids[-1:] == (self._eos_id,) else StopReason.LENGTH
+            yield request.completion(ids, stop)

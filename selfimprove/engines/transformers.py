@@ -1,8 +1,7 @@
-"""The engine that runs everywhere: decoders of our own over a transformers model, batched continuously.
+"""The engine that runs everywhere: continuous batching over a model that transformers has loaded.
 
-The model is loaded by transformers. `llama` decodes the architectures it computes itself, `general` all others through
-the model's own forward pass; `decoding` schedules the rows, `draws` chooses the tokens. A request's completion is drawn
-from its own seed.
+Llama-like models run through a forward pass of our own (`llama`, `rows`), all others through transformers' (`general`);
+`decoding` schedules the rows, `draws` chooses the tokens. A request's completion is drawn from its own seed.
 
 Reproducible on a processor with a fixed number of threads; on a GPU, kernels choose their own order of summation and
 nothing is promised, nor has anything been measured.
@@ -28,26 +27,26 @@ from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request
+from selfimprove.sampling import Completion, Request, StopReason
 
 Way = Literal["compiled", "batched", "general"]
 
 WIDTH = 64
-"""Rows that run at once in a lane."""
+"""Most rows in a lane's batch."""
 
 LANE_ROWS = 16
-"""Rows that make another lane worth its threads."""
+"""Requests for each lane, at least: fewer aren't worth its threads."""
 
 CACHE_SHARE = 0.125
-"""Share of the machine's memory, or the GPU's, that keys and values may take. Of all there is, not of what is free at
-the time: what rows stand together must not depend on that."""
+"""Share of the machine's memory, or the GPU's, that KV caches may take. Of the total, not of what is free at the time:
+which rows are batched together must not depend on that."""
 
 
 class TransformersSampler:
     """A sampler on `model`, a folder of safetensors; weights are loaded on entry and freed on exit.
 
-    `way` is the fastest way of decoding to take: without `compiled`, attention is torch's; `general` is transformers'
-    own forward pass. A model or a machine that a way isn't for takes the next.
+    `way` is the fastest way of decoding to try, from `compiled` over `batched` (torch's attention) to `general`
+    (transformers' own forward pass); a model or a machine that one isn't for takes the next.
     """
 
     def __init__(self, model: Path, runtime: Runtime, way: Way = "compiled") -> None:
@@ -85,10 +84,9 @@ class TransformersSampler:
             return
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
         ends, plan = _end_ids(model), self._plan(requests)
-        found = decode(lambda: self._open(requests, plan), requests, _rule(requests, model), ends, plan)
-        for request, row in zip(requests, found, strict=True):
-            stop = "eos" if row[-1] in ends else "length"
-            yield Completion(request.key, request.sample, tuple(row), stop, request.seed)  # type: ignore[arg-type]
+        found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, model), ends, plan)
+        for request, ids in zip(requests, found, strict=True):
+            yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
 
     def _loaded(self) -> PreTrainedModel:
         if self._model is None:
@@ -97,10 +95,10 @@ class TransformersSampler:
 
     @property
     def compiled(self) -> bool:
-        """Whether attention is compiled here for this model."""
+        """Whether this model's attention is compiled here."""
         return self._attention is not None
 
-    def _open(self, requests: Sequence[Request], plan: Plan) -> Decoder:
+    def _decoder(self, requests: Sequence[Request], plan: Plan) -> Decoder:
         if self._llama is None:
             return GeneralDecoder(self._loaded())
         return LlamaDecoder(self._llama, min(len(requests), plan.width), _capacity(requests), self._attention)
@@ -108,12 +106,12 @@ class TransformersSampler:
     def _plan(self, requests: Sequence[Request]) -> Plan:
         threads = self._runtime.usable_threads()
         if self._llama is None:
-            return Plan(1, WIDTH, threads)
+            return Plan(lanes=1, width=WIDTH, threads=threads)
         prompts = len({request.prompt_ids for request in requests})
         lanes = max(1, min(threads, len(requests) // LANE_ROWS, prompts)) if self._device.type == "cpu" else 1
-        row_bytes = self._llama.shape.token_bytes() * _capacity(requests)
+        row_bytes = self._llama.cache_shape.token_bytes() * _capacity(requests)
         room = int(_memory(self._device) * CACHE_SHARE) // row_bytes
-        return Plan(lanes, max(1, min(WIDTH, room // lanes)), threads // lanes)
+        return Plan(lanes=lanes, width=max(1, min(WIDTH, room // lanes)), threads=threads // lanes)
 
 
 def _memory(device: torch.device) -> int:
@@ -141,7 +139,7 @@ def _capacity(requests: Sequence[Request]) -> int:
 
 
 def _rule(requests: Sequence[Request], model: PreTrainedModel) -> Rule:
-    """The one decoding of a chunk, with what it leaves open filled in from the model's generation config."""
+    """The decoding that a chunk's requests share; bounds that it leaves open are those of the generation config."""
     decoding = requests[0].decoding
     if any(request.decoding != decoding for request in requests):
         raise ValueError("the requests of one chunk must share their decoding")

@@ -1,4 +1,4 @@
-"""The vLLM engine: a sampler whose model lives in a child process, and leaves nothing behind when it goes.
+"""The vLLM engine: a sampler whose model lives in a child process that leaves neither processes nor memory behind.
 
 This process never imports vLLM. A model inside it could not be given back to the trainer: CUDA contexts, worker
 threads and allocator pools stay until the process ends. So `with VllmSampler(...)` starts `vllm_worker` in a
@@ -6,9 +6,9 @@ session, hence a process group, of its own; leaving the block kills the group, w
 and, on a GPU, until the driver reports the memory as free again. If this process is killed instead, the worker sees it
 and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C: this process decides.
 
-*Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same group.
-They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
-`data_parallel` copies are as many workers, each on GPUs of its own, and the rows of a chunk are dealt to them in turn.
+*Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same
+group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
+Each of `data_parallel` copies has a worker and GPUs of its own; a chunk's rows are dealt to them round-robin.
 
 Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk. The worker's standard
 output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries
@@ -39,17 +39,17 @@ from selfimprove.engines.gpus import await_memory, memory_free, memory_used, sha
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request
+from selfimprove.sampling import Completion, Request, StopReason
 from selfimprove.text.escaping import escape_text
 
 END_SECONDS = 30.0
-"""How long the killed group may take to vanish."""
+"""How long the processes of a killed group may take to end."""
 
 LOG_LINES = 20
 """Lines of the engine's log that a failure shows."""
 
-LINE_SIGNS = 400
-"""Signs of such a line that are shown."""
+LINE_LENGTH = 400
+"""Characters of such a line that are shown."""
 
 
 def is_installed() -> bool:
@@ -66,7 +66,7 @@ def refuse_missing() -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Worker:
     process: subprocess.Popen[bytes]
     requests: IO[str]
@@ -77,12 +77,12 @@ class _Worker:
 class VllmSampler:
     """Samples with vLLM from the model folder `model`; usable inside `with` only, one chunk per call of `sample`.
 
-    `max_model_len` bounds prompt and completion together; `None` is the model's own length, or the longest that the
-    cache has room for. Raises `UsageError` if vLLM isn't installed, `StageError` if the engine doesn't start or dies.
+    `max_model_len` bounds prompt and completion together; `None` is the model's own length, or the longest for
+    which the KV cache has room. `UsageError` if vLLM isn't installed, `StageError` if the engine doesn't start or dies.
     """
 
     reproducible: bool = False
-    """Whether a chunk gives the same completions again: true on a processor, where it was measured; false on a GPU."""
+    """Whether a chunk gives the same completions again: measured to be so on a processor, not claimed on a GPU."""
 
     def __init__(self, model: Path, runtime: Runtime, max_model_len: int | None = None) -> None:
         refuse_missing()
@@ -95,7 +95,7 @@ class VllmSampler:
         self._max_model_len = 0
 
     def __enter__(self) -> Self:
-        """The engine with its model loaded, once for each data-parallel part."""
+        """Start a worker for each data-parallel copy, and wait until they have loaded the model."""
         shares = share_gpus(visible_gpus(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = memory_used(self._gpus)
@@ -121,7 +121,7 @@ class VllmSampler:
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in their order; `requests` are one chunk.
 
-        A completion also ends, with `stop == "length"`, where the model's context does. Raises `UsageError` for a
+        A completion also ends, by `StopReason.LENGTH`, where the model's context does. Raises `UsageError` for a
         prompt that leaves no room for a token, `StageError` if the engine dies.
         """
         if not requests:
@@ -131,7 +131,7 @@ class VllmSampler:
         replies = [json.loads(line) for line in self._exchange([rows[part::parts] for part in range(parts)])]
         for number, request in enumerate(requests):
             found = Sampled(**replies[number % parts][number // parts])
-            yield Completion(request.key, request.sample, tuple(found.token_ids), found.stop, request.seed)
+            yield request.completion(found.token_ids, StopReason(found.stop))
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
@@ -160,7 +160,7 @@ class VllmSampler:
         )
 
     def _exchange(self, messages: Sequence[Message]) -> list[str]:
-        """Send each worker its message, then take a line from each."""
+        """Send each worker its message; their replies, a line each."""
         if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
         for worker, message in zip(self._workers, messages, strict=True):
@@ -180,10 +180,12 @@ class VllmSampler:
         self._end()
         code = worker.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
-        return StageError(f"the vllm engine {how}; its whole log is {worker.log}", _tail(worker.log))
+        lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        tail = "\n".join(escape_text(line, LINE_LENGTH) for line in lines)
+        return StageError(f"the vllm engine {how}; its whole log is {worker.log}", tail)
 
     def _end(self) -> None:
-        """No process of any group is left."""
+        """Kill all workers' groups, and delete their logs."""
         while self._workers:
             worker = self._workers.pop()
             _kill_group(worker)
@@ -208,11 +210,12 @@ def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:
     for descriptor in (requests_out, replies_in, handle):
         os.close(descriptor)
     requests = os.fdopen(requests_in, "w", encoding="utf-8")
-    return _Worker(process, requests, os.fdopen(replies_out, encoding="utf-8"), Path(log))
+    replies = os.fdopen(replies_out, encoding="utf-8")
+    return _Worker(process=process, requests=requests, replies=replies, log=Path(log))
 
 
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
-    """What the worker's environment has beyond this one's: found packages, quiet, offline, and threads that yield."""
+    """The worker's environment variables beyond this process's: import path, GPUs or threads, no network."""
     root = str(Path(__file__).parents[2])
     settings = {
         "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -226,14 +229,14 @@ def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
         settings["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         settings["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     else:
-        # Threads that spin while they wait cost a busy machine most of its speed.
+        # On a busy machine, threads that spin while they wait cost most of its speed.
         settings["OMP_NUM_THREADS"] = str(threads)
         settings["OMP_WAIT_POLICY"] = "PASSIVE"
     return settings
 
 
 def _kill_group(worker: _Worker) -> None:
-    """The worker is reaped and its process group is empty (or `END_SECONDS` are over)."""
+    """Kill and reap the worker, and wait until its process group is empty, at most `END_SECONDS`."""
     # The worker has not been waited for yet, so its id, which is the group's, can't be another's.
     _signal_group(worker.process.pid, signal.SIGKILL)
     worker.process.wait()
@@ -251,9 +254,3 @@ def _signal_group(group: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _tail(log: Path) -> str:
-    """The log's last lines, without what a terminal would act on."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join(escape_text(line, LINE_SIGNS) for line in lines)

@@ -1,4 +1,4 @@
-"""What the vLLM engine and its worker say to each other: JSON lines, each a value of this module or a list of them.
+"""The protocol between the vLLM engine and its worker: JSON lines, each a value of this module or a list of them.
 
 Both sides build and read them as these classes, so there is one list of keys: a key that the writer has and the reader
 doesn't know, or the other way round, is a `TypeError` in the first exchange and not a setting that is silently lost.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setup:
-    """To the worker, once: the model, how it is held, and on which GPUs."""
+    """To the worker, once: the model, how it is split, and the memory of its GPUs."""
 
     model: str
     max_model_len: int | None
@@ -26,15 +25,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class Ready:
-    """From the worker, once: what came of the set-up."""
+    """From the worker, once: the model is loaded."""
 
     reproducible: bool
     max_model_len: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """To the worker, one for each request of a chunk; what is `None` the model's generation config decides."""
+    """To the worker, one for each request of a chunk; for a bound that is `None` the generation config's holds."""
 
     prompt_ids: Sequence[int]
     max_tokens: int
@@ -46,15 +45,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Sampled:
-    """From the worker, one for each row, in their order."""
+    """From the worker, one for each row, in the order of the rows."""
 
     token_ids: Sequence[int]
-    stop: Literal["eos", "length"]
+    stop: str
+    """The value of a `sampling.StopReason`."""
 
 
 Message = Setup | Ready | Sequence[Row] | Sequence[Sampled]
 
 
 def to_line(message: Message) -> str:
-    """The message as one line, with its end."""
+    """The message as one line of JSON, newline included."""
     return json.dumps(message, default=vars) + "\n"

@@ -2,24 +2,25 @@
 
 Run as `python -m selfimprove.engines.vllm_worker REQUESTS REPLIES PARENT`: two inherited file descriptors and the
 process id of the parent. Both directions carry JSON lines (`vllm_messages`). The first line in is the set-up, the first
-line out says what came of it; after that each line in is a chunk, and each line out its completions, in the order of
-the requests. vLLM writes its log to standard output and error, which the parent points at a file, so the protocol has
-descriptors of its own. A failure is an exception with its traceback in that log, and the end of this process.
+line out says that the model is loaded; after that each line in is a chunk, and each line out its completions, in the
+order of the requests. vLLM writes its log to standard output and error, which the parent points at a file, so the
+protocol has descriptors of its own. A failure is an exception with its traceback in that log, and the end of this
+process.
 
-What vLLM is started and asked with comes whole from two pure functions, `engine_arguments` and `sampling_arguments`: so
-tests can hold it against vLLM's own checks where there is no GPU.
+All arguments of vLLM's engine and of its sampling come from two pure functions, `engine_arguments` and
+`sampling_arguments`, so tests can hold them against vLLM's own checks where there is no GPU.
 
 *One process.* With `VLLM_ENABLE_V1_MULTIPROCESSING=0` vLLM runs its scheduler and its model in the caller's process.
 There is then no EngineCore process to be orphaned and no socket of it to be left behind, and, above all, scheduling is
 deterministic: every request of a chunk is queued before the first step, where a separate core starts stepping while
 requests still arrive, and so batches them differently each time.
 
-*Nothing from outside the chunk.* Prefix caching spares rows of one problem the same prefill, and is emptied before each
-chunk, because a cached prefix changes the shape of a prefill and with it the rounding.
+*Nothing from outside the chunk.* Prefix caching spares rows of one problem the same prefill. The prefix cache is
+emptied before each chunk, because a cached prefix changes the shape of a prefill and with it the rounding.
 
-*No cut prompts on a processor.* A seeded request whose prefill is cut makes vLLM rewind its generator, which only a
-GPU's can ("CPU Generator does not use offset"). There `enable_chunked_prefill=False` makes a prompt that doesn't fit in
-what a step has left wait for the next step.
+*No chunked prefill on a processor.* A seeded request whose prefill is split makes vLLM rewind its generator, which only
+a GPU's can ("CPU Generator does not use offset"). With `enable_chunked_prefill=False` a prompt that doesn't fit into
+what a step has left waits for the next step.
 
 *No orphans.* A thread watches the pipe of requests and the parent's process id from before vLLM is imported, and when
 the parent is gone kills the whole process group. PR_SET_PDEATHSIG is not used: it would kill this process before it can
@@ -38,40 +39,41 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING
 
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.sampling import StopReason
 
 if TYPE_CHECKING:
     from vllm import LLM
     from vllm.outputs import CompletionOutput
 
 CPU_CACHE_BYTES = 2 << 30
-"""Most memory for keys and values without a GPU: 93,000 tokens of the embedded model."""
+"""Largest KV cache without a GPU: 93,000 tokens of the embedded model."""
 
 GPU_SHARE = 0.92
-"""Share of the free GPU memory that weights, activations and cache may take."""
+"""Share of the free GPU memory that weights, activations and KV cache may take."""
 
 CONTEXT_MIB = 1024
-"""MiB of each GPU that go to CUDA's context and NCCL's buffers before vLLM looks at what is free."""
+"""MiB of each GPU that CUDA's context and NCCL's buffers take before vLLM looks at what is free."""
 
 LEAST_GPU_SHARE = 0.01
-"""Asked for where nothing is free: vLLM takes no less than some, and its own refusal tells the figures."""
+"""Asked for where nothing is free: vLLM wants a share above 0, and its own refusal says how much memory there is."""
 
-STOPS: Mapping[str | None, Literal["eos", "length"]] = {"stop": "eos", "length": "length"}
-"""Ends of a completion by vLLM's words for them; no other may occur."""
+STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": StopReason.LENGTH}
+"""Stop reasons by vLLM's `finish_reason`; no other may occur."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What only the worker finds out: whether vLLM runs on a processor, and the bytes for keys and values there."""
+    """What only the worker finds out: whether vLLM runs on a processor, and the size of its KV cache there."""
 
     on_cpu: bool
     cpu_cache_bytes: int
 
 
 def main() -> None:
-    """Serves chunks until the parent ends this process; nothing is left of its group when the parent is gone."""
+    """Serve chunks until the parent ends this process; if the parent dies, the whole group is killed."""
     requests_fd, replies_fd, parent = (int(argument) for argument in sys.argv[1:4])
     for descriptor in (requests_fd, replies_fd):
         os.set_inheritable(descriptor, False)
@@ -118,12 +120,12 @@ def _start(setup: Setup, machine: Machine) -> LLM:
     return engine
 
 
-def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, Any]:
-    """All that vLLM's engine is started with."""
+def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, object]:
+    """All keyword arguments of vLLM's `LLM`."""
     common = {
         "model": setup.model,
         "dtype": dtype,
-        # -1 is the model's own length, or the longest that the cache has room for.
+        # -1 is the model's own length, or the longest that the KV cache has room for.
         "max_model_len": setup.max_model_len or -1,
         "trust_remote_code": setup.trust_remote_code,
         "tensor_parallel_size": setup.tensor_parallel,
@@ -131,26 +133,23 @@ def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, An
         "seed": 0,
     }
     if machine.on_cpu:
-        return common | _cpu_arguments(machine.cpu_cache_bytes)
+        # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
+        eager = {"enforce_eager": True, "enable_chunked_prefill": False}
+        return common | eager | {"kv_cache_memory_bytes": machine.cpu_cache_bytes}
     return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory)}
 
 
 def _own_dtype(model: str) -> str:
     # "auto" would turn float32 into bfloat16: the model sampled would not be the one that is trained.
-    config: dict[str, Any] = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
+    config: Mapping[str, object] = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
     return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 
-def _cpu_arguments(cache_bytes: int) -> dict[str, Any]:
-    # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
-    return {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": cache_bytes}
-
-
 def gpu_share(memory: Sequence[Sequence[int]]) -> float:
-    """The share of each GPU's memory that vLLM is given, from the free MiB and all MiB of each.
+    """vLLM's `gpu_memory_utilization`, from (free, total) MiB of each GPU.
 
     vLLM refuses to start if this share of the *total* memory isn't free on every one of its GPUs, and looks when each
-    of them already holds a context. So the share is taken from what is free, and the fullest GPU decides.
+    of them already holds a context. So the share is taken of what is free, and the fullest GPU decides.
     """
     shares = [GPU_SHARE * (free - CONTEXT_MIB) / total for free, total in memory]
     return max(LEAST_GPU_SHARE, math.floor(min(shares, default=GPU_SHARE) * 1000) / 1000)
@@ -166,7 +165,7 @@ def _stop_ids(engine: LLM) -> list[int]:
 def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[Sampled]:
     from vllm import SamplingParams
 
-    defaults: dict[str, Any] = engine.model_config.get_diff_sampling_param()
+    defaults: Mapping[str, object] = engine.model_config.get_diff_sampling_param()
     params = [SamplingParams(**sampling_arguments(row, defaults, stop_ids)) for row in rows]
     if not engine.reset_prefix_cache():
         raise RuntimeError("vLLM kept its cached prefixes, and this chunk would depend on the ones before it")
@@ -175,8 +174,8 @@ def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[S
     return [_sampled(output.outputs[0], stop_ids) for output in outputs]
 
 
-def sampling_arguments(row: Row, defaults: Mapping[str, Any], stop_ids: Sequence[int]) -> dict[str, Any]:
-    """All that vLLM is asked with for one row; what the row leaves open is as the model's generation config has it."""
+def sampling_arguments(row: Row, defaults: Mapping[str, object], stop_ids: Sequence[int]) -> dict[str, object]:
+    """All keyword arguments of vLLM's `SamplingParams` for one row; `defaults` are the generation config's."""
     asked = {"temperature": row.temperature, "top_p": row.top_p, "top_k": row.top_k}
     given = {name: value for name, value in asked.items() if value is not None}
     fixed = {"max_tokens": row.max_tokens, "seed": row.seed, "stop_token_ids": list(stop_ids), "detokenize": False}
@@ -186,7 +185,7 @@ def sampling_arguments(row: Row, defaults: Mapping[str, Any], stop_ids: Sequence
 def _sampled(output: CompletionOutput, stop_ids: Sequence[int]) -> Sampled:
     token_ids = list(output.token_ids)
     stop = STOPS[output.finish_reason]
-    if (stop == "eos") != (token_ids[-1] in stop_ids):
+    if (stop == StopReason.EOS) != (token_ids[-1] in stop_ids):
         raise RuntimeError(f"stopped by {output.finish_reason!r} after token {token_ids[-1]}, which contradict")
     return Sampled(token_ids, stop)
 

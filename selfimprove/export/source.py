@@ -13,6 +13,7 @@ from pathlib import Path
 from selfimprove.errors import StageError, UsageError
 from selfimprove.models import ModelFolder, default_cache, resolve_exact, resolve_model
 from selfimprove.recipe import Recipe, Runtime
+from selfimprove.round.machinery import MergeJob
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.records import RoundRecord
 
@@ -67,7 +68,9 @@ def build(source: Source, out: Path, runtime: Runtime) -> None:
     from selfimprove.merging import rebuild
 
     expected = source.journal.round(source.champion.number).certified().sha256
-    digest = rebuild(source.exact, source.adapters, out, source.recipe.rounding(), runtime)
+    rounding = source.recipe.rounding()
+    job = MergeJob(base=source.exact, adapters=source.adapters, out=out, rounding=rounding, runtime=runtime)
+    digest = rebuild(job)
     if digest != expected:
         raise StageError(
             f"round {source.champion.number}: rebuilt with hash {digest[:12]}…, its certificate says {expected[:12]}…",

@@ -1,4 +1,4 @@
-"""Add the accepted chain and this round's adapter to the base, round once, and certify what came of it.
+"""Add the accepted chain and this round's adapter to the base, round once, and certify the result.
 
 Round k's model is base + Σ accepted deltas + this round's delta, never the parent's weights plus a delta: merging
 bfloat16 onto bfloat16 every round loses small updates for good, while in the sum from the base they add up. Each weight
@@ -36,32 +36,24 @@ from selfimprove.models.weights import (
     tensor_heads,
     write_config,
 )
-from selfimprove.recipe import Merging, Rounding, Runtime
+from selfimprove.round.machinery import MergeCheck, MergeJob
 from selfimprove.store.durable import content_hash
 from selfimprove.store.records import Certificate
 
 
-def merge(
-    base: Path,
-    adapters: Sequence[Path],
-    parent: Path,
-    out: Path,
-    settings: Merging,
-    rounding: Rounding,
-    canaries: Sequence[Sequence[int]],
-    runtime: Runtime,
-) -> Certificate:
-    """The merged model in the new folder `out`, and its certificate, whether it passes or not.
+def merge(job: MergeJob, check: MergeCheck) -> Certificate:
+    """Write the merged model to the job's new folder `out`; its certificate, whether it passes or not.
 
-    `adapters` are the accepted chain and, last, this round's; `parent` is the model this round's was trained on;
-    `canaries` are prompts as token ids. Raises `StageError` for an adapter that can't be merged, without `out`.
+    `job.adapters` are the accepted chain and, last, this round's. Raises `StageError` for an adapter that can't be
+    merged; then there is no `out`.
     """
-    if not canaries:
+    if not check.canaries:
         raise StageError("no canary prompts to compare adapter and merged model on")
+    rounding = job.rounding
     changes: list[Change] = []
     ways: set[str] = set()
-    chain = _read_chain(adapters, base)
-    heads = tensor_heads(parent)
+    chain = _read_chain(job.adapters, job.base)
+    heads = tensor_heads(check.parent)
 
     def measured(name: str, weight: Tensor) -> Tensor:
         before, delta = summed(name, weight, chain[:-1]), chain[-1].delta(name)
@@ -75,29 +67,30 @@ def merge(
         changes.append(measure(before, delta, merged, expected, _read(heads, name)))
         return merged
 
-    _write(base, out, rounding.dtype, measured, runtime)
-    if tensor_heads(out).keys() != heads.keys():
+    _write(job, measured)
+    if tensor_heads(job.out).keys() != heads.keys():
         changes.append(Change(identical=False, parent_is_chain=False))
-    likeness = compare(parent, adapters[-1], out, canaries[: settings.canaries], runtime)
-    merged_folder = Merged(
-        sha256=fingerprint_folder(out),
-        adapters=tuple(content_hash(path / WEIGHTS) for path in adapters),
+    canaries = check.canaries[: check.settings.canaries]
+    likeness = compare(check.parent, job.adapters[-1], job.out, canaries, job.runtime)
+    merged = Merged(
+        sha256=fingerprint_folder(job.out),
+        adapters=tuple(content_hash(path / WEIGHTS) for path in job.adapters),
         dtype=rounding.dtype,
         rounding=" and ".join(sorted(ways)),
-        carried_over=_carried_over(base, parent, out),
+        carried_over=_carried_over(job.base, check.parent, job.out),
     )
-    return certify(total_change(changes), likeness, merged_folder, settings)
+    return certify(total_change(changes), likeness, merged, check.settings)
 
 
-def rebuild(base: Path, adapters: Sequence[Path], out: Path, rounding: Rounding, runtime: Runtime) -> str:
-    """The folder that `merge` makes of the same base and adapters, byte for byte; returns the same `sha256`."""
-    chain = _read_chain(adapters, base)
+def rebuild(job: MergeJob) -> str:
+    """Write the folder that `merge` makes of the same job, byte for byte; returns the same `sha256`."""
+    chain = _read_chain(job.adapters, job.base)
 
     def merged(name: str, weight: Tensor) -> Tensor:
-        return stored(name, summed(name, weight, chain), weight, rounding)
+        return stored(name, summed(name, weight, chain), weight, job.rounding)
 
-    _write(base, out, rounding.dtype, merged, runtime)
-    return fingerprint_folder(out)
+    _write(job, merged)
+    return fingerprint_folder(job.out)
 
 
 def _read_chain(adapters: Sequence[Path], base: Path) -> list[Adapter]:
@@ -109,7 +102,7 @@ def _read_chain(adapters: Sequence[Path], base: Path) -> list[Adapter]:
 
 
 def summed(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor | None:
-    """The weight with all deltas of the chain, in float32; None if no adapter changes it."""
+    """The base's weight plus the deltas of the chain, in float32; None if no adapter changes it."""
     exact = None
     for adapter in chain:
         delta = adapter.delta(name)
@@ -118,17 +111,19 @@ def summed(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor | None
     return exact
 
 
-def _write(base: Path, out: Path, dtype: str, change: Callable[[str, Tensor], Tensor], runtime: Runtime) -> None:
+def _write(job: MergeJob, change: Callable[[str, Tensor], Tensor]) -> None:
+    """Write the base's folder to the job's `out`, each weight passed through `change(name, weight)`."""
+    base, out = job.base, job.out
     if out.exists():
         raise FileExistsError(out)
     temporary = out.with_name(f".{out.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with processor(runtime):
+        with processor(job.runtime):
             rewrite(base, temporary, change)
-        write_config(read_config(base), temporary, dtype)
-        for path in carried_files(base, runtime.trust_remote_code):
+        write_config(read_config(base), temporary, job.rounding.dtype)
+        for path in carried_files(base, job.runtime.trust_remote_code):
             shutil.copyfile(path, temporary / path.name)
         settle(temporary)
         temporary.rename(out)

@@ -1,4 +1,4 @@
-"""LoRA adapters as files: which weights of a base they change, and by how much.
+"""LoRA adapters on disk: which weights of a base they change, and the delta on each.
 
 An adapter is what peft wrote: `adapter_config.json` and `adapter_model.safetensors` with a pair of factors
 `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank] for each changed module. Its
@@ -6,17 +6,16 @@ delta on `<module>.weight` is (alpha / rank) · B · A. The product is taken in 
 that it does not depend on the order in which a processor adds up; hence the hash of a merged model doesn't either.
 
 Everything else that peft can train (whole modules, biases, DoRA, patterns of ranks, embeddings, tied heads) has no such
-delta and is refused with `StageError`, rather than left out in silence; so is an unknown key of the config.
+delta and is refused with `StageError`, rather than silently ignored; so is an unknown key of the config.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -50,9 +49,9 @@ _WITHOUT_EFFECT = frozenset(
         "task_type",
     }
 )
-"""Keys of an adapter's config that the factors already carry out, or that say nothing of the delta."""
-_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Ways to start the factors that leave the base's own weights alone (PiSSA, OLoRA, CorDA and LoftQ change them)."""
+"""Keys of an adapter's config that don't change the delta of given factors."""
+_PLAIN_INITS = (True, False, None, "gaussian", "orthogonal", "eva")
+"""Initializations that leave the base's own weights alone (PiSSA, OLoRA, CorDA and LoftQ change them)."""
 
 _KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _TIED = re.compile(r"(.*\.)?(lm_head|embed_out|output_layer|embed_tokens|embed_in|wte|word_embeddings)\.weight")
@@ -68,7 +67,7 @@ class Adapter:
     factors: dict[str, tuple[Tensor, Tensor]]
 
     def delta(self, weight: str) -> Tensor | None:
-        """What this adapter adds to a weight, float32 [out, in]; none if it leaves the weight alone."""
+        """What this adapter adds to a weight, float32 [out, in]; None if it leaves the weight alone."""
         if weight not in self.factors:
             return None
         b, a = self.factors[weight]
@@ -91,7 +90,7 @@ def read_adapter(path: Path) -> Adapter:
 
 
 def check_targets(adapters: Sequence[Adapter], base: Path) -> None:
-    """Every weight the adapters change is a matrix of the base, of fitting shape, and not tied to another one."""
+    """`StageError` unless each weight the adapters change is the base's, of fitting shape, and not tied to another."""
     heads = tensor_heads(base)
     tied = read_json(base / "config.json").get("tie_word_embeddings", True)  # left out, the model's class decides
     for adapter in adapters:
@@ -109,11 +108,11 @@ def _has_effect(key: str, value: object) -> bool:
     if key == "bias":
         return value != "none"
     if key == "init_lora_weights":
-        return value not in _PLAIN_STARTS
+        return value not in _PLAIN_INITS
     return bool(value) and key not in _WITHOUT_EFFECT
 
 
-def _scale(path: Path, config: dict[str, Any]) -> float:
+def _scale(path: Path, config: Mapping[str, object]) -> float:
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1 or not math.isfinite(alpha):
         raise StageError(f"{path / CONFIG}: no rank or no alpha")

@@ -1,7 +1,7 @@
-"""How near a merged model is to its parent with the adapter on it, and how near the parent was, on a few prompts.
+"""KL divergence of a merged model, and of its parent, from the parent with the adapter on it, on a few prompts.
 
-The parent with the adapter, unmerged, continues each canary prompt greedily by `NEW_TOKENS` tokens (ends of sequence
-are held back, so that every prompt gives as many). Then three models score those same tokens, teacher-forced: the
+The parent with the adapter, unmerged, continues each canary prompt greedily by `NEW_TOKENS` tokens (the end of sequence
+is suppressed, so that every prompt gives as many). Then three models score those same tokens, teacher-forced: the
 parent with the adapter, the parent as it is, and the merged model. For each token
 
     KL(adapter ‖ merged)    what the merge lost or added
@@ -37,15 +37,14 @@ from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 
 NEW_TOKENS = 16
 
-
 ROOM = 1.25
-"""Free GPU memory that comparing takes, for each byte of the float32 weights."""
+"""Free GPU memory that the comparison needs, as a multiple of the float32 weights."""
 
 BOOTSTRAPS = 2000
 """Resamples of the tokens for the interval of the share."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Likeness:
     """Mean divergences from the adapter in nats, the share of its effect that was kept, and its 95 % interval."""
 
@@ -60,7 +59,7 @@ class Likeness:
 
 @torch.no_grad()
 def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequence[int]], runtime: Runtime) -> Likeness:
-    """How near the merged model is to the parent with the adapter, on the canary prompts (token ids).
+    """The merged model compared with the parent with the adapter, on the canary prompts (token ids).
 
     One model is in memory at a time.
     """
@@ -74,7 +73,7 @@ def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequen
 
 
 def likeness(merged: Sequence[float], parent: Sequence[float], agreement: float) -> Likeness:
-    """The likeness from the divergences at each token, paired; the share is 0 where the adapter does nothing."""
+    """The likeness from both models' divergences at each token; the share is 0 where the adapter does nothing."""
     kl, kl_parent = np.asarray(merged), np.asarray(parent)
     tokens = len(kl)
     draws = np.random.default_rng(0).multinomial(tokens, [1 / tokens] * tokens, BOOTSTRAPS)
@@ -138,7 +137,7 @@ def _adapter_side(
 def continue_greedily(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device
 ) -> list[tuple[int, ...]]:
-    """The `NEW_TOKENS` likeliest ids after each prompt, one after the other; the end of a sequence is held back."""
+    """`NEW_TOKENS` ids after each prompt, decoded greedily with the end of sequence suppressed."""
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
@@ -152,6 +151,5 @@ def continue_greedily(
 
 def log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Log-probabilities at the batch's targets, float64 [targets, vocabulary]."""
-    ids = batch.inputs["input_ids"]
-    gathers = head_is_all(model, tuple(ids[0, :1].tolist()), ids.device)
-    return torch.log_softmax(target_logits(model, batch, gathers).double(), dim=-1)
+    head_alone = head_is_all(model, tuple(batch.ids[0, :1].tolist()), batch.ids.device)
+    return torch.log_softmax(target_logits(model, batch, head_alone).double(), dim=-1)

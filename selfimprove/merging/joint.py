@@ -1,4 +1,4 @@
-"""One adapter that changes a base as a chain of adapters does together.
+"""One adapter that equals a chain of adapters: the sum of their deltas.
 
 The sum of the deltas sᵢ · Bᵢ · Aᵢ of a weight is one product of stacked factors: B = [s₁B₁ … sₙBₙ] beside each other, A
 = [A₁; …; Aₙ] below each other, with alpha equal to the rank, so that the joint scale is 1. Nothing is approximated:
@@ -34,7 +34,7 @@ def join(adapters: Sequence[Path], base: Path, out: Path, hub_id: str = "", revi
         raise StageError("no adapters to join")
     chain = [read_adapter(path) for path in adapters]
     check_targets(chain, base)
-    ranks = [_rank(adapter) for adapter in chain]
+    ranks = [max((a.shape[0] for _, a in adapter.factors.values()), default=0) for adapter in chain]
     stacked = {weight: stack(chain, ranks, weight) for weight in sorted({w for part in chain for w in part.factors})}
     tensors = {f"base_model.model.{_module(w)}.lora_{h}.weight": t for w, ba in stacked.items() for h, t in ba.items()}
     save_file(tensors, out / WEIGHTS, metadata={"format": "pt"})
@@ -60,16 +60,12 @@ def stack(chain: Sequence[Adapter], ranks: Sequence[int], weight: str) -> dict[s
     return {"B": torch.cat(bs, dim=1).contiguous(), "A": torch.cat(as_).contiguous()}
 
 
-def _rank(adapter: Adapter) -> int:
-    return max((a.shape[0] for _, a in adapter.factors.values()), default=0)
-
-
 def _module(weight: str) -> str:
     return weight.removesuffix(".weight")
 
 
 def _targets(weights: Sequence[str], base: Path) -> list[str]:
-    """The modules by the last part of their names, if that names no others of the base; else by their whole names."""
+    """The modules by the last part of their names if no other module of the base has it, else by their whole names."""
     modules = {_module(weight) for weight in weights}
     ends = {module.rpartition(".")[2] for module in modules}
     meant = {_module(name) for name in tensor_heads(base) if name.endswith(".weight")}

@@ -26,7 +26,7 @@ from selfimprove.recipe import Rounding
 from selfimprove.sampling import derive_seed
 
 _BELOW = 0xFFFF
-"""The bits of a float32 that a bfloat16 doesn't have."""
+"""The bits of a float32 below bfloat16's last place."""
 
 
 def way_of(weight: Tensor, rounding: Rounding) -> str:
@@ -34,14 +34,15 @@ def way_of(weight: Tensor, rounding: Rounding) -> str:
     if rounding.dtype != "bfloat16" or not weight.is_floating_point():
         return "nearest"
     if rounding.way == "auto":
-        return "stochastic" if _is_on_grid(weight) else "nearest"
+        on_grid = weight.dtype == torch.bfloat16 or torch.equal(weight.to(torch.bfloat16).to(weight.dtype), weight)
+        return "stochastic" if on_grid else "nearest"
     return rounding.way
 
 
 def stored(name: str, exact: Tensor | None, weight: Tensor, rounding: Rounding) -> Tensor:
-    """The sum `exact` (float32) in the type that is stored, rounded as `way_of` says.
+    """The float32 sum `exact` in the stored type, rounded as `way_of` says.
 
-    `weight` is the base's tensor, which is stored rounded to nearest where `exact` is None: no adapter changes it.
+    `weight` is the base's tensor; where `exact` is None no adapter changes it, and it is rounded to nearest itself.
     Equal arguments give equal bits on every machine and with every number of threads.
     """
     target: torch.dtype = getattr(torch, rounding.dtype)
@@ -52,12 +53,8 @@ def stored(name: str, exact: Tensor | None, weight: Tensor, rounding: Rounding) 
     return exact.to(target)
 
 
-def _is_on_grid(weight: Tensor) -> bool:
-    return weight.dtype == torch.bfloat16 or torch.equal(weight.to(torch.bfloat16).to(weight.dtype), weight)
-
-
 def _rounded_stochastically(exact: Tensor, seed: int) -> Tensor:
-    """Float32 values that bfloat16 can hold, each one of the two neighbours of `exact` or `exact` itself."""
+    """`exact` as float32 values that bfloat16 can hold, each rounded at random to one of its two neighbours there."""
     words = np.random.PCG64(seed).random_raw(-(-exact.numel() // 4))
     thresholds = torch.from_numpy(words.view(np.int16)[: exact.numel()]).to(torch.int32).bitwise_and_(_BELOW)
     bits = exact.contiguous().view(torch.int32) + thresholds.view(exact.shape).to(exact.device)

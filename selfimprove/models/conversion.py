@@ -1,9 +1,9 @@
-"""A model as it was found, written as a folder of safetensors in one type.
+"""A model from a folder or a GGUF file converted to a folder of safetensors in one type.
 
 Safetensors are rounded tensor by tensor (`weights.rewrite`). GGUF goes through transformers, which with
 `dequantize=True` gives a dense model that saves as it is (left packed, it refuses to save). Pickled weights are not
 read; packed (quantised) safetensors are refused, since a delta can't be added to them; so are weights that are NaN or
-infinite, as read or once rounded. What was written is then loaded as a configuration and held against its own weights
+infinite, as read or once rounded. The written folder's configuration is then loaded and compared with its weights
 (`soundness.py`), so that what is no whole causal language model is refused here and not in a later stage.
 """
 
@@ -33,21 +33,21 @@ from selfimprove.models.weights import (
 from selfimprove.store.durable import content_hash
 
 PLAIN_TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"})
-"""Types of tensors that are weights or buffers as they are, not packed ones."""
+"""Safetensors types of unpacked weights and buffers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """What to convert: a GGUF file or a folder of safetensors, and how it is named to the user."""
+    """What to convert: a GGUF file or a folder of safetensors, and its name in messages."""
 
     path: Path
     title: str
-    sha256: str = ""  # what the file must hash to, if that is known
+    sha256: str = ""  # the file's hash, if that is known
     wheel: str = ""  # the requirement that installs the file, if one does
 
 
 def convert(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> None:
-    """The source's model in the existing, empty folder `out`, in `dtype`.
+    """Write the source's model in `dtype` to the existing, empty folder `out`.
 
     Raises `UsageError` naming the source for what is no model, is broken, pickled or packed, or needs code of its own
     without being trusted.
@@ -123,7 +123,7 @@ def _drop_version(path: Path) -> None:
 
 
 def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> None:
-    """The folder's configuration is one of a causal language model that transformers knows, and fits the weights."""
+    """`UsageError` unless the configuration is that of a causal language model, and fits the weights."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         known = type(config) in transformers.AutoModelForCausalLM._model_mapping
@@ -141,5 +141,5 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
 
 
 def silence_transformers() -> None:
-    """No progress bars of transformers, which would write into the live view."""
+    """Turn off transformers' progress bars, which would write into the live view."""
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped in transformers

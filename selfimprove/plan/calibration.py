@@ -27,9 +27,9 @@ from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import MergeCheck, Parts, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
-from selfimprove.sampling import Completion, Decoding, Request, Sampler, derive_seed, render_prompt
+from selfimprove.sampling import Completion, Decoding, Request, Sampler, StopReason, derive_seed, render_prompt
 
 SAMPLE_SECONDS = 15.0
 DEADLINE = 45.0
@@ -127,7 +127,7 @@ def _sample(sampler: Sampler, requests: Sequence[Request]) -> tuple[list[Complet
 def mean_length(completions: Sequence[Completion], longest: int) -> Range:
     """A range of the mean length in tokens: cut completions at their own length or at `longest`, two errors around."""
     low = [len(c.token_ids) for c in completions]
-    high = [len(c.token_ids) if c.stop == "eos" else longest for c in completions]
+    high = [len(c.token_ids) if c.stop == StopReason.EOS else longest for c in completions]
     lower = statistics.mean(low) - _two_errors(low)
     return max(1.0, lower), min(float(longest), statistics.mean(high) + _two_errors(high))
 
@@ -147,7 +147,7 @@ def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions
     pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
     verdicts = check_completions(parts.checker, pairs, recipe.answers)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
-    cut = sum(c.stop == "length" for c in completions) / len(completions)
+    cut = sum(c.stop is StopReason.LENGTH for c in completions) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
 
 
@@ -166,12 +166,20 @@ def _train(
     made = _examples(recipe, parts, problems, sampled)
     examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []
     settings = recipe.training.model_copy(update={"batch_rows": rows, "epochs": 1})
-    (folder / "work").mkdir()
+    job = TrainJob(
+        examples=examples,
+        model=parts.base,
+        work=folder / "work",
+        out=folder / "adapter",
+        settings=settings,
+        seed=0,
+        runtime=parts.runtime,
+    )
     started = time.perf_counter()
     if not examples or started - began > DEADLINE:
         return None, None
     with suppress(_OutOfTimeError):
-        parts.train(examples, parts.base, folder / "work", folder / "adapter", settings, 0, parts.runtime, on_step)
+        parts.train(job, on_step)
     if len(ends) < 2:
         return None, None
     step = (ends[-1] - ends[0]) / (len(ends) - 1)
@@ -199,7 +207,6 @@ def _merge(recipe: Recipe, parts: Parts, problems: ProblemSets, folder: Path, be
     if not (folder / "adapter").exists() or started - began > MERGE_UNTIL:
         return None
     canaries = [request.prompt_ids for request in _requests(recipe, parts, problems.heldout, 1)]
-    chosen = canaries[: recipe.merging.canaries]
-    adapters, out = [folder / "adapter"], folder / "model"
-    parts.merge(parts.exact, adapters, parts.base, out, recipe.merging, recipe.rounding(), chosen, parts.runtime)
+    check = MergeCheck(parts.base, canaries[: recipe.merging.canaries], recipe.merging)
+    parts.merge(parts.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
     return time.perf_counter() - started

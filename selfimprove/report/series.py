@@ -19,6 +19,7 @@ from selfimprove.gate.evidence import gain_lower, gain_upper
 from selfimprove.gate.intervals import wilson
 from selfimprove.report.contests import Contest
 from selfimprove.round.answers import AnswersByKey
+from selfimprove.sampling import StopReason
 from selfimprove.store.records import Answered, RoundRecord
 
 Interval = tuple[float | None, float | None]
@@ -143,7 +144,7 @@ def _spread(model: int, answers: AnswersByKey) -> Spread:
     rows = [row for found in answers.values() for row in found]
     lengths = sorted(len(row.token_ids) for row in rows)
     low, median, high = (lengths[min(len(lengths) - 1, int(part * len(lengths)))] for part in (0.1, 0.5, 0.9))
-    return Spread(model, len(rows), low, median, high, sum(row.stop == "length" for row in rows) / len(rows))
+    return Spread(model, len(rows), low, median, high, sum(row.stop is StopReason.LENGTH for row in rows) / len(rows))
 
 
 def openings(contest: Contest) -> tuple[int, list[Opening]]:

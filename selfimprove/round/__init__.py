@@ -62,8 +62,15 @@ def run_round(job: Job, earlier: Sequence[RoundRecord]) -> RoundRecord:
 
 def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
     """The event that tells a round's record."""
-    before, after = record.scorecard.champion.accuracy, record.scorecard.challenger.accuracy
-    return RoundFinished(record.round, record.accepted, before, after, record.gain, record.decision.sentence, earlier)
+    return RoundFinished(
+        number=record.round,
+        accepted=record.accepted,
+        champion_accuracy=record.scorecard.champion.accuracy,
+        challenger_accuracy=record.scorecard.challenger.accuracy,
+        gain=record.gain,
+        sentence=record.decision.sentence,
+        earlier=earlier,
+    )
 
 
 def _run_stage(job: Job, stage: Stage) -> StageRecord:
@@ -74,7 +81,11 @@ def _run_stage(job: Job, stage: Stage) -> StageRecord:
             counts = stage.run(job)
         record = job.files.mark_done(stage.name, meter.cost, counts, stage.files(job.files))
     remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training
-    job.emit(StageFinished(job.number, stage.name, record.seconds, record.counts.plain(), reused))
+    job.emit(
+        StageFinished(
+            number=job.number, stage=stage.name, seconds=record.seconds, counts=record.counts.plain(), reused=reused
+        )
+    )
     return record
 
 

@@ -34,6 +34,7 @@ from selfimprove.sampling import (
     Decoding,
     Request,
     Sampler,
+    StopReason,
     Tokenizer,
     derive_seed,
     plan_chunks,
@@ -123,7 +124,14 @@ class Judge:
         settings = self._recipe.sampling
         prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
         seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
-        return Request(problem.key, number, prompt, settings.max_new_tokens, seed, judging_decoding(self._recipe))
+        return Request(
+            key=problem.key,
+            sample=number,
+            prompt_ids=prompt,
+            max_new_tokens=settings.max_new_tokens,
+            seed=seed,
+            decoding=judging_decoding(self._recipe),
+        )
 
     def _drop(self, rows: Sequence[Answered]) -> None:
         """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""
@@ -249,7 +257,7 @@ def scorecard(answers: AnswersByKey) -> Side:
         wrong=counts[Outcome.WRONG],
         unparsed=counts[Outcome.UNPARSED],
         timed_out=counts[Outcome.TIMED_OUT],
-        truncated=sum(row.stop == "length" for row in rows),
+        truncated=sum(row.stop is StopReason.LENGTH for row in rows),
         mean_tokens=round(sum(len(row.token_ids) for row in rows) / n, 3),
         accuracy=counts[Outcome.CORRECT] / n,
     )

@@ -29,7 +29,7 @@ from selfimprove.store.records import Counts
 def select(job: Job) -> Counts:
     """Harvest the completions into examples.jsonl, checking them first if the selection needs verdicts."""
     completions = read_completions(job.files.samples)
-    job.emit(StageStarted(job.number, "harvest", len(completions), 0, "rows"))
+    job.emit(StageStarted(number=job.number, stage="harvest", total=len(completions), kept=0, unit="rows"))
     settings = job.recipe.prefixes
     prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
     choice = choose(job, completions)
@@ -84,7 +84,7 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
     pairs = [(text, references[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
 
     def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+        job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
     verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)

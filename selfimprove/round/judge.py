@@ -51,7 +51,7 @@ def judge(job: Job) -> Counts:
     missing = [problem for problem in order if problem.key not in known]
     total = len(missing) + len(order)
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
-    job.emit(StageStarted(job.number, "judge", total, kept, "problems"))
+    job.emit(StageStarted(number=job.number, stage="judge", total=total, kept=kept, unit="problems"))
     champion = dict(known)
     done = tokens = 0
     size = job.recipe.gate.batch
@@ -60,14 +60,14 @@ def judge(job: Job) -> Counts:
     ):
         champion |= fresh
         done, tokens = done + len(fresh), tokens + tokens_of(fresh)
-        job.emit(StageProgress(job.number, "judge", done, total, tokens))
+        job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
     challenger: dict[str, Sequence[Answered]] = {}
     batches = list(batched(order, size))
     with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
             challenger |= fresh
             done, tokens = done + len(batch), tokens + tokens_of(fresh)
-            job.emit(StageProgress(job.number, "judge", done, total, tokens))
+            job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
             _emit_flips(job, batch, champion, fresh)
             if _look(job, order, champion, challenger) is not None:
                 break
@@ -133,8 +133,17 @@ def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger
     pairs = pairs_of((problem.key for problem in order), champion, challenger)
     settings, alpha = job.recipe.gate, alpha_of_round(job.recipe.gate.alpha, job.number)
     look = look_at(pairs, len(order), settings, alpha)
-    seen = (look.judged, len(order), look.wins, look.losses, look.evidence, look.threshold, look.gain)
-    job.emit(Looked(job.number, *seen))
+    seen = Looked(
+        number=job.number,
+        judged=look.judged,
+        total=len(order),
+        wins=look.wins,
+        losses=look.losses,
+        evidence=look.evidence,
+        threshold=look.threshold,
+        gain=look.gain,
+    )
+    job.emit(seen)
     return decide(pairs, len(order), settings, alpha)
 
 
@@ -143,7 +152,16 @@ def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, chal
         before, after = champion[problem.key][0], challenger[problem.key][0]
         if before.correct != after.correct:
             reference = problem.answer or ""
-            job.emit(Flip(job.number, after.correct, problem.question, reference, before.text, after.text))
+            job.emit(
+                Flip(
+                    number=job.number,
+                    won=after.correct,
+                    question=problem.question,
+                    reference=reference,
+                    champion_text=before.text,
+                    challenger_text=after.text,
+                )
+            )
 
 
 def tokens_of(answers: AnswersByKey) -> int:

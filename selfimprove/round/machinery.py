@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from selfimprove.answer.checking import Checker
 from selfimprove.host.metering import GpuPeak
@@ -18,52 +17,80 @@ from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Sampler, Tokenizer
 from selfimprove.store.records import Certificate, Scalar
 
-Step = Callable[[int, int, float, float], None]
+OnStep = Callable[[int, int, float, float], None]
 """Called after an optimizer step with its number, the number of steps, the loss and the learning rate."""
 
 
-class Train(Protocol):
-    """Fits an adapter on the model in folder `model` into the new folder `out`; returns counts."""
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """A LoRA to be fitted to `examples` on the model in the folder `model`, and written to the new folder `out`.
 
-    def __call__(
-        self,
-        examples: Sequence[Example],
-        model: Path,
-        work: Path,
-        out: Path,
-        settings: Training,
-        seed: int,
-        runtime: Runtime,
-        on_step: Step,
-    ) -> dict[str, Any]:
-        """See `selfimprove.training.train`."""
-        ...
+    `work` holds its checkpoints: a job that finds one of its own there goes on from it.
+    """
+
+    examples: Sequence[Example]
+    model: Path
+    work: Path
+    out: Path
+    settings: Training
+    seed: int
+    runtime: Runtime
 
 
-class Merge(Protocol):
-    """Sums base and adapters into the new folder `out`; returns the certificate."""
+@dataclass(frozen=True, kw_only=True)
+class TrainCounts:
+    """What a training did and took, as the stage's done-record holds it.
 
-    def __call__(
-        self,
-        base: Path,
-        adapters: Sequence[Path],
-        parent: Path,
-        out: Path,
-        settings: Merging,
-        rounding: Rounding,
-        canaries: Sequence[Sequence[int]],
-        runtime: Runtime,
-    ) -> Certificate:
-        """See `selfimprove.merging.merge`."""
-        ...
+    Tokens are summed over all epochs; `computed_tokens` passed through the model, padding included. `losses` has one
+    entry a step. `held_weights` are those in this process's memory, frozen ones included; peaks are in MiB.
+    """
+
+    examples: int
+    steps: int
+    first_loss: float
+    last_loss: float
+    losses: list[float]
+    target_tokens: int
+    trained_prompt_tokens: int
+    computed_tokens: int
+    trained_weights: int
+    held_weights: int
+    dtype: str
+    device: str
+    threads: int
+    processes: int
+    peak_rss_mb: int
+    peak_gpu_mb: int
 
 
-class Rebuild(Protocol):
-    """Makes a merged model's folder again; returns its SHA-256."""
+@dataclass(frozen=True, kw_only=True)
+class MergeJob:
+    """A model to be made in the new folder `out`: the base plus the adapters' deltas, rounded as `rounding` says."""
 
-    def __call__(self, base: Path, adapters: Sequence[Path], out: Path, rounding: Rounding, runtime: Runtime) -> str:
-        """See `selfimprove.merging.rebuild`."""
-        ...
+    base: Path
+    adapters: Sequence[Path]
+    out: Path
+    rounding: Rounding
+    runtime: Runtime
+
+
+@dataclass(frozen=True)
+class MergeCheck:
+    """What a merge is certified against: the model that its last adapter was trained on, on prompts as token ids."""
+
+    parent: Path
+    canaries: Sequence[Sequence[int]]
+    settings: Merging
+
+
+Train = Callable[[TrainJob, OnStep], TrainCounts]
+"""Fits an adapter: `selfimprove.training.train`, or one on a cluster."""
+
+Merge = Callable[[MergeJob, MergeCheck], Certificate]
+"""Makes a merged model and returns its certificate: `selfimprove.merging.merge`."""
+
+Rebuild = Callable[[MergeJob], str]
+"""Makes a merged model's folder again and returns its SHA-256: `selfimprove.merging.rebuild`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,10 @@ class Parts:
     gpu_peak: GpuPeak
     runtime: Runtime
     versions: dict[str, Scalar]
+
+    def merge_job(self, adapters: Sequence[Path], out: Path, rounding: Rounding) -> MergeJob:
+        """The job of summing these adapters onto this run's base."""
+        return MergeJob(base=self.exact, adapters=adapters, out=out, rounding=rounding, runtime=self.runtime)
 
 
 class Samplers:

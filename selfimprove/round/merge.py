@@ -10,21 +10,21 @@ import shutil
 from selfimprove.errors import StageError
 from selfimprove.events import StageStarted
 from selfimprove.round.job import Job, plain_prompt
+from selfimprove.round.machinery import MergeCheck
 from selfimprove.store.durable import publish, write_json
 from selfimprove.store.records import Counts
 
 
 def merge(job: Job) -> Counts:
     """Merge base, accepted chain and this adapter into model/, certified in certificate.json."""
-    job.emit(StageStarted(job.number, "merge", 1, 0, "model"))
+    job.emit(StageStarted(number=job.number, stage="merge", total=1, kept=0, unit="model"))
     parent = job.champion_model()
     job.samplers.close()
     out = job.files.scratch("model")
     shutil.rmtree(out, ignore_errors=True)
     adapters = [job.journal.round(number).adapter for number in (*job.champion.chain, job.number)]
-    settings, rounding, canaries = job.recipe.merging, job.recipe.rounding(), _canaries(job)
-    runtime = job.parts.runtime
-    certificate = job.parts.merge(job.parts.exact, adapters, parent, out, settings, rounding, canaries, runtime)
+    check = MergeCheck(parent, _canaries(job), job.recipe.merging)
+    certificate = job.parts.merge(job.parts.merge_job(adapters, out, job.recipe.rounding()), check)
     write_json(job.files.certificate, certificate.plain())
     if not certificate.passed:
         raise StageError(

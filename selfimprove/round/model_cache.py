@@ -85,5 +85,4 @@ class ModelCache:
     def _build(self, chain: Sequence[int], out: Path) -> str:
         shutil.rmtree(out, ignore_errors=True)
         adapters = [self._journal.round(number).adapter for number in chain]
-        parts = self._parts
-        return parts.rebuild(parts.exact, adapters, out, self._recipe.rounding(), parts.runtime)
+        return self._parts.rebuild(self._parts.merge_job(adapters, out, self._recipe.rounding()))

@@ -52,7 +52,9 @@ def placebo(job: Job) -> Counts:
     batches = list(batched(judged, job.recipe.gate.batch))
     for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
         found |= fresh
-        job.emit(StageProgress(job.number, NAME, len(found), len(judged), tokens_of(found)))
+        job.emit(
+            StageProgress(number=job.number, stage=NAME, done=len(found), total=len(judged), tokens=tokens_of(found))
+        )
     job.samplers.close()
     shutil.rmtree(model)
     return Counts(
@@ -83,7 +85,7 @@ def _merged(job: Job) -> Path:
         temporary = job.files.scratch("placebo-merging")
         shutil.rmtree(temporary, ignore_errors=True)
         adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), job.files.placebo_adapter]
-        job.parts.rebuild(job.parts.exact, adapters, temporary, job.recipe.rounding(), job.parts.runtime)
+        job.parts.rebuild(job.parts.merge_job(adapters, temporary, job.recipe.rounding()))
         publish(temporary, model)
     return model
 

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from selfimprove.recipe import Prefixes
-from selfimprove.sampling import Completion, Row, derive_seed
+from selfimprove.sampling import Completion, Row, StopReason, derive_seed
 from selfimprove.store.records import Kind, PrefixStatistics
 
 
@@ -144,7 +144,7 @@ def _made(
 ) -> Example | str:
     """The completion's example, or the reason why it has none."""
     row = completion.row
-    if len(completion.token_ids) <= (completion.stop == "eos"):
+    if len(completion.token_ids) <= (completion.stop == StopReason.EOS):
         return "empty"
     if choice and row not in choice.weights:
         return choice.reasons[row]
@@ -160,7 +160,7 @@ def _made(
 
 def _prefix(completion: Completion, length: int, eos_id: int | None) -> tuple[int, ...]:
     target = completion.token_ids[:length]
-    ended = target == completion.token_ids and completion.stop == "eos"
+    ended = target == completion.token_ids and completion.stop == StopReason.EOS
     return target if ended or eos_id is None else (*target, eos_id)
 
 
@@ -193,5 +193,5 @@ def prefix_statistics(completions: Iterable[Sampled], length: int) -> PrefixStat
         distinct_prefixes=len(counts) / n,
         prefix_entropy=sum(k / n * math.log(n / k) for k in counts.values()),
         mean_tokens=sum(len(c.token_ids) for c in listed) / n,
-        truncated=sum(c.stop == "length" for c in listed) / n,
+        truncated=sum(c.stop is StopReason.LENGTH for c in listed) / n,
     )

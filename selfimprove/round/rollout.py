@@ -22,7 +22,7 @@ from selfimprove.round.answers import check_completions
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
 from selfimprove.round.selection import Tried, majority, pattern_of
-from selfimprove.sampling import Completion, Request, Row
+from selfimprove.sampling import Completion, Request, Row, StopReason
 from selfimprove.store.records import Counts
 
 
@@ -59,11 +59,11 @@ def rollout(job: Job) -> Counts:
 def distinct_prefixes(completions: Sequence[Completion]) -> list[Prefix]:
     """The distinct id sequences of each problem with the rows that drew them, in order of their first rows."""
     rows: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
-    stops: dict[tuple[str, tuple[int, ...]], str] = {}
+    stops: dict[tuple[str, tuple[int, ...]], StopReason] = {}
     for completion in sorted(completions, key=lambda completion: completion.row):
         rows.setdefault((completion.key, completion.token_ids), []).append(completion.row)
         stops[completion.key, completion.token_ids] = completion.stop
-    return [Prefix(key, ids, tuple(found), stops[key, ids] == "eos") for (key, ids), found in rows.items()]
+    return [Prefix(key, ids, tuple(found), stops[key, ids] == StopReason.EOS) for (key, ids), found in rows.items()]
 
 
 def tried(job: Job) -> list[Tried]:
@@ -98,12 +98,12 @@ def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
     decoding = training_decoding(job.recipe)
     return [
         Request(
-            prefix.key,
-            (number := prefix.rows[0][1] * each + place),
-            (*plain[prefix.key], *prefix.ids),
-            max(1, longest - len(prefix.ids)),
-            job.seed("rollout", prefix.key, number),
-            decoding,
+            key=prefix.key,
+            sample=(number := prefix.rows[0][1] * each + place),
+            prompt_ids=(*plain[prefix.key], *prefix.ids),
+            max_new_tokens=max(1, longest - len(prefix.ids)),
+            seed=job.seed("rollout", prefix.key, number),
+            decoding=decoding,
         )
         for prefix in prefixes
         if not prefix.ended
@@ -116,7 +116,7 @@ def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[st
     pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
 
     def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(job.number, "harvest", done, total, 0))
+        job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
     verdicts = iter(check_completions(job.parts.checker, pairs, job.recipe.answers, progress))
     return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]

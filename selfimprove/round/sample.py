@@ -14,7 +14,7 @@ from selfimprove.events import StageProgress, StageStarted
 from selfimprove.recipe import Recipe
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import assign_kinds, token_limit
-from selfimprove.sampling import Completion, Decoding, Request, Row, owed_chunks, plan_chunks, sample_chunks
+from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
 from selfimprove.store.records import Counts, Kind, SampleRow, parsed_rows
 
@@ -37,20 +37,20 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
     owed, kept = owed_chunks(chunks, map(_completion, rows))
     whole = {completion.row for completion in kept}
     keep_rows(path, [row.model_dump() for row in rows if (row.key, row.sample) in whole])
-    job.emit(StageStarted(job.number, stage, len(requests), len(kept), "rows"))
+    job.emit(StageStarted(number=job.number, stage=stage, total=len(requests), kept=len(kept), unit="rows"))
     done, tokens = list(kept), 0
     for fresh in sample_chunks(job.samplers.at(job.champion_model()), owed) if owed else ():
         append_rows(path, [_row(kind_of(c.row), c).model_dump() for c in fresh])
         done += fresh
         tokens += sum(len(c.token_ids) for c in fresh)
-        job.emit(StageProgress(job.number, stage, len(done), len(requests), tokens))
+        job.emit(StageProgress(number=job.number, stage=stage, done=len(done), total=len(requests), tokens=tokens))
     if not path.exists():  # nothing was asked for: the stage's file is there, and empty
         write_atomically(path, b"")
     return Counts(
         rows=len(done),
         sampled_tokens=sum(len(c.token_ids) for c in done),
         prompt_tokens=sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
-        truncated=sum(c.stop == "length" for c in done),
+        truncated=sum(c.stop is StopReason.LENGTH for c in done),
     )
 
 
@@ -77,7 +77,14 @@ def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
     plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
     limits = {kind: token_limit(kind, job.recipe.prefixes, longest) for kind in set(kinds.values())}
     return [
-        Request(key, number, plain[key], limits[kind], job.seed("sample", key, number), decoding)
+        Request(
+            key=key,
+            sample=number,
+            prompt_ids=plain[key],
+            max_new_tokens=limits[kind],
+            seed=job.seed("sample", key, number),
+            decoding=decoding,
+        )
         for (key, number), kind in kinds.items()
     ]
 
@@ -89,4 +96,4 @@ def _row(kind: Kind, found: Completion) -> SampleRow:
 
 
 def _completion(row: SampleRow) -> Completion:
-    return Completion(row.key, row.sample, row.token_ids, row.stop, row.seed)
+    return Completion(key=row.key, sample=row.sample, token_ids=row.token_ids, stop=row.stop, seed=row.seed)

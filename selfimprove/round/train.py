@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from selfimprove.events import StageStarted, TrainStep
 from selfimprove.round.job import Job
+from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.store.durable import publish, read_rows
 from selfimprove.store.records import Counts, ExampleRow, parsed_rows
@@ -37,14 +39,22 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> Cou
     def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:
         nonlocal started
         if not started:
-            job.emit(StageStarted(job.number, stage, steps, step - 1, "steps"))
+            job.emit(StageStarted(number=job.number, stage=stage, total=steps, kept=step - 1, unit="steps"))
             started = True
-        job.emit(TrainStep(job.number, step, steps, loss, learning_rate))
+        job.emit(TrainStep(number=job.number, step=step, steps=steps, loss=loss, learning_rate=learning_rate))
 
-    seed = job.seed("train")
-    counts = job.parts.train(examples, model, work, out, job.recipe.training, seed, job.parts.runtime, on_step)
+    training = TrainJob(
+        examples=examples,
+        model=model,
+        work=work,
+        out=out,
+        settings=job.recipe.training,
+        seed=job.seed("train"),
+        runtime=job.parts.runtime,
+    )
+    counts = job.parts.train(training, on_step)
     publish(out, adapter)
-    return Counts(**counts)
+    return Counts(**asdict(counts))
 
 
 def read_examples(job: Job) -> list[Example]:

@@ -22,7 +22,6 @@ from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Parts
 from selfimprove.runs.loop import run_rounds
-from selfimprove.sampling import Sampler
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Scalar, SealedLook
 from selfimprove.version import __version__
@@ -102,6 +101,7 @@ def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: P
 
 def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:
     """The real engine, trainer and merge on this machine, around this base model and checker."""
+    from selfimprove.engines.choice import open_sampler
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
     from selfimprove.models.memory import take_gpu_peak
@@ -167,20 +167,6 @@ def _refuse_parallel(runtime: Runtime) -> None:
                 f"{option} {number}: several GPUs are for the vllm engine, and here the transformers engine samples",
                 f"Leave {option} out, or on a machine with GPUs type: pip install 'selfimprove[vllm]'",
             )
-
-
-def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
-    """A sampler of that engine on a model folder."""
-    match engine:
-        case "vllm":
-            from selfimprove.engines.vllm import VllmSampler
-
-            vllm: Sampler = VllmSampler(model, runtime)
-            return vllm
-        case _:
-            from selfimprove.engines.transformers import TransformersSampler
-
-            return TransformersSampler(model, runtime)
 
 
 def fingerprint(model: Path) -> str:

@@ -81,22 +81,37 @@ def _bring_to(
     finally:
         samplers.close()
     accepted = tuple(record.round for record in records if record.accepted)
-    say(RunFinished(journal.name, len(records), accepted, round(time.monotonic() - started, 3), was_complete))
+    say(
+        RunFinished(
+            run=journal.name,
+            rounds=len(records),
+            accepted=accepted,
+            seconds=round(time.monotonic() - started, 3),
+            was_complete=was_complete,
+        )
+    )
     return look
 
 
 def _started(
     recipe: Recipe, problems: ProblemSets, parts: Parts, journal: Journal, rounds: int, done: int
 ) -> RunStarted:
-    counts = (len(problems.train), len(problems.heldout), len(problems.sealed))
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
     if parts.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
-    engine = str(parts.versions["engine"])
     return RunStarted(
-        journal.name, str(journal.folder), recipe.model.name, engine, rounds, done, *counts, notes=tuple(notes)
+        run=journal.name,
+        folder=str(journal.folder),
+        model=recipe.model.name,
+        engine=str(parts.versions["engine"]),
+        rounds_wanted=rounds,
+        rounds_done=done,
+        train=len(problems.train),
+        heldout=len(problems.heldout),
+        sealed=len(problems.sealed),
+        notes=tuple(notes),
     )
 
 

@@ -126,7 +126,7 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
     sides = _sides(job)
     total = len(order) * len(sides) * len(judges)
     kept = sum(judge.kept(side.number, order) for side in sides for judge in judges.values())
-    job.emit(StageStarted(job.number, "sealed", total, kept, "problems"))
+    job.emit(StageStarted(number=job.number, stage="sealed", total=total, kept=kept, unit="problems"))
     found: dict[str, Found] = {name: {side.number: {} for side in sides} for name in judges}
     tokens = done = 0
     batches = list(batched(order, job.recipe.gate.batch))
@@ -135,7 +135,7 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
             for fresh in judge.answers(partial(_sampler_at, job, side), side.number, batches):
                 found[name][side.number] |= fresh
                 tokens, done = tokens + tokens_of(fresh), done + len(fresh)
-                job.emit(StageProgress(job.number, "sealed", done, total, tokens))
+                job.emit(StageProgress(number=job.number, stage="sealed", done=done, total=total, tokens=tokens))
     return found
 
 

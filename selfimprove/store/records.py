@@ -32,6 +32,7 @@ from pydantic_core import PydanticUseDefault
 
 from selfimprove.answer.verdict import Outcome
 from selfimprove.errors import UnreadableError
+from selfimprove.sampling import StopReason
 
 T = TypeVar("T")
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -94,7 +95,7 @@ class SampleRow(Row):
     key: str
     sample: Count
     token_ids: TokenIds
-    stop: Literal["eos", "length"]
+    stop: Annotated[StopReason, Field(strict=False)]
     seed: int
 
 
@@ -122,7 +123,7 @@ class Answered(Row):
     candidate: str | None
     stage: str
     reason: str
-    stop: Literal["eos", "length"]
+    stop: Annotated[StopReason, Field(strict=False)]
     token_ids: TokenIds
     text: str
 

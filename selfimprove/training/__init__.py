@@ -2,17 +2,17 @@
 
 *Loss.* Negative log-likelihood of the target ids alone: the mean over an example's targets, times its weight, then the
 mean over the examples of the optimizer batch (UPFT, arXiv 2503.02875, section 3.2, averages per sample; a mean over
-tokens would hand most of the gradient to the few full rows). A micro-batch adds its share, each token weighing
-weight / (targets of its row · rows of the optimizer batch), so accumulation is exact whatever the cut.
+tokens would hand most of the gradient to the few full rows). Gradients are accumulated over micro-batches, each token
+weighing weight / (targets of its row · rows of the optimizer batch), so the sum is exact whatever the micro-batches.
 
 *Speed and memory.* What a frozen model with a LoRA need not compute or keep is not computed or kept, and the result is
-the same: tokens that rows share from the start are computed once and no layer sees padding (`branches.py`,
-`attention.py`), the output head runs on targets alone, a few at a time (`loss.py`), the low-rank products and norms
-keep no copies for the way back (`products.py`). Where a model doesn't allow one of these, which is tried at the start,
-its own code runs. Memory follows `training.micro_tokens`.
+the same: a common prefix of rows is computed once and no layer sees padding (`branches.py`, `attention.py`), the output
+head runs on target positions alone, a few at a time (`loss.py`), the low-rank products and norms save no copies for the
+backward pass (`products.py`). Where a model doesn't allow one of these, which is tried at the start, its own code runs.
+Memory follows `training.micro_tokens`.
 
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
-bfloat16), LoRA weights and optimizer state are float32, and products run in the type of the frozen weights.
+bfloat16), LoRA weights and optimizer state are float32, and matrix products run in the type of the frozen weights.
 
 *Determinism and resume.* The plan (`round/schedule.py`) fixes what each step does; random draws (LoRA dropout) are
 seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
@@ -29,15 +29,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from selfimprove.errors import StageError
 from selfimprove.models import processor
-from selfimprove.recipe import Runtime, Training
+from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
 from selfimprove.training.fit import Fit, held_weights, prepare, take_step
@@ -45,59 +44,42 @@ from selfimprove.training.group import is_member, train_in_group
 from selfimprove.training.loss import row_ids
 from selfimprove.training.schedule import count_tokens, fault_in_losses
 
-OnStep = Callable[[int, int, float, float], None]
-"""Called after each step with (step, steps, loss, learning rate)."""
-
 CHECKPOINT = "checkpoint.safetensors"
 
 
-def train(
-    examples: Sequence[Example],
-    model: Path,
-    work: Path,
-    out: Path,
-    settings: Training,
-    seed: int,
-    runtime: Runtime,
-    on_step: OnStep,
-) -> dict[str, Any]:
-    """An adapter in the new folder `out`, and the counts of its training; goes on from a checkpoint in `work`.
+def train(job: TrainJob, on_step: OnStep) -> TrainCounts:
+    """Write the job's adapter to its new folder `out`; `on_step` hears the steps that this call takes.
 
-    `model` is a folder as `models.resolve_model` or the merge writes it. `on_step` hears the steps done by this call.
-    Tokens are counted over all epochs; `computed_tokens` are those that passed through the model.
+    `job.model` is a folder as `models.resolve_model` or the merge writes it.
     """
-    _check_examples(examples)
-    if out.exists():
-        raise FileExistsError(out)
-    work.mkdir(parents=True, exist_ok=True)
-    job = (examples, model, work, out, settings, seed)
-    if runtime.train_processes > 1 and not is_member():
-        return train_in_group(_train, job, runtime, on_step)
-    return _train(job, runtime, on_step)
+    _check_examples(job.examples)
+    if job.out.exists():
+        raise FileExistsError(job.out)
+    job.work.mkdir(parents=True, exist_ok=True)
+    if job.runtime.train_processes > 1 and not is_member():
+        return train_in_group(_train, job, on_step)
+    return _train(job, on_step)
 
 
-Job = tuple[Sequence[Example], Path, Path, Path, Training, int]
-"""Examples, model, work, out, settings and seed, as `train` takes them."""
-
-
-def _train(job: Job, runtime: Runtime, on_step: OnStep) -> dict[str, Any]:
-    """This process's part of the training; every process of a group calls it, and the first one writes."""
-    examples, model, work, out, settings, seed = job
-    _forget_peak()
-    with processor(runtime), torch.random.fork_rng():
-        fit = prepare(examples, model, settings, seed, runtime)
+def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
+    """Train in this process; every process of a group calls it, and the first one writes."""
+    checkpoint = job.work / CHECKPOINT
+    _reset_peak_memory()
+    with processor(job.runtime), torch.random.fork_rng():
+        fit = prepare(job)
         first = fit.accelerator.is_main_process
-        losses = restore_checkpoint(fit.state, work / CHECKPOINT)
+        losses = restore_checkpoint(fit.state, checkpoint)
         for number in range(len(losses) + 1, len(fit.plan) + 1):
             loss = take_step(fit, number)
             losses.append(loss)
             if first:
                 on_step(number, len(fit.plan), loss, fit.plan[number - 1].learning_rate)
-            if number % settings.checkpoint_steps == 0 and first:
-                save_checkpoint(fit.state, losses, work / CHECKPOINT)
-        _check_losses(losses)
+            if number % job.settings.checkpoint_steps == 0 and first:
+                save_checkpoint(fit.state, losses, checkpoint)
+        if fault := fault_in_losses(losses):
+            raise StageError(f"training failed: {fault}", "Lower training.learning_rate in a new run.")
         if first:
-            save_adapter(fit.peft, work / "adapter", out)
+            save_adapter(fit.peft, job.work / "adapter", job.out)
         fit.accelerator.wait_for_everyone()
         return _counts(fit, losses)
 
@@ -110,47 +92,41 @@ def _check_examples(examples: Sequence[Example]) -> None:
             raise StageError(f"problem {example.key}, sample {example.sample}: no prompt, no targets or no weight")
 
 
-def _check_losses(losses: list[float]) -> None:
-    fault = fault_in_losses(losses)
-    if fault:
-        raise StageError(f"training failed: {fault}", "Lower training.learning_rate in a new run.")
-
-
-def _counts(fit: Fit, losses: list[float]) -> dict[str, Any]:
-    epochs, examples = fit.settings.epochs, fit.examples
+def _counts(fit: Fit, losses: list[float]) -> TrainCounts:
+    epochs, examples = fit.job.settings.epochs, fit.job.examples
     rows = [row_ids(example) for example in examples]
-    return {
-        "examples": len(examples),
-        "steps": len(losses),
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        "losses": losses,
-        "target_tokens": epochs * sum(len(e.target_ids) for e in examples),
-        "trained_prompt_tokens": epochs * sum(len(e.prompt_ids) for e in examples),
-        "computed_tokens": sum(count_tokens(step, rows, fit.ways.branches) for step in fit.plan),
-        "trained_weights": sum(p.numel() for p in fit.state.parameters.values()),
-        "held_weights": held_weights(fit),
-        "dtype": str(fit.dtype).removeprefix("torch."),
-        "device": fit.device.type,
-        "threads": torch.get_num_threads(),
-        "processes": fit.accelerator.num_processes,
-        "peak_rss_mb": _peak_rss_mb(),
-        "peak_gpu_mb": torch.cuda.max_memory_allocated() >> 20 if fit.device.type == "cuda" else 0,
-    }
+    return TrainCounts(
+        examples=len(examples),
+        steps=len(losses),
+        first_loss=losses[0],
+        last_loss=losses[-1],
+        losses=losses,
+        target_tokens=epochs * sum(len(e.target_ids) for e in examples),
+        trained_prompt_tokens=epochs * sum(len(e.prompt_ids) for e in examples),
+        computed_tokens=sum(count_tokens(step, rows, fit.method.packs) for step in fit.plan),
+        trained_weights=sum(p.numel() for p in fit.state.parameters.values()),
+        held_weights=held_weights(fit),
+        dtype=str(fit.dtype).removeprefix("torch."),
+        device=fit.device.type,
+        threads=torch.get_num_threads(),
+        processes=fit.accelerator.num_processes,
+        peak_rss_mb=_peak_rss_mb(),
+        peak_gpu_mb=torch.cuda.max_memory_allocated() >> 20 if fit.device.type == "cuda" else 0,
+    )
 
 
-def _forget_peak() -> None:
-    """Let the peaks of memory be those from here on; Linux alone can for the process's own."""
+def _reset_peak_memory() -> None:
+    """Have the peaks of memory count from here on; a process's own can be reset on Linux alone."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch
         torch.cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return  # the peak is then that of the process's whole life
+        return  # the peak is then that since the process started
 
 
 def _peak_rss_mb() -> int:
-    """Most memory that this process held at once, in MiB."""
+    """This process's peak of resident memory, in MiB."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM:"))

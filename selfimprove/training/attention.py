@@ -1,15 +1,15 @@
-"""Attention along the branches of a tree, as an attention implementation that transformers can be told to use.
+"""Attention over rows packed as branches of a tree, registered with transformers as an attention implementation.
 
-`_Spread` copies the packed rows of q, k and v to their places in padded buckets, and on the way back sums the gradients
-of a token over the rows it stands in: one gather, and one sum for each shared run of tokens, in a fixed order.
-`_Collect` takes the packed rows out of the padded result. In between is torch's own `scaled_dot_product_attention`, or
-`_Weigh` for short rows on a processor.
+`_Spread` scatters the packed q, k and v into padded buckets of rows; its backward pass sums a token's gradients over
+the rows that share it: one gather, and one sum for each shared run of tokens, in a fixed order. `_Collect` gathers the
+packed tokens from the padded result. In between is torch's own `scaled_dot_product_attention`, or `_DenseAttention` for
+short rows on a processor.
 
-*Which models.* Any model whose attention can be chosen runs it, but a layer that mixes tokens by other means
-(recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` tells: no such width
-in the configuration, and of two rows that branch the second has the hidden states that it has alone, of which no bit
-changes with the first. (Experts fail this, rightly or not: what is routed beside a token moves its rounding.) Other
-models take padded rows (`loss.py`).
+*Which models.* Any model whose attention implementation can be chosen runs it, but a layer that mixes tokens by other
+means (recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` finds out: no
+such width in the configuration, and packed behind a row that it branches from, a row has the hidden states that it has
+alone, and not a bit of them changes with that other row. (Mixtures of experts fail this, rightly or not: which tokens
+are routed together changes the rounding.) Other models take padded rows (`loss.py`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from selfimprove.training.branches import Branches, Bucket, Ids, grow
 
 ATTENTION = "selfimprove_branches"
 _WIDTHS = ("sliding_window", "attention_chunk_size")
-_FEW_KEYS = 512
-"""Up to so many keys a row, whole matrices of attention weights are faster on a processor, and small."""
+"""Keys of configurations that bound how far a token attends."""
 
-_SHAPED = ("attn_logit_softcapping",)
+_FEW_KEYS = 512
+"""Up to this many keys a row, `_DenseAttention` is faster on a processor, and its matrices are small."""
+
+_UNSUPPORTED = ("attn_logit_softcapping",)
 """Keys of configurations whose attention does more than `_attend`."""
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float32: 1e-3}
 """Relative difference of last hidden states that rounding explains: 0.022 and 1e-6 in the 30 layers of the embedded
-model. A row that sees another one is caught by its bits, whatever the size; attention that is another by more."""
+model. It only has to catch another kind of attention: a row that sees another one is caught by a changed bit."""
 
 
 class _Spread(torch.autograd.Function):
-    """Packed [tokens, width] to places [places, width]; backwards, a token's gradients are summed over its rows."""
+    """Packed [tokens, width] to places [places, width]; backward sums a token's gradients over its rows."""
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, branches: Branches, keys: bool) -> Tensor:  # noqa: ANN401 - torch's context
@@ -56,7 +58,7 @@ class _Spread(torch.autograd.Function):
 
 
 class _Collect(torch.autograd.Function):
-    """Query places [places, width] to packed [tokens, width]; places that only pad get no gradient."""
+    """Query places [places, width] to packed [tokens, width]; padding gets a gradient of 0."""
 
     @staticmethod
     def forward(ctx: Any, places: Tensor, branches: Branches) -> Tensor:  # noqa: ANN401 - torch's context
@@ -66,11 +68,11 @@ class _Collect(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's context
         branches: Branches = ctx.branches
-        return gradient.index_select(0, branches.queries).index_fill_(0, branches.idle, 0), None
+        return gradient.index_select(0, branches.queries).index_fill_(0, branches.padding, 0), None
 
 
 def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
-    """[places, width] as one [rows, queries or keys, width] for each bucket."""
+    """[places, width] as a tensor [rows, queries or keys, width] for each bucket."""
     parts, at = [], 0
     for bucket in branches.buckets:
         each = bucket.keys if keys else bucket.queries
@@ -80,39 +82,39 @@ def _split(places: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
     return parts
 
 
-class _Weigh(torch.autograd.Function):
-    """Masked attention by whole matrices, heads that share keys in one product; [rows, heads, places, width] each.
+class _DenseAttention(torch.autograd.Function):
+    """Masked attention with the matrix of weights materialized; arguments are [rows, heads, places, width].
 
-    Keeps the attention weights in the type of the values: on a processor and at a few hundred keys that is three times
-    as fast as torch's own, which never holds them.
+    The weights are saved for backward in the type of the values: on a processor and at a few hundred keys that is three
+    times as fast as torch's own, which never materializes them. Query heads that share keys are one product.
     """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:  # noqa: ANN401 - torch's context
-        together = _together(query.mul(scale), key.shape[1])
-        scores = (together @ key.transpose(2, 3)).view(*query.shape[:3], -1).masked_fill_(~visible, float("-inf"))
-        weights = torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(*together.shape[:3], -1)
-        ctx.save_for_backward(together, key, value, weights)
+        grouped = _group_heads(query.mul(scale), key.shape[1])
+        scores = (grouped @ key.transpose(2, 3)).view(*query.shape[:3], -1).masked_fill_(~visible, float("-inf"))
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype).view(*grouped.shape[:3], -1)
+        ctx.save_for_backward(grouped, key, value, weights)
         ctx.scale, ctx.shape = scale, query.shape
-        return _apart(weights @ value, query.shape)
+        return _ungroup_heads(weights @ value, query.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401 - torch's context
-        together, key, value, weights = ctx.saved_tensors
-        gradient = _together(gradient, key.shape[1])
+        grouped, key, value, weights = ctx.saved_tensors
+        gradient = _group_heads(gradient, key.shape[1])
         of_weights = (gradient @ value.transpose(2, 3)).float()
-        scores = torch._softmax_backward_data(of_weights, weights.float(), -1, torch.float32).to(key.dtype)
-        towards_query = _apart((scores @ key).mul_(ctx.scale), ctx.shape)
-        return towards_query, scores.transpose(2, 3) @ together, weights.transpose(2, 3) @ gradient, None, None
+        of_scores = torch._softmax_backward_data(of_weights, weights.float(), -1, torch.float32).to(key.dtype)
+        of_query = _ungroup_heads((of_scores @ key).mul_(ctx.scale), ctx.shape)
+        return of_query, of_scores.transpose(2, 3) @ grouped, weights.transpose(2, 3) @ gradient, None, None
 
 
-def _together(states: Tensor, groups: int) -> Tensor:
+def _group_heads(states: Tensor, groups: int) -> Tensor:
     """[rows, heads, places, width] as [rows, groups, heads of a group * places, width]."""
     return states.reshape(states.shape[0], groups, -1, states.shape[3])
 
 
-def _apart(states: Tensor, shape: torch.Size) -> Tensor:
-    """What `_together` made of states of this shape, by head again; the width may be another."""
+def _ungroup_heads(states: Tensor, shape: torch.Size) -> Tensor:
+    """The inverse of `_group_heads` for states of this shape, whose last dimension may have changed."""
     return states.view(*shape[:3], -1)
 
 
@@ -124,9 +126,9 @@ def _attend(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **others: Any,  # noqa: ANN401 - what models hand to their attention; `branches` is ours
+    **others: Any,  # noqa: ANN401 - what models pass to their attention; `branches` is ours
 ) -> tuple[Tensor, None]:
-    """Packed queries, keys and values [1, heads, tokens, width] to their attention [1, tokens, heads, width]."""
+    """Attention output [1, tokens, heads, width] of packed queries, keys and values [1, heads, tokens, width]."""
     branches: Branches = others["branches"]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     spread = [_spread(part, branches, keys) for part, keys in ((query, False), (key, True), (value, True))]
@@ -140,7 +142,7 @@ def _attend(
 
 def _attend_bucket(query: Tensor, key: Tensor, value: Tensor, bucket: Bucket, scale: float, dropout: float) -> Tensor:
     if query.device.type == "cpu" and bucket.keys <= _FEW_KEYS and not dropout:
-        mixed: Tensor = _Weigh.apply(query, key, value, bucket.visible, scale)  # type: ignore[no-untyped-call]  # torch
+        mixed: Tensor = _DenseAttention.apply(query, key, value, bucket.visible, scale)  # type: ignore[no-untyped-call]  # torch
         return mixed
     groups = query.shape[1] // key.shape[1]  # copied: under a mask, CUDA's fast kernels don't take heads that share
     key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
@@ -160,11 +162,11 @@ AttentionInterface.register(ATTENTION, _attend)
 
 @torch.no_grad()
 def branches_hold(model: PreTrainedModel, ids: Ids, longest: int, device: torch.device) -> bool:
-    """Whether rows of up to `longest` ids may be packed; if so, the model's attention is set to take branches."""
+    """Whether rows of up to `longest` ids may be packed for the model; if so, its attention is set to take branches."""
     widths = [getattr(model.config, name, None) for name in _WIDTHS]
-    shaped = any(getattr(model.config, name, None) for name in _SHAPED)
+    unsupported = any(getattr(model.config, name, None) for name in _UNSUPPORTED)
     narrow = any(width and width < longest for width in widths)
-    if not model._can_set_attn_implementation() or shaped or narrow:
+    if not model._can_set_attn_implementation() or unsupported or narrow:
         return False
     head = (ids * 4)[:4]
     first, second, other = ((*head, step, *head[::-1], step) for step in (1, 2, 3))

@@ -1,18 +1,18 @@
-"""Rows that begin alike as branches of one tree: every token that rows share is computed once, and nothing is padded.
+"""Rows packed as branches of one prefix tree: a token that rows share is computed once, and nothing is padded.
 
 The rows of a micro-batch are sorted by their ids, so that each begins with what it shares with the row before it. The
-tokens that are new in each row, one row after the other, are the *packed* tokens: one sequence without padding, through
-which every layer but attention passes as it is. Positions are those of the row. A shared prompt gets the gradients of
-all rows that follow it, because they all read its keys and values: sharing is exact, whatever is adapted.
+tokens that are new in each row, one row after the other, are the *packed* tokens: one sequence without padding, on
+which every layer but attention runs unchanged. Position ids are those within the row. A shared prompt gets the
+gradients of all rows that follow it, because they all read its keys and values: sharing is exact, whatever is adapted.
 
     packed   <chat head>What is 3 + 4?<template> 5 + 6?<template> 12?<template>      three rows, the head once
     row 2    <chat head>What is  5 + 6?<template>                                    the path it attends to
 
-Attention sees rows again (`attention.py`): a row's new tokens are its queries, its whole path its keys, and rows with
-alike numbers of queries are padded together in a *bucket*. So padding is in attention alone, a few per cent of the work
-at the lengths of interest; one dense mask over the packed tokens would cost their square.
+Attention works on rows (`attention.py`): a row's new tokens are its queries, its whole path its keys, and rows with
+similar numbers of queries are padded together in a *bucket*. So padding is in attention alone, a few per cent of the
+work at the lengths of interest; one dense mask over the packed tokens would cost their square.
 
-This file is the layout: which token stands where. It computes nothing.
+This file computes the layout, which token is where, and nothing else.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from torch import Tensor
 Ids = tuple[int, ...]
 
 _NARROWEST = 0.6
-"""A row with fewer queries than this share of the widest one in its bucket goes to the next bucket."""
+"""A row with fewer queries than this share of the most in its bucket goes to the next bucket."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
-    """A run of packed tokens between two forks: the rows that have it (`first` up to `end`), from `place` on."""
+    """A run of packed tokens between two forks: rows `first` up to `end` have it, at position `place` of each."""
 
     tokens: slice
     first: int
@@ -41,20 +41,20 @@ class Node:
     place: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """Rows padded together in attention, by number: `members`, ascending; places for each row's queries and keys."""
+    """Rows padded together in attention: their numbers, ascending, and the padded number of queries and of keys."""
 
     members: tuple[int, ...]
     queries: int
     keys: int
     visible: Tensor
-    """Which keys a query sees, [rows, 1, queries, keys]; one that only pads sees some, so that none sees nothing."""
+    """The attention mask [rows, 1, queries, keys]; a padding query sees some keys too, or its softmax would be NaN."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sum:
-    """Rows of a bucket, beyond the first that has these tokens, whose gradients for them are to be added up."""
+    """A slice of a bucket's gradients to add to those of these packed tokens, which the tree's first such row has."""
 
     tokens: slice
     bucket: int
@@ -62,12 +62,13 @@ class Sum:
     places: slice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Branches:
-    """Rows as a tree: packed ids and positions [1, tokens], and the way of the tokens into attention and back.
+    """Packed rows: ids and positions [1, tokens], and the index maps between packed tokens and padded buckets.
 
-    `queries` and `keys` name the packed token of each place, bucket after bucket; `query_places` and `key_places` the
-    place of each packed token in the first row that has it. `idle` are the query places that only pad.
+    `paths` has each row's packed tokens. `queries` and `keys` hold the packed token at each place, bucket after bucket;
+    `query_places` and `key_places` the place of each packed token in the first row that has it. `padding` are the query
+    places without a token.
     """
 
     ids: Tensor
@@ -76,14 +77,14 @@ class Branches:
     buckets: tuple[Bucket, ...]
     queries: Tensor
     query_places: Tensor
-    idle: Tensor
+    padding: Tensor
     keys: Tensor
     key_places: Tensor
     sums: tuple[Sum, ...]
 
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many ids two rows have in common from the start."""
+    """The length of two rows' common prefix."""
     for at, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return at
@@ -111,7 +112,7 @@ def grow(rows: Sequence[Ids], device: torch.device) -> Branches:
         buckets=tuple(buckets),
         queries=tensor([max(token, 0) for token in queries]),
         query_places=tensor(_first_places(queries, len(order))),
-        idle=tensor([place for place, token in enumerate(queries) if token < 0]),
+        padding=tensor([place for place, token in enumerate(queries) if token < 0]),
         keys=tensor([max(token, 0) for token in keys]),
         key_places=tensor(_first_places_of_keys(nodes, buckets, len(order))),
         sums=tuple(part for node in nodes for part in _sums(node, buckets)),
@@ -119,7 +120,7 @@ def grow(rows: Sequence[Ids], device: torch.device) -> Branches:
 
 
 def _paths(rows: Sequence[Ids], shares: Sequence[int]) -> list[Ids]:
-    """The packed tokens of each row: what it shares with the row before it, then its own."""
+    """The packed tokens of each row: those it shares with the row before it, then its own."""
     paths: list[Ids] = []
     size = 0
     for row, share in zip(rows, shares, strict=True):
@@ -130,7 +131,7 @@ def _paths(rows: Sequence[Ids], shares: Sequence[int]) -> list[Ids]:
 
 
 def _buckets(rows: Sequence[Ids], shares: Sequence[int], device: torch.device) -> list[Bucket]:
-    """Rows with tokens of their own, widest first, cut where a row is much narrower than its bucket."""
+    """Buckets of the rows that have new tokens, most first; a new bucket begins where padding would be too much."""
     fresh = [len(row) - share for row, share in zip(rows, shares, strict=True)]
     groups: list[list[int]] = []
     for row in sorted((row for row in range(len(rows)) if fresh[row]), key=lambda row: (-fresh[row], row)):
@@ -143,12 +144,12 @@ def _buckets(rows: Sequence[Ids], shares: Sequence[int], device: torch.device) -
         starts = torch.tensor([shares[row] for row in group], device=device)
         last = starts[:, None] + torch.arange(queries, device=device)
         visible = torch.arange(keys, device=device) <= last[..., None]
-        buckets.append(Bucket(tuple(group), queries, keys, visible[:, None]))
+        buckets.append(Bucket(members=tuple(group), queries=queries, keys=keys, visible=visible[:, None]))
     return buckets
 
 
 def _layout(groups: Sequence[Sequence[Ids]], widths: Sequence[int]) -> list[int]:
-    """The packed token at each place of all buckets in turn; −1 where a row is padded to its bucket's width."""
+    """The packed token at each place, bucket after bucket; −1 at padding."""
     return [
         token
         for group, width in zip(groups, widths, strict=True)
@@ -166,7 +167,7 @@ def _first_places(layout: Sequence[int], tokens: int) -> list[int]:
 
 
 def _first_places_of_keys(nodes: Sequence[Node], buckets: Sequence[Bucket], tokens: int) -> list[int]:
-    """Where, in the layout of keys, each packed token stands in the first row that has it."""
+    """The key place of each packed token in the first row that has it."""
     starts: dict[int, int] = {}
     at = 0
     for bucket in buckets:
@@ -181,7 +182,7 @@ def _first_places_of_keys(nodes: Sequence[Node], buckets: Sequence[Bucket], toke
 
 
 def _nodes(rows: Sequence[Ids], shares: Sequence[int], paths: Sequence[Ids]) -> list[Node]:
-    """The tree as runs of tokens, each with the rows that pass through it."""
+    """The tree's runs of tokens between forks, each with the rows that pass through it."""
     nodes: list[Node] = []
     owed = [(0, len(rows), 0)]
     while owed:
@@ -190,7 +191,7 @@ def _nodes(rows: Sequence[Ids], shares: Sequence[int], paths: Sequence[Ids]) -> 
         common = min([len(rows[first]), *(shares[row] for row in inner)])
         if common > place:
             token = paths[first][place]
-            nodes.append(Node(slice(token, token + common - place), first, end, place))
+            nodes.append(Node(tokens=slice(token, token + common - place), first=first, end=end, place=place))
         forks = [first, *(row for row in inner if shares[row] == common), end]
         if end - first > 1 or len(rows[first]) > common:
             owed += [(a, b, common) for a, b in pairwise(forks) if len(rows[b - 1]) > common]
@@ -203,5 +204,5 @@ def _sums(node: Node, buckets: Sequence[Bucket]) -> list[Sum]:
         start, stop = bisect_left(bucket.members, node.first + 1), bisect_left(bucket.members, node.end)
         if start < stop:
             places = slice(node.place, node.place + node.tokens.stop - node.tokens.start)
-            found.append(Sum(node.tokens, number, slice(start, stop), places))
+            found.append(Sum(tokens=node.tokens, bucket=number, rows=slice(start, stop), places=places))
     return found

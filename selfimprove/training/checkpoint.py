@@ -1,4 +1,4 @@
-"""What a training leaves on disk: its checkpoint while it runs, its adapter in the end.
+"""What a training writes to disk: its checkpoint while it runs, its adapter in the end.
 
 The checkpoint holds the LoRA, the state of AdamW and the losses so far. It is written to a temporary name, synced and
 renamed, so a kill leaves the old one or the new one. Its header names the fingerprint of examples, settings and seed: a
@@ -24,7 +24,7 @@ from selfimprove.models.weights import read_json, settle
 
 @dataclass(frozen=True)
 class State:
-    """The mutable part of a training: LoRA weights by name, their optimizer, and what work they belong to."""
+    """The mutable part of a training: LoRA weights by name, their optimizer, and the training's fingerprint."""
 
     fingerprint: str
     parameters: Mapping[str, nn.Parameter]
@@ -32,7 +32,7 @@ class State:
 
 
 def save_checkpoint(state: State, losses: list[float], path: Path) -> None:
-    """The state after `len(losses)` steps in the file `path`, whole or not at all."""
+    """Write the state after `len(losses)` steps to the file `path`, whole or not at all."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in state.parameters.items():
         held = {"weight": parameter.detach(), **state.optimizer.state[parameter]}
@@ -45,7 +45,7 @@ def save_checkpoint(state: State, losses: list[float], path: Path) -> None:
 
 
 def restore_checkpoint(state: State, path: Path) -> list[float]:
-    """Losses of the steps that the checkpoint holds, put into `state`; none if it isn't whole and of the same work."""
+    """Load the checkpoint into `state`; its losses, none if it isn't whole or belongs to another training."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -66,18 +66,15 @@ def restore_checkpoint(state: State, path: Path) -> list[float]:
 
 
 def save_adapter(peft: PeftModel, temporary: Path, out: Path) -> None:
-    """The adapter as peft reads it, without the path of its base model, equal bytes for equal weights."""
+    """Write the adapter to `out` as peft reads it; without its base's path, so that equal weights give equal bytes."""
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft).items()}
     save_file(tensors, temporary / "adapter_model.safetensors", metadata={"format": "pt"})
     peft.peft_config["default"].save_pretrained(str(temporary))
-    config = read_json(temporary / "adapter_config.json")
-    config |= {
-        "base_model_name_or_path": "",
-        "inference_mode": True,
-        "target_modules": sorted(config["target_modules"]),  # a set in peft: its order varies
-    }
+    modules = peft.peft_config["default"].target_modules  # a set, whose order varies
+    own = {"base_model_name_or_path": "", "inference_mode": True, "target_modules": sorted(modules)}
+    config = read_json(temporary / "adapter_config.json") | own
     (temporary / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     settle(temporary)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,19 @@
 """A model with a LoRA on this process's device, and one optimizer step of it.
 
-*Several processes* (`group.py`) each take every n-th micro-batch; the LoRA gradients, which are small, are summed, so
-each process takes the same step and the loss is that of one process up to the order of a sum.
+*Several processes* (`group.py`) each take every n-th micro-batch; the LoRA gradients, which are small, are all-reduced,
+so each process takes the same step and the loss is that of one process up to the order of a sum.
 
-*Sharding.* With `sharding = "fsdp"` each decoder layer's frozen weights are cut over the processes by torch's
-`fully_shard`: whole in one process only while that layer computes. The LoRA is left out of it and stays whole
-everywhere: it is a hundredth of the weights, and optimizer, checkpoint and adapter are then those of one process.
-Embedding and output head stay whole too, since models tie them. Layers are gathered by all processes together, so
-each must run equally many micro-batches: one that has none left runs the step's first again with weight 0.
+*Sharding.* With `sharding = "fsdp"` each decoder layer's frozen weights are sharded over the processes by torch's
+`fully_shard`: whole in one process only while that layer computes. The LoRA is replicated: it is a hundredth of the
+weights, and optimizer, checkpoint and adapter are then those of one process. Embedding and output head are replicated
+too, since models tie them. All processes gather a layer together, so each must run equally many micro-batches: one that
+has none left runs the step's first again, its loss times 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -26,50 +25,50 @@ from torch.distributed.tensor import DTensor
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
-from selfimprove.recipe import Runtime, Training
+from selfimprove.recipe import Training
+from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.checkpoint import State
-from selfimprove.training.loss import Ways, head_is_all, pack, pad, row_ids, weighted_loss
+from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
 from selfimprove.training.schedule import Step, fingerprint_work, plan_steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """Everything one training holds in one process; `state` is all that changes."""
 
-    examples: Sequence[Example]
-    settings: Training
-    seed: int
+    job: TrainJob
     plan: tuple[Step, ...]
     accelerator: Accelerator
     device: torch.device
     dtype: torch.dtype
     peft: PeftModel
-    ways: Ways
+    method: LossMethod
     sharded: bool
     state: State
 
 
-def prepare(examples: Sequence[Example], model: Path, settings: Training, seed: int, runtime: Runtime) -> Fit:
-    """The model of the folder `model` with a fresh LoRA, its plan of steps, and an optimizer."""
-    # Where it isn't told that there are processors alone, each process of a group would train by itself.
-    alone = runtime.device == "auto" and not torch.accelerator.is_available()
-    accelerator = Accelerator(cpu=alone or runtime.device == "cpu")
+def prepare(job: TrainJob) -> Fit:
+    """The job's model with a fresh LoRA on this process's device, its plan of steps, and an optimizer."""
+    settings, runtime = job.settings, job.runtime
+    # Without a GPU accelerate has to be told so, or each process of a group would train by itself.
+    no_gpu = runtime.device == "auto" and not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=no_gpu or runtime.device == "cpu")
     device = accelerator.device if runtime.device in {"auto", "cpu"} else torch.device(runtime.device)
-    dtype = compute_dtype(model, device)
-    base = load_model(model, dtype, runtime.trust_remote_code)
-    torch.manual_seed(derive_seed(seed, "lora"))
+    dtype = compute_dtype(job.model, device)
+    base = load_model(job.model, dtype, runtime.trust_remote_code)
+    torch.manual_seed(derive_seed(job.seed, "lora"))
     peft = get_peft_model(base, _lora(settings))
     sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1
     if not sharded:
         peft.to(device)
-    rows = [row_ids(example) for example in examples]
-    some, place = examples[0].prompt_ids[:8], base.device
-    gathers = head_is_all(base, some, place)
-    ways = Ways(branches_hold(base, some, max(map(len, rows)), place), gathers)
+    rows = [row_ids(example) for example in job.examples]
+    some = job.examples[0].prompt_ids[:8]
+    head_alone = head_is_all(base, some, base.device)
+    method = LossMethod(packs=branches_hold(base, some, max(map(len, rows)), base.device), head_alone=head_alone)
     if settings.gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     slim(peft)
@@ -80,17 +79,15 @@ def prepare(examples: Sequence[Example], model: Path, settings: Training, seed: 
     betas = (settings.beta1, settings.beta2)
     optimizer = torch.optim.AdamW(parameters.values(), betas=betas, weight_decay=settings.weight_decay)
     return Fit(
-        examples=examples,
-        settings=settings,
-        seed=seed,
-        plan=plan_steps(rows, ways.branches, settings, seed, accelerator.num_processes),
+        job=job,
+        plan=plan_steps(rows, method.packs, settings, job.seed, accelerator.num_processes),
         accelerator=accelerator,
         device=device,
         dtype=dtype,
         peft=peft,
-        ways=ways,
+        method=method,
         sharded=sharded,
-        state=State(fingerprint_work(examples, settings, seed), parameters, optimizer),
+        state=State(fingerprint_work(job.examples, settings, job.seed), parameters, optimizer),
     )
 
 
@@ -105,7 +102,7 @@ def _lora(settings: Training) -> LoraConfig:
 
 
 def _shard(peft: PeftModel, accelerator: Accelerator, device: torch.device) -> None:
-    """Cut the frozen weights of each decoder layer over the processes, and put everything on the device."""
+    """Shard the frozen weights of each decoder layer over the processes, and move everything to the device."""
     mesh = init_device_mesh(device.type, (accelerator.num_processes,))
     kinds = set(peft.get_base_model()._no_split_modules or ())
     for module in peft.modules():
@@ -116,24 +113,24 @@ def _shard(peft: PeftModel, accelerator: Accelerator, device: torch.device) -> N
 
 
 def held_weights(fit: Fit) -> int:
-    """How many weights this process holds, frozen ones included: its shard of those that are cut."""
+    """How many weights this process holds, frozen ones included; of sharded ones, those in its shard."""
     return sum((p.to_local() if isinstance(p, DTensor) else p).numel() for p in fit.peft.parameters())
 
 
 def take_step(fit: Fit, number: int) -> float:
-    """One optimizer step; returns the loss of its batch as it was before the step. `StageError` if it isn't finite."""
+    """Take optimizer step `number`; returns its batch's loss before the step. `StageError` if it isn't finite."""
     step, accelerator = fit.plan[number - 1], fit.accelerator
-    torch.manual_seed(derive_seed(fit.seed, "step", number, accelerator.process_index))
+    torch.manual_seed(derive_seed(fit.job.seed, "step", number, accelerator.process_index))
     total = torch.zeros((), device=fit.device)
-    for rows, share in _own_share(fit, step):
-        loss = _loss(fit, [fit.examples[row] for row in rows]) * (share / step.rows)
+    for rows, factor in _own_micro_batches(fit, step):
+        loss = _loss(fit, [fit.job.examples[row] for row in rows]) * (factor / step.rows)
         torch.autograd.backward(loss)
         total += loss.detach()
     parameters = list(fit.state.parameters.values())
     if accelerator.num_processes > 1:
-        _sum_gradients(accelerator, parameters)
+        _all_reduce_gradients(accelerator, parameters)
         total = accelerator.reduce(total, "sum")
-    norm = nn.utils.clip_grad_norm_(parameters, fit.settings.clip_norm)
+    norm = nn.utils.clip_grad_norm_(parameters, fit.job.settings.clip_norm)
     if not (torch.isfinite(total) and torch.isfinite(norm)):
         raise StageError(
             f"training failed at step {number} of {len(fit.plan)}: loss {total.item()}, gradient norm {norm.item()}",
@@ -146,8 +143,8 @@ def take_step(fit: Fit, number: int) -> float:
     return float(total)
 
 
-def _own_share(fit: Fit, step: Step) -> Iterator[tuple[tuple[int, ...], float]]:
-    """This process's micro-batches, each with what its loss counts."""
+def _own_micro_batches(fit: Fit, step: Step) -> Iterator[tuple[tuple[int, ...], float]]:
+    """The rows of this process's micro-batches, each with the factor of its loss: 0 for one that only keeps step."""
     processes, own = fit.accelerator.num_processes, fit.accelerator.process_index
     micro = step.micro_batches
     yield from ((rows, 1.0) for rows in micro[own::processes])
@@ -155,7 +152,7 @@ def _own_share(fit: Fit, step: Step) -> Iterator[tuple[tuple[int, ...], float]]:
         yield micro[0], 0.0
 
 
-def _sum_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> None:
+def _all_reduce_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> None:
     for parameter in parameters:
         own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         parameter.grad = accelerator.reduce(own, "sum")
@@ -163,6 +160,6 @@ def _sum_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> 
 
 def _loss(fit: Fit, examples: Sequence[Example]) -> Tensor:
     """The sum of these examples' losses."""
-    batch = (pack if fit.ways.branches else pad)(examples, fit.device)
+    batch = (pack if fit.method.packs else pad)(examples, fit.device)
     with torch.autocast(fit.device.type, dtype=torch.bfloat16, enabled=fit.dtype == torch.bfloat16):
-        return weighted_loss(fit.peft.get_base_model(), batch, fit.ways.gathers)
+        return weighted_loss(fit.peft.get_base_model(), batch, fit.method.head_alone)

@@ -1,8 +1,8 @@
 """One training in several processes of this machine, started from inside the one command.
 
 `train_in_group` starts `train_processes` children, each of which joins a process group (gloo on processors, nccl on
-GPUs) and does its part; the first one tells its steps to the parent through a pipe, and its counts in the end. The
-parent computes nothing.
+GPUs) and trains; each sends the parent what it did through a pipe, and rank 0 its steps and counts. The parent computes
+nothing.
 
 *No child outlives its parent.* Each child holds one end of a pipe whose other end the parent alone holds; when that
 closes, however the parent ended, a thread of the child ends it. *No parent waits for a dead group:* when a child
@@ -21,17 +21,12 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from selfimprove.errors import StageError
-from selfimprove.recipe import Runtime
-
-Part = Callable[[Any, Runtime, Callable[[int, int, float, float], None]], dict[str, Any]]
-"""One process's part of the training: (job, runtime, what hears the steps) to the counts."""
+from selfimprove.round.machinery import OnStep, Train, TrainCounts, TrainJob
 
 
 @dataclass(frozen=True)
@@ -40,22 +35,49 @@ class _Member:
     pipe: Connection
 
 
+@dataclass(frozen=True)
+class _Stepped:
+    """A child took an optimizer step; the numbers are what `OnStep` is called with."""
+
+    numbers: tuple[int, int, float, float]
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A child is done; rank 0 sends the counts."""
+
+    counts: TrainCounts | None
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A child raised this `StageError`."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class _Crashed:
+    """A child raised anything else: a bug."""
+
+    traceback: str
+
+
+Message = _Stepped | _Finished | _Failed | _Crashed
+
+
 def is_member() -> bool:
     """Whether this process was started as one of a group."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def train_in_group(
-    part: Part,
-    job: Any,  # noqa: ANN401 - handed on as it is
-    runtime: Runtime,
-    on_step: Callable[[int, int, float, float], None],
-) -> dict[str, Any]:
-    """The first process's counts, after all have done their part; `on_step` hears its steps."""
+def train_in_group(train: Train, job: TrainJob, on_step: OnStep) -> TrainCounts:
+    """Run `train` in as many processes as the job's runtime asks for; rank 0's counts, and its steps to `on_step`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    members = [_start(part, job, runtime, rank, port) for rank in range(runtime.train_processes)]
+    members = [_start(train, job, rank, port) for rank in range(job.runtime.train_processes)]
     try:
         return _listen(members, on_step)
     finally:
@@ -65,36 +87,39 @@ def train_in_group(
             member.process.join()
 
 
-def _start(part: Part, job: Any, runtime: Runtime, rank: int, port: int) -> _Member:  # noqa: ANN401 - handed on
+def _start(train: Train, job: TrainJob, rank: int, port: int) -> _Member:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    own = runtime.model_copy(update={"threads": max(1, runtime.usable_threads() // runtime.train_processes)})
-    process = context.Process(target=_join, args=(part, job, own, rank, port, theirs), daemon=True)
+    threads = max(1, job.runtime.usable_threads() // job.runtime.train_processes)
+    own = replace(job, runtime=job.runtime.model_copy(update={"threads": threads}))
+    process = context.Process(target=_run_child, args=(train, own, rank, port, theirs), daemon=True)
     process.start()
     theirs.close()
     return _Member(process, ours)
 
 
-def _listen(members: list[_Member], on_step: Callable[[int, int, float, float], None]) -> dict[str, Any]:
-    counts: dict[str, Any] = {}
-    owed = {member.pipe: member for member in members}
-    while owed:
-        for pipe in wait(list(owed)):
+def _listen(members: list[_Member], on_step: OnStep) -> TrainCounts:
+    """Rank 0's counts, once every child is done."""
+    counts: TrainCounts | None = None
+    running = {member.pipe: member for member in members}
+    while running:
+        for pipe in wait(list(running)):
             assert isinstance(pipe, Connection)
             try:
-                kind, content = pipe.recv()
+                message: Message = pipe.recv()
             except EOFError:
-                raise _death(owed[pipe].process) from None
-            match kind:
-                case "step":
-                    on_step(*content)
-                case "done":
-                    counts = content or counts
-                    del owed[pipe]
-                case "stage":
-                    raise StageError(*content)
-                case _:
-                    raise RuntimeError(f"a training process failed:\n{content}")
+                raise _death(running[pipe].process) from None
+            match message:
+                case _Stepped(numbers):
+                    on_step(*numbers)
+                case _Finished(found):
+                    counts = found or counts
+                    del running[pipe]
+                case _Failed(text, hint):
+                    raise StageError(text, hint)
+                case _Crashed(trace):
+                    raise RuntimeError(f"a training process failed:\n{trace}")
+    assert counts is not None  # rank 0 sends them when it is done
     return counts
 
 
@@ -106,20 +131,20 @@ def _death(process: SpawnProcess) -> StageError:
     )
 
 
-def _join(part: Part, job: Any, runtime: Runtime, rank: int, port: int, pipe: Connection) -> None:  # noqa: ANN401 - handed on
-    """The life of a child."""
+def _run_child(train: Train, job: TrainJob, rank: int, port: int, pipe: Connection) -> None:
+    """Join the process group, train, and send the parent what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the group
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
-    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": runtime.train_processes, "MASTER_PORT": port}
+    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": job.runtime.train_processes, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in own.items()} | {"MASTER_ADDR": "127.0.0.1"})
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
-        counts = part(job, runtime, lambda *step: pipe.send(("step", step)))
-        pipe.send(("done", counts if rank == 0 else None))
+        counts = train(job, lambda *numbers: pipe.send(_Stepped(numbers)))
+        pipe.send(_Finished(counts if rank == 0 else None))
     except StageError as error:
-        pipe.send(("stage", (error.message, error.hint)))
+        pipe.send(_Failed(error.message, error.hint))
     except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback
-        pipe.send(("bug", traceback.format_exc()))
+        pipe.send(_Crashed(traceback.format_exc()))
 
 
 def _end_with_parent(pipe: Connection) -> None:

@@ -5,7 +5,7 @@ padded on the right; the hidden states that predict targets are gathered, and on
 With prompts of 70 tokens and prefixes of 8 that leaves out nine tenths of the largest matrix product.
 
 The head is frozen, so its loss is computed with its gradient, a few targets at a time (`_HeadLoss`): logits of all
-targets are never held, which for 1,000 targets and 150,000 words would be 600 MB in float32, several times over.
+targets are never held, which for 1,000 targets and a vocabulary of 150,000 would be 600 MB in float32, several times.
 
 Models that do more to their logits than apply the head, by scaling or soft caps, are found by comparing both ways on a
 few tokens (`head_is_all`); for those the model's own forward is used.
@@ -24,32 +24,33 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from selfimprove.round.prefixes import Example
-from selfimprove.training.branches import Ids, grow
+from selfimprove.training.branches import Branches, Ids, grow
 
 _LOGITS = 2**22
 """Logits held at once; 16 MB in float32."""
 
 
 @dataclass(frozen=True)
-class Ways:
-    """How a model's losses may be computed: rows packed as branches; logits by the head alone."""
+class LossMethod:
+    """How a model's losses may be computed: rows packed as branches or padded; by the output head alone or not."""
 
-    branches: bool
-    gathers: bool
+    packs: bool
+    head_alone: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What the model is called with, and one for each target: its place in the output, the token, its weight."""
+    """Token ids and what else the model is called with; for each target its position in the output, id and weight."""
 
-    inputs: dict[str, Any]
+    ids: Tensor
+    others: dict[str, Tensor | Branches]
     places: Tensor
     targets: Tensor
     weights: Tensor
 
 
 def row_ids(example: Example) -> Ids:
-    """What the model reads of an example: prompt and targets but the last, which predicts nothing."""
+    """The ids that the model reads of an example: prompt and targets but the last, which predicts nothing."""
     return (*example.prompt_ids, *example.target_ids[:-1])
 
 
@@ -57,7 +58,7 @@ def pack(examples: Sequence[Example], device: torch.device) -> Batch:
     """The examples as branches of one tree; they must be sorted by `row_ids`."""
     tree = grow([row_ids(example) for example in examples], device)
     places = [path[len(e.prompt_ids) - 1 :] for path, e in zip(tree.paths, examples, strict=True)]
-    return _batch({"input_ids": tree.ids, "position_ids": tree.positions, "branches": tree}, places, examples, device)
+    return _batch(tree.ids, {"position_ids": tree.positions, "branches": tree}, places, examples)
 
 
 def pad(examples: Sequence[Example], device: torch.device) -> Batch:
@@ -69,15 +70,16 @@ def pad(examples: Sequence[Example], device: torch.device) -> Batch:
     places = [
         range(row * width + len(e.prompt_ids) - 1, row * width + len(inputs[row])) for row, e in enumerate(examples)
     ]
-    return _batch({"input_ids": ids, "attention_mask": mask}, places, examples, device)
+    return _batch(ids, {"attention_mask": mask}, places, examples)
 
 
 def _batch(
-    inputs: dict[str, Any], places: Sequence[Sequence[int]], examples: Sequence[Example], device: torch.device
+    ids: Tensor, others: dict[str, Tensor | Branches], places: Sequence[Sequence[int]], examples: Sequence[Example]
 ) -> Batch:
-    weights = [e.weight / len(e.target_ids) for e in examples for _ in e.target_ids]
+    weights, device = [e.weight / len(e.target_ids) for e in examples for _ in e.target_ids], ids.device
     return Batch(
-        inputs=inputs,
+        ids=ids,
+        others=others,
         places=torch.tensor([place for row in places for place in row], device=device),
         targets=torch.tensor([token for e in examples for token in e.target_ids], device=device),
         weights=torch.tensor(weights, dtype=torch.float32, device=device),
@@ -86,7 +88,7 @@ def _batch(
 
 @torch.no_grad()
 def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
-    """Whether the model's logits are its output head on the body's hidden states, and nothing else."""
+    """Whether the model's logits are its output head on the decoder's hidden states, and nothing else."""
     batch = torch.tensor([ids], device=device)
     hidden = _body(model)(input_ids=batch, use_cache=False).last_hidden_state
     whole = model(input_ids=batch, use_cache=False).logits
@@ -94,9 +96,9 @@ def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
     return type(head) is nn.Linear and torch.allclose(head(hidden).float(), whole.float(), rtol=1e-3, atol=1e-3)
 
 
-def weighted_loss(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
+def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool) -> Tensor:
     """The sum of weight times negative log-likelihood over the batch's targets, in nats, float32."""
-    if gathers:
+    if head_alone:
         states = _target_states(model, batch)
         loss: Tensor = _HeadLoss.apply(states, _head(model), batch.targets, batch.weights)  # type: ignore[no-untyped-call]  # torch
         return loss
@@ -105,22 +107,22 @@ def weighted_loss(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor
     )
 
 
-def target_logits(model: PreTrainedModel, batch: Batch, gathers: bool) -> Tensor:
-    """Logits of the targets, float32 [targets, vocabulary]; `gathers` if the head is all there is."""
-    if gathers:
+def target_logits(model: PreTrainedModel, batch: Batch, head_alone: bool) -> Tensor:
+    """Logits of the targets, float32 [targets, vocabulary]; `head_alone` as `head_is_all` says of the model."""
+    if head_alone:
         logits: Tensor = _head(model)(_target_states(model, batch))
     else:
-        logits = model(**batch.inputs, use_cache=False).logits.flatten(0, 1)[batch.places]
+        logits = model(input_ids=batch.ids, **batch.others, use_cache=False).logits.flatten(0, 1)[batch.places]
     return logits.float()
 
 
 def _target_states(model: PreTrainedModel, batch: Batch) -> Tensor:
-    states: Tensor = _body(model)(**batch.inputs, use_cache=False).last_hidden_state
+    states: Tensor = _body(model)(input_ids=batch.ids, **batch.others, use_cache=False).last_hidden_state
     return states.flatten(0, 1)[batch.places]
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Weighted negative log-likelihood of targets under a frozen head; its gradient is made on the way forward."""
+    """Weighted negative log-likelihood of targets under a frozen head; the forward pass computes its gradient too."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: nn.Linear, targets: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN401 - torch's context

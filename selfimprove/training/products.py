@@ -1,11 +1,11 @@
 """Two operations of a frozen model with a LoRA, without what a frozen model does not need.
 
-*Adapted product.* x·Wᵀ + b + s·(x·Aᵀ)·Bᵀ with W, b frozen, as one operation. peft's own takes x to the type of A and
-autocast takes it back, once for each matrix, and keeps every copy for the way back; here x is kept as it is (one tensor
-for all matrices that read it), and the second product is added in place. A, B and their gradients' sums stay float32.
+*LoRA product.* x·Wᵀ + b + s·(x·Aᵀ)·Bᵀ with W, b frozen, as one operation. peft's own casts x to the type of A and
+autocast casts it back, once for each matrix, and saves every copy for backward; here x is saved as it is (one tensor
+for all matrices that read it), and the second product is added in place. A, B and their gradients stay float32.
 
-*Norm.* weight · (x / rms(x)), the weight frozen: what is kept for the way back is x and one number a token, where the
-model's own code keeps three copies of x in float32.
+*Norm.* weight · (x / rms(x)), the weight frozen: saved for backward are x and one number a token, where the model's own
+code saves three copies of x in float32.
 
 `slim` puts them in place of the modules' own forward, where they compute the same: a LoRA without dropout on a plain
 linear layer, and a norm whose output on random numbers is exactly what the operation here gives (norms differ by model:
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 
 class _Product(torch.autograd.Function):
-    """[tokens, in] to [tokens, out]: the frozen product and the low-rank one, in the type of the frozen weight."""
+    """[tokens, in] to [tokens, out]: the frozen product plus the low-rank one, in the type of the frozen weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: nn.Linear, a: Tensor, b: Tensor, scale: float) -> Tensor:  # noqa: ANN401 - torch's context
@@ -43,7 +43,7 @@ class _Product(torch.autograd.Function):
 
 
 class _Norm(torch.autograd.Function):
-    """weight · (x / rms(x)) rounded as Llama's own; `epsilon` is under the root."""
+    """weight · (x / rms(x)), rounded where Llama's own code rounds; `epsilon` is under the root."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:  # noqa: ANN401 - torch's context
@@ -62,7 +62,7 @@ class _Norm(torch.autograd.Function):
 
 
 def slim(peft: PeftModel) -> None:
-    """Put the operations above in place of the forward of all modules of the model that compute the same."""
+    """Replace the `forward` of every module that computes one of these operations."""
     for module in peft.modules():
         if isinstance(module, Linear) and _is_plain(module):
             module.forward = partial(_adapted, module)

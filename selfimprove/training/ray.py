@@ -3,12 +3,12 @@
 Ray Train places `runtime.train_processes` processes by their resources (the threads of a worker, and a GPU where there
 are some), joins them to one process group, which accelerate finds, and starts the group again if a worker is lost.
 With one process, the default, the adapter is what one machine makes, bit by bit (same threads and device); more sum
-their gradients in another order, and the counts of the stage say how many they were.
+their gradients in another order, and the stage's counts record how many there were.
 
-*Files.* Workers may stand on nodes that don't see the run's folder. The model comes as for samplers (`ray_files.py`).
-Checkpoints and the adapter travel through the `Mailbox`, an actor on the driver's node: it starts with what is in the
-driver's `work`, the first worker posts a checkpoint when it has written one, and a group that is started again begins
-with the newest. The driver empties the mailbox while it waits, writes what came into `work` and tells the steps, so a
+*Files.* Workers may run on nodes that don't see the run's folder. The model comes as for samplers (`ray_files.py`).
+Checkpoints and the adapter go through the `Mailbox`, an actor on the driver's node: it starts with the files in the
+driver's `work`, the first worker posts each checkpoint that it has written, and a group that is started again begins
+with the newest. The driver empties the mailbox while it waits, writes its files into `work` and reports its steps, so a
 killed run goes on from the checkpoint on any number of nodes. Only the driver writes in the run's folder.
 
 *Failures.* What `train` raises as `StageError` or `UsageError` ends the training, through the mailbox: a group that is
@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,84 +32,73 @@ from ray.train.torch import TorchTrainer
 
 from selfimprove.engines.ray import Cluster
 from selfimprove.engines.ray_files import Source, beside_driver, place_model
-from selfimprove.engines.ray_mailbox import Files, Mailbox, Outcome, Post
+from selfimprove.engines.ray_mailbox import Files, Mailbox, Outcome, Post, Trained
 from selfimprove.errors import SelfImproveError, StageError
 from selfimprove.models import default_cache
-from selfimprove.recipe import Runtime, Training
-from selfimprove.round.prefixes import Example
-from selfimprove.training import OnStep, train
+from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
+from selfimprove.training import train
 
 RESTARTS = 3
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class _Job:
-    examples: Sequence[Example]
-    model: Path
-    settings: Training
-    seed: int
-    runtime: Runtime
+class _WorkerConfig:
+    """What every worker gets; `work` and `out` of its job are the driver's folders, a worker has its own."""
+
+    job: TrainJob
     source: Source
     mailbox: Any
 
 
 @dataclass(frozen=True)
 class ClusterTraining:
-    """`training.train` on a cluster; a `parts.Train`."""
+    """`training.train` on a cluster; a `machinery.Train`."""
 
     cluster: Cluster
 
-    def __call__(
-        self,
-        examples: Sequence[Example],
-        model: Path,
-        work: Path,
-        out: Path,
-        settings: Training,
-        seed: int,
-        runtime: Runtime,
-        on_step: OnStep,
-    ) -> dict[str, Any]:
+    def __call__(self, job: TrainJob, on_step: OnStep) -> TrainCounts:
         """As `training.train`; takes the processors and GPUs of the cluster's samplers for it.
 
-        Threads and device are the cluster's, not those of `runtime`, which says how the driver works.
+        Threads and device are the cluster's, not those of `job.runtime`, which says how the driver works.
         """
-        if out.exists():
-            raise FileExistsError(out)
+        if job.out.exists():
+            raise FileExistsError(job.out)
         self.cluster.release()
-        work.mkdir(parents=True, exist_ok=True)
-        mailbox = beside_driver(Mailbox, _read(work))
-        job = _Job(examples, model.absolute(), settings, seed, self.cluster.runtime, self.cluster.source, mailbox)
+        job.work.mkdir(parents=True, exist_ok=True)
+        mailbox = beside_driver(Mailbox, _read(job.work))
+        remote = replace(job, model=job.model.absolute(), runtime=self.cluster.runtime)
+        fit = _trainer(_WorkerConfig(remote, self.cluster.source, mailbox), self.cluster)
         try:
-            outcome = _run(_trainer(job, self.cluster), mailbox, work, on_step)
+            outcome = _run(fit, mailbox, job.work, on_step)
         finally:
             ray.kill(mailbox)
-        if outcome.error:
-            raise outcome.error
-        _write(outcome.adapter, work / "adapter")
-        (work / "adapter").replace(out)
+        if isinstance(outcome, SelfImproveError):
+            raise outcome
+        _write(outcome.adapter, job.work / "adapter")
+        (job.work / "adapter").replace(job.out)
         return outcome.counts
 
 
-def _trainer(job: _Job, cluster: Cluster) -> Callable[[Path], Any]:
-    """What trains when it is called with a folder for Ray Train's own files."""
+def _trainer(config: _WorkerConfig, cluster: Cluster) -> Callable[[Path], Any]:
+    """A function that trains on the cluster; its argument is a folder for Ray Train's own files."""
     resources = {"CPU": cluster.threads, "GPU": min(1, cluster.gpus)}
     scaling = ScalingConfig(
-        num_workers=job.runtime.train_processes,
+        num_workers=config.job.runtime.train_processes,
         use_gpu=cluster.gpus > 0,
         resources_per_worker={name: count for name, count in resources.items() if count},
     )
 
     def fit(folder: Path) -> Any:  # noqa: ANN401 - Ray Train's result
-        own = RunConfig(name="train", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS))
-        return TorchTrainer(_train_here, train_loop_config={"job": job}, scaling_config=scaling, run_config=own).fit()
+        run = RunConfig(name="train", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS))
+        own = {"config": config}
+        return TorchTrainer(_train_in_worker, train_loop_config=own, scaling_config=scaling, run_config=run).fit()
 
     return fit
 
 
 def _run(fit: Callable[[Path], Any], mailbox: Any, work: Path, on_step: OnStep) -> Outcome:  # noqa: ANN401 - an actor
-    """Fit in a thread, since Ctrl-C is heard by the main thread, and meanwhile do what the post asks for."""
+    """Run `fit` in a thread, since Ctrl-C is heard by the main one, which empties the mailbox meanwhile."""
     failures: list[Exception] = []
 
     def run(folder: Path) -> None:
@@ -118,14 +107,14 @@ def _run(fit: Callable[[Path], Any], mailbox: Any, work: Path, on_step: OnStep) 
         except (TrainingFailedError, RayError) as error:
             failures.append(error)
 
-    heard = 0
+    last = 0
     with tempfile.TemporaryDirectory(prefix="selfimprove-train-", ignore_cleanup_errors=True) as folder:
         thread = threading.Thread(target=run, args=(Path(folder),), daemon=True)
         thread.start()
         while thread.is_alive():
             thread.join(POLL_SECONDS)
-            heard = _read_post(ray.get(mailbox.empty.remote()), work, on_step, heard)
-        heard = _read_post(ray.get(mailbox.empty.remote()), work, on_step, heard)
+            last = _deliver(ray.get(mailbox.empty.remote()), work, on_step, last)
+        _deliver(ray.get(mailbox.empty.remote()), work, on_step, last)
     outcome: Outcome | None = ray.get(mailbox.outcome.remote())
     if outcome is None:
         said = [line.strip() for failure in failures for line in str(failure).splitlines() if line.strip()]
@@ -134,41 +123,46 @@ def _run(fit: Callable[[Path], Any], mailbox: Any, work: Path, on_step: OnStep) 
     return outcome
 
 
-def _read_post(post: Post, work: Path, on_step: OnStep, heard: int) -> int:
-    """Write the files, tell the steps after `heard` (a group that began again repeats some); the last one told."""
+def _deliver(post: Post, work: Path, on_step: OnStep, last: int) -> int:
+    """Write the post's files and pass on its steps after step `last`; returns the last step passed on.
+
+    A group that was started again repeats steps that were passed on before.
+    """
     _write(post.work, work)
     for number, steps, loss, learning_rate in post.steps:
-        if number > heard:
+        if number > last:
             on_step(number, steps, loss, learning_rate)
-            heard = number
-    return heard
+            last = number
+    return last
 
 
-def _train_here(config: dict[str, Any]) -> None:
-    """One process of the group."""
-    job: _Job = config["job"]
-    if ray.get(job.mailbox.outcome.remote()) is not None:
+def _train_in_worker(loop_config: dict[str, _WorkerConfig]) -> None:
+    """Train in one process of the group; the first one posts its steps, checkpoints and, in the end, the adapter."""
+    config = loop_config["config"]
+    mailbox = config.mailbox
+    if ray.get(mailbox.outcome.remote()) is not None:
         return  # the group was started again after an error that another try can't mend
     first = ray.train.get_context().get_world_rank() == 0
     with tempfile.TemporaryDirectory(prefix="selfimprove-train-", ignore_cleanup_errors=True) as folder:
         work, out = Path(folder, "work"), Path(folder, "adapter")
-        _write(ray.get(job.mailbox.work.remote()), work)
+        _write(ray.get(mailbox.work.remote()), work)
         try:
-            model = place_model(job.model, job.source, default_cache())
-            post = _poster(job.mailbox, work) if first else _unheard
-            counts = train(job.examples, model, work, out, job.settings, job.seed, job.runtime, post)
+            model = place_model(config.job.model, config.source, default_cache())
+            job = replace(config.job, model=model, work=work, out=out)
+            counts = train(job, _poster(mailbox, work) if first else _ignore_step)
         except SelfImproveError as error:
-            ray.get(job.mailbox.end.remote(Outcome(error=error)))
+            ray.get(mailbox.end.remote(error))
             raise  # or the others of the group would wait for this one
         if first:
-            ray.get(job.mailbox.end.remote(Outcome(counts, _read(out))))
+            ray.get(mailbox.end.remote(Trained(counts, _read(out))))
 
 
-def _unheard(number: int, steps: int, loss: float, learning_rate: float) -> None:
-    """Only the first process's steps are told."""
+def _ignore_step(number: int, steps: int, loss: float, learning_rate: float) -> None:
+    """All processes take the same steps; the first one's are told."""
 
 
 def _poster(mailbox: Any, work: Path) -> OnStep:  # noqa: ANN401 - an actor
+    """A listener that posts each step, with the files of `work` that changed since the one before."""
     sent = _stamps(work)
 
     def post(number: int, steps: int, loss: float, learning_rate: float) -> None:
@@ -182,21 +176,21 @@ def _poster(mailbox: Any, work: Path) -> OnStep:  # noqa: ANN401 - an actor
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    found = {path.name: path.stat() for path in _whole(folder)}
+    found = {path.name: path.stat() for path in _finished(folder)}
     return {name: (status.st_size, status.st_mtime_ns) for name, status in found.items()}
 
 
-def _whole(folder: Path) -> list[Path]:
-    """The folder's files, unfinished ones left out."""
+def _finished(folder: Path) -> list[Path]:
+    """The folder's files but for unfinished ones."""
     return [path for path in folder.iterdir() if path.is_file() and path.suffix != ".partial"]
 
 
 def _read(folder: Path) -> Files:
-    return {path.name: path.read_bytes() for path in _whole(folder)}
+    return {path.name: path.read_bytes() for path in _finished(folder)}
 
 
 def _write(files: Files, folder: Path) -> None:
-    """Each file is whole or as it was."""
+    """Write the files into `folder`; a kill leaves each one whole or as it was."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         temporary = folder / f"{name}.partial"

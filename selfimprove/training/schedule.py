@@ -1,14 +1,13 @@
 """What the trainer does at which step, decided before it starts: batches, learning rates, and whether the loss fell.
 
-Everything here is pure and depends on the examples, the settings and the seed alone. So a training that is taken up
-at step k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
+Everything here is pure and depends on the examples, the settings and the seed alone. So a training that resumes at step
+k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
 
 *Batches.* Each epoch is a permutation of the examples, seeded by (seed, epoch), cut into optimizer batches of
 `batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches of at most `micro_tokens`
-tokens that pass through the model (a longer row stands alone). Rows that are packed as branches stand in the order of
-their ids, so that rows that begin alike share a micro-batch, and a token shared with the row before is not counted
-again; rows that are padded stand in the order of their lengths, and padding counts. The loss divides by the size of the
-optimizer batch, so the cut into micro-batches does not change it.
+tokens that pass through the model (a longer row is a micro-batch by itself). Rows packed as branches are sorted by
+their ids, so that rows with a common prefix share a micro-batch, where the prefix counts once; padded rows are sorted
+by length, and padding counts. The loss divides by the size of the optimizer batch, so the cut does not change it.
 
 *Loss rule.* With at least 8 steps let q be a quarter of them, m₁ and m₄ the mean losses of the first and the last q,
 and s² half the mean squared difference of successive losses (the variance of a step's loss about a slow trend).
@@ -43,12 +42,12 @@ class Step:
 
     @property
     def rows(self) -> int:
-        """Examples in the optimizer batch: what the sum of their losses is divided by."""
+        """The number of examples in the optimizer batch, by which the sum of their losses is divided."""
         return sum(len(micro) for micro in self.micro_batches)
 
 
 def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, processes: int = 1) -> tuple[Step, ...]:
-    """All steps of a training on these rows; each epoch uses every row exactly once. `packs`: rows become branches."""
+    """All steps of a training on these rows, each row once an epoch; `packs` if rows are packed as branches."""
     batches: list[list[int]] = []
     for epoch in range(settings.epochs):
         order = list(range(len(rows)))
@@ -63,7 +62,7 @@ def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, 
 def _cut(
     batch: Sequence[int], rows: Sequence[Ids], packs: bool, tokens: int, processes: int
 ) -> tuple[tuple[int, ...], ...]:
-    """The batch in micro-batches of at most `tokens` tokens, and small enough that every process has one."""
+    """The batch in micro-batches of at most `tokens` tokens, and, if it can be, one for each process."""
     cut = cut_packed if packs else cut_padded
     if processes == 1:
         return cut(batch, rows, tokens)
@@ -73,7 +72,7 @@ def _cut(
 
 
 def cut_packed(batch: Sequence[int], rows: Sequence[Ids], tokens: int) -> tuple[tuple[int, ...], ...]:
-    """The batch in micro-batches of at most `tokens` packed tokens, in the order of the ids."""
+    """The batch in micro-batches of at most `tokens` packed tokens, rows sorted by their ids."""
     micro: list[list[int]] = []
     held = 0
     for row in sorted(batch, key=lambda row: (rows[row], row)):
@@ -105,7 +104,7 @@ def count_tokens(step: Step, rows: Sequence[Ids], packs: bool) -> int:
 
 
 def learning_rate(step: int, steps: int, settings: Training) -> float:
-    """The rate at `step` (from 1): rising in equal parts over the warm-up, then constant, or a cosine towards zero."""
+    """The rate at `step` (from 1): a linear warm-up, then constant or a cosine decay towards zero."""
     warmup = math.ceil(settings.warmup_ratio * steps)
     if step <= warmup:
         return settings.learning_rate * step / warmup
@@ -115,7 +114,7 @@ def learning_rate(step: int, steps: int, settings: Training) -> float:
 
 
 def fault_in_losses(losses: Sequence[float]) -> str:
-    """Why a finished training is unusable by its losses (the rule above), empty if it isn't."""
+    """Why the losses say that the training failed (the rule above); empty if they don't."""
     if not all(math.isfinite(loss) for loss in losses):
         return "a loss is not finite"
     if len(losses) < FEWEST_STEPS:
@@ -133,7 +132,7 @@ def fault_in_losses(losses: Sequence[float]) -> str:
 
 
 def fingerprint_work(examples: Sequence[Example], settings: Training, seed: int) -> str:
-    """SHA-256 of what a training is: a checkpoint with another one belongs to other work."""
+    """SHA-256 of a training's examples, settings and seed; a checkpoint of another training has another one."""
     rows = [[e.key, e.sample, e.kind, e.prompt_ids, e.target_ids, e.weight] for e in examples]
     text = json.dumps([rows, settings.model_dump(mode="json"), seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

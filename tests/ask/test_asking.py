@@ -13,7 +13,7 @@ from selfimprove.ask.display import show
 from selfimprove.ask.questions import read_questions
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.sampling import Decoding
+from selfimprove.sampling import Decoding, StopReason
 from selfimprove.store.journal import Champion
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
@@ -23,7 +23,7 @@ ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]
 def _asked(text: str, width: int, terminal: bool = True) -> str:
     """What is shown of a reply by both models to a question of the same text."""
     verdict = Verdict("wrong", text, "compare", text)
-    reply = Reply(text=text, tokens=7, cut=False, candidate=text, verdict=verdict)
+    reply = Reply(text=text, tokens=7, stop=StopReason.EOS, candidate=text, verdict=verdict)
     answers = (Answered(Question(text, "1"), (reply, reply)),)
     asked = Asked(champion=Champion(2, (1, 2)), recipe=Recipe(), decoding=Decoding(0.5), answers=answers)
     out = io.StringIO()

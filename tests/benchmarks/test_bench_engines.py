@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def requests(model: Path) -> list[Request]:
 
 
 def test_both_ways_count_the_same_tokens_of_greedy_completions(model: Path, requests: list[Request]) -> None:
-    chunk = [Request(r.key, 0, r.prompt_ids, 40, 0, GREEDY) for r in requests]
+    chunk = [replace(request, max_new_tokens=40, decoding=GREEDY) for request in requests]
     plain = generate_run(AutoModelForCausalLM.from_pretrained(model), 1)
     with TransformersSampler(model, Runtime(device="cpu", threads=1)) as sampler:
         ours = sampler_run(sampler)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from selfimprove.answer.checking import Checker
 from selfimprove.engines.transformers import TransformersSampler
@@ -19,9 +18,8 @@ from selfimprove.models import resolve_exact, resolve_model
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.problem import load_problems
-from selfimprove.recipe import Runtime, Training
-from selfimprove.round.machinery import Step, Train
-from selfimprove.round.prefixes import Example
+from selfimprove.recipe import Runtime
+from selfimprove.round.machinery import OnStep, Train, TrainCounts, TrainJob
 from selfimprove.runs.assemble import parts_of
 from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request
@@ -104,20 +102,11 @@ class _TracedSampler:
 def _traced_train(tracer: Tracer) -> Train:
     """The trainer; writes each step to the trace when it is done."""
 
-    def traced_train(
-        examples: Sequence[Example],
-        model: Path,
-        work: Path,
-        out: Path,
-        settings: Training,
-        seed: int,
-        runtime: Runtime,
-        on_step: Step,
-    ) -> dict[str, Any]:
+    def traced_train(job: TrainJob, on_step: OnStep) -> TrainCounts:
         def step(number: int, steps: int, loss: float, learning_rate: float) -> None:
             tracer.write("work", kind="training steps", units=[f"{tracer.place} {number}"])
             on_step(number, steps, loss, learning_rate)
 
-        return train(examples, model, work, out, settings, seed, runtime, step)
+        return train(job, step)
 
     return traced_train

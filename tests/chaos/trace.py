@@ -73,15 +73,15 @@ def mark_of(event: Event) -> str | None:
             return "run finished"
         case RoundStarted(number):
             return f"{number} started"
-        case RoundFinished(number, earlier=False):
+        case RoundFinished(number=number, earlier=False):
             return f"{number} done"
-        case StageStarted(number, stage):
+        case StageStarted(number=number, stage=stage):
             return f"{_place(number, stage)} started"
-        case StageProgress(number, stage, done):
+        case StageProgress(number=number, stage=stage, done=done):
             return f"{_place(number, stage)} {done}"
-        case TrainStep(number, step):
+        case TrainStep(number=number, step=step):
             return f"{number} train step {step}"
-        case StageFinished(number, stage, reused=False):
+        case StageFinished(number=number, stage=stage, reused=False):
             return f"{_place(number, stage)} done"
         case SealedJudged():
             return "sealed done"
@@ -97,11 +97,11 @@ def place_after(event: Event) -> str | None:
     match event:
         case RoundStarted(number):
             return f"{number} {STAGES[0].name}"
-        case StageStarted(number, stage):
+        case StageStarted(number=number, stage=stage):
             return _place(number, stage)
-        case StageFinished(number, stage):
+        case StageFinished(number=number, stage=stage):
             return f"{number} {_NEXT[stage]}"
-        case RoundFinished(number, earlier=False):
+        case RoundFinished(number=number, earlier=False):
             return f"{number} end"
         case SealedJudged():
             return "finish"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove.engines.draws import BLOCK, NUCLEUS, Rule, draw, resolve
-from selfimprove.engines.heads import WORTH, plan_prefill
+from selfimprove.engines.prefill import WORTH, plan_prefill
 from selfimprove.sampling import Decoding
 
 RULES = [Rule(0.7, 1.0, 0), Rule(1.0, 0.8, 0), Rule(1.3, 0.9, 5), Rule(0.5, 1.0, 3), Rule(1.0, 0.999, 0)]
@@ -80,17 +80,17 @@ PROMPT = st.builds(
 def test_a_prefill_computes_every_token_of_every_prompt_in_order(prompts: list[tuple[int, ...]]) -> None:
     known: list[tuple[int, ...]] = [() for _ in prompts]
     passes = plan_prefill(prompts)
-    for texts in passes:
-        for text in texts:
-            assert len(known[text.prompt]) == text.start < text.end
-            known[text.prompt] += prompts[text.prompt][text.start : text.end]
-            for other in text.others:
-                known[other] = known[text.prompt]
+    for spans in passes:
+        for span in spans:
+            assert len(known[span.prompt]) == span.start < span.end
+            known[span.prompt] += prompts[span.prompt][span.start : span.end]
+            for other in span.others:
+                known[other] = known[span.prompt]
     assert known == prompts
-    assert [text.prompt for text in passes[-1]] == list(range(len(prompts)))
+    assert [span.prompt for span in passes[-1]] == list(range(len(prompts)))
 
 
 def test_what_is_shared_is_computed_once() -> None:
     system, examples = tuple(range(100, 130)), tuple(range(200, 260))
     prompts = sorted([*((*system, n) for n in range(5)), *((*system, *examples, n, n) for n in range(5))])
-    assert sum(text.end - text.start for texts in plan_prefill(prompts) for text in texts) == 30 + 60 + 5 + 10
+    assert sum(span.end - span.start for spans in plan_prefill(prompts) for span in spans) == 30 + 60 + 5 + 10

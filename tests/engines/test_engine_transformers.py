@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from selfimprove.engines.transformers import TransformersSampler, Way
 from selfimprove.errors import UsageError
 from selfimprove.models.tiny import EOS, make_tiny_model
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import GREEDY, Completion, Decoding, Request
+from selfimprove.sampling import GREEDY, Completion, Decoding, Request, StopReason
 
 HEAD = tuple(range(40, 60))
 """Long enough to be computed once for all that begin with it."""
@@ -69,7 +70,12 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _requests(decoding: Decoding, limit: int = 24) -> list[Request]:
-    return [Request(f"k{n}", 0, ids, limit, 100 + n, decoding) for n, ids in enumerate(PROMPTS)]
+    return [_request(n, ids, limit, decoding, seed=100 + n) for n, ids in enumerate(PROMPTS)]
+
+
+def _request(number: int, prompt_ids: tuple[int, ...], limit: int, decoding: Decoding, seed: int = 0) -> Request:
+    key = f"k{number}"
+    return Request(key=key, sample=0, prompt_ids=prompt_ids, max_new_tokens=limit, seed=seed, decoding=decoding)
 
 
 def _sample(model: Path, requests: list[Request], way: Way = "compiled", threads: int = 1) -> list[Completion]:
@@ -137,7 +143,7 @@ def test_the_same_chunk_gives_the_same_completions_again(model: Path) -> None:
 
 def test_lanes_and_samples_of_one_problem_change_nothing_but_speed(model: Path) -> None:
     requests = [
-        Request(f"k{n}", sample, (*HEAD[: n % 9 + 1], 5 + n), 24, 9 * n + sample, WARM)
+        replace(_request(n, (*HEAD[: n % 9 + 1], 5 + n), 24, WARM, seed=9 * n + sample), sample=sample)
         for n in range(40)
         for sample in range(3)
     ]
@@ -184,7 +190,7 @@ class _Faulty:
 
 
 def test_a_lane_that_fails_ends_the_others_and_the_threads_are_as_before() -> None:
-    requests = [Request("a", 0, (1,), 10**6, 1, WARM), Request("b", 0, (2,), 10**6, 1, WARM)]
+    requests = [_request(n, (n,), 10**6, WARM) for n in (1, 2)]
     before, running = torch.get_num_threads(), threading.active_count()
     with pytest.raises(ValueError, match="a lane failed"):
         decode(_Faulty, requests, Rule(0.0, 1.0, 0), frozenset(), Plan(2, 4, 1))
@@ -198,7 +204,7 @@ def test_draws_of_a_row_do_not_depend_on_its_neighbours(model: Path) -> None:
 
 
 def test_another_seed_gives_other_tokens(model: Path) -> None:
-    other = [Request(r.key, r.sample, r.prompt_ids, r.max_new_tokens, r.seed + 1, WARM) for r in _requests(WARM)]
+    other = [replace(request, seed=request.seed + 1) for request in _requests(WARM)]
     assert [c.token_ids for c in _sample(model, other)] != [c.token_ids for c in _sample(model, _requests(WARM))]
 
 
@@ -210,11 +216,11 @@ def test_a_prefix_row_stops_at_its_limit_and_a_shorter_limit_gives_a_prefix(mode
 
 def test_an_end_stands_in_the_ids_if_and_only_if_the_stop_says_so(model: Path) -> None:
     ends = {AutoModelForCausalLM.from_pretrained(model, dtype="auto").generation_config.eos_token_id}
-    warm = [Request(f"k{n}", 0, (5 + n,), 200, n, Decoding(3.0)) for n in range(24)]
+    warm = [_request(n, (5 + n,), 200, Decoding(3.0), seed=n) for n in range(24)]
     found = _sample(model, warm)
-    assert {completion.stop for completion in found} == {"eos", "length"}
+    assert {completion.stop for completion in found} == set(StopReason)
     for completion in found:
-        assert (completion.token_ids[-1] in ends) == (completion.stop == "eos")
+        assert (completion.token_ids[-1] in ends) == (completion.stop == StopReason.EOS)
         assert not ends & set(completion.token_ids[:-1])
 
 
@@ -229,11 +235,11 @@ def test_a_device_that_is_not_there_is_refused(model: Path) -> None:
 
 
 def test_a_script_is_cut_as_an_engine_cuts() -> None:
-    asked = [Request("a", 0, (1,), 4, 0, GREEDY), Request("b", 0, (1,), 2, 0, GREEDY)]
+    asked = [_request(n, (1,), limit, GREEDY) for n, limit in enumerate((4, 2))]
     with ScriptedSampler(lambda request: [7, 8, 9, 2, 7], eos_id=2) as sampler:
         first, second = sampler.sample(asked)
-    assert (first.token_ids, first.stop) == ((7, 8, 9, 2), "eos")
-    assert (second.token_ids, second.stop) == ((7, 8), "length")
+    assert (first.token_ids, first.stop) == ((7, 8, 9, 2), StopReason.EOS)
+    assert (second.token_ids, second.stop) == ((7, 8), StopReason.LENGTH)
 
 
 BFLOAT16_STEP = 2.0**-7
@@ -250,7 +256,7 @@ def test_the_embedded_models_greedy_ids_are_those_of_generate(dtype: str) -> Non
     tokenizer, reference = load_tokenizer(folder), _load(folder)
     questions = [f"What is {n * 7 % 50 + 3} + {n % 13} * {n % 5 + 2}?" for n in range(24)]
     prompts = [tuple(tokenizer.render("", question)) for question in questions]
-    found = _sample(folder, [Request(str(n), 0, ids, 24, n, GREEDY) for n, ids in enumerate(prompts)])
+    found = _sample(folder, [_request(n, ids, 24, GREEDY) for n, ids in enumerate(prompts)])
     apart = 0
     for prompt, completion in zip(prompts, found, strict=True):
         expected = _generate(reference, prompt, 24)

@@ -27,7 +27,16 @@ import pytest
 from selfimprove.engines.vllm import VllmSampler
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Model, Runtime
-from selfimprove.sampling import GREEDY, Completion, Decoding, Request, Tokenizer, derive_seed, render_prompt
+from selfimprove.sampling import (
+    GREEDY,
+    Completion,
+    Decoding,
+    Request,
+    StopReason,
+    Tokenizer,
+    derive_seed,
+    render_prompt,
+)
 from tests.paths import ROOT
 
 CONTEXT = 1024
@@ -91,7 +100,14 @@ def kept_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def chunk(tokenizer: Tokenizer) -> list[Request]:
     questions = [f"What is {n + 3} + {n * 7 % 13} * {n % 5 + 2}? Think step by step" for n in range(16)]
     return [
-        Request(f"p{n}", 0, render_prompt(tokenizer, "", "{question}", question), 48, derive_seed("chunk", n), ALL)
+        Request(
+            key=f"p{n}",
+            sample=0,
+            prompt_ids=render_prompt(tokenizer, "", "{question}", question),
+            max_new_tokens=48,
+            seed=derive_seed("chunk", n),
+            decoding=ALL,
+        )
         for n, question in enumerate(questions)
     ]
 
@@ -127,15 +143,15 @@ def test_an_end_is_in_the_ids_if_and_only_if_the_model_ended(
     found = list(engine.sample(chunk))
     for completion in found:
         assert not ends & set(completion.token_ids[:-1])
-        assert (completion.token_ids[-1] in ends) == (completion.stop == "eos")
-        assert completion.stop == "eos" or len(completion.token_ids) == 48
-    assert {completion.stop for completion in found} == {"eos", "length"}
+        assert (completion.token_ids[-1] in ends) == (completion.stop == StopReason.EOS)
+        assert completion.stop == StopReason.EOS or len(completion.token_ids) == 48
+    assert {completion.stop for completion in found} == set(StopReason)
 
 
 @needs_vllm
 def test_a_prefix_row_stops_at_its_limit(engine: VllmSampler, chunk: list[Request]) -> None:
     found = list(engine.sample(_with(chunk, ALL, 4)))
-    assert all(len(completion.token_ids) == 4 for completion in found if completion.stop == "length")
+    assert all(len(completion.token_ids) == 4 for completion in found if completion.stop == StopReason.LENGTH)
     assert all(len(completion.token_ids) <= 4 for completion in found)
 
 
@@ -270,7 +286,10 @@ def test_leaving_the_block_leaves_no_process_and_no_log(model: Path, tmp_path: P
 @needs_vllm
 @pytest.mark.parametrize("ready", [False, True], ids=["while it starts", "while it samples"])
 def test_a_killed_parent_leaves_no_process(model: Path, tmp_path: Path, ready: bool) -> None:
-    endless = "requests = [Request(str(n), 0, (5, 6, 7), 900, n, Decoding(1.0)) for n in range(64)]; "
+    endless = (
+        "asked = {'sample': 0, 'prompt_ids': (5, 6, 7), 'max_new_tokens': 900, 'decoding': Decoding(1.0)}; "
+        "requests = [Request(key=str(n), seed=n, **asked) for n in range(64)]; "
+    )
     parent = _start_parent(model, tmp_path, endless + "[list(engine.sample(requests)) for _ in range(99)]")
     try:
         _await(lambda: bool(_workers(parent.pid)))

@@ -39,8 +39,14 @@ from selfimprove.sampling import Decoding, Request
 from tests.engines.test_engine_vllm import needs_vllm
 from tests.engines.vllm_gpu import END, MIB, install_gpus, told_token
 
-SETUP = Setup("/model", 512, False, 2, ((70000, 81559), (40000, 81559)))
-ROW = Row((5, 6, 7), 48, 11, 1.0, 0.9, 20)
+SETUP = Setup(
+    model="/model",
+    max_model_len=512,
+    trust_remote_code=False,
+    tensor_parallel=2,
+    gpu_memory=((70000, 81559), (40000, 81559)),
+)
+ROW = Row(prompt_ids=(5, 6, 7), max_tokens=48, seed=11, temperature=1.0, top_p=0.9, top_k=20)
 MESSAGES = (SETUP, Ready(True, 512), ROW, Sampled((8, 9), "eos"))
 GPU = Machine(on_cpu=False, cpu_cache_bytes=0)
 MEMORY = [(80000, 81559), (40000, 81559)]
@@ -72,14 +78,16 @@ def test_a_key_that_only_one_side_knows_is_refused(message: Setup | Ready | Row 
 
 @pytest.mark.parametrize("field", fields(Setup), ids=lambda field: field.name)
 def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None:
-    other = Setup("/other", 256, True, 4, ((60000, 81559),))
+    other = Setup(
+        model="/other", max_model_len=256, trust_remote_code=True, tensor_parallel=4, gpu_memory=((60000, 81559),)
+    )
     changed = replace(SETUP, **{field.name: getattr(other, field.name)})
     assert engine_arguments(changed, "bfloat16", GPU) != engine_arguments(SETUP, "bfloat16", GPU)
 
 
 @pytest.mark.parametrize("field", [field for field in fields(Row) if field.name != "prompt_ids"], ids=lambda f: f.name)
 def test_every_key_of_a_row_reaches_the_sampler(field: Field[object]) -> None:
-    other = Row((), 24, 12, 0.5, None, 0)
+    other = Row(prompt_ids=(), max_tokens=24, seed=12, temperature=0.5, top_p=None, top_k=0)
     changed = replace(ROW, **{field.name: getattr(other, field.name)})
     assert sampling_arguments(changed, {}, [2]) != sampling_arguments(ROW, {}, [2])
 
@@ -148,7 +156,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _arguments(model: Path, share: list[tuple[int, int]]) -> dict[str, Any]:
     """What the worker starts vLLM with on GPUs that have this memory."""
-    return engine_arguments(Setup(str(model), None, False, len(share), share), "bfloat16", GPU)
+    return engine_arguments(
+        Setup(
+            model=str(model), max_model_len=None, trust_remote_code=False, tensor_parallel=len(share), gpu_memory=share
+        ),
+        "bfloat16",
+        GPU,
+    )
 
 
 def _ask_vllm(asked: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +210,10 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
     assert answer["unknown"] == []
 
 
-REQUESTS = [Request(f"p{n}", 0, tuple(range(5, 40 + n)), 8, n, Decoding(1.0)) for n in range(10)]
+REQUESTS = [
+    Request(key=f"p{n}", sample=0, prompt_ids=tuple(range(5, 40 + n)), max_new_tokens=8, seed=n, decoding=Decoding(1.0))
+    for n in range(10)
+]
 
 
 def _told(request: Request) -> tuple[int, ...]:

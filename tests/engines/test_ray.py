@@ -235,9 +235,9 @@ LARGE = {"CPU": 96.0, "GPU": 8.0}
 
 
 def test_workers_follow_what_the_nodes_have() -> None:
-    assert engine.places([SMALL, SMALL, {}], gpus=0) == 2
-    assert engine.places([SMALL, LARGE, LARGE], gpus=1) == 16
-    assert engine.places([{"CPU": 8.0, "GPU": 3.0}, LARGE], gpus=2) == 1 + 4
+    assert engine.default_workers([SMALL, SMALL, {}], gpus=0) == 2
+    assert engine.default_workers([SMALL, LARGE, LARGE], gpus=1) == 16
+    assert engine.default_workers([{"CPU": 8.0, "GPU": 3.0}, LARGE], gpus=2) == 1 + 4
     assert engine.share_threads([SMALL, SMALL], workers=2) == 8
     assert engine.share_threads([SMALL, LARGE], workers=4) == 8
     assert engine.share_threads([SMALL], workers=64) == 1

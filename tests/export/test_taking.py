@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from selfimprove.ask import Asked, Overrides, Question, ask
 from selfimprove.ask.display import plain_lines
 from selfimprove.cli.app import app
+from selfimprove.engines.choice import open_sampler
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.export import export
 from selfimprove.export.card import recipe_told
@@ -25,7 +26,6 @@ from selfimprove.export.hub import upload
 from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.runs.assemble import open_sampler
 from selfimprove.sampling import GREEDY, Request
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal
@@ -246,7 +246,12 @@ def _greedy(model: Path) -> list[str]:
     tokenizer = load_tokenizer(model)
     prompts = [tuple(tokenizer.render("", question.text)) for question in ASKED]
     with open_sampler("transformers", model, RUNTIME) as sampler:
-        found = sampler.sample([Request(str(n), 0, prompt, 10, 0, GREEDY) for n, prompt in enumerate(prompts)])
+        found = sampler.sample(
+            [
+                Request(key=str(n), sample=0, prompt_ids=prompt, max_new_tokens=10, seed=0, decoding=GREEDY)
+                for n, prompt in enumerate(prompts)
+            ]
+        )
         return [tokenizer.decode(completion.token_ids) for completion in found]
 
 

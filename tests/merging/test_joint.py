@@ -18,9 +18,8 @@ from selfimprove.merging.joint import join, stack
 from selfimprove.models import load_model
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Rounding, Runtime
+from selfimprove.round.machinery import MergeJob
 from tests.merging.test_merging import make_adapter
-
-RUNTIME = Runtime(device="cpu", threads=1)
 
 
 def _logits(model: torch.nn.Module) -> torch.Tensor:
@@ -73,7 +72,8 @@ def test_adapters_of_other_ranks_and_modules_join_into_one_that_merges_alike(tmp
         found = joint.delta(weight)
         assert found is not None
         torch.testing.assert_close(found, torch.stack(deltas).sum(0), rtol=1e-5, atol=1e-7)
-    rebuild(base, chain, tmp_path / "summed", Rounding(dtype="float32"), RUNTIME)
+    rounding, runtime = Rounding(dtype="float32"), Runtime(device="cpu", threads=1)
+    rebuild(MergeJob(base=base, adapters=chain, out=tmp_path / "summed", rounding=rounding, runtime=runtime))
     model = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "joint"))
     torch.testing.assert_close(_logits(model), _logits(load_model(tmp_path / "summed", torch.float32)))
 

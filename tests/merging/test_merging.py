@@ -22,11 +22,11 @@ from selfimprove.models import default_cache, load_model, load_tokenizer, resolv
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Rounding, Runtime, Training
+from selfimprove.round.machinery import MergeCheck, MergeJob, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.store.records import Certificate, parsed
 from selfimprove.training import train
 
-RUNTIME = Runtime(device="cpu", threads=1)
 CANARIES = [[0, 70, 71, 72 + n] + [80] * n for n in range(4)]
 EXACT = Rounding(dtype="float32")
 AUTO = Rounding(dtype="bfloat16", seed=3)
@@ -57,11 +57,17 @@ def merged_by_peft(base: Path, adapters: list[Path]) -> Tensors:
     return dict(model.state_dict())
 
 
+def make_job(base: Path, adapters: list[Path], out: Path, rounding: Rounding = EXACT, threads: int = 1) -> MergeJob:
+    runtime = Runtime(device="cpu", threads=threads)
+    return MergeJob(base=base, adapters=adapters, out=out, rounding=rounding, runtime=runtime)
+
+
 def run(
     base: Path, adapters: list[Path], parent: Path, out: Path, rounding: Rounding = EXACT, **settings: float
 ) -> dict[str, Any]:
     """The certificate as it stands in its file."""
-    certificate = merge(base, adapters, parent, out, Merging(**settings), rounding, CANARIES, RUNTIME)
+    check = MergeCheck(parent, CANARIES, Merging(**settings))
+    certificate = merge(make_job(base, adapters, out, rounding), check)
     return json.loads(json.dumps(certificate.plain()))
 
 
@@ -110,12 +116,12 @@ def test_a_chain_of_two_is_summed_from_the_base(base: Path, tmp_path: Path) -> N
 def test_a_rebuild_is_the_same_folder_with_any_number_of_threads(rounding: Rounding, tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base", dtype=rounding.dtype)
     chain = [make_adapter(base, tmp_path / f"a{n}", n) for n in range(2)]
-    rebuild(base, chain[:1], tmp_path / "parent", rounding, RUNTIME)
+    rebuild(make_job(base, chain[:1], tmp_path / "parent", rounding))
     certificate = run(base, chain, tmp_path / "parent", tmp_path / "out", rounding)
-    again = rebuild(base, chain, tmp_path / "again", rounding, Runtime(device="cpu", threads=2))
+    again = rebuild(make_job(base, chain, tmp_path / "again", rounding, threads=2))
     assert again == certificate["sha256"]
     assert fingerprint_folder(tmp_path / "again") == fingerprint_folder(tmp_path / "out")
-    assert again != rebuild(base, chain[:1], tmp_path / "other", rounding, RUNTIME)
+    assert again != rebuild(make_job(base, chain[:1], tmp_path / "other", rounding))
 
 
 def test_stochastic_rounding_is_unbiased_and_moves_no_further_than_the_next_value(tmp_path: Path) -> None:
@@ -150,11 +156,11 @@ def test_what_is_finer_than_the_grid_or_stays_float32_is_rounded_to_nearest() ->
 def test_small_deltas_add_up_from_the_base_and_vanish_from_parent_to_parent(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base", dtype="bfloat16")
     chain = [make_adapter(base, tmp_path / "a", 1, size=0.004)] * 40
-    rebuild(base, chain, tmp_path / "summed", NEAREST, RUNTIME)
-    rebuild(base, chain, tmp_path / "thrown", AUTO, RUNTIME)
+    rebuild(make_job(base, chain, tmp_path / "summed", NEAREST))
+    rebuild(make_job(base, chain, tmp_path / "thrown", AUTO))
     parent = base
     for number, adapter in enumerate(chain):
-        rebuild(parent, [adapter], tmp_path / f"step{number}", NEAREST, RUNTIME)
+        rebuild(make_job(parent, [adapter], tmp_path / f"step{number}", NEAREST))
         parent = tmp_path / f"step{number}"
     name = "model.layers.0.mlp.up_proj.weight"
     start, summed, thrown, stepped = (
@@ -382,11 +388,11 @@ def test_a_tied_head_is_refused(base: Path, tmp_path: Path) -> None:
     adapter = make_adapter(base, tmp_path / "a", 1, target_modules=["lm_head"])
     edit_tensors(lambda t: {k: v for k, v in t.items() if "base_layer" not in k})(adapter)  # peft adds the head itself
     with pytest.raises(StageError, match=r"lm_head\.weight, which is tied"):
-        rebuild(base, [adapter], tmp_path / "out", EXACT, RUNTIME)
+        rebuild(make_job(base, [adapter], tmp_path / "out", EXACT))
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "tie_word_embeddings"}))
     with pytest.raises(StageError, match=r"lm_head\.weight, which is tied"):  # left out, it may be the class's default
-        rebuild(base, [adapter], tmp_path / "out", EXACT, RUNTIME)
+        rebuild(make_job(base, [adapter], tmp_path / "out", EXACT))
 
 
 def test_an_untied_head_merges(tmp_path: Path) -> None:
@@ -398,9 +404,11 @@ def test_an_untied_head_merges(tmp_path: Path) -> None:
 
 def test_nothing_to_merge_or_to_compare_on_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="no adapter"):
-        rebuild(base, [], tmp_path / "out", EXACT, RUNTIME)
+        rebuild(make_job(base, [], tmp_path / "out", EXACT))
     with pytest.raises(StageError, match="no canary"):
-        merge(base, [make_adapter(base, tmp_path / "a", 1)], base, tmp_path / "out", Merging(), EXACT, [], RUNTIME)
+        merge(
+            make_job(base, [make_adapter(base, tmp_path / "a", 1)], tmp_path / "out"), MergeCheck(base, [], Merging())
+        )
 
 
 needs_embedded = pytest.mark.skipif(
@@ -414,9 +422,8 @@ def test_the_embedded_model_merges(tmp_path: Path) -> None:
     adapter = make_adapter(folder.path, tmp_path / "a", 1, size=0.02, r=16, lora_alpha=32)
     tokenizer = load_tokenizer(folder.path)
     canaries = [tokenizer.render("", f"What is {n} + {n}?") for n in range(2)]
-    certificate = merge(
-        folder.path, [adapter], folder.path, tmp_path / "out", Merging(), Rounding(dtype="bfloat16"), canaries, RUNTIME
-    )
+    job = make_job(folder.path, [adapter], tmp_path / "out", Rounding(dtype="bfloat16"))
+    certificate = merge(job, MergeCheck(folder.path, canaries, Merging()))
     assert certificate.touched_weights == 106_168_320
     assert certificate.survival > 0.9
     assert certificate.passed, certificate.failures
@@ -432,10 +439,18 @@ def test_an_update_below_the_grid_is_kept_by_stochastic_rounding_and_lost_by_nea
     targets = tokenizer.reencode(tokenizer.render("", "four")[-8:])
     rows = [Example(str(n), 0, "full", tuple(prompt), tuple(targets)) for n, prompt in enumerate(canaries)]
     small = tmp_path / "small"
-    train(rows, base, tmp_path, small, Training(learning_rate=1e-5, batch_rows=4), 1, RUNTIME, lambda *_: None)
-    good, bad = (
-        merge(base, [small], base, tmp_path / way.way, Merging(), way, canaries, RUNTIME) for way in (AUTO, NEAREST)
+    job = TrainJob(
+        examples=rows,
+        model=base,
+        work=tmp_path,
+        out=small,
+        settings=Training(learning_rate=1e-5, batch_rows=4),
+        seed=1,
+        runtime=Runtime(device="cpu", threads=1),
     )
+    train(job, lambda *_: None)
+    check = MergeCheck(base, canaries, Merging())
+    good, bad = (merge(make_job(base, [small], tmp_path / way.way, way), check) for way in (AUTO, NEAREST))
     assert (good["rounding"], bad["rounding"]) == ("stochastic", "nearest")
     assert good["survival"] == pytest.approx(1, abs=0.02)
     assert good["relative_error"] > 1 > bad["relative_error"]  # the wrong figure to judge by

@@ -297,7 +297,11 @@ def test_a_model_that_answers_nan_stops_the_sampler(tmp_path: Path) -> None:
         TransformersSampler(folder, Runtime(device="cpu", threads=1)) as sampler,
         pytest.raises(StageError, match="answers with NaN"),
     ):
-        list(sampler.sample([Request("k", 0, (0, 70, 71), 4, 1, GREEDY)]))
+        list(
+            sampler.sample(
+                [Request(key="k", sample=0, prompt_ids=(0, 70, 71), max_new_tokens=4, seed=1, decoding=GREEDY)]
+            )
+        )
 
 
 @pytest.fixture(scope="module")

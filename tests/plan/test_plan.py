@@ -17,7 +17,7 @@ from selfimprove.plan.lines import calibrated_lines, plan_lines
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.machinery import Footprint
 from selfimprove.round.prefixes import assign_kinds
-from selfimprove.sampling import Completion
+from selfimprove.sampling import Completion, StopReason
 from tests.workshop import make_workshop
 
 FOUND = Calibration(
@@ -44,16 +44,16 @@ def _forecast(train: int, **sections: dict[str, Any]) -> Forecast:
     return forecast_round(parse_recipe(sections, "the test"), train)
 
 
-def completion(tokens: int, stop: str) -> Completion:
-    return Completion("k", 0, tuple(range(tokens)), stop, 0)  # type: ignore[arg-type] # one of both words
+def completion(tokens: int, stop: StopReason) -> Completion:
+    return Completion(key="k", sample=0, token_ids=tuple(range(tokens)), stop=stop, seed=0)
 
 
 def test_cut_completions_make_the_length_a_range() -> None:
-    assert mean_length([completion(10, "eos")] * 4, 100) == (10, 10)
-    assert mean_length([completion(10, "length")] * 4, 100) == (10, 100)
-    low, high = mean_length([completion(10, "eos"), completion(20, "eos")], 100)
+    assert mean_length([completion(10, StopReason.EOS)] * 4, 100) == (10, 10)
+    assert mean_length([completion(10, StopReason.LENGTH)] * 4, 100) == (10, 100)
+    low, high = mean_length([completion(10, StopReason.EOS), completion(20, StopReason.EOS)], 100)
     assert (low, high) == (pytest.approx(5.0), pytest.approx(25.0))
-    assert mean_length([completion(1, "eos"), completion(9, "eos")], 9) == (1.0, 9.0)
+    assert mean_length([completion(1, StopReason.EOS), completion(9, StopReason.EOS)], 9) == (1.0, 9.0)
 
 
 def test_rates_become_ranges_of_tokens_and_time() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from selfimprove.recipe import Prefixes
 from selfimprove.round.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
 from selfimprove.round.selection import verified
-from selfimprove.sampling import Completion
+from selfimprove.sampling import Completion, StopReason
 
 EOS = 2
 
@@ -18,7 +18,15 @@ def completions(draw) -> list[Completion]:
         body = draw(st.lists(st.integers(3, 50), max_size=20))
         ended = draw(st.booleans())
         ids = (*body, EOS) if ended else tuple(body)
-        found.append(Completion(f"k{number // 2}", number % 2, ids, "eos" if ended else "length", number))
+        found.append(
+            Completion(
+                key=f"k{number // 2}",
+                sample=number % 2,
+                token_ids=ids,
+                stop=StopReason.EOS if ended else StopReason.LENGTH,
+                seed=number,
+            )
+        )
     return found
 
 
@@ -57,7 +65,7 @@ def test_an_end_is_trained_only_if_sampled_or_asked_for(found, chosen) -> None:
     for example in result.examples:
         if example.target_ids[-1] == EOS:
             source = sampled[example.key, example.sample]
-            was_sampled = source.stop == "eos" and example.target_ids == source.token_ids
+            was_sampled = source.stop == StopReason.EOS and example.target_ids == source.token_ids
             assert was_sampled or (chosen.train_eos and example.kind == "prefix")
         elif example.kind == "prefix":
             assert not chosen.train_eos
@@ -82,7 +90,9 @@ def test_every_completion_becomes_an_example_or_is_counted(found, chosen) -> Non
 
 
 def test_prefix_rows_use_the_task_template_and_full_rows_the_plain_question() -> None:
-    found = [Completion(f"k{n}", 0, (5, 6, 7, EOS), "eos", n) for n in range(10)]
+    found = [
+        Completion(key=f"k{n}", sample=0, token_ids=(5, 6, 7, EOS), stop=StopReason.EOS, seed=n) for n in range(10)
+    ]
     _, result = _harvest(found, Prefixes(length=2, structure_ratio=0.3))
     assert {(e.kind, e.prompt_ids) for e in result.examples} == {("prefix", (1, 11)), ("full", (1, 10))}
     assert {(e.kind, e.target_ids) for e in result.examples} == {("prefix", (5, 6)), ("full", (5, 6, 7, EOS))}
@@ -95,8 +105,8 @@ def test_a_prefix_row_is_sampled_to_t_tokens_unless_a_verdict_is_needed() -> Non
 
 
 def test_statistics_see_lost_diversity() -> None:
-    same = [Completion(f"k{n}", 0, (5, 6), "length", n) for n in range(4)]
-    different = [Completion(f"k{n}", 0, (n, 6), "eos", n) for n in range(4)]
+    same = [Completion(key=f"k{n}", sample=0, token_ids=(5, 6), stop=StopReason.LENGTH, seed=n) for n in range(4)]
+    different = [Completion(key=f"k{n}", sample=0, token_ids=(n, 6), stop=StopReason.EOS, seed=n) for n in range(4)]
     assert prefix_statistics(same, 2).prefix_entropy == 0
     assert prefix_statistics(same, 2).truncated == 1
     assert prefix_statistics(different, 2).distinct_prefixes == 1

@@ -11,7 +11,7 @@ from selfimprove.recipe import Answers, Prefixes
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.prefixes import Choice
 from selfimprove.round.selection import Tried, advantages, consistent, majority, modal, pattern_of, rollout, verified
-from selfimprove.sampling import Completion
+from selfimprove.sampling import Completion, StopReason
 
 ROLLOUT = Prefixes(select="rollout", length=2, shrinkage=0.0, least_advantage=0.0)
 
@@ -19,7 +19,7 @@ ROLLOUT = Prefixes(select="rollout", length=2, shrinkage=0.0, least_advantage=0.
 def _completions(*problems: str) -> list[Completion]:
     """A completion for each letter of each word: equal letters are equal ids."""
     return [
-        Completion(f"k{place}", sample, (ord(letter), 9), "length", 0)
+        Completion(key=f"k{place}", sample=sample, token_ids=(ord(letter), 9), stop=StopReason.LENGTH, seed=0)
         for place, word in enumerate(problems)
         for sample, letter in enumerate(word)
     ]
@@ -98,7 +98,11 @@ def test_advantages_balance_within_a_problem_and_shrink_toward_zero(tried: list[
 
 @given(tries, st.booleans())
 def test_rollout_keeps_one_row_of_each_better_prefix_at_mean_weight_one(tried: list[Tried], weighted: bool) -> None:
-    found = [Completion(*row, (1, 2), "length", 0) for one in tried for row in one.rows]
+    found = [
+        Completion(key=row[0], sample=row[1], token_ids=(1, 2), stop=StopReason.LENGTH, seed=0)
+        for one in tried
+        for row in one.rows
+    ]
     choice = rollout(found, tried, ROLLOUT.model_copy(update={"weighted": weighted}))
     _is_whole(choice, found)
     better = [one for one, value in zip(tried, advantages(tried, 0.0), strict=True) if value > 0]

@@ -88,7 +88,7 @@ def test_what_a_start_repeats_is_told_once() -> None:
 
 
 def test_figures_that_are_not_finite_are_left_out() -> None:
-    (point,) = folded([Timed(0.0, events.TrainStep(1, 1, 2, float("nan"), 1e-3))])
+    (point,) = folded([Timed(0.0, events.TrainStep(number=1, step=1, steps=2, loss=float("nan"), learning_rate=1e-3))])
     assert point.values == {"train/learning_rate": 1e-3}
 
 

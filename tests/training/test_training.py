@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from transformers import LlamaConfig
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import Runtime, Training
+from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
@@ -35,11 +35,10 @@ from selfimprove.training.schedule import (
     plan_steps,
 )
 from tests.paths import ROOT
-from tests.training.train_once import SETTINGS, make_examples
+from tests.training.train_once import SETTINGS, make_examples, make_job
 
 CPU = torch.device("cpu")
 Way = Callable[[Sequence[Example], torch.device], Batch]
-RUNTIME = Runtime(device="cpu", threads=1)
 
 
 def silent(*_: float) -> None:
@@ -160,7 +159,7 @@ def test_loss_and_gradients_equal_the_definition_whatever_the_micro_batches(mode
         freeze_head(ours)
         assert way is pad or branches_hold(ours, examples[0].prompt_ids, 50, CPU)
         for size in cut:
-            share = weighted_loss(ours, way(examples[at : at + size], CPU), gathers=True) / len(examples)
+            share = weighted_loss(ours, way(examples[at : at + size], CPU), head_alone=True) / len(examples)
             share.backward()
             total, at = total + share.item(), at + size
         assert total == pytest.approx(naive.item(), rel=1e-5)
@@ -176,11 +175,11 @@ def freeze_head(model: torch.nn.Module) -> None:
 
 def test_the_padding_id_may_be_any(model: Path) -> None:
     batch = pad(make_examples(6), CPU)
-    padding = batch.inputs["attention_mask"] == 0
+    padding = batch.others["attention_mask"] == 0
     ours = load_model(model, torch.float32)
-    filled = [{**batch.inputs, "input_ids": batch.inputs["input_ids"].masked_fill(padding, fill)} for fill in (0, 1, 9)]
+    filled = [replace(batch, ids=batch.ids.masked_fill(padding, fill)) for fill in (0, 1, 9)]
     with torch.no_grad():
-        losses = [weighted_loss(ours, replace(batch, inputs=inputs), True) for inputs in filled]
+        losses = [weighted_loss(ours, one, True) for one in filled]
     assert padding.any()
     assert losses[0] == losses[1] == losses[2]
 
@@ -211,7 +210,7 @@ def test_a_model_that_scales_its_logits_is_noticed() -> None:
     granite = GraniteForCausalLM(GraniteConfig(**size, num_key_value_heads=2, logits_scaling=8.0)).eval()
     assert not head_is_all(granite, (1, 2, 3), CPU)
     batch = pad([Example("k", 0, "full", (3, 4), (5, 6))], CPU)
-    ours = weighted_loss(granite, batch, gathers=False)
+    ours = weighted_loss(granite, batch, head_alone=False)
     assert ours.item() == pytest.approx(naive_loss(granite, [Example("k", 0, "full", (3, 4), (5, 6))]).item(), rel=1e-5)
 
 
@@ -223,21 +222,21 @@ def test_the_first_loss_is_the_loss_of_the_first_batch(model: Path, tmp_path: Pa
     settings = Training(batch_rows=6, micro_tokens=40, rank=2)
     heard: list[tuple[float, ...]] = []
     counts = train(
-        examples, model, tmp_path / "w", tmp_path / "out", settings, 0, RUNTIME, lambda *step: heard.append(step)
+        make_job(tmp_path, model, examples=examples, settings=settings, seed=0), lambda *step: heard.append(step)
     )
     expected = naive_loss(load_model(model, torch.float32), examples).item()
-    assert counts["first_loss"] == pytest.approx(expected, rel=1e-5)
-    assert heard == [(1, 1, counts["first_loss"], settings.learning_rate)]
-    assert counts["target_tokens"] == sum(len(e.target_ids) for e in examples)
-    assert counts["trained_prompt_tokens"] == sum(len(e.prompt_ids) for e in examples)
-    assert counts["computed_tokens"] <= counts["target_tokens"] + counts["trained_prompt_tokens"] - len(examples)
-    assert counts["peak_rss_mb"] > 50
-    assert json.loads(json.dumps(counts)) == counts
+    assert counts.first_loss == pytest.approx(expected, rel=1e-5)
+    assert heard == [(1, 1, counts.first_loss, settings.learning_rate)]
+    assert counts.target_tokens == sum(len(e.target_ids) for e in examples)
+    assert counts.trained_prompt_tokens == sum(len(e.prompt_ids) for e in examples)
+    assert counts.computed_tokens <= counts.target_tokens + counts.trained_prompt_tokens - len(examples)
+    assert counts.peak_rss_mb > 50
+    assert json.loads(json.dumps(asdict(counts))) == asdict(counts)
 
 
 def test_the_adapter_is_what_peft_reads_and_names_no_machine(model: Path, tmp_path: Path) -> None:
-    counts = train(make_examples(20), model, tmp_path / "w", tmp_path / "out", SETTINGS, 7, RUNTIME, silent)
-    assert counts["last_loss"] < counts["first_loss"]
+    counts = train(make_job(tmp_path, model), silent)
+    assert counts.last_loss < counts.first_loss
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -258,9 +257,9 @@ def test_the_adapter_is_what_peft_reads_and_names_no_machine(model: Path, tmp_pa
 def test_bfloat16_weights_stay_and_the_lora_is_float32(checkpointing: bool, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "model", dtype="bfloat16")
     settings = SETTINGS.model_copy(update={"gradient_checkpointing": checkpointing})
-    counts = train(make_examples(20), folder, tmp_path / "w", tmp_path / "out", settings, 7, RUNTIME, silent)
-    assert counts["dtype"] == str(compute_dtype(folder, CPU)).removeprefix("torch.")
-    assert counts["last_loss"] < counts["first_loss"]
+    counts = train(make_job(tmp_path, folder, settings=settings), silent)
+    assert counts.dtype == str(compute_dtype(folder, CPU)).removeprefix("torch.")
+    assert counts.last_loss < counts.first_loss
     factors = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in factors.values()} == {torch.float32}
 
@@ -269,17 +268,17 @@ def test_gradient_checkpointing_changes_nothing(model: Path, tmp_path: Path) -> 
     plain = SETTINGS.model_copy(update={"dropout": 0.0})
     saving = plain.model_copy(update={"gradient_checkpointing": True})
     one, two = (
-        train(make_examples(8), model, tmp_path / f"w{n}", tmp_path / f"out{n}", settings, 1, RUNTIME, silent)
+        train(make_job(tmp_path / str(n), model, examples=make_examples(8), settings=settings, seed=1), silent)
         for n, settings in enumerate((plain, saving))
     )
-    assert one["losses"] == pytest.approx(two["losses"], rel=1e-6)
+    assert one.losses == pytest.approx(two.losses, rel=1e-6)
 
 
 def test_training_leaves_the_process_as_it_was(model: Path, tmp_path: Path) -> None:
     torch.manual_seed(3)
     expected, threads = torch.rand(1), torch.get_num_threads()
     torch.manual_seed(3)
-    train(make_examples(4), model, tmp_path / "w", tmp_path / "out", SETTINGS, 0, RUNTIME, silent)
+    train(make_job(tmp_path, model, examples=make_examples(4), seed=0), silent)
     assert torch.equal(torch.rand(1), expected)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
@@ -304,19 +303,18 @@ def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
     assert not (tmp_path / "adapter").exists()
     resumed = json.loads(run_once(tmp_path).communicate()[0])
     assert resumed["steps"] == [7, 8, 9, 10]  # from the checkpoint of step 6
-    undisturbed = train(
-        make_examples(20), tmp_path / "model", tmp_path / "w", tmp_path / "out", SETTINGS, 7, RUNTIME, silent
-    )
-    assert without_peaks(resumed["counts"]) == without_peaks(undisturbed)
+    undisturbed = train(make_job(tmp_path / "undisturbed", tmp_path / "model"), silent)
+    assert without_peaks(resumed["counts"]) == without_peaks(asdict(undisturbed))
     for name in ("adapter_model.safetensors", "adapter_config.json"):
-        assert (tmp_path / "adapter" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+        assert (tmp_path / "adapter" / name).read_bytes() == (tmp_path / "undisturbed" / "out" / name).read_bytes()
 
 
 def test_a_foreign_or_broken_checkpoint_is_ignored(model: Path, tmp_path: Path) -> None:
     def steps(work: Path, examples: list[Example], seed: int) -> tuple[list[float], bytes]:
         heard: list[float] = []
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        train(examples, model, work, out, SETTINGS, seed, RUNTIME, lambda step, *_: heard.append(step))
+        job = make_job(tmp_path, model, examples=examples, work=work, out=out, seed=seed)
+        train(job, lambda step, *_: heard.append(step))
         return heard, (out / "adapter_model.safetensors").read_bytes()
 
     alone = steps(tmp_path / "clean", make_examples(12), 1)
@@ -346,8 +344,8 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, env=env, check=True, capture_output=True)
     alone = SETTINGS.model_copy(update={"dropout": 0.0})
-    train(make_examples(20), model, tmp_path / "w", tmp_path / "out", alone, 7, RUNTIME, silent)
-    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("out", "adapter"))
+    train(make_job(tmp_path / "alone", model, settings=alone), silent)
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("alone/out", "adapter"))
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
 
 
@@ -357,7 +355,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
 def test_what_can_not_be_trained_fails_with_a_reason_and_leaves_nothing(model: Path, tmp_path: Path) -> None:
     def failure(examples: list[Example], settings: Training = SETTINGS) -> str:
         with pytest.raises(StageError) as caught:
-            train(examples, model, tmp_path / "w", tmp_path / "out", settings, 0, RUNTIME, silent)
+            train(make_job(tmp_path, model, examples=examples, settings=settings, seed=0), silent)
         assert not (tmp_path / "out").exists()
         return str(caught.value)
 
@@ -379,5 +377,5 @@ def test_a_training_that_diverges_fails(model: Path, tmp_path: Path) -> None:
         examples.append(replace(example, target_ids=tuple(said.tolist())))
     wild = SETTINGS.model_copy(update={"learning_rate": 0.1, "epochs": 12, "schedule": "constant", "warmup_ratio": 0.9})
     with pytest.raises(StageError, match="the loss rose"):
-        train(examples, model, tmp_path / "w", tmp_path / "out", wild, 0, RUNTIME, silent)
+        train(make_job(tmp_path, model, examples=examples, settings=wild, seed=0), silent)
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,9 +17,10 @@ from safetensors.torch import load_file, save_file
 from selfimprove.errors import StageError
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
+from selfimprove.round.machinery import TrainCounts
 from selfimprove.training import train
 from tests.paths import ROOT
-from tests.training.train_once import SETTINGS, make_examples
+from tests.training.train_once import SETTINGS, make_job
 
 pytestmark = pytest.mark.slow  # each starts processes that import torch
 ALONE = SETTINGS.model_copy(update={"dropout": 0.0, "epochs": 1})
@@ -32,9 +32,9 @@ def model(tmp_path: Path) -> Path:
     return make_tiny_model(tmp_path / "model")
 
 
-def train_in(folder: Path, model: Path, runtime: Runtime, heard: list[tuple[float, ...]]) -> dict[str, Any]:
-    examples, work, out = make_examples(20), folder / "work", folder / "out"
-    return train(examples, model, work, out, ALONE, 7, runtime, lambda *step: heard.append(step))
+def train_in(folder: Path, model: Path, runtime: Runtime, heard: list[tuple[float, ...]]) -> TrainCounts:
+    job = make_job(folder, model, settings=ALONE, runtime=runtime)
+    return train(job, lambda *step: heard.append(step))
 
 
 def test_a_group_trains_what_one_process_does_whole_or_sharded(model: Path, tmp_path: Path) -> None:
@@ -44,15 +44,15 @@ def test_a_group_trains_what_one_process_does_whole_or_sharded(model: Path, tmp_
     sharded = TWO if torch.accelerator.is_available() else TWO.model_copy(update={"device": "auto"})
     fsdp = train_in(tmp_path / "fsdp", model, sharded.model_copy(update={"sharding": "fsdp"}), steps["fsdp"])
     for counts, name in ((two, "two"), (fsdp, "fsdp")):
-        assert counts["processes"] == 2
-        assert counts["losses"] == pytest.approx(one["losses"], rel=1e-5)
+        assert counts.processes == 2
+        assert counts.losses == pytest.approx(one.losses, rel=1e-5)
         assert [step[0] for step in steps[name]] == [1, 2, 3, 4, 5]
-        assert [step[2] for step in steps[name]] == counts["losses"]
+        assert [step[2] for step in steps[name]] == counts.losses
         found, wanted = (load_file(tmp_path / each / "out" / "adapter_model.safetensors") for each in (name, "one"))
         assert all(torch.allclose(found[key], wanted[key], atol=1e-5) for key in wanted)
     whole = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 + 2 * 32)  # two layers: attention, gated product, norms
-    assert two["held_weights"] == one["held_weights"]
-    assert two["held_weights"] - fsdp["held_weights"] == whole // 2
+    assert two.held_weights == one.held_weights
+    assert two.held_weights - fsdp.held_weights == whole // 2
 
 
 def test_a_failed_stage_in_a_child_is_one_in_the_parent(model: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_child_that_dies_ends_the_training(model: Path, tmp_path: Path) -> Non
         children[-1].kill()
 
     with pytest.raises(StageError, match="died with exit code -9"):
-        train(make_examples(20), model, tmp_path / "work", tmp_path / "out", ALONE, 7, TWO, kill_one)
+        train(make_job(tmp_path, model, settings=ALONE, runtime=TWO), kill_one)
     assert not (tmp_path / "out").exists()
     assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
 

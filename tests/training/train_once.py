@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from selfimprove.recipe import Runtime, Training
+from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 
@@ -43,6 +46,20 @@ def make_examples(count: int) -> list[Example]:
     ]
 
 
+def make_job(folder: Path, model: Path, **changes: Any) -> TrainJob:  # noqa: ANN401 - a value of any field
+    """A job on twenty rows with `work` and `out` in `folder`; `changes` replace what it has of each field."""
+    job = TrainJob(
+        examples=make_examples(20),
+        model=model,
+        work=folder / "work",
+        out=folder / "out",
+        settings=SETTINGS,
+        seed=7,
+        runtime=Runtime(device="cpu", threads=1),
+    )
+    return replace(job, **changes)
+
+
 def main() -> None:
     """Train, and stop in the middle if asked to."""
     folder, stop = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
@@ -58,10 +75,9 @@ def main() -> None:
 
     processes = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     runtime = Runtime(device="cpu", threads=1, train_processes=processes)
-    counts = train(
-        make_examples(20), folder / "model", folder / "work", folder / "adapter", settings, 7, runtime, on_step
-    )
-    sys.stdout.write(json.dumps({"counts": counts, "steps": done}))
+    job = make_job(folder, folder / "model", out=folder / "adapter", settings=settings, runtime=runtime)
+    counts = train(job, on_step)
+    sys.stdout.write(json.dumps({"counts": asdict(counts), "steps": done}))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,17 @@ from tests import paths
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
 HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 Keep = Literal["start", "end"]
-SEALED = events.SealedJudged(1, 2, 256, 0.301, 0.418, (0.248, 0.36), (0.359, 0.48), 0.117, (0.052, 0.184))
+SEALED = events.SealedJudged(
+    look=1,
+    rounds=2,
+    n=256,
+    base_accuracy=0.301,
+    champion_accuracy=0.418,
+    base_interval=(0.248, 0.36),
+    champion_interval=(0.359, 0.48),
+    gain=0.117,
+    gain_interval=(0.052, 0.184),
+)
 
 
 def text_of(case: dict[str, Any]) -> str:
@@ -35,35 +45,97 @@ def text_of(case: dict[str, Any]) -> str:
 
 
 def flip(text: str, won: bool = True, number: int = 1) -> events.Flip:
-    return events.Flip(number, won, text, text, text, text)
+    return events.Flip(number=number, won=won, question=text, reference=text, champion_text=text, challenger_text=text)
 
 
 def run(hostile: str = "plain") -> Iterator[tuple[float, Event]]:
     """Two rounds, the first one resumed and accepted, the second rejected, as (seconds, event)."""
     notes = (f"note {hostile}",)
-    yield 0, events.RunStarted("demo", "rounds/demo", f"model {hostile}", "scripted", 2, 0, 256, 256, 256, notes)
+    yield (
+        0,
+        events.RunStarted(
+            run="demo",
+            folder="rounds/demo",
+            model=f"model {hostile}",
+            engine="scripted",
+            rounds_wanted=2,
+            rounds_done=0,
+            train=256,
+            heldout=256,
+            sealed=256,
+            notes=notes,
+        ),
+    )
     for number, accepted in ((1, True), (2, False)):
         begin = 1000.0 * number
         yield begin, events.RoundStarted(number, number - 1)
-        yield begin, events.StageStarted(number, "sample", 256, 64, "rows")
+        yield begin, events.StageStarted(number=number, stage="sample", total=256, kept=64, unit="rows")
         for step in range(1, 4):
-            yield begin + 40 * step, events.StageProgress(number, "sample", 64 + 64 * step, 256, 6400 * step)
-        yield begin + 130, events.StageFinished(number, "sample", 130.0, {"rows": 256, "sampled_tokens": 19200}, False)
-        yield begin + 130, events.StageFinished(number, "harvest", 0.1, {"examples": 256}, True)
-        yield begin + 130, events.StageStarted(number, "train", 20, 0, "steps")
+            yield (
+                begin + 40 * step,
+                events.StageProgress(number=number, stage="sample", done=64 + 64 * step, total=256, tokens=6400 * step),
+            )
+        yield (
+            begin + 130,
+            events.StageFinished(
+                number=number,
+                stage="sample",
+                seconds=130.0,
+                counts={"rows": 256, "sampled_tokens": 19200},
+                reused=False,
+            ),
+        )
+        yield (
+            begin + 130,
+            events.StageFinished(number=number, stage="harvest", seconds=0.1, counts={"examples": 256}, reused=True),
+        )
+        yield begin + 130, events.StageStarted(number=number, stage="train", total=20, kept=0, unit="steps")
         for step in range(1, 21):
-            yield begin + 130 + step, events.TrainStep(number, step, 20, 2.0 - step / 20, 1e-4)
-        yield begin + 151, events.StageFinished(number, "train", 21.0, {"steps": 20, "last_loss": 1.0}, False)
-        yield begin + 151, events.StageStarted(number, "judge", 256, 0, "problems")
+            yield (
+                begin + 130 + step,
+                events.TrainStep(number=number, step=step, steps=20, loss=2.0 - step / 20, learning_rate=1e-4),
+            )
+        yield (
+            begin + 151,
+            events.StageFinished(
+                number=number, stage="train", seconds=21.0, counts={"steps": 20, "last_loss": 1.0}, reused=False
+            ),
+        )
+        yield begin + 151, events.StageStarted(number=number, stage="judge", total=256, kept=0, unit="problems")
         for batch in range(1, 4):
-            yield begin + 151 + 20 * batch, events.StageProgress(number, "judge", 64 * batch, 256, 3000 * batch)
+            yield (
+                begin + 151 + 20 * batch,
+                events.StageProgress(number=number, stage="judge", done=64 * batch, total=256, tokens=3000 * batch),
+            )
             yield begin + 151 + 20 * batch, flip(hostile, True, number)
             yield begin + 151 + 20 * batch, flip(hostile, False, number)
-            yield begin + 151 + 20 * batch, events.Looked(number, 64 * batch, 256, 7 * batch, 3, 2.0**batch, 32.9, 0.05)
+            yield (
+                begin + 151 + 20 * batch,
+                events.Looked(
+                    number=number,
+                    judged=64 * batch,
+                    total=256,
+                    wins=7 * batch,
+                    losses=3,
+                    evidence=2.0**batch,
+                    threshold=32.9,
+                    gain=0.05,
+                ),
+            )
         sentence = f"{'Accepted' if accepted else 'Rejected'}: {hostile}"
-        yield begin + 220, events.RoundFinished(number, accepted, 0.302, 0.359, 0.057, sentence)
+        yield (
+            begin + 220,
+            events.RoundFinished(
+                number=number,
+                accepted=accepted,
+                champion_accuracy=0.302,
+                challenger_accuracy=0.359,
+                gain=0.057,
+                sentence=sentence,
+            ),
+        )
     yield 3000, SEALED
-    yield 3001, events.RunFinished("demo", 2, (1,), 488.0, False)
+    yield 3001, events.RunFinished(run="demo", rounds=2, accepted=(1,), seconds=488.0, was_complete=False)
 
 
 def plain_lines(timed: Iterator[tuple[float, Event]]) -> list[str]:
@@ -161,21 +233,31 @@ def test_plain_tells_the_first_flip_of_each_kind_in_a_round() -> None:
 
 
 def test_progress_is_told_at_quarters_and_else_at_most_every_ten_seconds() -> None:
-    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 1000, 0, "rows"))]
-    timed += [(done / 10, events.StageProgress(1, "sample", done, 1000, done)) for done in range(1, 1001)]
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.StageStarted(number=1, stage="sample", total=1000, kept=0, unit="rows"))
+    ]
+    timed += [
+        (done / 10, events.StageProgress(number=1, stage="sample", done=done, total=1000, tokens=done))
+        for done in range(1, 1001)
+    ]
     lines = plain_lines(iter(timed))[1:]
     assert 3 <= len(lines) <= 3 + 100 / 10
     assert all(any(f" {quarter} %" in line for line in lines) for quarter in (25, 50, 75))
 
 
 def test_a_long_stage_does_not_flood_a_log() -> None:
-    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 36000, 0, "rows"))]
-    timed += [(float(done), events.StageProgress(1, "sample", done, 36000, done)) for done in range(1, 36001)]
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.StageStarted(number=1, stage="sample", total=36000, kept=0, unit="rows"))
+    ]
+    timed += [
+        (float(done), events.StageProgress(number=1, stage="sample", done=done, total=36000, tokens=done))
+        for done in range(1, 36001)
+    ]
     assert len(plain_lines(iter(timed))) < 100
 
 
 def test_a_run_that_owes_nothing_says_so() -> None:
-    done = events.RunFinished("demo", 4, (1, 3), 0.1, True)
+    done = events.RunFinished(run="demo", rounds=4, accepted=(1, 3), seconds=0.1, was_complete=True)
     assert plain_lines(iter([(0.0, done)])) == [
         "run demo: nothing is owed, 4 rounds done before; accepted: rounds 1 and 3"
     ]
@@ -183,10 +265,10 @@ def test_a_run_that_owes_nothing_says_so() -> None:
 
 def test_the_rate_is_the_mean_from_the_moment_work_began() -> None:
     timed: list[tuple[float, Event]] = [
-        (0.0, events.StageStarted(1, "sample", 400, 100, "rows")),
-        (50.0, events.StageProgress(1, "sample", 100, 400, 0)),  # the model is loaded
-        (60.0, events.StageProgress(1, "sample", 200, 400, 1000)),
-        (90.0, events.StageProgress(1, "sample", 300, 400, 2000)),
+        (0.0, events.StageStarted(number=1, stage="sample", total=400, kept=100, unit="rows")),
+        (50.0, events.StageProgress(number=1, stage="sample", done=100, total=400, tokens=0)),  # the model is loaded
+        (60.0, events.StageProgress(number=1, stage="sample", done=200, total=400, tokens=1000)),
+        (90.0, events.StageProgress(number=1, stage="sample", done=300, total=400, tokens=2000)),
     ]
     stage = scenes(iter(timed))[-1][1].stage
     assert stage is not None
@@ -198,7 +280,9 @@ def test_the_rate_is_the_mean_from_the_moment_work_began() -> None:
 
 
 def test_a_stage_without_news_has_no_rate() -> None:
-    timed: list[tuple[float, Event]] = [(0.0, events.StageStarted(1, "sample", 0, 0, "rows"))]
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.StageStarted(number=1, stage="sample", total=0, kept=0, unit="rows"))
+    ]
     stage = scenes(iter(timed))[-1][1].stage
     assert stage is not None
     assert (stage.rate(), stage.token_rate(), stage.seconds_left(9.0)) == (None, None, None)
@@ -218,8 +302,23 @@ def test_many_rounds_leave_room_for_the_stage_under_way() -> None:
     timed: list[tuple[float, Event]] = []
     for number in range(1, 101):
         timed.append((number, events.RoundStarted(number, 0)))
-        timed.append((number, events.RoundFinished(number, False, 0.3, 0.3, 0.0, "Rejected.")))
-    timed += [(101, events.RoundStarted(101, 0)), (101, events.StageStarted(101, "sample", 64, 0, "rows"))]
+        timed.append(
+            (
+                number,
+                events.RoundFinished(
+                    number=number,
+                    accepted=False,
+                    champion_accuracy=0.3,
+                    challenger_accuracy=0.3,
+                    gain=0.0,
+                    sentence="Rejected.",
+                ),
+            )
+        )
+    timed += [
+        (101, events.RoundStarted(101, 0)),
+        (101, events.StageStarted(number=101, stage="sample", total=64, kept=0, unit="rows")),
+    ]
     now, scene = scenes(iter(timed))[-1]
     drawn = [line.plain for line in frame(scene, 80, 23, now)]
     assert any(line.startswith("sample ") for line in drawn)
@@ -265,7 +364,7 @@ def test_a_run_that_stops_leaves_the_stage_it_stopped_in() -> None:
     out = io.StringIO()
     with suppress(KeyboardInterrupt), LiveView(Console(file=out, width=80, force_terminal=True)) as view:
         view(events.RoundStarted(1, 0))
-        view(events.StageStarted(1, "sample", 256, 0, "rows"))
+        view(events.StageStarted(number=1, stage="sample", total=256, kept=0, unit="rows"))
         raise KeyboardInterrupt
     assert "0/256 rows" in out.getvalue()
 
@@ -321,7 +420,9 @@ def test_a_sparkline_fits_and_spans_its_values(values: list[float], width: int) 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_drawn_as_a_dash(loss: float) -> None:
-    timed: list[tuple[float, Event]] = [(0.0, events.TrainStep(1, 1, 2, loss, 1e-4))]
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.TrainStep(number=1, step=1, steps=2, loss=loss, learning_rate=1e-4))
+    ]
     assert any("–" in line for line in frame_text(scenes(iter(timed))[-1][1], 23))
 
 

@@ -159,9 +159,15 @@ def test_a_resume_drops_what_was_under_way_and_keeps_what_was_done() -> None:
     start = shown[0]
     assert isinstance(start, events.RunStarted)
     resumed = events.RunStarted(**{**vars(start), "rounds_done": 1})
-    reused = events.StageFinished(2, "sample", 1.0, {}, True)
-    kept = [events.RoundStarted(2, 1), reused, events.StageStarted(2, "harvest", 512, 128, "rows")]
-    for moment, event in enumerate([*shown, resumed, *kept, events.StageFinished(2, "harvest", 1.0, {}, False)]):
+    reused = events.StageFinished(number=2, stage="sample", seconds=1.0, counts={}, reused=True)
+    kept = [
+        events.RoundStarted(2, 1),
+        reused,
+        events.StageStarted(number=2, stage="harvest", total=512, kept=128, unit="rows"),
+    ]
+    for moment, event in enumerate(
+        [*shown, resumed, *kept, events.StageFinished(number=2, stage="harvest", seconds=1.0, counts={}, reused=False)]
+    ):
         scene = advance(scene, event, float(moment))
     text = "\n".join(line.plain for line in frame(scene, 80, 30, 200.0))
     assert "round 2 of 2, 1 kept" in text
