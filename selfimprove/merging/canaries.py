@@ -33,6 +33,7 @@ from selfimprove.models import load_model, processor
 from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
 from selfimprove.round.prefixes import Example
+from selfimprove.store.records import Kind
 from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 
 NEW_TOKENS = 16
@@ -125,7 +126,7 @@ def _adapter_side(
     adapted.to(device)
     continuations = continue_greedily(base, canaries, device)
     examples = [
-        Example(str(number), 0, "full", tuple(prompt), continuation)
+        Example(str(number), 0, Kind.FULL, tuple(prompt), continuation)
         for number, (prompt, continuation) in enumerate(zip(canaries, continuations, strict=True))
     ]
     batch = pad(examples, device)

@@ -128,8 +128,8 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
     rows = rows_by_kind(recipe, problems)
     continuations = sum(rows.values()) * settings.rollouts if settings.selection.continues else 0
     keeps_one = settings.selection.chooses_prefixes and not settings.selection.continues
-    examples = {**rows, "prefix": problems - rows["full"]} if keeps_one else rows
-    prefix = token_limit("prefix", at_most, longest)
+    examples = {**rows, Kind.PREFIX: problems - rows[Kind.FULL]} if keeps_one else rows
+    prefix = token_limit(Kind.PREFIX, at_most, longest)
     target = longest if at_most.length == "full" else at_most.length + settings.train_eos
     heldout, second = recipe.problems.heldout_size * gate.samples, recipe.beside()
     return Forecast(
@@ -140,7 +140,7 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         continuations=continuations,
         continued_tokens=continuations * max(1, longest - prefix),
         trained_rows=sum(examples.values()),
-        target_tokens=examples["full"] * longest + examples["prefix"] * target,
+        target_tokens=examples[Kind.FULL] * longest + examples[Kind.PREFIX] * target,
         epochs=recipe.training.epochs,
         steps=recipe.training.epochs * -(-sum(examples.values()) // recipe.training.batch_rows),
         first_look=min(gate.batch * gate.samples, heldout) if gate.rule == "sequential" else heldout,
@@ -167,9 +167,9 @@ def rows_by_kind(recipe: Recipe, problems: int) -> dict[Kind, int]:
     if settings.selection.chooses_prefixes:
         full = round(settings.structure_ratio * problems)
         whole = full * samples if settings.selection.continues else full
-        return {"prefix": rows - full * samples, "full": whole}
+        return {Kind.PREFIX: rows - full * samples, Kind.FULL: whole}
     full = rows if settings.whole else round(settings.structure_ratio * rows)
-    return {"prefix": rows - full, "full": full}
+    return {Kind.PREFIX: rows - full, Kind.FULL: full}
 
 
 def problems_within(recipe: Recipe, rows: int) -> int:

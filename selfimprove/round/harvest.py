@@ -23,7 +23,7 @@ from selfimprove.round.sample import kinds_of_round, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
 from selfimprove.sampling import Completion, Row, render_prompt
 from selfimprove.store.durable import keep_rows
-from selfimprove.store.records import Counts
+from selfimprove.store.records import Counts, Kind
 
 
 def select(job: Job) -> Counts:
@@ -44,8 +44,8 @@ def select(job: Job) -> Counts:
     targets = sum(len(example.target_ids) for example in result.examples)
     return Counts(
         examples=len(result.examples),
-        prefix=kinds["prefix"],
-        full=kinds["full"],
+        prefix=kinds[Kind.PREFIX],
+        full=kinds[Kind.FULL],
         harvested_tokens=targets,
         dropped=result.dropped,
     )

@@ -27,7 +27,7 @@ from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
 from selfimprove.round.train import fit, read_examples
 from selfimprove.store.durable import publish
-from selfimprove.store.records import Answered, Counts, PlaceboRecord
+from selfimprove.store.records import Answered, Counts, Kind, PlaceboRecord
 from selfimprove.store.round_folder import RoundFolder
 
 NAME = "placebo"
@@ -96,7 +96,7 @@ def permute_targets(examples: Sequence[Example], seed: int) -> list[Example]:
     No target stays with its problem as long as no problem holds more than half of the examples of a kind.
     """
     permuted = list(examples)
-    for kind in ("prefix", "full"):
+    for kind in Kind:
         places = [place for place, example in enumerate(examples) if example.kind == kind]
         random.Random(seed).shuffle(places)
         places.sort(key=lambda place: examples[place].key)  # stable: problems together, shuffled inside

@@ -90,16 +90,16 @@ def assign_kinds(rows: Iterable[Row], settings: Prefixes, seed: int) -> dict[Row
     if settings.selection.chooses_prefixes:
         return _kinds_of_problems(listed, settings, seed)
     full = listed if settings.whole else _chosen(listed, settings.structure_ratio, seed)
-    return {row: "full" if row in full else "prefix" for row in listed}
+    return {row: Kind.FULL if row in full else Kind.PREFIX for row in listed}
 
 
 def _kinds_of_problems(rows: Sequence[Row], settings: Prefixes, seed: int) -> dict[Row, Kind]:
     first = {key: (key, sample) for key, sample in reversed(rows)}
     full = {key for key, _ in _chosen(list(first.values()), settings.structure_ratio, seed)}
-    kinds: dict[Row, Kind] = {row: "full" if row[0] in full else "prefix" for row in rows}
+    kinds = {row: Kind.FULL if row[0] in full else Kind.PREFIX for row in rows}
     if settings.selection.continues:
         return kinds
-    return {row: kind for row, kind in kinds.items() if kind == "prefix" or row == first[row[0]]}
+    return {row: kind for row, kind in kinds.items() if kind is Kind.PREFIX or row == first[row[0]]}
 
 
 def _chosen(rows: Sequence[Row], share: float, seed: int) -> frozenset[Row]:
@@ -109,7 +109,7 @@ def _chosen(rows: Sequence[Row], share: float, seed: int) -> frozenset[Row]:
 
 def token_limit(kind: Kind, settings: Prefixes, longest: int) -> int:
     """Tokens to sample for a row: `length` where only the prefix is looked at, `longest` for every other."""
-    full_row = kind == "full" and not settings.selection.continues
+    full_row = kind is Kind.FULL and not settings.selection.continues
     if full_row or settings.selection.samples_whole or settings.length == "full":
         return longest
     return min(settings.length, longest)
@@ -149,13 +149,13 @@ def _made(
     if choice and row not in choice.weights:
         return choice.reasons[row]
     weight = choice.weights[row] if choice else 1.0
-    if kind == "prefix" and settings.length != "full":
+    if kind is Kind.PREFIX and settings.length != "full":
         target = _prefix(completion, settings.length, eos_id if settings.train_eos else None)
-        return Example(*row, "prefix", prompts.task, target, weight)
+        return Example(*row, Kind.PREFIX, prompts.task, target, weight)
     solution = completion.token_ids
     if choice and settings.selection.continues:
         solution = choice.solutions.get(row, ())
-    return Example(*row, "full", prompts.plain, solution, weight) if solution else "no_solution"
+    return Example(*row, Kind.FULL, prompts.plain, solution, weight) if solution else "no_solution"
 
 
 def _prefix(completion: Completion, length: int, eos_id: int | None) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ Token ids are bounded by what a tokenizer can be asked for, numbers by what a fl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -65,8 +66,16 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 RoundNumber = Annotated[int, Field(ge=1, lt=2**31)]
 TokenIds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(strict=False)]
 Interval = Annotated[tuple[Number, Number], Field(strict=False)]
-Kind = Literal["prefix", "full"]
 Scalar = str | bool | int | float | None
+
+
+class Kind(StrEnum):
+    """What a training row is made of."""
+
+    PREFIX = "prefix"
+    """The first tokens of a completion, under the prompt that asks for a first step."""
+    FULL = "full"
+    """A whole solution, under the plain question."""
 
 
 class Record(BaseModel):
@@ -91,7 +100,7 @@ class Row(BaseModel):
 class SampleRow(Row):
     """A line of `samples.jsonl` or `rollouts.jsonl`."""
 
-    kind: Kind
+    kind: Annotated[Kind, Field(strict=False)]
     key: str
     sample: Count
     token_ids: TokenIds
@@ -104,7 +113,7 @@ class ExampleRow(Row):
 
     key: str
     sample: Count
-    kind: Kind
+    kind: Annotated[Kind, Field(strict=False)]
     prompt_ids: TokenIds
     target_ids: TokenIds
     weight: float

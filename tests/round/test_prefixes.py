@@ -7,6 +7,7 @@ from selfimprove.recipe import Prefixes
 from selfimprove.round.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
 from selfimprove.round.selection import verified
 from selfimprove.sampling import Completion, StopReason
+from selfimprove.store.records import Kind
 
 EOS = 2
 
@@ -99,9 +100,9 @@ def test_prefix_rows_use_the_task_template_and_full_rows_the_plain_question() ->
 
 
 def test_a_prefix_row_is_sampled_to_t_tokens_unless_a_verdict_is_needed() -> None:
-    assert token_limit("prefix", Prefixes(length=8), 100) == 8
-    assert token_limit("full", Prefixes(length=8), 100) == 100
-    assert token_limit("prefix", Prefixes(length=8, select="verified"), 100) == 100
+    assert token_limit(Kind.PREFIX, Prefixes(length=8), 100) == 8
+    assert token_limit(Kind.FULL, Prefixes(length=8), 100) == 100
+    assert token_limit(Kind.PREFIX, Prefixes(length=8, select="verified"), 100) == 100
 
 
 def test_statistics_see_lost_diversity() -> None:
@@ -127,6 +128,6 @@ def test_where_prefixes_are_chosen_the_share_of_full_rows_is_one_of_problems(pro
 
 
 def test_a_rollouts_prefix_is_sampled_to_t_tokens_whatever_is_trained() -> None:
-    assert token_limit("full", Prefixes(length=8, select="rollout"), 100) == 8
-    assert token_limit("full", Prefixes(length=8, select="modal"), 100) == 100
-    assert token_limit("prefix", Prefixes(length=8, select="consistent"), 100) == 100
+    assert token_limit(Kind.FULL, Prefixes(length=8, select="rollout"), 100) == 8
+    assert token_limit(Kind.FULL, Prefixes(length=8, select="modal"), 100) == 100
+    assert token_limit(Kind.PREFIX, Prefixes(length=8, select="consistent"), 100) == 100
