@@ -24,7 +24,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from selfimprove.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from selfimprove import events as events

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "selfimprove"
 
 # A folder imports only from rows above its own; files at the package's root are named as folders are.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version", "host"),
-    ("text",),
+    ("errors", "host"),
+    ("escaping", "formatting"),
     ("recipe",),
     ("problem",),
     ("answer",),

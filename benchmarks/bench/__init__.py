@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from selfimprove.text import formatting
-from selfimprove.text.formatting import MISSING
+from selfimprove import formatting
+from selfimprove.formatting import MISSING
 
 
 @dataclass(frozen=True, kw_only=True)

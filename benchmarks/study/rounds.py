@@ -10,9 +10,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfimprove.formatting import MISSING
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.store.records import SealedLook
-from selfimprove.text.formatting import MISSING
 
 HEADER = (
     "| run | round | accepted | gain seen | distinct prefixes | prefix entropy | sealed, greedy (95 %) "

@@ -13,7 +13,7 @@ from statistics import fmean
 from selfimprove.compare.folder import Folder
 from selfimprove.compare.outcome import ArmOutcome, gain_over, read_outcome
 from selfimprove.compare.pooling import Pooled
-from selfimprove.text.formatting import MISSING
+from selfimprove.formatting import MISSING
 
 HEADER = (
     "| arm | seeds | greedy gain (95 %) | over {first} (95 %) | at T = 0.6 (seeds) | over placebo (seeds) "

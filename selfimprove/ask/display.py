@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from selfimprove import formatting
 from selfimprove.answer import Outcome
 from selfimprove.ask import Answered, Asked, Reply
+from selfimprove.escaping import ELLIPSIS, escape_text
 from selfimprove.export.card import decoding_told
 from selfimprove.sampling import StopReason
-from selfimprove.text import formatting
-from selfimprove.text.escaping import ELLIPSIS, escape_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

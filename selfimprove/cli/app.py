@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from selfimprove import __version__
 from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
@@ -27,8 +28,7 @@ from selfimprove.cli.status import status
 from selfimprove.cli.verify import verify
 from selfimprove.cli.watch import watch
 from selfimprove.errors import SelfImproveError
-from selfimprove.text.escaping import escape_text
-from selfimprove.version import __version__
+from selfimprove.escaping import escape_text
 
 app = typer.Typer(
     add_completion=True,

@@ -18,7 +18,7 @@ from selfimprove.cli.completion import recipes as known_recipes
 from selfimprove.cli.output import stoppable, write_text
 from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, view_mode
 from selfimprove.errors import UsageError
-from selfimprove.text.escaping import folder_name
+from selfimprove.escaping import folder_name
 
 if TYPE_CHECKING:
     from selfimprove.compare.folder import Folder, Plan

@@ -11,7 +11,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import chosen_recipe, read_runtime
-from selfimprove.text.escaping import escape_text
+from selfimprove.escaping import escape_text
 
 if TYPE_CHECKING:
     from selfimprove.doctor import Finding

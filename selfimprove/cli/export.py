@@ -12,7 +12,7 @@ from selfimprove.cli import options as opt
 from selfimprove.cli.output import stoppable
 from selfimprove.cli.parsing import existing_run, read_runtime
 from selfimprove.errors import UsageError
-from selfimprove.text.escaping import escape_text
+from selfimprove.escaping import escape_text
 
 if TYPE_CHECKING:
     from selfimprove.export import Form
@@ -62,7 +62,7 @@ def export(
     journal = existing_run(rounds_dir, name)
     runtime = read_runtime(opt.Execution(device="cpu", trust_remote_code=trust_remote_code))
     from selfimprove.export import export as export_run
-    from selfimprove.text.formatting import byte_count
+    from selfimprove.formatting import byte_count
 
     with stoppable():
         made = export_run(journal, to, form, runtime, converter)

@@ -21,8 +21,8 @@ def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
 
         selfimprove prune demo
     """
+    from selfimprove.formatting import byte_count
     from selfimprove.runs.prune import prune as prune_run
-    from selfimprove.text.formatting import byte_count
 
     pruned = prune_run(existing_run(rounds_dir, name))
     for deleted in pruned:

@@ -20,7 +20,7 @@ from selfimprove.round.answers import judging_decoding
 from selfimprove.round.prefixes import assign_kinds
 from selfimprove.sampling import Row, derive_seed
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import Kind
+from selfimprove.store.rows import Kind
 
 Lender = tuple[Recipe, Journal]
 """A finished run and its recipe."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from selfimprove import formatting
 from selfimprove.compare.outcome import ENTROPY_TOKENS, ArmOutcome, Outcome, RunOutcome
 from selfimprove.compare.pooling import Pooled
+from selfimprove.escaping import escape_markdown
+from selfimprove.formatting import MISSING
 from selfimprove.report import CELL_LIMIT, section_markdown
 from selfimprove.report.summary import Section
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_markdown
-from selfimprove.text.formatting import MISSING
 
 ARM = frozenset({"arm"})
 

@@ -15,11 +15,11 @@ from selfimprove.answer.checking.references import FaultyReference, faulty_refer
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
+from selfimprove.formatting import byte_count, plural
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
-from selfimprove.text.formatting import byte_count, plural
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.

@@ -7,11 +7,11 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from selfimprove import __version__
 from selfimprove.doctor.findings import Finding, error, ok, warning
+from selfimprove.formatting import plural
 from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe import Runtime
-from selfimprove.text.formatting import plural
-from selfimprove.version import __version__
 
 
 def packages(distribution: str = "selfimprove") -> Finding:

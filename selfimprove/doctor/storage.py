@@ -15,11 +15,11 @@ import psutil
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
+from selfimprove.formatting import byte_count, plural
 from selfimprove.host.cgroups import Bounds, bounds
 from selfimprove.plan.disk import existing_part
 from selfimprove.plan.forecast import forecast_round, training_memory
 from selfimprove.store.durable import size_of
-from selfimprove.text.formatting import byte_count, plural
 
 SECONDS = 2.0
 """How long the hub may take to answer."""

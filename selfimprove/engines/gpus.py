@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from selfimprove.errors import StageError, UsageError
-from selfimprove.text.escaping import escape_text
+from selfimprove.escaping import escape_text
 
 RELEASE_SECONDS = 30.0
 """How long a driver may take to free the memory of a process that has ended."""

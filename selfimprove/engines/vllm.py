@@ -38,9 +38,9 @@ from typing import IO, Self
 from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
+from selfimprove.escaping import escape_text
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request, StopReason
-from selfimprove.text.escaping import escape_text
 
 END_SECONDS = 30.0
 """How long the processes of a killed group may take to end."""

@@ -17,6 +17,8 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, StrictUndefined
 
+from selfimprove import __version__, formatting
+from selfimprove.escaping import escape_markdown
 from selfimprove.export.source import Source
 from selfimprove.models.origin import Origin
 from selfimprove.recipe import Recipe
@@ -24,9 +26,6 @@ from selfimprove.report.records import decision_of
 from selfimprove.round.answers import judging_decoding
 from selfimprove.sampling import Decoding
 from selfimprove.store.records import PlaceboRecord, RoundRecord, SealedLook
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_markdown
-from selfimprove.version import __version__
 
 NAME = "README.md"
 LIMIT = 500

@@ -33,7 +33,7 @@ from selfimprove.models import load_model, processor
 from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
 from selfimprove.round.prefixes import Example
-from selfimprove.store.records import Kind
+from selfimprove.store.rows import Kind
 from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
 
 NEW_TOKENS = 16

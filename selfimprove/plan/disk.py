@@ -17,10 +17,10 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from selfimprove.errors import StageError, UsageError
+from selfimprove.formatting import byte_count
 from selfimprove.plan.forecast import DiskNeed
 from selfimprove.store.durable import size_of
 from selfimprove.store.journal import Journal
-from selfimprove.text.formatting import byte_count
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BARRED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}

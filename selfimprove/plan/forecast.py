@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from selfimprove.recipe import Prefixes, Recipe
 from selfimprove.round.machinery import Footprint
 from selfimprove.round.prefixes import token_limit
-from selfimprove.store.records import Kind
+from selfimprove.store.rows import Kind
 
 PROMPT_TOKENS = 300
 """Allowed for an example's prompt, whose length is known only once it is rendered."""

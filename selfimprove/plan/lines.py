@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.formatting import byte_count, duration, plural
 from selfimprove.gate.decision import alpha_of_round, power_lines
 from selfimprove.plan.calibration import Calibration, Range
 from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
 from selfimprove.recipe import Recipe
-from selfimprove.text.formatting import byte_count, duration, plural
 
 
 def plan_lines(recipe: Recipe, rounds: int) -> list[str]:

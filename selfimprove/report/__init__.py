@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from selfimprove import formatting
+from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report.records import RunRecords, decision_of
 from selfimprove.report.summary import Section, sections
 from selfimprove.store.records import SealedLook
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_markdown, escape_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from selfimprove import formatting
 from selfimprove.report.costs import Spent
 from selfimprove.report.series import Interval, Loss, RoundFigures, Spread, Trail, known
 from selfimprove.report.svg import HUES, ROLES, Chart, drawn
-from selfimprove.text import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

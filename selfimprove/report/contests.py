@@ -13,7 +13,7 @@ from selfimprove.gate.evidence import Tally
 from selfimprove.report.records import RunRecords
 from selfimprove.round.answers import AnswersByKey, RunAnswers, read_answers, share
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import Answered
+from selfimprove.store.rows import Answered
 
 
 @dataclass(frozen=True)

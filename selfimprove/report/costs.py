@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from selfimprove import formatting
 from selfimprove.report.records import RunRecords
 from selfimprove.store.records import Counts, MachineCost, RoundRecord, SealedLook
-from selfimprove.text import formatting
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from selfimprove import formatting
+from selfimprove.formatting import MISSING
 from selfimprove.report.contests import Contest
 from selfimprove.report.costs import costs
 from selfimprove.report.records import RunRecords
 from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
-from selfimprove.text import formatting
-from selfimprove.text.formatting import MISSING
 
 FIFTHS = 5
 

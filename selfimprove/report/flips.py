@@ -17,7 +17,7 @@ from selfimprove.report.contests import Contest
 from selfimprove.report.questions import Asked, questions_of
 from selfimprove.report.records import RunRecords
 from selfimprove.round.answers import share
-from selfimprove.store.records import Answered
+from selfimprove.store.rows import Answered
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from selfimprove import formatting
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import cost_of_looks, costs
 from selfimprove.report.records import RunRecords
 from selfimprove.store.records import Scalar
-from selfimprove.text import formatting
 
 DIGITS = 12
 """Digits of a fingerprint that are shown."""

@@ -25,6 +25,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from selfimprove import __version__
+from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.contests import Contest, contests, sealed_flips
 from selfimprove.report.costs import costs
@@ -35,8 +37,6 @@ from selfimprove.report.records import RunRecords
 from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
 from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.svg import Chart, role_rules
-from selfimprove.text.escaping import escape_lines, escape_text
-from selfimprove.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

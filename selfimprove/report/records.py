@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfimprove.errors import UsageError
+from selfimprove.formatting import MISSING
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.names import run_names
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
-from selfimprove.text.formatting import MISSING
 
 
 @dataclass(frozen=True, kw_only=True)

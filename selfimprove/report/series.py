@@ -20,7 +20,8 @@ from selfimprove.gate.intervals import wilson
 from selfimprove.report.contests import Contest
 from selfimprove.round.answers import AnswersByKey
 from selfimprove.sampling import StopReason
-from selfimprove.store.records import Answered, RoundRecord
+from selfimprove.store.records import RoundRecord
+from selfimprove.store.rows import Answered
 
 Interval = tuple[float | None, float | None]
 UNKNOWN: Interval = (None, None)

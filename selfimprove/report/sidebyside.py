@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from selfimprove import formatting
+from selfimprove.formatting import MISSING
 from selfimprove.report.costs import costs, price
 from selfimprove.report.records import RunRecords
 from selfimprove.report.series import Interval
 from selfimprove.report.summary import Section, flat
-from selfimprove.text import formatting
-from selfimprove.text.formatting import MISSING
 
 TITLE = "Runs side by side"
 

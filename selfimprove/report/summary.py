@@ -13,12 +13,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from selfimprove import formatting
+from selfimprove.formatting import MISSING
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.records import RunRecords, decision_of, robust
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
-from selfimprove.text import formatting
-from selfimprove.text.formatting import MISSING
 
 OUTCOME = "Outcome on the sealed problems"
 ROUNDS = "Rounds, on the held-out problems"

@@ -43,7 +43,8 @@ from selfimprove.sampling import (
 )
 from selfimprove.store.durable import append_rows, keep_rows, read_rows
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import Answered, Side, parsed_rows
+from selfimprove.store.records import Side, parsed_rows
+from selfimprove.store.rows import Answered
 
 T = TypeVar("T")
 

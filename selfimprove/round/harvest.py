@@ -23,7 +23,8 @@ from selfimprove.round.sample import kinds_of_round, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
 from selfimprove.sampling import Completion, Row, render_prompt
 from selfimprove.store.durable import keep_rows
-from selfimprove.store.records import Counts, Kind
+from selfimprove.store.records import Counts
+from selfimprove.store.rows import Kind
 
 
 def select(job: Job) -> Counts:

@@ -28,7 +28,8 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.records import Answered, Counts, DecisionRecord, Scorecard
+from selfimprove.store.records import Counts, DecisionRecord, Scorecard
+from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
 """Tokens over which prefix statistics are taken where the recipe trains whole solutions."""

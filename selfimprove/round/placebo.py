@@ -27,8 +27,9 @@ from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
 from selfimprove.round.train import fit, read_examples
 from selfimprove.store.durable import publish
-from selfimprove.store.records import Answered, Counts, Kind, PlaceboRecord
+from selfimprove.store.records import Counts, PlaceboRecord
 from selfimprove.store.round_folder import RoundFolder
+from selfimprove.store.rows import Answered, Kind
 
 NAME = "placebo"
 

@@ -37,7 +37,8 @@ from typing import Protocol
 
 from selfimprove.recipe import Prefixes
 from selfimprove.sampling import Completion, Row, StopReason, derive_seed
-from selfimprove.store.records import Kind, PrefixStatistics
+from selfimprove.store.records import PrefixStatistics
+from selfimprove.store.rows import Kind
 
 
 @dataclass(frozen=True)

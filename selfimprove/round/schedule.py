@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from selfimprove.formatting import plural
 from selfimprove.recipe import Recipe
 from selfimprove.store.records import RoundRecord, ScheduleRecord
-from selfimprove.text.formatting import plural
 
 
 def rejections(records: Sequence[RoundRecord]) -> int:

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfimprove import __version__
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
@@ -24,7 +25,6 @@ from selfimprove.round.machinery import Parts
 from selfimprove.runs.loop import run_rounds
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Scalar, SealedLook
-from selfimprove.version import __version__
 
 if TYPE_CHECKING:
     from selfimprove.models import ModelFolder

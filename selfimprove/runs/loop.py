@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
+from selfimprove.formatting import plural
 from selfimprove.gate.decision import alpha_of_round, power_lines
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
@@ -27,7 +28,6 @@ from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
 from selfimprove.store.journal import Identity, Journal, champion_of
 from selfimprove.store.records import SealedLook
-from selfimprove.text.formatting import plural
 
 
 def run_rounds(

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
+from selfimprove.formatting import percent
 from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain
 from selfimprove.host.metering import metered
 from selfimprove.problem import Problem
@@ -26,8 +27,8 @@ from selfimprove.round.judge import tokens_of
 from selfimprove.sampling import Sampler, derive_seed
 from selfimprove.store.durable import content_hash, size_of
 from selfimprove.store.journal import BASE, Champion
-from selfimprove.store.records import Answered, BesideFigures, FileSeen, SealedFigures, SealedLook
-from selfimprove.text.formatting import percent
+from selfimprove.store.records import BesideFigures, FileSeen, SealedFigures, SealedLook
+from selfimprove.store.rows import Answered
 
 Found = dict[int, dict[str, Sequence[Answered]]]
 """Answers by the number of the model that gave them (0 is the base) and by problem."""

@@ -32,6 +32,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from selfimprove.errors import UsageError
+from selfimprove.escaping import folder_name
 from selfimprove.events import Event, Timed, read_event, to_json
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
@@ -45,18 +46,9 @@ from selfimprove.store.durable import (
     write_json,
 )
 from selfimprove.store.names import COMPARISON, RECIPE
-from selfimprove.store.records import (
-    Answered,
-    BoundRecord,
-    Rollback,
-    RoundRecord,
-    SealedLook,
-    SealedRecord,
-    parsed,
-    parsed_rows,
-)
+from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook, SealedRecord, parsed, parsed_rows
 from selfimprove.store.round_folder import RoundFolder, utc
-from selfimprove.text.escaping import folder_name
+from selfimprove.store.rows import Answered
 
 FORMAT = 2
 """Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""

@@ -15,7 +15,6 @@ Token ids are bounded by what a tokenizer can be asked for, numbers by what a fl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,9 +30,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUseDefault
 
-from selfimprove.answer.verdict import Outcome
 from selfimprove.errors import UnreadableError
-from selfimprove.sampling import StopReason
 
 T = TypeVar("T")
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -69,15 +66,6 @@ Interval = Annotated[tuple[Number, Number], Field(strict=False)]
 Scalar = str | bool | int | float | None
 
 
-class Kind(StrEnum):
-    """What a training row is made of."""
-
-    PREFIX = "prefix"
-    """The first tokens of a completion, under the prompt that asks for a first step."""
-    FULL = "full"
-    """A whole solution, under the plain question."""
-
-
 class Record(BaseModel):
     """A record, or a part of one: frozen, strict, built by keyword; unknown keys stay with it.
 
@@ -89,62 +77,6 @@ class Record(BaseModel):
     def plain(self) -> dict[str, Any]:
         """The record as JSON holds it: the keys that were given, in the order of the type, unknown ones last."""
         return self.model_dump(exclude_unset=True)
-
-
-class Row(BaseModel):
-    """A line of JSONL; it holds nothing but its keys."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
-
-
-class SampleRow(Row):
-    """A line of `samples.jsonl` or `rollouts.jsonl`."""
-
-    kind: Annotated[Kind, Field(strict=False)]
-    key: str
-    sample: Count
-    token_ids: TokenIds
-    stop: Annotated[StopReason, Field(strict=False)]
-    seed: int
-
-
-class ExampleRow(Row):
-    """A line of `examples.jsonl`."""
-
-    key: str
-    sample: Count
-    kind: Annotated[Kind, Field(strict=False)]
-    prompt_ids: TokenIds
-    target_ids: TokenIds
-    weight: float
-
-
-class Answered(Row):
-    """One judged answer, a line of `verdicts.jsonl`: a completion with the checker's verdict on it.
-
-    `model` is the round that made the model: 0 is the base, -n the placebo of round n.
-    """
-
-    model: int
-    key: str
-    sample: Count
-    outcome: Annotated[Outcome, Field(strict=False)]
-    candidate: str | None
-    stage: str
-    reason: str
-    stop: Annotated[StopReason, Field(strict=False)]
-    token_ids: TokenIds
-    text: str
-
-    @property
-    def correct(self) -> bool:
-        """Whether the checker accepted the answer."""
-        return self.outcome is Outcome.CORRECT
-
-    @property
-    def unclear(self) -> bool:
-        """Whether the checker could not tell."""
-        return self.outcome in (Outcome.UNPARSED, Outcome.TIMED_OUT)
 
 
 class Rollback(Record):

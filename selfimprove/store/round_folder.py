@@ -13,17 +13,8 @@ from typing import Any, Literal
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.host.metering import Cost, write_cost
 from selfimprove.store.durable import content_hash, keep_rows, read_json, read_rows, write_json
-from selfimprove.store.records import (
-    Certificate,
-    Counts,
-    DoneRecord,
-    Kind,
-    MachineCost,
-    RoundRecord,
-    SampleRow,
-    parsed,
-    parsed_rows,
-)
+from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord, parsed, parsed_rows
+from selfimprove.store.rows import Kind, SampleRow
 
 KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]
 """The kinds of rows with these problem keys and sample numbers, in their order."""

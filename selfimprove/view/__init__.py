@@ -30,8 +30,8 @@ from typing import Literal, Protocol, Self, TextIO
 
 from rich.console import Console
 
+from selfimprove.escaping import escape_text
 from selfimprove.events import Event, to_json
-from selfimprove.text.escaping import escape_text
 from selfimprove.view.glyphs import writable
 from selfimprove.view.live import LiveView
 from selfimprove.view.plain import PlainView

@@ -13,9 +13,9 @@ from textwrap import wrap
 
 from rich.text import Text
 
+from selfimprove import formatting
+from selfimprove.escaping import escape_text
 from selfimprove.events import Flip, Looked
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_text
 from selfimprove.view.scene import RoundRow, Scene, Stage
 
 STAGES = ("sample", "harvest", "train", "merge", "judge", "decide")

@@ -27,9 +27,9 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
+from selfimprove import formatting
+from selfimprove.escaping import escape_text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_text
 from selfimprove.view.blocks import Block, flips, rounds, sentence, stage, wrapped
 from selfimprove.view.glyphs import can_draw, drawable
 from selfimprove.view.scene import Scene, advance

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from selfimprove import formatting
+from selfimprove.escaping import escape_text
 from selfimprove.events import (
     Event,
     Flip,
@@ -27,8 +29,6 @@ from selfimprove.events import (
     StageStarted,
     TrainStep,
 )
-from selfimprove.text import formatting
-from selfimprove.text.escaping import escape_text
 from selfimprove.view.scene import Scene, advance
 
 LINE_LIMIT = 1000

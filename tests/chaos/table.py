@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from selfimprove.text.escaping import escape_text
-from selfimprove.text.formatting import duration
+from selfimprove.escaping import escape_text
+from selfimprove.formatting import duration
 from tests.chaos.harness import ChaosReport, KillOutcome
 from tests.chaos.kill_plan import WAYS, Way
 from tests.chaos.trace import KINDS

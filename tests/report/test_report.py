@@ -17,10 +17,10 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from selfimprove.errors import UnreadableError
+from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
 from selfimprove.store.journal import Journal
 from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord, parsed
-from selfimprove.text.escaping import escape_markdown, escape_text
 from tests import paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]

@@ -16,7 +16,8 @@ from selfimprove.report.flips import shown_flips
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.series import losses, openings
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import Answered, BoundRecord, Counts, StageRecord
+from selfimprove.store.records import BoundRecord, Counts, StageRecord
+from selfimprove.store.rows import Answered
 from tests.paths import ROOT
 
 RUNS = ROOT / "rounds"

@@ -25,6 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.recipe import Recipe
 from selfimprove.report.contests import contests
 from selfimprove.report.flips import flips
@@ -33,7 +34,6 @@ from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.svg import ROLES
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import RoundRecord, parsed
-from selfimprove.text.escaping import escape_lines, escape_text
 from tests import paths
 from tests.paths import ROOT
 

@@ -7,7 +7,7 @@ from selfimprove.recipe import Prefixes
 from selfimprove.round.prefixes import Prompts, assign_kinds, harvest, prefix_statistics, token_limit
 from selfimprove.round.selection import verified
 from selfimprove.sampling import Completion, StopReason
-from selfimprove.store.records import Kind
+from selfimprove.store.rows import Kind
 
 EOS = 2
 

@@ -11,19 +11,16 @@ import pytest
 from selfimprove.errors import UnreadableError
 from selfimprove.store.durable import read_rows, write_json
 from selfimprove.store.records import (
-    Answered,
     BoundRecord,
     Certificate,
     DoneRecord,
-    ExampleRow,
     Record,
     RoundRecord,
-    Row,
-    SampleRow,
     SealedRecord,
     parsed,
     parsed_rows,
 )
+from selfimprove.store.rows import Answered, ExampleRow, Row, SampleRow
 from tests.paths import ROOT
 
 EXAMPLE = ROOT / "rounds" / "example"

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from selfimprove import events
+from selfimprove.escaping import escape_text
 from selfimprove.events import Event
-from selfimprove.text.escaping import escape_text
 from selfimprove.view import JsonView, Mode, PlainView, QuietView, open_view
 from selfimprove.view.blocks import SPARKS, sparkline
 from selfimprove.view.live import LiveView, frame

@@ -14,8 +14,8 @@ from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
 from selfimprove.answer.checking.references import faulty_references
+from selfimprove.escaping import escape_text
 from selfimprove.problem import ProblemSets
-from selfimprove.text.escaping import escape_text
 
 _WIDTH = 160
 

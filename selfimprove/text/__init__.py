@@ -1,1 +1,0 @@
-"""Text for people: how numbers are written (`formatting.py`), and foreign text made harmless (`escaping.py`)."""
