@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 from selfimprove.answer.evaluate import digits_of
-from selfimprove.answer.exact import ARITHMETIC, exact
+from selfimprove.answer.exact import BINARY, UNARY, exact
 from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
 from selfimprove.answer.verdict import Finding, Outcome
 
@@ -129,7 +130,7 @@ def _small_power(node: Node) -> None:
 
 _GROWING = frozenset((Op.POW, Op.FUNCTION))
 _CONSTANTS = {Constant.PI: "pi", Constant.E: "E", Constant.I: "I", Constant.INFINITY: "oo"}
-_ARITHMETIC = ARITHMETIC | {Op.DIV: operator.truediv, Op.POW: operator.pow}
+_ARITHMETIC: dict[Op, Callable[..., Expression]] = BINARY | UNARY | {Op.DIV: operator.truediv, Op.POW: operator.pow}
 _BOUNDED = {Op.SUM: "Sum", Op.PRODUCT: "Product", Op.INTEGRAL: "Integral"}
 _FUNCTIONS = {name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp")} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log", "log": "log", "abs": "Abs",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import same_expression
+from selfimprove.answer.expressions import EXPRESSION, same_expression
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import PERCENT, split_unit
@@ -39,7 +39,10 @@ def compare(left: Node, right: Node) -> Finding:
     """Whether two settled trees are the same answer; symmetric; never raises `Refused` or `Unreadable`."""
     if left == right:
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
-    if {left.op, right.op} == _INTERVAL_AND_SET and _interval_like(left) and _interval_like(right):
+    kinds = {left.op, right.op}
+    if kinds <= _PLAIN:
+        return same_expression(left, right)
+    if kinds == _INTERVAL_AND_SET and _interval_like(left) and _interval_like(right):
         return same_region(left, right)
     left, right = _single(left), _single(right)
     kinds = {left.op, right.op}
@@ -55,6 +58,7 @@ def compare(left: Node, right: Node) -> Finding:
     return _quantities(left, right)
 
 
+_PLAIN = EXPRESSION - {Op.NEG, Op.DEGREES, Op.PERCENT}  # what can have no unit at its root
 _INTERVAL_AND_SET = {Op.SEQUENCE, Op.SET}
 _EQUATIONS = frozenset((Op.RELATION, Op.NAMED))
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from selfimprove.answer.exact import ARITHMETIC, Values, exact, series_range
+from selfimprove.answer.exact import BINARY, UNARY, Values, exact, series_range
 from selfimprove.answer.identity import residue_of
 from selfimprove.answer.steps import spend
 from selfimprove.answer.tree import IMAGINARY, INFINITY, Node, Op, Refused, free_names, number, walk
@@ -42,10 +42,13 @@ def _context(digits: int) -> Context:
 def evaluate(node: Node, env: Values, ctx: Context) -> Value:
     """The value of the tree in the context; raises `Refused` where it has none or would be too large."""
     spend(ctx.dps // 10)
-    if node.op in _OPERATIONS:
-        return _OPERATIONS[node.op](node, env, ctx)
+    operation = _OPERATIONS.get(node.op)
+    if operation is not None:
+        return operation(node, env, ctx)
     args = [evaluate(arg, env, ctx) for arg in node.args]
-    return ARITHMETIC[node.op](*args) if node.op in ARITHMETIC else _refuse(node, env, ctx)
+    if node.op in BINARY:
+        return BINARY[node.op](*args)
+    return UNARY[node.op](*args) if node.op in UNARY else _refuse(node, env, ctx)
 
 
 def _refuse(node: Node, env: Values, ctx: Context) -> Value:

@@ -24,11 +24,17 @@ _EMPTY: Values = {}
 
 def exact(node: Node, env: Values = _EMPTY) -> Fraction:
     """The rational value of the tree; raises `Refused` if it has none or is too large."""
-    if node.op in ARITHMETIC:
-        return _bounded(ARITHMETIC[node.op](*[exact(arg, env) for arg in node.args]))
-    if node.op not in _OPERATIONS:
+    if isinstance(node.value, Fraction):
+        return node.value
+    if node.op in BINARY:
+        left, right = node.args
+        return _bounded(BINARY[node.op](exact(left, env), exact(right, env)))
+    if node.op in UNARY:
+        return _bounded(UNARY[node.op](exact(node.args[0], env)))
+    operation = _OPERATIONS.get(node.op)
+    if operation is None:
         raise Refused("it is not rational")
-    return _OPERATIONS[node.op](node, env)
+    return operation(node, env)
 
 
 def _quotient(dividend: Any, divisor: Any) -> Any:  # noqa: ANN401 - of fractions or of mpmath's numbers
@@ -37,14 +43,9 @@ def _quotient(dividend: Any, divisor: Any) -> Any:  # noqa: ANN401 - of fraction
     return dividend / divisor
 
 
-ARITHMETIC: dict[Op, Callable[..., Any]] = {
-    Op.ADD: operator.add,
-    Op.MUL: operator.mul,
-    Op.DIV: _quotient,
-    Op.NEG: operator.neg,
-    Op.PERCENT: lambda value: value / 100,
-}
-"""The operators that need the values of their arguments only, for numbers of any kind; `DIV` may raise `Refused`."""
+BINARY: dict[Op, Callable[[Any, Any], Any]] = {Op.ADD: operator.add, Op.MUL: operator.mul, Op.DIV: _quotient}
+UNARY: dict[Op, Callable[[Any], Any]] = {Op.NEG: operator.neg, Op.PERCENT: lambda value: value / 100}
+"""The operators that need no more than the values of their arguments, for numbers of any kind."""
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -53,10 +54,6 @@ def _bounded(value: Fraction) -> Fraction:
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise Refused(f"a number has more than {MAX_BITS} bits")
     return value
-
-
-def _number(node: Node, env: Values) -> Fraction:
-    return node.value if isinstance(node.value, Fraction) else Fraction(0)
 
 
 def _variable(node: Node, env: Values) -> Fraction:
@@ -180,7 +177,6 @@ def _series(node: Node, env: Values) -> Fraction:
 
 
 _OPERATIONS: dict[Op, Callable[[Node, Values], Fraction]] = {
-    Op.NUMBER: _number,
     Op.SYMBOL: _variable,
     Op.POW: _power,
     Op.FUNCTION: _function,

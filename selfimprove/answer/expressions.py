@@ -18,20 +18,20 @@ def same_expression(left: Node, right: Node) -> Finding:
     """Whether two expressions have the same value; symmetric; never raises."""
     if left == right:
         return Finding(Outcome.CORRECT, "string", "the same expression")
-    for part in (left, right):
-        for node in walk(part):
-            if node.op not in _EXPRESSION:
-                return Finding(Outcome.WRONG, "structure", "not both are expressions")
-    infinities = _infinity(left), _infinity(right)
-    if infinities != (0, 0):
-        return _decided(infinities[0] == infinities[1], "structure", "as infinities")
+    ops = {part.op for tree in (left, right) for part in walk(tree)}
+    if not ops <= EXPRESSION:
+        return Finding(Outcome.WRONG, "structure", "not both are expressions")
+    if Op.CONSTANT in ops:
+        infinities = _infinity(left), _infinity(right)
+        if infinities != (0, 0):
+            return _decided(infinities[0] == infinities[1], "structure", "as infinities")
     try:
         return _decided(exact(left) == exact(right), "rational", "as fractions")
     except Refused:
         return _beyond_fractions(left, right)
 
 
-_EXPRESSION = BINDERS | {
+EXPRESSION = BINDERS | {
     Op.NUMBER, Op.SYMBOL, Op.CONSTANT, Op.ADD, Op.MUL, Op.DIV, Op.POW, Op.NEG, Op.FUNCTION, Op.APPLY, Op.DEGREES,
     Op.PERCENT, Op.DOTS,
 }  # fmt: skip
@@ -43,7 +43,7 @@ def _decided(same: bool, stage: str, how: str) -> Finding:
 
 def _infinity(node: Node) -> int:
     """1 for infinity, -1 for minus infinity, 0 for anything else."""
-    if node.args and node.op is Op.NEG:
+    if node.op is Op.NEG:
         return -_infinity(node.args[0])
     return int(node == INFINITY)
 
@@ -62,7 +62,7 @@ def _beyond_fractions(left: Node, right: Node) -> Finding:
         reason = str(refusal)
     except (OverflowError, ZeroDivisionError, ValueError) as error:
         reason = f"it can't be evaluated: {type(error).__name__}"
-    if any(node.op in BINDERS for tree in (left, right) for node in walk(tree)):
+    if any(part.op in BINDERS for tree in (left, right) for part in walk(tree)):
         from selfimprove.answer.algebra import same_closed_forms
 
         return same_closed_forms(left, right)

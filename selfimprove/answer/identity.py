@@ -33,11 +33,15 @@ def residue_of(seed: str, prime: int) -> int:
 def residue(node: Node, prime: int, env: Values = _EMPTY) -> int:
     """The value of the tree modulo the prime; raises `Refused` on infinity or a division by zero."""
     spend()
-    if node.op in _ARITHMETIC:
-        return _ARITHMETIC[node.op](prime, *[residue(arg, prime, env) for arg in node.args]) % prime
-    if node.op not in _OPERATIONS:
+    if node.op in _BINARY:
+        left, right = node.args
+        return _BINARY[node.op](residue(left, prime, env), residue(right, prime, env), prime) % prime
+    if node.op in _UNARY:
+        return _UNARY[node.op](residue(node.args[0], prime, env), prime) % prime
+    operation = _OPERATIONS.get(node.op)
+    if operation is None:
         raise Refused(f"{node.op} is not a number")
-    return _OPERATIONS[node.op](node, prime, env)
+    return operation(node, prime, env)
 
 
 def _inverse(value: int, prime: int) -> int:
@@ -46,12 +50,14 @@ def _inverse(value: int, prime: int) -> int:
     return pow(value, -1, prime)
 
 
-_ARITHMETIC: dict[Op, Callable[..., int]] = {
-    Op.ADD: lambda prime, left, right: left + right,
-    Op.MUL: lambda prime, left, right: left * right,
-    Op.DIV: lambda prime, left, right: left * _inverse(right, prime),
-    Op.NEG: lambda prime, value: -value,
-    Op.PERCENT: lambda prime, value: value * _inverse(100, prime),
+_BINARY: dict[Op, Callable[[int, int, int], int]] = {
+    Op.ADD: lambda left, right, prime: left + right,
+    Op.MUL: lambda left, right, prime: left * right,
+    Op.DIV: lambda left, right, prime: left * _inverse(right, prime),
+}
+_UNARY: dict[Op, Callable[[int, int], int]] = {
+    Op.NEG: lambda value, prime: -value,
+    Op.PERCENT: lambda value, prime: value * _inverse(100, prime),
 }
 
 
@@ -135,15 +141,16 @@ _OPERATIONS: dict[Op, Callable[[Node, int, Values], int]] = {
     Op.SUM: _series,
     Op.PRODUCT: _series,
 }
-_RATIONAL = frozenset((*_ARITHMETIC, Op.NUMBER, Op.SYMBOL, Op.POW))
+_RATIONAL = frozenset((*_BINARY, *_UNARY, Op.NUMBER, Op.SYMBOL, Op.POW))
 
 
 def is_rational(node: Node) -> bool:
     """Whether the tree has rational operations only, so that different residues prove a difference."""
+    power = Op.POW
     for part in walk(node):
         if part.op not in _RATIONAL:
             return False
-        if part.op is Op.POW:
+        if part.op is power:
             try:
                 if exact(part.args[1]).denominator != 1:
                     return False

@@ -278,8 +278,8 @@ class Parser:
         return self.nested(lambda: self.postfix(self.atom()))
 
     def postfix(self, node: Node) -> Node:
-        """What stands behind an atom: `^`, `!`, `%`."""
-        while True:
+        """What stands behind an atom: `^`, `!`, `%`, and `_` behind a number."""
+        while self.peek().text in ("^", "_", "!", "%"):
             if self.peek().text == "^" and self.peek(1).text == "\\circ":
                 self.at += 2
                 temperature = self.peek().text in ("C", "F") and self.peek(1).kind == "end"
@@ -294,7 +294,8 @@ class Parser:
             elif self.accept("%"):
                 node = Node(Op.PERCENT, (node,))
             else:
-                return node
+                break
+        return node
 
     def _based(self, node: Node) -> Node:
         """A number in brackets with its base behind it."""

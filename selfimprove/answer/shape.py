@@ -35,6 +35,8 @@ _MOST_WORDS = 5  # of a unit
 
 def settle(node: Node) -> Node:
     """The tree in the shape to be compared; raises `Unreadable` for what contradicts itself or is no answer."""
+    if _UNSETTLED.isdisjoint([part.op for part in walk(node)]):
+        return node
     if node.op not in _SEVERAL:
         node = _plus_minus(node)
     rule = _RULES.get(node.op)
@@ -263,3 +265,4 @@ _RULES: dict[Op, Callable[[Node], Node]] = {
     Op.DIFFERENCE: _settle_each,
     Op.RATIO: _settle_each,
 }
+_UNSETTLED = _TWO_SIGNS | {*_RULES, Op.UNIT, Op.MATRIX}
