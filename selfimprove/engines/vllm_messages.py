@@ -23,7 +23,7 @@ class Setup:
     """Free MiB and all MiB of each of the worker's GPUs before it starts; empty where the driver doesn't say."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ready:
     """From the worker, once: the model is loaded."""
 
@@ -43,7 +43,7 @@ class Row:
     top_k: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sampled:
     """From the worker, one for each row, in the order of the rows."""
 

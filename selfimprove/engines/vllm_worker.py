@@ -187,7 +187,7 @@ def _sampled(output: CompletionOutput, stop_ids: Sequence[int]) -> Sampled:
     stop = STOPS[output.finish_reason]
     if (stop == StopReason.EOS) != (token_ids[-1] in stop_ids):
         raise RuntimeError(f"stopped by {output.finish_reason!r} after token {token_ids[-1]}, which contradict")
-    return Sampled(token_ids, stop)
+    return Sampled(token_ids=token_ids, stop=stop)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ SETUP = Setup(
     gpu_memory=((70000, 81559), (40000, 81559)),
 )
 ROW = Row(prompt_ids=(5, 6, 7), max_tokens=48, seed=11, temperature=1.0, top_p=0.9, top_k=20)
-MESSAGES = (SETUP, Ready(True, 512), ROW, Sampled((8, 9), "eos"))
+MESSAGES = (SETUP, Ready(reproducible=True, max_model_len=512), ROW, Sampled(token_ids=(8, 9), stop="eos"))
 GPU = Machine(on_cpu=False, cpu_cache_bytes=0)
 MEMORY = [(80000, 81559), (40000, 81559)]
 """Free MiB and all MiB of the GPUs that vLLM is told of: on the second somebody else holds half."""
@@ -72,7 +72,7 @@ def test_a_key_that_only_one_side_knows_is_refused(message: Setup | Ready | Row 
     with pytest.raises(TypeError, match="unexpected keyword argument 'gpus'"):
         type(message)(**sent, gpus=2)
     for name in sent:
-        with pytest.raises(TypeError, match=f"missing 1 required positional argument: '{name}'"):
+        with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{name}'"):
             type(message)(**{key: value for key, value in sent.items() if key != name})
 
 
