@@ -6,7 +6,8 @@ what several need, problems and model, is read once (`subject.py`), and where it
 Checks run one after the other, the quick ones first, and each finding is shown at once.
 
 Nothing is written but what the run would write to the model cache first: the converted model. Weights are not
-downloaded. A check that raises something unforeseen is an error line too and hides no other: the doctor is called when
+downloaded. `machine.py` looks at packages and devices, `resources.py` at memory, disk, cache and network, `content.py`
+at problems, answers and model. A check that raises something unforeseen is an error line too and hides no other: the doctor is called when
 things are broken.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from selfimprove.doctor import content, machine, storage
+from selfimprove.doctor import content, machine, resources
 from selfimprove.doctor.findings import Finding, Level, error
 from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
@@ -38,12 +39,12 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
         "threads": machine.threads,
     }
     of_subject = {
-        "hub": storage.hub,
-        "model cache": storage.model_cache,
+        "hub": resources.hub,
+        "model cache": resources.model_cache,
         "model": content.model,
         "problems": content.problems,
-        "memory": storage.memory,
-        "disk": storage.disk,
+        "memory": resources.memory,
+        "disk": resources.disk,
         "template": content.template,
         "merge": content.merge,
         "checker": content.references,

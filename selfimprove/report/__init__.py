@@ -1,6 +1,6 @@
 """A run's records written for people: tables in the terminal, Markdown, one status line.
 
-`report/summary.py` says what there is to tell, as sections of plain strings; this module writes each section in two
+`report/sections.py` says what there is to tell, as sections of plain strings; this module writes each section in two
 ways, so that the terminal and the Markdown can't disagree. It is the one place where the strings of a report are
 escaped, for a terminal or for Markdown and HTML, so a cell can hold anything that a file holds.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from selfimprove import formatting
 from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report.records import RunRecords, decision_of
-from selfimprove.report.summary import Section, sections
+from selfimprove.report.sections import Section, sections
 from selfimprove.store.records import SealedLook
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """What a run cost: tokens, time, memory and energy by stage, and per point of accuracy that was gained.
 
+Only the figures are here; `report/sections.py` lays them out as tables.
+
 *Per point* divides what all rounds spent, the rejected ones charged like the accepted, by the gain that the last look
 at the sealed problems shows: base against champion, in percentage points. Charged are the rounds that this look had
 behind it; the look itself is the measurement and isn't. Without a gain above zero there is no price, and the reason is

@@ -6,7 +6,7 @@ can be loaded, sent or framed from it, whatever stands in it. All text is escape
 through `escaping` first, so a control character or a mark that reverses the reading order is shown, not obeyed. The
 same records give the same bytes: the page knows no time but theirs.
 
-**What it is made of.** The sections of `summary.py`, as in the terminal and in Markdown, in their order; charts and
+**What it is made of.** The sections of `sections.py`, as in the terminal and in Markdown, in their order; charts and
 further tables hang on some of them by title; then the flips. Outcome first. Long tables and earlier rounds are folded
 (`details`): a browser's own search opens them. Search over the flips is the script's only work.
 
@@ -34,8 +34,8 @@ from selfimprove.report.details import details_of, openings_title
 from selfimprove.report.flips import shown_flips
 from selfimprove.report.overview import facts, outcome
 from selfimprove.report.records import RunRecords
+from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
-from selfimprove.report.summary import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
 from selfimprove.report.svg import Chart, role_rules
 
 if TYPE_CHECKING:

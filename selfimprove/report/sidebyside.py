@@ -13,8 +13,8 @@ from selfimprove import formatting
 from selfimprove.formatting import MISSING
 from selfimprove.report.costs import costs, price
 from selfimprove.report.records import RunRecords
+from selfimprove.report.sections import Section, flat
 from selfimprove.report.series import Interval
-from selfimprove.report.summary import Section, flat
 
 TITLE = "Runs side by side"
 

@@ -1,7 +1,8 @@
 """Champion against challenger: the judging stage of a round.
 
 The champion's answers to the held-out problems are looked up in the records of earlier rounds; what is missing is
-judged first. Then the challenger is judged batch by batch, and the gate looks after each batch. Judging ends when the
+judged first. Then the challenger is judged batch by batch, and the gate looks after each batch (`gate/decision.py`
+replays its looks at the same boundaries). Judging ends when the
 gate has decided, so a clear case costs a fraction of the held-out set.
 """
 

@@ -4,7 +4,7 @@ The sealed outcome comes first: it is the number that a run reports. The rounds'
 come from problems that the rounds were chosen on. Cost charges rejected rounds too (`report/costs.py`).
 
 Records are read as `report/records.py` reads them: what is missing is a dash. Strings from files stand here as they
-are; `report.py` escapes them when it writes them out.
+are; `report/__init__.py` and `report/page.py` escape them when they write them out.
 """
 
 from __future__ import annotations
