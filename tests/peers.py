@@ -22,7 +22,16 @@ from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.job import Job
-from selfimprove.round.machinery import Footprint, MergeCheck, MergeJob, OnStep, Parts, Samplers, TrainCounts, TrainJob
+from selfimprove.round.machinery import (
+    Footprint,
+    Machinery,
+    MergeCheck,
+    MergeJob,
+    OnStep,
+    Samplers,
+    TrainCounts,
+    TrainJob,
+)
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
 from selfimprove.runs.loop import run_rounds
@@ -121,7 +130,7 @@ class World:
         recipe = self.recipe()
         problems = load_problems(recipe.problems)
         identity = Identity("base", problems.fingerprint())
-        return run_rounds(recipe, problems, identity, self.parts(), self.journal, rounds, self.emit)
+        return run_rounds(recipe, problems, identity, self.machinery(), self.journal, rounds, self.emit)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -129,14 +138,17 @@ class World:
 
     def job(self, number: int = 1) -> Job:
         """A round's job on these peers, for a stage alone; the run's folder is there and the round's as well."""
-        parts, recipe = self.parts(), self.recipe()
+        machinery, recipe = self.machinery(), self.recipe()
         self.journal.round(number).path.mkdir(parents=True, exist_ok=True)
-        problems, models = load_problems(recipe.problems), ModelCache(self.journal, parts, recipe, self.events.append)
-        samplers = Samplers(parts.open_sampler)
-        return Job(number, BASE, recipe, problems, parts, self.journal, samplers, models, self.events.append)
+        problems, models = (
+            load_problems(recipe.problems),
+            ModelCache(self.journal, machinery, recipe, self.events.append),
+        )
+        samplers = Samplers(machinery.open_sampler)
+        return Job(number, BASE, recipe, problems, machinery, self.journal, samplers, models, self.events.append)
 
-    def parts(self) -> Parts:
-        return Parts(
+    def machinery(self) -> Machinery:
+        return Machinery(
             base=self.folder / "base",
             exact=self.folder / "base",
             tokenizer=Letters(),

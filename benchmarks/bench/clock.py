@@ -1,4 +1,4 @@
-"""Wall-clock seconds spent in model work: timers around the callables of `Parts`."""
+"""Wall-clock seconds spent in model work: timers around the callables of `Machinery`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Completion, Request, Sampler
 
 
@@ -62,18 +62,18 @@ class ClockedSampler:
         return iter(found)
 
 
-def clocked(parts: Parts, clock: Clock) -> Parts:
-    """The parts with opening, sampling, training and merging timed by the clock."""
+def clocked(machinery: Machinery, clock: Clock) -> Machinery:
+    """The machinery with opening, sampling, training and merging timed by the clock."""
 
     def open_sampler(model: Path) -> Sampler:
-        return ClockedSampler(lambda: parts.open_sampler(model), clock)
+        return ClockedSampler(lambda: machinery.open_sampler(model), clock)
 
     return replace(
-        parts,
+        machinery,
         open_sampler=open_sampler,
-        train=_timed(parts.train, "train", clock),
-        merge=_timed(parts.merge, "merge", clock),
-        rebuild=_timed(parts.rebuild, "merge", clock),
+        train=_timed(machinery.train, "train", clock),
+        merge=_timed(machinery.merge, "merge", clock),
+        rebuild=_timed(machinery.rebuild, "merge", clock),
     )
 
 

@@ -26,7 +26,7 @@ from selfimprove.models import default_cache, resolve_model
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import parse_recipe
-from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.assemble import machinery_of
 from selfimprove.runs.loop import run_rounds
 from selfimprove.store.journal import Identity, Journal
 
@@ -122,8 +122,8 @@ def _child(folder: str, recipe_json: str, runtime_json: str) -> None:
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=runtime.usable_threads()) as checker:
-        parts = clocked(parts_of(recipe, base, runtime, checker), clock)
-        run_rounds(recipe, problems, identity, parts, Journal(Path(folder) / "run"), 1, silence)
+        machinery = clocked(machinery_of(recipe, base, runtime, checker), clock)
+        run_rounds(recipe, problems, identity, machinery, Journal(Path(folder) / "run"), 1, silence)
     sys.stdout.write(json.dumps(clock.seconds) + "\n")
 
 

@@ -29,10 +29,10 @@ from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.harvest import select
 from selfimprove.round.job import Job
-from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.sample import sample
-from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.assemble import machinery_of
 from selfimprove.store.journal import BASE, Journal
 
 SAMPLES = 16
@@ -121,13 +121,13 @@ def measure_rounds(setting: Setting, runtime: Runtime, repeats: int, model: str 
     with Checker(workers=runtime.usable_threads()) as checker:
         clock = Clock()
         base = resolve_model(upft.model, default_cache(), runtime.trust_remote_code)
-        parts = clocked(parts_of(upft, base, runtime, checker), clock)
-        samplers = Samplers(parts.open_sampler)
+        machinery = clocked(machinery_of(upft, base, runtime, checker), clock)
+        samplers = Samplers(machinery.open_sampler)
         try:
             few = replace(problems, train=problems.train[:2])
-            _round(rft, few, parts, samplers, clock)
+            _round(rft, few, machinery, samplers, clock)
             return [
-                (_round(upft, problems, parts, samplers, clock), _round(rft, problems, parts, samplers, clock))
+                (_round(upft, problems, machinery, samplers, clock), _round(rft, problems, machinery, samplers, clock))
                 for _ in range(repeats)
             ]
         finally:
@@ -141,8 +141,8 @@ def _recipe(setting: Setting, prefixes: dict[str, Any], samples: int, model: str
     return parse_recipe(data | ({"model": {"name": model}} if model else {}), "the measurement")
 
 
-def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers, clock: Clock) -> Sampled:
-    with _job(recipe, problems, parts, samplers) as job:
+def _round(recipe: Recipe, problems: ProblemSets, machinery: Machinery, samplers: Samplers, clock: Clock) -> Sampled:
+    with _job(recipe, problems, machinery, samplers) as job:
         before = clock.seconds["sample"]
         sampled = sample(job)
         seconds = clock.seconds["sample"] - before
@@ -154,10 +154,10 @@ def _round(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Sample
 
 
 @contextmanager
-def _job(recipe: Recipe, problems: ProblemSets, parts: Parts, samplers: Samplers) -> Iterator[Job]:
+def _job(recipe: Recipe, problems: ProblemSets, machinery: Machinery, samplers: Samplers) -> Iterator[Job]:
     """Round 1 on the base model in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "run")
         journal.round(1).path.mkdir(parents=True)
-        models = ModelCache(journal, parts, recipe, silence)
-        yield Job(1, BASE, recipe, problems, parts, journal, samplers, models, silence)
+        models = ModelCache(journal, machinery, recipe, silence)
+        yield Job(1, BASE, recipe, problems, machinery, journal, samplers, models, silence)

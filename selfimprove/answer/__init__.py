@@ -6,6 +6,9 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 `expressions` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
+*Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the
+same unit, `shape` separates them from the number, `compare` decides what a missing or another unit means.
+
 Nothing here looks at a clock, starts a process or depends on hash seeds or order; `selfimprove.answer.checking` adds
 worker processes with deadlines around it.
 """

@@ -25,9 +25,9 @@ from selfimprove.export.source import Source, build, source_of
 from selfimprove.models import default_cache
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.answers import check_completions, judging_decoding
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.round.model_cache import ModelCache
-from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.assemble import machinery_of
 from selfimprove.sampling import (
     Completion,
     Decoding,
@@ -106,29 +106,29 @@ def ask(
     source = source_of(journal, runtime, cache)
     recipe, decoding = _recipe(source.recipe, overrides), _decoding(source.recipe, overrides)
     with Checker(workers=1) as checker:
-        parts = parts_of(recipe, source.base, runtime, checker, cache)
+        machinery = machinery_of(recipe, source.base, runtime, checker, cache)
         seed = recipe.seed if overrides.seed is None else overrides.seed
-        requests = [_request(n, q, recipe, parts.tokenizer, decoding, seed) for n, q in enumerate(questions)]
-        completions = [_sampled(parts, source.base.path, requests, recipe)]
+        requests = [_request(n, q, recipe, machinery.tokenizer, decoding, seed) for n, q in enumerate(questions)]
+        completions = [_sampled(machinery, source.base.path, requests, recipe)]
         if source.champion.number:
-            with champion_folder(source, parts, cache) as folder:
-                completions.append(_sampled(parts, folder, requests, recipe))
-        replies = [_replies(questions, each, parts.tokenizer, checker, recipe) for each in completions]
+            with champion_folder(source, machinery, cache) as folder:
+                completions.append(_sampled(machinery, folder, requests, recipe))
+        replies = [_replies(questions, each, machinery.tokenizer, checker, recipe) for each in completions]
     answers = [Answered(question, tuple(pair)) for question, *pair in zip(questions, *replies, strict=True)]
     return Asked(champion=source.champion, recipe=recipe, decoding=decoding, answers=tuple(answers))
 
 
 @contextmanager
-def champion_folder(source: Source, parts: Parts, cache: Path) -> Iterator[Path]:
+def champion_folder(source: Source, machinery: Machinery, cache: Path) -> Iterator[Path]:
     """The merged model of a champion that isn't the base; nobody deletes it while the context is open."""
     with ExitStack() as stack:
         try:
             stack.enter_context(source.journal.lock())
         except UsageError:  # another process holds the run and may delete its models, or the folder is read-only
             folder = Path(stack.enter_context(TemporaryDirectory(prefix=".ask-", dir=cache))) / "model"
-            build(source, folder, parts.runtime)
+            build(source, folder, machinery.runtime)
         else:
-            folder = ModelCache(source.journal, parts, source.recipe, silence).folder(source.champion)
+            folder = ModelCache(source.journal, machinery, source.recipe, silence).folder(source.champion)
         yield folder
 
 
@@ -163,10 +163,10 @@ def _request(
     )
 
 
-def _sampled(parts: Parts, model: Path, requests: Sequence[Request], recipe: Recipe) -> list[Completion]:
+def _sampled(machinery: Machinery, model: Path, requests: Sequence[Request], recipe: Recipe) -> list[Completion]:
     """The model's completions in the order of the requests."""
     chunks = plan_chunks(requests, recipe.sampling.chunk_rows, recipe.sampling.chunk_tokens)
-    with parts.open_sampler(model) as sampler:
+    with machinery.open_sampler(model) as sampler:
         sampled = [completion for completions in sample_chunks(sampler, chunks) for completion in completions]
     return sorted(sampled, key=lambda completion: int(completion.key))
 

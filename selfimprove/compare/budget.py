@@ -22,7 +22,7 @@ from selfimprove.plan.forecast import problems_within
 from selfimprove.problem import ProblemSets
 from selfimprove.round import STAGES
 from selfimprove.round.job import Job
-from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.train import read_examples
 from selfimprove.store.durable import remove
@@ -75,7 +75,7 @@ def _from_pool(arm: Arm, problems: int, pool: int) -> int:
     return problems
 
 
-def run_pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, emit: Emit) -> Pilot:
+def run_pilot(arm: Arm, problems: ProblemSets, machinery: Machinery, scratch: Journal, emit: Emit) -> Pilot:
     """Measure what a small round of this arm takes up to training, sampled by the base model.
 
     Works in the `scratch` folder, goes on with what is there, and removes it.
@@ -83,8 +83,8 @@ def run_pilot(arm: Arm, problems: ProblemSets, parts: Parts, scratch: Journal, e
     wanted = -(-PILOT_ROWS // arm.recipe.sampling.samples)
     sampling = arm.recipe.sampling.model_copy(update={"problems_per_round": min(wanted, len(problems.train))})
     recipe = arm.recipe.model_copy(update={"sampling": sampling})
-    samplers, models = Samplers(parts.open_sampler), ModelCache(scratch, parts, recipe, emit)
-    job = Job(1, BASE, recipe, problems, parts, scratch, samplers, models, emit)
+    samplers, models = Samplers(machinery.open_sampler), ModelCache(scratch, machinery, recipe, emit)
+    job = Job(1, BASE, recipe, problems, machinery, scratch, samplers, models, emit)
     job.files.path.mkdir(parents=True, exist_ok=True)
     try:
         sampled = _sampled(job)

@@ -21,7 +21,7 @@ from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import admit
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import Journal
@@ -35,7 +35,7 @@ class Ground(Protocol):
         """The problems of every arm."""
         ...
 
-    def parts_for(self, recipe: Recipe) -> Parts:
+    def machinery_for(self, recipe: Recipe) -> Machinery:
         """The machinery for this recipe."""
         ...
 
@@ -73,7 +73,7 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
         return plan
     ground = comparing.ground
     first = plan.arms[0].arm.recipe
-    problems = admit(ground.problems, first, ground.parts_for(first)).problems
+    problems = admit(ground.problems, first, ground.machinery_for(first)).problems
     pool = len(problems.train)
     for fitted in plan.arms:
         if fitted.problems is not None:
@@ -92,7 +92,7 @@ def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> Pilot:
     scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
     with comparing.open_view() as emit:
         emit(Note(f"{arm.name}: a few rows show what a problem costs"))
-        return run_pilot(arm, problems, comparing.ground.parts_for(arm.recipe), scratch, emit)
+        return run_pilot(arm, problems, comparing.ground.machinery_for(arm.recipe), scratch, emit)
 
 
 def make_runs(comparing: Comparing, plan: Plan) -> Plan:
@@ -114,7 +114,7 @@ def _make(comparing: Comparing, plan: Plan, fitted: Fitted, seed: int, emit: Emi
     others = {run: why for run, why in plan.failed.items() if run != name}
     recipe = fitted.recipe(seed)
     earlier = [(one.recipe(at), comparing.folder.run(one.arm, at)) for one, at in plan.runs() if at == seed]
-    borrow(recipe, journal, earlier, comparing.ground.parts_for(recipe).versions)
+    borrow(recipe, journal, earlier, comparing.ground.machinery_for(recipe).versions)
     try:
         comparing.ground.run(recipe, journal, plan.rounds, emit)
     except StageError as error:

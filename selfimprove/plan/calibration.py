@@ -27,7 +27,7 @@ from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
-from selfimprove.round.machinery import MergeCheck, Parts, TrainJob
+from selfimprove.round.machinery import Machinery, MergeCheck, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
 from selfimprove.sampling import Completion, Decoding, Request, Sampler, StopReason, derive_seed, render_prompt
 
@@ -70,21 +70,21 @@ class _OutOfTimeError(Exception):
     """Raised in the trainer's callback past `DEADLINE`, to end the training."""
 
 
-def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path) -> Calibration:
+def calibrate(recipe: Recipe, problems: ProblemSets, machinery: Machinery, folder: Path) -> Calibration:
     """Measure on the base model, with `folder` for scratch files; no run's folder is touched."""
     began = time.perf_counter()
-    with metered(folder / "cost", parts.gpu_peak) as meter:
+    with metered(folder / "cost", machinery.gpu_peak) as meter:
         chosen = sorted(problems.train, key=lambda problem: problem.key)[: recipe.sampling.chunk_rows]
-        with parts.open_sampler(parts.base) as sampler:
-            _sample(sampler, _requests(recipe, parts, chosen[:2], 2))
+        with machinery.open_sampler(machinery.base) as sampler:
+            _sample(sampler, _requests(recipe, machinery, chosen[:2], 2))
             load = time.perf_counter() - began
             prefix = 8 if recipe.prefixes.length == "full" else recipe.prefixes.length
             prefix = min(prefix, recipe.sampling.max_new_tokens)
-            short, short_seconds = _sample(sampler, _requests(recipe, parts, chosen, prefix))
+            short, short_seconds = _sample(sampler, _requests(recipe, machinery, chosen, prefix))
             limit = min(recipe.sampling.max_new_tokens, max(prefix, int(SAMPLE_SECONDS * prefix / short_seconds)))
-            long, long_seconds = _sample(sampler, _requests(recipe, parts, chosen, limit))
-        starts, row_seconds = _train(recipe, parts, chosen, long, folder, began)
-        merge_seconds = _merge(recipe, parts, problems, folder, began)
+            long, long_seconds = _sample(sampler, _requests(recipe, machinery, chosen, limit))
+        starts, row_seconds = _train(recipe, machinery, chosen, long, folder, began)
+        merge_seconds = _merge(recipe, machinery, problems, folder, began)
     return Calibration(
         seconds=time.perf_counter() - began,
         rows=len(chosen),
@@ -94,7 +94,7 @@ def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path)
         long_tokens=mean_length(long, recipe.sampling.max_new_tokens),
         long_rate=sum(len(c.token_ids) for c in long) / long_seconds,
         limit=limit,
-        kept=_kept(recipe, parts, chosen, long),
+        kept=_kept(recipe, machinery, chosen, long),
         train_load_seconds=starts,
         row_seconds=row_seconds,
         merge_seconds=merge_seconds,
@@ -103,14 +103,14 @@ def calibrate(recipe: Recipe, problems: ProblemSets, parts: Parts, folder: Path)
     )
 
 
-def _requests(recipe: Recipe, parts: Parts, problems: Sequence[Problem], limit: int) -> list[Request]:
+def _requests(recipe: Recipe, machinery: Machinery, problems: Sequence[Problem], limit: int) -> list[Request]:
     settings = recipe.sampling
     decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
     return [
         Request(
             key=problem.key,
             sample=0,
-            prompt_ids=render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
+            prompt_ids=render_prompt(machinery.tokenizer, settings.system, settings.prompt, problem.question),
             max_new_tokens=limit,
             seed=derive_seed(recipe.seed, "calibration", problem.key),
             decoding=decoding,
@@ -136,7 +136,9 @@ def _two_errors(values: Sequence[int]) -> float:
     return 2 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
-def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions: Sequence[Completion]) -> Range:
+def _kept(
+    recipe: Recipe, machinery: Machinery, problems: Sequence[Problem], completions: Sequence[Completion]
+) -> Range:
     """The share of completions that become rows: measured if they are verified, 0 to 1 if they are compared."""
     selection = recipe.prefixes.selection
     if not (selection.needs_answers or selection.compares):
@@ -144,15 +146,20 @@ def _kept(recipe: Recipe, parts: Parts, problems: Sequence[Problem], completions
     if not selection.needs_answers:
         return 0.0, 1.0
     references = {problem.key: problem.answer or "" for problem in problems}
-    pairs = [(parts.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
-    verdicts = check_completions(parts.checker, pairs, recipe.answers)
+    pairs = [(machinery.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
+    verdicts = check_completions(machinery.checker, pairs, recipe.answers)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
     cut = sum(c.stop is StopReason.LENGTH for c in completions) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
 
 
 def _train(
-    recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion], folder: Path, began: float
+    recipe: Recipe,
+    machinery: Machinery,
+    problems: Sequence[Problem],
+    sampled: Sequence[Completion],
+    folder: Path,
+    began: float,
 ) -> tuple[float | None, float | None]:
     """Seconds until the first step begins, and per row after that; None if fewer than two steps fitted."""
     ends: list[float] = []
@@ -163,23 +170,23 @@ def _train(
             raise _OutOfTimeError
 
     rows = min(STEP_ROWS, recipe.training.batch_rows)
-    made = _examples(recipe, parts, problems, sampled)
+    made = _examples(recipe, machinery, problems, sampled)
     examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []
     settings = recipe.training.model_copy(update={"batch_rows": rows, "epochs": 1})
     job = TrainJob(
         examples=examples,
-        model=parts.base,
+        model=machinery.base,
         work=folder / "work",
         out=folder / "adapter",
         settings=settings,
         seed=0,
-        runtime=parts.runtime,
+        runtime=machinery.runtime,
     )
     started = time.perf_counter()
     if not examples or started - began > DEADLINE:
         return None, None
     with suppress(_OutOfTimeError):
-        parts.train(job, on_step)
+        machinery.train(job, on_step)
     if len(ends) < 2:
         return None, None
     step = (ends[-1] - ends[0]) / (len(ends) - 1)
@@ -187,26 +194,26 @@ def _train(
 
 
 def _examples(
-    recipe: Recipe, parts: Parts, problems: Sequence[Problem], sampled: Sequence[Completion]
+    recipe: Recipe, machinery: Machinery, problems: Sequence[Problem], sampled: Sequence[Completion]
 ) -> Sequence[Example]:
     """Examples as the recipe would harvest them if its selection kept all of these completions."""
     template, settings = recipe.prefixes.template, recipe.sampling
     prompts = {
         problem.key: Prompts(
-            render_prompt(parts.tokenizer, settings.system, settings.prompt, problem.question),
-            render_prompt(parts.tokenizer, settings.system, template, problem.question),
+            render_prompt(machinery.tokenizer, settings.system, settings.prompt, problem.question),
+            render_prompt(machinery.tokenizer, settings.system, template, problem.question),
         )
         for problem in problems
     }
     kinds = assign_kinds([completion.row for completion in sampled], recipe.prefixes, recipe.seed)
-    return harvest(sampled, kinds, prompts, recipe.prefixes, parts.tokenizer.eos_id).examples
+    return harvest(sampled, kinds, prompts, recipe.prefixes, machinery.tokenizer.eos_id).examples
 
 
-def _merge(recipe: Recipe, parts: Parts, problems: ProblemSets, folder: Path, began: float) -> float | None:
+def _merge(recipe: Recipe, machinery: Machinery, problems: ProblemSets, folder: Path, began: float) -> float | None:
     started = time.perf_counter()
     if not (folder / "adapter").exists() or started - began > MERGE_UNTIL:
         return None
-    canaries = [request.prompt_ids for request in _requests(recipe, parts, problems.heldout, 1)]
-    check = MergeCheck(parts.base, canaries[: recipe.merging.canaries], recipe.merging)
-    parts.merge(parts.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
+    canaries = [request.prompt_ids for request in _requests(recipe, machinery, problems.heldout, 1)]
+    check = MergeCheck(machinery.base, canaries[: recipe.merging.canaries], recipe.merging)
+    machinery.merge(machinery.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
     return time.perf_counter() - started

@@ -18,7 +18,7 @@ from selfimprove.answer.checking.references import FaultyReference, faulty_refer
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.recipe import Recipe, Sampling
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Tokenizer, render_prompt
 
 MOST_TRIED = 8
@@ -48,7 +48,7 @@ class TriedPrompt:
         return question not in text
 
 
-def admit(problems: ProblemSets, recipe: Recipe, parts: Parts) -> Admitted:
+def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitted:
     """The sets without problems whose reference can't be judged against, with what was set aside.
 
     Raises `UsageError`, in this order, if training problems lack answers that the recipe needs, if a set is empty
@@ -59,11 +59,11 @@ def admit(problems: ProblemSets, recipe: Recipe, parts: Parts) -> Admitted:
         key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
         fault = f"{missing} of {len(problems.train)} training problems have no answer"
         raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
-    faulty = faulty_references(problems.answered(), parts.checker)
+    faulty = faulty_references(problems.answered(), machinery.checker)
     kept = problems.without(found.problem for found in faulty)
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
-    tried = try_prompts(parts.tokenizer, recipe.sampling, kept.all_problems())
+    tried = try_prompts(machinery.tokenizer, recipe.sampling, kept.all_problems())
     if most_are_lost(tried):
         lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
         hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."

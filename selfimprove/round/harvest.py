@@ -34,7 +34,7 @@ def select(job: Job) -> Counts:
     settings = job.recipe.prefixes
     prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
     choice = choose(job, completions)
-    result = harvest(completions, kinds_of_round(job), prompts, settings, job.parts.tokenizer.eos_id, choice)
+    result = harvest(completions, kinds_of_round(job), prompts, settings, job.machinery.tokenizer.eos_id, choice)
     if not result.examples:
         raise StageError(
             f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
@@ -70,13 +70,13 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
 
 def _prompts(job: Job, problem: Problem) -> Prompts:
     template, system = job.recipe.prefixes.template, job.recipe.sampling.system
-    task = render_prompt(job.parts.tokenizer, system, template, problem.question)
+    task = render_prompt(job.machinery.tokenizer, system, template, problem.question)
     return Prompts(plain_prompt(job, problem), task)
 
 
 def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | None]:
     keys, texts = [completion.key for completion in completions], _texts(job, completions)
-    classes = answer_classes(job.parts.checker, keys, texts, job.recipe.answers)
+    classes = answer_classes(job.machinery.checker, keys, texts, job.recipe.answers)
     return {completion.row: name for completion, name in zip(completions, classes, strict=True)}
 
 
@@ -87,9 +87,9 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = check_completions(job.parts.checker, pairs, job.recipe.answers, progress)
+    verdicts = check_completions(job.machinery.checker, pairs, job.recipe.answers, progress)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)
 
 
 def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:
-    return [job.parts.tokenizer.decode(completion.token_ids) for completion in completions]
+    return [job.machinery.tokenizer.decode(completion.token_ids) for completion in completions]

@@ -2,7 +2,7 @@
 
 A stage reads what the one before it wrote, works in units that are durable one by one (chunks of samples, training
 checkpoints, judged batches), and returns the counts of its done-record. Called again after a kill, it keeps what is
-durable and goes on; it never needs to know whether it is resumed. Models come in as the callables of `Parts`.
+durable and goes on; it never needs to know whether it is resumed. Models come in as the callables of `Machinery`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from selfimprove.events import Emit
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
-from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.sampling import derive_seed, render_prompt
 from selfimprove.store.journal import Champion, Journal
@@ -29,7 +29,7 @@ class Job:
     champion: Champion
     recipe: Recipe
     problems: ProblemSets
-    parts: Parts
+    machinery: Machinery
     journal: Journal
     samplers: Samplers
     models: ModelCache
@@ -65,4 +65,4 @@ def problems_of_round(job: Job) -> list[Problem]:
 def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
     """The ids of the problem's plain question."""
     settings = job.recipe.sampling
-    return render_prompt(job.parts.tokenizer, settings.system, settings.prompt, problem.question)
+    return render_prompt(job.machinery.tokenizer, settings.system, settings.prompt, problem.question)

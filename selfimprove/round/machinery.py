@@ -1,6 +1,6 @@
 """The machinery a run is made of, as callables and protocols, so that no stage imports a model library.
 
-`Parts` is chosen once by whoever wires a run: the command line puts the real ones in, tests may put peers of them.
+`Machinery` is chosen once by whoever wires a run: the command line puts the real ones in, tests may put peers of them.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Machinery:
     """The machinery of a run, chosen once by whoever wires it.
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from

@@ -24,7 +24,7 @@ def merge(job: Job) -> Counts:
     shutil.rmtree(out, ignore_errors=True)
     adapters = [job.journal.round(number).adapter for number in (*job.champion.chain, job.number)]
     check = MergeCheck(parent, _canaries(job), job.recipe.merging)
-    certificate = job.parts.merge(job.parts.merge_job(adapters, out, job.recipe.rounding()), check)
+    certificate = job.machinery.merge(job.machinery.merge_job(adapters, out, job.recipe.rounding()), check)
     write_json(job.files.certificate, certificate.plain())
     if not certificate.passed:
         raise StageError(

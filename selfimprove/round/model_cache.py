@@ -16,7 +16,7 @@ from pathlib import Path
 from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.recipe import Recipe
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.store.durable import publish, remove
 from selfimprove.store.journal import Champion, Journal
 
@@ -24,9 +24,9 @@ from selfimprove.store.journal import Champion, Journal
 class ModelCache:
     """The model folders of one run, as seen by one process."""
 
-    def __init__(self, journal: Journal, parts: Parts, recipe: Recipe, emit: Emit) -> None:
+    def __init__(self, journal: Journal, machinery: Machinery, recipe: Recipe, emit: Emit) -> None:
         self._journal = journal
-        self._parts = parts
+        self._machinery = machinery
         self._recipe = recipe
         self._emit = emit
         self._seen: set[Path] = set()
@@ -37,7 +37,7 @@ class ModelCache:
         Raises `StageError` if base and adapters no longer give the model that the certificate describes.
         """
         if model.number == 0:
-            return self._parts.base
+            return self._machinery.base
         files = self._journal.round(model.number)
         if files.model not in self._seen:
             expected = files.certified().sha256
@@ -52,7 +52,7 @@ class ModelCache:
 
     def keep_only(self, champion: Champion, rounds: int) -> None:
         """Delete the models of all other rounds up to `rounds`, unless the runtime keeps them."""
-        if self._parts.runtime.keep_models:
+        if self._machinery.runtime.keep_models:
             return
         for number in range(1, rounds + 1):
             if number != champion.number:
@@ -66,7 +66,7 @@ class ModelCache:
     def _is_whole(self, folder: Path, expected: str) -> bool:
         if not folder.exists():
             return False
-        if self._parts.fingerprint(folder) == expected:
+        if self._machinery.fingerprint(folder) == expected:
             return True
         self._emit(Note(f"{folder}: changed since it was made; it is built again from base and adapters."))
         return False
@@ -85,4 +85,4 @@ class ModelCache:
     def _build(self, chain: Sequence[int], out: Path) -> str:
         shutil.rmtree(out, ignore_errors=True)
         adapters = [self._journal.round(number).adapter for number in chain]
-        return self._parts.rebuild(self._parts.merge_job(adapters, out, self._recipe.rounding()))
+        return self._machinery.rebuild(self._machinery.merge_job(adapters, out, self._recipe.rounding()))

@@ -48,7 +48,7 @@ def placebo(job: Job) -> Counts:
     model = _merged(job)
     challenger = read_answers(job.files.verdicts, job.number)
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
-    judge = Judge(job.recipe, job.parts.tokenizer, job.parts.checker, job.files.placebo_verdicts)
+    judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts)
     found: dict[str, Sequence[Answered]] = {}
     batches = list(batched(judged, job.recipe.gate.batch))
     for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
@@ -86,7 +86,7 @@ def _merged(job: Job) -> Path:
         temporary = job.files.scratch("placebo-merging")
         shutil.rmtree(temporary, ignore_errors=True)
         adapters = [*(job.journal.round(number).adapter for number in job.champion.chain), job.files.placebo_adapter]
-        job.parts.rebuild(job.parts.merge_job(adapters, temporary, job.recipe.rounding()))
+        job.machinery.rebuild(job.machinery.merge_job(adapters, temporary, job.recipe.rounding()))
         publish(temporary, model)
     return model
 

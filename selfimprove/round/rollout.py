@@ -71,7 +71,7 @@ def tried(job: Job) -> list[Tried]:
     prefixes = distinct_prefixes(read_completions(job.files.samples))
     continuations = {found.row: found for found in read_completions(job.files.rollouts)}
     solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
-    texts = [[job.parts.tokenizer.decode(ids) for ids in found] for found in solutions]
+    texts = [[job.machinery.tokenizer.decode(ids) for ids in found] for found in solutions]
     ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts)
     questions = {problem.key: problem.question for problem in problems_of_round(job)}
     return [
@@ -118,14 +118,14 @@ def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[st
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = iter(check_completions(job.parts.checker, pairs, job.recipe.answers, progress))
+    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress))
     return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
 
 
 def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
     keys = [prefix.key for prefix, found in zip(prefixes, texts, strict=True) for _ in found]
     flat = [text for found in texts for text in found]
-    named = iter(answer_classes(job.parts.checker, keys, flat, job.recipe.answers))
+    named = iter(answer_classes(job.machinery.checker, keys, flat, job.recipe.answers))
     classes = [[next(named) for _ in found] for found in texts]
     votes: dict[str, list[tuple[str | None, int]]] = {}
     for prefix, found in zip(prefixes, classes, strict=True):
@@ -140,4 +140,4 @@ def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence
 def _pattern(job: Job, prefix: Prefix, question: str) -> str:
     if not job.recipe.prefixes.pooled:
         return ""
-    return pattern_of(job.parts.tokenizer.decode(prefix.ids), question)
+    return pattern_of(job.machinery.tokenizer.decode(prefix.ids), question)

@@ -51,9 +51,9 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> Cou
         out=out,
         settings=job.recipe.training,
         seed=job.seed("train"),
-        runtime=job.parts.runtime,
+        runtime=job.machinery.runtime,
     )
-    counts = job.parts.train(training, on_step)
+    counts = job.machinery.train(training, on_step)
     publish(out, adapter)
     return Counts(**asdict(counts))
 

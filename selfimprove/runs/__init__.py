@@ -2,5 +2,6 @@
 
 `loop.py` runs rounds until there are as many as asked for, `sealed.py` judges base and champion on the sealed problems
 at the end, `verify.py` holds the records against each other, `prune.py` deletes what can be rebuilt, and `assemble.py`
-puts the real parts together. (The folder is not called `run`, because that is the function that the library hands out.)
+puts the real machinery together. (The folder is not called `run`, because that is the function that the library hands
+out.)
 """

@@ -1,4 +1,4 @@
-"""The real parts of a run put together: one place for the command line, the library and the benchmarks.
+"""The real machinery of a run put together: one place for the command line, the library and the benchmarks.
 
 Problems are read first, because what is wrong with them shows in a moment; then the engine is chosen and the model
 resolved, which loads torch. Nothing in the run's folder is touched before all of them are there.
@@ -21,7 +21,7 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Scalar, SealedLook
@@ -42,25 +42,25 @@ class Shared:
 
     base: ModelFolder
     problems: ProblemSets
-    parts: Parts
+    machinery: Machinery
 
     def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
         """Bring the run to `rounds` rounds; returns the last look at the sealed problems. See `run_rounds`."""
         identity = Identity(self.base.fingerprint, self.problems.fingerprint())
-        return run_rounds(recipe, self.problems, identity, self.parts_for(recipe), journal, rounds, emit)
+        return run_rounds(recipe, self.problems, identity, self.machinery_for(recipe), journal, rounds, emit)
 
-    def parts_for(self, recipe: Recipe) -> Parts:
-        """The parts for this recipe: what depends on more of it than the model is the size of its LoRA."""
+    def machinery_for(self, recipe: Recipe) -> Machinery:
+        """The machinery for this recipe: what depends on more of it than the model is the size of its LoRA."""
         from selfimprove.models.weights import footprint
 
         size = footprint(self.base.path, recipe.model.dtype, recipe.training.rank)
-        return replace(self.parts, footprint=size)
+        return replace(self.machinery, footprint=size)
 
 
 def run_recipe(
     recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
 ) -> SealedLook:
-    """Bring the run to `rounds` rounds with the real parts; returns the last sealed look. See `run_rounds`.
+    """Bring the run to `rounds` rounds with the real machinery; returns the last sealed look. See `run_rounds`.
 
     `cache` is the folder of converted models, by default the user's.
     """
@@ -79,10 +79,10 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
-        parts = parts_of(recipe, base, runtime, checker, cache)
+        machinery = machinery_of(recipe, base, runtime, checker, cache)
         if runtime.ray:
-            parts = _spread(parts, stack)
-        yield Shared(base, problems, parts)
+            machinery = _spread(machinery, stack)
+        yield Shared(base, problems, machinery)
 
 
 def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: Path | None = None) -> Path:
@@ -96,10 +96,14 @@ def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: P
     if made.is_dir():
         return made
     with Checker() as checker, journal.lock():
-        return ModelCache(journal, parts_of(recipe, base, runtime, checker, cache), recipe, silence).folder(champion)
+        return ModelCache(journal, machinery_of(recipe, base, runtime, checker, cache), recipe, silence).folder(
+            champion
+        )
 
 
-def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None) -> Parts:
+def machinery_of(
+    recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None
+) -> Machinery:
     """The real engine, trainer and merge on this machine, around this base model and checker."""
     from selfimprove.engines.choice import open_sampler
     from selfimprove.merging import merge, rebuild
@@ -109,7 +113,7 @@ def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Check
     from selfimprove.training import train
 
     engine = engine_of(runtime)
-    return Parts(
+    return Machinery(
         base=base.path,
         exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
         tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
@@ -126,14 +130,14 @@ def parts_of(recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Check
     )
 
 
-def _spread(parts: Parts, stack: ExitStack) -> Parts:
-    """The parts with sampling and training on the cluster that the runtime names, as long as the stack is open."""
+def _spread(machinery: Machinery, stack: ExitStack) -> Machinery:
+    """The machinery with sampling and training on the cluster that the runtime names, as long as the stack is open."""
     from selfimprove.engines.ray import Cluster
     from selfimprove.training.ray import ClusterTraining
 
-    cluster = stack.enter_context(Cluster(parts.runtime))
-    versions = {**parts.versions, **cluster.described()}
-    return replace(parts, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
+    cluster = stack.enter_context(Cluster(machinery.runtime))
+    versions = {**machinery.versions, **cluster.described()}
+    return replace(machinery, open_sampler=cluster.sampler, train=ClusterTraining(cluster), versions=versions)
 
 
 def engine_of(runtime: Runtime) -> str:
@@ -214,8 +218,8 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
-        parts = parts_of(recipe, base, runtime, checker)
-        found = calibrate(recipe, problems, parts, Path(folder))
+        machinery = machinery_of(recipe, base, runtime, checker)
+        found = calibrate(recipe, problems, machinery, Path(folder))
     work = forecast_round(recipe, len(problems.train))
-    need = work.disk(parts.footprint, rounds, keep_models=runtime.keep_models)
+    need = work.disk(machinery.footprint, rounds, keep_models=runtime.keep_models)
     return calibrated_lines(work, need, found, rounds)

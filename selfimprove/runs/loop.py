@@ -22,7 +22,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
 from selfimprove.round.admit import Admitted, admit
 from selfimprove.round.job import Job
-from selfimprove.round.machinery import Parts, Samplers
+from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
@@ -31,7 +31,13 @@ from selfimprove.store.records import SealedLook
 
 
 def run_rounds(
-    recipe: Recipe, problems: ProblemSets, identity: Identity, parts: Parts, journal: Journal, rounds: int, emit: Emit
+    recipe: Recipe,
+    problems: ProblemSets,
+    identity: Identity,
+    machinery: Machinery,
+    journal: Journal,
+    rounds: int,
+    emit: Emit,
 ) -> SealedLook:
     """Bring the run to `rounds` finished rounds and a sealed outcome; returns the last look at the sealed problems.
 
@@ -39,19 +45,19 @@ def run_rounds(
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
     journal.refuse_changes(recipe, identity)
-    admitted = admit(problems, recipe, parts)
+    admitted = admit(problems, recipe, machinery)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
         work = forecast_round(recipe, len(admitted.problems.train))
-        need = work.disk(parts.footprint, owed, keep_models=parts.runtime.keep_models)
+        need = work.disk(machinery.footprint, owed, keep_models=machinery.runtime.keep_models)
         refuse_if_short(journal.folder, need)
         with journal.lock():
             journal.bind(recipe, identity)
-            return _bring_to(rounds, recipe, admitted, parts, journal, emit)
+            return _bring_to(rounds, recipe, admitted, machinery, journal, emit)
 
 
 def _bring_to(
-    rounds: int, recipe: Recipe, admitted: Admitted, parts: Parts, journal: Journal, emit: Emit
+    rounds: int, recipe: Recipe, admitted: Admitted, machinery: Machinery, journal: Journal, emit: Emit
 ) -> SealedLook:
     """The rounds that are owed, in a folder that is held and bound."""
     started = time.monotonic()
@@ -60,14 +66,14 @@ def _bring_to(
     was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and bool(journal.sealed())
     say = _recorded(journal, emit)
     problems = admitted.problems
-    say(_started(recipe, problems, parts, journal, rounds, len(records)))
+    say(_started(recipe, problems, machinery, journal, rounds, len(records)))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
         emit(round_finished(record, earlier=True))
-    models, samplers = ModelCache(journal, parts, recipe, say), Samplers(parts.open_sampler)
+    models, samplers = ModelCache(journal, machinery, recipe, say), Samplers(machinery.open_sampler)
     champion = champion_of(records, rollbacks)
-    job = Job(len(records), champion, recipe, problems, parts, journal, samplers, models, say)
+    job = Job(len(records), champion, recipe, problems, machinery, journal, samplers, models, say)
     models.keep_only(champion, len(records))
     try:
         while len(records) < rounds and not end_of(recipe, records):
@@ -94,18 +100,18 @@ def _bring_to(
 
 
 def _started(
-    recipe: Recipe, problems: ProblemSets, parts: Parts, journal: Journal, rounds: int, done: int
+    recipe: Recipe, problems: ProblemSets, machinery: Machinery, journal: Journal, rounds: int, done: int
 ) -> RunStarted:
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
-    if parts.runtime.trust_remote_code:
+    if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
         run=journal.name,
         folder=str(journal.folder),
         model=recipe.model.name,
-        engine=str(parts.versions["engine"]),
+        engine=str(machinery.versions["engine"]),
         rounds_wanted=rounds,
         rounds_done=done,
         train=len(problems.train),

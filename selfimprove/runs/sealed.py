@@ -4,7 +4,7 @@ The sealed problems are judged once, when the rounds are through. If the same ru
 champion changes, they are judged again, and `sealed.json` keeps both looks, numbered: a second look is no longer the
 clean figure that the first one was, and every report says which look it shows.
 
-The declared decoding (`judging.judging_decoding`) gives the figure. With `gate.beside_temperature` the same problems
+The declared decoding (`answers.judging_decoding`) gives the figure. With `gate.beside_temperature` the same problems
 are answered a second time at that temperature, and the look tells it `beside`: a gain that shows in one decoding alone
 is a smaller thing than one that shows in both.
 """
@@ -41,7 +41,7 @@ def sealed_finish(job: Job, rounds: int) -> SealedLook:
         number = len(looks) + 1
         if looks:
             job.emit(Note(f"The sealed problems are judged again: look {number}, on record as such."))
-        with metered(job.journal.unfinished_sealed_cost, job.parts.gpu_peak) as meter:
+        with metered(job.journal.unfinished_sealed_cost, job.machinery.gpu_peak) as meter:
             look = _look(job, number, rounds)
         looks = (*looks, look.model_copy(update=meter.cost.fields()))
         job.journal.write_sealed(looks)
@@ -115,7 +115,7 @@ def _look(job: Job, number: int, rounds: int) -> SealedLook:
 
 
 def _judge(job: Job, recipe: Recipe, path: Path) -> Judge:
-    return Judge(recipe, job.parts.tokenizer, job.parts.checker, path)
+    return Judge(recipe, job.machinery.tokenizer, job.machinery.checker, path)
 
 
 def _sides(job: Job) -> list[Champion]:

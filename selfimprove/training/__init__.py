@@ -14,7 +14,7 @@ Memory follows `training.micro_tokens`.
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
 bfloat16), LoRA weights and optimizer state are float32, and matrix products run in the type of the frozen weights.
 
-*Determinism and resume.* The plan (`round/schedule.py`) fixes what each step does; random draws (LoRA dropout) are
+*Determinism and resume.* The plan (`training/batches.py`) fixes what each step does; random draws (LoRA dropout) are
 seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
 the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that finds a checkpoint of its
 own work goes on from there and gives the same adapter bit by bit (same machine, type and thread count).
@@ -38,11 +38,11 @@ from selfimprove.errors import StageError
 from selfimprove.models import processor
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
+from selfimprove.training.batches import count_tokens, fault_in_losses
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
 from selfimprove.training.fit import Fit, held_weights, prepare, take_step
 from selfimprove.training.group import is_member, train_in_group
 from selfimprove.training.loss import row_ids
-from selfimprove.training.schedule import count_tokens, fault_in_losses
 
 CHECKPOINT = "checkpoint.safetensors"
 

@@ -30,10 +30,10 @@ from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.attention import branches_hold
+from selfimprove.training.batches import Step, fingerprint_work, plan_steps
 from selfimprove.training.checkpoint import State
 from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
-from selfimprove.training.schedule import Step, fingerprint_work, plan_steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The run under test, in the process that will be killed: the real parts, with tracing and fault injection.
+"""The run under test, in the process that will be killed: the real machinery, with tracing and fault injection.
 
 The forkserver loads this module before it forks, so it also imports what an attempt would import only while it works.
 """
@@ -20,7 +20,7 @@ from selfimprove.models.tiny import make_tiny_model
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Runtime
 from selfimprove.round.machinery import OnStep, Train, TrainCounts, TrainJob
-from selfimprove.runs.assemble import parts_of
+from selfimprove.runs.assemble import machinery_of
 from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Request
 from selfimprove.store import durable
@@ -56,7 +56,7 @@ def make_model(workload: Workload) -> None:
 
 
 def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
-    """Take the attempt's run to its end with the real parts, or be killed where its kill says."""
+    """Take the attempt's run to its end with the real machinery, or be killed where its kill says."""
     injector = FaultInjector(attempt.kill, tracer)
     durable.fault = injector.at_point
 
@@ -68,9 +68,9 @@ def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:
-        real = parts_of(recipe, base, RUNTIME, checker, cache)
-        parts = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced_train(tracer))
-        run_rounds(recipe, problems, identity, parts, Journal(attempt.run), ROUNDS, emit)
+        real = machinery_of(recipe, base, RUNTIME, checker, cache)
+        machinery = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced_train(tracer))
+        run_rounds(recipe, problems, identity, machinery, Journal(attempt.run), ROUNDS, emit)
 
 
 class _TracedSampler:

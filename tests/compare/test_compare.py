@@ -27,7 +27,7 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunStarted, StageProgress, StageStarted
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Training
-from selfimprove.round.machinery import Parts
+from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
@@ -144,13 +144,13 @@ class Peers:
     def problems(self) -> ProblemSets:
         return load_problems(self.world.recipe().problems)
 
-    def parts_for(self, recipe: Recipe) -> Parts:
+    def machinery_for(self, recipe: Recipe) -> Machinery:
         self.world.passed = recipe.prefixes.length not in self.fails
-        return self.world.parts()
+        return self.world.machinery()
 
     def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> dict[str, Any]:
         identity = Identity("base", self.problems.fingerprint())
-        return run_rounds(recipe, self.problems, identity, self.parts_for(recipe), journal, rounds, emit)
+        return run_rounds(recipe, self.problems, identity, self.machinery_for(recipe), journal, rounds, emit)
 
 
 @pytest.fixture(scope="module")

@@ -213,9 +213,9 @@ def _run_in(world: World, journal: Journal) -> None:
 
     subprocess.run(["umount", str(world.folder)], check=True)
     recipe = world.recipe()
-    problems, parts = load_problems(recipe.problems), world.parts()
+    problems, machinery = load_problems(recipe.problems), world.machinery()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(world.folder)], check=True)
-    run_rounds(recipe, problems, Identity("base", problems.fingerprint()), parts, journal, 1, ev.silence)
+    run_rounds(recipe, problems, Identity("base", problems.fingerprint()), machinery, journal, 1, ev.silence)
 
 
 @pytest.mark.parametrize("stride", [61, pytest.param(1, marks=pytest.mark.slow)])

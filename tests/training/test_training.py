@@ -25,8 +25,7 @@ from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
 from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
-from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
-from selfimprove.training.schedule import (
+from selfimprove.training.batches import (
     count_tokens,
     cut_packed,
     cut_padded,
@@ -34,6 +33,7 @@ from selfimprove.training.schedule import (
     learning_rate,
     plan_steps,
 )
+from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
 from tests.paths import ROOT
 from tests.training.train_once import SETTINGS, make_examples, make_job
 
