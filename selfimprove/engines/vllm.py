@@ -1,10 +1,11 @@
 """The vLLM engine: a sampler whose model lives in a child process that leaves neither processes nor memory behind.
 
-This process never imports vLLM. A model inside it could not be given back to the trainer: CUDA contexts, worker
-threads and allocator pools stay until the process ends. So `with VllmSampler(...)` starts `vllm_worker` in a
-session, hence a process group, of its own; leaving the block kills the group, waits until no process of it is left
-and, on a GPU, until the driver reports the memory as free again. If this process is killed instead, the worker sees it
-and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C: this process decides.
+This process never imports vLLM. A model inside it could not be given back to the trainer: CUDA contexts, worker threads
+and allocator pools stay until the process ends. So `with VllmSampler(...)` starts `vllm_worker` in a session, hence a
+process group, of its own, which makes the engine from its arguments; leaving the block kills the group, waits until no
+process of it is left and, on a GPU, until the driver reports the memory as free again. If this process is killed
+instead, the worker sees it and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C:
+this process decides.
 
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same
 group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.

@@ -1,12 +1,14 @@
-"""Answers of one problem held against each other: what stands in for labels where there are none.
+"""Agreement of a problem's answers and their majority: what stands in for labels where there are none.
 
 The checker says which answers of a problem are the same (`answer_classes`), exactly as it says which are right: each
 distinct candidate is held against the ones before it as if they were references. An answer that leaves its arithmetic
-undone agrees with nobody, or a model could come to agree with itself by repeating the question.
+undone agrees with nobody, or a model could come to agree with itself by repeating the question. `majority` counts the
+votes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from selfimprove.answer import Outcome
@@ -16,6 +18,18 @@ from selfimprove.recipe import Answers
 
 ANY_NUMBER = "1/2"
 """Stands for a reference that may be a fraction, so that `2/3` counts as finished, `4/6` and `3 - 4` don't."""
+
+
+def majority(votes: Sequence[tuple[str | None, int]]) -> str | None:
+    """The answer with the most votes, if it has two or more and more than any other; None is no answer's vote."""
+    counts: Counter[str] = Counter()
+    for answer, weight in votes:
+        if answer is not None:
+            counts[answer] += weight
+    ranked = counts.most_common(2)
+    if not ranked or ranked[0][1] < 2 or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
+        return None
+    return ranked[0][0]
 
 
 def answer_classes(checker: Checker, keys: Sequence[str], texts: Sequence[str], settings: Answers) -> list[str | None]:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from selfimprove.answer import Outcome
 from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
-from selfimprove.round.agreement import answer_classes
+from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.answers import check_completions
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
-from selfimprove.round.selection import Tried, majority, pattern_of
+from selfimprove.round.selection import Tried, pattern_of
 from selfimprove.sampling import Completion, Request, Row, StopReason
 from selfimprove.store.records import Counts
 

@@ -31,6 +31,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selfimprove.recipe import Prefixes
+from selfimprove.round.agreement import majority
 from selfimprove.round.prefixes import Choice
 from selfimprove.sampling import Completion, Row
 
@@ -76,18 +77,6 @@ def consistent(completions: Sequence[Completion], answers: Mapping[Row, str | No
             else:
                 reasons[completion.row] = "not_consistent"
     return Choice(weights, reasons)
-
-
-def majority(votes: Sequence[tuple[str | None, int]]) -> str | None:
-    """The answer with the most votes, if it has two or more and more than any other; None is no answer's vote."""
-    counts: Counter[str] = Counter()
-    for answer, weight in votes:
-        if answer is not None:
-            counts[answer] += weight
-    ranked = counts.most_common(2)
-    if not ranked or ranked[0][1] < 2 or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
-        return None
-    return ranked[0][0]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Trackers: a run's figures sent to TensorBoard, wandb, trackio or MLflow, as `--track` chooses.
 
 `tracked` gives one listener for the view and the trackers: it passes each event to the view, makes points of it
-(`points.py`) and delivers these to every chosen tracker (`delivery.py`). A tracker is one file with one class, which is
-opened with a `TrackedRun` and is a `Tracker` (`tracker.py`): nothing but the calls of its library.
+(`metrics.py`) and delivers these to every chosen tracker (`delivery.py`). A tracker is one file with one class, which
+is opened with a `TrackedRun` and is a `Tracker` (`tracker.py`): nothing but the calls of its library.
 
 - A missing package is refused before anything is loaded, with what to type. A tracker that fails later is reported
   once, by a note in the view, and the run goes on without it.
@@ -25,7 +25,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import dotted
 from selfimprove.store.journal import Journal
 from selfimprove.tracking.delivery import Delivery
-from selfimprove.tracking.points import Points
+from selfimprove.tracking.metrics import Points
 from selfimprove.tracking.tracker import TrackedRun, Tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")

@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from queue import SimpleQueue
 from threading import Thread
 
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 from selfimprove.tracking.tracker import TrackedRun, Tracker
 
 CLOSE_SECONDS = 30.0

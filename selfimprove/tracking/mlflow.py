@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 from selfimprove.tracking.tracker import TrackedRun
 
 _TAG = "selfimprove.run"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 from selfimprove.tracking.tracker import TrackedRun
 
 

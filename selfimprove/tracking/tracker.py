@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ step, so points by round are logged at the step that the round ended with, toget
 
 from __future__ import annotations
 
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 from selfimprove.tracking.tracker import TrackedRun
 
 _PROJECT = "selfimprove"

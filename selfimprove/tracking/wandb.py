@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from selfimprove.errors import UsageError
-from selfimprove.tracking.points import Point
+from selfimprove.tracking.metrics import Point
 from selfimprove.tracking.tracker import TrackedRun
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from selfimprove.answer.checking import Checker
 from selfimprove.recipe import Answers, Prefixes
-from selfimprove.round.agreement import answer_classes
+from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.prefixes import Choice
-from selfimprove.round.selection import Tried, advantages, consistent, majority, modal, pattern_of, rollout, verified
+from selfimprove.round.selection import Tried, advantages, consistent, modal, pattern_of, rollout, verified
 from selfimprove.sampling import Completion, StopReason
 
 ROLLOUT = Prefixes(select="rollout", length=2, shrinkage=0.0, least_advantage=0.0)

@@ -20,7 +20,7 @@ from selfimprove.events import Event, Note, Timed
 from selfimprove.store.journal import Journal
 from selfimprove.tracking import TRACKERS, OpenTracker, read_trackers, tracked
 from selfimprove.tracking.delivery import Delivery
-from selfimprove.tracking.points import Point, Points
+from selfimprove.tracking.metrics import Point, Points
 from selfimprove.tracking.tracker import TrackedRun, Tracker
 from tests.paths import ROOT
 from tests.peers import World

@@ -13,7 +13,8 @@ import threading
 
 from selfimprove.answer import VERSION, Explanation, Mode, Outcome, Verdict
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
-from selfimprove.answer.checking.pool import MEMORY_MB, TIMEOUT, Checker
+from selfimprove.answer.checking.pool import MEMORY_MB, Checker
+from selfimprove.answer.checking.process import TIMEOUT
 
 _SHARED: list[Checker] = []
 _LOCK = threading.Lock()

@@ -23,13 +23,12 @@ from contextlib import contextmanager
 from typing import Self, TypeVar
 
 from selfimprove.answer import VERSION, Mode, Outcome, Verdict
-from selfimprove.answer.checking.process import Worker, WorkerLost
+from selfimprove.answer.checking.process import TIMEOUT, Worker, WorkerLost
 from selfimprove.answer.checking.worker import Failure, Form, Reply, Request
 from selfimprove.errors import UsageError
 
 T = TypeVar("T")
 JUDGE = ("-m", "selfimprove.answer.checking.worker")
-TIMEOUT = 3.0  # seconds for one answer
 MEMORY_MB = 1024
 RECYCLE = 20_000  # replies after which a process is replaced, so that its memory starts over
 CACHED = 50_000  # verdicts kept

@@ -21,6 +21,7 @@ from pathlib import Path
 from selfimprove.answer.checking.worker import HEADER, Reply, Request, packed
 from selfimprove.errors import StageError
 
+TIMEOUT = 3.0  # seconds for one answer
 STARTING = 120.0  # seconds a fresh process may take to say hello
 AHEAD = 16_000  # bytes written ahead; below what a pipe holds
 
