@@ -22,11 +22,12 @@ A name is imported when it is first used, so `import selfimprove` stays fast. `d
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
+
     from selfimprove import events as events
     from selfimprove.answer import Verdict as Verdict
     from selfimprove.answer.checking import check as check
@@ -54,6 +55,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is the attribute's
     """A public name, imported now."""
     if name == "events":
         return import_module("selfimprove.events")
+    if name == "__version__":
+        return version("selfimprove")
     if name not in _MODULES:
         raise AttributeError(f"module 'selfimprove' has no attribute {name!r}")
     return getattr(import_module(f"selfimprove.{_MODULES[name]}"), name)

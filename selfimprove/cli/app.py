@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from selfimprove import __version__
 from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
@@ -70,7 +70,7 @@ def _print_error(message: str, hint: str) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"selfimprove {__version__}")
+        typer.echo(f"selfimprove {version('selfimprove')}")
         raise typer.Exit
 
 

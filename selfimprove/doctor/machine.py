@@ -7,7 +7,6 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from selfimprove import __version__
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.formatting import plural
 from selfimprove.host.cgroups import usable_cores
@@ -16,7 +15,7 @@ from selfimprove.recipe import Runtime
 
 def packages(distribution: str = "selfimprove") -> Finding:
     """Python, and whether the packages that this program requires are there in versions that it was tested with."""
-    found = f"selfimprove {__version__}, Python {platform.python_version()}"
+    found = f"selfimprove {version('selfimprove')}, Python {platform.python_version()}"
     try:
         wanted = requires(distribution) or []
     except PackageNotFoundError:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from selfimprove import __version__, formatting
+from selfimprove import formatting
 from selfimprove.escaping import escape_markdown
 from selfimprove.export.source import Source
 from selfimprove.models.origin import Origin
@@ -78,7 +79,7 @@ def card_text(subject: Subject) -> str:
         front=_front(subject).to_yaml(),
         name=_told(journal.name),
         rule=recipe.gate.rule,
-        version=__version__,
+        version=version("selfimprove"),
         champion=formatting.model_named(source.champion.number),
         base=_told(origin.title),
         form=_FORMS[form].format(rank=subject.rank),

@@ -22,10 +22,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from selfimprove import __version__
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.contests import Contest, contests, sealed_flips
@@ -103,7 +103,7 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
             parts=parts,
             flips=[found for found in flips if found.shown],
             flip_sentences=_flip_sentences(run, unknown),
-            footer=f"Written by selfimprove {__version__} from the records of run {records.name}.",
+            footer=f"Written by selfimprove {version('selfimprove')} from the records of run {records.name}.",
         )
     )
 

@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfimprove import __version__
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
@@ -182,7 +181,7 @@ def fingerprint(model: Path) -> str:
 
 def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
     """What a round's record says of the programs and the machine that ran it, and of what the engine promises."""
-    found: dict[str, Scalar] = {"selfimprove": __version__, "python": platform.python_version()}
+    found: dict[str, Scalar] = {"selfimprove": version("selfimprove"), "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
