@@ -27,7 +27,7 @@ Lender = tuple[Recipe, Journal]
 
 
 def borrow(recipe: Recipe, journal: Journal, lenders: Sequence[Lender], versions: Mapping[str, object]) -> None:
-    """Put into a run that has no folder yet what it shares with the first of the lenders that has it."""
+    """Begin a new run with the samples and verdicts that it shares with the first lender that has them."""
     if journal.folder.exists():
         return
     lenders = [(other, lender) for other, lender in lenders if _made_alike(lender, versions)]
@@ -83,7 +83,7 @@ def _judging(recipe: Recipe) -> tuple[object, ...]:
 
 
 def _kinds(recipe: Recipe, continuations: int, rows: Sequence[Row]) -> list[Kind]:
-    """The kinds that this recipe gives to round 1's rows, of each of which there are so many `continuations` here."""
+    """The kinds that this recipe gives to round 1's rows, each of them sampled with so many `continuations`."""
     drawn = [(key, number // continuations) for key, number in rows]
     kinds = assign_kinds(set(drawn), recipe.prefixes, derive_seed(recipe.seed, 1, "kinds"))
     return [kinds[row] for row in drawn]

@@ -40,7 +40,7 @@ class Ground(Protocol):
         ...
 
     def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> object:
-        """Bring a run to so many rounds and its sealed outcome, whatever is returned."""
+        """Bring a run to so many rounds and its sealed outcome."""
         ...
 
 

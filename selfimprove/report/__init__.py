@@ -86,7 +86,7 @@ def _rich_table(section: Section) -> Table:
 
 
 def _coloured(cell: str) -> Text:
-    """A cell in the colour that repeats what its word says."""
+    """A cell, coloured if its word is good or bad news."""
     from rich.text import Text
 
     styles = {"accepted": "bold green", "passed": "green", "rejected": "red", "failed": "red"}

@@ -3,8 +3,8 @@
 Only the figures are here; `report/sections.py` lays them out as tables.
 
 *Per point* divides what all rounds spent, the rejected ones charged like the accepted, by the gain that the last look
-at the sealed problems shows: base against champion, in percentage points. Charged are the rounds that this look had
-behind it; the look itself is the measurement and isn't. Without a gain above zero there is no price, and the reason is
+at the sealed problems shows: base against champion, in percentage points. Charged are the rounds before this look; the
+look itself is the measurement and isn't. Without a gain above zero there is no price, and the reason is
 told instead.
 
 *Tokens.* Sampled are those that a model wrote in sampling and judging; prompt tokens those that it read for that.
@@ -47,7 +47,7 @@ class Spent:
         )
 
     def over(self, amount: float) -> Spent:
-        """What adds up divided by `amount`; peaks don't."""
+        """Everything but the peaks, divided by `amount`."""
         added = (self.seconds, self.sampled, self.prompts, self.targets, self.trained_prompts, self.energy)
         return Spent(*(None if part is None else part / amount for part in added))
 
@@ -100,7 +100,7 @@ class Price:
 
 
 def price(run: RunRecords) -> Price:
-    """What a point of sealed gain cost in the rounds that the last look had behind it."""
+    """What a point of sealed gain cost, in the rounds before the last look."""
     look = run.last_look
     if look is None:
         return Price(None, "Cost per accepted point: not known before the sealed problems are judged.")

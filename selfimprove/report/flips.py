@@ -22,7 +22,7 @@ from selfimprove.store.rows import Answered
 
 @dataclass(frozen=True)
 class Flip:
-    """A problem that one side did better: for each side an answer that shows it, and right answers of how many."""
+    """A problem that one side solved and the other didn't: an answer of each, and how many of their answers were right."""
 
     key: str
     won: bool

@@ -83,11 +83,11 @@ class Judge:
         return sum(problem.key in keys for problem in batch)
 
     def prompt_tokens(self, problems: Sequence[Problem]) -> int:
-        """Tokens of the prompts that judging one model on these problems runs through it."""
+        """Prompt tokens of judging one model on these problems."""
         return sum(len(self._request(problem, 0).prompt_ids) for problem in problems) * self._recipe.gate.samples
 
     def _owed(self, model: int, batches: Sequence[Sequence[Problem]]) -> list[tuple[tuple[Request, ...], ...]]:
-        """The chunks to sample for each batch, none if it is durable; what is left of torn batches is dropped."""
+        """The chunks still to be sampled, by batch; what a kill left of an unfinished batch is dropped."""
         samples = self._recipe.gate.samples
         owed = [len(self._found(model, batch)) != len(batch) * samples for batch in batches]
         if any(owed):
@@ -135,7 +135,7 @@ class Judge:
         )
 
     def _drop(self, rows: Sequence[Answered]) -> None:
-        """Forget what is left of torn batches, in memory and in the file (which loses a torn last line with it)."""
+        """Remove these rows in memory and in the file, which loses a torn last line as well."""
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
@@ -147,7 +147,7 @@ def check_completions(
     settings: Answers,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Verdict]:
-    """The run's verdicts on (text, reference) pairs: the checker's, with unfinished answers wrong if that is asked."""
+    """The checker's verdicts on (text, reference) pairs; with `answers.finished`, answers left undone are wrong."""
     verdicts = checker.check_all(pairs, settings.mode, progress)
     if not settings.finished:
         return verdicts
@@ -161,7 +161,7 @@ def _finished(verdict: Verdict, reference: str) -> Verdict:
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:
-    """At `gate.temperature`; unset, greedy for one answer per problem and as training samples for several."""
+    """Judging's decoding: `gate.temperature`; by default greedy for one answer, the training samples' for several."""
     settings, temperature = recipe.sampling, recipe.gate.temperature
     if temperature == 0 or (temperature is None and recipe.gate.samples == 1):
         return GREEDY
@@ -206,7 +206,7 @@ class RunAnswers:
 
 
 def settled(answers: AnswersByKey) -> AnswersByKey:
-    """The answers that need no second try: those of problems where the checker ran out of time are left out."""
+    """The answers without those of problems where the checker timed out, which are judged again."""
     return {key: found for key, found in answers.items() if all(row.outcome is not Outcome.TIMED_OUT for row in found)}
 
 
@@ -219,7 +219,7 @@ def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
 
 
 def judging_order(problems: Sequence[Problem], seed: int) -> list[Problem]:
-    """The problems in the order in which they are judged: a seeded shuffle that their own order has no part in."""
+    """The problems in the order in which they are judged: a seeded shuffle, the same in whatever order they come."""
     named = {problem.key: problem for problem in problems}
     return [named[key] for key in order_keys(named, seed)]
 
@@ -232,7 +232,7 @@ def order_keys(keys: Iterable[str], seed: int) -> list[str]:
 
 
 def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Consecutive parts of `size` items, the last one shorter."""
+    """Consecutive batches of `size` items, the last one shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 

@@ -49,12 +49,12 @@ class Job:
         return self.models.folder(self.champion)
 
     def challenger_model(self) -> Path:
-        """The model folder that this round's merge made, likewise."""
+        """The model folder that this round's merge made, built again if its cache is missing or damaged."""
         return self.models.folder(Champion(self.number, (*self.champion.chain, self.number)))
 
 
 def problems_of_round(job: Job) -> list[Problem]:
-    """The training problems of this round: all, or the next part of a seeded order, over again when it is through."""
+    """The training problems of this round: all, or the next ones of a seeded order that starts over at its end."""
     ordered = sorted(job.problems.train, key=lambda problem: problem.key)
     random.Random(derive_seed(job.recipe.seed, "train order")).shuffle(ordered)
     wanted = min(job.recipe.sampling.problems_per_round or len(ordered), len(ordered))

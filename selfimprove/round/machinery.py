@@ -1,4 +1,4 @@
-"""The machinery a run is made of, as callables and protocols, so that no stage imports a model library.
+"""What a run works with, as values and callables, so that no stage imports a model library: engine, trainer, merge.
 
 `Machinery` is chosen once by whoever wires a run: the command line puts the real ones in, tests may put peers of them.
 """
@@ -103,7 +103,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Machinery:
-    """The machinery of a run, chosen once by whoever wires it.
+    """Engine, trainer, merge, checker and tokenizer of a run, chosen once by whoever starts it.
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
     which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
@@ -131,7 +131,7 @@ class Machinery:
 
 
 class Samplers:
-    """At most one open sampler; asked for the model it holds, it is used as it is."""
+    """At most one open sampler, which stays open while the same model is asked for."""
 
     def __init__(self, open_sampler: Callable[[Path], Sampler]) -> None:
         self._open = open_sampler

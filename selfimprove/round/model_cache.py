@@ -32,7 +32,7 @@ class ModelCache:
         self._seen: set[Path] = set()
 
     def folder(self, model: Champion) -> Path:
-        """The folder of a merged model, whole and equal to its certificate; built again if it isn't there so.
+        """The folder of a merged model, held to the hash in its certificate; rebuilt if it is missing or differs.
 
         Raises `StageError` if base and adapters no longer give the model that the certificate describes.
         """
@@ -47,7 +47,7 @@ class ModelCache:
         return files.model
 
     def made(self, folder: Path) -> None:
-        """Remember that this process published the folder itself, hash and all."""
+        """Trust a folder that this process has just made and hashed."""
         self._seen.add(folder)
 
     def keep_only(self, champion: Champion, rounds: int) -> None:

@@ -87,7 +87,7 @@ def tried(job: Job) -> list[Tried]:
 
 
 def by_labels(job: Job) -> bool:
-    """Whether outcomes are told by the problems' answers, rather than by agreement."""
+    """Whether continuations are judged by the problems' answers, and not by agreement."""
     value = job.recipe.prefixes.value
     return value == "labels" or (value == "auto" and all(problem.answer is not None for problem in job.problems.train))
 

@@ -23,7 +23,7 @@ from selfimprove.store.records import RoundRecord, ScheduleRecord
 
 
 def rejections(records: Sequence[RoundRecord]) -> int:
-    """Rejected rounds in a row at the end of these."""
+    """How many rounds in a row were rejected at the end of these."""
     found = 0
     for record in reversed(records):
         if record.accepted:
@@ -33,7 +33,7 @@ def rejections(records: Sequence[RoundRecord]) -> int:
 
 
 def scheduled(recipe: Recipe, earlier: Sequence[RoundRecord]) -> Recipe:
-    """The recipe as the round after these rounds uses it."""
+    """The recipe that the next round uses, after these."""
     settings, rejected = recipe.schedule, rejections(earlier)
     if not rejected:
         return recipe
@@ -57,7 +57,7 @@ def schedule_record(recipe: Recipe, earlier: Sequence[RoundRecord]) -> ScheduleR
 
 
 def end_of(recipe: Recipe, records: Sequence[RoundRecord]) -> str:
-    """Why no round follows these, in one sentence; empty if one does."""
+    """Why the run ends after these rounds, in one sentence; empty if another round follows."""
     settings, rejected = recipe.schedule, rejections(records)
     if settings.patience and rejected >= settings.patience:
         return f"{plural(rejected, 'round')} in a row rejected, schedule.patience is {settings.patience}."

@@ -138,13 +138,13 @@ def rollout(completions: Sequence[Completion], tried: Sequence[Tried], settings:
 
 
 def pattern_of(text: str, question: str) -> str:
-    """The text with the question's numbers replaced by their places in it: equal for openings that say the same."""
+    """The text with the question's numbers as placeholders, so that openings that differ in numbers alone are equal."""
     places = {number: place for place, number in reversed(list(enumerate(_NUMBER.findall(question))))}
     return _NUMBER.sub(lambda match: f"⟨{places[match[0]]}⟩" if match[0] in places else match[0], text)
 
 
 def _means(tried: Sequence[Tried]) -> list[float]:
-    """The mean value of each one's problem."""
+    """For each prefix, the mean value of its problem's prefixes."""
     values: defaultdict[str, float] = defaultdict(float)
     drawn: Counter[str] = Counter()
     for one in tried:

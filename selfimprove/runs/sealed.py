@@ -35,7 +35,7 @@ Found = dict[int, dict[str, Sequence[Answered]]]
 
 
 def sealed_finish(job: Job, rounds: int) -> SealedLook:
-    """Judge base against champion on the sealed problems, unless a look at this very champion is on record."""
+    """Judge base against champion on the sealed problems, unless the last look was at this champion."""
     looks = job.journal.sealed()
     if not looks or looks[-1].champion != job.champion.number:
         number = len(looks) + 1
@@ -123,7 +123,7 @@ def _sides(job: Job) -> list[Champion]:
 
 
 def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) -> dict[str, Found]:
-    """Both models' answers by each judge; a model is loaded once for all of them."""
+    """Both models' answers under each decoding; a model is loaded once for all of them."""
     sides = _sides(job)
     total = len(order) * len(sides) * len(judges)
     kept = sum(judge.kept(side.number, order) for side in sides for judge in judges.values())

@@ -130,7 +130,7 @@ def _sealed_answers(path: Path, champion: int) -> dict[int, AnswersByKey]:
 
 
 def _seen(where: str, what: str, seen: FileSeen | None, path: Path) -> Finding:
-    """The file as far as it reached when it was seen; later looks append to it."""
+    """Hold the file to its hash as far as it reached then; later looks append to it."""
     rows = path.read_bytes() if path.exists() else b""
     return _equal(where, what, _sha256(rows[: seen.bytes if seen else None]), seen.sha256 if seen else None)
 

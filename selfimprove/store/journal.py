@@ -178,7 +178,7 @@ class Journal:
         return champion
 
     def take_over_base(self, lender: Journal) -> None:
-        """Begin judging with the base's verdicts of another run: those of its round 1 and of the sealed problems.
+        """Begin with another run's verdicts on the base model: those of its round 1 and of the sealed problems.
 
         They stand as if this run had judged the base and then been killed, so the next start keeps the batches that
         are whole under its own plan. What judging cost is not taken over: a stage's cost is that of base and
@@ -300,7 +300,7 @@ class Journal:
         return [timed for line in whole.splitlines() if (timed := read_event(line)) is not None], after
 
     def birth(self) -> str:
-        """A key that every start of this run has alone, wherever its folder is moved: 16 hexadecimal digits.
+        """A key of this run, the same for all its starts and wherever its folder is moved: 16 hexadecimal digits.
 
         It is the hash of the first line of the history, empty before there is one.
         """
@@ -331,7 +331,7 @@ class Journal:
         return UsageError(f"run `{self.name}` is held by {holder}", "Wait for it, or stop it.")
 
     def held_by(self) -> str:
-        """Who holds the run now, in words; empty if nobody does, whatever a dead holder left behind.
+        """The process that holds the run now, in words; empty if none does, whatever a dead one left behind.
 
         Where the lock can't be tried, as in a folder that may only be read, who says to hold it is believed.
         """
@@ -346,7 +346,7 @@ class Journal:
         return ""
 
     def holder(self) -> str:
-        """Who says to hold the run, in words."""
+        """The process that claims the lock, in words."""
         try:
             held = read_json(self._holder_path)
         except UsageError:  # none, or none that can be read

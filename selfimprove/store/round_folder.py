@@ -21,7 +21,7 @@ KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]
 
 
 class RoundFolder:
-    """One round's folder: addresses of its files and its done-records."""
+    """One round's folder: the paths of its files, its done-records, its record."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,7 +57,7 @@ class RoundFolder:
         return record
 
     def recorded(self, stage: str) -> DoneRecord | None:
-        """The stage's done-record as it stands, its files unseen; None without one that can be read."""
+        """The stage's done-record, without a look at its files; None without one that can be read."""
         try:
             return parsed(read_json(self._done_path(stage)), DoneRecord, self._done_path(stage))
         except UnreadableError:
