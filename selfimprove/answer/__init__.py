@@ -3,7 +3,7 @@
 A verdict is computed in five steps, each with its own module and each able to end it: `extract` takes one candidate
 from the text without looking at the reference; `limits` bounds it; `normal` and `parse` read both sides into trees
 with one grammar, without evaluating any text; `shape` settles what kind of answer each is; `compare` and
-`expressions` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
+`equality` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
 *Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from selfimprove.answer.equality import EXPRESSION, same_expression
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import EXPRESSION, same_expression
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import PERCENT, split_unit

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key
 
+from selfimprove.answer.equality import same_expression
 from selfimprove.answer.evaluate import sign_of
 from selfimprove.answer.exact import exact
-from selfimprove.answer.expressions import same_expression
 from selfimprove.answer.tree import (
     INFINITY,
     MIRRORED,

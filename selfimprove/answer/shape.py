@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from selfimprove.answer.equality import same_expression
 from selfimprove.answer.evaluate import near
-from selfimprove.answer.expressions import same_expression
 from selfimprove.answer.matrices import matrices
 from selfimprove.answer.tree import (
     Join,

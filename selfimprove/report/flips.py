@@ -22,7 +22,7 @@ from selfimprove.store.rows import Answered
 
 @dataclass(frozen=True)
 class Flip:
-    """A problem that one side solved and the other didn't: an answer of each, and how many of their answers were right."""
+    """A problem that one side solved and the other didn't: an answer of each, and how many were right."""
 
     key: str
     won: bool

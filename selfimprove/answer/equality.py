@@ -1,7 +1,7 @@
 """Two expressions compared by the cheapest proof that settles it.
 
-Equal trees; exact fractions; identities modulo primes; evaluation with many digits; sympy's algebra for sums,
-integrals and limits. Each stage either decides or declines with a reason; the last reason is the verdict's if none
+Equal trees; exact fractions (`exact`); identities modulo primes (`identity`); evaluation with many digits (`evaluate`);
+sympy's closed forms of sums, integrals and limits (`closed_forms`). Each stage either decides or declines with a reason; the last reason is the verdict's if none
 decides.
 """
 
@@ -63,7 +63,7 @@ def _beyond_fractions(left: Node, right: Node) -> Finding:
     except (OverflowError, ZeroDivisionError, ValueError) as error:
         reason = f"it can't be evaluated: {type(error).__name__}"
     if any(part.op in BINDERS for tree in (left, right) for part in walk(tree)):
-        from selfimprove.answer.algebra import same_closed_forms
+        from selfimprove.answer.closed_forms import same_closed_forms
 
         return same_closed_forms(left, right)
     return Finding(Outcome.UNPARSED, "limits", reason)
