@@ -1,8 +1,8 @@
 """Two expressions compared by the cheapest proof that settles it.
 
 Equal trees; exact fractions (`exact`); identities modulo primes (`identity`); evaluation with many digits (`evaluate`);
-sympy's closed forms of sums, integrals and limits (`closed_forms`). Each stage either decides or declines with a reason; the last reason is the verdict's if none
-decides.
+sympy's closed forms of sums, integrals and limits (`closed_forms`). Each stage either decides or declines with a
+reason; the last reason is the verdict's if none decides.
 """
 
 from __future__ import annotations
