@@ -108,7 +108,8 @@ def _shard(peft: PeftModel, accelerator: Accelerator, device: torch.device) -> N
     for module in peft.modules():
         if type(module).__name__ in kinds:
             trained = {parameter for parameter in module.parameters() if parameter.requires_grad}
-            fully_shard(module, mesh=mesh, ignored_params=trained)
+            # Said outright: each layer is a root here, and by default a root stays whole after its forward pass.
+            fully_shard(module, mesh=mesh, ignored_params=trained, reshard_after_forward=True)
     peft.to(device)
 
 
