@@ -82,6 +82,7 @@ class Cluster:
             self.threads = self._asked.threads or share_threads(nodes, self.workers)
             refuse_small(nodes, self.threads, self.gpus, self._asked.train_processes)
             self.engine = choose_engine(self._asked.engine, bool(importlib.util.find_spec("vllm")), self.gpus > 0)
+            refuse_split(self.engine, self._asked.tensor_parallel)
             self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
             self.source = serve_files()
             self._crew = Crew(self._hire, self.workers, _name_chunk)
@@ -239,6 +240,15 @@ def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, pro
                 f"the cluster has room for {room} of {count} {what} with {size} each",
                 "Lower --threads, --tensor-parallel or --train-processes, or add nodes.",
             )
+
+
+def refuse_split(engine: str, gpus: int) -> None:
+    """`UsageError` if the model is to be split over GPUs by an engine that uses one."""
+    if engine == "transformers" and gpus > 1:
+        raise UsageError(
+            f"--tensor-parallel {gpus}: several GPUs are for the vllm engine, and on this cluster transformers samples",
+            "Leave --tensor-parallel out, or on every node with GPUs type: pip install 'selfimprove[vllm]'",
+        )
 
 
 def _fits(node: dict[str, float], threads: int, gpus: int) -> int:

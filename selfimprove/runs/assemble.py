@@ -70,6 +70,7 @@ def run_recipe(
 @contextmanager
 def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
+    _refuse_copies_on_ray(runtime)
     problems = load_problems(recipe.problems)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
@@ -156,9 +157,18 @@ def engine_of(runtime: Runtime) -> str:
     if runtime.engine == "vllm":
         refuse_missing()
     engine = choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
-    if engine == "transformers" and not runtime.ray:
+    if engine == "transformers" and not (runtime.ray and runtime.engine == "auto"):  # the cluster resolves its own
         _refuse_parallel(runtime)
     return engine
+
+
+def _refuse_copies_on_ray(runtime: Runtime) -> None:
+    """`UsageError` if each worker of a cluster would hold several copies: its actor has GPUs for one."""
+    if runtime.ray and runtime.data_parallel > 1:
+        raise UsageError(
+            f"--data-parallel {runtime.data_parallel}: with --ray, each worker is one copy of the model",
+            f"Type --workers {runtime.data_parallel} in place of --data-parallel {runtime.data_parallel}.",
+        )
 
 
 def _refuse_parallel(runtime: Runtime) -> None:

@@ -260,6 +260,13 @@ def test_what_the_cluster_has_no_room_for_is_refused(
     engine.refuse_small([*nodes, *[LARGE] * 2], 8, min(gpus, 8), processes)
 
 
+def test_a_cluster_without_vllm_refuses_to_split_a_model_over_gpus() -> None:
+    with pytest.raises(UsageError, match="--tensor-parallel 2: several GPUs are for the vllm engine"):
+        engine.refuse_split("transformers", 2)
+    engine.refuse_split("transformers", 1)
+    engine.refuse_split("vllm", 2)
+
+
 def test_a_missing_ray_is_refused_with_what_to_type() -> None:
     script = "import sys; sys.modules['ray'] = None; import selfimprove.engines.ray"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
