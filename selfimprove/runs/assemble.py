@@ -191,6 +191,8 @@ def fingerprint(model: Path) -> str:
 
 def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
     """What a round's record says of programs and machine, and whether its samples can be reproduced."""
+    from selfimprove.engines.choice import promises
+
     found: dict[str, Scalar] = {"selfimprove": version("selfimprove"), "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -203,18 +205,7 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
         "threads": runtime.usable_threads(),
     }
     trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
-    return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime), **trusted}
-
-
-def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
-    """Whether equal chunks give equal completions again, and whether attention is compiled here."""
-    import torch
-
-    from selfimprove.engines.native import compiler
-    from selfimprove.engines.transformers import choose_device
-
-    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
-    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **promises(engine, runtime), **trusted}
 
 
 def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
