@@ -34,3 +34,14 @@ def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
             from selfimprove.engines.transformers import TransformersSampler
 
             return TransformersSampler(model, runtime)
+
+
+def promises(engine: str, runtime: Runtime) -> dict[str, bool]:
+    """Whether equal chunks give equal completions again, and whether attention is compiled, in this process."""
+    import torch
+
+    from selfimprove.engines.native import compiler
+    from selfimprove.engines.transformers import choose_device
+
+    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
+    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}

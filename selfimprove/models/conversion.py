@@ -22,6 +22,7 @@ import transformers
 
 from selfimprove.errors import UsageError
 from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weight, first_line
+from selfimprove.models.tokenizer import confirm_pattern
 from selfimprove.models.weights import (
     carried_files,
     read_config,
@@ -56,6 +57,7 @@ def convert(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> N
         _convert_folder(source, out, dtype, trust_remote_code)
     else:
         _convert_gguf(source, out, dtype)
+    confirm_pattern(out)
     _check_loadable(source, out, trust_remote_code)
 
 

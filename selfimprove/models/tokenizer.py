@@ -11,6 +11,7 @@ models have added tokens without a row, and never render them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,13 @@ MEMORY = 2**31
 """Bytes that rendering may take."""
 LONGEST = 4_000_000
 """Characters of a rendered conversation; problem rows are at most a quarter of that."""
+
+PATTERN_TOKENS = 100_000
+"""Tokens of a vocabulary above which transformers asks whether its splitting pattern is one of Mistral's old ones."""
+MISTRALS = ("mistral", "ministral", "pixtral", "voxtral")
+"""How the types of Mistral's models begin."""
+FLAG = "fix_mistral_regex"
+"""transformers' setting for that: absent it warns, true it puts Mistral's new pattern in, false it leaves all alone."""
 
 REFETCH = "Fetch the model's files again."
 FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -128,6 +136,18 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
             "Name a model with the tokenizer it was trained with.",
         )
     return ChatTokenizer(tokenizer, folder, title)
+
+
+def confirm_pattern(folder: Path) -> None:
+    """Say in the folder's `tokenizer_config.json` that the pattern by which its tokenizer splits text is right.
+
+    transformers takes a large vocabulary beside a `config.json` without a version for one of Mistral's old tokenizers:
+    it warns at each loading, and to follow its advice would change the ids. What may be Mistral's is left as it is.
+    """
+    path, kind = folder / "tokenizer_config.json", str(read_json(folder / "config.json").get("model_type"))
+    if path.is_file() and (_embedding_rows(folder) or 0) > PATTERN_TOKENS and not kind.startswith(MISTRALS):
+        settings = {FLAG: False, **read_json(path)}
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _embedding_rows(folder: Path) -> int | None:

@@ -70,6 +70,7 @@ def run_recipe(
 @contextmanager
 def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
+    _refuse_copies_on_ray(runtime)
     problems = load_problems(recipe.problems)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
@@ -156,9 +157,18 @@ def engine_of(runtime: Runtime) -> str:
     if runtime.engine == "vllm":
         refuse_missing()
     engine = choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
-    if engine == "transformers" and not runtime.ray:
+    if engine == "transformers" and not (runtime.ray and runtime.engine == "auto"):  # the cluster resolves its own
         _refuse_parallel(runtime)
     return engine
+
+
+def _refuse_copies_on_ray(runtime: Runtime) -> None:
+    """`UsageError` if each worker of a cluster would hold several copies: its actor has GPUs for one."""
+    if runtime.ray and runtime.data_parallel > 1:
+        raise UsageError(
+            f"--data-parallel {runtime.data_parallel}: with --ray, each worker is one copy of the model",
+            f"Type --workers {runtime.data_parallel} in place of --data-parallel {runtime.data_parallel}.",
+        )
 
 
 def _refuse_parallel(runtime: Runtime) -> None:
@@ -181,6 +191,8 @@ def fingerprint(model: Path) -> str:
 
 def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
     """What a round's record says of programs and machine, and whether its samples can be reproduced."""
+    from selfimprove.engines.choice import promises
+
     found: dict[str, Scalar] = {"selfimprove": version("selfimprove"), "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -193,18 +205,7 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
         "threads": runtime.usable_threads(),
     }
     trusted = {"trust_remote_code": True} if runtime.trust_remote_code else {}
-    return {**found, "engine": engine, "device": runtime.device, **machine, **_promises(engine, runtime), **trusted}
-
-
-def _promises(engine: str, runtime: Runtime) -> dict[str, bool]:
-    """Whether equal chunks give equal completions again, and whether attention is compiled here."""
-    import torch
-
-    from selfimprove.engines.native import compiler
-    from selfimprove.engines.transformers import choose_device
-
-    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
-    return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}
+    return {**found, "engine": engine, "device": runtime.device, **machine, **promises(engine, runtime), **trusted}
 
 
 def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:

@@ -95,4 +95,4 @@ def test_several_gpus_are_refused_where_the_engine_would_use_none(option: str) -
     asked = Runtime.model_validate({"engine": "transformers", option: 8})
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 8: several GPUs are for the vllm engine"):
         engine_of(asked)
-    engine_of(asked.model_copy(update={"ray": "auto"}))
+    engine_of(asked.model_copy(update={"ray": "auto", "engine": "auto"}))  # the cluster says which engine it has

@@ -18,6 +18,7 @@ import pytest
 
 from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
+from selfimprove.runs.assemble import versions_of
 from tests.comparable import comparable_records
 from tests.engines.ray_workers import Doubler
 from tests.paths import ROOT
@@ -30,6 +31,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'self
 from ray.cluster_utils import Cluster  # noqa: E402 - after the settings above
 
 from selfimprove.engines import ray as engine  # noqa: E402
+from selfimprove.engines.choice import promises  # noqa: E402
 from selfimprove.engines.ray_crew import TRIES, Crew  # noqa: E402
 from selfimprove.engines.ray_files import PIECE, FileServer, Source, beside_driver, fetch, holds  # noqa: E402
 
@@ -230,6 +232,26 @@ def test_an_address_of_another_form_is_refused(address: str) -> None:
         pass
 
 
+@pytest.mark.slow
+def test_the_record_takes_the_workers_word_and_not_the_drivers(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not promises("transformers", Runtime(device="cpu"))["compiled_attention"]:
+        pytest.skip("no C compiler here")
+    monkeypatch.setenv("PATH", str(tmp_path))  # this process sees no compiler; the nodes were started before
+    asked = Runtime(ray=cluster.address, device="cpu", engine="transformers", threads=1)
+    assert not versions_of("transformers", asked)["compiled_attention"]
+    with engine.Cluster(asked) as made:
+        described = made.described()
+    assert (described["reproducible"], described["compiled_attention"]) == (True, True)
+
+
+def test_a_cluster_promises_what_every_node_does() -> None:
+    sure, unsure = {"reproducible": True}, {"reproducible": False}
+    assert engine.all_promise([sure, sure]) == sure
+    assert engine.all_promise([sure, unsure]) == unsure
+
+
 SMALL = {"CPU": 8.0}
 LARGE = {"CPU": 96.0, "GPU": 8.0}
 
@@ -258,6 +280,13 @@ def test_what_the_cluster_has_no_room_for_is_refused(
     with pytest.raises(UsageError, match=named):
         engine.refuse_small(nodes, threads, gpus, processes)
     engine.refuse_small([*nodes, *[LARGE] * 2], 8, min(gpus, 8), processes)
+
+
+def test_a_cluster_without_vllm_refuses_to_split_a_model_over_gpus() -> None:
+    with pytest.raises(UsageError, match="--tensor-parallel 2: several GPUs are for the vllm engine"):
+        engine.refuse_split("transformers", 2)
+    engine.refuse_split("transformers", 1)
+    engine.refuse_split("vllm", 2)
 
 
 def test_a_missing_ray_is_refused_with_what_to_type() -> None:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedTokenizerFast
 
 from selfimprove import models
 from selfimprove.errors import UsageError
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
-from selfimprove.models.tiny import EOS, make_tiny_model
+from selfimprove.models.tiny import EOS, make_tiny_model, make_tokenizer
+from selfimprove.models.tokenizer import PATTERN_TOKENS
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Model
 from tests.paths import ROOT
@@ -225,3 +228,29 @@ def test_gguf_weights_are_rounded_from_float32_once() -> None:
     ).state_dict()
     stored = load_file(resolve_model(Model(), default_cache()).path / "model.safetensors")
     assert all(torch.equal(exact[name].bfloat16(), weight) for name, weight in stored.items())
+
+
+@pytest.mark.parametrize(("kind", "warns"), [("llama", False), ("mistral", True)])
+def test_a_large_vocabulary_is_loaded_without_a_warning_and_with_its_own_ids(
+    kind: str, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "large"
+    data = json.loads(make_tokenizer(None).backend_tokenizer.to_str())
+    data["model"]["vocab"] |= {f"token{number}": 258 + number for number in range(PATTERN_TOKENS)}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(data)), bos_token="<|start|>", eos_token="<|end|>"
+    )
+    shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=8, **shape)
+    AutoModelForCausalLM.from_config(config).save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    found = resolve_model(Model(name=str(source), dtype="float32"), tmp_path / "cache").path
+    transformers.utils.logging.enable_propagation()
+    caplog.clear()
+    try:
+        loaded = load_tokenizer(found)
+    finally:
+        transformers.utils.logging.disable_propagation()
+    assert ("incorrect regex" in caplog.text) == warns
+    text = "Don't split 12345 HTTPServers\n\n  école"
+    assert loaded.render("", text) == tokenizer(text)["input_ids"]
