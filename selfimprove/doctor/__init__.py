@@ -48,6 +48,7 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
         "memory": resources.memory,
         "disk": resources.disk,
         "template": content.template,
+        "targets": content.targets,
         "merge": content.merge,
         "checker": content.references,
     }

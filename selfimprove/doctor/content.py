@@ -85,6 +85,25 @@ def model(subject: Subject) -> Finding:
     )
 
 
+def targets(subject: Subject) -> Finding:
+    """Whether a LoRA on the model can be merged, what it adapts, and whether training packs rows."""
+    from selfimprove.training.targets import find_targets
+
+    found = subject.model
+    if isinstance(found, SelfImproveError):
+        return warning("targets", "not tested: there is no model", "See model.")
+    if found.footprint is None:
+        return ok("targets", "not known before the weights are here")
+    seen = find_targets(found.folder.source, found.folder.path, subject.runtime.trust_remote_code)
+    experts = "; experts stay as they are" if seen.experts else ""
+    if seen.never_packed:
+        rows = f"training pads rows: {seen.never_packed}"
+    else:
+        rows = f"training packs rows of up to {seen.window:,} tokens" if seen.window else "training packs rows"
+    adapted = plural(len(seen.modules), "linear layer")
+    return ok("targets", f"{seen.architecture}: a LoRA adapts {adapted}{experts}; {rows}")
+
+
 def merge(subject: Subject) -> Finding:
     """Whether a round's update is large enough to survive rounding to the recipe's type when it is merged."""
     recipe, found = subject.recipe, subject.problems

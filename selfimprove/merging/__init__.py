@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import safe_open
@@ -52,7 +53,7 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
     rounding = job.rounding
     changes: list[Change] = []
     ways: set[str] = set()
-    chain = _read_chain(job.adapters, job.base)
+    chain = _read_chain(job.adapters, job.base, job.runtime.trust_remote_code)
     heads = tensor_heads(check.parent)
 
     def measured(name: str, weight: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
 
 def rebuild(job: MergeJob) -> str:
     """Write the folder that `merge` makes of the same job, byte for byte; returns the same `sha256`."""
-    chain = _read_chain(job.adapters, job.base)
+    chain = _read_chain(job.adapters, job.base, job.runtime.trust_remote_code)
 
     def merged(name: str, weight: Tensor) -> Tensor:
         return stored(name, summed(name, weight, chain), weight, job.rounding)
@@ -93,12 +94,13 @@ def rebuild(job: MergeJob) -> str:
     return fingerprint_folder(job.out)
 
 
-def _read_chain(adapters: Sequence[Path], base: Path) -> list[Adapter]:
+def _read_chain(adapters: Sequence[Path], base: Path, trust_remote_code: bool) -> list[Adapter]:
+    """The adapters, their factors under the names that the base's files have for the weights."""
     if not adapters:
         raise StageError(f"no adapter to merge onto {base}")
     chain = [read_adapter(path) for path in adapters]
-    check_targets(chain, base)
-    return chain
+    names = check_targets(chain, base, trust_remote_code)
+    return [replace(one, factors={names[weight]: pair for weight, pair in one.factors.items()}) for one in chain]
 
 
 def summed(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor | None:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selfimprove.errors import StageError
+from selfimprove.models.names import stored_names
 from selfimprove.models.weights import read_json, tensor_heads
 
 WEIGHTS = "adapter_model.safetensors"
@@ -89,18 +90,23 @@ def read_adapter(path: Path) -> Adapter:
     return Adapter(path, _scale(path, config), _pair(path, tensors))
 
 
-def check_targets(adapters: Sequence[Adapter], base: Path) -> None:
-    """`StageError` unless each weight the adapters change is the base's, of fitting shape, and not tied to another."""
+def check_targets(adapters: Sequence[Adapter], base: Path, trust_remote_code: bool = False) -> dict[str, str]:
+    """The name in the base's files of each weight that the adapters change.
+
+    `StageError` unless each is the base's, of fitting shape, and not tied to another.
+    """
     heads = tensor_heads(base)
+    names = stored_names(base, {weight for one in adapters for weight in one.factors}, trust_remote_code)
     tied = read_json(base / "config.json").get("tie_word_embeddings", True)  # left out, the model's class decides
     for adapter in adapters:
         for weight, (b, a) in adapter.factors.items():
             if tied and _TIED.fullmatch(weight):
                 raise StageError(f"{adapter.path}: changes {weight}, which is tied to another weight")
-            if weight not in heads:
+            if weight not in names:
                 raise StageError(f"{adapter.path}: changes {weight}, which {base} does not have")
-            if heads[weight].shape != (b.shape[0], a.shape[1]):
-                raise StageError(f"{adapter.path}: its factors of {weight} don't fit the shape {heads[weight].shape}")
+            if (shape := heads[names[weight]].shape) != (b.shape[0], a.shape[1]):
+                raise StageError(f"{adapter.path}: its factors of {weight} don't fit the shape {shape}")
+    return names
 
 
 def _has_effect(key: str, value: object) -> bool:

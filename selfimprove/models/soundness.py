@@ -56,7 +56,7 @@ def check_sizes(title: str, folder: Path, config: transformers.PretrainedConfig)
     """The folder's config describes the weights beside it; `UsageError` says where it doesn't."""
     _refuse_absurd(title, folder, read_json(folder / "config.json"))
     heads = {name: head.shape for name, head in tensor_heads(folder).items()}
-    wanted = _built(title, config)
+    wanted = {name: tuple(weight.shape) for name, weight in skeleton(title, config).named_parameters()}
     for name in sorted(wanted.keys() & heads.keys()):
         if wanted[name] != heads[name]:
             raise UsageError(
@@ -99,16 +99,32 @@ def _refuse_foreign_ends(title: str, folder: Path, rows: int | None) -> None:
             )
 
 
-def _built(title: str, config: transformers.PretrainedConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of the weights that a configuration describes; those tied to another one are left out."""
+def skeleton(
+    title: str, config: transformers.PretrainedConfig, trust_remote_code: bool = False
+) -> transformers.PreTrainedModel:
+    """The causal language model that a configuration describes, without memory for its weights.
+
+    Its `named_parameters` leave out those tied to another one. `UsageError` naming `title` if it can't be built.
+    """
     try:
         with bounded(SECONDS, MEMORY), torch.device("meta"):
-            model = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # theirs
+            model: transformers.PreTrainedModel = transformers.AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # theirs
+                config, trust_remote_code=trust_remote_code
+            )
     except OutOfTime:
         raise UsageError(f"{title}: building what config.json describes takes over {SECONDS:.0f} seconds") from None
     except BUILD_FAULTS as error:
         raise UsageError(f"{title}: config.json makes no model: {first_line(error)}") from error
-    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    return model
+
+
+def skeleton_of(title: str, folder: Path, trust_remote_code: bool = False) -> transformers.PreTrainedModel:
+    """The `skeleton` of a model folder; `UsageError` naming `title` if its configuration makes none."""
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except BUILD_FAULTS as error:
+        raise UsageError(f"{title}: config.json makes no model: {first_line(error)}") from error
+    return skeleton(title, config, trust_remote_code)
 
 
 def first_line(error: BaseException) -> str:

@@ -77,6 +77,9 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
 
     cache = cache or default_cache()
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
+    from selfimprove.training.targets import find_targets
+
+    find_targets(base.source, base.path, runtime.trust_remote_code)  # refused before anything is sampled
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
         machinery = machinery_of(recipe, base, runtime, checker, cache)

@@ -7,9 +7,9 @@ short rows on a processor.
 
 *Which models.* Any model whose attention implementation can be chosen runs it, but a layer that mixes tokens by other
 means (recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` finds out: no
-such width in the configuration, and packed behind a row that it branches from, a row has the hidden states that it has
-alone, and not a bit of them changes with that other row. (Mixtures of experts fail this, rightly or not: which tokens
-are routed together changes the rounding.) Other models take padded rows (`loss.py`).
+such width or kind of layer in the decoder's configuration, and packed behind a row that it branches from, a row has the
+hidden states that it has alone, and not a bit of them changes with that other row. (Mixtures of experts may fail this,
+rightly or not: which tokens are routed together changes the rounding.) Other models take padded rows (`loss.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 
 from selfimprove.training.branches import Branches, Bucket, Ids, grow
 
 ATTENTION = "selfimprove_branches"
 _WIDTHS = ("sliding_window", "attention_chunk_size")
 """Keys of configurations that bound how far a token attends."""
+_NARROW_KINDS = frozenset({"sliding_attention", "chunked_attention"})
+"""Kinds of layers that are bounded by one of these widths."""
+_KINDS = frozenset({"full_attention", "attention"}) | _NARROW_KINDS
+"""Kinds of layers (`layer_types` of configurations) whose tokens are mixed by attention alone."""
 
 _FEW_KEYS = 512
 """Up to this many keys a row, `_DenseAttention` is faster on a processor, and its matrices are small."""
@@ -160,13 +164,37 @@ def _spread(states: Tensor, branches: Branches, keys: bool) -> list[Tensor]:
 AttentionInterface.register(ATTENTION, _attend)
 
 
+def narrowest_window(model: PreTrainedModel) -> int | None:
+    """The fewest tokens that a layer of the model's decoder attends to, by its configuration; None without a bound."""
+    config = _decoder_config(model)
+    return min((width for name in _WIDTHS if (width := getattr(config, name, None))), default=None)
+
+
+def packing_obstacle(model: PreTrainedModel) -> str:
+    """Why no rows can be packed for the model, by its class and configuration; empty if nothing there says so."""
+    config = _decoder_config(model)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if not model._can_set_attn_implementation():
+        return "its attention can't be replaced"
+    if caps := [name for name in _UNSUPPORTED if getattr(config, name, None)]:
+        return f"its attention has {caps[0]}"
+    if foreign := sorted(kinds - _KINDS):
+        return f"it has layers of {foreign[0]}"
+    if kinds & _NARROW_KINDS and not narrowest_window(model):
+        return f"it has layers of {min(kinds & _NARROW_KINDS)} of unknown width"
+    return ""
+
+
+def _decoder_config(model: PreTrainedModel) -> PreTrainedConfig:
+    """The configuration of the model's decoder: of a composite model that of its language model."""
+    return model.config.get_text_config(decoder=True)
+
+
 @torch.no_grad()
 def branches_hold(model: PreTrainedModel, ids: Ids, longest: int, device: torch.device) -> bool:
     """Whether rows of up to `longest` ids may be packed for the model; if so, its attention is set to take branches."""
-    widths = [getattr(model.config, name, None) for name in _WIDTHS]
-    unsupported = any(getattr(model.config, name, None) for name in _UNSUPPORTED)
-    narrow = any(width and width < longest for width in widths)
-    if not model._can_set_attn_implementation() or unsupported or narrow:
+    window = narrowest_window(model)
+    if packing_obstacle(model) or (window and window < longest):
         return False
     head = (ids * 4)[:4]
     first, second, other = ((*head, step, *head[::-1], step) for step in (1, 2, 3))

@@ -34,6 +34,7 @@ from selfimprove.training.batches import Step, fingerprint_work, plan_steps
 from selfimprove.training.checkpoint import State
 from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
+from selfimprove.training.targets import adapted_modules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def prepare(job: TrainJob) -> Fit:
     dtype = compute_dtype(job.model, device)
     base = load_model(job.model, dtype, runtime.trust_remote_code)
     torch.manual_seed(derive_seed(job.seed, "lora"))
-    peft = get_peft_model(base, _lora(settings))
+    peft = get_peft_model(base, _lora(settings, adapted_modules(base)))
     sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1
     if not sharded:
         peft.to(device)
@@ -91,12 +92,12 @@ def prepare(job: TrainJob) -> Fit:
     )
 
 
-def _lora(settings: Training) -> LoraConfig:
+def _lora(settings: Training, modules: Sequence[str]) -> LoraConfig:
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules="all-linear",  # all but the output head
+        target_modules=list(modules),
         task_type="CAUSAL_LM",
     )
 

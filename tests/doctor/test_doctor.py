@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from selfimprove.cli import app as cli
-from selfimprove.doctor import Finding, Subject, content, examine, machine, storage
+from selfimprove.doctor import Finding, Subject, content, examine, machine, resources
 from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
@@ -30,7 +30,7 @@ from tests.workshop import Workshop, make_workshop
 
 CASES: list[dict[str, Any]] = tomllib.loads((paths.CASES / "cgroups.toml").read_text())["case"]
 CHECKS = ["packages", "torch", "vllm", "compiler", "threads", "energy", "hub", "model cache"]
-CHECKS += ["model", "problems", "memory", "disk", "template", "merge", "checker"]
+CHECKS += ["model", "problems", "memory", "disk", "template", "targets", "merge", "checker"]
 WITHOUT_CONTENT = "{% for m in messages %}<|start|>{{ m.role }}{% endfor %}<|start|>assistant\n"
 """A chat template that looks for the words in no place."""
 
@@ -165,12 +165,12 @@ def test_a_cache_that_can_hold_nothing_hides_no_other_check(inside: Workshop) ->
 
 
 def test_room_is_held_against_what_the_run_needs(inside: Workshop) -> None:
-    assert storage.disk(_subject(inside, {}, rounds=10**12)).level == "error"
-    assert storage.disk(_subject(inside, {})).level == "ok"
+    assert resources.disk(_subject(inside, {}, rounds=10**12)).level == "error"
+    assert resources.disk(_subject(inside, {})).level == "ok"
     subject = _subject(inside, {})
-    assert storage.memory(subject, Bounds(None, 2**28)).level == "error"
-    assert storage.memory(subject, Bounds(None, int(1.5e9))).level == "warning"
-    assert "the container may use" in storage.memory(subject, Bounds(None, 2**28)).found
+    assert resources.memory(subject, Bounds(None, 2**28)).level == "error"
+    assert resources.memory(subject, Bounds(None, int(1.5e9))).level == "warning"
+    assert "the container may use" in resources.memory(subject, Bounds(None, 2**28)).found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -235,13 +235,13 @@ def answering() -> Iterator[str]:
 
 
 def test_a_hub_that_answers_refuses_or_is_silent_is_told_apart_in_time(answering: str) -> None:
-    assert storage.fault_of_reaching(answering, 2.0) == ""
+    assert resources.fault_of_reaching(answering, 2.0) == ""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        assert storage.fault_of_reaching(address, 0.3)
+        assert resources.fault_of_reaching(address, 0.3)
         assert time.monotonic() - began < 2
-    assert storage.fault_of_reaching(address, 2.0)
+    assert resources.fault_of_reaching(address, 2.0)
 
 
 def test_rendering_is_tried_on_few_questions_of_all_lengths() -> None:
