@@ -9,8 +9,8 @@ place. Nothing here is undone on failure: a later start reads what is whole.
 write is in hand, else when it is done.
 
 *Faults.* `fault` is called at every point where a kill or a full disk could hurt: before bytes are written, before they
-are synced, before and after a rename. It does nothing, unless a test (`tests/chaos`) puts a saboteur there, which may
-tear the write, raise what a disk raises, or kill the process.
+are synced, before and after a rename. It does nothing, unless a test (`tests/chaos`) injects faults there: it may tear
+the write, raise what a disk raises, or kill the process.
 """
 
 from __future__ import annotations
