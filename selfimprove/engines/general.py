@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
+from selfimprove.models.gpus import has_float64
+
 
 class GeneralDecoder:
     """A batch of rows on a transformers model; see `decoding.Decoder`."""
@@ -35,7 +37,7 @@ class GeneralDecoder:
         """Append one token (rows,) to each row; logits (rows, vocabulary) of the next."""
         positions = self._mask.sum(dim=-1, keepdim=True)
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=-1)
-        return self._forward(tokens[:, None], positions)
+        return self._forward(tokens[:, None].to(positions.device), positions)
 
     def keep(self, order: Sequence[int]) -> None:
         """Reorder the batch: row i becomes the former row `order[i]`; rows that `order` lacks are dropped."""
@@ -53,4 +55,4 @@ class GeneralDecoder:
             logits_to_keep=1,
         )
         logits: torch.Tensor = output.logits[:, -1]
-        return logits
+        return logits if has_float64(logits.device) else logits.cpu()  # tokens are drawn in float64

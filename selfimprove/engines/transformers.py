@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-import psutil
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -26,6 +25,7 @@ from selfimprove.engines.native import Attention
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
+from selfimprove.models.gpus import choose_device, gpus_here, runs_packed, total_memory
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request, StopReason
 
@@ -66,7 +66,8 @@ class TransformersSampler:
             self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
         )
         self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
-        self._llama = Llama(model) if fits(model) and self._way != "general" else None
+        own = runs_packed(self._device) and self._way != "general" and fits(model)
+        self._llama = Llama(model) if own else None
         self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
         return self
 
@@ -74,8 +75,7 @@ class TransformersSampler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._model = self._llama = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        gpus_here().release()
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in order; raises `UsageError` if a row can't fit the model's positions."""
@@ -110,28 +110,8 @@ class TransformersSampler:
         prompts = len({request.prompt_ids for request in requests})
         lanes = max(1, min(threads, len(requests) // LANE_ROWS, prompts)) if self._device.type == "cpu" else 1
         row_bytes = self._llama.cache_shape.token_bytes() * _capacity(requests)
-        room = int(_memory(self._device) * CACHE_SHARE) // row_bytes
+        room = int(total_memory(self._device) * CACHE_SHARE) // row_bytes
         return Plan(lanes=lanes, width=max(1, min(WIDTH, room // lanes)), threads=threads // lanes)
-
-
-def _memory(device: torch.device) -> int:
-    """Bytes of memory that the device has, used or not."""
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    return int(psutil.virtual_memory().total)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device of that name; `auto` is a CUDA GPU if one is seen, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # not every device that can be named holds numbers
-    except (RuntimeError, AssertionError) as error:
-        cause = str(error).splitlines()[0]
-        raise UsageError(f"device `{name}` can't be used: {cause}", "Type --device cpu, or leave it out.") from None
-    return device
 
 
 def _capacity(requests: Sequence[Request]) -> int:

@@ -36,10 +36,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.gpus import await_memory, share_gpus
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.escaping import escape_text
+from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, Request, StopReason
 
@@ -97,9 +98,9 @@ class VllmSampler:
 
     def __enter__(self) -> Self:
         """Start a worker for each data-parallel copy, and wait until they have loaded the model."""
-        shares = share_gpus(visible_gpus(), self._runtime.tensor_parallel, self._runtime.data_parallel)
+        shares = share_gpus(gpus_here().visible(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
-        self._memory_before = memory_used(self._gpus)
+        self._memory_before = gpus_here().used_mib(self._gpus)
         try:
             setups = [self._setup(share) for share in shares]
             self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
@@ -140,7 +141,7 @@ class VllmSampler:
             max_model_len=self._length_asked,
             trust_remote_code=self._runtime.trust_remote_code,
             tensor_parallel=self._runtime.tensor_parallel,
-            gpu_memory=memory_free(gpus),
+            gpu_memory=[(gpu.free >> 20, gpu.total >> 20) for gpu in gpus_here().memory_of(gpus)],
         )
 
     def _row(self, request: Request) -> Row:

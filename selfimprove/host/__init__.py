@@ -1,1 +1,2 @@
-"""This machine: limits of containers (`cgroups.py`), time, memory and energy used (`metering.py`), stop signals."""
+"""This machine: limits of containers (`cgroups.py`), what is asked of its GPUs (`gpus.py`), stop signals
+(`stopping.py`), and the time, memory and energy that a stage used (`metering.py`)."""

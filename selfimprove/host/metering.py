@@ -13,7 +13,7 @@ between two samples is not seen. `peak_gpu_mb` is the most that the model librar
 engine in a process of its own is not in it.
 
 *Energy* is read from counters: of the processor's packages (RAPL, where the system lets this user read it) and of the
-GPUs (NVML, where `pynvml` is installed; those that CUDA_VISIBLE_DEVICES names by number). They count what the whole
+GPUs (`host/gpus.py`). They count what the whole
 device used, by other programs too. Where no counter can be read, there is no figure: absent is not zero.
 
 Sampling costs about a thousandth of one core.
@@ -22,15 +22,15 @@ Sampling costs about a thousandth of one core.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from selfimprove.host.gpus import Counter, Gpus
 
 if TYPE_CHECKING:
     import psutil
@@ -41,9 +41,6 @@ SAVE_LOOKS = 4
 """Samples between two writes of the cost file."""
 CHILDREN_LOOKS = 20
 """Samples between two searches for children, which read the whole process table."""
-
-GpuPeak = Callable[[], int | None]
-"""MiB that this process held at most on its GPUs since the last call; None where it uses none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +79,9 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else max(one, other)
 
 
-@dataclass(frozen=True)
-class Counter:
-    """A counter of energy: which device's, how to read its joules, and the joules at which it wraps round to 0."""
-
-    of: str
-    read: Callable[[], float]
-    wraps_at: float = float("inf")
-
-
-def energy_counters() -> list[Counter]:
+def energy_counters(gpus: Gpus) -> list[Counter]:
     """The energy counters that this user may read here; often none."""
-    return [*rapl_counters(Path("/sys/class/powercap")), *_nvml_counters()]
+    return [*rapl_counters(Path("/sys/class/powercap")), *gpus.energy_counters()]
 
 
 def rapl_counters(root: Path) -> list[Counter]:
@@ -112,39 +100,12 @@ def rapl_counters(root: Path) -> list[Counter]:
     return found
 
 
-def _nvml_counters() -> list[Counter]:
-    if not find_spec("pynvml"):
-        return []
-    import pynvml
-
-    found: list[Counter] = []
-    try:
-        pynvml.nvmlInit()
-        for number in _visible(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-            found.append(
-                Counter("gpu", lambda handle=handle: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)  # type: ignore[misc]
-            )
-    except pynvml.NVMLError:
-        return []  # no driver, or a GPU without the counter: a part of the energy would look like all of it
-    return found
-
-
-def _visible(count: int) -> list[int]:
-    """The numbers of the GPUs, of `count`, that this process may use."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return list(range(count))
-    return [int(word) for word in named.split(",") if word.strip().isdigit() and int(word) < count]
-
-
 @dataclass
 class Meter:
     """Samples the machine from a thread of its own, from `begin` to `end`; after that `cost` is final."""
 
     file: Path
-    gpu_peak: GpuPeak
+    gpus: Gpus
     counters: Sequence[Counter]
     _stop: threading.Event = field(default_factory=threading.Event)
     _earlier: Cost | None = None
@@ -166,7 +127,7 @@ class Meter:
         self._own = psutil.Process()
         self._since, self._began = time.time(), time.monotonic()
         self._last = [counter.read() for counter in self.counters]
-        self.gpu_peak()  # forgets what was before
+        self.gpus.forget_peak()
         self._look()
         self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
         self._thread.start()
@@ -176,7 +137,7 @@ class Meter:
         self._stop.set()
         self._thread.join()
         self._look()
-        self._gpu = self.gpu_peak()
+        self._gpu = self.gpus.peak_mib()
         self._save()
 
     @property
@@ -217,12 +178,12 @@ class Meter:
 
 
 @contextmanager
-def metered(file: Path, gpu_peak: GpuPeak, counters: Sequence[Counter] | None = None) -> Iterator[Meter]:
+def metered(file: Path, gpus: Gpus, counters: Sequence[Counter] | None = None) -> Iterator[Meter]:
     """Measures what runs inside, however it ends; afterwards `Meter.cost` is that of all starts that share `file`.
 
     Whoever makes the cost durable deletes the file. `counters` are by default those that can be read here.
     """
-    meter = Meter(file, gpu_peak, energy_counters() if counters is None else counters)
+    meter = Meter(file, gpus, energy_counters(gpus) if counters is None else counters)
     meter.begin()
     try:
         yield meter

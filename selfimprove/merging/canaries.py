@@ -30,6 +30,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from selfimprove.models import load_model, processor
+from selfimprove.models.gpus import choose_device, gpus_here, has_float64
 from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
 from selfimprove.round.prefixes import Example
@@ -64,7 +65,7 @@ def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequen
 
     One model is in memory at a time.
     """
-    device = _device(runtime, merged)
+    device = canary_device(runtime, merged)
     with processor(runtime):
         batch, adapted, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
         model = load_model(merged, torch.float32, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
@@ -102,13 +103,12 @@ def divergence(one: Tensor, other: Tensor) -> list[float]:
     return found
 
 
-def _device(runtime: Runtime, model: Path) -> torch.device:
+def canary_device(runtime: Runtime, model: Path) -> torch.device:
     """The runtime's device, or the processor where a GPU has too little memory free for float32 weights."""
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if runtime.device == "auto" else runtime.device
-    device = torch.device(name)
+    device = choose_device(runtime.device)
     if device.type == "cuda":
         weights = sum(math.prod(head.shape) for head in tensor_heads(model).values())
-        if torch.cuda.mem_get_info(device)[0] < ROOM * 4 * weights:
+        if gpus_here().memory(str(device)).free < ROOM * 4 * weights:
             return torch.device("cpu")
     return device
 
@@ -153,4 +153,5 @@ def continue_greedily(
 def log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Log-probabilities at the batch's targets, float64 [targets, vocabulary]."""
     head_alone = head_is_all(model, tuple(batch.ids[0, :1].tolist()), batch.ids.device)
-    return torch.log_softmax(target_logits(model, batch, head_alone).double(), dim=-1)
+    logits = target_logits(model, batch, head_alone)
+    return torch.log_softmax((logits if has_float64(logits.device) else logits.cpu()).double(), dim=-1)

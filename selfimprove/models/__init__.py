@@ -16,7 +16,8 @@ first, so that a run goes on with the model it began with, without a network; an
 *Writing.* The folder is written under a temporary name, synced and renamed, and the record follows, under a lock:
 a kill leaves nothing that looks whole, and two processes don't convert at once.
 
-*Conversion* is `models/conversion.py`, the tokenizer `models/tokenizer.py`.
+*Conversion* is `models/conversion.py`, the tokenizer `models/tokenizer.py`; `models/gpus.py` says which device models
+compute on.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import Source, convert, silence_transformers
+from selfimprove.models.gpus import gpus_here
 from selfimprove.models.tokenizer import ChatTokenizer, load_tokenizer
 from selfimprove.models.weights import (
     CARRIED,
@@ -286,10 +288,13 @@ def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
     """The type in which a model folder is stored; float32 where the device has no bfloat16."""
     if read_json(model / "config.json").get("dtype") != "bfloat16":
         return torch.float32
-    if device.type == "cuda":
-        has = torch.cuda.is_bf16_supported()
-    else:
-        has = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    match device.type:
+        case "cuda":
+            has = gpus_here().has_bfloat16()
+        case "mps":
+            has = torch.backends.mps.is_available() and torch.backends.mps.is_macos_or_newer(14, 0)
+        case _:
+            has = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if has else torch.float32
 
 

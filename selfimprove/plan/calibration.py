@@ -73,7 +73,7 @@ class _OutOfTimeError(Exception):
 def calibrate(recipe: Recipe, problems: ProblemSets, machinery: Machinery, folder: Path) -> Calibration:
     """Measure on the base model, with `folder` for scratch files; no run's folder is touched."""
     began = time.perf_counter()
-    with metered(folder / "cost", machinery.gpu_peak) as meter:
+    with metered(folder / "cost", machinery.gpus) as meter:
         chosen = sorted(problems.train, key=lambda problem: problem.key)[: recipe.sampling.chunk_rows]
         with machinery.open_sampler(machinery.base) as sampler:
             _sample(sampler, _requests(recipe, machinery, chosen[:2], 2))

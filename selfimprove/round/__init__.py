@@ -77,7 +77,7 @@ def _run_stage(job: Job, stage: Stage) -> StageRecord:
     record = job.files.done(stage.name)
     reused = record is not None
     if record is None:
-        with metered(job.files.unfinished_cost(stage.name), job.machinery.gpu_peak) as meter:
+        with metered(job.files.unfinished_cost(stage.name), job.machinery.gpus) as meter:
             counts = stage.run(job)
         record = job.files.mark_done(stage.name, meter.cost, counts, stage.files(job.files))
     remove(job.files.work(stage.name))  # not before: a kill on the way to the record would cost the whole training

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfimprove.answer.checking import Checker
-from selfimprove.host.metering import GpuPeak
+from selfimprove.host.gpus import Gpus
 from selfimprove.recipe import Merging, Rounding, Runtime, Training
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import Sampler, Tokenizer
@@ -107,8 +107,7 @@ class Machinery:
 
     `base` is the model that is sampled, judged and trained on; `exact` its weights as fine as the source has them, from
     which merges are summed (`models.resolve_exact`). `fingerprint` is the SHA-256 of a model folder that `merge` and
-    `rebuild` tell; `footprint` is what model and adapter take on the disk, `gpu_peak` what models took at most on this
-    process's GPUs since it was last asked.
+    `rebuild` tell; `footprint` is what model and adapter take on the disk.
     """
 
     base: Path
@@ -121,7 +120,7 @@ class Machinery:
     rebuild: Rebuild
     fingerprint: Callable[[Path], str]
     footprint: Footprint
-    gpu_peak: GpuPeak
+    gpus: Gpus
     runtime: Runtime
     versions: dict[str, Scalar]
 

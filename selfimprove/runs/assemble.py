@@ -111,7 +111,7 @@ def machinery_of(
     from selfimprove.engines.choice import open_sampler
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
-    from selfimprove.models.memory import take_gpu_peak
+    from selfimprove.models.gpus import gpus_here
     from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.training import train
 
@@ -127,7 +127,7 @@ def machinery_of(
         rebuild=rebuild,
         fingerprint=fingerprint_folder,
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
-        gpu_peak=take_gpu_peak,
+        gpus=gpus_here(),
         runtime=runtime,
         versions=versions_of(engine, runtime),
     )
@@ -149,17 +149,15 @@ def engine_of(runtime: Runtime) -> str:
     `UsageError` if that engine isn't installed, the device isn't there, or the engine has no use for the copies or
     parts of the model that were asked for: now, and not when a round is under way.
     """
-    import torch
-
     from selfimprove.engines.choice import choose_engine
-    from selfimprove.engines.transformers import choose_device
     from selfimprove.engines.vllm import is_installed, refuse_missing
+    from selfimprove.models.gpus import choose_device, gpus_here
 
     if runtime.device != "auto":
         choose_device(runtime.device)
     if runtime.engine == "vllm":
         refuse_missing()
-    engine = choose_engine(runtime.engine, is_installed(), torch.cuda.is_available())
+    engine = choose_engine(runtime.engine, is_installed(), gpus_here().usable())
     if engine == "transformers" and not (runtime.ray and runtime.engine == "auto"):  # the cluster resolves its own
         _refuse_parallel(runtime)
     return engine

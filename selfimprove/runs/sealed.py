@@ -41,7 +41,7 @@ def sealed_finish(job: Job, rounds: int) -> SealedLook:
         number = len(looks) + 1
         if looks:
             job.emit(Note(f"The sealed problems are judged again: look {number}, on record as such."))
-        with metered(job.journal.unfinished_sealed_cost, job.machinery.gpu_peak) as meter:
+        with metered(job.journal.unfinished_sealed_cost, job.machinery.gpus) as meter:
             look = _look(job, number, rounds)
         looks = (*looks, look.model_copy(update=meter.cost.fields()))
         job.journal.write_sealed(looks)

@@ -36,6 +36,7 @@ import torch
 
 from selfimprove.errors import StageError
 from selfimprove.models import processor
+from selfimprove.models.gpus import gpus_here
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training.batches import count_tokens, fault_in_losses
@@ -111,14 +112,13 @@ def _counts(fit: Fit, losses: list[float]) -> TrainCounts:
         threads=torch.get_num_threads(),
         processes=fit.accelerator.num_processes,
         peak_rss_mb=_peak_rss_mb(),
-        peak_gpu_mb=torch.cuda.max_memory_allocated() >> 20 if fit.device.type == "cuda" else 0,
+        peak_gpu_mb=gpus_here().peak_mib() or 0,
     )
 
 
 def _reset_peak_memory() -> None:
     """Have the peaks of memory count from here on; a process's own can be reset on Linux alone."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch
-        torch.cuda.reset_peak_memory_stats()
+    gpus_here().forget_peak()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -25,6 +25,7 @@ from torch.distributed.tensor import DTensor
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
+from selfimprove.models.gpus import choose_device, runs_packed
 from selfimprove.recipe import Training
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
@@ -55,10 +56,11 @@ class Fit:
 def prepare(job: TrainJob) -> Fit:
     """The job's model with a fresh LoRA on this process's device, its plan of steps, and an optimizer."""
     settings, runtime = job.settings, job.runtime
+    device = choose_device(runtime.device)
     # Without a GPU accelerate has to be told so, or each process of a group would train by itself.
-    no_gpu = runtime.device == "auto" and not torch.accelerator.is_available()
-    accelerator = Accelerator(cpu=no_gpu or runtime.device == "cpu")
-    device = accelerator.device if runtime.device in {"auto", "cpu"} else torch.device(runtime.device)
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    if device == torch.device("cuda"):  # whichever: each process of a group has one of its own
+        device = accelerator.device
     dtype = compute_dtype(job.model, device)
     base = load_model(job.model, dtype, runtime.trust_remote_code)
     torch.manual_seed(derive_seed(job.seed, "lora"))
@@ -69,7 +71,8 @@ def prepare(job: TrainJob) -> Fit:
     rows = [row_ids(example) for example in job.examples]
     some = job.examples[0].prompt_ids[:8]
     head_alone = head_is_all(base, some, base.device)
-    method = LossMethod(packs=branches_hold(base, some, max(map(len, rows)), base.device), head_alone=head_alone)
+    packs = runs_packed(device) and branches_hold(base, some, max(map(len, rows)), base.device)
+    method = LossMethod(packs=packs, head_alone=head_alone)
     if settings.gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     slim(peft)

@@ -19,13 +19,17 @@ import pytest
 
 from selfimprove.cli import app as cli
 from selfimprove.doctor import Finding, Subject, content, examine, machine, resources
+from selfimprove.engines.vllm import is_installed
 from selfimprove.host.cgroups import Bounds, bounds, usable_cores
+from selfimprove.host.gpus import Counter, Memory
+from selfimprove.models.gpus import pretend_gpus
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe
 from selfimprove.round.admit import some_questions
 from tests import paths
 from tests.runs.test_embedded import needs_model
+from tests.scripted_gpus import ScriptedGpus
 from tests.workshop import Workshop, make_workshop
 
 CASES: list[dict[str, Any]] = tomllib.loads((paths.CASES / "cgroups.toml").read_text())["case"]
@@ -198,6 +202,20 @@ def test_threads_are_held_against_variable_and_load(monkeypatch: pytest.MonkeyPa
         assert machine.threads(Runtime(), cores + 1.0).level == "warning"
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert "--threads 1" in machine.threads(Runtime(), 0.0).advice
+
+
+@pytest.mark.gpu_branch
+def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_a_warning() -> None:
+    card = Memory(free=70 << 30, total=80 << 30)
+    with pretend_gpus(ScriptedGpus(memories=[card], counters=[Counter("gpu", lambda: 0.0)])):
+        found = machine.torch_device(Runtime())
+        assert (found.level, found.found.partition(" on ")[2]) == ("ok", "cuda: Scripted 0, 70.0 of 80.0 GiB free")
+        assert machine.energy().found.startswith("counted: gpu")
+        assert machine.compiler(Runtime()).found == "not needed on a GPU"
+        assert machine.vllm(Runtime()).level == ("ok" if is_installed() else "warning")
+    with pretend_gpus(ScriptedGpus(memories=[card], torch_sees_them=False)):
+        assert machine.torch_device(Runtime()).level == "warning"
+        assert "selfimprove[energy]" in machine.energy().found
 
 
 def test_packages_are_held_to_what_the_program_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,78 +1,75 @@
-"""What is asked of the driver, with a stand-in for its tool, and which engine and GPUs that leads to."""
+"""Which engine and GPUs a run gets, and the wait for a GPU's memory, with GPUs that are told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from selfimprove.engines.choice import choose_engine
-from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.choice import choose_engine, promises
+from selfimprove.engines.gpus import await_memory, share_gpus
+from selfimprove.engines.transformers import TransformersSampler
+from selfimprove.engines.vllm import is_installed, worker_environment
 from selfimprove.errors import StageError, UsageError
+from selfimprove.host.gpus import Memory, NoGpus
+from selfimprove.models.gpus import pretend_gpus
 from selfimprove.recipe import Runtime
 from selfimprove.runs.assemble import engine_of
+from tests.scripted_gpus import ScriptedGpus
 
-DRIVER = """#!/bin/sh
-case "$*" in
-  *query-gpu=index*) printf '0\\n1\\n2\\n3\\n' ;;
-  "-i 1,2"*memory.used*) cat "$(dirname "$0")/used" ;;
-  "-i 1,2"*memory.free*) cat "$(dirname "$0")/free" ;;
-  *compute-apps*) printf '4711, python\\033[31m train.py, 9000\\n' ;;
-  *) exit 6 ;;
-esac
-"""
+H100 = Memory(free=70 << 30, total=80 << 30)
 
-Use = Callable[[str], None]
+pytestmark = pytest.mark.gpu_branch
 
 
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
-    """A driver of four GPUs; call it with what GPUs 1 and 2 have in use."""
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(DRIVER)
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return lambda used: (tmp_path / "used").write_text(used) and None
+def test_memory_is_awaited_until_no_more_is_in_use_than_before() -> None:
+    gpus = ScriptedGpus(memories=[H100, H100], used=iter([9000, 4000, 900, 7]))
+    with pretend_gpus(gpus):
+        await_memory(("0", "1"), before=500, seconds=60)
+    assert list(gpus.used) == [7]  # asked three times, and not once more
+    with pretend_gpus(NoGpus()):
+        await_memory(("0",), before=0)
 
 
-def test_gpus_are_those_of_the_driver_that_the_environment_leaves(driver: Use, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert visible_gpus() == ("0", "1", "2", "3")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 1")
-    assert visible_gpus() == ("3", "1")
-
-
-def test_without_a_driver_there_are_no_gpus_and_nothing_is_awaited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert visible_gpus() == ()
-    await_memory(("0",), 0)
-
-
-def test_memory_of_the_gpus_used_is_added_up_and_awaited(driver: Use) -> None:
-    driver("600\n300\n")
-    assert memory_used(("1", "2")) == 900
-    await_memory(("1", "2"), 500)
-
-
-def test_free_memory_is_known_of_every_gpu_or_not_at_all(driver: Use, tmp_path: Path) -> None:
-    (tmp_path / "free").write_text("80994, 81559\n40000, 81559\n")
-    assert memory_free(("1", "2")) == ((80994, 81559), (40000, 81559))
-    for odd in ("80994, 81559\n", "80994, 81559\n[N/A], [N/A]\n", "80994, 81559\n1\n"):
-        (tmp_path / "free").write_text(odd)
-        assert memory_free(("1", "2")) == ()
-    assert memory_free(("MIG-1",)) == memory_free(()) == ()
-
-
-def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it(driver: Use) -> None:
-    driver("9000\n300\n")
-    with pytest.raises(StageError, match="9300 MiB of GPU memory are in use after .* 500 MiB were before") as raised:
-        await_memory(("1", "2"), 500, seconds=0.3)
+def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it() -> None:
+    holder = "4711, python\033[31m train.py, 9000"
+    gpus = ScriptedGpus(memories=[H100], used=iter([9300]), held_by=[holder])
+    told = "9300 MiB of GPU memory are in use after .* 500 MiB were before"
+    with pretend_gpus(gpus), pytest.raises(StageError, match=told) as raised:
+        await_memory(("0",), before=500, seconds=0.3)
     assert "4711" in raised.value.hint
     assert "\x1b" not in raised.value.hint
+
+
+def test_the_engine_of_a_run_is_vllm_where_it_is_installed_and_torch_uses_the_gpu() -> None:
+    with pretend_gpus(ScriptedGpus(memories=[H100])):
+        assert engine_of(Runtime()) == ("vllm" if is_installed() else "transformers")
+    with pretend_gpus(ScriptedGpus(memories=[H100], torch_sees_them=False)):
+        assert engine_of(Runtime()) == "transformers"
+
+
+def test_vllms_worker_is_told_its_gpus_by_the_drivers_order_or_its_threads() -> None:
+    on_gpus, on_cpu = worker_environment(2, ["3", "1"]), worker_environment(2, [])
+    assert on_gpus["CUDA_VISIBLE_DEVICES"] == "3,1"
+    assert on_gpus["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "OMP_NUM_THREADS" not in on_gpus
+    assert on_cpu["OMP_NUM_THREADS"] == "2"
+    assert "CUDA_VISIBLE_DEVICES" not in on_cpu
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_no_engine_promises_equal_completions_on_a_gpu(engine: str) -> None:
+    with pretend_gpus(ScriptedGpus(memories=[H100])):
+        assert promises(engine, Runtime()) == {"reproducible": False, "compiled_attention": False}
+    with pretend_gpus(NoGpus()):
+        assert promises(engine, Runtime())["reproducible"]
+
+
+def test_leaving_the_transformers_engine_gives_its_gpu_memory_back(tmp_path: Path) -> None:
+    gpus = ScriptedGpus(memories=[H100])
+    with pretend_gpus(gpus):
+        TransformersSampler(tmp_path, Runtime(device="cpu")).__exit__(None, None, None)
+    assert gpus.released == 1
 
 
 def test_each_copy_of_the_model_has_gpus_of_its_own() -> None:

@@ -256,6 +256,7 @@ SMALL = {"CPU": 8.0}
 LARGE = {"CPU": 96.0, "GPU": 8.0}
 
 
+@pytest.mark.gpu_branch
 def test_workers_follow_what_the_nodes_have() -> None:
     assert engine.default_workers([SMALL, SMALL, {}], gpus=0) == 2
     assert engine.default_workers([SMALL, LARGE, LARGE], gpus=1) == 16
@@ -282,6 +283,7 @@ def test_what_the_cluster_has_no_room_for_is_refused(
     engine.refuse_small([*nodes, *[LARGE] * 2], 8, min(gpus, 8), processes)
 
 
+@pytest.mark.gpu_branch
 def test_a_cluster_without_vllm_refuses_to_split_a_model_over_gpus() -> None:
     with pytest.raises(UsageError, match="--tensor-parallel 2: several GPUs are for the vllm engine"):
         engine.refuse_split("transformers", 2)

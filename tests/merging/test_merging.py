@@ -14,11 +14,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from selfimprove.errors import StageError
+from selfimprove.host.gpus import Memory
 from selfimprove.merging import merge, rebuild
-from selfimprove.merging.canaries import likeness
+from selfimprove.merging.canaries import canary_device, likeness
 from selfimprove.merging.certificate import COUNTS, FIGURES, failures_of
 from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.gpus import pretend_gpus
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Rounding, Runtime, Training
@@ -26,6 +28,7 @@ from selfimprove.round.machinery import MergeCheck, MergeJob, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.store.records import Certificate, parsed
 from selfimprove.training import train
+from tests.scripted_gpus import ScriptedGpus
 
 CANARIES = [[0, 70, 71, 72 + n] + [80] * n for n in range(4)]
 EXACT = Rounding(dtype="float32")
@@ -458,3 +461,11 @@ def test_an_update_below_the_grid_is_kept_by_stochastic_rounding_and_lost_by_nea
     assert bad["survival"] < 0.3
     assert not bad["passed"]
     assert bad["failures"][0].startswith("the merged model keeps 0.")
+
+
+@pytest.mark.gpu_branch
+def test_canaries_stay_on_the_processor_where_the_gpu_has_no_room_for_float32(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model")
+    for free, device in ((1 << 30, "cuda"), (1 << 10, "cpu")):
+        with pretend_gpus(ScriptedGpus(memories=[Memory(free=free, total=1 << 30)])):
+            assert canary_device(Runtime(), model) == torch.device(device)

@@ -19,7 +19,9 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig
 
 from selfimprove.errors import StageError
+from selfimprove.host.gpus import Memory
 from selfimprove.models import compute_dtype, load_model
+from selfimprove.models.gpus import pretend_gpus, runs_packed
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
@@ -35,6 +37,7 @@ from selfimprove.training.batches import (
 )
 from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
 from tests.paths import ROOT
+from tests.scripted_gpus import ScriptedGpus
 from tests.training.train_once import SETTINGS, make_examples, make_job
 
 CPU = torch.device("cpu")
@@ -379,3 +382,21 @@ def test_a_training_that_diverges_fails(model: Path, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="the loss rose"):
         train(make_job(tmp_path, model, examples=examples, settings=wild, seed=0), silent)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.gpu_branch
+def test_training_beside_a_gpu_takes_accelerates_device_and_records_the_gpus_peak(tmp_path: Path, model: Path) -> None:
+    gpus = ScriptedGpus(memories=[Memory(free=1 << 30, total=1 << 30)], peak=321)
+    job = make_job(tmp_path, model)
+    job = replace(job, runtime=job.runtime.model_copy(update={"device": "auto"}))
+    with pretend_gpus(gpus):
+        counts = train(job, silent)
+    assert counts.peak_gpu_mb == 321
+    assert gpus.forgotten == 1
+    assert counts.device == "cpu"  # accelerate sees no GPU here
+
+
+@pytest.mark.gpu_branch
+def test_on_apples_gpu_neither_packed_training_nor_the_own_decoder_runs() -> None:
+    assert not runs_packed(torch.device("mps"))
+    assert runs_packed(torch.device("cuda"))
