@@ -113,15 +113,16 @@ class OwnDecoding:
     ignored: tuple[str, ...] = ()
 
 
-def read_own_decoding(model: Path) -> OwnDecoding:
+def read_own_decoding(model: Path, title: str = "") -> OwnDecoding:
     """The decoding parameters of `generation_config.json` in the folder, or of `config.json` where there is none.
 
-    Raises `UsageError` for a value that is no number, or is out of its range.
+    Raises `UsageError` for a value that is no number, or is out of its range; it names the model by `title`, by
+    default the folder's name.
     """
     paths = [path for path in (model / "generation_config.json", model / "config.json") if path.is_file()]
     found: Mapping[str, object] = json.loads(paths[0].read_text(encoding="utf-8")) if paths else {}
     given = {name: found[name] for name in OWN_PARAMETERS if found.get(name) is not None}
-    applied = {name: _own_parameter(paths[0], name, value) for name, value in given.items()}
+    applied = {name: _own_parameter(f"{title or model.name}/{paths[0].name}", name, given[name]) for name in given}
     ignored = [name for name, idle in NEVER_APPLIED.items() if found.get(name) and found[name] not in idle]
     return OwnDecoding(applied, tuple(ignored))
 
@@ -138,13 +139,11 @@ def told_rule(rule: DrawRule) -> str:
     return ", ".join(told)
 
 
-def _own_parameter(path: Path, name: str, value: object) -> float:
+def _own_parameter(file: str, name: str, value: object) -> float:
     must_be, is_valid = OWN_PARAMETERS[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not isinstance(value, int | float) or not is_number or not is_valid(value):
-        raise UsageError(
-            f"{path.parent.name}/{path.name}: {name} is {value!r}, it must be {must_be}", f"Correct {name} there."
-        )
+        raise UsageError(f"{file}: {name} is {value!r}, it must be {must_be}", f"Correct {name} there.")
     return value
 
 

@@ -112,7 +112,7 @@ def decoding(subject: Subject) -> Finding:
     found = subject.model
     if isinstance(found, SelfImproveError):
         return warning("decoding", "not tested: there is no model", "See model.")
-    own = read_own_decoding(found.folder.path)
+    own = read_own_decoding(found.folder.path, found.folder.source)
     sampled = told_rule(resolve(training_decoding(subject.recipe), own))
     told_of = f"samples: {sampled}; judging: {told_rule(resolve(judging_decoding(subject.recipe), own))}"
     if own.ignored:
