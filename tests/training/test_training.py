@@ -23,7 +23,7 @@ from selfimprove.models import compute_dtype, load_model
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
-from selfimprove.training import train
+from selfimprove.training import gpus_in_use, train
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.batches import (
     count_tokens,
@@ -379,3 +379,16 @@ def test_a_training_that_diverges_fails(model: Path, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="the loss rose"):
         train(make_job(tmp_path, model, examples=examples, settings=wild, seed=0), silent)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "rank", "used"), [("auto", "", [0]), ("auto", "3", [3]), ("cuda", "", [0]), ("cuda:2", "", [2])]
+)
+def test_only_the_generator_of_the_gpu_in_use_is_put_back(
+    device: str, rank: str, used: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rank:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert gpus_in_use(device, cuda=True) == used
+    assert gpus_in_use(device, cuda=False) == []
+    assert gpus_in_use("cpu", cuda=True) == []
