@@ -14,6 +14,9 @@ chunk depends on nothing outside it, so a resumed run equals an uninterrupted on
 *Seeds.* Each request carries its own, derived from (run seed, round, stage, problem key, sample number) by
 `derive_seed`; no generator is shared between rows, so a row's draws don't depend on its neighbours.
 
+*Decoding.* A `Decoding` is what the recipe asks for, a `DrawRule` what an engine draws by: only `resolve` makes one of
+the other and of the model's own generation config. Engines apply all of a rule, in its order, and nothing else.
+
 *Prompts.* `render_prompt` is the only way from a question to prompt ids, in sampling, training and judging. Before a
 run it is tried on a few questions (`round/admit.py`).
 """
@@ -21,11 +24,17 @@ run it is tried on a few questions (`round/admit.py`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import json
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from selfimprove import formatting
+from selfimprove.errors import UsageError
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -41,6 +50,120 @@ class Decoding:
 
 
 GREEDY = Decoding(0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawRule:
+    """A `Decoding` with every parameter set, applied in this order; the defaults change nothing.
+
+    `repetition_penalty` divides the positive logits of ids in the prompt or the completion so far, and multiplies the
+    negative ones. Then come temperature, `min_p` (ids less likely than that share of the likeliest are out), `top_k`
+    (0: all) and `top_p`. Temperature 0 is greedy.
+    """
+
+    repetition_penalty: float = 1.0
+    temperature: float
+    min_p: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+OWN_PARAMETERS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "repetition_penalty": ("above 0", lambda value: value > 0),
+    "min_p": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    "top_k": ("a whole number", lambda value: value == int(value)),
+    "top_p": ("above 0 and at most 1", lambda value: 0 < value <= 1),
+}
+"""What a model's generation config may set of a `DrawRule`: what each must be, in words and as a test."""
+
+NEVER_APPLIED: Mapping[str, tuple[object, ...]] = {
+    "bad_words_ids": (),
+    "begin_suppress_tokens": (),
+    "diversity_penalty": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "encoder_repetition_penalty": (1,),
+    "epsilon_cutoff": (0,),
+    "eta_cutoff": (0,),
+    "exponential_decay_length_penalty": (),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": (),
+    "frequency_penalty": (0,),
+    "guidance_scale": (0, 1),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "no_repeat_ngram_size": (0,),
+    "num_beams": (0, 1),
+    "penalty_alpha": (0,),
+    "presence_penalty": (0,),
+    "sequence_bias": (),
+    "suppress_tokens": (),
+    "top_h": (1,),
+    "typical_p": (1,),
+    "watermarking_config": (),
+}
+"""Parameters of a generation config that would change the draw and that no engine applies, with their values (beside
+null and empty ones) that ask for nothing."""
+
+
+@dataclass(frozen=True)
+class OwnDecoding:
+    """What a model's generation config says about decoding: the parameters that are applied, and the others' names."""
+
+    applied: Mapping[str, float]
+    ignored: tuple[str, ...] = ()
+
+
+def read_own_decoding(model: Path, title: str = "") -> OwnDecoding:
+    """The decoding parameters of `generation_config.json` in the folder, or of `config.json` where there is none.
+
+    Raises `UsageError` for a value that is no number, or is out of its range; it names the model by `title`, by
+    default the folder's name.
+    """
+    paths = [path for path in (model / "generation_config.json", model / "config.json") if path.is_file()]
+    found: Mapping[str, object] = json.loads(paths[0].read_text(encoding="utf-8")) if paths else {}
+    given = {name: found[name] for name in OWN_PARAMETERS if found.get(name) is not None}
+    applied = {name: _own_parameter(f"{title or model.name}/{paths[0].name}", name, given[name]) for name in given}
+    ignored = [name for name, idle in NEVER_APPLIED.items() if found.get(name) and found[name] not in idle]
+    return OwnDecoding(applied, tuple(ignored))
+
+
+def told_rule(rule: DrawRule) -> str:
+    """The rule in words, without the parameters that change nothing."""
+    if rule.temperature == 0:
+        return "greedy"
+    told = [f"temperature {formatting.decimal(rule.temperature)}"]
+    told += [f"top-p {rule.top_p}"] if rule.top_p < 1 else []
+    told += [f"top-k {rule.top_k}"] if rule.top_k else []
+    told += [f"min-p {rule.min_p}"] if rule.min_p else []
+    told += [f"repetition penalty {rule.repetition_penalty}"] if rule.repetition_penalty != 1 else []
+    return ", ".join(told)
+
+
+def _own_parameter(file: str, name: str, value: object) -> float:
+    must_be, is_valid = OWN_PARAMETERS[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or not is_number or not is_valid(value):
+        raise UsageError(f"{file}: {name} is {value!r}, it must be {must_be}", f"Correct {name} there.")
+    return value
+
+
+def resolve(decoding: Decoding, own: OwnDecoding) -> DrawRule:
+    """The one rule by which all engines draw.
+
+    Greedy decoding is plain: nothing of the model's own applies to it. Else what the decoding leaves open is the
+    model's own, and where the model says nothing it is off.
+    """
+    if decoding.temperature == 0:
+        return DrawRule(temperature=0.0)
+    asked = {name: getattr(decoding, name) for name in ("top_p", "top_k") if getattr(decoding, name) is not None}
+    chosen = {**own.applied, **asked}
+    return DrawRule(
+        repetition_penalty=chosen.get("repetition_penalty", 1.0),
+        temperature=decoding.temperature,
+        min_p=chosen.get("min_p", 0.0),
+        top_k=max(0, int(chosen.get("top_k", 0))),
+        top_p=chosen.get("top_p", 1.0),
+    )
 
 
 class StopReason(StrEnum):

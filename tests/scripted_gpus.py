@@ -38,6 +38,9 @@ class ScriptedGpus:
     def has_bfloat16(self) -> bool:
         return self.bfloat16
 
+    def has_generators(self) -> bool:
+        return False
+
     def peak_mib(self) -> int | None:
         return self.peak
 

@@ -31,12 +31,15 @@ from selfimprove.runs.assemble import machinery_of
 from selfimprove.sampling import (
     Completion,
     Decoding,
+    DrawRule,
     Request,
     StopReason,
     Tokenizer,
     derive_seed,
     plan_chunks,
+    read_own_decoding,
     render_prompt,
+    resolve,
     sample_chunks,
 )
 from selfimprove.store.journal import Champion, Journal
@@ -87,7 +90,7 @@ class Asked:
 
     champion: Champion
     recipe: Recipe
-    decoding: Decoding
+    decoding: DrawRule
     answers: tuple[Answered, ...]
 
 
@@ -114,8 +117,9 @@ def ask(
             with champion_folder(source, machinery, cache) as folder:
                 completions.append(_sampled(machinery, folder, requests, recipe))
         replies = [_replies(questions, each, machinery.tokenizer, checker, recipe) for each in completions]
+    rule = resolve(decoding, read_own_decoding(source.base.path))
     answers = [Answered(question, tuple(pair)) for question, *pair in zip(questions, *replies, strict=True)]
-    return Asked(champion=source.champion, recipe=recipe, decoding=decoding, answers=tuple(answers))
+    return Asked(champion=source.champion, recipe=recipe, decoding=rule, answers=tuple(answers))
 
 
 @contextmanager

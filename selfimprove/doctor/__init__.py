@@ -49,6 +49,7 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
         "disk": resources.disk,
         "template": content.template,
         "targets": content.targets,
+        "decoding": content.decoding,
         "merge": content.merge,
         "checker": content.references,
     }

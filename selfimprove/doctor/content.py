@@ -20,6 +20,9 @@ from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
+from selfimprove.round.answers import judging_decoding
+from selfimprove.round.sample import training_decoding
+from selfimprove.sampling import read_own_decoding, resolve, told_rule
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.
@@ -102,6 +105,20 @@ def targets(subject: Subject) -> Finding:
         rows = f"training packs rows of up to {seen.window:,} tokens" if seen.window else "training packs rows"
     adapted = plural(len(seen.modules), "linear layer")
     return ok("targets", f"{seen.architecture}: a LoRA adapts {adapted}{experts}; {rows}")
+
+
+def decoding(subject: Subject) -> Finding:
+    """How tokens are drawn, and what of the model's generation config no engine applies."""
+    found = subject.model
+    if isinstance(found, SelfImproveError):
+        return warning("decoding", "not tested: there is no model", "See model.")
+    own = read_own_decoding(found.folder.path, found.folder.source)
+    sampled = told_rule(resolve(training_decoding(subject.recipe), own))
+    told_of = f"samples: {sampled}; judging: {told_rule(resolve(judging_decoding(subject.recipe), own))}"
+    if own.ignored:
+        advice = "All engines draw without them. If the model needs them, name another one."
+        return warning("decoding", f"{told_of}; of its generation config not applied: {', '.join(own.ignored)}", advice)
+    return ok("decoding", told_of)
 
 
 def merge(subject: Subject) -> Finding:

@@ -22,9 +22,9 @@ from typing import Protocol
 
 import torch
 
-from selfimprove.engines.draws import Rule, draw, uniforms
+from selfimprove.engines.draws import Repetition, draw, uniforms
 from selfimprove.errors import StageError
-from selfimprove.sampling import Request
+from selfimprove.sampling import DrawRule, Request
 
 REFILL = 0.25
 """Share of the batch that has to be free before waiting rows enter."""
@@ -68,7 +68,7 @@ class _Row:
 def decode(
     open_decoder: Callable[[], Decoder],
     requests: Sequence[Request],
-    rule: Rule,
+    rule: DrawRule,
     ends: frozenset[int],
     plan: Plan,
 ) -> list[list[int]]:
@@ -104,22 +104,26 @@ def _deal(rows: Sequence[_Row], lanes: int) -> list[list[_Row]]:
 
 
 def _run_lane(
-    decoder: Decoder, rows: Sequence[_Row], rule: Rule, ends: frozenset[int], width: int, stopped: Event
+    decoder: Decoder, rows: Sequence[_Row], rule: DrawRule, ends: frozenset[int], width: int, stopped: Event
 ) -> None:
     waiting, running = list(rows), list[_Row]()
-    tokens = torch.empty(0, dtype=torch.long)
+    tokens, repetition = torch.empty(0, dtype=torch.long), Repetition(rule.repetition_penalty)
     while (waiting or running) and not stopped.is_set():
         parts = [decoder.step(tokens)] if running else []
         if entering := _entering(waiting, len(running), width, decoder.refills):
-            parts.append(_refuse_nan(decoder.prefill([row.request.prompt_ids for row in entering])))
+            prompts = [row.request.prompt_ids for row in entering]
+            parts.append(_refuse_nan(decoder.prefill(prompts)))
+            repetition.enter(prompts, parts[-1])
             running, waiting = running + entering, waiting[len(entering) :]
-        logits = torch.cat(parts)
+        logits = repetition.penalized(torch.cat(parts))
         numbers = torch.stack([row.uniforms[len(row.ids)] for row in running])
         tokens = draw(logits, rule, numbers.to(logits.device))
+        repetition.append(tokens)
         kept = [_append(row, token, ends) for row, token in zip(running, tokens.tolist(), strict=True)]
         if not all(kept):
             order = _compacted(kept)
             decoder.keep(order)
+            repetition.keep(order)
             running, tokens = [running[place] for place in order], tokens[order]
 
 

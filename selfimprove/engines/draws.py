@@ -1,4 +1,4 @@
-"""The next token of each row from its logits: greedy, or by top-k, top-p and one uniform number a row.
+"""The next token of each row from its logits: greedy, or by min-p, top-k, top-p and one uniform number a row.
 
 Every row has uniform numbers of its own (`uniforms`), so its draws don't depend on its neighbours. The vocabulary is
 searched in blocks of `BLOCK` ids. The likeliest token is in the block with the largest maximum, the k likeliest are in
@@ -9,11 +9,12 @@ cumulative probabilities of the whole vocabulary 10 ms, by blocks 2.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
 import torch
 
-from selfimprove.sampling import Decoding, Request
+from selfimprove.sampling import DrawRule, Request
 
 BLOCK = 64
 ROWS = 8
@@ -23,13 +24,42 @@ NUCLEUS = 256
 """How many of the likeliest tokens are searched for the top-p mass before the whole vocabulary is sorted."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A `Decoding` with every bound set: `top_k` 0 and `top_p` 1 are no bounds."""
+class Repetition:
+    """Which ids each row of a batch has in its prompt or completion, and the penalty on their logits.
 
-    temperature: float
-    top_p: float
-    top_k: int
+    With a penalty of 1 nothing is kept and nothing computed.
+    """
+
+    def __init__(self, penalty: float) -> None:
+        self._penalty = penalty
+        self._seen: torch.Tensor | None = None
+
+    def enter(self, prompts: Sequence[Sequence[int]], logits: torch.Tensor) -> None:
+        """Append rows with these prompts to the batch; `logits` are those after the prompts."""
+        if self._penalty == 1:
+            return
+        entering = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
+        for row, prompt in zip(entering, prompts, strict=True):
+            row[torch.tensor(prompt, device=logits.device)] = True
+        self._seen = entering if self._seen is None else torch.cat([self._seen, entering])
+
+    def penalized(self, logits: torch.Tensor) -> torch.Tensor:
+        """The logits (rows, vocabulary) with those of ids seen divided by the penalty, or multiplied if negative."""
+        if self._seen is None:
+            return logits
+        logits = logits.float()
+        lowered = torch.where(logits < 0, logits * self._penalty, logits / self._penalty)
+        return torch.where(self._seen, lowered, logits)
+
+    def append(self, tokens: torch.Tensor) -> None:
+        """Each row's next token (rows,)."""
+        if self._seen is not None:
+            self._seen.scatter_(1, tokens[:, None], True)
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Reorder the rows as `decoding.Decoder.keep` does."""
+        if self._seen is not None:
+            self._seen = self._seen[list(order)]
 
 
 def uniforms(request: Request) -> torch.Tensor:
@@ -38,18 +68,12 @@ def uniforms(request: Request) -> torch.Tensor:
     return torch.rand(request.max_new_tokens, generator=generator, dtype=torch.float64)
 
 
-def resolve(decoding: Decoding, top_p: float | None, top_k: int | None) -> Rule:
-    """The decoding's bounds; for those it leaves open the model's own `top_p` and `top_k`, else none."""
-    top_p = decoding.top_p if decoding.top_p is not None else top_p
-    top_k = decoding.top_k if decoding.top_k is not None else top_k
-    return Rule(decoding.temperature, 1.0 if top_p is None else top_p, top_k or 0)
-
-
-def draw(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tensor:
+def draw(logits: torch.Tensor, rule: DrawRule, uniform: torch.Tensor) -> torch.Tensor:
     """The next token of each row (rows,) from `logits` (rows, vocabulary) and `uniform` numbers (rows,) in [0, 1).
 
-    Temperature 0 takes the most likely token, the first of equals. Else: temperature, then top-k, then top-p on what is
-    left (the smallest set of most likely tokens whose mass reaches p), then the inverse of the cumulative distribution.
+    Temperature 0 takes the most likely token, the first of equals. Else: temperature, then min-p, then top-k, then
+    top-p on what is left (the smallest set of most likely tokens whose mass reaches p), then the inverse of the
+    cumulative distribution. That is vLLM's order. The repetition penalty has been applied before (`Repetition`).
     """
     if rule.temperature == 0:
         blocks = _in_blocks(logits)
@@ -59,16 +83,25 @@ def draw(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tenso
     return torch.cat([_draw_rows(part, rule, numbers) for part, numbers in parts])
 
 
-def _draw_rows(logits: torch.Tensor, rule: Rule, uniform: torch.Tensor) -> torch.Tensor:
+def _draw_rows(logits: torch.Tensor, rule: DrawRule, uniform: torch.Tensor) -> torch.Tensor:
     blocks = _in_blocks(logits)
     if rule.top_k:
         kept, ids = _top(blocks, rule.top_k)
-        kept = kept.float() / rule.temperature
+        kept = drop_unlikely(kept.float() / rule.temperature, rule.min_p)
         return _draw_top_p(kept, ids, torch.logsumexp(kept, -1), rule.top_p, uniform)
     scaled = blocks.float().div_(rule.temperature)
+    if rule.min_p:
+        scaled = drop_unlikely(scaled.flatten(1), rule.min_p).view_as(scaled)
     if rule.top_p >= 1:
         return _draw_unbounded(scaled, uniform)
     return _draw_nucleus(scaled, rule.top_p, uniform)
+
+
+def drop_unlikely(scaled: torch.Tensor, min_p: float) -> torch.Tensor:
+    """The logits (rows, ids) with -inf for ids whose probability is below `min_p` times that of the likeliest."""
+    if not min_p:
+        return scaled
+    return scaled.masked_fill(scaled < scaled.amax(dim=-1, keepdim=True) + math.log(min_p), -torch.inf)
 
 
 def _draw_top_p(

@@ -18,7 +18,6 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from selfimprove.engines.decoding import Decoder, Plan, decode
-from selfimprove.engines.draws import Rule, resolve
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
@@ -27,7 +26,7 @@ from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, gpus_here, runs_packed, total_memory
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request, StopReason
+from selfimprove.sampling import Completion, DrawRule, OwnDecoding, Request, StopReason, read_own_decoding, resolve
 
 Way = Literal["compiled", "batched", "general"]
 
@@ -55,6 +54,7 @@ class TransformersSampler:
         self._way = way
         self._device = choose_device(runtime.device)
         self.reproducible = self._device.type == "cpu"
+        self._own = OwnDecoding({})
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
         self._attention: Attention | None = None
@@ -62,6 +62,7 @@ class TransformersSampler:
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
         silence_transformers()
+        self._own = read_own_decoding(self._folder)
         model = AutoModelForCausalLM.from_pretrained(
             self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
         )
@@ -84,7 +85,7 @@ class TransformersSampler:
             return
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
         ends, plan = _end_ids(model), self._plan(requests)
-        found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, model), ends, plan)
+        found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, self._own), ends, plan)
         for request, ids in zip(requests, found, strict=True):
             yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
 
@@ -118,13 +119,12 @@ def _capacity(requests: Sequence[Request]) -> int:
     return max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
 
 
-def _rule(requests: Sequence[Request], model: PreTrainedModel) -> Rule:
-    """The decoding that a chunk's requests share; bounds that it leaves open are those of the generation config."""
+def _rule(requests: Sequence[Request], own: OwnDecoding) -> DrawRule:
+    """The rule by which a chunk's requests, which share their decoding, are drawn."""
     decoding = requests[0].decoding
     if any(request.decoding != decoding for request in requests):
         raise ValueError("the requests of one chunk must share their decoding")
-    own = model.generation_config
-    return resolve(decoding, getattr(own, "top_p", None), getattr(own, "top_k", None))
+    return resolve(decoding, own)
 
 
 def _end_ids(model: PreTrainedModel) -> frozenset[int]:

@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -42,7 +42,7 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request, StopReason
+from selfimprove.sampling import Completion, OwnDecoding, Request, StopReason, read_own_decoding, resolve
 
 END_SECONDS = 30.0
 """How long the processes of a killed group may take to end."""
@@ -91,6 +91,7 @@ class VllmSampler:
         self._model = model
         self._runtime = runtime
         self._length_asked = max_model_len
+        self._own = OwnDecoding({})
         self._workers: list[_Worker] = []
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
@@ -98,6 +99,7 @@ class VllmSampler:
 
     def __enter__(self) -> Self:
         """Start a worker for each data-parallel copy, and wait until they have loaded the model."""
+        self._own = read_own_decoding(self._model)
         shares = share_gpus(gpus_here().visible(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = gpus_here().used_mib(self._gpus)
@@ -156,9 +158,7 @@ class VllmSampler:
             prompt_ids=request.prompt_ids,
             max_tokens=min(request.max_new_tokens, room),
             seed=request.seed,
-            temperature=request.decoding.temperature,
-            top_p=request.decoding.top_p,
-            top_k=request.decoding.top_k,
+            **asdict(resolve(request.decoding, self._own)),
         )
 
     def _exchange(self, messages: Sequence[Message]) -> list[str]:

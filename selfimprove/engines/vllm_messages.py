@@ -33,14 +33,16 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """To the worker, one for each request of a chunk; for a bound that is `None` the generation config's holds."""
+    """To the worker, one for each request of a chunk, with every parameter of its `sampling.DrawRule`."""
 
     prompt_ids: Sequence[int]
     max_tokens: int
     seed: int
+    repetition_penalty: float
     temperature: float
-    top_p: float | None
-    top_k: int | None
+    min_p: float
+    top_k: int
+    top_p: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,6 +129,8 @@ def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, ob
         "max_model_len": setup.max_model_len or -1,
         "trust_remote_code": setup.trust_remote_code,
         "tensor_parallel_size": setup.tensor_parallel,
+        # Not "auto": vLLM would fill in what the model's generation config says, penalties on greedy rows included.
+        "generation_config": "vllm",
         "enable_prefix_caching": True,
         "seed": 0,
     }
@@ -165,8 +167,7 @@ def _stop_ids(engine: LLM) -> list[int]:
 def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[Sampled]:
     from vllm import SamplingParams
 
-    defaults: Mapping[str, object] = engine.model_config.get_diff_sampling_param()
-    params = [SamplingParams(**sampling_arguments(row, defaults, stop_ids)) for row in rows]
+    params = [SamplingParams(**sampling_arguments(row, stop_ids)) for row in rows]
     if not engine.reset_prefix_cache():
         raise RuntimeError("vLLM kept its cached prefixes, and this chunk would depend on the ones before it")
     prompts = [{"prompt_token_ids": row.prompt_ids} for row in rows]
@@ -174,12 +175,10 @@ def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[S
     return [_sampled(output.outputs[0], stop_ids) for output in outputs]
 
 
-def sampling_arguments(row: Row, defaults: Mapping[str, object], stop_ids: Sequence[int]) -> dict[str, object]:
-    """All keyword arguments of vLLM's `SamplingParams` for one row; `defaults` are the generation config's."""
-    asked = {"temperature": row.temperature, "top_p": row.top_p, "top_k": row.top_k}
-    given = {name: value for name, value in asked.items() if value is not None}
-    fixed = {"max_tokens": row.max_tokens, "seed": row.seed, "stop_token_ids": list(stop_ids), "detokenize": False}
-    return {**defaults, **given, **fixed}
+def sampling_arguments(row: Row, stop_ids: Sequence[int]) -> dict[str, object]:
+    """All keyword arguments of vLLM's `SamplingParams` for one row: its parameters under their own names."""
+    given = {name: value for name, value in vars(row).items() if name != "prompt_ids"}
+    return {**given, "stop_token_ids": list(stop_ids), "detokenize": False}
 
 
 def _sampled(output: CompletionOutput, stop_ids: Sequence[int]) -> Sampled:

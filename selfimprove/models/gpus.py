@@ -47,6 +47,10 @@ class CudaGpus:
         """By the current device."""
         return bool(torch.cuda.is_bf16_supported())
 
+    def has_generators(self) -> bool:
+        """Wherever torch can use CUDA."""
+        return self.usable()
+
     def peak_mib(self) -> int | None:
         """Of what torch allocated; None before this process uses CUDA."""
         if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch

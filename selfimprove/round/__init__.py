@@ -3,26 +3,27 @@
 The table is all there is to know about order and files: a stage is a function of the round's `Job` and the names of the
 files that its done-record hashes. What it costs is measured around it (`host/metering.py`). `round.json` is written
 last and holds everything a later round, a report or an auditor needs: parent and chain, the stages with their counts
-and hashes, both scorecards, every look of the gate, the certificate and the versions of what ran.
+and hashes, both scorecards, every look of the gate, the certificate, the decoding and the versions of what ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
 from selfimprove.host.metering import metered
 from selfimprove.recipe import Recipe
 from selfimprove.round import harvest, judge, merge, placebo, rollout, sample, train
-from selfimprove.round.answers import RunAnswers
+from selfimprove.round.answers import RunAnswers, judging_decoding
 from selfimprove.round.job import Job
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.round.schedule import schedule_record, scheduled
+from selfimprove.sampling import read_own_decoding, resolve
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import FORMAT
-from selfimprove.store.records import Counts, RoundRecord, ScheduleRecord, StageRecord
+from selfimprove.store.records import Counts, DecodingRecord, DrawRecord, RoundRecord, ScheduleRecord, StageRecord
 from selfimprove.store.round_folder import RoundFolder
 
 
@@ -110,5 +111,13 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
         alarm=judged.alarm,
         placebo=placebo.placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
         certificate=job.files.certified(),
+        decoding=_decoding(job),
         versions=job.machinery.versions,
     )
+
+
+def _decoding(job: Job) -> DecodingRecord:
+    own = read_own_decoding(job.machinery.base)
+    asked = (sample.training_decoding(job.recipe), judging_decoding(job.recipe))
+    sampling, judging = (DrawRecord(**asdict(resolve(decoding, own))) for decoding in asked)
+    return DecodingRecord(sampling=sampling, judging=judging, ignored=own.ignored)

@@ -22,6 +22,7 @@ from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
+from selfimprove.sampling import read_own_decoding
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Scalar, SealedLook
 
@@ -80,6 +81,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
     from selfimprove.training.targets import find_targets
 
     find_targets(base.source, base.path, runtime.trust_remote_code)  # refused before anything is sampled
+    read_own_decoding(base.path, base.source)  # the same
     with ExitStack() as stack:
         checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
         machinery = machinery_of(recipe, base, runtime, checker, cache)

@@ -247,6 +247,27 @@ class Certificate(Record):
     rounding: Lenient[str] = ""
 
 
+class DrawRecord(Record):
+    """How tokens were drawn; see `sampling.DrawRule`."""
+
+    repetition_penalty: Number
+    temperature: Number
+    min_p: Number
+    top_k: Count
+    top_p: Number
+
+
+class DecodingRecord(Record):
+    """How a round's engine drew training samples and answers, from the recipe and the model's generation config.
+
+    `ignored` are the parameters of the generation config that no engine applies.
+    """
+
+    sampling: DrawRecord
+    judging: DrawRecord
+    ignored: Lenient[tuple[str, ...]] = Field(default=(), strict=False)
+
+
 class RoundRecord(Record):
     """`round.json`: a round that counts. `chain` are the accepted rounds that its champion consists of."""
 
@@ -262,6 +283,7 @@ class RoundRecord(Record):
     alarm: Lenient[str] = ""
     placebo: Lenient[PlaceboRecord | None] = None
     certificate: Certificate
+    decoding: Lenient[DecodingRecord | None] = None
     versions: Lenient[dict[str, Scalar]] = {}
 
     @property

@@ -28,6 +28,7 @@ gradient that is not finite, a loss that rose (`schedule.fault_in_losses`), or a
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     """Train in this process; every process of a group calls it, and the first one writes."""
     checkpoint = job.work / CHECKPOINT
     _reset_peak_memory()
-    with processor(job.runtime), torch.random.fork_rng():
+    with processor(job.runtime), torch.random.fork_rng(gpus_in_use(job.runtime.device, gpus_here().has_generators())):
         fit = prepare(job)
         first = fit.accelerator.is_main_process
         losses = restore_checkpoint(fit.state, checkpoint)
@@ -83,6 +84,17 @@ def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
             save_adapter(fit.peft, job.work / "adapter", job.out)
         fit.accelerator.wait_for_everyone()
         return _counts(fit, losses)
+
+
+def gpus_in_use(device: str, there: bool) -> list[int]:
+    """The number of the GPU that this process trains on, if any: its generator alone is put back after the training.
+
+    Forking those of all GPUs warns where there are several, and touches GPUs that others use.
+    """
+    if device == "auto":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    index = torch.device(device).index or 0
+    return [index] if there and device.startswith("cuda") else []
 
 
 def _check_examples(examples: Sequence[Example]) -> None:

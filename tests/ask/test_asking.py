@@ -13,7 +13,7 @@ from selfimprove.ask.display import show
 from selfimprove.ask.questions import read_questions
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.sampling import Decoding, StopReason
+from selfimprove.sampling import DrawRule, StopReason
 from selfimprove.store.journal import Champion
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
@@ -25,7 +25,7 @@ def _asked(text: str, width: int, terminal: bool = True) -> str:
     verdict = Verdict("wrong", text, "compare", text)
     reply = Reply(text=text, tokens=7, stop=StopReason.EOS, candidate=text, verdict=verdict)
     answers = (Answered(Question(text, "1"), (reply, reply)),)
-    asked = Asked(champion=Champion(2, (1, 2)), recipe=Recipe(), decoding=Decoding(0.5), answers=answers)
+    asked = Asked(champion=Champion(2, (1, 2)), recipe=Recipe(), decoding=DrawRule(temperature=0.5), answers=answers)
     out = io.StringIO()
     show(asked, Console(file=out, force_terminal=terminal, width=width, color_system=None))
     return out.getvalue()

@@ -34,7 +34,7 @@ from tests.workshop import Workshop, make_workshop
 
 CASES: list[dict[str, Any]] = tomllib.loads((paths.CASES / "cgroups.toml").read_text())["case"]
 CHECKS = ["packages", "torch", "vllm", "compiler", "threads", "energy", "hub", "model cache"]
-CHECKS += ["model", "problems", "memory", "disk", "template", "targets", "merge", "checker"]
+CHECKS += ["model", "problems", "memory", "disk", "template", "targets", "decoding", "merge", "checker"]
 WITHOUT_CONTENT = "{% for m in messages %}<|start|>{{ m.role }}{% endfor %}<|start|>assistant\n"
 """A chat template that looks for the words in no place."""
 
@@ -143,6 +143,18 @@ def test_a_template_that_is_missing_or_drops_the_question_is_found(
     found = _findings(inside, {"model": {"name": str(model)}})["template"]
     assert found.level == level
     assert told in found.found
+
+
+def test_what_no_engine_applies_of_a_generation_config_is_told(inside: Workshop) -> None:
+    model = make_tiny_model(inside.folder / "model-decoding")
+    own = {"min_p": 0.1, "repetition_penalty": 1.3, "typical_p": 0.9, "no_repeat_ngram_size": 3, "num_beams": 1}
+    (model / "generation_config.json").write_text(json.dumps(own))
+    found = _findings(inside, {"model": {"name": str(model)}, "sampling": {"temperature": 0.5}})["decoding"]
+    assert found.level == "warning"
+    assert found.found == (
+        "samples: temperature 0.5, min-p 0.1, repetition penalty 1.3; judging: greedy; "
+        "of its generation config not applied: no_repeat_ngram_size, typical_p"
+    )
 
 
 def test_a_run_on_a_template_that_drops_the_question_is_refused_before_anything_is_written(

@@ -6,26 +6,37 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import MinPLogitsWarper, RepetitionPenaltyLogitsProcessor
 
-from selfimprove.engines.draws import BLOCK, NUCLEUS, Rule, draw, resolve
+from selfimprove.engines.draws import BLOCK, NUCLEUS, Repetition, draw, drop_unlikely
 from selfimprove.engines.prefill import WORTH, plan_prefill
-from selfimprove.sampling import Decoding
+from selfimprove.sampling import DrawRule
 
-RULES = [Rule(0.7, 1.0, 0), Rule(1.0, 0.8, 0), Rule(1.3, 0.9, 5), Rule(0.5, 1.0, 3), Rule(1.0, 0.999, 0)]
+RULES = [
+    DrawRule(temperature=0.7),
+    DrawRule(temperature=1.0, top_p=0.8),
+    DrawRule(temperature=1.3, top_k=5, top_p=0.9),
+    DrawRule(temperature=0.5, top_k=3),
+    DrawRule(temperature=1.0, top_p=0.999),
+    DrawRule(temperature=1.0, min_p=0.2),
+    DrawRule(temperature=1.5, min_p=0.1, top_p=0.8),
+    DrawRule(temperature=1.5, min_p=0.3, top_k=4, top_p=0.9),
+]
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("vocabulary", [12, 5 * NUCLEUS + 7])
-def test_tokens_are_drawn_with_the_probabilities_asked_for(rule: Rule, vocabulary: int) -> None:
+def test_tokens_are_drawn_with_the_probabilities_asked_for(rule: DrawRule, vocabulary: int) -> None:
     logits = torch.randn(vocabulary, generator=torch.Generator().manual_seed(3))
     uniforms = (torch.arange(4_000) + 0.5) / 4_000
     frequency = torch.bincount(draw(logits.expand(4_000, -1), rule, uniforms), minlength=vocabulary) / 4_000
     assert torch.allclose(frequency, _reference(logits, rule), atol=6e-4)
 
 
-def _reference(logits: torch.Tensor, rule: Rule) -> torch.Tensor:
-    """The definition, token by token: temperature, then top-k, then the smallest set that reaches p."""
+def _reference(logits: torch.Tensor, rule: DrawRule) -> torch.Tensor:
+    """The definition, token by token: temperature, min-p, top-k, then the smallest set that reaches p."""
     probabilities = (logits.double() / rule.temperature).softmax(-1)
+    probabilities[probabilities < rule.min_p * probabilities.max()] = 0
     order = probabilities.argsort(descending=True)[: rule.top_k or None]
     kept = torch.zeros_like(probabilities)
     kept[order] = probabilities[order]
@@ -42,11 +53,11 @@ def _reference(logits: torch.Tensor, rule: Rule) -> torch.Tensor:
 def test_greedy_takes_the_first_of_the_likeliest(vocabulary: int) -> None:
     logits = torch.randint(0, 3, (50, vocabulary), generator=torch.Generator().manual_seed(1)).bfloat16()
     expected = [row.index(max(row)) for row in logits.tolist()]
-    assert draw(logits, Rule(0.0, 1.0, 0), torch.zeros(50)).tolist() == expected
+    assert draw(logits, DrawRule(temperature=0.0), torch.zeros(50)).tolist() == expected
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_row_s_token_does_not_depend_on_its_neighbours(rule: Rule) -> None:
+def test_a_row_s_token_does_not_depend_on_its_neighbours(rule: DrawRule) -> None:
     generator = torch.Generator().manual_seed(5)
     logits = torch.randn(20, 3000, generator=generator) * torch.linspace(0.1, 5, 20)[:, None]
     uniforms = torch.rand(20, generator=generator, dtype=torch.float64)
@@ -56,16 +67,58 @@ def test_a_row_s_token_does_not_depend_on_its_neighbours(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("uniform", [0.0, 1.0 - 2**-53])
-def test_what_has_no_probability_is_never_drawn(rule: Rule, uniform: float) -> None:
+def test_what_has_no_probability_is_never_drawn(rule: DrawRule, uniform: float) -> None:
     logits = torch.full((1, 3 * BLOCK + 5), -torch.inf)
     logits[0, [2, BLOCK + 3, BLOCK + 4]] = torch.tensor([0.0, 1.0, 0.5])
     assert int(draw(logits, rule, torch.tensor([uniform], dtype=torch.float64))) in {2, BLOCK + 3, BLOCK + 4}
 
 
-def test_what_a_decoding_leaves_open_is_the_models_own() -> None:
-    assert resolve(Decoding(0.6), 0.9, 40) == Rule(0.6, 0.9, 40)
-    assert resolve(Decoding(0.6, 0.5, 0), 0.9, 40) == Rule(0.6, 0.5, 0)
-    assert resolve(Decoding(0.6), None, None) == Rule(0.6, 1.0, 0)
+@pytest.mark.parametrize("min_p", [0.05, 0.5, 1.0])
+def test_min_p_drops_what_transformers_drops(min_p: float) -> None:
+    logits = torch.randn(20, 300, generator=torch.Generator().manual_seed(7)) * 2
+    theirs = MinPLogitsWarper(min_p)(torch.empty(20, 0, dtype=torch.long), logits)
+    assert torch.equal(drop_unlikely(logits, min_p), theirs)
+
+
+@pytest.mark.parametrize("penalty", [1.3, 0.8])
+def test_a_repetition_is_penalized_as_in_transformers_while_rows_enter_and_leave(penalty: float) -> None:
+    generator = torch.Generator().manual_seed(9)
+    process = RepetitionPenaltyLogitsProcessor(penalty)
+    repetition, rows = Repetition(penalty), list[list[int]]()
+
+    def enter(prompts: list[list[int]]) -> None:
+        rows.extend(list(prompt) for prompt in prompts)
+        repetition.enter(prompts, torch.empty(len(prompts), 40))
+
+    def step() -> None:
+        logits = torch.randn(len(rows), 40, generator=generator)
+        theirs = [process(torch.tensor([row]), logits[n : n + 1]) for n, row in enumerate(rows)]
+        assert torch.equal(repetition.penalized(logits), torch.cat(theirs))
+        tokens = torch.randint(0, 40, (len(rows),), generator=generator)
+        repetition.append(tokens)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            row.append(token)
+
+    enter([[1, 2, 2], [3], [4, 5, 6, 7]])
+    step()
+    step()
+    repetition.keep([2, 1])
+    rows[:] = [rows[2], rows[1]]
+    step()
+    enter([[8, 9], [0]])
+    step()
+    repetition.keep([])
+    rows.clear()
+    enter([[11, 12]])
+    step()
+
+
+def test_without_a_penalty_the_logits_are_the_same_tensor() -> None:
+    logits, repetition = torch.randn(2, 5), Repetition(1.0)
+    repetition.enter([[1], [2]], logits)
+    repetition.append(torch.tensor([3, 4]))
+    repetition.keep([1])
+    assert repetition.penalized(logits) is logits
 
 
 PROMPT = st.builds(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import threading
 import time
@@ -14,7 +16,6 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from selfimprove.engines.decoding import Plan, decode
-from selfimprove.engines.draws import Rule
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import compiled_attention, compiler
 from selfimprove.engines.rows import LlamaDecoder
@@ -23,7 +24,7 @@ from selfimprove.engines.transformers import TransformersSampler, Way
 from selfimprove.errors import UsageError
 from selfimprove.models.tiny import EOS, make_tiny_model
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import GREEDY, Completion, Decoding, Request, StopReason
+from selfimprove.sampling import GREEDY, Completion, Decoding, DrawRule, Request, StopReason
 
 HEAD = tuple(range(40, 60))
 """Long enough to be computed once for all that begin with it."""
@@ -102,6 +103,22 @@ def test_greedy_ids_are_those_of_generate(kind: Path, way: Way) -> None:
     assert len(set(expected)) > len(PROMPTS) / 2
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_sampling_takes_the_models_own_penalty_and_min_p_and_greedy_decoding_neither(
+    kind: Path, way: Way, tmp_path: Path
+) -> None:
+    plain = [completion.token_ids for completion in _sample(kind, _requests(GREEDY), way)]
+    model = Path(shutil.copytree(kind, tmp_path / "own"))
+    # With a min-p of 1 the likeliest id alone is left, after the penalty.
+    own = {"eos_token_id": EOS, "pad_token_id": EOS, "repetition_penalty": 1.3, "min_p": 1.0}
+    (model / "generation_config.json").write_text(json.dumps(own))
+    reference = _load(model)
+    penalized = [_generate(reference, prompt, 24) for prompt in PROMPTS]
+    assert [completion.token_ids for completion in _sample(model, _requests(Decoding(1.0)), way)] == penalized
+    assert [completion.token_ids for completion in _sample(model, _requests(GREEDY), way)] == plain
+    assert sum(one != other for one, other in zip(plain, penalized, strict=True)) > len(PROMPTS) / 2
+
+
 def test_each_known_architecture_but_one_is_decoded_from_its_weights(kind: Path) -> None:
     assert fits(_load(kind)) == (kind.name != "gpt_neox")
 
@@ -166,7 +183,7 @@ def test_rows_that_wait_enter_as_others_leave(model: Path) -> None:
 def _decode(llama: Llama, requests: Sequence[Request], width: int) -> list[list[int]]:
     plan = Plan(1, width, 1)
     return decode(
-        lambda: LlamaDecoder(llama, width, 80), requests, Rule(2.0, 1.0, 0), frozenset(range(1, 200, 9)), plan
+        lambda: LlamaDecoder(llama, width, 80), requests, DrawRule(temperature=2.0), frozenset(range(1, 200, 9)), plan
     )
 
 
@@ -193,7 +210,7 @@ def test_a_lane_that_fails_ends_the_others_and_the_threads_are_as_before() -> No
     requests = [_request(n, (n,), 10**6, WARM) for n in (1, 2)]
     before, running = torch.get_num_threads(), threading.active_count()
     with pytest.raises(ValueError, match="a lane failed"):
-        decode(_Faulty, requests, Rule(0.0, 1.0, 0), frozenset(), Plan(2, 4, 1))
+        decode(_Faulty, requests, DrawRule(temperature=0.0), frozenset(), Plan(2, 4, 1))
     assert (torch.get_num_threads(), threading.active_count()) == (before, running)
 
 

@@ -1,6 +1,7 @@
 """The vLLM engine on the embedded model: its promises on ids, ends, seeds and limits, and that nothing outlives it.
 
-The model's generation config is changed to keep only the likeliest token and to end at a full stop as well, so that
+The model's generation config is changed to keep only the likeliest token, to penalize repetitions, and to end at a full
+stop as well, so that
 what a request leaves open, and every end, can be seen to come from there. One engine serves most tests: a start
 takes 15 to 40 s.
 """
@@ -32,6 +33,7 @@ from selfimprove.sampling import (
     Completion,
     Decoding,
     Request,
+    Sampler,
     StopReason,
     Tokenizer,
     derive_seed,
@@ -79,7 +81,9 @@ def model(base: Path, full_stop: int, tmp_path_factory: pytest.TempPathFactory) 
     for path in base.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [full_stop], "top_k": 1}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [full_stop], "top_k": 1, "repetition_penalty": 1.3})
+    )
     return folder
 
 
@@ -156,17 +160,27 @@ def test_a_prefix_row_stops_at_its_limit(engine: VllmSampler, chunk: list[Reques
 
 
 @needs_vllm
-def test_what_a_request_leaves_open_is_the_models_generation_config(engine: VllmSampler, chunk: list[Request]) -> None:
-    greedy = _ids(list(engine.sample(_with(chunk, GREEDY))))
+def test_what_a_request_leaves_open_is_the_models_own_in_both_engines_and_greedy_is_plain(
+    engine: VllmSampler, base: Path, model: Path, chunk: list[Request]
+) -> None:
+    from selfimprove.engines.transformers import TransformersSampler
 
-    def like_greedy(decoding: Decoding) -> int:
-        found = _ids(list(engine.sample(_with(chunk, decoding))))
-        return sum(row == other for row, other in zip(found, greedy, strict=True))
+    def ids(sampler: Sampler, decoding: Decoding) -> list[tuple[int, ...]]:
+        return _ids(list(sampler.sample(_with(chunk, decoding, 24))))
 
-    # Not all rows: in bfloat16 two tokens may be equally likely, and then both are kept.
-    assert like_greedy(Decoding(1.0)) > len(chunk) / 2
-    assert like_greedy(Decoding(1.0, 1e-6, 0)) > len(chunk) / 2
-    assert like_greedy(ALL) < len(chunk) / 4
+    def equal(rows: list[tuple[int, ...]], others: list[tuple[int, ...]]) -> int:
+        return sum(row == other for row, other in zip(rows, others, strict=True))
+
+    greedy, penalized = ids(engine, GREEDY), ids(engine, Decoding(1.0))
+    with TransformersSampler(model, Runtime(device="cpu")) as own:
+        own_greedy, own_penalized = ids(own, GREEDY), ids(own, Decoding(1.0))
+    # Not all rows: in bfloat16 two tokens may be equally likely, and kernels round differently.
+    most = len(chunk) / 2
+    assert equal(greedy, own_greedy) > most
+    assert equal(penalized, own_penalized) > most
+    assert equal(ids(engine, Decoding(1.0, 1e-6, 0)), penalized) > most
+    assert equal(greedy, penalized) < most
+    assert equal(ids(engine, ALL), penalized) < most
 
 
 @needs_vllm

@@ -46,7 +46,16 @@ SETUP = Setup(
     tensor_parallel=2,
     gpu_memory=((70000, 81559), (40000, 81559)),
 )
-ROW = Row(prompt_ids=(5, 6, 7), max_tokens=48, seed=11, temperature=1.0, top_p=0.9, top_k=20)
+ROW = Row(
+    prompt_ids=(5, 6, 7),
+    max_tokens=48,
+    seed=11,
+    repetition_penalty=1.1,
+    temperature=1.0,
+    min_p=0.05,
+    top_k=20,
+    top_p=0.9,
+)
 MESSAGES = (SETUP, Ready(reproducible=True, max_model_len=512), ROW, Sampled(token_ids=(8, 9), stop="eos"))
 GPU = Machine(on_cpu=False, cpu_cache_bytes=0)
 MEMORY = [(80000, 81559), (40000, 81559)]
@@ -87,18 +96,28 @@ def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None
 
 @pytest.mark.parametrize("field", [field for field in fields(Row) if field.name != "prompt_ids"], ids=lambda f: f.name)
 def test_every_key_of_a_row_reaches_the_sampler(field: Field[object]) -> None:
-    other = Row(prompt_ids=(), max_tokens=24, seed=12, temperature=0.5, top_p=None, top_k=0)
+    other = Row(
+        prompt_ids=(),
+        max_tokens=24,
+        seed=12,
+        repetition_penalty=1.0,
+        temperature=0.5,
+        min_p=0.0,
+        top_k=0,
+        top_p=1.0,
+    )
     changed = replace(ROW, **{field.name: getattr(other, field.name)})
-    assert sampling_arguments(changed, {}, [2]) != sampling_arguments(ROW, {}, [2])
+    assert sampling_arguments(changed, [2]) != sampling_arguments(ROW, [2])
 
 
-def test_what_a_row_leaves_open_is_the_models_own() -> None:
-    own = {"top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1, "max_tokens": 7}
-    assert sampling_arguments(replace(ROW, top_p=None, top_k=0), own, [2]) == {
-        "temperature": 1.0,
-        "top_p": 0.8,
-        "top_k": 0,
+def test_vllm_is_told_every_parameter_of_the_draw_and_takes_none_from_the_model() -> None:
+    assert engine_arguments(SETUP, "bfloat16", GPU)["generation_config"] == "vllm"
+    assert sampling_arguments(ROW, [2]) == {
         "repetition_penalty": 1.1,
+        "temperature": 1.0,
+        "min_p": 0.05,
+        "top_k": 20,
+        "top_p": 0.9,
         "max_tokens": 48,
         "seed": 11,
         "stop_token_ids": [2],
@@ -187,7 +206,7 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
         "is larger than the number of available GPUs": ("0", pair),
         "Input should be": ("0", one | {"enable_prefix_caching": "as you like"}),
     }
-    row = sampling_arguments(ROW, {"repetition_penalty": 1.1}, [END])
+    row = sampling_arguments(ROW, [END])
     engines = [{"gpus": names, "arguments": arguments} for names, arguments in (*taken, *refused.values())]
     answer = _ask_vllm({"engines": engines, "rows": [row, row | {"max_token": 3}]})
     started, turned_away = answer["engines"][: len(taken)], answer["engines"][len(taken) :]

@@ -26,7 +26,7 @@ from selfimprove.export.hub import upload
 from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.sampling import GREEDY, Request
+from selfimprove.sampling import GREEDY, DrawRule, Request
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal
 from tests.export.hub_peer import open_hub
@@ -274,7 +274,7 @@ def test_base_and_champion_answer_as_the_engine_has_them(here: Workshop) -> None
     expected = list(zip(_greedy(base), _greedy(here.runs / "whole" / "0002" / "model"), strict=True))
     assert _texts(asked) == expected
     assert any(one != other for one, other in expected)
-    assert (asked.champion.number, asked.decoding) == (2, GREEDY)
+    assert (asked.champion.number, asked.decoding) == (2, DrawRule(temperature=0.0))
     assert all(reply.verdict for answered in asked.answers for reply in answered.replies)
 
 

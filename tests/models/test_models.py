@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -228,6 +229,21 @@ def test_gguf_weights_are_rounded_from_float32_once() -> None:
     ).state_dict()
     stored = load_file(resolve_model(Model(), default_cache()).path / "model.safetensors")
     assert all(torch.equal(exact[name].bfloat16(), weight) for name, weight in stored.items())
+
+
+def test_settings_of_cuda_are_there_before_it_is_used_and_a_users_own_stay() -> None:
+    script = (
+        "import os, torch, selfimprove.models as m; print(torch.cuda.is_initialized(), "
+        "os.environ['CUBLAS_WORKSPACE_CONFIG'], os.environ['CUDA_DEVICE_ORDER'])"
+    )
+    own = {
+        key: value for key, value in os.environ.items() if key not in {"CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER"}
+    }
+    said = [
+        subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True).stdout
+        for env in (own, {**own, "CUBLAS_WORKSPACE_CONFIG": ":16:8"})
+    ]
+    assert said == ["False :4096:8 PCI_BUS_ID\n", "False :16:8 PCI_BUS_ID\n"]
 
 
 @pytest.mark.parametrize(("kind", "warns"), [("llama", False), ("mistral", True)])

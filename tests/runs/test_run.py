@@ -39,6 +39,7 @@ def _round(workshop: Workshop, name: str, number: int) -> dict[str, Any]:
 
 def test_a_run_leaves_the_records_of_the_design(workshop: Workshop) -> None:
     folder = workshop.runs / "whole"
+    plain = {"repetition_penalty": 1.0, "min_p": 0.0, "top_k": 0, "top_p": 1.0}
     for name in ["recipe.json", "events.jsonl", "sealed.json"]:
         assert (folder / name).is_file()
     for number in (1, 2):
@@ -48,6 +49,8 @@ def test_a_run_leaves_the_records_of_the_design(workshop: Workshop) -> None:
         record = _round(workshop, "whole", number)
         assert [stage["stage"] for stage in record["stages"]] == STAGES
         assert record["decision"]["sentence"]
+        assert record["decoding"]["judging"]["temperature"] == 0
+        assert record["decoding"]["sampling"] == plain | {"temperature": 0.6}
         assert record["scorecard"]["champion"]["n"] == record["scorecard"]["challenger"]["n"]
     look = json.loads((folder / "sealed.json").read_text())["looks"][0]
     assert look["n"] == 16

@@ -25,7 +25,7 @@ from selfimprove.models.gpus import pretend_gpus, runs_packed
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
-from selfimprove.training import train
+from selfimprove.training import gpus_in_use, train
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.batches import (
     count_tokens,
@@ -400,3 +400,16 @@ def test_training_beside_a_gpu_takes_accelerates_device_and_records_the_gpus_pea
 def test_on_apples_gpu_neither_packed_training_nor_the_own_decoder_runs() -> None:
     assert not runs_packed(torch.device("mps"))
     assert runs_packed(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("device", "rank", "used"), [("auto", "", [0]), ("auto", "3", [3]), ("cuda", "", [0]), ("cuda:2", "", [2])]
+)
+def test_only_the_generator_of_the_gpu_in_use_is_put_back(
+    device: str, rank: str, used: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rank:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert gpus_in_use(device, there=True) == used
+    assert gpus_in_use(device, there=False) == []
+    assert gpus_in_use("cpu", there=True) == []
