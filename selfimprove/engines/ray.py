@@ -48,6 +48,7 @@ except ModuleNotFoundError:
     raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
 
 from selfimprove.engines.choice import choose_engine, open_sampler, promises
+from selfimprove.engines.patience import patience
 from selfimprove.engines.ray_crew import Crew
 from selfimprove.engines.ray_files import Source, place_model, serve_files
 from selfimprove.recipe import Runtime
@@ -94,7 +95,7 @@ class Cluster:
             self.runtime = self._asked.model_copy(update={"threads": self.threads, "engine": self.engine})
             self.promises = self._ask_promises()
             self.source = serve_files()
-            self._crew = Crew(self._hire, self.workers, _name_chunk)
+            self._crew = Crew(self._hire, self.workers, _name_chunk, patience)
             self._stack.callback(self._crew.dismiss)
             self._stack = self._stack.pop_all()
         return self

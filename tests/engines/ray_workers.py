@@ -10,7 +10,7 @@ from selfimprove.errors import UsageError
 
 
 class Doubler:
-    """A worker that doubles numbers; at those named in `fatal` its process ends, once or always."""
+    """A worker that doubles numbers; at those named in `fatal` its process ends or hangs, once or always."""
 
     def __init__(self, fatal: dict[int, str], folder: Path) -> None:
         self._fatal = fatal
@@ -30,6 +30,9 @@ class Doubler:
         if way == "always" or (way == "once" and not mark.exists()):
             mark.touch()
             os._exit(1)
+        if way == "hangs" or (way == "hangs once" and not mark.exists()):
+            mark.touch()
+            time.sleep(3600)
         if way == "refused":
             raise UsageError("a number too many", "Leave it out.")
         if way == "slow":

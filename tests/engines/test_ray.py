@@ -150,8 +150,9 @@ def test_a_training_that_fails_on_the_cluster_says_what_it_says_on_one_machine(
     assert said[1].endswith(said[0])
 
 
-def _crew(folder: Path, fatal: dict[int, str]) -> Crew:
-    crew = Crew(lambda: ray.remote(Doubler).options(num_cpus=0).remote(fatal, folder), 2, lambda n: f"number {n}")
+def _crew(folder: Path, fatal: dict[int, str], patience: float = 600.0) -> Crew:
+    hire = ray.remote(Doubler).options(num_cpus=0).remote
+    crew = Crew(lambda: hire(fatal, folder), 2, lambda n: f"number {n}", lambda n: patience)
     assert crew.prepare() == "ready"
     return crew
 
@@ -167,6 +168,21 @@ def test_results_come_in_order_and_a_lost_workers_item_is_given_to_another(tmp_p
 def test_what_no_worker_survives_ends_in_an_error_that_names_it(tmp_path: Path) -> None:
     crew = _crew(tmp_path, {3: "always"})
     with pytest.raises(StageError, match=f"number 3: {TRIES} workers were lost"):
+        list(crew.map(range(6)))
+    crew.dismiss()
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_worker_that_hangs_is_replaced_and_its_item_given_to_another(tmp_path: Path) -> None:
+    crew = _crew(tmp_path, {2: "hangs once"}, patience=5.0)
+    assert list(crew.map(range(6))) == [2 * number for number in range(6)]
+    crew.dismiss()
+
+
+@pytest.mark.usefixtures("driver")
+def test_what_hangs_every_worker_ends_in_an_error_that_names_it(tmp_path: Path) -> None:
+    crew = _crew(tmp_path, {2: "hangs"}, patience=2.0)
+    with pytest.raises(StageError, match=f"number 2: {TRIES} workers were lost at it; the last one: it did not finish"):
         list(crew.map(range(6)))
     crew.dismiss()
 

@@ -1,0 +1,98 @@
+"""The parent's side of the vLLM engine's process, with scripted workers in the place of vLLM."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from selfimprove.engines.patience import START_SECONDS, patience
+from selfimprove.engines.vllm_messages import Sampled, to_line
+from selfimprove.engines.vllm_process import Worker
+from selfimprove.errors import StageError
+from selfimprove.sampling import GREEDY, Request
+
+LONG = [Sampled(token_ids=tuple(range(400_000)), stop="eos")]
+"""A message of several megabytes: a pipe holds 64 KiB."""
+ECHO = """
+import os, sys
+with os.fdopen(int(sys.argv[1])) as requests, os.fdopen(int(sys.argv[2]), "w") as replies:
+    for line in requests:
+        replies.write(line)
+        replies.flush()
+"""
+SILENT = "import sys, time; print('so far so good', flush=True); time.sleep(3600)"
+HALF = "import os, sys, time; os.write(int(sys.argv[2]), b'[{'); time.sleep(3600)"
+DEAD = "import sys; print('no such model'); sys.exit(3)"
+FORK = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)']); {SILENT}"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the logs are."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def _worker(script: str) -> Worker:
+    return Worker(["-c", script], {})
+
+
+def _soon(seconds: float = 1.0) -> float:
+    return time.monotonic() + seconds
+
+
+def test_messages_beyond_a_pipes_size_go_to_and_fro(folder: Path) -> None:
+    worker = _worker(ECHO)
+    for message in (LONG, [Sampled(token_ids=(1,), stop="eos")], LONG):
+        worker.send(message, _soon(120))
+        assert worker.receive(_soon(120)).decode() == to_line(message)
+    worker.end()
+    worker.end()
+    assert not list(folder.iterdir())
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize("script", [SILENT, HALF, FORK], ids=["says nothing", "says half", "has a child"])
+def test_a_worker_that_never_answers_is_killed_and_told_in_a_line(script: str, folder: Path) -> None:
+    worker = _worker(script)
+    with pytest.raises(StageError, match="^the vllm engine hangs: it did not answer in time, and was killed; ") as told:
+        worker.receive(_soon())
+    worker.end()
+    (log,) = folder.glob("selfimprove-vllm-*.log")
+    assert told.value.message.endswith(f"its whole log is {log}")
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_a_worker_that_never_reads_is_killed() -> None:
+    worker = _worker(SILENT)
+    with pytest.raises(StageError, match="hangs: it did not answer in time"):
+        worker.send(LONG, _soon())
+    assert not psutil.Process().children()
+
+
+def test_a_worker_that_ended_is_told_with_the_end_of_its_log() -> None:
+    worker = _worker(DEAD)
+    worker.send(LONG, _soon(120))
+    with pytest.raises(StageError, match="the vllm engine ended with exit status 3; its whole log is ") as told:
+        worker.receive(_soon(120))
+    assert told.value.hint == "no such model"
+
+
+def test_no_descriptor_is_left() -> None:
+    before = sorted(path.name for path in Path("/proc/self/fd").iterdir())
+    worker = _worker(ECHO)
+    worker.end()
+    assert sorted(path.name for path in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_chunks_time_grows_with_its_tokens() -> None:
+    def chunk(rows: int) -> list[Request]:
+        asked = Request(key="p", sample=0, prompt_ids=(1,) * 100, max_new_tokens=412, seed=0, decoding=GREEDY)
+        return [asked] * rows
+
+    assert patience([]) == START_SECONDS
+    assert patience(chunk(64)) == START_SECONDS + 64 * 512 / 4
