@@ -9,7 +9,7 @@ nothing is promised, nor has anything been measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -23,16 +23,20 @@ from selfimprove.engines.draws import Rule, resolve
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
+from selfimprove.engines.ordered import Ordered, never
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request, StopReason
+from selfimprove.sampling import ONE_CHUNK, Completion, Hold, Request, StopReason
 
 Way = Literal["compiled", "batched", "general"]
 
 WIDTH = 64
-"""Most rows in a lane's batch."""
+"""Most rows in a lane's batch on a processor, and with transformers' own forward pass."""
+
+GPU_WIDTH = 256
+"""Most rows in the batch on a GPU, where chunks are sampled together up to that."""
 
 LANE_ROWS = 16
 """Requests for each lane, at least: fewer aren't worth its threads."""
@@ -58,6 +62,7 @@ class TransformersSampler:
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
         self._attention: Attention | None = None
+        self.hold = ONE_CHUNK
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
@@ -68,6 +73,8 @@ class TransformersSampler:
         self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
         self._llama = Llama(model) if fits(model) and self._way != "general" else None
         self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
+        if self._llama and self._device.type != "cpu":
+            self.hold = held(_memory(self._device), self._llama.cache_shape.token_bytes())
         return self
 
     def __exit__(
@@ -87,6 +94,15 @@ class TransformersSampler:
         found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, model), ends, plan)
         for request, ids in zip(requests, found, strict=True):
             yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; on a GPU, several are sampled together."""
+        order = Ordered(chunks, 1, self.hold.joins if self.hold.rows else never)
+        while loads := order.loads(1):
+            for load in loads:
+                found = iter(list(self.sample([request for _, chunk in load for request in chunk])))
+                order.done(load, [[next(found) for _ in chunk] for _, chunk in load])
+            yield from order.in_turn()
 
     def _loaded(self) -> PreTrainedModel:
         if self._model is None:
@@ -111,7 +127,13 @@ class TransformersSampler:
         lanes = max(1, min(threads, len(requests) // LANE_ROWS, prompts)) if self._device.type == "cpu" else 1
         row_bytes = self._llama.cache_shape.token_bytes() * _capacity(requests)
         room = int(_memory(self._device) * CACHE_SHARE) // row_bytes
-        return Plan(lanes=lanes, width=max(1, min(WIDTH, room // lanes)), threads=threads // lanes)
+        widest = WIDTH if self._device.type == "cpu" else GPU_WIDTH
+        return Plan(lanes=lanes, width=max(1, min(widest, room // lanes)), threads=threads // lanes)
+
+
+def held(memory: int, token_bytes: int) -> Hold:
+    """What a GPU of so many bytes holds, with a KV cache of so many bytes a token."""
+    return Hold(rows=GPU_WIDTH, tokens=int(memory * CACHE_SHARE) // token_bytes)
 
 
 def _memory(device: torch.device) -> int:

@@ -9,14 +9,15 @@ this process decides.
 
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same
 group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
-Each of `data_parallel` copies has a worker and GPUs of its own; a chunk's rows are dealt to them round-robin.
+Each of `data_parallel` copies has a worker and GPUs of its own, and gets whole chunks as a worker of a cluster does
+(`ordered.py`); on a GPU a worker samples many at once (`vllm_worker`).
 
-Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk. The worker's standard
+Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a load. The worker's standard
 output belongs to vLLM's log, which goes to a temporary file. If the worker ends before its time, `StageError` carries
 the last lines of that file and the file is kept; otherwise it is removed.
 
-A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
-reading, and vLLM schedules the rows of a chunk the same way every time (see `vllm_worker`).
+A worker answers a load before it is sent another. A caller that stops reading leaves workers at their loads: what they
+answer is read and dropped before they get the next one, so the protocol can't get out of step.
 """
 
 from __future__ import annotations
@@ -30,18 +31,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from selfimprove.engines.gpus import await_memory, memory_free, memory_used, share_gpus, visible_gpus
+from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.errors import StageError, UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request, StopReason
+from selfimprove.sampling import ONE_CHUNK, Completion, Hold, Request, StopReason
 
 END_SECONDS = 30.0
 """How long the processes of a killed group may take to end."""
@@ -67,16 +70,20 @@ def refuse_missing() -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class _Worker:
+    """A worker's process; `busy` until it has answered, its load empty once nobody wants the answer."""
+
     process: subprocess.Popen[bytes]
     requests: IO[str]
     replies: IO[str]
     log: Path
+    busy: bool = False
+    load: Sequence[Item] = ()
 
 
 class VllmSampler:
-    """Samples with vLLM from the model folder `model`; usable inside `with` only, one chunk per call of `sample`.
+    """Samples with vLLM from the model folder `model`; usable inside `with` only.
 
     `max_model_len` bounds prompt and completion together; `None` is the model's own length, or the longest for
     which the KV cache has room. `UsageError` if vLLM isn't installed, `StageError` if the engine doesn't start or dies.
@@ -94,6 +101,7 @@ class VllmSampler:
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
         self._max_model_len = 0
+        self.hold = ONE_CHUNK
 
     def __enter__(self) -> Self:
         """Start a worker for each data-parallel copy, and wait until they have loaded the model."""
@@ -103,12 +111,15 @@ class VllmSampler:
         try:
             setups = [self._setup(share) for share in shares]
             self._workers = [_start_worker(self._runtime.usable_threads(), share) for share in shares]
-            ready = [Ready(**json.loads(line)) for line in self._exchange(setups)]
+            for worker, setup in zip(self._workers, setups, strict=True):
+                self._send(worker, setup)
+            ready = [Ready(**json.loads(self._receive(worker))) for worker in list(self._workers)]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
         self.reproducible = all(part.reproducible for part in ready)
         self._max_model_len = min(part.max_model_len for part in ready)
+        self.hold = Hold(rows=min(part.rows for part in ready), tokens=min(part.tokens for part in ready))
         return self
 
     def __exit__(
@@ -120,19 +131,28 @@ class VllmSampler:
             await_memory(self._gpus, self._memory_before)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """One completion for each request, in their order; `requests` are one chunk.
+        """One completion for each request, in their order; `requests` are one chunk. Raises as `sample_chunks` does."""
+        for completions in self.sample_chunks([requests] if requests else []):
+            yield from completions
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; each worker has a load of whole ones at a time.
 
         A completion also ends, by `StopReason.LENGTH`, where the model's context does. Raises `UsageError` for a
         prompt that leaves no room for a token, `StageError` if the engine dies.
         """
-        if not requests:
-            return
-        rows = [self._row(request) for request in requests]
-        parts = len(self._workers) or 1
-        replies = [json.loads(line) for line in self._exchange([rows[part::parts] for part in range(parts)])]
-        for number, request in enumerate(requests):
-            found = Sampled(**replies[number % parts][number // parts])
-            yield request.completion(found.token_ids, StopReason(found.stop))
+        joins = self.hold.joins if self.hold.rows else never
+        order = Ordered(chunks, WINDOW * len(self._running()), joins)
+        try:
+            while True:
+                yield from order.in_turn()
+                self._hand_out(order)
+                if order.finished:
+                    return
+                self._settle(order)
+        finally:
+            for worker in self._workers:
+                worker.load = ()
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
@@ -160,20 +180,40 @@ class VllmSampler:
             top_k=request.decoding.top_k,
         )
 
-    def _exchange(self, messages: Sequence[Message]) -> list[str]:
-        """Send each worker its message; their replies, a line each."""
+    def _running(self) -> list[_Worker]:
         if not self._workers:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        for worker, message in zip(self._workers, messages, strict=True):
-            with contextlib.suppress(BrokenPipeError):  # it has no reply then either
-                worker.requests.write(to_line(message))
-                worker.requests.flush()
-        replies = []
-        for worker in self._workers:
-            replies.append(worker.replies.readline())
-            if not replies[-1].endswith("\n"):
-                raise self._died(worker)
-        return replies
+        return self._workers
+
+    def _hand_out(self, order: Ordered) -> None:
+        """Send idle workers their next loads."""
+        idle = [worker for worker in self._running() if not worker.busy]
+        for worker, load in zip(idle, order.loads(len(idle)), strict=False):
+            rows = [self._row(request) for _, chunk in load for request in chunk]
+            self._send(worker, rows)
+            worker.load = load
+
+    def _settle(self, order: Ordered) -> None:
+        """Wait until a worker answers, and take the completions of its load if they are still wanted."""
+        busy = {worker.replies.fileno(): worker for worker in self._running() if worker.busy}
+        worker = busy[wait([*busy])[0]]  # type: ignore[index]  # given numbers, `wait` returns numbers
+        found = iter(json.loads(self._receive(worker)))
+        load, worker.load = worker.load, ()
+        order.done(load, [[_completion(request, next(found)) for request in chunk] for _, chunk in load])
+
+    def _send(self, worker: _Worker, message: Message) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has no reply then either
+            worker.requests.write(to_line(message))
+            worker.requests.flush()
+        worker.busy = True
+
+    def _receive(self, worker: _Worker) -> str:
+        """The worker's reply, a line; `StageError` if it died."""
+        line = worker.replies.readline()
+        if not line.endswith("\n"):
+            raise self._died(worker)
+        worker.busy = False
+        return line
 
     def _died(self, worker: _Worker) -> StageError:
         self._workers.remove(worker)
@@ -191,6 +231,11 @@ class VllmSampler:
             worker = self._workers.pop()
             _kill_group(worker)
             worker.log.unlink(missing_ok=True)
+
+
+def _completion(request: Request, reply: dict[str, Any]) -> Completion:
+    found = Sampled(**reply)
+    return request.completion(found.token_ids, StopReason(found.stop))
 
 
 def _start_worker(threads: int, gpus: Sequence[str]) -> _Worker:

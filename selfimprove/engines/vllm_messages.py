@@ -25,15 +25,17 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """From the worker, once: the model is loaded."""
+    """From the worker, once: the model is loaded, and the worker holds so many rows and tokens (0: one chunk)."""
 
     reproducible: bool
     max_model_len: int
+    rows: int
+    tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """To the worker, one for each request of a chunk; for a bound that is `None` the generation config's holds."""
+    """To the worker, one for each request of its load; for a bound that is `None` the generation config's holds."""
 
     prompt_ids: Sequence[int]
     max_tokens: int
