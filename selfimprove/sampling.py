@@ -11,6 +11,10 @@ equal token limits and similar prompt lengths together, under a bound on rows an
 engine whole, made durable whole and, if a row of it is missing after a kill, sampled again whole. What happens inside a
 chunk depends on nothing outside it, so a resumed run equals an uninterrupted one on the same machine and engine.
 
+*Engines that hold more.* A chunk of 64 rows leaves a GPU half idle, and one of long completions has three rows. An
+engine that promises no equal completions anyway (on a GPU) therefore samples many chunks at once, as its `Hold` says.
+Chunks stay what is durable, resumed and recorded: how many an engine joins changes no plan and no file's order.
+
 *Seeds.* Each request carries its own, derived from (run seed, round, stage, problem key, sample number) by
 `derive_seed`; no generator is shared between rows, so a row's draws don't depend on its neighbours.
 
@@ -224,12 +228,33 @@ class Sampler(AbstractContextManager["Sampler"], Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What one worker of an engine samples at once: whole chunks, up to so many rows and padded tokens."""
+
+    rows: int
+    tokens: int
+
+    def joins(self, load: Sequence[Sequence[Request]], chunk: Sequence[Request]) -> bool:
+        """Whether the chunk may be sampled together with those of `load`."""
+        rows = sum(map(len, load)) + len(chunk)
+        width = max(len(r.prompt_ids) + r.max_new_tokens for part in (*load, chunk) for r in part)
+        return rows <= self.rows and rows * width <= self.tokens
+
+
+ONE_CHUNK = Hold(rows=0, tokens=0)
+"""A worker that samples each chunk by itself: what an engine must do that promises equal completions."""
+
+
 @runtime_checkable
 class ManySampler(Protocol):
-    """What a `Sampler` with several workers is besides: it samples many chunks at once."""
+    """What a `Sampler` is besides that has several workers, or holds several chunks: it samples many at once."""
+
+    hold: Hold
+    """What each worker holds; known once the sampler is open."""
 
     def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
-        """The completions of each chunk, in the order of the chunks; a chunk is taken only when it is begun."""
+        """The completions of each chunk, in the order of the chunks; one is taken only shortly before it is begun."""
         ...
 
 
@@ -291,6 +316,12 @@ def sample_chunks(sampler: Sampler, chunks: Iterable[Sequence[Request]]) -> Gene
     else:
         for chunk in chunks:
             yield list(sampler.sample(chunk))
+
+
+def held_rows(sampler: Sampler) -> int | None:
+    """Rows that each worker of an open sampler has at once; None where it samples chunk by chunk."""
+    rows = sampler.hold.rows if isinstance(sampler, ManySampler) else 0
+    return rows or None
 
 
 def owed_chunks(

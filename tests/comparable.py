@@ -8,7 +8,9 @@ from typing import Any
 
 from selfimprove.store.durable import content_hash
 
-_MACHINE = frozenset({"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb", "energy_j", "energy_of"})
+_MACHINE = frozenset(
+    {"start", "end", "seconds", "time", "peak_rss_mb", "peak_gpu_mb", "energy_j", "energy_of", "held_rows"}
+)
 """What a record says of the machine, not of the run: left out when records are compared."""
 
 

@@ -36,7 +36,7 @@ from selfimprove.round.machinery import (
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
 from selfimprove.runs.loop import run_rounds
-from selfimprove.sampling import Completion, Request, Sampler
+from selfimprove.sampling import Completion, Hold, Request, Sampler
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import BASE, Identity, Journal
 from selfimprove.store.records import Certificate, SealedLook
@@ -62,10 +62,11 @@ class Letters:
 
 @dataclass
 class Ahead:
-    """A sampler with workers: all the chunks there are have been sampled before the first is handed over."""
+    """A sampler that holds many rows: all the chunks there are have been sampled before the first is handed over."""
 
     sampler: ScriptedSampler
     reproducible = True
+    hold = Hold(rows=256, tokens=1 << 20)
 
     def __enter__(self) -> Ahead:
         return self

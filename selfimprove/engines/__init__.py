@@ -6,5 +6,6 @@ Another engine is one file here and one `case` there.
 
 The transformers engine is made of `decoding` (continuous batching), `draws` (the next token from logits), and two
 decoders: `rows` over the weights in `llama`, with `cache` (the KV cache), `prefill` (common prefixes of prompts) and
-`native` (compiled attention), and `general`, transformers' own forward pass. `gpus` is what the driver says of GPUs.
+`native` (compiled attention), and `general`, transformers' own forward pass. `ordered` deals chunks to workers and has
+their results in order; `gpus` is what the driver says of GPUs.
 """

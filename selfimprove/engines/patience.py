@@ -21,7 +21,7 @@ TOKENS_PER_SECOND = 4.0
 """Tokens of prompts and completions together; two cores with a model of 7B make 10."""
 
 
-def patience(chunk: Sequence[Request]) -> float:
-    """Seconds in which a worker has sampled the chunk: those of a start, and what its tokens take."""
-    tokens = sum(len(request.prompt_ids) + request.max_new_tokens for request in chunk)
+def patience(chunks: Sequence[Sequence[Request]]) -> float:
+    """Seconds in which a worker has sampled these chunks: those of a start, and what their tokens take."""
+    tokens = sum(len(request.prompt_ids) + request.max_new_tokens for chunk in chunks for request in chunk)
     return START_SECONDS + tokens / TOKENS_PER_SECOND

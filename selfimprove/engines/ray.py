@@ -6,16 +6,17 @@ several GPUs (tensor parallel) is one actor that reserves them all, which Ray pl
 is needed for that. Training goes through Ray Train (`training/ray.py`) and takes the crew's resources: the crew is
 dismissed first and hired again when something is to be sampled.
 
-*Same records.* The unit is the chunk: what happens inside it depends on nothing outside it, workers get whole chunks,
-and results are taken in the plan's order (`Crew.map`). So the records do not depend on how many workers there are,
+*Same records.* The unit is the chunk: what happens inside it depends on nothing outside it (except on a GPU, where a
+worker samples many at once and nothing is promised), workers get whole chunks, and results are taken in the plan's
+order (`Crew.map`). So the records do not depend on how many workers there are,
 which one did what, or which one died, as long as engine, versions and threads per worker are the same: threads are
 fixed at the start and written into the records, and a worker with other versions of `SAMPLING_PACKAGES` is refused. A
 judge asks for the chunks of later batches while it looks at earlier ones; what is sampled after the deciding look is
 dropped.
 
 *What a kill costs.* A chunk is durable once the driver has it and all chunks before it. A killed driver loses each
-worker's current chunk and those finished out of order, at most `ray_crew.WINDOW` per worker; a lost worker costs the
-time of its chunk.
+worker's current load and those finished out of order, at most `ordered.WINDOW` per worker; a lost worker costs the time
+of its load.
 
 *Checking* stays in the pool of processes on the driver's node, which holds the checker's limits of time and memory by
 killing what exceeds them: one core judges thousands of numeric answers a second, a GPU samples some tens in that time,
@@ -48,11 +49,12 @@ except ModuleNotFoundError:
     raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
 
 from selfimprove.engines.choice import choose_engine, open_sampler, promises
+from selfimprove.engines.ordered import never
 from selfimprove.engines.patience import patience
 from selfimprove.engines.ray_crew import Crew
 from selfimprove.engines.ray_files import Source, place_model, serve_files
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, Request, Sampler
+from selfimprove.sampling import ONE_CHUNK, Completion, Hold, ManySampler, Request, Sampler, sample_chunks
 
 REACH_SECONDS = 5.0
 """How long an address may take to answer."""
@@ -158,9 +160,10 @@ class RaySampler:
     def __init__(self, crew: Crew, model: Path) -> None:
         self._crew = crew
         self._model = model
+        self.hold = ONE_CHUNK
 
     def __enter__(self) -> Self:
-        self.reproducible = bool(self._crew.prepare(self._model, _versions()))
+        self.reproducible, self.hold = self._crew.prepare(self._model, _versions())
         return self
 
     def __exit__(
@@ -175,7 +178,7 @@ class RaySampler:
 
     def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
         """The completions of each chunk, in the order of the chunks; raises as the workers' engine does."""
-        yield from self._crew.map(chunks)
+        yield from self._crew.map(chunks, self.hold.joins if self.hold.rows else never)
 
     def await_workers(self) -> None:
         """Return once every worker has the model open; sampling itself begins with the first that has."""
@@ -191,8 +194,8 @@ class _Worker:
         self._stack = ExitStack()
         self._sampler: Sampler | None = None
 
-    def prepare(self, model: Path, versions: dict[str, str]) -> bool:
-        """Close the model before and open this one; returns whether the engine is reproducible.
+    def prepare(self, model: Path, versions: dict[str, str]) -> tuple[bool, Hold]:
+        """Close the model before and open this one; returns whether the engine is reproducible, and what it holds.
 
         `versions` are the driver's; `UsageError` if this node has others.
         """
@@ -202,18 +205,18 @@ class _Worker:
         self.rest()
         folder = place_model(model, self._source, default_cache())
         self._sampler = self._stack.enter_context(open_sampler(self._runtime.engine, folder, self._runtime))
-        return self._sampler.reproducible
+        return self._sampler.reproducible, self._sampler.hold if isinstance(self._sampler, ManySampler) else ONE_CHUNK
 
     def rest(self) -> None:
         """Close the model and free its memory."""
         self._sampler = None
         self._stack.close()
 
-    def work(self, chunk: Sequence[Request]) -> list[Completion]:
-        """The completions of one chunk."""
+    def work(self, load: Sequence[Sequence[Request]]) -> list[list[Completion]]:
+        """The completions of each chunk of the load."""
         if self._sampler is None:
             raise RuntimeError("the worker has no model")
-        return list(self._sampler.sample(chunk))
+        return list(sample_chunks(self._sampler, load))
 
 
 def all_promise(answers: Sequence[dict[str, bool]]) -> dict[str, bool]:

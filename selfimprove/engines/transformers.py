@@ -9,7 +9,7 @@ nothing is promised, nor has anything been measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -21,17 +21,31 @@ from selfimprove.engines.decoding import Decoder, Plan, decode
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
+from selfimprove.engines.ordered import Ordered, never
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, gpus_here, runs_packed, total_memory
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, DrawRule, OwnDecoding, Request, StopReason, read_own_decoding, resolve
+from selfimprove.sampling import (
+    ONE_CHUNK,
+    Completion,
+    DrawRule,
+    Hold,
+    OwnDecoding,
+    Request,
+    StopReason,
+    read_own_decoding,
+    resolve,
+)
 
 Way = Literal["compiled", "batched", "general"]
 
 WIDTH = 64
-"""Most rows in a lane's batch."""
+"""Most rows in a lane's batch on a processor, and with transformers' own forward pass."""
+
+GPU_WIDTH = 256
+"""Most rows in the batch on a GPU, where chunks are sampled together up to that."""
 
 LANE_ROWS = 16
 """Requests for each lane, at least: fewer aren't worth its threads."""
@@ -58,6 +72,7 @@ class TransformersSampler:
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
         self._attention: Attention | None = None
+        self.hold = ONE_CHUNK
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
@@ -70,6 +85,8 @@ class TransformersSampler:
         own = runs_packed(self._device) and self._way != "general" and fits(model)
         self._llama = Llama(model) if own else None
         self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
+        if self._llama:
+            self.hold = held(self._device, self._llama.cache_shape.token_bytes())
         return self
 
     def __exit__(
@@ -88,6 +105,15 @@ class TransformersSampler:
         found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, self._own), ends, plan)
         for request, ids in zip(requests, found, strict=True):
             yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; on a GPU, several are sampled together."""
+        order = Ordered(chunks, 1, self.hold.joins if self.hold.rows else never)
+        while loads := order.loads(1):
+            for load in loads:
+                found = iter(list(self.sample([request for _, chunk in load for request in chunk])))
+                order.done(load, [[next(found) for _ in chunk] for _, chunk in load])
+            yield from order.in_turn()
 
     def _loaded(self) -> PreTrainedModel:
         if self._model is None:
@@ -112,7 +138,15 @@ class TransformersSampler:
         lanes = max(1, min(threads, len(requests) // LANE_ROWS, prompts)) if self._device.type == "cpu" else 1
         row_bytes = self._llama.cache_shape.token_bytes() * _capacity(requests)
         room = int(total_memory(self._device) * CACHE_SHARE) // row_bytes
-        return Plan(lanes=lanes, width=max(1, min(WIDTH, room // lanes)), threads=threads // lanes)
+        widest = WIDTH if self._device.type == "cpu" else GPU_WIDTH
+        return Plan(lanes=lanes, width=max(1, min(widest, room // lanes)), threads=threads // lanes)
+
+
+def held(device: torch.device, token_bytes: int) -> Hold:
+    """What a device holds, with a KV cache of so many bytes a token: a processor one chunk, a GPU all that fits."""
+    if device.type == "cpu":
+        return ONE_CHUNK
+    return Hold(rows=GPU_WIDTH, tokens=int(total_memory(device) * CACHE_SHARE) // token_bytes)
 
 
 def _capacity(requests: Sequence[Request]) -> int:

@@ -9,12 +9,13 @@ reached by Ctrl-C: this process decides. A worker that doesn't answer in time (`
 
 *Several GPUs.* `tensor_parallel` of them hold one copy of the model; vLLM's own workers for that are in the same
 group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
-Each of `data_parallel` copies has a worker and GPUs of its own; a chunk's rows are dealt to them round-robin.
+Each of `data_parallel` copies has a worker and GPUs of its own, and gets whole chunks as a worker of a cluster does
+(`ordered.py`); on a GPU a worker samples many at once (`vllm_worker`).
 
-Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk.
+Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a load.
 
-A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
-reading, and vLLM schedules the rows of a chunk the same way every time (see `vllm_worker`).
+A worker answers a load before it is sent another. A caller that stops reading leaves workers at their loads: what they
+answer is read and dropped before they get the next one, so the protocol can't get out of step.
 """
 
 from __future__ import annotations
@@ -23,20 +24,31 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from selfimprove.engines.gpus import await_memory, share_gpus
+from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.patience import START_SECONDS, patience
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
 from selfimprove.engines.vllm_process import Worker
-from selfimprove.errors import StageError, UsageError
+from selfimprove.errors import UsageError
 from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
-from selfimprove.sampling import Completion, OwnDecoding, Request, StopReason, read_own_decoding, resolve
+from selfimprove.sampling import (
+    ONE_CHUNK,
+    Completion,
+    Hold,
+    OwnDecoding,
+    Request,
+    StopReason,
+    read_own_decoding,
+    resolve,
+)
 
 WORKER = ("-m", "selfimprove.engines.vllm_worker")
 
@@ -55,8 +67,33 @@ def refuse_missing() -> None:
         )
 
 
+@dataclass(eq=False, kw_only=True)
+class _Copy:
+    """A copy of the model: its worker, which is `busy` until it has answered, and its load.
+
+    The load is empty once nobody wants the answer. `due` is when the worker has to answer, a monotonic time.
+    """
+
+    worker: Worker
+    busy: bool = False
+    load: Sequence[Item] = ()
+    due: float = 0.0
+
+    def send(self, message: Message, seconds: float) -> None:
+        """Send a message that the worker has so many seconds to answer."""
+        self.due = time.monotonic() + seconds
+        self.worker.send(message, self.due)
+        self.busy = True
+
+    def receive(self) -> bytes:
+        """The worker's reply, a line; `StageError` if it died, or doesn't answer in time."""
+        line = self.worker.receive(self.due)
+        self.busy = False
+        return line
+
+
 class VllmSampler:
-    """Samples with vLLM from the model folder `model`; usable inside `with` only, one chunk per call of `sample`.
+    """Samples with vLLM from the model folder `model`; usable inside `with` only.
 
     `max_model_len` bounds prompt and completion together; `None` is the model's own length, or the longest for
     which the KV cache has room. `UsageError` if vLLM isn't installed, `StageError` if the engine doesn't start or dies.
@@ -71,10 +108,11 @@ class VllmSampler:
         self._runtime = runtime
         self._length_asked = max_model_len
         self._own = OwnDecoding({})
-        self._workers: list[Worker] = []
+        self._copies: list[_Copy] = []
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
         self._max_model_len = 0
+        self.hold = ONE_CHUNK
 
     def __enter__(self) -> Self:
         """Start a worker for each data-parallel copy, and wait until they have loaded the model."""
@@ -84,14 +122,17 @@ class VllmSampler:
         self._memory_before = gpus_here().used_mib(self._gpus)
         try:
             setups = [self._setup(share) for share in shares]
-            for share in shares:
-                self._workers.append(Worker(WORKER, worker_environment(self._runtime.usable_threads(), share)))
-            ready = [Ready(**json.loads(line)) for line in self._exchange(setups, START_SECONDS)]
+            for share, setup in zip(shares, setups, strict=True):
+                worker = Worker(WORKER, worker_environment(self._runtime.usable_threads(), share))
+                self._copies.append(_Copy(worker=worker))
+                self._copies[-1].send(setup, START_SECONDS)
+            ready = [Ready(**json.loads(copy.receive())) for copy in self._copies]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
             raise
         self.reproducible = all(part.reproducible for part in ready)
         self._max_model_len = min(part.max_model_len for part in ready)
+        self.hold = Hold(rows=min(part.rows for part in ready), tokens=min(part.tokens for part in ready))
         return self
 
     def __exit__(
@@ -103,20 +144,28 @@ class VllmSampler:
             await_memory(self._gpus, self._memory_before)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """One completion for each request, in their order; `requests` are one chunk.
+        """One completion for each request, in their order; `requests` are one chunk. Raises as `sample_chunks` does."""
+        for completions in self.sample_chunks([requests] if requests else []):
+            yield from completions
+
+    def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
+        """The completions of each chunk, in the order of the chunks; each worker has a load of whole ones at a time.
 
         A completion also ends, by `StopReason.LENGTH`, where the model's context does. Raises `UsageError` for a
         prompt that leaves no room for a token, `StageError` if the engine dies.
         """
-        if not requests:
-            return
-        rows = [self._row(request) for request in requests]
-        parts = len(self._workers) or 1
-        shares = [rows[part::parts] for part in range(parts)]
-        replies = [json.loads(line) for line in self._exchange(shares, patience(requests))]
-        for number, request in enumerate(requests):
-            found = Sampled(**replies[number % parts][number // parts])
-            yield request.completion(found.token_ids, StopReason(found.stop))
+        joins = self.hold.joins if self.hold.rows else never
+        order = Ordered(chunks, WINDOW * len(self._running()), joins)
+        try:
+            while True:
+                yield from order.in_turn()
+                self._hand_out(order)
+                if order.finished:
+                    return
+                self._settle(order)
+        finally:
+            for copy in self._copies:
+                copy.load = ()
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
@@ -142,22 +191,36 @@ class VllmSampler:
             **asdict(resolve(request.decoding, self._own)),
         )
 
-    def _exchange(self, messages: Sequence[Message], seconds: float) -> list[bytes]:
-        """Send each worker its message; their replies, a line each, which all have the same time."""
-        if not self._workers:
+    def _running(self) -> list[_Copy]:
+        if not self._copies:
             raise RuntimeError("VllmSampler is used outside its `with` block")
-        deadline = time.monotonic() + seconds
-        try:
-            for worker, message in zip(self._workers, messages, strict=True):
-                worker.send(message, deadline)
-            return [worker.receive(deadline) for worker in self._workers]
-        except StageError:
-            self._end()
-            raise
+        return self._copies
+
+    def _hand_out(self, order: Ordered) -> None:
+        """Send idle copies their next loads."""
+        idle = [copy for copy in self._running() if not copy.busy]
+        for copy, load in zip(idle, order.loads(len(idle)), strict=False):
+            chunks = [chunk for _, chunk in load]
+            copy.send([self._row(request) for chunk in chunks for request in chunk], patience(chunks))
+            copy.load = load
+
+    def _settle(self, order: Ordered) -> None:
+        """Wait until a copy answers, and take the completions of its load if they are still wanted."""
+        busy = sorted((copy for copy in self._running() if copy.busy), key=lambda copy: copy.due)
+        answered = wait([copy.worker.fileno() for copy in busy], max(0.0, busy[0].due - time.monotonic()))
+        copy = next((copy for copy in busy if copy.worker.fileno() in answered), busy[0])
+        found = iter(json.loads(copy.receive()))
+        load, copy.load = copy.load, ()
+        order.done(load, [[_completion(request, next(found)) for request in chunk] for _, chunk in load])
 
     def _end(self) -> None:
-        while self._workers:
-            self._workers.pop().end()
+        while self._copies:
+            self._copies.pop().worker.end()
+
+
+def _completion(request: Request, reply: dict[str, Any]) -> Completion:
+    found = Sampled(**reply)
+    return request.completion(found.token_ids, StopReason(found.stop))
 
 
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:

@@ -25,15 +25,17 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """From the worker, once: the model is loaded."""
+    """From the worker, once: the model is loaded, and the worker holds so many rows and tokens (0: one chunk)."""
 
     reproducible: bool
     max_model_len: int
+    rows: int
+    tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """To the worker, one for each request of a chunk, with every parameter of its `sampling.DrawRule`."""
+    """To the worker, one for each request of its load, with every parameter of its `sampling.DrawRule`."""
 
     prompt_ids: Sequence[int]
     max_tokens: int

@@ -65,6 +65,10 @@ class Worker:
         for descriptor in (requests_out, replies_in, handle):
             os.close(descriptor)
 
+    def fileno(self) -> int:
+        """The pipe of its replies, to wait for several workers at once."""
+        return self._replies
+
     def send(self, message: Message, deadline: float) -> None:
         """Write the message; `StageError` if the worker doesn't take it before the monotonic time `deadline`.
 

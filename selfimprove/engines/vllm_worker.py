@@ -1,22 +1,27 @@
-"""The child process of the vLLM engine: owns the model, answers one chunk of requests with one chunk of completions.
+"""The child process of the vLLM engine: owns the model, answers one load of requests with one load of completions.
 
 Run as `python -m selfimprove.engines.vllm_worker REQUESTS REPLIES PARENT`: two inherited file descriptors and the
 process id of the parent. Both directions carry JSON lines (`vllm_messages`). The first line in is the set-up, the first
-line out says that the model is loaded; after that each line in is a chunk, and each line out its completions, in the
-order of the requests. vLLM writes its log to standard output and error, which the parent points at a file, so the
-protocol has descriptors of its own. A failure is an exception with its traceback in that log, and the end of this
-process.
+line out says that the model is loaded; after that each line in is a load (a chunk, or on a GPU many that are sampled
+together), and each line out its completions, in the order of the requests. vLLM writes its log to standard output and
+error, which the parent points at a file, so the protocol has descriptors of its own. A failure is an exception with its
+traceback in that log, and the end of this process.
 
 All arguments of vLLM's engine and of its sampling come from two pure functions, `engine_arguments` and
 `sampling_arguments`, so tests can hold them against vLLM's own checks where there is no GPU.
 
 *One process.* With `VLLM_ENABLE_V1_MULTIPROCESSING=0` vLLM runs its scheduler and its model in the caller's process.
 There is then no EngineCore process to be orphaned and no socket of it to be left behind, and, above all, scheduling is
-deterministic: every request of a chunk is queued before the first step, where a separate core starts stepping while
+deterministic: every request of a load is queued before the first step, where a separate core starts stepping while
 requests still arrive, and so batches them differently each time.
 
-*Nothing from outside the chunk.* Prefix caching spares rows of one problem the same prefill. The prefix cache is
-emptied before each chunk, because a cached prefix changes the shape of a prefill and with it the rounding.
+*What a GPU holds.* Chunks of up to `MOST_ROWS` rows in all are sampled together. With fewer, a step takes as long as
+reading the weights does, however few they are; with more, it takes as much longer as there are more rows
+(docs/scale.md). vLLM lets rows wait that its KV cache has no room for, so a load may ask for `QUEUED` times that room:
+few completions are as long as they might be.
+
+*Nothing from outside the load.* Prefix caching spares rows of one problem the same prefill. The prefix cache is
+emptied before each load, because a cached prefix changes the shape of a prefill and with it the rounding.
 
 *No chunked prefill on a processor.* A seeded request whose prefill is split makes vLLM rewind its generator, which only
 a GPU's can ("CPU Generator does not use offset"). With `enable_chunked_prefill=False` a prompt that doesn't fit into
@@ -60,6 +65,12 @@ CONTEXT_MIB = 1024
 LEAST_GPU_SHARE = 0.01
 """Asked for where nothing is free: vLLM wants a share above 0, and its own refusal says how much memory there is."""
 
+MOST_ROWS = 256
+"""Most rows of a load on a GPU."""
+
+QUEUED = 4
+"""Padded tokens of a load on a GPU, as a multiple of the tokens that the KV cache has room for."""
+
 STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": StopReason.LENGTH}
 """Stop reasons by vLLM's `finish_reason`; no other may occur."""
 
@@ -73,7 +84,7 @@ class Machine:
 
 
 def main() -> None:
-    """Serve chunks until the parent ends this process; if the parent dies, the whole group is killed."""
+    """Serve loads until the parent ends this process; if the parent dies, the whole group is killed."""
     requests_fd, replies_fd, parent = (int(argument) for argument in sys.argv[1:4])
     for descriptor in (requests_fd, replies_fd):
         os.set_inheritable(descriptor, False)
@@ -84,7 +95,9 @@ def main() -> None:
     setup, machine = Setup(**json.loads(requests.readline())), _machine()
     engine = _start(setup, machine)
     stop_ids = _stop_ids(engine)
-    _reply(replies, Ready(reproducible=machine.on_cpu, max_model_len=engine.model_config.max_model_len))
+    rows, tokens = (0, 0) if machine.on_cpu else held(engine)
+    length = engine.model_config.max_model_len
+    _reply(replies, Ready(reproducible=machine.on_cpu, max_model_len=length, rows=rows, tokens=tokens))
     for line in requests:
         _reply(replies, _sample(engine, stop_ids, [Row(**row) for row in json.loads(line)]))
 
@@ -141,6 +154,13 @@ def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, ob
     return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory)}
 
 
+def held(engine: LLM) -> tuple[int, int]:
+    """Rows and padded tokens of a load on this engine's GPUs."""
+    config = engine.llm_engine.vllm_config
+    tokens = config.cache_config.kv_cache_size_tokens or 0
+    return min(MOST_ROWS, config.scheduler_config.max_num_seqs), QUEUED * tokens
+
+
 def _own_dtype(model: str) -> str:
     # "auto" would turn float32 into bfloat16: the model sampled would not be the one that is trained.
     config: Mapping[str, object] = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
@@ -169,7 +189,7 @@ def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[S
 
     params = [SamplingParams(**sampling_arguments(row, stop_ids)) for row in rows]
     if not engine.reset_prefix_cache():
-        raise RuntimeError("vLLM kept its cached prefixes, and this chunk would depend on the ones before it")
+        raise RuntimeError("vLLM kept its cached prefixes, and this load would depend on the ones before it")
     prompts = [{"prompt_token_ids": row.prompt_ids} for row in rows]
     outputs = engine.generate(prompts, params, use_tqdm=False)
     return [_sampled(output.outputs[0], stop_ids) for output in outputs]

@@ -68,7 +68,8 @@ class Judge:
     ) -> Generator[AnswersByKey, None, None]:
         """The model's answers to each batch, durable when it is yielded; `sampler` is called only to sample some.
 
-        A sampler with workers goes on with later batches meanwhile; a batch that isn't asked for leaves no record.
+        A sampler with workers, or one that holds several chunks, goes on with later batches meanwhile; a batch that
+        isn't asked for leaves no record.
         """
         plans = self._owed(model, batches)
         with closing(self._sampled(sampler, [chunk for plan in plans for chunk in plan])) as sampled:

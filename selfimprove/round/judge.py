@@ -2,8 +2,9 @@
 
 The champion's answers to the held-out problems are looked up in the records of earlier rounds; what is missing is
 judged first. Then the challenger is judged batch by batch, and the gate looks after each batch (`gate/decision.py`
-replays its looks at the same boundaries). Judging ends when the
-gate has decided, so a clear case costs a fraction of the held-out set.
+replays its looks at the same boundaries). Judging ends when the gate has decided, so a clear case costs a fraction of
+the held-out set. An engine that holds more than a batch samples later batches meanwhile, and what it has of them when
+the gate decides is dropped: looks, verdicts and decision are those of judging batch by batch.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def judge(job: Job) -> Counts:
         champion_problems=len(missing),
         sampled_tokens=tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
         prompt_tokens=bench.prompt_tokens([*missing, *order[: len(challenger)]]),
+        **job.samplers.counted(),
     )
 
 

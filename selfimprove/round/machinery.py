@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selfimprove.answer.checking import Checker
 from selfimprove.host.gpus import Gpus
 from selfimprove.recipe import Merging, Rounding, Runtime, Training
 from selfimprove.round.prefixes import Example
-from selfimprove.sampling import Sampler, Tokenizer
+from selfimprove.sampling import Sampler, Tokenizer, held_rows
 from selfimprove.store.records import Certificate, Scalar
 
 OnStep = Callable[[int, int, float, float], None]
@@ -145,6 +146,11 @@ class Samplers:
             self._sampler = self._stack.enter_context(self._open(model))
             self._model = model
         return self._sampler
+
+    def counted(self) -> dict[str, Any]:
+        """For a stage's counts: the rows that each worker of the open sampler has at once, where it joins chunks."""
+        rows = held_rows(self._sampler) if self._sampler else None
+        return {"held_rows": rows} if rows else {}
 
     def close(self) -> None:
         """Free the model and what it holds."""

@@ -52,6 +52,7 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
         sampled_tokens=sum(len(c.token_ids) for c in done),
         prompt_tokens=sum(len(r.prompt_ids) for chunk in chunks for r in chunk),
         truncated=sum(c.stop is StopReason.LENGTH for c in done),
+        **(job.samplers.counted() if owed else {}),
     )
 
 

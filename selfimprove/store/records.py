@@ -95,6 +95,7 @@ class Counts(Record):
     sampled_tokens: Lenient[Count | None] = None
     prompt_tokens: Lenient[Count | None] = None
     truncated: Lenient[Count | None] = None
+    held_rows: Lenient[Count | None] = None
     examples: Lenient[Count | None] = None
     prefix: Lenient[Count | None] = None
     full: Lenient[Count | None] = None

@@ -23,8 +23,11 @@ class Doubler:
     def rest(self) -> None:
         """Nothing to close."""
 
-    def work(self, number: int) -> int:
-        """Twice the number."""
+    def work(self, numbers: list[int]) -> list[int]:
+        """Twice each number."""
+        return [self._double(number) for number in numbers]
+
+    def _double(self, number: int) -> int:
         way = self._fatal.get(number)
         mark = self._folder / str(number)
         if way == "always" or (way == "once" and not mark.exists()):

@@ -28,6 +28,7 @@ from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, to_lin
 from selfimprove.engines.vllm_worker import (
     CONTEXT_MIB,
     LEAST_GPU_SHARE,
+    MOST_ROWS,
     Machine,
     engine_arguments,
     gpu_share,
@@ -56,7 +57,8 @@ ROW = Row(
     top_k=20,
     top_p=0.9,
 )
-MESSAGES = (SETUP, Ready(reproducible=True, max_model_len=512), ROW, Sampled(token_ids=(8, 9), stop="eos"))
+READY = Ready(reproducible=True, max_model_len=512, rows=0, tokens=0)
+MESSAGES = (SETUP, READY, ROW, Sampled(token_ids=(8, 9), stop="eos"))
 GPU = Machine(on_cpu=False, cpu_cache_bytes=0)
 MEMORY = [(80000, 81559), (40000, 81559)]
 """Free MiB and all MiB of the GPUs that vLLM is told of: on the second somebody else holds half."""
@@ -270,10 +272,23 @@ def test_the_engine_starts_on_gpus_and_samples(
         for requests in (REQUESTS, REQUESTS[::-1]):
             assert [found.token_ids for found in sampler.sample(requests)] == [_told(request) for request in requests]
         assert not sampler.reproducible
+        _hold_and_drop(sampler)
         with pytest.raises(UsageError, match=f"fills the whole context of {longest} tokens"):
             list(sampler.sample([replace(REQUESTS[0], prompt_ids=tuple([5] * longest))]))
     assert not [process for process in everyone if _lives(process)]
     assert not list(tmp_path.glob("selfimprove-vllm-*.log"))
+
+
+def _hold_and_drop(sampler: VllmSampler) -> None:
+    """Workers hold many chunks, each gets whole ones, and a caller that stops in the middle leaves nothing behind."""
+    assert sampler.hold.rows == MOST_ROWS
+    assert sampler.hold.joins([REQUESTS], REQUESTS)
+    chunks = [REQUESTS[first : first + 2] for first in range(0, len(REQUESTS), 2)] * 3
+    stopped = sampler.sample_chunks(chunks)
+    next(iter(stopped))
+    stopped.close()  # type: ignore[attr-defined]  # a generator
+    found = list(sampler.sample_chunks(chunks[::-1]))
+    assert [[c.token_ids for c in part] for part in found] == [[_told(r) for r in chunk] for chunk in chunks[::-1]]
 
 
 @needs_vllm

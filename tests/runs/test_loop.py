@@ -12,6 +12,7 @@ import pytest
 from selfimprove import events as ev
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
+from selfimprove.events import Event, StageProgress
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.store.journal import champion_of
@@ -54,6 +55,35 @@ def test_a_sampler_that_works_ahead_of_the_looks_leaves_the_same_records(tmp_pat
         shutil.rmtree(world.journal.folder)
     assert records[0] == records[1]
     assert len(worlds[1].sampled) > len(worlds[0].sampled), "nothing was sampled in vain"
+
+
+def test_the_rows_that_an_engine_has_at_once_stand_in_the_record(tmp_path: Path, checker: Checker) -> None:
+    for ahead, held in ((False, {}), (True, {"sample": 256, "judge": 256})):
+        world = World(tmp_path, checker, gains=[0.4], ahead=ahead)
+        world.run(1)
+        stages = {stage["stage"]: stage["counts"].get("held_rows") for stage in world.round(1)["stages"]}
+        assert {stage: rows for stage, rows in stages.items() if rows} == held
+        shutil.rmtree(world.journal.folder)
+
+
+@pytest.mark.parametrize("stage", ["sample", "judge"])
+def test_a_run_stopped_on_one_machine_goes_on_where_the_engine_holds_more(
+    stage: str, tmp_path: Path, checker: Checker
+) -> None:
+    whole = World(tmp_path, checker, gains=[0.4])
+    whole.run(1)
+    records = comparable_records(whole.journal.folder)
+    shutil.rmtree(whole.journal.folder)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == stage:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        World(tmp_path, checker, gains=[0.4], on_event=stop).run(1)
+    resumed = World(tmp_path, checker, gains=[0.4], ahead=True)
+    resumed.run(1)
+    assert comparable_records(resumed.journal.folder) == records
 
 
 def test_one_start_of_an_engine_serves_the_judging_of_a_champion_and_the_next_sampling(
