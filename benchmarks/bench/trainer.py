@@ -283,8 +283,8 @@ def _train_ours(job: _Job, rows: list[dict[str, Any]], folder: Path, step_done: 
         Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
         for row in rows
     ]
-    runtime = Runtime(device=job.device, threads=job.threads)
-    settings = Training(batch_rows=BATCH, micro_tokens=2**20)
+    runtime = Runtime(device=job.device, threads=job.threads, micro_tokens=2**20, gradient_checkpointing="off")
+    settings = Training(batch_rows=BATCH)
     model = Path(job.model)
     training = TrainJob(
         examples=examples,
