@@ -14,14 +14,17 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from selfimprove.host.cgroups import Bounds
 from selfimprove.models.memory import Peak, free_memory, is_out_of_memory
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.recipe import Runtime
+from selfimprove.models.working import WorkingSet, working_set
+from selfimprove.recipe import Recipe, Runtime
 from selfimprove.training import train
 from selfimprove.training.batches import largest_micro_batch, plan_steps
 from selfimprove.training.fit import _bytes_per_token, _loaded, _set_checkpointing, take_step
+from selfimprove.training.forecast import memory_need
 from selfimprove.training.sizes import (
     FILE,
     HEAD_FEWEST,
@@ -204,3 +207,40 @@ def test_memory_that_is_short_for_half_too_is_an_error_that_says_what_to_type(tm
     assert "training ran out of memory at 2,048 tokens in one pass" in error
     assert "--micro-tokens 512 --gradient-checkpointing on" in error
     assert json.loads((tmp_path / "work" / FILE).read_text())["halved"]
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_the_forecast_of_activations_is_within_a_quarter_of_what_training_holds(family: str, tmp_path: Path) -> None:
+    """Held against the trainer's own measurement, in the shapes of models that are used: wide products, shared keys."""
+    torch.set_num_threads(1)
+    sizes = {"hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 4, "vocab_size": 260}
+    heads = {"num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32}
+    config = AutoConfig.for_model(family, **sizes, **heads)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    found = working_set(tmp_path / "model")
+    fit = _loaded(make_job(tmp_path, tmp_path / "model", examples=long_examples(4), settings=EVEN, runtime=AUTO))
+    for checkpointing in (False, True):
+        _set_checkpointing(fit, checkpointing)
+        measured = _bytes_per_token(fit, candidates(AUTO, 16)[0])
+        foretold = 4 * found.activations(100, checkpointing=checkpointing)
+        assert foretold == pytest.approx(measured, rel=0.25)
+
+
+def test_what_a_round_takes_is_told_by_what_is_free() -> None:
+    """A model of 1.5B weights in Qwen2's shape, computed in float32: a default round fits a machine of 16 GB."""
+    shape = WorkingSet(
+        weights=1_543_714_304,
+        vocabulary=151_936,
+        layers=28,
+        adapted=1_154_048,
+        held=1_211_750,
+        attended=336,
+        inputs=43_008,
+        cached=14_336,
+    )
+    told = {room: memory_need(Recipe(), AUTO, shape, 4, room * GB, "cpu") for room in (8, 15, 23)}
+    assert all(need.peak < room * GB for room, need in told.items() if room > 8)
+    assert told[8].least < 8 * GB
+    assert (told[15].sizes.micro_tokens, told[23].sizes.micro_tokens) == (512, 1024)
+    assert told[23].peak < 14 * GB
+    assert "a round takes about 13.3 GB: training 13.3 GB (1,024 tokens in one pass)" in told[23].told()
