@@ -221,6 +221,10 @@ class World:
             device="cpu",
             threads=1,
             processes=1,
+            micro_tokens=4096,
+            gradient_checkpointing=False,
+            head_targets=256,
+            halved=False,
             peak_rss_mb=1,
             peak_gpu_mb=0,
         )

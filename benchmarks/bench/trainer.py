@@ -285,8 +285,8 @@ def _train_ours(
         Example(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "target_ids": tuple(row["target_ids"])})
         for row in rows
     ]
-    runtime = Runtime(device=job.device, threads=job.threads)
-    settings = Training(batch_rows=BATCH, micro_tokens=2**20)
+    runtime = Runtime(device=job.device, threads=job.threads, micro_tokens=2**20, gradient_checkpointing="off")
+    settings = Training(batch_rows=BATCH)
     model = Path(job.model)
     training = TrainJob(
         examples=examples,

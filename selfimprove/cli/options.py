@@ -125,6 +125,24 @@ Sharding = Annotated[
         rich_help_panel=EXECUTION,
     ),
 ]
+MicroTokens = Annotated[
+    str,
+    typer.Option(
+        "--micro-tokens",
+        metavar="N",
+        help="Tokens in one forward pass of training; `auto`: by the free memory.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+GradientCheckpointing = Annotated[
+    str,
+    typer.Option(
+        "--gradient-checkpointing",
+        metavar="WAY",
+        help="`on`: training holds fewer activations and takes longer; `off`; `auto`: by the free memory.",
+        rich_help_panel=EXECUTION,
+    ),
+]
 TensorParallel = Annotated[
     int,
     typer.Option(
@@ -176,6 +194,8 @@ class Execution:
     checker_workers: CheckerWorkers = 0
     train_processes: TrainProcesses = 1
     sharding: Sharding = "none"
+    micro_tokens: MicroTokens = "auto"
+    gradient_checkpointing: GradientCheckpointing = "auto"
     tensor_parallel: TensorParallel = 1
     data_parallel: DataParallel = 1
     trust_remote_code: TrustRemoteCode = False

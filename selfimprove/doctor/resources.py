@@ -10,43 +10,44 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-import psutil
-
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.formatting import byte_count, plural
 from selfimprove.host.cgroups import Bounds, bounds
 from selfimprove.plan.disk import existing_part
-from selfimprove.plan.forecast import forecast_round, training_memory
+from selfimprove.plan.forecast import forecast_round
 from selfimprove.store.durable import size_of
 
 SECONDS = 2.0
 """How long the hub may take to answer."""
+TIGHT = 0.95
+"""Share of the memory beyond which a round may not fit: its need is an estimate."""
 UNKNOWN = "not known before the weights are here"
 
 
 def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
-    """Available memory against the least that training takes: an error below it, a warning below twice as much.
+    """Available memory against what a round takes: an error where training won't fit at its smallest.
 
-    The rest must hold activations in training and the KV cache in sampling.
+    It is a warning where what sampling and merging take is not there, or nearly all of it would be taken.
     """
-    free = psutil.virtual_memory().available
+    from selfimprove.models.gpus import choose_device
+    from selfimprove.models.memory import free_memory
+    from selfimprove.training.forecast import foretold
+
+    device = choose_device(subject.runtime.device)
     limit = (bounds() if limits is None else limits).memory
-    room = min(free, limit) if limit else free
-    where = (
-        f"{byte_count(room)} that the container may use" if limit and limit < free else f"{byte_count(room)} available"
-    )
-    size = None if isinstance(subject.model, SelfImproveError) else subject.model.footprint
-    if size is None:
+    room = min(free_memory(device), limit) if limit and device.type == "cpu" else free_memory(device)
+    owner = "that the container may use" if room == limit else "available"
+    where = f"{byte_count(room)} {owner if device.type == 'cpu' else f'free on {device}'}"
+    if isinstance(subject.model, SelfImproveError) or subject.model.footprint is None:
         return ok("memory", f"{where}; need {UNKNOWN}")
-    least = training_memory(size)
-    found = f"{where}, training takes at least {byte_count(least)}"
-    if least > room:
+    need = foretold(subject.recipe, subject.runtime, subject.model.folder.path, device, room)
+    found = f"{where}; {need.told()}"
+    if need.least > room:
         return error("memory", found, "Name a smaller model, or a machine with more memory.")
-    if 2 * least > room:
-        advice = "Measure it: selfimprove plan --calibrate. Lower training.micro_tokens and sampling.chunk_rows."
-        return warning("memory", found, advice)
+    if need.peak > TIGHT * room:
+        return warning("memory", found, "End what else uses the memory, or lower sampling.chunk_rows.")
     return ok("memory", found)
 
 

@@ -40,8 +40,9 @@ class CudaGpus:
         return torch.cuda.get_device_name(device)
 
     def memory(self, device: str) -> Memory:
-        """In this process's CUDA context, which is made if there is none."""
-        return Memory(*torch.cuda.mem_get_info(device))
+        """In this process's CUDA context, which is made if there is none; what torch holds without using it is free."""
+        free, total = torch.cuda.mem_get_info(device)
+        return Memory(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total)
 
     def has_bfloat16(self) -> bool:
         """By the current device."""

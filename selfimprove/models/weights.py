@@ -48,7 +48,7 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Names of files that may run code when they are read as weights."""
 
 INDEX = "model.safetensors.index.json"
-_NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
+NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
 FETCH = "Fetch the model again, or mend the file."
 """What to do about a model's file that is damaged."""
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
@@ -166,7 +166,7 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
 def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
     """Bytes of the folder's model in `dtype`, and of a LoRA of `rank` on its matrices (embeddings left out)."""
     shapes = {name: head.shape for name, head in tensor_heads(folder).items()}
-    matrices = [s for name, s in shapes.items() if len(s) == 2 and not name.endswith(_NOT_ADAPTED)]
+    matrices = [s for name, s in shapes.items() if len(s) == 2 and not name.endswith(NOT_ADAPTED)]
     width = torch.finfo(getattr(torch, dtype)).bits // 8
     return Footprint(width * sum(map(math.prod, shapes.values())), 4 * rank * sum(map(sum, matrices)))
 

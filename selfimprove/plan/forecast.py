@@ -175,11 +175,3 @@ def rows_by_kind(recipe: Recipe, problems: int) -> dict[Kind, int]:
 def problems_within(recipe: Recipe, rows: int) -> int:
     """The most problems that give no more than `rows` rows; 0 if one gives more."""
     return bisect_right(range(1, rows + 1), rows, key=lambda problems: sum(rows_by_kind(recipe, problems).values()))
-
-
-def training_memory(footprint: Footprint) -> int:
-    """The least bytes of memory that training takes: the weights, the programs, and of the LoRA four times its size.
-
-    Those are its weights, gradients and two moments. Activations come on top, and while sampling the KV cache.
-    """
-    return footprint.model + 4 * footprint.adapter + PROGRAM_BYTES

@@ -69,8 +69,11 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     ]
 
 
-def calibrated_lines(work: Forecast, need: DiskNeed, found: Calibration, rounds: int) -> list[str]:
-    """The plan from measured rates: tokens and time of a round and of the run, memory and disk, with their source."""
+def calibrated_lines(work: Forecast, need: DiskNeed, memory: str, found: Calibration, rounds: int) -> list[str]:
+    """The plan from measured rates: tokens and time of a round and of the run, memory and disk, with their source.
+
+    `memory` is what a round takes of it, in words.
+    """
     first, later = _stages(work, found, first=True), _stages(work, found, first=False)
     sealed = _answered(found, work.sealed_answers, 2 * work.sealed_answers)
     total = _sum([_total(first), *[_total(later)] * (rounds - 1), sealed.seconds])
@@ -81,7 +84,7 @@ def calibrated_lines(work: Forecast, need: DiskNeed, found: Calibration, rounds:
         *(f"  {name}: {stage.told}, {_span(stage.seconds)}" for name, stage in first.items()),
         f"Sealed problems at the end: {sealed.told}, {_span(sealed.seconds)}",
         f"All {plural(rounds, 'round')}{missing}: {_span(total)}",
-        _memory(found),
+        _memory(memory, found),
         f"Disk: at most {byte_count(need.total)} (models {byte_count(need.models)}, adapters and training "
         f"{byte_count(need.adapters + need.training)}, rows {byte_count(need.rows)}), from the shapes of the weights "
         "and the longest rows.",
@@ -157,9 +160,9 @@ def _sampled_told(found: Calibration) -> str:
     return f"{low:.1f} to {high:.1f} tokens in the mean, {cut}"
 
 
-def _memory(found: Calibration) -> str:
+def _memory(need: str, found: Calibration) -> str:
     gpu = f", {found.peak_gpu_mb:,} MiB on the GPU" if found.peak_gpu_mb is not None else ""
-    return f"Memory: {found.peak_rss_mb or 0:,} MiB{gpu}, the peak seen; longer completions take more."
+    return f"Memory: {need}; seen in this trial: {found.peak_rss_mb or 0:,} MiB{gpu}."
 
 
 def _span(seconds: Range) -> str:

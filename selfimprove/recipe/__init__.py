@@ -184,12 +184,10 @@ class Training(Section):
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
     epochs: int = Field(1, ge=1, description="passes over the examples")
     batch_rows: int = Field(64, ge=1, description="examples per optimizer step")
-    micro_tokens: int = Field(4096, ge=1, description="padded tokens in one forward pass; bounds memory")
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW")
     weight_decay: float = Field(0.0, ge=0, description="AdamW")
     clip_norm: float = Field(1.0, gt=0, description="largest gradient norm")
-    gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
     checkpoint_steps: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints")
 
 
@@ -370,6 +368,12 @@ class Runtime(Section):
     keep_models: bool = Field(False, description="keep every round's merged model, not the champion's alone")
     train_processes: int = Field(1, ge=1, description="processes that train together, here or on the cluster")
     sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
+    micro_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="tokens in one forward pass of training, or `auto`: as many as half the free memory holds"
+    )
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto", description="`on`: training computes activations twice and holds few; `auto`: where memory is short"
+    )
 
     def usable_threads(self) -> int:
         """`threads`, or the cores this process may use, a container's quota included; never more."""

@@ -21,6 +21,7 @@ from selfimprove.recipe.keys import described, shown
 
 _PACKAGED = Path(__file__).parents[1] / "recipes"
 _BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
+_NOW_RUNTIME = {"micro_tokens", "gradient_checkpointing"}
 _SINGLE_KEYS = {name for name, value in Recipe() if not isinstance(value, Section)}
 
 
@@ -79,8 +80,12 @@ def parse_stored(data: Mapping[str, object], where: str) -> Recipe:
     """The resolved recipe that a run's folder is bound to, of this version of the format or of version 1.
 
     Runs of version 1 rounded merges to nearest and had other bounds on them, which nothing reads any more: such a run
-    keeps its way of rounding, and its later merges are judged as all are now.
+    keeps its way of rounding, and its later merges are judged as all are now. Keys of `training` that are options of
+    the runtime now are left out; the record keeps them, and with them its fingerprint.
     """
+    training = data.get("training")
+    if isinstance(training, dict):
+        data = {**data, "training": {key: value for key, value in training.items() if key not in _NOW_RUNTIME}}
     merging = data.get("merging")
     if isinstance(merging, dict) and merging.keys() >= _BOUNDS_OF_VERSION_1:
         kept = {key: value for key, value in merging.items() if key not in _BOUNDS_OF_VERSION_1}

@@ -44,6 +44,8 @@ class TrainCounts:
 
     Tokens are summed over all epochs; `computed_tokens` passed through the model, padding included. `losses` has one
     entry a step. `held_weights` are those in this process's memory, frozen ones included; peaks are in MiB.
+    `micro_tokens`, `gradient_checkpointing` and `head_targets` were chosen by the free memory, and `halved` where it
+    ran out (`training/sizes.py`).
     """
 
     examples: int
@@ -60,6 +62,10 @@ class TrainCounts:
     device: str
     threads: int
     processes: int
+    micro_tokens: int
+    gradient_checkpointing: bool
+    head_targets: int
+    halved: bool
     peak_rss_mb: int
     peak_gpu_mb: int
 

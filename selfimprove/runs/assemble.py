@@ -214,9 +214,12 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
 def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     """The plan's lines from a calibration on the recipe's own model and problems."""
     from selfimprove.models import default_cache, resolve_model
+    from selfimprove.models.gpus import choose_device
+    from selfimprove.models.memory import free_memory
     from selfimprove.plan.calibration import calibrate
     from selfimprove.plan.forecast import forecast_round
     from selfimprove.plan.lines import calibrated_lines
+    from selfimprove.training.forecast import foretold
 
     problems = load_problems(recipe.problems)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
@@ -225,4 +228,6 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
         found = calibrate(recipe, problems, machinery, Path(folder))
     work = forecast_round(recipe, len(problems.train))
     need = work.disk(machinery.footprint, rounds, keep_models=runtime.keep_models)
-    return calibrated_lines(work, need, found, rounds)
+    device = choose_device(runtime.device)
+    memory = foretold(recipe, runtime, base.path, device, free_memory(device)).told()
+    return calibrated_lines(work, need, memory, found, rounds)

@@ -7,9 +7,10 @@ weighing weight / (targets of its row · rows of the optimizer batch), so the su
 
 *Speed and memory.* What a frozen model with a LoRA need not compute or keep is not computed or kept, and the result is
 the same: a common prefix of rows is computed once and no layer sees padding (`branches.py`, `attention.py`), the output
-head runs on target positions alone, a few at a time (`loss.py`), the low-rank products and norms save no copies for the
+head runs on target positions alone, some at a time (`loss.py`), the low-rank products and norms save no copies for the
 backward pass (`products.py`). Where a model doesn't allow one of these, which is tried at the start, its own code runs.
-Memory follows `training.micro_tokens`.
+How much is computed at once is chosen by the free memory (`sizes.py`). If that runs out all the same, the training goes
+on from its checkpoint with half, once.
 
 *Types.* The frozen weights stay in the type they are stored in (bfloat16 by default; float32 if the processor has no
 bfloat16), LoRA weights and optimizer state are float32, and matrix products run in the type of the frozen weights.
@@ -17,34 +18,36 @@ bfloat16), LoRA weights and optimizer state are float32, and matrix products run
 *Determinism and resume.* The plan (`training/batches.py`) fixes what each step does; random draws (LoRA dropout) are
 seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
 the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that finds a checkpoint of its
-own work goes on from there and gives the same adapter bit by bit (same machine, type and thread count).
+own work goes on from there, at the sizes that were chosen, and gives the same adapter bit by bit (same machine, type
+and thread count).
 
 *Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`).
 
 *Failures* are `StageError`, and then there is no `out`: no examples, an example without prompt or targets, a loss or
-gradient that is not finite, a loss that rose (`schedule.fault_in_losses`), or a training process that died.
+gradient that is not finite, a loss that rose (`batches.fault_in_losses`), memory that ran out at half the sizes too, or
+a training process that died.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
 
 import torch
 
 from selfimprove.errors import StageError
 from selfimprove.models import processor
 from selfimprove.models.gpus import gpus_here
+from selfimprove.models.memory import give_back, is_out_of_memory, peak_rss_mb, reset_peaks
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training.batches import count_tokens, fault_in_losses
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
 from selfimprove.training.fit import Fit, held_weights, prepare, take_step
 from selfimprove.training.group import is_member, train_in_group
-from selfimprove.training.loss import row_ids
+from selfimprove.training.sizes import HEAD_FEWEST, Short, candidates, halved, read_sizes, write_sizes
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -58,18 +61,59 @@ def train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     if job.out.exists():
         raise FileExistsError(job.out)
     job.work.mkdir(parents=True, exist_ok=True)
-    if job.runtime.train_processes > 1 and not is_member():
-        return train_in_group(_train, job, on_step)
-    return _train(job, on_step)
+    if is_member():
+        return _whole(_attempt(job, on_step), job)
+    attempt = _attempt if job.runtime.train_processes == 1 else _attempt_in_group
+    first = attempt(job, on_step)
+    if not isinstance(first, Short) or not _halve(job):
+        return _whole(first, job)
+    return _whole(attempt(job, on_step), job)
+
+
+def _attempt_in_group(job: TrainJob, on_step: OnStep) -> TrainCounts | Short:
+    return train_in_group(_attempt, job, on_step)
+
+
+def _halve(job: TrainJob) -> bool:
+    """Record smaller sizes for another attempt; whether there are any."""
+    sizes = halved(read_sizes(job.work, job.runtime) or candidates(job.runtime, HEAD_FEWEST)[-1], job.runtime)
+    if sizes is not None:
+        write_sizes(sizes, job.work)
+    return sizes is not None
+
+
+def _whole(counts: TrainCounts | Short, job: TrainJob) -> TrainCounts:
+    if isinstance(counts, TrainCounts):
+        return counts
+    sizes = read_sizes(job.work, job.runtime)
+    tried = f" at {sizes.micro_tokens:,} tokens in one pass" if sizes else ""
+    fewer = max(1, sizes.micro_tokens // 4) if sizes else 128
+    raise StageError(
+        f"training ran out of memory{tried}; what was durable is kept",
+        "End what else uses the memory, and type the same command, if need be with --micro-tokens "
+        f"{fewer} --gradient-checkpointing on; or begin anew with a smaller model.",
+    )
+
+
+def _attempt(job: TrainJob, on_step: OnStep) -> TrainCounts | Short:
+    """Train in this process; every process of a group calls it, and the first one writes."""
+    try:
+        return _train(job, on_step)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+    give_back()  # the error is gone, and with it the frames that held the model
+    return Short()
 
 
 def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
-    """Train in this process; every process of a group calls it, and the first one writes."""
     checkpoint = job.work / CHECKPOINT
-    _reset_peak_memory()
+    reset_peaks()
     with processor(job.runtime), torch.random.fork_rng(gpus_in_use(job.runtime.device, gpus_here().has_generators())):
         fit = prepare(job)
         first = fit.accelerator.is_main_process
+        if first:
+            write_sizes(fit.sizes, job.work)
         losses = restore_checkpoint(fit.state, checkpoint)
         for number in range(len(losses) + 1, len(fit.plan) + 1):
             loss = take_step(fit, number)
@@ -107,7 +151,6 @@ def _check_examples(examples: Sequence[Example]) -> None:
 
 def _counts(fit: Fit, losses: list[float]) -> TrainCounts:
     epochs, examples = fit.job.settings.epochs, fit.job.examples
-    rows = [row_ids(example) for example in examples]
     return TrainCounts(
         examples=len(examples),
         steps=len(losses),
@@ -116,34 +159,14 @@ def _counts(fit: Fit, losses: list[float]) -> TrainCounts:
         losses=losses,
         target_tokens=epochs * sum(len(e.target_ids) for e in examples),
         trained_prompt_tokens=epochs * sum(len(e.prompt_ids) for e in examples),
-        computed_tokens=sum(count_tokens(step, rows, fit.method.packs) for step in fit.plan),
+        computed_tokens=sum(count_tokens(step, fit.rows, fit.method.packs) for step in fit.plan),
         trained_weights=sum(p.numel() for p in fit.state.parameters.values()),
         held_weights=held_weights(fit),
         dtype=str(fit.dtype).removeprefix("torch."),
         device=fit.device.type,
         threads=torch.get_num_threads(),
         processes=fit.accelerator.num_processes,
-        peak_rss_mb=_peak_rss_mb(),
+        **asdict(fit.sizes),
+        peak_rss_mb=peak_rss_mb(),
         peak_gpu_mb=gpus_here().peak_mib() or 0,
     )
-
-
-def _reset_peak_memory() -> None:
-    """Have the peaks of memory count from here on; a process's own can be reset on Linux alone."""
-    gpus_here().forget_peak()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return  # the peak is then that since the process started
-
-
-def _peak_rss_mb() -> int:
-    """This process's peak of resident memory, in MiB."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        import resource  # not on every system
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak >> (20 if sys.platform == "darwin" else 10)

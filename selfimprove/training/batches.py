@@ -1,13 +1,14 @@
 """What the trainer does at which step, decided before it starts: batches, learning rates, and whether the loss fell.
 
-Everything here is pure and depends on the examples, the settings and the seed alone. So a training that resumes at step
-k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
+Everything here is pure and depends on the examples, the settings, the seed and the size of micro-batches alone. So a
+training that resumes at step k needs no state of a shuffler or a scheduler: it looks up step k in the plan.
 
 *Batches.* Each epoch is a permutation of the examples, seeded by (seed, epoch), cut into optimizer batches of
 `batch_rows`; the last one of an epoch may be smaller. A batch is cut into micro-batches of at most `micro_tokens`
 tokens that pass through the model (a longer row is a micro-batch by itself). Rows packed as branches are sorted by
 their ids, so that rows with a common prefix share a micro-batch, where the prefix counts once; padded rows are sorted
 by length, and padding counts. The loss divides by the size of the optimizer batch, so the cut does not change it.
+How many tokens those are is chosen by the free memory (`sizes.py`).
 
 *Loss rule.* With at least 8 steps let q be a quarter of them, m₁ and m₄ the mean losses of the first and the last q,
 and s² half the mean squared difference of successive losses (the variance of a step's loss about a slow trend).
@@ -46,7 +47,9 @@ class Step:
         return sum(len(micro) for micro in self.micro_batches)
 
 
-def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, processes: int = 1) -> tuple[Step, ...]:
+def plan_steps(
+    rows: Sequence[Ids], packs: bool, settings: Training, seed: int, *, micro_tokens: int, processes: int = 1
+) -> tuple[Step, ...]:
     """All steps of a training on these rows, each row once an epoch; `packs` if rows are packed as branches."""
     batches: list[list[int]] = []
     for epoch in range(settings.epochs):
@@ -54,7 +57,7 @@ def plan_steps(rows: Sequence[Ids], packs: bool, settings: Training, seed: int, 
         random.Random(derive_seed(seed, "epoch", epoch)).shuffle(order)
         batches += [order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows)]
     return tuple(
-        Step(_cut(batch, rows, packs, settings.micro_tokens, processes), learning_rate(number, len(batches), settings))
+        Step(_cut(batch, rows, packs, micro_tokens, processes), learning_rate(number, len(batches), settings))
         for number, batch in enumerate(batches, start=1)
     )
 
@@ -101,6 +104,12 @@ def count_tokens(step: Step, rows: Sequence[Ids], packs: bool) -> int:
         return sum(len(micro) * max(len(rows[row]) for row in micro) for micro in step.micro_batches)
     shared = [shared_length(rows[a], rows[b]) for micro in step.micro_batches for a, b in pairwise(micro)]
     return sum(len(rows[row]) for micro in step.micro_batches for row in micro) - sum(shared)
+
+
+def largest_micro_batch(plan: Sequence[Step], rows: Sequence[Ids], packs: bool) -> int:
+    """Tokens of the largest micro-batch of the plan, padding included."""
+    micro = (Step((part,), 0.0) for step in plan for part in step.micro_batches)
+    return max(count_tokens(part, rows, packs) for part in micro)
 
 
 def learning_rate(step: int, steps: int, settings: Training) -> float:

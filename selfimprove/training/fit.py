@@ -12,8 +12,10 @@ has none left runs the step's first again, its loss times 0.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -26,16 +28,22 @@ from torch.distributed.tensor import DTensor
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype, load_model
 from selfimprove.models.gpus import choose_device, runs_packed
+from selfimprove.models.memory import Peak, free_memory
 from selfimprove.recipe import Training
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.attention import branches_hold
-from selfimprove.training.batches import Step, fingerprint_work, plan_steps
+from selfimprove.training.batches import Step, count_tokens, fingerprint_work, largest_micro_batch, plan_steps
+from selfimprove.training.branches import Ids
 from selfimprove.training.checkpoint import State
 from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
+from selfimprove.training.sizes import HEAD_FEWEST, Sizes, candidates, first_that_fits, head_targets, read_sizes
 from selfimprove.training.targets import adapted_modules
+
+PROBE_TOKENS = 256
+"""Tokens that are computed to see what a token holds; the longest row may have more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,9 @@ class Fit:
     """Everything one training holds in one process; `state` is all that changes."""
 
     job: TrainJob
+    rows: tuple[Ids, ...]
     plan: tuple[Step, ...]
+    sizes: Sizes
     accelerator: Accelerator
     device: torch.device
     dtype: torch.dtype
@@ -54,7 +64,17 @@ class Fit:
 
 
 def prepare(job: TrainJob) -> Fit:
-    """The job's model with a fresh LoRA on this process's device, its plan of steps, and an optimizer."""
+    """The job's model with a fresh LoRA on this process's device, its sizes, its plan of steps, and an optimizer."""
+    fit = _loaded(job)
+    sizes = read_sizes(job.work, job.runtime)
+    fit.accelerator.wait_for_everyone()  # or one process might read what another has just chosen
+    sizes = _chosen(fit) if sizes is None else sizes
+    _set_checkpointing(fit, sizes.gradient_checkpointing)
+    return replace(fit, sizes=sizes, plan=_plan(fit, sizes))
+
+
+def _loaded(job: TrainJob) -> Fit:
+    """A fit whose sizes are not chosen yet, and without a plan."""
     settings, runtime = job.settings, job.runtime
     device = choose_device(runtime.device)
     # Without a GPU accelerate has to be told so, or each process of a group would train by itself.
@@ -68,13 +88,11 @@ def prepare(job: TrainJob) -> Fit:
     sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1
     if not sharded:
         peft.to(device)
-    rows = [row_ids(example) for example in job.examples]
+    rows = tuple(row_ids(example) for example in job.examples)
     some = job.examples[0].prompt_ids[:8]
     head_alone = head_is_all(base, some, base.device)
     packs = runs_packed(device) and branches_hold(base, some, max(map(len, rows)), base.device)
     method = LossMethod(packs=packs, head_alone=head_alone)
-    if settings.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     slim(peft)
     if sharded:
         _shard(peft, accelerator, device)
@@ -84,7 +102,9 @@ def prepare(job: TrainJob) -> Fit:
     optimizer = torch.optim.AdamW(parameters.values(), betas=betas, weight_decay=settings.weight_decay)
     return Fit(
         job=job,
-        plan=plan_steps(rows, method.packs, settings, job.seed, accelerator.num_processes),
+        rows=rows,
+        plan=(),
+        sizes=candidates(runtime, HEAD_FEWEST)[0],
         accelerator=accelerator,
         device=device,
         dtype=dtype,
@@ -93,6 +113,70 @@ def prepare(job: TrainJob) -> Fit:
         sharded=sharded,
         state=State(fingerprint_work(job.examples, settings, job.seed), parameters, optimizer),
     )
+
+
+def _plan(fit: Fit, sizes: Sizes) -> tuple[Step, ...]:
+    job, processes = fit.job, fit.accelerator.num_processes
+    packs, tokens = fit.method.packs, sizes.micro_tokens
+    return plan_steps(fit.rows, packs, job.settings, job.seed, micro_tokens=tokens, processes=processes)
+
+
+def _chosen(fit: Fit) -> Sizes:
+    """The sizes that the free memory allows (`sizes.py`), the same in all processes of a group."""
+    free = _agreed(fit, _free(fit), least=True)
+    vocabulary = fit.peft.get_base_model().get_output_embeddings().weight.shape[0]
+    sizes = candidates(fit.job.runtime, head_targets(vocabulary, free, fit.device.type))
+    if len(sizes) == 1:
+        return sizes[0]
+    for checkpointing in (False, True):
+        alike = [size for size in sizes if size.gradient_checkpointing == checkpointing]
+        if not alike:
+            continue
+        _set_checkpointing(fit, checkpointing)
+        each = _agreed(fit, _bytes_per_token(fit, alike[0]), least=False)
+        plans = {size: _plan(fit, size) for size in alike}
+        largest = {size: largest_micro_batch(plan, fit.rows, fit.method.packs) for size, plan in plans.items()}
+        place = first_that_fits(alike, lambda size: each * largest[size], free)  # noqa: B023 - called here
+        if place < len(alike):
+            return alike[place]
+    return sizes[-1]
+
+
+def _free(fit: Fit) -> int:
+    """Bytes that this process may still take beside gradients and optimizer, which are made in the first step."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", fit.accelerator.num_processes))
+    trained = sum(parameter.numel() for parameter in fit.state.parameters.values())
+    return max(0, free_memory(fit.device, here) - 3 * 4 * trained)
+
+
+def _agreed(fit: Fit, own: int, *, least: bool) -> int:
+    """The least or the most of what the processes of the group have."""
+    all_of_them = fit.accelerator.gather(torch.tensor([own], device=fit.device))
+    return int(all_of_them.min() if least else all_of_them.max())
+
+
+def _bytes_per_token(fit: Fit, sizes: Sizes) -> int:
+    """Bytes that activations hold at most, a token: of the longest rows, computed once forward and backward."""
+    chosen: list[int] = []
+    for row in sorted(range(len(fit.rows)), key=lambda row: (-len(fit.rows[row]), row)):
+        if sum(len(fit.rows[held]) for held in chosen) >= PROBE_TOKENS:
+            break
+        chosen.append(row)
+    chosen.sort(key=lambda row: fit.rows[row])
+    tokens = count_tokens(Step((tuple(chosen),), 0.0), fit.rows, fit.method.packs)
+    peak = Peak()
+    with peak:
+        torch.autograd.backward(_loss(replace(fit, sizes=sizes), [fit.job.examples[row] for row in chosen]))
+    fit.state.optimizer.zero_grad(set_to_none=True)
+    return math.ceil(peak.bytes / tokens)
+
+
+def _set_checkpointing(fit: Fit, on: bool) -> None:
+    base = fit.peft.get_base_model()
+    if on:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    elif base.is_gradient_checkpointing:
+        base.gradient_checkpointing_disable()
 
 
 def _lora(settings: Training, modules: Sequence[str]) -> LoraConfig:
@@ -167,4 +251,4 @@ def _loss(fit: Fit, examples: Sequence[Example]) -> Tensor:
     """The sum of these examples' losses."""
     batch = (pack if fit.method.packs else pad)(examples, fit.device)
     with torch.autocast(fit.device.type, dtype=torch.bfloat16, enabled=fit.dtype == torch.bfloat16):
-        return weighted_loss(fit.peft.get_base_model(), batch, fit.method.head_alone)
+        return weighted_loss(fit.peft.get_base_model(), batch, fit.method.head_alone, fit.sizes.head_targets)

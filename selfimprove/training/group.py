@@ -6,9 +6,10 @@ nothing.
 
 *No child outlives its parent.* Each child holds one end of a pipe whose other end the parent alone holds; when that
 closes, however the parent ended, a thread of the child ends it. *No parent waits for a dead group:* when a child
-fails or dies, the parent ends the others. A `StageError` of a child is raised in the parent as it is; a child that
-dies without a word (out of memory, say) is a `StageError` that names its exit code; any other error is a bug, and is
-raised with the child's traceback. Ctrl-C reaches the parent alone.
+fails or dies, the parent ends the others. A `StageError` of a child is raised in the parent as it is; a child that ran
+out of memory makes the whole attempt `Short`; one that dies without a word (killed by a system that ran out of memory,
+say) is a `StageError` that names its exit code; any other error is a bug, and is raised with the child's traceback.
+Ctrl-C reaches the parent alone.
 
 Under `accelerate launch` or `torchrun` the processes are there already (`is_member`), and nothing is started.
 """
@@ -21,12 +22,17 @@ import signal
 import socket
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from selfimprove.errors import StageError
-from selfimprove.round.machinery import OnStep, Train, TrainCounts, TrainJob
+from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
+from selfimprove.training.sizes import Short
+
+Attempt = Callable[[TrainJob, OnStep], TrainCounts | Short]
+"""Trains in the process that calls it."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class _Stepped:
 
 @dataclass(frozen=True)
 class _Finished:
-    """A child is done; rank 0 sends the counts."""
+    """A child is done; rank 0 sends the counts, and any that ran out of memory says so."""
 
-    counts: TrainCounts | None
+    counts: TrainCounts | Short | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def is_member() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def train_in_group(train: Train, job: TrainJob, on_step: OnStep) -> TrainCounts:
+def train_in_group(train: Attempt, job: TrainJob, on_step: OnStep) -> TrainCounts | Short:
     """Run `train` in as many processes as the job's runtime asks for; rank 0's counts, and its steps to `on_step`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -87,7 +93,7 @@ def train_in_group(train: Train, job: TrainJob, on_step: OnStep) -> TrainCounts:
             member.process.join()
 
 
-def _start(train: Train, job: TrainJob, rank: int, port: int) -> _Member:
+def _start(train: Attempt, job: TrainJob, rank: int, port: int) -> _Member:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     threads = max(1, job.runtime.usable_threads() // job.runtime.train_processes)
@@ -98,9 +104,9 @@ def _start(train: Train, job: TrainJob, rank: int, port: int) -> _Member:
     return _Member(process, ours)
 
 
-def _listen(members: list[_Member], on_step: OnStep) -> TrainCounts:
-    """Rank 0's counts, once every child is done."""
-    counts: TrainCounts | None = None
+def _listen(members: list[_Member], on_step: OnStep) -> TrainCounts | Short:
+    """Rank 0's counts, once every child is done; `Short` as soon as one ran out of memory."""
+    counts: TrainCounts | Short | None = None
     running = {member.pipe: member for member in members}
     while running:
         for pipe in wait(list(running)):
@@ -112,6 +118,8 @@ def _listen(members: list[_Member], on_step: OnStep) -> TrainCounts:
             match message:
                 case _Stepped(numbers):
                     on_step(*numbers)
+                case _Finished(Short()):
+                    return Short()
                 case _Finished(found):
                     counts = found or counts
                     del running[pipe]
@@ -127,11 +135,12 @@ def _death(process: SpawnProcess) -> StageError:
     process.join()
     return StageError(
         f"{process.name} of the training died with exit code {process.exitcode}",
-        "If memory ran out, lower training.micro_tokens in a new run, or --train-processes.",
+        "If memory ran out, type the same command with --micro-tokens 256 --gradient-checkpointing on, or fewer "
+        "--train-processes.",
     )
 
 
-def _run_child(train: Train, job: TrainJob, rank: int, port: int, pipe: Connection) -> None:
+def _run_child(train: Attempt, job: TrainJob, rank: int, port: int, pipe: Connection) -> None:
     """Join the process group, train, and send the parent what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the group
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
@@ -140,7 +149,7 @@ def _run_child(train: Train, job: TrainJob, rank: int, port: int, pipe: Connecti
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         counts = train(job, lambda *numbers: pipe.send(_Stepped(numbers)))
-        pipe.send(_Finished(counts if rank == 0 else None))
+        pipe.send(_Finished(counts if rank == 0 or isinstance(counts, Short) else None))
     except StageError as error:
         pipe.send(_Failed(error.message, error.hint))
     except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback

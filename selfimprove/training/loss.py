@@ -4,8 +4,9 @@ The decoder's body runs on the rows, packed as branches of a tree (`branches.py`
 padded on the right; the hidden states that predict targets are gathered, and only those pass through the output head.
 With prompts of 70 tokens and prefixes of 8 that leaves out nine tenths of the largest matrix product.
 
-The head is frozen, so its loss is computed with its gradient, a few targets at a time (`_HeadLoss`): logits of all
-targets are never held, which for 1,000 targets and a vocabulary of 150,000 would be 600 MB in float32, several times.
+The head is frozen, so its loss is computed with its gradient, some targets at a time (`_HeadLoss`): logits of all
+targets are never held, which for 4,000 targets and a vocabulary of 150,000 would be 2.4 GB in float32, several times.
+How many at a time is chosen by the free memory (`sizes.py`): each time reads the whole matrix of the head twice.
 
 Models that do more to their logits than apply the head, by scaling or soft caps, are found by comparing both ways on a
 few tokens (`head_is_all`); for those the model's own forward is used.
@@ -25,9 +26,6 @@ from transformers import PreTrainedModel
 
 from selfimprove.round.prefixes import Example
 from selfimprove.training.branches import Branches, Ids, grow
-
-_LOGITS = 2**22
-"""Logits held at once; 16 MB in float32."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,14 @@ def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
     return type(head) is nn.Linear and torch.allclose(head(hidden).float(), whole.float(), rtol=1e-3, atol=1e-3)
 
 
-def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool) -> Tensor:
-    """The sum of weight times negative log-likelihood over the batch's targets, in nats, float32."""
+def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool, at_once: int = 256) -> Tensor:
+    """The sum of weight times negative log-likelihood over the batch's targets, in nats, float32.
+
+    With `head_alone` no more than `at_once` targets pass through the output head together.
+    """
     if head_alone:
         states = _target_states(model, batch)
-        loss: Tensor = _HeadLoss.apply(states, _head(model), batch.targets, batch.weights)  # type: ignore[no-untyped-call]  # torch
+        loss: Tensor = _HeadLoss.apply(states, _head(model), batch.targets, batch.weights, at_once)  # type: ignore[no-untyped-call]  # torch
         return loss
     return (
         nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none") @ batch.weights
@@ -125,12 +126,18 @@ class _HeadLoss(torch.autograd.Function):
     """Weighted negative log-likelihood of targets under a frozen head; the forward pass computes its gradient too."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: nn.Linear, targets: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context
+        hidden: Tensor,
+        head: nn.Linear,
+        targets: Tensor,
+        weights: Tensor,
+        at_once: int,
+    ) -> Tensor:
         total = torch.zeros((), device=hidden.device)
         gradients = []
-        step = max(1, _LOGITS // head.out_features)
-        for at in range(0, len(targets), step):
-            states, wanted, shares = (part[at : at + step] for part in (hidden, targets, weights))
+        for at in range(0, len(targets), at_once):
+            states, wanted, shares = (part[at : at + at_once] for part in (hidden, targets, weights))
             logits = nn.functional.linear(states.to(head.weight.dtype), head.weight, head.bias).float()
             norm = logits.logsumexp(-1, keepdim=True)
             total += shares @ (norm - logits.gather(1, wanted[:, None]))[:, 0]
@@ -141,9 +148,9 @@ class _HeadLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401 - torch's context
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401 - torch's context
         (towards,) = ctx.saved_tensors
-        return towards * gradient.to(towards.dtype), None, None, None
+        return towards * gradient.to(towards.dtype), None, None, None, None
 
 
 def _body(model: PreTrainedModel) -> nn.Module:

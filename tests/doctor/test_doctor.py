@@ -185,7 +185,8 @@ def test_room_is_held_against_what_the_run_needs(inside: Workshop) -> None:
     assert resources.disk(_subject(inside, {})).level == "ok"
     subject = _subject(inside, {})
     assert resources.memory(subject, Bounds(None, 2**28)).level == "error"
-    assert resources.memory(subject, Bounds(None, int(1.5e9))).level == "warning"
+    assert resources.memory(subject, Bounds(None, int(1.02e9))).level == "warning"
+    assert resources.memory(subject, Bounds(None, int(1.5e9))).level == "ok"
     assert "the container may use" in resources.memory(subject, Bounds(None, 2**28)).found
 
 

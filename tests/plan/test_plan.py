@@ -37,6 +37,7 @@ FOUND = Calibration(
     peak_gpu_mb=None,
 )
 
+MEMORY = "a round takes about 12.6 GB"
 NEED = DiskNeed(models=int(3e9), adapters=10, training=10, rows=1000)
 
 
@@ -58,7 +59,7 @@ def test_cut_completions_make_the_length_a_range() -> None:
 
 def test_rates_become_ranges_of_tokens_and_time() -> None:
     recipe = parse_recipe({"problems": {"train_size": 100, "heldout_size": 128, "sealed_size": 50}}, "the test")
-    told = "\n".join(calibrated_lines(forecast_round(recipe, 100), NEED, FOUND, 2))
+    told = "\n".join(calibrated_lines(forecast_round(recipe, 100), NEED, MEMORY, FOUND, 2))
     # 90 prefixes of 8 tokens at 100 a second, 10 whole rows of 20 to 40 at 200, and 2 s to load
     assert "sampling: 920 to 1,120 tokens of 100 completions, 10 s to 11 s" in told
     assert "training: 100 rows, 1 epoch at 0.1 s a row, 13 s" in told
@@ -73,7 +74,7 @@ def test_rates_become_ranges_of_tokens_and_time() -> None:
 
 def test_what_was_not_measured_is_said_and_not_zero() -> None:
     slow = replace(FOUND, row_seconds=None, merge_seconds=None)
-    told = "\n".join(calibrated_lines(_forecast(256), NEED, slow, 1))
+    told = "\n".join(calibrated_lines(_forecast(256), NEED, MEMORY, slow, 1))
     assert "time not measured" in told
     assert "All 1 round without what was not measured" in told
 
@@ -123,9 +124,9 @@ def test_prefixes_that_grow_after_rejections_are_in_the_bound() -> None:
 
 def test_a_placebo_costs_what_its_round_does() -> None:
     plain, placebo = _forecast(256), _forecast(256, gate={"placebo": True})
-    told = "\n".join(calibrated_lines(placebo, NEED, FOUND, 1))
+    told = "\n".join(calibrated_lines(placebo, NEED, MEMORY, FOUND, 1))
     assert "placebo: trained and merged likewise, 1,280 to 10,240 tokens of 64 to 256 answers" in told
-    assert "All 1 round: 2:06 to 4:36" in "\n".join(calibrated_lines(plain, NEED, FOUND, 1))
+    assert "All 1 round: 2:06 to 4:36" in "\n".join(calibrated_lines(plain, NEED, MEMORY, FOUND, 1))
     assert "All 1 round: 2:54 to 6:09" in told
     needs = [work.disk(Footprint(1000, 10), 1, keep_models=False) for work in (plain, placebo)]
     assert needs[1].models - needs[0].models == 1000

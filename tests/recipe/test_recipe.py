@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from selfimprove.errors import UsageError
-from selfimprove.recipe import Recipe, Runtime
+from selfimprove.recipe import Recipe, Runtime, fingerprint_of
 from selfimprove.recipe.keys import changed_keys, key_table
-from selfimprove.recipe.reading import parse_recipe, read_recipe, read_settings, recipe_names
+from selfimprove.recipe.reading import parse_recipe, parse_stored, read_recipe, read_settings, recipe_names
 from tests.paths import ROOT
 
 
@@ -33,6 +34,16 @@ def test_equal_recipes_have_equal_fingerprints_in_other_processes() -> None:
         for seed in ("1", "2")
     }
     assert seen == {Recipe().fingerprint()}
+
+
+def test_a_stored_recipe_with_keys_that_are_options_now_is_read_and_keeps_its_fingerprint() -> None:
+    record = json.loads((ROOT / "rounds" / "example" / "recipe.json").read_text())
+    assert "micro_tokens" in record["recipe"]["training"]
+    read = parse_stored(record["recipe"], "here")
+    assert fingerprint_of(record["recipe"]) == record["fingerprint"]
+    assert changed_keys(read, parse_stored(read.model_dump(mode="json"), "here")) == []
+    with pytest.raises(UsageError, match=r"option: --micro-tokens\."):
+        parse_recipe({"training": {"micro_tokens": 2048}}, "here")
 
 
 def test_changed_keys_are_named() -> None:

@@ -38,7 +38,7 @@ from selfimprove.training.batches import (
 from selfimprove.training.loss import Batch, head_is_all, pack, pad, row_ids, weighted_loss
 from tests.paths import ROOT
 from tests.scripted_gpus import ScriptedGpus
-from tests.training.train_once import SETTINGS, make_examples, make_job
+from tests.training.train_once import RUNTIME, SETTINGS, make_examples, make_job
 
 CPU = torch.device("cpu")
 Way = Callable[[Sequence[Example], torch.device], Batch]
@@ -79,12 +79,12 @@ ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple),
 def test_every_epoch_uses_every_row_once(
     rows: list[tuple[int, ...]], packs: bool, batch: int, tokens: int, seed: int
 ) -> None:
-    settings = Training(epochs=2, batch_rows=batch, micro_tokens=tokens)
-    plan = plan_steps(rows, packs, settings, seed)
+    settings = Training(epochs=2, batch_rows=batch)
+    plan = plan_steps(rows, packs, settings, seed, micro_tokens=tokens)
     order = [row for step in plan for micro in step.micro_batches for row in micro]
     half = len(rows)
     assert sorted(order[:half]) == sorted(order[half:]) == list(range(half))
-    assert plan == plan_steps(rows, packs, settings, seed)
+    assert plan == plan_steps(rows, packs, settings, seed, micro_tokens=tokens)
     for step in plan:
         assert step.rows <= batch
         for micro in step.micro_batches:
@@ -94,9 +94,10 @@ def test_every_epoch_uses_every_row_once(
 
 def test_epochs_and_seeds_differ_in_order() -> None:
     settings = Training(epochs=2, batch_rows=1)
-    first, second = plan_steps([(1,) * n for n in range(1, 50)], True, settings, 0)[::49]
+    first, second = plan_steps([(1,) * n for n in range(1, 50)], True, settings, 0, micro_tokens=4096)[::49]
     assert first != second
-    one, other = (plan_steps([(5,)] * 50, True, settings.model_copy(update={"batch_rows": 5}), seed) for seed in (0, 1))
+    five = settings.model_copy(update={"batch_rows": 5})
+    one, other = (plan_steps([(5,)] * 50, True, five, seed, micro_tokens=4096) for seed in (0, 1))
     assert one != other
 
 
@@ -115,7 +116,7 @@ def test_rows_that_begin_alike_are_packed_together() -> None:
 def test_every_process_has_work(packs: bool) -> None:
     rows = [(1, 2, 3, 4, *range(n, 40 + n)) for n in range(32)]
     for processes in (2, 3, 4):
-        (step,) = plan_steps(rows, packs, Training(batch_rows=32), 0, processes)
+        (step,) = plan_steps(rows, packs, Training(batch_rows=32), 0, micro_tokens=4096, processes=processes)
         sizes = [count_tokens(replace(step, micro_batches=(micro,)), rows, packs) for micro in step.micro_batches]
         assert len(sizes) == processes
         assert min(sizes) > 0.4 * max(sizes)
@@ -170,6 +171,20 @@ def test_loss_and_gradients_equal_the_definition_whatever_the_micro_batches(mode
             assert not q.requires_grad or torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5), name
 
 
+def test_the_head_takes_any_number_of_targets_at_once(model: Path) -> None:
+    examples = sorted(make_examples(9), key=row_ids)
+    found = []
+    for at_once in (1, 7, 10**6):
+        ours = load_model(model, torch.float32)
+        freeze_head(ours)
+        loss = weighted_loss(ours, pad(examples, CPU), head_alone=True, at_once=at_once)
+        loss.backward()
+        found.append((loss.item(), [p.grad for p in ours.parameters() if p.requires_grad]))
+    for loss, gradients in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-6)
+        assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(gradients, found[0][1], strict=True))
+
+
 def freeze_head(model: torch.nn.Module) -> None:
     """As in a training with a LoRA; the tiny model ties its head to the embedding."""
     for part in (model.get_input_embeddings(), model.get_output_embeddings()):
@@ -222,11 +237,10 @@ def test_a_model_that_scales_its_logits_is_noticed() -> None:
 
 def test_the_first_loss_is_the_loss_of_the_first_batch(model: Path, tmp_path: Path) -> None:
     examples = make_examples(6)
-    settings = Training(batch_rows=6, micro_tokens=40, rank=2)
+    settings, runtime = Training(batch_rows=6, rank=2), RUNTIME.model_copy(update={"micro_tokens": 40})
     heard: list[tuple[float, ...]] = []
-    counts = train(
-        make_job(tmp_path, model, examples=examples, settings=settings, seed=0), lambda *step: heard.append(step)
-    )
+    job = make_job(tmp_path, model, examples=examples, settings=settings, seed=0, runtime=runtime)
+    counts = train(job, lambda *step: heard.append(step))
     expected = naive_loss(load_model(model, torch.float32), examples).item()
     assert counts.first_loss == pytest.approx(expected, rel=1e-5)
     assert heard == [(1, 1, counts.first_loss, settings.learning_rate)]
@@ -259,8 +273,9 @@ def test_the_adapter_is_what_peft_reads_and_names_no_machine(model: Path, tmp_pa
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_bfloat16_weights_stay_and_the_lora_is_float32(checkpointing: bool, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "model", dtype="bfloat16")
-    settings = SETTINGS.model_copy(update={"gradient_checkpointing": checkpointing})
-    counts = train(make_job(tmp_path, folder, settings=settings), silent)
+    runtime = RUNTIME.model_copy(update={"gradient_checkpointing": "on" if checkpointing else "off"})
+    counts = train(make_job(tmp_path, folder, runtime=runtime), silent)
+    assert counts.gradient_checkpointing == checkpointing
     assert counts.dtype == str(compute_dtype(folder, CPU)).removeprefix("torch.")
     assert counts.last_loss < counts.first_loss
     factors = load_file(tmp_path / "out" / "adapter_model.safetensors")
@@ -268,11 +283,20 @@ def test_bfloat16_weights_stay_and_the_lora_is_float32(checkpointing: bool, tmp_
 
 
 def test_gradient_checkpointing_changes_nothing(model: Path, tmp_path: Path) -> None:
-    plain = SETTINGS.model_copy(update={"dropout": 0.0})
-    saving = plain.model_copy(update={"gradient_checkpointing": True})
+    settings = SETTINGS.model_copy(update={"dropout": 0.0})
     one, two = (
-        train(make_job(tmp_path / str(n), model, examples=make_examples(8), settings=settings, seed=1), silent)
-        for n, settings in enumerate((plain, saving))
+        train(
+            make_job(
+                tmp_path / way,
+                model,
+                examples=make_examples(8),
+                settings=settings,
+                seed=1,
+                runtime=RUNTIME.model_copy(update={"gradient_checkpointing": way}),
+            ),
+            silent,
+        )
+        for way in ("off", "on")
     )
     assert one.losses == pytest.approx(two.losses, rel=1e-6)
 

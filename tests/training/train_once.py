@@ -22,13 +22,14 @@ from selfimprove.training import train
 SETTINGS = Training(
     epochs=2,
     batch_rows=4,
-    micro_tokens=64,
     rank=4,
     dropout=0.1,
     learning_rate=1e-2,
     schedule="cosine",
     checkpoint_steps=3,
 )
+
+RUNTIME = Runtime(device="cpu", threads=1, micro_tokens=64)
 
 
 def make_examples(count: int) -> list[Example]:
@@ -55,7 +56,7 @@ def make_job(folder: Path, model: Path, **changes: Any) -> TrainJob:  # noqa: AN
         out=folder / "out",
         settings=SETTINGS,
         seed=7,
-        runtime=Runtime(device="cpu", threads=1),
+        runtime=RUNTIME,
     )
     return replace(job, **changes)
 
@@ -74,7 +75,7 @@ def main() -> None:
             time.sleep(600)
 
     processes = int(sys.argv[4]) if len(sys.argv) > 4 else 1
-    runtime = Runtime(device="cpu", threads=1, train_processes=processes)
+    runtime = RUNTIME.model_copy(update={"train_processes": processes})
     job = make_job(folder, folder / "model", out=folder / "adapter", settings=settings, runtime=runtime)
     counts = train(job, on_step)
     sys.stdout.write(json.dumps({"counts": asdict(counts), "steps": done}))
