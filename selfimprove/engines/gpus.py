@@ -21,6 +21,9 @@ RELEASE_SECONDS = 30.0
 SLACK_MIB = 512
 """Memory that may be in use beyond what was before."""
 
+CONTEXT_MIB = 1024
+"""MiB of each GPU that CUDA's context and NCCL's buffers take in a process."""
+
 
 def visible_gpus() -> tuple[str, ...]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; none without a driver."""
@@ -58,13 +61,16 @@ def memory_free(gpus: Sequence[str]) -> tuple[tuple[int, int], ...]:
     return tuple((int(free), int(total)) for free, total in pairs)
 
 
-def await_memory(gpus: Sequence[str], before: int, seconds: float = RELEASE_SECONDS) -> None:
-    """Return once at most `before` + `SLACK_MIB` MiB are in use; after `seconds`, `StageError` names who holds them."""
+def await_memory(gpus: Sequence[str], before: int, user: str, seconds: float = RELEASE_SECONDS) -> None:
+    """Return once at most `before` + `SLACK_MIB` MiB are in use; after `seconds`, `StageError` names who holds them.
+
+    `user` is whose memory is to come back, for the error.
+    """
     deadline = time.monotonic() + seconds
     while (used := memory_used(gpus)) > before + SLACK_MIB:
         if time.monotonic() > deadline:
             raise StageError(
-                f"{used} MiB of GPU memory are in use after the vllm engine ended; {before} MiB were before it started",
+                f"{used} MiB of GPU memory are in use after {user} ended; {before} MiB were before it started",
                 _holders(gpus),
             )
         time.sleep(0.2)

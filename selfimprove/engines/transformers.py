@@ -10,6 +10,7 @@ nothing is promised, nor has anything been measured.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -22,6 +23,7 @@ from selfimprove.engines.decoding import Decoder, Plan, decode
 from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
+from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
@@ -58,36 +60,44 @@ class TransformersSampler:
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
         self._attention: Attention | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
         silence_transformers()
         self._own = read_own_decoding(self._folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
-        )
-        self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
-        self._llama = Llama(model) if fits(model) and self._way != "general" else None
-        self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
+        with ExitStack() as stack:
+            stack.enter_context(memory_back(gpus_of(self._runtime.device), "the transformers engine"))
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
+            )
+            self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
+            self._llama = Llama(model) if fits(model) and self._way != "general" else None
+            self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._model = self._llama = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._stack.__exit__(kind, error, trace)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in order; raises `UsageError` if a row can't fit the model's positions."""
+        yield from self._decode(requests)  # whole, so that an iterator that is never finished holds no weights
+
+    def _decode(self, requests: Sequence[Request]) -> list[Completion]:
         model = self._loaded()
         if not requests:
-            return
+            return []
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
         ends, plan = _end_ids(model), self._plan(requests)
         found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, self._own), ends, plan)
-        for request, ids in zip(requests, found, strict=True):
-            yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+        return [
+            request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+            for request, ids in zip(requests, found, strict=True)
+        ]
 
     def _loaded(self) -> PreTrainedModel:
         if self._model is None:

@@ -19,6 +19,9 @@ seeded per step, so there is no generator state to keep. Every `checkpoint_steps
 the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that finds a checkpoint of its
 own work goes on from there and gives the same adapter bit by bit (same machine, type and thread count).
 
+*Memory.* When the training ends its weights are gone, and the memory is the system's and the driver's again: an engine
+that starts beside this process sizes its cache from what is free.
+
 *Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`).
 
 *Failures* are `StageError`, and then there is no `out`: no examples, an example without prompt or targets, a loss or
@@ -28,15 +31,16 @@ gradient that is not finite, a loss that rose (`schedule.fault_in_losses`), or a
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.errors import StageError
 from selfimprove.models import processor
+from selfimprove.models.memory import gpus_in_use
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training.batches import count_tokens, fault_in_losses
@@ -57,15 +61,16 @@ def train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     if job.out.exists():
         raise FileExistsError(job.out)
     job.work.mkdir(parents=True, exist_ok=True)
-    if job.runtime.train_processes > 1 and not is_member():
-        return train_in_group(_train, job, on_step)
-    return _train(job, on_step)
+    processes = 1 if is_member() else job.runtime.train_processes
+    with memory_back(gpus_of(job.runtime.device, processes), "the training"):
+        return train_in_group(_train, job, on_step) if processes > 1 else _train(job, on_step)
 
 
 def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     """Train in this process; every process of a group calls it, and the first one writes."""
     checkpoint = job.work / CHECKPOINT
     _reset_peak_memory()
+    # Of the generators of GPUs, that of the one in use: to fork all warns where there are several, and touches others.
     with processor(job.runtime), torch.random.fork_rng(gpus_in_use(job.runtime.device, torch.cuda.is_available())):
         fit = prepare(job)
         first = fit.accelerator.is_main_process
@@ -83,17 +88,6 @@ def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
             save_adapter(fit.peft, job.work / "adapter", job.out)
         fit.accelerator.wait_for_everyone()
         return _counts(fit, losses)
-
-
-def gpus_in_use(device: str, cuda: bool) -> list[int]:
-    """The number of the GPU that this process trains on, if any: its generator alone is put back after the training.
-
-    Forking those of all GPUs warns where there are several, and touches GPUs that others use.
-    """
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    index = torch.device(device).index or 0
-    return [index] if cuda and device.startswith("cuda") else []
 
 
 def _check_examples(examples: Sequence[Example]) -> None:

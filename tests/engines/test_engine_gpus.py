@@ -49,13 +49,13 @@ def test_without_a_driver_there_are_no_gpus_and_nothing_is_awaited(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert visible_gpus() == ()
-    await_memory(("0",), 0)
+    await_memory(("0",), 0, "the engine")
 
 
 def test_memory_of_the_gpus_used_is_added_up_and_awaited(driver: Use) -> None:
     driver("600\n300\n")
     assert memory_used(("1", "2")) == 900
-    await_memory(("1", "2"), 500)
+    await_memory(("1", "2"), 500, "the engine")
 
 
 def test_free_memory_is_known_of_every_gpu_or_not_at_all(driver: Use, tmp_path: Path) -> None:
@@ -69,8 +69,10 @@ def test_free_memory_is_known_of_every_gpu_or_not_at_all(driver: Use, tmp_path: 
 
 def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it(driver: Use) -> None:
     driver("9000\n300\n")
-    with pytest.raises(StageError, match="9300 MiB of GPU memory are in use after .* 500 MiB were before") as raised:
-        await_memory(("1", "2"), 500, seconds=0.3)
+    with pytest.raises(
+        StageError, match="9300 MiB of GPU memory are in use after the engine ended; 500 MiB were before"
+    ) as raised:
+        await_memory(("1", "2"), 500, "the engine", seconds=0.3)
     assert "4711" in raised.value.hint
     assert "\x1b" not in raised.value.hint
 
