@@ -37,8 +37,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from selfimprove import formatting
 from selfimprove.errors import UsageError
+from selfimprove.formatting import decimal
 
 Row = tuple[str, int]
 """A unit of work within a round: (problem key, sample number)."""
@@ -135,7 +135,7 @@ def told_rule(rule: DrawRule) -> str:
     """The rule in words, without the parameters that change nothing."""
     if rule.temperature == 0:
         return "greedy"
-    told = [f"temperature {formatting.decimal(rule.temperature)}"]
+    told = [f"temperature {decimal(rule.temperature)}"]
     told += [f"top-p {rule.top_p}"] if rule.top_p < 1 else []
     told += [f"top-k {rule.top_k}"] if rule.top_k else []
     told += [f"min-p {rule.min_p}"] if rule.min_p else []

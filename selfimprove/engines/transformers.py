@@ -10,6 +10,7 @@ nothing is promised, nor has anything been measured.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -22,10 +23,11 @@ from selfimprove.engines.general import GeneralDecoder
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
 from selfimprove.engines.ordered import Ordered, never
+from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import silence_transformers
-from selfimprove.models.gpus import choose_device, gpus_here, runs_packed, total_memory
+from selfimprove.models.gpus import choose_device, runs_packed, total_memory
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import (
     ONE_CHUNK,
@@ -73,38 +75,47 @@ class TransformersSampler:
         self._llama: Llama | None = None
         self._attention: Attention | None = None
         self.hold = ONE_CHUNK
+        self._stack = ExitStack()
 
     def __enter__(self) -> TransformersSampler:
         torch.set_num_threads(self._runtime.usable_threads())
         silence_transformers()
         self._own = read_own_decoding(self._folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
-        )
-        self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
-        own = runs_packed(self._device) and self._way != "general" and fits(model)
-        self._llama = Llama(model) if own else None
-        self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
-        if self._llama:
-            self.hold = held(self._device, self._llama.cache_shape.token_bytes())
+        with ExitStack() as stack:
+            stack.enter_context(memory_back(gpus_of(self._runtime.device), "the transformers engine"))
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
+            )
+            self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
+            own = runs_packed(self._device) and self._way != "general" and fits(model)
+            self._llama = Llama(model) if own else None
+            self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
+            if self._llama:
+                self.hold = held(self._device, self._llama.cache_shape.token_bytes())
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._model = self._llama = None
-        gpus_here().release()
+        self._stack.__exit__(kind, error, trace)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in order; raises `UsageError` if a row can't fit the model's positions."""
+        yield from self._decode(requests)  # whole, so that an iterator that is never finished holds no weights
+
+    def _decode(self, requests: Sequence[Request]) -> list[Completion]:
         model = self._loaded()
         if not requests:
-            return
+            return []
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
         ends, plan = _end_ids(model), self._plan(requests)
         found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, self._own), ends, plan)
-        for request, ids in zip(requests, found, strict=True):
-            yield request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+        return [
+            request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
+            for request, ids in zip(requests, found, strict=True)
+        ]
 
     def sample_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Completion]]:
         """The completions of each chunk, in the order of the chunks; on a GPU, several are sampled together."""

@@ -141,7 +141,7 @@ class VllmSampler:
         """No process of the engine is left, and the GPU memory it held is free; `StageError` if it isn't."""
         self._end()
         if kind is None:
-            await_memory(self._gpus, self._memory_before)
+            await_memory(self._gpus, self._memory_before, "the vllm engine")
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in their order; `requests` are one chunk. Raises as `sample_chunks` does."""

@@ -46,6 +46,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from selfimprove.engines.gpus import CONTEXT_MIB
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.sampling import StopReason
 
@@ -58,9 +59,6 @@ CPU_CACHE_BYTES = 2 << 30
 
 GPU_SHARE = 0.92
 """Share of the free GPU memory that weights, activations and KV cache may take."""
-
-CONTEXT_MIB = 1024
-"""MiB of each GPU that CUDA's context and NCCL's buffers take before vLLM looks at what is free."""
 
 LEAST_GPU_SHARE = 0.01
 """Asked for where nothing is free: vLLM wants a share above 0, and its own refusal says how much memory there is."""

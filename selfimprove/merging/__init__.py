@@ -21,12 +21,14 @@ from pathlib import Path
 from safetensors import safe_open
 from torch import Tensor
 
+from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
 from selfimprove.merging.certificate import Change, Merged, certify, measure, total_change, untouched
 from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import processor
+from selfimprove.models.memory import trim_heap
 from selfimprove.models.weights import (
     Head,
     carried_files,
@@ -72,7 +74,8 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
     if tensor_heads(job.out).keys() != heads.keys():
         changes.append(Change(identical=False, parent_is_chain=False))
     canaries = check.canaries[: check.settings.canaries]
-    likeness = compare(check.parent, job.adapters[-1], job.out, canaries, job.runtime)
+    with memory_back(gpus_of(job.runtime.device), "the comparison of canaries"):
+        likeness = compare(check.parent, job.adapters[-1], job.out, canaries, job.runtime)
     merged = Merged(
         sha256=fingerprint_folder(job.out),
         adapters=tuple(content_hash(path / WEIGHTS) for path in job.adapters),
@@ -131,6 +134,7 @@ def _write(job: MergeJob, change: Callable[[str, Tensor], Tensor]) -> None:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        trim_heap()
 
 
 def _read(heads: dict[str, Head], name: str) -> Tensor | None:

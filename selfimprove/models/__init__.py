@@ -43,6 +43,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from selfimprove.errors import UsageError
 from selfimprove.models.conversion import Source, convert, silence_transformers
 from selfimprove.models.gpus import gpus_here
+from selfimprove.models.memory import trim_heap
 from selfimprove.models.tokenizer import ChatTokenizer, load_tokenizer
 from selfimprove.models.weights import (
     CARRIED,
@@ -210,6 +211,7 @@ def _convert(model: Model, local: Source | None, cache: Path, record: Path, trus
         _replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        trim_heap()
     result = ModelFolder(final, fingerprint, source.title)
     _write_record(record, result, stamp)
     return result

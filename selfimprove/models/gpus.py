@@ -66,7 +66,8 @@ class CudaGpus:
 
     def release(self) -> None:
         """The blocks of torch's allocator that hold no tensor."""
-        torch.cuda.empty_cache()
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch
+            torch.cuda.empty_cache()
 
     def memory_of(self, names: Sequence[str]) -> tuple[Memory, ...]:
         """In whole MiB, as the driver tells it."""

@@ -21,6 +21,9 @@ the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`)
 own work goes on from there, at the sizes that were chosen, and gives the same adapter bit by bit (same machine, type
 and thread count).
 
+*Memory.* When the training ends its weights are gone, and the memory is the system's and the driver's again: an engine
+that starts beside this process sizes its cache from what is free.
+
 *Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`).
 
 *Failures* are `StageError`, and then there is no `out`: no examples, an example without prompt or targets, a loss or
@@ -31,16 +34,16 @@ a training process that died.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
 
+from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.errors import StageError
 from selfimprove.models import processor
 from selfimprove.models.gpus import gpus_here
-from selfimprove.models.memory import give_back, is_out_of_memory, peak_rss_mb, reset_peaks
+from selfimprove.models.memory import gpus_in_use, is_out_of_memory, peak_rss_mb, release_memory, reset_peaks
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.training.batches import count_tokens, fault_in_losses
@@ -61,6 +64,12 @@ def train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     if job.out.exists():
         raise FileExistsError(job.out)
     job.work.mkdir(parents=True, exist_ok=True)
+    processes = 1 if is_member() else job.runtime.train_processes
+    with memory_back(gpus_of(job.runtime.device, processes), "the training"):
+        return _trained(job, on_step)
+
+
+def _trained(job: TrainJob, on_step: OnStep) -> TrainCounts:
     if is_member():
         return _whole(_attempt(job, on_step), job)
     attempt = _attempt if job.runtime.train_processes == 1 else _attempt_in_group
@@ -102,14 +111,16 @@ def _attempt(job: TrainJob, on_step: OnStep) -> TrainCounts | Short:
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-    give_back()  # the error is gone, and with it the frames that held the model
+    release_memory()  # the error is gone, and with it the frames that held the model
     return Short()
 
 
 def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     checkpoint = job.work / CHECKPOINT
     reset_peaks()
-    with processor(job.runtime), torch.random.fork_rng(gpus_in_use(job.runtime.device, gpus_here().has_generators())):
+    # Of the generators of GPUs, that of the one in use: to fork all warns where there are several, and touches others.
+    generators = gpus_in_use(job.runtime.device, gpus_here().has_generators())
+    with processor(job.runtime), torch.random.fork_rng(generators):
         fit = prepare(job)
         first = fit.accelerator.is_main_process
         if first:
@@ -128,17 +139,6 @@ def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
             save_adapter(fit.peft, job.work / "adapter", job.out)
         fit.accelerator.wait_for_everyone()
         return _counts(fit, losses)
-
-
-def gpus_in_use(device: str, there: bool) -> list[int]:
-    """The number of the GPU that this process trains on, if any: its generator alone is put back after the training.
-
-    Forking those of all GPUs warns where there are several, and touches GPUs that others use.
-    """
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    index = torch.device(device).index or 0
-    return [index] if there and device.startswith("cuda") else []
 
 
 def _check_examples(examples: Sequence[Example]) -> None:

@@ -14,6 +14,7 @@ some add one to the weight, some round elsewhere). Everything else keeps its own
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import Any
 
@@ -64,10 +65,11 @@ class _Norm(torch.autograd.Function):
 def slim(peft: PeftModel) -> None:
     """Replace the `forward` of every module that computes one of these operations."""
     for module in peft.modules():
+        # A proxy: weights of a module that refers to itself would live on after the training, until Python collects.
         if isinstance(module, Linear) and _is_plain(module):
-            module.forward = partial(_adapted, module)
+            module.forward = partial(_adapted, weakref.proxy(module))
         elif type(module).__name__.endswith("RMSNorm") and _is_norm(module):
-            module.forward = partial(_normed, module)
+            module.forward = partial(_normed, weakref.proxy(module))
 
 
 def _is_plain(module: Linear) -> bool:

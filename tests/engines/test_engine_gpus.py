@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from selfimprove.engines.choice import choose_engine, promises
 from selfimprove.engines.gpus import await_memory, share_gpus
-from selfimprove.engines.transformers import TransformersSampler
+from selfimprove.engines.release import memory_back
 from selfimprove.engines.vllm import is_installed, worker_environment
 from selfimprove.errors import StageError, UsageError
 from selfimprove.host.gpus import Memory, NoGpus
@@ -25,18 +23,18 @@ pytestmark = pytest.mark.gpu_branch
 def test_memory_is_awaited_until_no_more_is_in_use_than_before() -> None:
     gpus = ScriptedGpus(memories=[H100, H100], used=iter([9000, 4000, 900, 7]))
     with pretend_gpus(gpus):
-        await_memory(("0", "1"), before=500, seconds=60)
+        await_memory(("0", "1"), before=500, user="the engine", seconds=60)
     assert list(gpus.used) == [7]  # asked three times, and not once more
     with pretend_gpus(NoGpus()):
-        await_memory(("0",), before=0)
+        await_memory(("0",), before=0, user="the engine")
 
 
 def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it() -> None:
     holder = "4711, python\033[31m train.py, 9000"
     gpus = ScriptedGpus(memories=[H100], used=iter([9300]), held_by=[holder])
-    told = "9300 MiB of GPU memory are in use after .* 500 MiB were before"
+    told = "9300 MiB of GPU memory are in use after the engine ended; 500 MiB were before"
     with pretend_gpus(gpus), pytest.raises(StageError, match=told) as raised:
-        await_memory(("0",), before=500, seconds=0.3)
+        await_memory(("0",), before=500, user="the engine", seconds=0.3)
     assert "4711" in raised.value.hint
     assert "\x1b" not in raised.value.hint
 
@@ -65,11 +63,12 @@ def test_no_engine_promises_equal_completions_on_a_gpu(engine: str) -> None:
         assert promises(engine, Runtime())["reproducible"]
 
 
-def test_leaving_the_transformers_engine_gives_its_gpu_memory_back(tmp_path: Path) -> None:
-    gpus = ScriptedGpus(memories=[H100])
-    with pretend_gpus(gpus):
-        TransformersSampler(tmp_path, Runtime(device="cpu")).__exit__(None, None, None)
+def test_a_stage_that_ends_gives_its_gpu_memory_back_and_waits_for_it() -> None:
+    gpus = ScriptedGpus(memories=[H100], used=iter([100, 9000, 1600]))
+    with pretend_gpus(gpus), memory_back(("0",), "the training"):
+        assert gpus.released == 0
     assert gpus.released == 1
+    assert list(gpus.used) == []
 
 
 def test_each_copy_of_the_model_has_gpus_of_its_own() -> None:

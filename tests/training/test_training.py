@@ -22,10 +22,11 @@ from selfimprove.errors import StageError
 from selfimprove.host.gpus import Memory
 from selfimprove.models import compute_dtype, load_model
 from selfimprove.models.gpus import pretend_gpus, runs_packed
+from selfimprove.models.memory import gpus_in_use
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
-from selfimprove.training import gpus_in_use, train
+from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.batches import (
     count_tokens,
@@ -434,6 +435,6 @@ def test_only_the_generator_of_the_gpu_in_use_is_put_back(
 ) -> None:
     if rank:
         monkeypatch.setenv("LOCAL_RANK", rank)
-    assert gpus_in_use(device, there=True) == used
-    assert gpus_in_use(device, there=False) == []
-    assert gpus_in_use("cpu", there=True) == []
+    assert gpus_in_use(device, available=True) == used
+    assert gpus_in_use(device, available=False) == []
+    assert gpus_in_use("cpu", available=True) == []
