@@ -29,6 +29,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from selfimprove.merging.device import device_with
 from selfimprove.models import load_model, processor
 from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
@@ -64,7 +65,8 @@ def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequen
 
     One model is in memory at a time.
     """
-    device = _device(runtime, merged)
+    weights = sum(math.prod(head.shape) for head in tensor_heads(merged).values())
+    device = device_with(runtime, int(ROOM * 4 * weights))
     with processor(runtime):
         batch, adapted, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
         model = load_model(merged, torch.float32, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
@@ -100,17 +102,6 @@ def divergence(one: Tensor, other: Tensor) -> list[float]:
     """KL(one ‖ other) at each token, from log-probabilities [tokens, vocabulary]."""
     found: list[float] = (one.exp() * (one - other)).sum(-1).clamp(min=0).tolist()
     return found
-
-
-def _device(runtime: Runtime, model: Path) -> torch.device:
-    """The runtime's device, or the processor where a GPU has too little memory free for float32 weights."""
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if runtime.device == "auto" else runtime.device
-    device = torch.device(name)
-    if device.type == "cuda":
-        weights = sum(math.prod(head.shape) for head in tensor_heads(model).values())
-        if torch.cuda.mem_get_info(device)[0] < ROOM * 4 * weights:
-            return torch.device("cpu")
-    return device
 
 
 def _adapter_side(
