@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from selfimprove.answer.checking import Checker
 from selfimprove.engines.transformers import TransformersSampler
-from selfimprove.merging import rebuild, summed
+from selfimprove.merging import rebuild
 from selfimprove.merging.adapters import Adapter, read_adapter
 from selfimprove.merging.canaries import continue_greedily, divergence, likeness, log_probs
 from selfimprove.merging.certificate import Change, measure, total_change
@@ -240,8 +240,11 @@ def _put(model: PreTrainedModel, base: dict[str, Tensor], chain: Sequence[Adapte
     """Put the merge by that way into the model, in float32; what it changed, against the sum of all deltas."""
     changes = []
     for name, before in base.items():
-        exact = summed(name, before, chain)
-        assert exact is not None
+        exact = before.float()
+        for adapter in chain:
+            delta = adapter.delta(name)
+            assert delta is not None
+            exact = exact + delta
         merged = stored(name, exact, before, _rounding(way))
         model.get_parameter(name).copy_(merged.float())
         start = before.to(merged.dtype)

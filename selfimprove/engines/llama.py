@@ -9,6 +9,10 @@ needs and nothing else. What each choice is worth, on one core at 64 rows of the
 - *Tokens of all rows are packed*, in a prefill as in a decode step: one product over (tokens, width), no padding.
 - *The output head* is applied to the last token of a prompt alone.
 
+*Each matrix stands in memory once.* `Llama` takes the linear layers' weights out of the model, layer by layer as it
+packs them. One exception: where the head is tied to the embedding, that matrix is kept as rows to look up and, on a
+processor that packs, as the packed head: without packing, the head's product would take half as long again.
+
 Attention and the KV cache are in `rows`. `fits` says which models this is for; others are decoded by `general`. On a
 GPU the same code runs with plain matrix products; it has not been measured there.
 """
@@ -45,12 +49,19 @@ def fits(model: PreTrainedModel) -> bool:
 
 
 class PackedLinear:
-    """Linear layers that read the same input, as one: their weights stacked, and packed for oneDNN where it gains."""
+    """Linear layers that read the same input, as one: their weights stacked, and packed for oneDNN where it gains.
+
+    The weights are taken out of the layers, which can't compute afterwards.
+    """
 
     def __init__(self, *parts: torch.nn.Linear) -> None:
-        self._weight = torch.cat([part.weight for part in parts]).detach()
+        weights = [part.weight.detach() for part in parts]
+        self._weight = weights[0] if len(weights) == 1 else torch.cat(weights)
         biases = [part.bias.detach() for part in parts if part.bias is not None]
         self._bias = torch.cat(biases) if biases else None
+        del weights
+        for part in parts:
+            part.register_parameter("weight", None)
         self._packed = packs(self._weight)
         if self._packed:
             self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, None)
@@ -91,7 +102,10 @@ class _Layer:
 
 
 class Llama:
-    """A model's weights arranged for this forward pass; immutable, and shared by all lanes' decoders."""
+    """A model's weights arranged for this forward pass; immutable, and shared by all lanes' decoders.
+
+    They are taken out of `model`, which keeps its configuration and can't compute afterwards.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         body: Any = model.model

@@ -4,8 +4,9 @@ Round k's model is base + Σ accepted deltas + this round's delta, never the par
 bfloat16 onto bfloat16 every round loses small updates for good, while in the sum from the base they add up. Each weight
 is taken to float32, the deltas (`merging/adapters.py`) are added one after the other in the order of the chain, and the
 result is rounded once to the recipe's dtype (`merging/rounding.py`: stochastically where the base lies on the grid of
-that type). Order, types and thresholds are fixed, so equal files give equal hashes; a model folder is a cache, and
-`rebuild` makes it again. `benchmarks/merge_table.py` measures what each way of rounding keeps.
+that type), all in one pass (`merging/summing.py`). Order, types and thresholds are fixed, so equal files give equal
+hashes; a model folder is a cache, and `rebuild` makes it again. `benchmarks/merge_table.py` measures what each way of
+rounding keeps.
 
 The folder is written under a temporary name beside `out`, synced, and renamed. Config, tokenizer, chat template and
 generation config are the base's. What the certificate measures, and when it fails, is `merging/certificate.py`.
@@ -25,8 +26,9 @@ from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import WEIGHTS, Adapter, check_targets, read_adapter
 from selfimprove.merging.canaries import compare
-from selfimprove.merging.certificate import Change, Merged, certify, measure, total_change, untouched
-from selfimprove.merging.rounding import stored, way_of
+from selfimprove.merging.certificate import Change, Merged, certify, total_change
+from selfimprove.merging.device import summing_device
+from selfimprove.merging.summing import GPU_ROOM, sum_and_measure, sum_weight
 from selfimprove.models import processor
 from selfimprove.models.memory import trim_heap
 from selfimprove.models.weights import (
@@ -56,18 +58,12 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
     changes: list[Change] = []
     ways: set[str] = set()
     chain = _read_chain(job.adapters, job.base, job.runtime.trust_remote_code)
-    heads = tensor_heads(check.parent)
+    heads, device = tensor_heads(check.parent), summing_device(job.runtime, GPU_ROOM)
 
     def measured(name: str, weight: Tensor) -> Tensor:
-        before, delta = summed(name, weight, chain[:-1]), chain[-1].delta(name)
-        expected = stored(name, before, weight, rounding)
-        if delta is None:
-            changes.append(untouched(expected, _read(heads, name)))
-            return expected
-        ways.add(way_of(weight, rounding))
-        before = weight.float() if before is None else before
-        merged = stored(name, before + delta, weight, rounding)
-        changes.append(measure(before, delta, merged, expected, _read(heads, name)))
+        merged, change, way = sum_and_measure(name, weight, chain, rounding, _read(heads, name), device)
+        changes.append(change)
+        ways.add(way)
         return merged
 
     _write(job, measured)
@@ -80,7 +76,7 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
         sha256=fingerprint_folder(job.out),
         adapters=tuple(content_hash(path / WEIGHTS) for path in job.adapters),
         dtype=rounding.dtype,
-        rounding=" and ".join(sorted(ways)),
+        rounding=" and ".join(sorted(ways - {""})),
         carried_over=_carried_over(job.base, check.parent, job.out),
     )
     return certify(total_change(changes), likeness, merged, check.settings)
@@ -89,11 +85,8 @@ def merge(job: MergeJob, check: MergeCheck) -> Certificate:
 def rebuild(job: MergeJob) -> str:
     """Write the folder that `merge` makes of the same job, byte for byte; returns the same `sha256`."""
     chain = _read_chain(job.adapters, job.base, job.runtime.trust_remote_code)
-
-    def merged(name: str, weight: Tensor) -> Tensor:
-        return stored(name, summed(name, weight, chain), weight, job.rounding)
-
-    _write(job, merged)
+    device = summing_device(job.runtime, GPU_ROOM)
+    _write(job, lambda name, weight: sum_weight(name, weight, chain, job.rounding, device))
     return fingerprint_folder(job.out)
 
 
@@ -104,16 +97,6 @@ def _read_chain(adapters: Sequence[Path], base: Path, trust_remote_code: bool) -
     chain = [read_adapter(path) for path in adapters]
     names = check_targets(chain, base, trust_remote_code)
     return [replace(one, factors={names[weight]: pair for weight, pair in one.factors.items()}) for one in chain]
-
-
-def summed(name: str, weight: Tensor, chain: Sequence[Adapter]) -> Tensor | None:
-    """The base's weight plus the deltas of the chain, in float32; None if no adapter changes it."""
-    exact = None
-    for adapter in chain:
-        delta = adapter.delta(name)
-        if delta is not None:
-            exact = (weight.float() if exact is None else exact) + delta
-    return exact
 
 
 def _write(job: MergeJob, change: Callable[[str, Tensor], Tensor]) -> None:

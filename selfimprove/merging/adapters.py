@@ -74,6 +74,13 @@ class Adapter:
         b, a = self.factors[weight]
         return (self.scale * (b.double() @ a.double())).float()
 
+    def factors64(self, weight: str, device: torch.device) -> tuple[float, Tensor, Tensor] | None:
+        """Scale, B and A of the delta in float64 on the device; None if this adapter leaves the weight alone."""
+        if weight not in self.factors:
+            return None
+        b, a = self.factors[weight]
+        return self.scale, b.to(device).double(), a.to(device).double()
+
 
 def read_adapter(path: Path) -> Adapter:
     """The adapter in a folder; `StageError` if it is not whole, not finite, or holds more than LoRA factors."""

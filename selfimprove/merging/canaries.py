@@ -29,8 +29,9 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from selfimprove.merging.device import device_with
 from selfimprove.models import load_model, processor
-from selfimprove.models.gpus import choose_device, gpus_here, has_float64
+from selfimprove.models.gpus import has_float64
 from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
 from selfimprove.round.prefixes import Example
@@ -65,7 +66,8 @@ def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequen
 
     One model is in memory at a time.
     """
-    device = canary_device(runtime, merged)
+    weights = sum(math.prod(head.shape) for head in tensor_heads(merged).values())
+    device = device_with(runtime, int(ROOM * 4 * weights))
     with processor(runtime):
         batch, adapted, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
         model = load_model(merged, torch.float32, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
@@ -101,16 +103,6 @@ def divergence(one: Tensor, other: Tensor) -> list[float]:
     """KL(one ‖ other) at each token, from log-probabilities [tokens, vocabulary]."""
     found: list[float] = (one.exp() * (one - other)).sum(-1).clamp(min=0).tolist()
     return found
-
-
-def canary_device(runtime: Runtime, model: Path) -> torch.device:
-    """The runtime's device, or the processor where a GPU has too little memory free for float32 weights."""
-    device = choose_device(runtime.device)
-    if device.type == "cuda":
-        weights = sum(math.prod(head.shape) for head in tensor_heads(model).values())
-        if gpus_here().memory(str(device)).free < ROOM * 4 * weights:
-            return torch.device("cpu")
-    return device
 
 
 def _adapter_side(

@@ -48,14 +48,34 @@ def stored(name: str, exact: Tensor | None, weight: Tensor, rounding: Rounding) 
     target: torch.dtype = getattr(torch, rounding.dtype)
     if exact is None:
         return weight.to(target) if weight.is_floating_point() else weight
-    if way_of(weight, rounding) == "stochastic" and bool(torch.isfinite(exact).all()):
-        exact = _rounded_stochastically(exact, derive_seed(rounding.seed, "rounding", name))
-    return exact.to(target)
+    if way_of(weight, rounding) == "nearest":
+        return exact.to(target)
+    noise = thresholds(derive_seed(rounding.seed, "rounding", name), 0, exact.numel(), exact.device)
+    return round_sum(exact, noise.view(exact.shape), target)
 
 
-def _rounded_stochastically(exact: Tensor, seed: int) -> Tensor:
-    """`exact` as float32 values that bfloat16 can hold, each rounded at random to one of its two neighbours there."""
-    words = np.random.PCG64(seed).random_raw(-(-exact.numel() // 4))
-    thresholds = torch.from_numpy(words.view(np.int16)[: exact.numel()]).to(torch.int32).bitwise_and_(_BELOW)
-    bits = exact.contiguous().view(torch.int32) + thresholds.view(exact.shape).to(exact.device)
-    return bits.bitwise_and_(~_BELOW).view(torch.float32)
+def thresholds(seed: int, first: int, count: int, device: torch.device) -> Tensor:
+    """The thresholds, 16 bits each as int32, of `count` weights from place `first`, which 4 must divide."""
+    words = np.random.PCG64(seed).advance(first // 4).random_raw(-(-count // 4))
+    if device.type == "cpu":
+        return torch.from_numpy(words.view(np.uint16)[:count].astype(np.int32))
+    # Half the bytes to move, and torch has few operations on unsigned numbers.
+    return torch.from_numpy(words.view(np.int16)[:count]).to(device).to(torch.int32).bitwise_and_(_BELOW)
+
+
+def round_sum(exact: Tensor, noise: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Sums in the stored type: to the nearest value, or up where they pass their threshold, if there are any.
+
+    Where one is not finite, all are rounded to nearest: a merge with such a weight fails.
+    """
+    if noise is None or not all_finite(exact):
+        return exact.to(dtype)
+    bits = exact.contiguous().view(torch.int32) + noise
+    return bits.bitwise_and_(~_BELOW).view(torch.float32).to(dtype)
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether every number is finite; a NaN is the largest and the smallest of those it stands among."""
+    if not values.numel() or not values.is_floating_point():
+        return True
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
@@ -10,13 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from selfimprove.engines.decoding import Plan, decode
-from selfimprove.engines.llama import Llama, fits
+from selfimprove.engines.llama import Llama, fits, packs
 from selfimprove.engines.native import compiled_attention, compiler
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.engines.scripted import ScriptedSampler
@@ -300,3 +303,28 @@ def test_compiled_attention_leaves_the_arithmetic_of_the_process_alone() -> None
     """Fast arithmetic may flush subnormal numbers to zero in whoever loads the library: training must not change."""
     assert compiled_attention(8, 3, torch.float32) is not None
     assert sys.float_info.min / 2 > 0
+
+
+def _held_bytes() -> int:
+    """Bytes of all tensors in this process; those that share their storage count once, packed ones by their numbers."""
+    gc.collect()
+    tensors = [found for found in gc.get_objects() if issubclass(type(found), torch.Tensor)]
+    dense = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors if t.layout == torch.strided}
+    return sum(dense.values()) + sum(t.numel() * t.itemsize for t in tensors if t.layout != torch.strided)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_each_matrix_stands_in_memory_once(dtype: Literal["float32", "bfloat16"], tied: bool, tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "model", tied=tied, dtype=dtype)
+    weights = load_file(folder / "model.safetensors")
+    size = sum(weight.nbytes for weight in weights.values())
+    head = weights["model.embed_tokens.weight"]
+    rows_and_packed = head.nbytes if tied and packs(head) else 0  # to be looked up, and to be multiplied by
+    del weights, head
+    before = _held_bytes()
+    with TransformersSampler(folder, Runtime(device="cpu", threads=1)) as sampler:
+        held = _held_bytes() - before
+        assert len(list(sampler.sample(_requests(GREEDY)))) == len(PROMPTS)
+    assert size <= held <= size + rows_and_packed + 4096  # the rotary embedding's frequencies beside them
+    assert _held_bytes() <= before + 4096

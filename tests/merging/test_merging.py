@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from selfimprove.errors import StageError
 from selfimprove.host.gpus import Memory
 from selfimprove.merging import merge, rebuild
-from selfimprove.merging.canaries import canary_device, likeness
+from selfimprove.merging.canaries import likeness
 from selfimprove.merging.certificate import COUNTS, FIGURES, failures_of
+from selfimprove.merging.device import device_with, summing_device
 from selfimprove.merging.rounding import stored, way_of
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
 from selfimprove.models.gpus import pretend_gpus
@@ -464,8 +465,8 @@ def test_an_update_below_the_grid_is_kept_by_stochastic_rounding_and_lost_by_nea
 
 
 @pytest.mark.gpu_branch
-def test_canaries_stay_on_the_processor_where_the_gpu_has_no_room_for_float32(tmp_path: Path) -> None:
-    model = make_tiny_model(tmp_path / "model")
-    for free, device in ((1 << 30, "cuda"), (1 << 10, "cpu")):
-        with pretend_gpus(ScriptedGpus(memories=[Memory(free=free, total=1 << 30)])):
-            assert canary_device(Runtime(), model) == torch.device(device)
+def test_a_merge_stays_on_the_processor_where_the_gpu_has_no_room() -> None:
+    with pretend_gpus(ScriptedGpus(memories=[Memory(free=1000, total=2000)])):
+        for need, device in ((1000, "cuda"), (1001, "cpu")):
+            assert device_with(Runtime(), need) == torch.device(device)
+            assert summing_device(Runtime(), need) == torch.device(device)
