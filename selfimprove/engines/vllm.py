@@ -11,6 +11,11 @@ reached by Ctrl-C: this process decides. A worker that doesn't answer in time (`
 group. They are spawned: a fork would hold the worker's ends of the pipes, and so hide its death from this process.
 Each of `data_parallel` copies has a worker and GPUs of its own; a chunk's rows are dealt to them round-robin.
 
+*One name for all models.* vLLM keeps what it compiled under a key that holds the path of the model as it is told. Told
+the path of each round's model it would compile anew in every round. So a worker's working directory is a scratch folder
+with a link to the model, and the model's path is `MODEL`, whichever it is; that models of another shape have another
+key is due to their configuration, which the key holds too.
+
 Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a chunk.
 
 A chunk is sampled whole before its first completion is yielded: the protocol can't get out of step when a caller stops
@@ -22,6 +27,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -38,6 +44,8 @@ from selfimprove.recipe import Runtime
 from selfimprove.sampling import Completion, OwnDecoding, Request, StopReason, read_own_decoding, resolve
 
 WORKER = ("-m", "selfimprove.engines.vllm_worker")
+MODEL = "model"
+"""The link to the model in the workers' folder."""
 
 
 def is_installed() -> bool:
@@ -71,6 +79,7 @@ class VllmSampler:
         self._length_asked = max_model_len
         self._own = OwnDecoding({})
         self._workers: list[Worker] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
         self._max_model_len = 0
@@ -81,10 +90,13 @@ class VllmSampler:
         shares = share_gpus(visible_gpus(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = memory_used(self._gpus)
+        self._folder = tempfile.TemporaryDirectory(prefix="selfimprove-vllm-")
+        Path(self._folder.name, MODEL).symlink_to(self._model.absolute(), target_is_directory=True)
         try:
             setups = [self._setup(share) for share in shares]
             for share in shares:
-                self._workers.append(Worker(WORKER, worker_environment(self._runtime.usable_threads(), share)))
+                environment = worker_environment(self._runtime.usable_threads(), share)
+                self._workers.append(Worker(WORKER, environment, Path(self._folder.name)))
             ready = [Ready(**json.loads(line)) for line in self._exchange(setups, START_SECONDS)]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
             self._end()
@@ -119,7 +131,7 @@ class VllmSampler:
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
-            model=str(self._model),
+            model=MODEL,
             max_model_len=self._length_asked,
             trust_remote_code=self._runtime.trust_remote_code,
             tensor_parallel=self._runtime.tensor_parallel,
@@ -157,13 +169,17 @@ class VllmSampler:
     def _end(self) -> None:
         while self._workers:
             self._workers.pop().end()
+        if self._folder:
+            self._folder.cleanup()
 
 
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """The worker's environment variables beyond this process's: import path, GPUs or threads, no network."""
     root = str(Path(__file__).parents[2])
+    own = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     settings = {
-        "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        # Absolute: the worker's working directory is another one.
+        "PYTHONPATH": os.pathsep.join([root, *map(os.path.abspath, own)]),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
