@@ -12,6 +12,11 @@ group. They are spawned: a fork would hold the worker's ends of the pipes, and s
 Each of `data_parallel` copies has a worker and GPUs of its own, and gets whole chunks as a worker of a cluster does
 (`ordered.py`); on a GPU a worker samples many at once (`vllm_worker`).
 
+*One name for all models.* vLLM keeps what it compiled under a key that holds the path of the model as it is told. Told
+the path of each round's model it would compile anew in every round. So a worker's working directory is a scratch folder
+with a link to the model, and the model's path is `MODEL`, whichever it is; that models of another shape have another
+key is due to their configuration, which the key holds too.
+
 Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a load.
 
 A worker answers a load before it is sent another. A caller that stops reading leaves workers at their loads: what they
@@ -23,6 +28,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +42,7 @@ from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.patience import START_SECONDS, patience
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
 from selfimprove.engines.vllm_process import Worker
-from selfimprove.errors import UsageError
+from selfimprove.errors import StageError, UsageError
 from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import (
@@ -51,6 +57,8 @@ from selfimprove.sampling import (
 )
 
 WORKER = ("-m", "selfimprove.engines.vllm_worker")
+MODEL = "model"
+"""The link to the model in the workers' folder."""
 
 
 def is_installed() -> bool:
@@ -109,6 +117,7 @@ class VllmSampler:
         self._length_asked = max_model_len
         self._own = OwnDecoding({})
         self._copies: list[_Copy] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._gpus: tuple[str, ...] = ()
         self._memory_before = 0
         self._max_model_len = 0
@@ -120,11 +129,13 @@ class VllmSampler:
         shares = share_gpus(gpus_here().visible(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
         self._memory_before = gpus_here().used_mib(self._gpus)
+        self._folder = tempfile.TemporaryDirectory(prefix="selfimprove-vllm-")
+        Path(self._folder.name, MODEL).symlink_to(self._model.absolute(), target_is_directory=True)
         try:
             setups = [self._setup(share) for share in shares]
             for share, setup in zip(shares, setups, strict=True):
-                worker = Worker(WORKER, worker_environment(self._runtime.usable_threads(), share))
-                self._copies.append(_Copy(worker=worker))
+                environment = worker_environment(self._runtime.usable_threads(), share)
+                self._copies.append(_Copy(worker=Worker(WORKER, environment, Path(self._folder.name))))
                 self._copies[-1].send(setup, START_SECONDS)
             ready = [Ready(**json.loads(copy.receive())) for copy in self._copies]
         except BaseException:  # Ctrl-C as well: nothing may outlive a start that did not succeed
@@ -163,13 +174,16 @@ class VllmSampler:
                 if order.finished:
                     return
                 self._settle(order)
+        except StageError:
+            self._end()
+            raise
         finally:
             for copy in self._copies:
                 copy.load = ()
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
-            model=str(self._model),
+            model=MODEL,
             max_model_len=self._length_asked,
             trust_remote_code=self._runtime.trust_remote_code,
             tensor_parallel=self._runtime.tensor_parallel,
@@ -216,6 +230,8 @@ class VllmSampler:
     def _end(self) -> None:
         while self._copies:
             self._copies.pop().worker.end()
+        if self._folder:
+            self._folder.cleanup()
 
 
 def _completion(request: Request, reply: dict[str, Any]) -> Completion:
@@ -226,8 +242,10 @@ def _completion(request: Request, reply: dict[str, Any]) -> Completion:
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """The worker's environment variables beyond this process's: import path, GPUs or threads, no network."""
     root = str(Path(__file__).parents[2])
+    own = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     settings = {
-        "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        # Absolute: the worker's working directory is another one.
+        "PYTHONPATH": os.pathsep.join([root, *map(os.path.abspath, own)]),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",

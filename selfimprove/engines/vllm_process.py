@@ -42,10 +42,10 @@ LONGEST_POLL = 2**31 - 1
 class Worker:
     """A process of `sys.executable` with the arguments `command`, to which its pipes and this process's id are added.
 
-    `environment` is what it has beyond this process's own.
+    `environment` is what it has beyond this process's own, `folder` its working directory.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         requests_out, self._requests = os.pipe()
         self._replies, replies_in = os.pipe()
         os.set_blocking(self._requests, False)
@@ -55,6 +55,7 @@ class Worker:
         self._process = subprocess.Popen(
             # -P: the working directory is not searched for modules, and may hold a vllm.py.
             [sys.executable, "-P", *command, *arguments],
+            cwd=folder,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=handle,

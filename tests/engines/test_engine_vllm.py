@@ -274,7 +274,7 @@ def test_another_process_samples_the_same_and_its_death_is_a_failed_stage(
             list(other.sample(chunk))
     assert engine.reproducible == (again == first)
     (log,) = kept_logs.glob("selfimprove-vllm-*.log")
-    assert raised.value.hint.splitlines()[-1] == log.read_text().splitlines()[-1][:400]
+    assert "prefix cache" in raised.value.hint  # which the worker empties before each chunk, and says so
     assert str(log) in raised.value.message
     assert not _alive(worker)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +24,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.engines.vllm import VllmSampler, worker_environment
+from selfimprove.engines.gpus import CONTEXT_MIB
+from selfimprove.engines.vllm import MODEL, VllmSampler, worker_environment
 from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, to_line
 from selfimprove.engines.vllm_worker import (
-    CONTEXT_MIB,
     LEAST_GPU_SHARE,
     MOST_ROWS,
     Machine,
@@ -209,7 +210,10 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
         "Input should be": ("0", one | {"enable_prefix_caching": "as you like"}),
     }
     row = sampling_arguments(ROW, [END])
-    engines = [{"gpus": names, "arguments": arguments} for names, arguments in (*taken, *refused.values())]
+    engines = [
+        {"gpus": names, "arguments": arguments, "folder": str(model)}
+        for names, arguments in (*taken, *refused.values())
+    ]
     answer = _ask_vllm({"engines": engines, "rows": [row, row | {"max_token": 3}]})
     started, turned_away = answer["engines"][: len(taken)], answer["engines"][len(taken) :]
     for (names, arguments), found in zip(taken, started, strict=True):
@@ -222,6 +226,7 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
             "dtype": "torch.bfloat16",
             "max_model_len": 8192,
             "prefix_caching": True,
+            "key": found["key"],
             "requested": [asked] * count,
         }
     for words, found in zip(refused, turned_away, strict=True):
@@ -229,6 +234,32 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
     assert answer["rows"][0] == row
     assert "max_token" in answer["rows"][1]["refused"]
     assert answer["unknown"] == []
+
+
+@needs_vllm
+def test_models_of_one_shape_have_one_key_for_what_vllm_compiles(
+    model: Path, gpus: dict[str, str], tmp_path: Path
+) -> None:
+    later, wider = tmp_path / "0002" / "model", tmp_path / "wider"
+    for copy in (later, wider):
+        shutil.copytree(model, copy)
+    config = json.loads((wider / "config.json").read_text())
+    (wider / "config.json").write_text(json.dumps(config | {"intermediate_size": 2 * config["intermediate_size"]}))
+
+    def case(folder: Path, path: str) -> dict[str, Any]:
+        return {"gpus": "0", "arguments": _arguments(Path(path), MEMORY[:1]), "folder": str(folder)}
+
+    cases = []
+    for number, folder in enumerate((model, later, wider)):
+        scratch = tmp_path / str(number)
+        scratch.mkdir()
+        (scratch / MODEL).symlink_to(folder)
+        cases.append(case(scratch, MODEL))
+    by_path = [case(tmp_path, str(folder)) for folder in (model, later)]
+    found = _ask_vllm({"engines": cases + by_path, "rows": []})["engines"]
+    first, second, other, *named = (each["key"] for each in found)
+    assert first == second != other
+    assert len({first, *named}) == 3  # what the path would do
 
 
 REQUESTS = [
@@ -267,6 +298,7 @@ def test_the_engine_starts_on_gpus_and_samples(
     with VllmSampler(model, runtime) as sampler:
         workers = sorted(set(psutil.Process().children()) - before, key=lambda worker: worker.pid)
         assert [worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers] == visible
+        assert {Path(worker.cwd(), MODEL).resolve() for worker in workers} == {model.resolve()}
         everyone = workers + [child for worker in workers for child in worker.children(recursive=True)]
         assert {os.getpgid(process.pid) for process in everyone} == {worker.pid for worker in workers}
         for requests in (REQUESTS, REQUESTS[::-1]):
@@ -276,7 +308,7 @@ def test_the_engine_starts_on_gpus_and_samples(
         with pytest.raises(UsageError, match=f"fills the whole context of {longest} tokens"):
             list(sampler.sample([replace(REQUESTS[0], prompt_ids=tuple([5] * longest))]))
     assert not [process for process in everyone if _lives(process)]
-    assert not list(tmp_path.glob("selfimprove-vllm-*.log"))
+    assert not list(tmp_path.glob("selfimprove-vllm-*"))
 
 
 def _hold_and_drop(sampler: VllmSampler) -> None:

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _worker(script: str) -> Worker:
-    return Worker(["-c", script], {})
+    return Worker(["-c", script], {}, Path(tempfile.gettempdir()))
 
 
 def _soon(seconds: float = 1.0) -> float:

@@ -104,8 +104,11 @@ def _or_refusal(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"refused": f"{type(refusal).__name__}: {refusal}"}
 
 
-def _engine(gpus: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What vLLM makes of an engine's arguments before it loads weights."""
+def _engine(gpus: str, arguments: dict[str, Any], folder: str) -> dict[str, Any]:
+    """What vLLM makes of an engine's arguments before it loads weights, in a working directory.
+
+    `key` is its part of the name under which it keeps what it compiles.
+    """
     from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform
     from vllm.usage.usage_lib import UsageContext
@@ -114,6 +117,7 @@ def _engine(gpus: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from tests.engines.vllm_gpu_worker import requested_memory
 
     os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    os.chdir(folder)
     config = EngineArgs(**arguments).create_engine_config(UsageContext.LLM_CLASS)
     return {
         "platform": current_platform.device_type,
@@ -122,6 +126,7 @@ def _engine(gpus: str, arguments: dict[str, Any]) -> dict[str, Any]:
         "dtype": str(config.model_config.dtype),
         "max_model_len": config.model_config.max_model_len,
         "prefix_caching": config.cache_config.enable_prefix_caching,
+        "key": config.compute_hash(),
         "requested": [requested_memory(gpu, config.cache_config) for gpu in visible()],
     }
 
