@@ -21,7 +21,8 @@ the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`)
 own work goes on from there, at the sizes that were chosen, and gives the same adapter bit by bit (same machine, type
 and thread count).
 
-*Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`).
+*Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`). A process that someone else put
+into a group (`is_member`) does not try again with half: the others would wait for it.
 
 *Failures* are `StageError`, and then there is no `out`: no examples, an example without prompt or targets, a loss or
 gradient that is not finite, a loss that rose (`batches.fault_in_losses`), memory that ran out at half the sizes too, or
