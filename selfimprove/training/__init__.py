@@ -24,7 +24,8 @@ and thread count).
 *Memory.* When the training ends its weights are gone, and the memory is the system's and the driver's again: an engine
 that starts beside this process sizes its cache from what is free.
 
-*Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`).
+*Processes.* `Runtime.train_processes` or `accelerate launch` (`group.py`, `fit.py`). A process that someone else put
+into a group (`is_member`) does not try again with half: the others would wait for it.
 
 *Failures* are `StageError`, and then there is no `out`: no examples, an example without prompt or targets, a loss or
 gradient that is not finite, a loss that rose (`batches.fault_in_losses`), memory that ran out at half the sizes too, or

@@ -1,10 +1,10 @@
 """A model with a LoRA on this process's device, and one optimizer step of it.
 
-*Several processes* (`group.py`) each take every n-th micro-batch; the LoRA gradients, which are small, are all-reduced,
-so each process takes the same step and the loss is that of one process up to the order of a sum.
+*Several processes* (`group.py`) each take every n-th micro-batch; the LoRA gradients, which are small, are all-reduced
+in one bucket, so each process takes the same step and the loss is that of one process up to the order of a sum.
 
-*Sharding.* With `sharding = "fsdp"` each decoder layer's frozen weights are sharded over the processes by torch's
-`fully_shard`: whole in one process only while that layer computes. The LoRA is replicated: it is a hundredth of the
+*Sharding.* With `sharding = "fsdp"` each decoder layer's frozen weights are sharded over the processes (`sharding.py`):
+whole in one process only while that layer computes. The LoRA is replicated: it is a hundredth of the
 weights, and optimizer, checkpoint and adapter are then those of one process. Embedding and output head are replicated
 too, since models tie them. All processes gather a layer together, so each must run equally many micro-batches: one that
 has none left runs the step's first again, its loss times 0.
@@ -21,12 +21,11 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
 
 from selfimprove.errors import StageError
-from selfimprove.models import compute_dtype, load_model
+from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import choose_device, runs_packed
 from selfimprove.models.memory import Peak, free_memory
 from selfimprove.recipe import Training
@@ -39,6 +38,7 @@ from selfimprove.training.branches import Ids
 from selfimprove.training.checkpoint import State
 from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
+from selfimprove.training.sharding import agreed_method, deal_small, load_or_outline, outline_alike, shard
 from selfimprove.training.sizes import HEAD_FEWEST, Sizes, candidates, first_that_fits, head_targets, read_sizes
 from selfimprove.training.targets import adapted_modules
 
@@ -82,20 +82,22 @@ def _loaded(job: TrainJob) -> Fit:
     if device == torch.device("cuda"):  # whichever: each process of a group has one of its own
         device = accelerator.device
     dtype = compute_dtype(job.model, device)
-    base = load_model(job.model, dtype, runtime.trust_remote_code)
+    sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1
+    first = not sharded or accelerator.is_main_process
+    base = load_or_outline(job.model, dtype, first, runtime.trust_remote_code)
     torch.manual_seed(derive_seed(job.seed, "lora"))
     peft = get_peft_model(base, _lora(settings, adapted_modules(base)))
-    sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1
     if not sharded:
         peft.to(device)
     rows = tuple(row_ids(example) for example in job.examples)
-    some = job.examples[0].prompt_ids[:8]
-    head_alone = head_is_all(base, some, base.device)
-    packs = runs_packed(device) and branches_hold(base, some, max(map(len, rows)), base.device)
-    method = LossMethod(packs=packs, head_alone=head_alone)
+    own = _method(base, job.examples[0].prompt_ids[:8], max(map(len, rows))) if first else None
+    method = own if own and not sharded else agreed_method(base, own)
+    if sharded:
+        outline_alike(peft, first)
+        deal_small(peft, device)
     slim(peft)
     if sharded:
-        _shard(peft, accelerator, device)
+        shard(peft, accelerator, device)
     peft.train()
     parameters = {name: p for name, p in peft.named_parameters() if p.requires_grad}
     betas = (settings.beta1, settings.beta2)
@@ -189,16 +191,11 @@ def _lora(settings: Training, modules: Sequence[str]) -> LoraConfig:
     )
 
 
-def _shard(peft: PeftModel, accelerator: Accelerator, device: torch.device) -> None:
-    """Shard the frozen weights of each decoder layer over the processes, and move everything to the device."""
-    mesh = init_device_mesh(device.type, (accelerator.num_processes,))
-    kinds = set(peft.get_base_model()._no_split_modules or ())
-    for module in peft.modules():
-        if type(module).__name__ in kinds:
-            trained = {parameter for parameter in module.parameters() if parameter.requires_grad}
-            # Said outright: each layer is a root here, and by default a root stays whole after its forward pass.
-            fully_shard(module, mesh=mesh, ignored_params=trained, reshard_after_forward=True)
-    peft.to(device)
+def _method(base: PreTrainedModel, ids: Ids, longest: int) -> LossMethod:
+    """How this model's losses may be computed, tried on a few tokens."""
+    head_alone = head_is_all(base, ids, base.device)
+    packs = runs_packed(base.device) and branches_hold(base, ids, longest, base.device)
+    return LossMethod(packs=packs, head_alone=head_alone)
 
 
 def held_weights(fit: Fit) -> int:
@@ -217,8 +214,7 @@ def take_step(fit: Fit, number: int) -> float:
         total += loss.detach()
     parameters = list(fit.state.parameters.values())
     if accelerator.num_processes > 1:
-        _all_reduce_gradients(accelerator, parameters)
-        total = accelerator.reduce(total, "sum")
+        total = _all_reduced(accelerator, parameters, total)
     norm = nn.utils.clip_grad_norm_(parameters, fit.job.settings.clip_norm)
     if not (torch.isfinite(total) and torch.isfinite(norm)):
         raise StageError(
@@ -241,10 +237,14 @@ def _own_micro_batches(fit: Fit, step: Step) -> Iterator[tuple[tuple[int, ...], 
         yield micro[0], 0.0
 
 
-def _all_reduce_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> None:
-    for parameter in parameters:
-        own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        parameter.grad = accelerator.reduce(own, "sum")
+def _all_reduced(accelerator: Accelerator, parameters: list[nn.Parameter], total: Tensor) -> Tensor:
+    """The loss summed over the processes, as the gradients are in place: one message for all of them."""
+    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    bucket: Tensor = accelerator.reduce(torch.cat([total.view(1), *(gradient.flatten() for gradient in own)]), "sum")
+    parts = torch.split(bucket[1:], [parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+    return bucket[0]
 
 
 def _loss(fit: Fit, examples: Sequence[Example]) -> Tensor:

@@ -57,17 +57,21 @@ def test_a_group_trains_what_one_process_does_whole_or_sharded(model: Path, tmp_
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="two processes share no GPU")
-def test_a_sharded_layer_is_whole_only_while_it_computes(model: Path, tmp_path: Path) -> None:
-    """`fully_shard` keeps a root whole after its forward pass, and each layer is a root."""
+def test_a_sharded_model_is_read_once_and_its_layers_are_whole_only_while_they_compute(
+    model: Path, tmp_path: Path
+) -> None:
+    """`fully_shard` keeps a root whole after its forward pass, and each layer is a root; the second process finds no
+    weights in its folder."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     script = str(Path(__file__).with_name("sharded_step.py"))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [*launch, "--nproc-per-node", "2", script, str(tmp_path)]
     subprocess.run(command, env=env, check=True, capture_output=True)
     for rank in (0, 1):
-        whole = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert len(whole) > 2
-        assert set(whole) == {0}
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert len(found["whole"]) > 2
+        assert set(found["whole"]) == {0}
+        assert found["all_reduces"] == 1  # loss and all gradients in one bucket
 
 
 def test_a_failed_stage_in_a_child_is_one_in_the_parent(model: Path, tmp_path: Path) -> None:
