@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from selfimprove.answer import PERTURBED
 from selfimprove.answer.checking import Checker
-from selfimprove.answer.checking.references import FaultyReference, faulty_references
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.formatting import byte_count, plural
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
+from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
 

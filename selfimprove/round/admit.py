@@ -14,9 +14,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from selfimprove.answer.checking.references import FaultyReference, faulty_references
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
+from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.recipe import Recipe, Sampling
 from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Tokenizer, render_prompt
