@@ -18,7 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
@@ -80,6 +89,10 @@ class MixturePart(Section):
     params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
 
 
+LATER_KEYS: Mapping[str, object] = {"context": "", "options": ""}
+"""Keys of `problems` that the first runs did not have, and the value with which they are what those runs were."""
+
+
 class Problems(Section):
     """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
 
@@ -95,11 +108,19 @@ class Problems(Section):
     heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
     sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")
     seed: int = Field(0, ge=0, description="seed of generation and of the split")
-    question: str = Field("", description="name of the question field, if it isn't recognised")
+    question: str = Field("", description="name of the question field, if it isn't recognised; dots go into objects")
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
+    context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
+    options: str = Field("", description="name of the field with the options of a multiple choice, likewise")
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Keys that later versions added are left out while they say nothing, so that older fingerprints hold."""
+        plain: dict[str, object] = serialise(self)
+        return {key: value for key, value in plain.items() if key not in LATER_KEYS or value != LATER_KEYS[key]}
 
 
 class Sampling(Section):

@@ -123,7 +123,8 @@ class Judge:
 
     def _request(self, problem: Problem, number: int) -> Request:
         settings = self._recipe.sampling
-        prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
+        system = problem.system or settings.system
+        prompt = render_prompt(self._tokenizer, system, settings.prompt, problem.question)
         seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
         return Request(
             key=problem.key,

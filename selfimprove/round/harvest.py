@@ -69,8 +69,8 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
 
 
 def _prompts(job: Job, problem: Problem) -> Prompts:
-    template, system = job.recipe.prefixes.template, job.recipe.sampling.system
-    task = render_prompt(job.machinery.tokenizer, system, template, problem.question)
+    system = problem.system or job.recipe.sampling.system
+    task = render_prompt(job.machinery.tokenizer, system, job.recipe.prefixes.template, problem.question)
     return Prompts(plain_prompt(job, problem), task)
 
 

@@ -65,4 +65,5 @@ def problems_of_round(job: Job) -> list[Problem]:
 def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
     """The ids of the problem's plain question."""
     settings = job.recipe.sampling
-    return render_prompt(job.machinery.tokenizer, settings.system, settings.prompt, problem.question)
+    system = problem.system or settings.system
+    return render_prompt(job.machinery.tokenizer, system, settings.prompt, problem.question)

@@ -1,0 +1,101 @@
+"""What was read from a source, told before a run: its fields, its first problems, and every row that was left out.
+
+Values here, so that a program gets what a reader sees (`plain`); the command draws them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.names import listed
+from selfimprove.problem.sources import GeneratedSource, Stock, found_source, read_stock, refuse_lacking
+from selfimprove.problem.values import Aside, Problem
+from selfimprove.recipe import Problems
+
+DRAWN = 256
+"""Problems drawn from a generator, which has no end, to show some of them."""
+
+_HELP = {
+    "sentence": "Name a field that holds the final answer (--set problems.answer=FIELD), or write it as `#### 7` or in "
+    "a box.",
+    "program": "Answers that are judged by running them can't be used here: take questions with a final answer.",
+    "chat": "Take chats of one user turn, or name the field of the question: --set problems.question=FIELD.",
+    "options": "Name the field that says which option is right: --set problems.answer=FIELD.",
+    "picture": "Take the questions that need no picture.",
+    "several answers": "Write one answer a row.",
+    "no answer": "Name the field that holds the answer: --set problems.answer=FIELD.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A source as it was read, its problems in the order of its rows."""
+
+    source: str
+    stock: Stock
+    problems: tuple[Problem, ...]
+
+    @property
+    def answered(self) -> int:
+        """How many of the problems have an answer."""
+        return sum(problem.answer is not None for problem in self.problems)
+
+    def kinds(self) -> Counter[str]:
+        """How many rows were set aside, by what they lack."""
+        return Counter(one.kind for one in self.stock.aside)
+
+    def plain(self, limit: int) -> dict[str, object]:
+        """As plain data, with `limit` of the problems (0: all)."""
+        shown = self.problems[: limit or None]
+        return {
+            "fields": {role: list(names) for role, names in self.stock.fields},
+            "unused": list(self.stock.unused),
+            "rows": self.stock.rows,
+            "problems": [
+                {"question": one.question, "answer": one.answer, "where": one.source}
+                | ({"system": one.system} if one.system else {})
+                for one in shown
+            ],
+            "set_aside": [{"where": one.where, "why": one.why, "kind": one.kind} for one in self.stock.aside],
+            "dropped": {"duplicates": self.stock.duplicates},
+        }
+
+
+def preview(text: str, wanted: Problems) -> Preview:
+    """What a source gives, read as a run reads it.
+
+    Raises `UsageError` for a source that isn't there, a row that is none, and rows of which none can be used.
+    """
+    source = found_source(text, "SOURCE", ("train",))
+    settings = {"train": text, "train_size": DRAWN, "heldout_size": 1, "sealed_size": 1}
+    stock = read_stock(source, wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {}))
+    refuse_lacking({source: stock})
+    if not stock.rows:
+        raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
+    if stock.aside and not any(problem.answer is not None for problem in stock.problems):
+        raise _nothing_usable(text, stock)
+    return Preview(source=text, stock=stock, problems=tuple(sorted(stock.problems, key=_place)))
+
+
+def _nothing_usable(text: str, stock: Stock) -> UsageError:
+    kind, count = Counter(one.kind for one in stock.aside).most_common(1)[0]
+    first = next(one for one in stock.aside if one.kind == kind)
+    fields = f" The fields are: {listed(stock.known)}." if kind in ("sentence", "no answer") else ""
+    return UsageError(
+        f"{text}: none of {stock.rows:,} rows has an answer to judge by: {first.where}: {first.why}"
+        + (f" ({count:,} rows alike)" if count > 1 else ""),
+        _HELP.get(kind, "Correct the rows.") + fields,
+    )
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    name, _, number = problem.source.rpartition(":")
+    return (name, int(number)) if number.isdigit() else (problem.source, 0)
+
+
+def first_of(aside: Sequence[Aside], kind: str) -> Aside:
+    """The first row of this kind."""
+    return next(one for one in aside if one.kind == kind)
