@@ -18,8 +18,17 @@ from selfimprove.formatting import byte_count, plural
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
 from selfimprove.problem.references import FaultyReference, faulty_references
+from selfimprove.problem.shown import pair_told
 from selfimprove.recipe import Recipe
-from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
+from selfimprove.round.admit import (
+    TriedPrompt,
+    answers_hint,
+    empty_sets,
+    missing_answers,
+    most_are_lost,
+    refuse_prose,
+    try_prompts,
+)
 
 HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.
@@ -42,7 +51,12 @@ def problems(subject: Subject) -> Finding:
     if missing := missing_answers(subject.recipe, found):
         lacking = f"{missing:,} training problems lack the answer to verify with"
         return error("problems", f"{sizes}; {lacking}", answers_hint(subject.recipe))
-    return ok("problems", sizes)
+    try:
+        refuse_prose(subject.recipe, found)
+    except SelfImproveError as cause:
+        return error("problems", f"{sizes}; {cause.message}", cause.hint)
+    pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
+    return ok("problems", f"{sizes}, such as {pairs}")
 
 
 def references(subject: Subject) -> Finding:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
-from selfimprove.problem.finals import Final, Kind, final_of, kind_of
+from selfimprove.problem.finals import Final, Kind, final_of
 from selfimprove.problem.names import (
     ANSWERS,
     CHOSEN,
@@ -42,19 +42,16 @@ from selfimprove.problem.names import (
     opened,
 )
 from selfimprove.problem.options import NAMED_SO, Numbering, Options, as_number, options_in, place_of, read_options
+from selfimprove.problem.plain import checked_text, kind_of
 from selfimprove.problem.turns import Chat, is_chat, read_chat
-from selfimprove.problem.values import Aside, Problem, make_problem
+from selfimprove.problem.values import Problem, make_problem
 from selfimprove.recipe import Problems
 
-LONGEST = 1_000_000
-"""Characters of a question or an answer: far above any problem, far below what fills a machine's memory."""
 VAGUE = ANSWERS[ANSWERS.index("answers") :]
 """Names that mean many things: passed over where a row has a surer one."""
 
 _BLANK = re.compile(r"\bN_(\d\d)\b")
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
-_LETTER = re.compile(r"[A-J]")
-_SHOWN = re.compile(r"(?<![A-Za-z])[AB]\s*[).:\]}]")
 _NAME_HINT = 'Name them in the recipe: [problems] question = "…" and answer = "…".'
 
 
@@ -141,7 +138,10 @@ class FieldReader:
             self.used["options"][", ".join(options.fields)] += 1
             final = Final(text=right) if right else self._choice(row, names, options)
             question = question if _shows(question, options) else f"{question}\n\n{lines}"
-        question, answer = _text(question, asked.name, where), final.text and _text(final.text, "answer", where)
+        question, answer = (
+            checked_text(question, asked.name, where),
+            final.text and checked_text(final.text, "answer", where),
+        )
         problem = make_problem(question, answer, source, system=asked.system)
         return RowRead(problem=problem, kind=final.kind, why=final.why if answer is None else "")
 
@@ -333,22 +333,6 @@ class FieldReader:
             yield asked.name, asked.answer
 
 
-def without_bare_letters(problems: list[Problem]) -> tuple[list[Problem], list[Aside]]:
-    """The problems without those whose answer is the letter of an option that the question doesn't show.
-
-    Where most answers of a source are letters, its options stand in a field that was not recognised.
-    """
-    answered = [one for one in problems if one.answer is not None]
-    letters = {one.key for one in answered if _LETTER.fullmatch(one.answer or "") and not _SHOWN.search(one.question)}
-    if 2 * len(letters) <= len(answered):
-        return problems, []
-    why = "the answer is the letter {} and no options stand in the question: name their field in problems.options"
-    aside = [
-        Aside(where=one.source, kind="options", why=why.format(one.answer)) for one in answered if one.key in letters
-    ]
-    return [one for one in problems if one.key not in letters], aside
-
-
 def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:
     """The problem of one row by itself; raises `UsageError` for one that can't be asked, naming `where`."""
     reader = FieldReader(named)
@@ -413,17 +397,3 @@ def _shows(question: str, options: Options) -> bool:
     return options.right is None and all(
         re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
     )
-
-
-def _text(value: str, field: str, where: str) -> str:
-    if len(value) > LONGEST:
-        raise UsageError(
-            f"{where}: `{field}` has {len(value):,} characters, more than {LONGEST:,}", "Shorten or remove the row."
-        )
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{where}: `{field}` holds half of a surrogate pair, which is no text", "Correct or remove the row."
-        ) from None
-    return value

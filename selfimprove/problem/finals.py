@@ -14,6 +14,7 @@ from typing import Literal
 
 from selfimprove.answer.reference import reference_of
 from selfimprove.problem.names import bare_name, opened
+from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
 
 Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
@@ -96,21 +97,3 @@ def _one_of(values: list[object]) -> str | int | float | bool | Final | None:
     if len(different) > 1:
         return Final(text=None, kind="several answers", why=f"must be a text or a number, not {kind_of(values)}")
     return found[0] if found else None
-
-
-def kind_of(value: object) -> str:
-    """What a value is, for a message."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a truth value"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return "a text"
-        case list() | tuple():
-            return f"a list of {len(value)}"
-        case dict():
-            return "an object"
-    return type(value).__name__

@@ -6,15 +6,18 @@ Values here, so that a program gets what a reader sees (`plain`); the command dr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.problem.names import listed
+from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.problem.sources import GeneratedSource, Stock, found_source, read_stock, refuse_lacking
-from selfimprove.problem.values import Aside, Problem
+from selfimprove.problem.values import Problem
 from selfimprove.recipe import Problems
 
+TESTED = 2000
+"""References that the checker is tested on, at most."""
 DRAWN = 256
 """Problems drawn from a generator, which has no end, to show some of them."""
 
@@ -91,11 +94,22 @@ def _nothing_usable(text: str, stock: Stock) -> UsageError:
     )
 
 
+@dataclass(frozen=True)
+class SelfTest:
+    """How many references the checker was tested on, and those that it can't judge against."""
+
+    tested: int
+    faulty: tuple[FaultyReference, ...]
+
+
+def self_test(found: Preview, workers: int) -> SelfTest:
+    """The checker on the references, or on every nth where there are many: each equal to itself, no changed copy is."""
+    answered = [problem for problem in found.problems if problem.answer is not None]
+    some = answered[:: -(-len(answered) // TESTED)] if len(answered) > TESTED else answered
+    with Checker(workers) as checker:
+        return SelfTest(len(some), faulty_references(some, checker))
+
+
 def _place(problem: Problem) -> tuple[str, int]:
     name, _, number = problem.source.rpartition(":")
     return (name, int(number)) if number.isdigit() else (problem.source, 0)
-
-
-def first_of(aside: Sequence[Aside], kind: str) -> Aside:
-    """The first row of this kind."""
-    return next(one for one in aside if one.kind == kind)

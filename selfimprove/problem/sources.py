@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.fields import FieldReader, without_bare_letters
+from selfimprove.problem.fields import FieldReader
 from selfimprove.problem.files import SUFFIXES, file_rows, format_of, shards
 from selfimprove.problem.generated import PREFIX, draw
 from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, hub_rows, judged_split, resolved
@@ -26,6 +26,8 @@ from selfimprove.recipe import Problems
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""
 
+_LETTER = re.compile(r"[A-J]")
+_SHOWN = re.compile(r"(?<![A-Za-z])[AB]\s*[).:\]}]")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[^:/\s]+){0,2}")
 
 
@@ -138,7 +140,7 @@ def _read_rows(source: FileSource | HubSource, wanted: Problems) -> Stock:
             problems.append(read.problem)
         if read.problem is None or read.problem.answer is None:
             aside.append(Aside(where=short, kind=read.kind, why=read.why))
-    problems, letters = without_bare_letters(problems)
+    problems, letters = _without_bare_letters(problems)
     aside += letters
     found = distinct(problems, wanted.seed)
     fields = {role: tuple(name for name, _ in names.most_common()) for role, names in reader.used.items()}
@@ -149,6 +151,22 @@ def _read_rows(source: FileSource | HubSource, wanted: Problems) -> Stock:
         unused=tuple(name for name in known if name not in used), lacking=tuple(reader.lacking.items()),
         known=tuple(known),
     )  # fmt: skip
+
+
+def _without_bare_letters(problems: list[Problem]) -> tuple[list[Problem], list[Aside]]:
+    """The problems without those whose answer is the letter of an option that the question doesn't show.
+
+    Where most answers of a source are letters, its options stand in a field that was not recognised.
+    """
+    answered = [one for one in problems if one.answer is not None]
+    letters = {one.key for one in answered if _LETTER.fullmatch(one.answer or "") and not _SHOWN.search(one.question)}
+    if 2 * len(letters) <= len(answered):
+        return problems, []
+    why = "the answer is the letter {} and no options stand in the question: name their field in problems.options"
+    aside = [
+        Aside(where=one.source, kind="options", why=why.format(one.answer)) for one in answered if one.key in letters
+    ]
+    return [one for one in problems if one.key not in letters], aside
 
 
 def refuse_lacking(stocks: dict[Source, Stock]) -> None:

@@ -88,6 +88,8 @@ def _answered(
     if len(taken) < size:
         why, instead = _cause(stock, source, len(taken))
         smaller = f"Set problems.{name}_size to at most {len(taken)}" if taken else instead
+        if taken and stock.aside and stock.aside[0].why.startswith("no answer"):
+            smaller += ', name the answer\'s field ([problems] answer = "…")'
         raise UsageError(
             f"problems.{name}_size is {size}, but {source} has {len(taken)} distinct problems with answers left for it"
             f"{why}",

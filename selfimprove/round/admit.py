@@ -18,6 +18,7 @@ from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.recipe import Recipe, Sampling
+from selfimprove.round.lengths import context_of, refuse_too_long
 from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Tokenizer, render_prompt
 
@@ -56,7 +57,8 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     Raises `UsageError`, in this order, if a problem brings another system turn than the recipe's, if more than a tenth
     of a source's references are prose, if training problems lack answers that the recipe needs, if more than a tenth
     of the references can't be judged against, if a set is empty without the faulty ones, if most prompts lose their
-    question, or if fresh held-out problems can't be drawn.
+    question, if a prompt and the answer limit are above the model's context, or if fresh held-out problems can't be
+    drawn.
     """
     _refuse_two_systems(recipe, problems)
     refuse_prose(recipe, problems)
@@ -75,6 +77,7 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
         hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
         raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+    refuse_too_long(machinery.tokenizer, recipe.sampling, kept.all_problems(), context_of(machinery.base))
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
