@@ -65,6 +65,14 @@ def after_thinking(text: str) -> str | None:
     return None if _THINK_START.search(rest) else rest
 
 
+def opened_thinking(prompt: str) -> str:
+    """The tag of a thinking block that the prompt leaves open, on which a completion goes on; empty without one."""
+    last = None
+    for last in _THINK_START.finditer(prompt):  # noqa: B007 - the last match is what is wanted
+        pass
+    return "" if last is None or after_thinking(prompt[last.start() :]) is not None else last[0]
+
+
 def _boxes(text: str) -> list[tuple[int, int, int]]:
     """Start, inner start and inner end of every closed box, in the order of their starts; one pass."""
     starts = {match.end() - 1: match.start() for match in _BOX.finditer(text)}

@@ -48,6 +48,7 @@ _VERBS = frozenset(
     ).split()
 )
 _OPENERS = frozenset("thus so therefore hence we let since because he she they there it this these see note".split())
+_LETTERED = re.compile(r"\s*(?:\\[a-z]+\s*\{)?\s*\(?[A-J](?![A-Za-z])\s*[).:}]+\s*\S")
 _NO_ANSWERS = frozenset(
     (
         "clear obvious given shown found below above following correct known unique not in as left that indeed trivial "
@@ -178,7 +179,7 @@ def _marked(text: str) -> Reference | None:
 
 def _letter_alone(text: str) -> str:
     r"""The letter of a choice that is written with its text, `\textbf{(C)}\ 25`; anything else as it is."""
-    if not re.match(r"\s*(?:\\[a-z]+\s*\{)?\s*\(?[A-J](?![A-Za-z])\s*[).:}]", text):
+    if not _LETTERED.match(text):
         return text
     answer = read(text)
     return answer.choice if answer.kind == "choice" and answer.choice else text

@@ -69,5 +69,5 @@ def _lengths(recipe: Recipe, found: Preview) -> Lengths:
     from selfimprove.round.lengths import context_of, measured
 
     folder, _ = preview_model(recipe.model, default_cache(), trust_remote_code=False)
-    tokenizer = load_tokenizer(folder.path, title=folder.source)
+    tokenizer = load_tokenizer(folder.path, title=folder.source).using(recipe.sampling.template)
     return measured(tokenizer, recipe.sampling, found.problems, context_of(folder.path))

@@ -132,7 +132,7 @@ class FieldReader:
         question = self._with_context(row, names, asked)
         options = self._options(row, names)
         if options is None:
-            final = self._final(row, names, asked, question)
+            final = self._final(row, names, asked, question, where)
         else:
             lines, right = options.rendered(question, self._named.seed)
             self.used["options"][", ".join(options.fields)] += 1
@@ -280,7 +280,7 @@ class FieldReader:
             place = place_of(options, final.text, "text") if final.text else None
         return place
 
-    def _final(self, row: Row, names: dict[str, str], asked: _Asked, question: str) -> Final:
+    def _final(self, row: Row, names: dict[str, str], asked: _Asked, question: str, where: str) -> Final:
         """The row's final answer: of a bare or marked one in the surest field, else why there is none."""
         if program := next(
             (names[bare] for bare in TESTS if bare in names and row[names[bare]] not in (None, "", [], {})), ""
@@ -293,6 +293,8 @@ class FieldReader:
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
         for name, value in self._answers(row, names, asked):
+            if isinstance(value, str):
+                checked_text(value, name, where)
             final = final_of(value, name, question)
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1

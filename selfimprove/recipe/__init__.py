@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -72,7 +72,12 @@ class Sampling(Section):
     """How solutions are sampled, for training and for judging."""
 
     prompt: Template = Field("{question}", description="the plain question as the user's turn, used everywhere")
+    later: ClassVar[frozenset[str]] = frozenset(("template",))
+
     system: str = Field("", description="system turn; empty: the chat template's own")
+    template: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="keywords for the chat template, such as `{ enable_thinking = false }`"
+    )
     temperature: float = Field(0.6, ge=0, description="temperature of the training samples; 0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="top-p mass of nucleus sampling; unset: the model's own")
     top_k: int | None = Field(None, ge=0, description="most likely tokens kept, 0: all; unset: the model's own")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -14,6 +14,13 @@ class Section(BaseModel):
     """A frozen group of keys; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Keys that the first runs did not have. While they say nothing they are left out, so that fingerprints hold."""
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        plain: dict[str, object] = serialise(self)
+        return {key: value for key, value in plain.items() if key not in self.later or value}
 
 
 class MixturePart(Section):
@@ -24,12 +31,10 @@ class MixturePart(Section):
     params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
 
 
-LATER_KEYS: Mapping[str, object] = {"context": "", "options": ""}
-"""Keys of `problems` that the first runs did not have, and the value with which they are what those runs were."""
-
-
 class Problems(Section):
     """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("context", "options"))
 
     train: str = Field(
         "reasoning-gym:sums",
@@ -50,9 +55,3 @@ class Problems(Section):
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"
     )
-
-    @model_serializer(mode="wrap")
-    def _without_later_keys(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Keys that later versions added are left out while they say nothing, so that older fingerprints hold."""
-        plain: dict[str, object] = serialise(self)
-        return {key: value for key, value in plain.items() if key not in LATER_KEYS or value != LATER_KEYS[key]}

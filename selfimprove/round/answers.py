@@ -37,6 +37,7 @@ from selfimprove.sampling import (
     StopReason,
     Tokenizer,
     derive_seed,
+    opened_by_template,
     plan_chunks,
     render_prompt,
     sample_chunks,
@@ -113,8 +114,10 @@ class Judge:
     def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
         """Check the batch's completions and make them durable in one append."""
         references = {problem.key: problem.answer or "" for problem in batch}
+        settings = self._recipe.sampling
+        opened = opened_by_template(self._tokenizer, settings.system, settings.prompt)
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
-        pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
+        pairs = [(f"{opened}{text}", references[c.key]) for text, c in zip(texts, completions, strict=True)]
         verdicts = check_completions(self._checker, pairs, self._recipe.answers)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
