@@ -6,14 +6,16 @@ Values here, so that a program gets what a reader sees (`plain`); the command dr
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
+from selfimprove.problem.hub import JUDGED_SPLITS
 from selfimprove.problem.names import listed
 from selfimprove.problem.references import FaultyReference, faulty_references
-from selfimprove.problem.sources import GeneratedSource, Stock, found_source, read_stock, refuse_lacking
-from selfimprove.problem.values import Problem
+from selfimprove.problem.sources import GeneratedSource, Source, Stock, found_source, read_stock, refuse_lacking
+from selfimprove.problem.values import Aside, Problem
+from selfimprove.problem.wording import leaked
 from selfimprove.recipe import Problems
 
 TESTED = 2000
@@ -76,11 +78,30 @@ def preview(text: str, wanted: Problems) -> Preview:
     settings = {"train": text, "train_size": DRAWN, "heldout_size": 1, "sealed_size": 1}
     stock = read_stock(source, wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {}))
     refuse_lacking({source: stock})
+    stock = _without_leaks(stock, source, wanted)
     if not stock.rows:
         raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
     if stock.aside and not any(problem.answer is not None for problem in stock.problems):
         raise _nothing_usable(text, stock)
     return Preview(source=text, stock=stock, problems=tuple(sorted(stock.problems, key=_place)))
+
+
+def _without_leaks(stock: Stock, source: Source, wanted: Problems) -> Stock:
+    """The stock without problems too like one of the recipe's held-out or sealed sources, which are told by row."""
+    named = [found_source(text, key, JUDGED_SPLITS) for key, text in _judged(wanted) if text]
+    others = [one for one in named if one != source and not isinstance(one, GeneratedSource)]
+    if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource) or not others:
+        return stock
+    judged = [problem.question for one in others for problem in read_stock(one, wanted).problems]
+    gone = set(leaked((one.question for one in stock.problems), judged, wanted.ngram, wanted.ngram_share))
+    why = "too like a held-out or sealed problem to be trained on"
+    aside = [Aside(where=one.source, kind="leak", why=why) for place, one in enumerate(stock.problems) if place in gone]
+    kept = tuple(one for place, one in enumerate(stock.problems) if place not in gone)
+    return replace(stock, problems=kept, aside=(*stock.aside, *aside))
+
+
+def _judged(wanted: Problems) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("problems.heldout", wanted.heldout), ("problems.sealed", wanted.sealed)
 
 
 def _nothing_usable(text: str, stock: Stock) -> UsageError:

@@ -23,7 +23,7 @@ from selfimprove.problem.sources import (
     refuse_lacking,
 )
 from selfimprove.problem.values import Problem, ProblemSets
-from selfimprove.problem.wording import shared_ngrams
+from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
@@ -48,6 +48,7 @@ def load_problems(wanted: Problems) -> ProblemSets:
     )
     left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
     left[sources.train], train_in_heldout = _without(left[sources.train], heldout)
+    left[sources.train], leaks = _without_leaks(left[sources.train], (*heldout, *sealed), wanted, sources.train)
     train = _take_training(left[sources.train], wanted.train_size, sources.train, stocks[sources.train])
 
     dropped = _duplicates(stocks, train=sources.train, heldout=sources.heldout, sealed=sources.sealed)
@@ -56,6 +57,7 @@ def load_problems(wanted: Problems) -> ProblemSets:
         "train in sealed": train_in_sealed,
         "heldout in sealed": heldout_in_sealed,
     }
+    dropped |= {"train like heldout or sealed": leaks} if leaks else {}
     judged, trained = (problem.question for problem in (*heldout, *sealed)), (problem.question for problem in train)
     overlap = shared_ngrams(judged, trained)
     tallies = tuple((name, stocks[source].tally(source)) for name, source in named.items())
@@ -123,6 +125,19 @@ def _take_training(problems: Sequence[Problem], size: int, source: Source, stock
             "Make the sizes smaller, or name a larger source in problems.train.",
         )
     return tuple(problems[: size or None])
+
+
+def _without_leaks(
+    problems: Sequence[Problem], judged: Sequence[Problem], wanted: Problems, source: Source
+) -> tuple[tuple[Problem, ...], int]:
+    """The training problems that aren't too like a judged one, if the recipe asks for that, and how many are."""
+    if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource):
+        return tuple(problems), 0
+    places = leaked(
+        (one.question for one in problems), (one.question for one in judged), wanted.ngram, wanted.ngram_share
+    )
+    gone = set(places)
+    return tuple(one for place, one in enumerate(problems) if place not in gone), len(gone)
 
 
 def _without(problems: Sequence[Problem], others: Iterable[Problem]) -> tuple[tuple[Problem, ...], int]:

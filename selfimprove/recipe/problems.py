@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -20,7 +20,12 @@ class Section(BaseModel):
     @model_serializer(mode="wrap")
     def _without_later(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
         plain: dict[str, object] = serialise(self)
-        return {key: value for key, value in plain.items() if key not in self.later or value}
+        kinds = type(self).model_fields
+        return {
+            key: value
+            for key, value in plain.items()
+            if key not in self.later or value != kinds[key].get_default(call_default_factory=True)
+        }
 
 
 class MixturePart(Section):
@@ -34,7 +39,7 @@ class MixturePart(Section):
 class Problems(Section):
     """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("context", "options"))
+    later: ClassVar[frozenset[str]] = frozenset(("context", "options", "decontaminate", "ngram", "ngram_share"))
 
     train: str = Field(
         "reasoning-gym:sums",
@@ -52,6 +57,15 @@ class Problems(Section):
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
     context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
     options: str = Field("", description="name of the field with the options of a multiple choice, likewise")
+    decontaminate: Literal["exact", "ngram"] = Field(
+        "exact",
+        description="training problems taken out beside the same ones: `ngram`: also those too like a judged one; not "
+        "done on generated problems, whose sentences are alike",
+    )
+    ngram: int = Field(8, ge=1, description="`ngram`: words in a row")
+    ngram_share: float = Field(
+        0.5, gt=0, le=1, description="`ngram`: share of a training question's runs of words that stand in a judged one"
+    )
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"
     )
