@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
@@ -220,8 +221,9 @@ class FieldReader:
                 raise _SetAside("options", f"`{self._named.options}` holds options in a form that isn't read")
             return named
         unread = ""
-        for bare, name in names.items():
-            if not _holds_options(bare, names) or row[name] in (None, "", [], {}):
+        for bare in _option_fields(tuple(names)):
+            name = names[bare]
+            if row[name] in (None, "", [], {}):
                 continue
             options = options_in(row, names, name, row[name])
             if options is not None:
@@ -382,10 +384,12 @@ def _of(row: Row, names: dict[str, str], bare: str) -> object:
     return row[names[bare]] if bare in names else None
 
 
-def _holds_options(bare: str, names: dict[str, str]) -> bool:
-    if bare == "answers":
-        return bool({"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & names.keys())
-    return bare in OPTIONS or bool(NAMED_SO.fullmatch(bare))
+@lru_cache(maxsize=1000)
+def _option_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, of a row's bare ones, under which options may stand."""
+    beside = {"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & set(names)
+    found = [name for name in names if name in OPTIONS or NAMED_SO.fullmatch(name)]
+    return tuple(name for name in found if name != "answers" or beside)
 
 
 def _is_label(options: Options, value: object) -> bool:

@@ -17,6 +17,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from selfimprove.problem.names import Row, bare_name, opened
 
@@ -166,6 +167,8 @@ def _from_objects(items: Sequence[Row]) -> Options | None:
 
 
 def _several_fields(row: Row, names: dict[str, str]) -> Options | None:
+    if not _may_be_several(tuple(names)):
+        return None
     wrong = [name for bare, name in sorted(names.items()) if _WRONG.fullmatch(bare)]
     right = next((names[bare] for bare in _RIGHT if bare in names), None)
     if wrong and right is not None:
@@ -184,6 +187,12 @@ def _several_fields(row: Row, names: dict[str, str]) -> Options | None:
                 separate=True,
             )  # fmt: skip
     return None
+
+
+@lru_cache(maxsize=1000)
+def _may_be_several(names: tuple[str, ...]) -> bool:
+    """Whether options may stand in fields of their own, judged by the row's bare names."""
+    return any(_WRONG.fullmatch(name) for name in names) or sum(bool(_NUMBERED.fullmatch(one)) for one in names) > 1
 
 
 def _with_distractors(row: Row, right: str, wrong: Sequence[str]) -> Options | None:

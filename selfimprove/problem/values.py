@@ -16,7 +16,8 @@ class Problem:
     """A question with its final answer, if one is known.
 
     `identity` says what makes two problems the same, `key` is the content hash of identity and answer (16 hex digits).
-    `system` is the system turn that a chat's question came with; empty: the recipe's.
+    `form` is the normal form of the question, kept since finding it is what reading costs most. `system` is the system
+    turn that a chat's question came with; empty: the recipe's.
     """
 
     question: str
@@ -24,11 +25,12 @@ class Problem:
     source: str
     identity: str
     key: str
+    form: str
     system: str = ""
 
     def names(self) -> frozenset[str]:
         """Identity and normal form of the question: two problems that share one of them are the same problem."""
-        return frozenset((self.identity,) if self.system else (self.identity, normal_form(self.question)))
+        return frozenset((self.identity,) if self.system else (self.identity, self.form))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +98,13 @@ class Tally:
 
 def make_problem(question: str, answer: str | None, source: str, identity: str = "", system: str = "") -> Problem:
     """A problem with its key; `identity` defaults to the normal form of the question, with its system turn if any."""
-    known_by = identity or normal_form(question) + (f" system: {normal_form(system)}" if system else "")
+    form = normal_form(question)
+    known_by = identity or (f"{form} system: {normal_form(system)}" if system else form)
     text = json.dumps([known_by, answer], separators=(",", ":"))
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Problem(question=question, answer=answer, source=source, identity=known_by, key=key, system=system)
+    return Problem(
+        question=question, answer=answer, source=source, identity=known_by, key=key, form=form, system=system
+    )
 
 
 @dataclass(frozen=True)

@@ -176,9 +176,7 @@ def test_keys_are_sixteen_hex_digits(question: str, answer: str | None) -> None:
 
 
 def test_training_problems_too_like_judged_ones_are_taken_out_where_that_is_asked_for(tmp_path: Path) -> None:
-    story = (
-        "Anna walks from the old mill to the church and then back to the shop, {} miles in all. How far is {}?"
-    )
+    story = "Anna walks from the old mill to the church and then back to the shop, {} miles in all. How far is {}?"
     rows = [{"question": story.format(n, "it"), "answer": str(n)} for n in range(4)]
     rows += [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(4)]
     train, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
