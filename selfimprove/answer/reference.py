@@ -55,6 +55,9 @@ _NO_ANSWERS = frozenset(
         "immediate easy simple what how why when where"
     ).split()
 )
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+_TOLD = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ )?[a-z]+(?:ed|[^s]s) [^$\\]*\d")
+"""A name, a verb and a number: `Tom buys 7 apples`."""
 _BREAK = re.compile(r"[.?!]\s+[A-Z]")
 _PROGRAM = re.compile(r"\b(?:def|class|import|lambda)\s+\w|\breturn\b|\bprint\s*\(|#include|;\s*$|\bfunction\s*\(")
 _COUNTED = re.compile(r"([-+−]?[\d.,/]+) \([A-Za-z][A-Za-z .'-]*\)")
@@ -102,11 +105,16 @@ def is_bare(text: str) -> bool:
         return True
     if "\n" in text.strip() or len(text) > LONGEST or len(words) > 12 or _PROGRAM.search(text):
         return False
+    ideographs = len(_IDEOGRAPH.findall(text))
+    if ideographs > 12 or (ideographs >= 4 and text.rstrip()[-1] in "。！？"):
+        return False
     if len(words) == 1:
         return not (words[0] in _VERBS and len(plain.split()) > 1)
     if words[0].lower() in _OPENERS or any(word in _VERBS for word in words):
         return False
     ends = text.rstrip()[-1] in ".?!"
+    if len(words) >= 3 and _TOLD.match(text):
+        return False
     return not ((ends and len(words) >= 4) or (_BREAK.search(text) and len(words) >= 6))
 
 

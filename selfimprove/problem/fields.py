@@ -292,6 +292,8 @@ class FieldReader:
             )
         if _of(row, names, "label") in (0, "0", "incorrect", "wrong") and isinstance(_of(row, names, "answer"), str):
             raise _SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
+        if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
+            raise _SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
         for name, value in self._answers(row, names, asked):

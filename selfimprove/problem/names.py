@@ -18,7 +18,7 @@ QUESTIONS = tuple(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext turns "
-        "messages conversations conversation input"
+        "messages conversations conversation inputs input"
     ).split()
 )
 """Names of the question, the surest first."""
@@ -27,7 +27,7 @@ ANSWERS = tuple(
         "expectedanswer answer finalanswer groundtruthanswer groundtruth goldanswer goldenanswer "
         "referenceanswer correctanswer answernumber numericalanswer numericanswer answervalue shortanswer "
         "finaldecision exeans finalans answers answersspans goldenanswers ans gold golden lsolutions "
-        "outputanswer gtanswer answertext bestanswer result final target"
+        "outputanswer gtanswer answertext bestanswer result final targets target"
     ).split()
 )
 """Names of a final answer, the surest first."""
@@ -37,9 +37,9 @@ SOLUTIONS = tuple(
 """Names of a solution that ends on the answer, or of the bare answer itself."""
 CONTEXTS = tuple(
     (
-        "instruction body context passage article story paragraph para document dialogue dialog transcript "
-        "support supports background situation backgrounddescription text pretext tabletitle table posttext "
-        "paragraphs premise input"
+        "instruction body context passage article abstract scenario sentence premises story paragraph para "
+        "document dialogue dialog transcript support supports background situation backgrounddescription text "
+        "pretext tabletitle table posttext paragraphs premise input"
     ).split()
 )
 """Names of what a question can't be answered without."""
