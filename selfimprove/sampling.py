@@ -37,6 +37,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from selfimprove.answer.extract import opened_thinking
 from selfimprove.errors import UsageError
 from selfimprove.formatting import decimal
 
@@ -268,6 +269,10 @@ class Tokenizer(Protocol):
         """Ids of the conversation up to where the model's turn begins; an empty `system` leaves it to the template."""
         ...
 
+    def using(self, template: Mapping[str, bool | int | float | str]) -> Tokenizer:
+        """The same tokenizer with these keywords for its chat template."""
+        ...
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of the ids, special tokens left out."""
         ...
@@ -276,6 +281,14 @@ class Tokenizer(Protocol):
 def render_prompt(tokenizer: Tokenizer, system: str, template: str, question: str) -> tuple[int, ...]:
     """The prompt ids of `question` in `template` (which contains `{question}` once): the only rendering there is."""
     return tuple(tokenizer.render(system, template.replace("{question}", question)))
+
+
+def opened_by_template(tokenizer: Tokenizer, system: str, template: str) -> str:
+    """The tag of a thinking block that the chat template opens at the end of each prompt; empty if it opens none.
+
+    A completion begins inside that block: put before its text, the tag tells the checker so.
+    """
+    return opened_thinking(tokenizer.decode(render_prompt(tokenizer, system, template, "?")))
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -115,7 +115,7 @@ def _write_problems(folder: Path) -> None:
     made = _differences(1200, "A box holds {} marbles, and {} of them are taken out. How many are left in it?")
     plain = [{"question": question, "answer": answer} for question, answer in made]
     other = [{"text": question, "result": answer} for question, answer in made]
-    bad = [{"question": "What is 1 + 1?", "answer": "2"}, {"question": "What is 2 + 2?", "answer": ""}]
+    bad = [{"question": "What is 1 + 1?", "answer": "2"}, {"question": "", "answer": "4"}]
     for name, rows in (("mine", plain), ("other", other), ("bad", bad)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "questions.txt").write_text("What is 7 * 8?\nWhat is 2 + 2?\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class Letters:
     """A tokenizer whose ids are code points; 0 ends a turn."""
 
     eos_id = EOS
+
+    def using(self, template: Mapping[str, bool | int | float | str]) -> Letters:
+        """Itself: there is no template."""
+        return self
 
     def render(self, system: str, user: str) -> list[int]:
         """The letters of both turns."""

@@ -24,8 +24,8 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Event, Flip
 from selfimprove.problem import load_problems
-from selfimprove.problem.fields import LONGEST
 from selfimprove.problem.files import LONGEST_ROW
+from selfimprove.problem.plain import LONGEST
 from selfimprove.recipe import Problems
 from selfimprove.report import report_markdown, report_tables, status_lines
 from selfimprove.report.records import read_run, read_runs

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from selfimprove.answer.limits import MAX_TEXT
@@ -36,12 +37,13 @@ def extract(text: str, mode: Mode) -> Candidate:
     """The one candidate of the completion; never raises."""
     if len(text) > MAX_TEXT:
         return Candidate(None, "limits", f"the completion is longer than {MAX_TEXT} characters")
-    answer = _after_thinking(text)
+    answer = after_thinking(text)
     if answer is None:
         return Candidate(None, "extract", "the thinking block is not closed")
-    boxed = _boxed(answer)
+    boxed = joined_boxes(answer)
     if boxed is not None:
-        return Candidate(boxed, "boxed") if boxed.strip() else Candidate(None, "extract", "the box is empty")
+        empty = Candidate(None, "extract", "the box is empty")
+        return Candidate(boxed.text, "boxed") if boxed.text.strip() else empty
     if mode == "boxed":
         return Candidate(None, "extract", "there is no closed box")
 
@@ -54,13 +56,21 @@ def extract(text: str, mode: Mode) -> Candidate:
     return found
 
 
-def _after_thinking(text: str) -> str | None:
+def after_thinking(text: str) -> str | None:
     """The text behind the last closed thinking block, or None if one is open."""
     last = None
     for last in _THINK_END.finditer(text):  # noqa: B007 - the last match is what is wanted
         pass
     rest = text if last is None else text[last.end() :]
     return None if _THINK_START.search(rest) else rest
+
+
+def opened_thinking(prompt: str) -> str:
+    """The tag of a thinking block that the prompt leaves open, on which a completion goes on; empty without one."""
+    last = None
+    for last in _THINK_START.finditer(prompt):  # noqa: B007 - the last match is what is wanted
+        pass
+    return "" if last is None or after_thinking(prompt[last.start() :]) is not None else last[0]
 
 
 def _boxes(text: str) -> list[tuple[int, int, int]]:
@@ -80,8 +90,16 @@ def _boxes(text: str) -> list[tuple[int, int, int]]:
     return sorted(found)
 
 
-def _boxed(text: str) -> str | None:
-    """The content of the last box, with those joined to it by commas, and, or; None if there is no closed box."""
+@dataclass(frozen=True)
+class Boxed:
+    """The content of the last closed box, with those joined to it, and where the last of them starts."""
+
+    text: str
+    start: int
+
+
+def joined_boxes(text: str) -> Boxed | None:
+    """The last box, with those joined to it by commas, and, or; None if there is no closed box."""
     boxes = _boxes(text)
     if not boxes:
         return None
@@ -91,9 +109,10 @@ def _boxed(text: str) -> str | None:
             break
         parts.insert(0, box)
     if len(parts) == 1:
-        return text[parts[0][1] : parts[0][2]]
+        return Boxed(text[parts[0][1] : parts[0][2]], parts[0][0])
     alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
-    return (" or " if alternatives else ", ").join(text[start:end] for _, start, end in parts)
+    together = (" or " if alternatives else ", ").join(text[start:end] for _, start, end in parts)
+    return Boxed(together, parts[-1][0])
 
 
 def _joined(between: str) -> bool:

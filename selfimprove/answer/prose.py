@@ -12,7 +12,7 @@ import re
 
 from selfimprove.answer.verdict import Candidate
 
-_MARK = re.compile(
+MARK = re.compile(
     r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|=)[\s*:]*"
     r"|\b(?:final\s+)?(?:answers?|results?|choice|option)\b\s*\**\s*(?::|=|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*]*"
@@ -44,7 +44,7 @@ _NUMBER = re.compile(
     r"(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?%)?"
 )
 _CODE = re.compile(r"__\w|\w\s?\(\s?['\"]|\w\.\w+\(|['\"]\s?\)")  # program text, which has no answer in words
-_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\"'(])|\n\s*\n|\n")
+SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\"'(])|\n\s*\n|\n")
 _MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
 _RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")
 
@@ -52,7 +52,7 @@ _RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|�
 def marked(text: str) -> Candidate | None:
     """The answer behind the last marker, or None if there is no marker."""
     last = None
-    for last in _MARK.finditer(text):  # noqa: B007 - the last match is what is wanted
+    for last in MARK.finditer(text):  # noqa: B007 - the last match is what is wanted
         pass
     if last is None:
         return None
@@ -85,7 +85,7 @@ def _statement(line: str, how: str) -> Candidate:
     if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
         return Candidate(_inner(math) + (unit[0] if unit else ""), how)
-    sentence = _SENTENCE.split(line, maxsplit=1)[0]
+    sentence = SENTENCE.split(line, maxsplit=1)[0]
     cut = _CUT.search(sentence)
     answer = _clean(sentence[: cut.start()] if cut and cut.start() else sentence)
     if _is_short(answer):
@@ -117,7 +117,7 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
         return Candidate(None, "extract", "the text breaks off")
-    sentences = [part for part in _SENTENCE.split(stripped) if part and part.strip()]
+    sentences = [part for part in SENTENCE.split(stripped) if part and part.strip()]
     for sentence in reversed(sentences[-40:]):
         if _GIVE_UP.search(sentence):
             return Candidate(None, "extract", "the text gives up")

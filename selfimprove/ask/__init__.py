@@ -36,6 +36,7 @@ from selfimprove.sampling import (
     StopReason,
     Tokenizer,
     derive_seed,
+    opened_by_template,
     plan_chunks,
     read_own_decoding,
     render_prompt,
@@ -184,7 +185,8 @@ def _replies(
 ) -> list[Reply]:
     """The completions as text with verdicts; without a reference only the extracted answer is kept."""
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
-    pairs = [(text, question.gold or "") for text, question in zip(texts, questions, strict=True)]
+    opened = opened_by_template(tokenizer, recipe.sampling.system, recipe.sampling.prompt)
+    pairs = [(f"{opened}{text}", question.gold or "") for text, question in zip(texts, questions, strict=True)]
     verdicts = check_completions(checker, pairs, recipe.answers)
     return [
         Reply(

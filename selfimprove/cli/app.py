@@ -20,6 +20,7 @@ from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
 from selfimprove.cli.export import export
 from selfimprove.cli.plan import plan
+from selfimprove.cli.problems import problems
 from selfimprove.cli.prune import prune
 from selfimprove.cli.report import report
 from selfimprove.cli.rollback import rollback
@@ -41,7 +42,22 @@ app = typer.Typer(
 _MESSAGE_LIMIT = 1000
 """Characters of an error, and of its hint, that are shown."""
 
-for command in (run, watch, status, report, verify, rollback, prune, export, ask, plan, doctor, compare, check):
+for command in (
+    run,
+    watch,
+    status,
+    report,
+    verify,
+    rollback,
+    prune,
+    export,
+    ask,
+    plan,
+    doctor,
+    problems,
+    compare,
+    check,
+):
     app.command()(command)
 
 

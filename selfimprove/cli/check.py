@@ -54,6 +54,7 @@ def check(
     """
     from selfimprove.answer.checking import shown
     from selfimprove.problem import load_problems
+    from selfimprove.problem.references import references_text
     from selfimprove.recipe import Runtime
     from selfimprove.recipe.reading import read_recipe
 
@@ -63,7 +64,7 @@ def check(
         typer.echo(shown.cases_text(cases, cores, searched, wrong_rows, as_json))
     elif references:
         sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
-        typer.echo(shown.references_text(load_problems(sources), cores))
+        typer.echo(references_text(load_problems(sources), cores))
     elif answer is None or gold is None:
         raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
     else:

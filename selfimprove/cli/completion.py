@@ -32,10 +32,9 @@ def recipes(incomplete: str) -> list[str]:
 
 def keys(incomplete: str) -> list[str]:
     """The recipe's keys, each with its `=`."""
-    from selfimprove.recipe import Recipe
-    from selfimprove.recipe.keys import dotted
+    from selfimprove.recipe.keys import described
 
-    return _beginning(incomplete, (f"{key}=" for key in dotted(Recipe().model_dump(mode="json"))))
+    return _beginning(incomplete, (f"{key}=" for key, *_ in described()))
 
 
 def engines(incomplete: str) -> list[str]:

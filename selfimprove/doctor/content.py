@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from selfimprove.answer import PERTURBED
 from selfimprove.answer.checking import Checker
-from selfimprove.answer.checking.references import FaultyReference, faulty_references
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.formatting import byte_count, plural
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
+from selfimprove.problem.references import FaultyReference, faulty_references
+from selfimprove.problem.shown import pair_told
 from selfimprove.recipe import Recipe
-from selfimprove.round.admit import TriedPrompt, answers_hint, empty_sets, missing_answers, most_are_lost, try_prompts
+from selfimprove.round.admit import (
+    TriedPrompt,
+    answers_hint,
+    empty_sets,
+    missing_answers,
+    most_are_lost,
+    refuse_prose,
+    try_prompts,
+)
 from selfimprove.round.answers import judging_decoding
 from selfimprove.round.sample import training_decoding
 from selfimprove.sampling import read_own_decoding, resolve, told_rule
@@ -45,7 +55,12 @@ def problems(subject: Subject) -> Finding:
     if missing := missing_answers(subject.recipe, found):
         lacking = f"{missing:,} training problems lack the answer to verify with"
         return error("problems", f"{sizes}; {lacking}", answers_hint(subject.recipe))
-    return ok("problems", sizes)
+    try:
+        refuse_prose(subject.recipe, found)
+    except SelfImproveError as cause:
+        return error("problems", f"{sizes}; {cause.message}", cause.hint)
+    pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
+    return ok("problems", f"{sizes}, such as {pairs}")
 
 
 def references(subject: Subject) -> Finding:
@@ -162,16 +177,29 @@ def template(subject: Subject) -> Finding:
     if isinstance(sets, SelfImproveError):
         return warning("template", "not tested: there are no problems", "See problems.")
     try:
-        return _round_trip(found, try_prompts(found.tokenizer, subject.recipe.sampling, sets.all_problems()))
+        finding = _round_trip(found, try_prompts(found.tokenizer, subject.recipe.sampling, sets.all_problems()))
+        return replace(finding, found=finding.found + _control_told(found, sets.all_problems()))
     except SelfImproveError as cause:
         return error("template", cause.message, cause.hint)
+
+
+def _control_told(seen: FoundModel, problems: Sequence[Problem]) -> str:
+    """How many questions spell out control tokens of the model, and what is done about it; empty if none does."""
+    spelt = [tokens for one in problems if (tokens := seen.tokenizer.control_tokens(one.question + one.system))]
+    if not spelt:
+        return ""
+    return f"; {plural(len(spelt), 'question')} with control tokens such as {spelt[0][0]}, which are encoded as text"
 
 
 def _round_trip(seen: FoundModel, tried: Sequence[TriedPrompt]) -> Finding:
     tokenizer = seen.tokenizer
     lost = sum(prompt.lost for prompt in tried)
     verbatim = sum(prompt.question.strip() in prompt.text for prompt in tried)
-    equal = sum(tokenizer.reencode(prompt.prompt_ids) == list(prompt.prompt_ids) for prompt in tried)
+    controlled = [prompt for prompt in tried if tokenizer.control_tokens(prompt.question)]
+    equal = len(controlled)  # those are encoded otherwise than their text would be, on purpose
+    equal += sum(
+        tokenizer.reencode(prompt.prompt_ids) == list(prompt.prompt_ids) for prompt in tried if prompt not in controlled
+    )
     n, longest = len(tried), max(len(prompt.prompt_ids) for prompt in tried)
     told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} encoded to equal ids again"
     found = f"{told_of}; longest {longest:,} tokens"

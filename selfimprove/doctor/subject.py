@@ -59,7 +59,8 @@ class Subject:
         try:
             folder, whole = preview_model(self.recipe.model, self.cache, trusted)
             size = footprint(folder.path, self.recipe.model.dtype, self.recipe.training.rank) if whole else None
-            return FoundModel(folder, size, load_tokenizer(folder.path, trusted, folder.source))
+            tokenizer = load_tokenizer(folder.path, trusted, folder.source)
+            return FoundModel(folder, size, tokenizer.using(self.recipe.sampling.template))
         except SelfImproveError as cause:
             return cause
 

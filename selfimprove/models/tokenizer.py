@@ -12,8 +12,10 @@ models have added tokens without a row, and never render them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import transformers
 from jinja2 import TemplateError
@@ -44,11 +46,27 @@ FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, Recursion
 class ChatTokenizer:
     """A model's tokenizer and chat template as `sampling.Tokenizer`."""
 
-    def __init__(self, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path, title: str) -> None:
+    def __init__(
+        self,
+        tokenizer: transformers.PreTrainedTokenizerBase,
+        folder: Path,
+        title: str,
+        keywords: Mapping[str, bool | int | float | str] = MappingProxyType({}),
+    ) -> None:
         self.eos_id = int(tokenizer.eos_token_id)
         self._tokenizer = tokenizer
         self._title = title
+        self._folder, self._keywords = folder, dict(keywords)
         self._rows = _embedding_rows(folder)
+        self._control = _control_tokens(tokenizer)
+
+    def using(self, template: Mapping[str, bool | int | float | str]) -> ChatTokenizer:
+        """The same tokenizer with these keywords for its chat template."""
+        return ChatTokenizer(self._tokenizer, self._folder, self._title, template)
+
+    def control_tokens(self, text: str) -> list[str]:
+        """The control tokens that are spelt out in a text, which are encoded as text where they stand in a turn."""
+        return [] if self._control is None else list(dict.fromkeys(self._control.findall(text)))
 
     def render(self, system: str, user: str) -> list[int]:
         """Ids up to where the model's turn begins; without a chat template, the plain text of the turns.
@@ -56,10 +74,14 @@ class ChatTokenizer:
         An empty `system` is left out, which leaves a template's own default in force. Raises `UsageError` if the
         template refuses the conversation, takes too long or gives too much or nothing, or if the model lacks an id.
         """
+        spelt: list[str] = []
+        if self._control is not None and self._control.search(system + user):
+            system, user = (self._control.sub(lambda match: _hidden(match[0], spelt), part) for part in (system, user))
         if self._tokenizer.chat_template:
-            ids = self._ids(self._rendered(system, user), with_special=False)
+            ids = self._encoded(self._rendered(system, user), spelt, with_special=False)
         else:
-            ids = self._ids("\n\n".join(part for part in (system, user) if part), with_special=True)
+            text = "\n\n".join(part for part in (system, user) if part)
+            ids = self._encoded(text, spelt, with_special=True)
         if not ids:
             raise UsageError(f"{self._title}: its chat template renders nothing", "Mend the template.")
         if self._rows is not None and max(ids) >= self._rows:
@@ -79,6 +101,24 @@ class ChatTokenizer:
         text = self._tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return self._ids(str(text), with_special=False)
 
+    def _encoded(self, text: str, spelt: Sequence[str], *, with_special: bool) -> list[int]:
+        """The ids of a text in which control tokens that a turn spelt out are hidden: those are encoded as text."""
+        ids: list[int] = []
+        for place, piece in enumerate(_HIDDEN.split(text) if spelt else [text]):
+            if place % 2:
+                ids += self._as_text(spelt[int(piece)])
+            elif piece:
+                ids += self._ids(piece, with_special=with_special and place == 0)
+        return ids
+
+    def _as_text(self, token: str) -> list[int]:
+        """The ids of a control token's characters, none of which is the control token."""
+        known = set(self._tokenizer.added_tokens_decoder)
+        ids = [number for part in (token[:1], token[1:]) if part for number in self._ids(part, with_special=False)]
+        if known.isdisjoint(ids):
+            return ids
+        return [number for sign in token for number in self._ids(sign, with_special=False) if number not in known]
+
     def _ids(self, text: str, with_special: bool) -> list[int]:
         try:
             return list(self._tokenizer(text, add_special_tokens=with_special)["input_ids"])
@@ -90,7 +130,12 @@ class ChatTokenizer:
         turns.append({"role": "user", "content": user})
         try:
             with bounded(SECONDS, MEMORY):
-                text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+                text = self._tokenizer.apply_chat_template(
+                    turns,
+                    add_generation_prompt=True,
+                    tokenize=False,
+                    **self._keywords,  # type: ignore[arg-type]  # any keyword is passed on to the template
+                )
         except OutOfTime:
             raise self._faulty(f"takes more than {SECONDS:.0f} seconds") from None
         except MemoryError:
@@ -109,6 +154,27 @@ class ChatTokenizer:
         """Text of the ids, special tokens left out, spaces as sampled."""
         text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
+
+
+_HIDDEN = re.compile("\ue000(\\d+)\ue001")
+"""What stands for a control token while a template is rendered: characters of private use around its number."""
+
+
+def _hidden(token: str, spelt: list[str]) -> str:
+    spelt.append(token)
+    return f"\ue000{len(spelt) - 1}\ue001"
+
+
+def _control_tokens(tokenizer: transformers.PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """What finds the tokens that mean something to the model beyond their letters: special ones, and the template's."""
+    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
+    found = [
+        str(added.content)
+        for added in tokenizer.added_tokens_decoder.values()
+        if added.content.strip() and len(added.content) > 1 and (added.special or added.content in template)
+    ]
+    ordered = sorted(found, key=lambda content: (-len(content), content))
+    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "") -> ChatTokenizer:

@@ -110,7 +110,7 @@ def _requests(recipe: Recipe, machinery: Machinery, problems: Sequence[Problem],
         Request(
             key=problem.key,
             sample=0,
-            prompt_ids=render_prompt(machinery.tokenizer, settings.system, settings.prompt, problem.question),
+            prompt_ids=_prompt(machinery, recipe, problem, settings.prompt),
             max_new_tokens=limit,
             seed=derive_seed(recipe.seed, "calibration", problem.key),
             decoding=decoding,
@@ -197,11 +197,10 @@ def _examples(
     recipe: Recipe, machinery: Machinery, problems: Sequence[Problem], sampled: Sequence[Completion]
 ) -> Sequence[Example]:
     """Examples as the recipe would harvest them if its selection kept all of these completions."""
-    template, settings = recipe.prefixes.template, recipe.sampling
     prompts = {
         problem.key: Prompts(
-            render_prompt(machinery.tokenizer, settings.system, settings.prompt, problem.question),
-            render_prompt(machinery.tokenizer, settings.system, template, problem.question),
+            _prompt(machinery, recipe, problem, recipe.sampling.prompt),
+            _prompt(machinery, recipe, problem, recipe.prefixes.template),
         )
         for problem in problems
     }
@@ -217,3 +216,8 @@ def _merge(recipe: Recipe, machinery: Machinery, problems: ProblemSets, folder: 
     check = MergeCheck(machinery.base, canaries[: recipe.merging.canaries], recipe.merging)
     machinery.merge(machinery.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
     return time.perf_counter() - started
+
+
+def _prompt(machinery: Machinery, recipe: Recipe, problem: Problem, template: str) -> tuple[int, ...]:
+    system = problem.system or recipe.sampling.system
+    return render_prompt(machinery.tokenizer, system, template, problem.question)

@@ -1,24 +1,37 @@
 """Rows of local files, each with the place it comes from.
 
-Text formats (`.jsonl`, `.json`, `.csv`) are read here line by line and not through the `datasets` builders, which don't
-name the line of a bad row. Parquet is read through `datasets`. A fault is a `UsageError` that opens with FILE:LINE
-(FILE:ROW for Parquet, from 1).
+Text formats (`.jsonl`, `.json`, `.csv`, `.tsv`) are read here and not through the `datasets` builders, which don't name
+the line of a bad row; Parquet and Arrow through pyarrow. Any of the text formats may be compressed (`.gz`, `.bz2`,
+`.xz`). A folder of shards is its files one after the other, if they are of one kind and of one split. A fault is a
+`UsageError` that opens with FILE:LINE (FILE:ROW for Parquet and Arrow, from 1).
+
+A `.json` file is a list of objects, an object with one such list in it (`{"data": [...]}`), objects by their ids,
+columns by their names, or one object a line.
 """
 
 from __future__ import annotations
 
-import contextlib
+import bz2
 import csv
+import gzip
 import io
 import itertools
 import json
-import logging
-from collections.abc import Iterable, Iterator
+import lzma
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.names import QUESTIONS, bare_name
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
+COMPRESSED: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BINARY = (".parquet", ".arrow")
+ROWS_UNDER = ("data", "rows", "examples", "instances", "problems", "questions")
+"""Names under which an object holds its rows where it has other lists too."""
+SEPARATORS = (",", ";", "\t", "|")
 
 LONGEST_ROW = 16 * 2**20
 """Bytes of a row: a longer one is no problem, and would be held in memory whole."""
@@ -28,46 +41,161 @@ LARGEST_FILE = 2 * 2**30
 Row = tuple[int, object]
 """The line (or row, from 1) on which a row starts, and what stands there."""
 
+_SPLIT = re.compile(r"^(train|test|validation|valid|dev|val|eval)(?=\W|_|$)", re.IGNORECASE)
+
+
+def format_of(path: Path) -> str:
+    """The suffix of the file's format in lower case, without that of a compression; empty for no problem file."""
+    name = path.name.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    found = Path(name).suffix
+    packed = name != path.name.lower()
+    return found if found in SUFFIXES and not (packed and found in BINARY) else ""
+
+
+def shards(folder: Path) -> list[Path]:
+    """The problem files of a folder in the order of their names; `UsageError` unless they are of one kind and split."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and format_of(path))
+    files = [path for path in files if path.name not in ("dataset_info.json", "state.json", "dataset_infos.json")]
+    kinds = sorted({format_of(path) for path in files})
+    splits = sorted({match[1].lower() for path in files if (match := _SPLIT.match(path.name))})
+    if len(kinds) > 1 or len(splits) > 1:
+        fault = f"files of {len(kinds)} kinds ({', '.join(kinds)})" if len(kinds) > 1 else f"splits {', '.join(splits)}"
+        raise UsageError(f"{folder}: a folder with {fault}", f"Name one of its files, such as {files[0]}.")
+    return files
+
 
 def file_rows(path: Path) -> Iterator[Row]:
     """The rows of a file, as its suffix says; raises `UsageError` at the first that can't be read."""
     try:
-        match path.suffix.lower():
-            case ".jsonl":
+        match format_of(path):
+            case ".jsonl" | ".ndjson":
                 yield from _json_lines(path)
             case ".json":
                 yield from _json(path)
-            case ".csv":
-                yield from _csv(path)
+            case ".csv" | ".tsv":
+                yield from _table(path)
+            case ".arrow":
+                yield from _arrow(path)
             case _:
                 yield from _parquet(path)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: can't be read: {error.strerror or error}", "Check the path and its rights."
-        ) from None
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: can't be read: {cause}", "Check the path and its rights.") from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    unpack = COMPRESSED.get(path.suffix.lower())
+    return path.open("rb") if unpack is None else cast("IO[bytes]", unpack(path))
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
+    with _opened(path) as lines:
         for number in itertools.count(1):
             line = lines.readline(LONGEST_ROW + 1)
             if not line:
                 return
             _refuse_long(len(line), path, number)
             text = _decoded(line, path, number).strip()
+            if number == 1 and text in ("[", "{"):
+                yield from _json(path)
+                return
             if text:
                 yield number, _parsed(text, path, number)
 
 
 def _json(path: Path) -> Iterator[Row]:
-    """A list of objects, or one object a line as in `.jsonl`."""
+    """A list of objects, an object that holds them, or one object a line as in `.jsonl`."""
     text = _decoded(_whole(path), path, 1)
-    if not text.lstrip().startswith("["):
+    if text.lstrip()[:1] == "{":
+        yield from _json_object(text, path)
+    elif text.lstrip()[:1] == "[":
+        _parsed(text, path, 1)
+        yield from _json_list(text, text.index("["), path)
+    else:
         yield from _json_lines(path)
+
+
+def _json_object(text: str, path: Path) -> Iterator[Row]:
+    """The rows inside the one object that the text is, or the objects on its lines."""
+    try:
+        whole, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
+    except RecursionError:
+        raise UsageError(f"{path}:1: not JSON: nested too deeply", "Correct or remove the row.") from None
+    except ValueError:
+        whole, end = None, 0
+    if whole is None or text[end:].strip():
+        pretty = text.lstrip()[1:].lstrip(" \t")[:1] in "\r\n"
+        if pretty and whole is None:
+            _parsed(text, path, 1)
+        yield from _json_lines(path) if not pretty else _concatenated(text, path)
         return
-    _parsed(text, path, 1)
+    lists = [key for key, value in whole.items() if _are_rows(value)]
+    lists = [key for key in lists if key in ROWS_UNDER][:1] or lists
+    if len(lists) > 1:
+        raise UsageError(
+            f"{path}: several lists of rows: {', '.join(lists)}",
+            f"Write one to a file of its own: jq .{lists[0]} {path} > {lists[0]}.json",
+        )
+    if lists:
+        yield from _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path)
+    elif (columns := _columns(whole)) is not None and not {bare_name(key) for key in whole}.isdisjoint(QUESTIONS):
+        yield from enumerate(columns, 1)
+    elif len(whole) > 1 and _are_rows(list(whole.values())):
+        yield from enumerate(whole.values(), 1)
+    else:
+        yield 1, whole
+
+
+def _concatenated(text: str, path: Path) -> Iterator[Row]:
+    """Pretty-printed objects one after the other."""
+    decoder, end, line = json.JSONDecoder(), 0, 1
+    while text[end:].strip():
+        start = end + len(text[end:]) - len(text[end:].lstrip())
+        line += text.count("\n", end, start)
+        try:
+            row, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            cause = getattr(error, "msg", "nested too deeply")
+            raise UsageError(f"{path}:{line}: not JSON: {cause}", "Correct or remove the row.") from None
+        yield line, row
+        line += text.count("\n", start, end)
+
+
+def _are_rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _columns(whole: dict[str, object]) -> list[object] | None:
+    """The rows of an object of columns: lists of one length, or objects with the same keys (as pandas writes them)."""
+    cells = [
+        list(value) if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+        for value in whole.values()
+    ]
+    if len(cells) < 2 or not cells[0] or len({len(column) for column in cells}) > 1 or len(cells[0]) < 2:
+        return None
+    kinds = {type(value) for value in whole.values()}
+    keyed = [tuple(value) for value in whole.values() if isinstance(value, dict)]
+    if len(kinds) > 1 or len(set(keyed)) > 1:
+        return None
+    return [dict(zip(whole, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
+def _start_of(text: str, key: str, rows: object) -> int:
+    """Where the list under this key of the outer object begins."""
     decoder = json.JSONDecoder()
-    end, line = text.index("[") + 1, 1 + text.count("\n", 0, text.index("["))
+    for match in re.finditer(rf"{re.escape(json.dumps(key))}\s*:\s*\[", text):
+        found, _ = decoder.raw_decode(text, match.end() - 1)
+        if found == rows:
+            return match.end() - 1
+    return text.index("[")
+
+
+def _json_list(text: str, opening: int, path: Path) -> Iterator[Row]:
+    """The items of the list that opens there, with the lines on which they start."""
+    decoder = json.JSONDecoder()
+    end, line = opening + 1, 1 + text.count("\n", 0, opening)
     while text[start := _past(text, end, " \t\r\n,")] != "]":
         line += text.count("\n", end, start)
         row, end = decoder.raw_decode(text, start)
@@ -76,8 +204,11 @@ def _json(path: Path) -> Iterator[Row]:
         line += text.count("\n", start, end)
 
 
-def _csv(path: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(_decoded(_whole(path), path, 1), newline=""), strict=True)
+def _table(path: Path) -> Iterator[Row]:
+    """The rows of a file with a header, its columns apart by the separator that the header shows."""
+    text = _decoded(_whole(path), path, 1)
+    separator = "\t" if format_of(path) == ".tsv" else _separator(text.lstrip("\r\n").split("\n", 1)[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None
     start = 1
     try:
@@ -85,9 +216,8 @@ def _csv(path: Path) -> Iterator[Row]:
             if header is None:
                 header = cells
             elif cells and len(cells) != len(header):
-                raise UsageError(
-                    f"{path}:{start}: {len(cells)} cells under {len(header)} column names", "Quote cells with commas."
-                )
+                hint = "Quote cells with commas." if separator == "," else f"Quote cells with {separator!r} in them."
+                raise UsageError(f"{path}:{start}: {len(cells)} cells under {len(header)} column names", hint)
             elif cells:
                 yield start, dict(zip(header, cells, strict=True))
             start = reader.line_num + 1
@@ -95,42 +225,57 @@ def _csv(path: Path) -> Iterator[Row]:
         raise UsageError(f"{path}:{start}: not readable as CSV: {error}", "Correct or remove the row.") from None
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    import tempfile
+def _separator(header: str) -> str:
+    """The separator that cuts the header into most names; a comma where none does."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(SEPARATORS, key=bare.count)
 
-    import datasets
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
     import pyarrow.parquet
 
     try:
-        groups = pyarrow.parquet.read_metadata(path)
-        unpacked = sum(groups.row_group(number).total_byte_size for number in range(groups.num_row_groups))
-    except (pyarrow.ArrowException, ValueError) as error:
+        table = pyarrow.parquet.ParquetFile(path)
+        groups = table.metadata
+        _refuse_large(sum(groups.row_group(n).total_byte_size for n in range(groups.num_row_groups)), path)
+        number = 0
+        for batch in table.iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (pyarrow.ArrowException, ValueError) as error:  # pyarrow raises kinds of both
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
-    _refuse_large(unpacked, path)
-    with tempfile.TemporaryDirectory(prefix="selfimprove-") as cache, _unlogged(logging.getLogger("datasets")):
-        try:
-            table: Iterable[object] = datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
-        except (datasets.exceptions.DatasetsError, ValueError) as error:  # pyarrow raises kinds of ValueError
-            cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-            raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
-        yield from enumerate(table, 1)
 
 
-@contextlib.contextmanager
-def _unlogged(logger: logging.Logger) -> Iterator[None]:
-    """Silences the logger: what it would print, the error that is raised says already."""
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+def _arrow(path: Path) -> Iterator[Row]:
+    """The rows of a file that `datasets` wrote: Arrow's stream, or its file format."""
+    import pyarrow
+
+    _refuse_large(path.stat().st_size, path)
     try:
-        yield
-    finally:
-        logger.setLevel(before)
+        with pyarrow.memory_map(str(path)) as source:
+            try:
+                batches = pyarrow.ipc.open_stream(source).read_all().to_batches(max_chunksize=1024)
+            except pyarrow.ArrowInvalid:
+                batches = pyarrow.ipc.open_file(source).read_all().to_batches(max_chunksize=1024)
+            number = 0
+            for batch in batches:
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pyarrow.ArrowException, ValueError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{path}: not readable as Arrow: {cause}", "Write the file anew.") from None
 
 
 def _whole(path: Path) -> bytes:
     _refuse_large(path.stat().st_size, path)
-    return path.read_bytes()
+    with _opened(path) as source:
+        data = source.read(LARGEST_FILE + 1)
+    _refuse_large(len(data), path)
+    return data
 
 
 def _refuse_large(size: int, path: Path) -> None:

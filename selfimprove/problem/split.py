@@ -12,9 +12,18 @@ from collections.abc import Iterable, Sequence
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.generated import derive_round, draw
-from selfimprove.problem.sources import GeneratedSource, Source, Stock, find_sources, read_stock
+from selfimprove.problem.sources import (
+    PROSE,
+    FileSource,
+    GeneratedSource,
+    Source,
+    Stock,
+    find_sources,
+    read_stock,
+    refuse_lacking,
+)
 from selfimprove.problem.values import Problem, ProblemSets
-from selfimprove.problem.wording import shared_ngrams
+from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
@@ -25,15 +34,22 @@ def load_problems(wanted: Problems) -> ProblemSets:
         raise UsageError(
             f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
         )
-    stocks = _read(sources.train, sources.heldout, sources.sealed, wanted=wanted)
+    named = {"train": sources.train, "heldout": sources.heldout, "sealed": sources.sealed}
+    stocks = {source: read_stock(source, wanted) for source in dict.fromkeys(named.values())}
+    refuse_lacking(stocks)
     left = {source: stock.problems for source, stock in stocks.items()}
 
-    sealed, left[sources.sealed] = _answered(left[sources.sealed], wanted.sealed_size, "sealed", sources.sealed)
+    sealed, left[sources.sealed] = _answered(
+        left[sources.sealed], wanted.sealed_size, "sealed", sources.sealed, stocks[sources.sealed]
+    )
     left[sources.heldout], heldout_in_sealed = _without(left[sources.heldout], sealed)
-    heldout, left[sources.heldout] = _answered(left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout)
+    heldout, left[sources.heldout] = _answered(
+        left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout, stocks[sources.heldout]
+    )
     left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
     left[sources.train], train_in_heldout = _without(left[sources.train], heldout)
-    train = _take_training(left[sources.train], wanted.train_size, sources.train)
+    left[sources.train], leaks = _without_leaks(left[sources.train], (*heldout, *sealed), wanted, sources.train)
+    train = _take_training(left[sources.train], wanted.train_size, sources.train, stocks[sources.train])
 
     dropped = _duplicates(stocks, train=sources.train, heldout=sources.heldout, sealed=sources.sealed)
     dropped |= {
@@ -41,9 +57,13 @@ def load_problems(wanted: Problems) -> ProblemSets:
         "train in sealed": train_in_sealed,
         "heldout in sealed": heldout_in_sealed,
     }
+    dropped |= {"train like heldout or sealed": leaks} if leaks else {}
     judged, trained = (problem.question for problem in (*heldout, *sealed)), (problem.question for problem in train)
     overlap = shared_ngrams(judged, trained)
-    return ProblemSets(train=train, heldout=heldout, sealed=sealed, dropped=dropped, overlap_8gram=overlap)
+    tallies = tuple((name, stocks[source].tally(source)) for name, source in named.items())
+    return ProblemSets(
+        train=train, heldout=heldout, sealed=sealed, dropped=dropped, overlap_8gram=overlap, tallies=tallies
+    )
 
 
 def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
@@ -59,36 +79,65 @@ def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Pro
     taken = (*sets.train, *sets.sealed)
     drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))
     left, _ = _without(drawn, taken)
-    return _answered(left, size, "heldout", source)[0]
-
-
-def _read(train: Source, *judged: Source, wanted: Problems) -> dict[Source, Stock]:
-    stocks = {source: read_stock(source, wanted, answered=source != train) for source in judged}
-    return stocks if train in stocks else stocks | {train: read_stock(train, wanted, answered=False)}
+    return _answered(left, size, "heldout", source, Stock(problems=(), duplicates=0))[0]
 
 
 def _answered(
-    problems: Sequence[Problem], size: int, name: str, source: Source
+    problems: Sequence[Problem], size: int, name: str, source: Source, stock: Stock
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """The first `size` problems that have answers, and all others."""
     taken = tuple(problem for problem in problems if problem.answer is not None)[:size]
     if len(taken) < size:
+        why, instead = _cause(stock, source, len(taken))
+        smaller = f"Set problems.{name}_size to at most {len(taken)}" if taken else instead
+        if taken and stock.aside and stock.aside[0].why.startswith("no answer"):
+            smaller += ', name the answer\'s field ([problems] answer = "…")'
         raise UsageError(
-            f"problems.{name}_size is {size}, but {source} has {len(taken)} distinct problems with answers left for it",
-            f"Set problems.{name}_size to at most {len(taken)}, or name a larger source in problems.{name}.",
+            f"problems.{name}_size is {size}, but {source} has {len(taken)} distinct problems with answers left for it"
+            f"{why}",
+            f"{smaller}, or name {'a larger' if taken or not stock.rows else 'another'} source in problems.{name}.",
         )
     keys = {problem.key for problem in taken}
     return taken, tuple(problem for problem in problems if problem.key not in keys)
 
 
-def _take_training(problems: Sequence[Problem], size: int, source: Source) -> tuple[Problem, ...]:
+def _cause(stock: Stock, source: Source, left: int) -> tuple[str, str]:
+    """Why a source has too few answers, from its first row without one; and what to do about it where it has none."""
+    if not stock.aside:
+        return "", "Add rows"
+    first = next((one for one in stock.aside if one.kind in PROSE), stock.aside[0])
+    line = first.where.rpartition(":")[2]
+    place = f"{source}:{line}" if isinstance(source, FileSource) and not source.path.is_dir() else first.where
+    more = f" ({len(stock.aside):,} rows are set aside)" if len(stock.aside) > 1 else ""
+    told = {
+        "no answer": "Correct or remove the row" if "holds" in first.why else "Name the field that holds the answer",
+        "sentence": "Name a field with the final answer in problems.answer, or write it as `#### 7` or in a box",
+    }
+    return f": {place}: {first.why}{more}", told.get(first.kind, "Correct or remove the row")
+
+
+def _take_training(problems: Sequence[Problem], size: int, source: Source, stock: Stock) -> tuple[Problem, ...]:
     if len(problems) < max(size, 1):
+        why, _ = _cause(stock, source, len(problems)) if len(problems) == 0 else ("", "")
         raise UsageError(
             f"problems.train_size is {size or 'all there are'}, but {source} has {len(problems)} distinct problems "
-            "left after held-out and sealed ones",
+            f"left after held-out and sealed ones{why}",
             "Make the sizes smaller, or name a larger source in problems.train.",
         )
     return tuple(problems[: size or None])
+
+
+def _without_leaks(
+    problems: Sequence[Problem], judged: Sequence[Problem], wanted: Problems, source: Source
+) -> tuple[tuple[Problem, ...], int]:
+    """The training problems that aren't too like a judged one, if the recipe asks for that, and how many are."""
+    if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource):
+        return tuple(problems), 0
+    places = leaked(
+        (one.question for one in problems), (one.question for one in judged), wanted.ngram, wanted.ngram_share
+    )
+    gone = set(places)
+    return tuple(one for place, one in enumerate(problems) if place not in gone), len(gone)
 
 
 def _without(problems: Sequence[Problem], others: Iterable[Problem]) -> tuple[tuple[Problem, ...], int]:

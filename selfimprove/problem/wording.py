@@ -62,6 +62,27 @@ def shared_ngrams(questions: Iterable[str], training: Iterable[str], length: int
     return len(shared) / asked if asked else 0.0
 
 
+def leaked(training: Iterable[str], judged: Iterable[str], length: int, share: float) -> list[int]:
+    """The places of the training questions of which at least `share` of the n-grams stand in one of the judged.
+
+    A question of fewer words than `length` is never one.
+    """
+    owners: dict[tuple[str, ...], set[int]] = {}
+    for number, question in enumerate(judged):
+        for gram in _ngrams(question, length):
+            owners.setdefault(gram, set()).add(number)
+    found = []
+    for place, question in enumerate(training):
+        grams = set(_ngrams(question, length))
+        shared: dict[int, int] = {}
+        for gram in grams:
+            for owner in owners.get(gram, ()):
+                shared[owner] = shared.get(owner, 0) + 1
+        if grams and max(shared.values(), default=0) >= share * len(grams):
+            found.append(place)
+    return found
+
+
 def _ngrams(question: str, length: int) -> Iterator[tuple[str, ...]]:
     words = [token for token in normal_form(question).split(" ") if token[:1].isalnum() or token[:1] == "\\"]
     return zip(*(words[start:] for start in range(length)), strict=False)

@@ -16,11 +16,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from selfimprove.host.cgroups import usable_cores
+from selfimprove.recipe.problems import MixturePart as MixturePart
+from selfimprove.recipe.problems import Problems as Problems
+from selfimprove.recipe.problems import Section as Section
 from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
@@ -33,7 +36,6 @@ TASK_TEMPLATE = (
 
 
 # Above any real run: a larger figure is a typing error, and would fill the memory before it showed.
-MOST_PROBLEMS = 10_000_000
 MOST_SAMPLES = 10_000
 MOST_TOKENS = 1_000_000
 MOST_RANK = 65_536
@@ -58,12 +60,6 @@ Template = Annotated[str, AfterValidator(_has_question)]
 """A user's turn with a place for the question."""
 
 
-class Section(BaseModel):
-    """A frozen group of keys; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class Model(Section):
     """The base model."""
 
@@ -72,41 +68,16 @@ class Model(Section):
     dtype: Literal["bfloat16", "float32"] = Field("bfloat16", description="type that merged weights are rounded to")
 
 
-class MixturePart(Section):
-    """One generator of a `reasoning-gym:` mixture."""
-
-    name: str = Field(description="name of the reasoning-gym dataset")
-    weight: float = Field(1.0, gt=0, description="share of the problems, relative to the other parts")
-    params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
-
-
-class Problems(Section):
-    """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
-
-    train: str = Field(
-        "reasoning-gym:sums",
-        description="training problems: `reasoning-gym:NAME`, a hub id `ID[:CONFIG[:SPLIT]]`, or a local file",
-    )
-    heldout: str = Field(
-        "", description="source judged on every round; empty: the train source's test split, or a part"
-    )
-    sealed: str = Field("", description="source judged once, at the end; empty: carved from the held-out source")
-    train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
-    heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
-    sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")
-    seed: int = Field(0, ge=0, description="seed of generation and of the split")
-    question: str = Field("", description="name of the question field, if it isn't recognised")
-    answer: str = Field("", description="name of the answer field, if it isn't recognised")
-    mixtures: dict[str, tuple[MixturePart, ...]] = Field(
-        default_factory=dict, description="named mixtures of reasoning-gym generators"
-    )
-
-
 class Sampling(Section):
     """How solutions are sampled, for training and for judging."""
 
     prompt: Template = Field("{question}", description="the plain question as the user's turn, used everywhere")
+    later: ClassVar[frozenset[str]] = frozenset(("template",))
+
     system: str = Field("", description="system turn; empty: the chat template's own")
+    template: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="keywords for the chat template, such as `{ enable_thinking = false }`"
+    )
     temperature: float = Field(0.6, ge=0, description="temperature of the training samples; 0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="top-p mass of nucleus sampling; unset: the model's own")
     top_k: int | None = Field(None, ge=0, description="most likely tokens kept, 0: all; unset: the model's own")

@@ -14,13 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Flip
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
-from selfimprove.problem.files import SUFFIXES
-from selfimprove.problem.generated import PREFIX
+from selfimprove.problem.sources import is_local
 from selfimprove.recipe import Problems
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.contests import Contest
@@ -107,4 +105,4 @@ def _heldout(wanted: Problems, sets: ProblemSets, fresh_round: int) -> Mapping[s
 
 def _is_local(wanted: Problems) -> bool:
     sources = (source for source in (wanted.train, wanted.heldout, wanted.sealed) if source)
-    return all(source.startswith(PREFIX) or Path(source).suffix.lower() in SUFFIXES for source in sources)
+    return all(is_local(source) for source in sources)

@@ -14,15 +14,18 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from selfimprove.answer.checking.references import FaultyReference, faulty_references
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
+from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.recipe import Recipe, Sampling
+from selfimprove.round.lengths import context_of, refuse_too_long
 from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Tokenizer, render_prompt
 
 MOST_TRIED = 8
 """Questions on which rendering is tried before a run, at most."""
+TOLERATED = 0.1
+"""Share of references that are prose or can't be judged against, above which it is the source that is at fault."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,14 @@ class TriedPrompt:
 def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitted:
     """The sets without problems whose reference can't be judged against, with what was set aside.
 
-    Raises `UsageError`, in this order, if training problems lack answers that the recipe needs, if a set is empty
-    without the faulty ones, if most prompts lose their question, or if fresh held-out problems can't be drawn.
+    Raises `UsageError`, in this order, if a problem brings another system turn than the recipe's, if more than a tenth
+    of a source's references are prose, if training problems lack answers that the recipe needs, if more than a tenth
+    of the references can't be judged against, if a set is empty without the faulty ones, if most prompts lose their
+    question, if a prompt and the answer limit are above the model's context, or if fresh held-out problems can't be
+    drawn.
     """
+    _refuse_two_systems(recipe, problems)
+    refuse_prose(recipe, problems)
     if missing := missing_answers(recipe, problems):
         settings = recipe.prefixes
         key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
@@ -61,6 +69,7 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
     faulty = faulty_references(problems.answered(), machinery.checker)
     kept = problems.without(found.problem for found in faulty)
+    _refuse_faulty(faulty, len(problems.answered()))
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
     tried = try_prompts(machinery.tokenizer, recipe.sampling, kept.all_problems())
@@ -68,9 +77,42 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
         hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
         raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+    refuse_too_long(machinery.tokenizer, recipe.sampling, kept.all_problems(), context_of(machinery.base))
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
+
+
+def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:
+    """`UsageError` if more than a tenth of what stands for a reference in a source that is judged by is prose."""
+    for name, tally in problems.tallies:
+        needed = name != "train" or recipe.prefixes.needs_answers
+        if needed and tally.prose > TOLERATED * (tally.prose + tally.answered):
+            share = f"{tally.prose:,} of {tally.prose + tally.answered:,} answers"
+            raise UsageError(
+                f"problems.{name}: {share} of {tally.source} are no final answers, such as {tally.first}",
+                f"Look at them: selfimprove problems {tally.source}; another field is named by problems.answer.",
+            )
+
+
+def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int) -> None:
+    if len(faulty) > TOLERATED * answered:
+        one = faulty[0]
+        raise UsageError(
+            f"{len(faulty):,} of {answered:,} references can't be judged against, such as {one.problem.source}: "
+            f"{one.problem.answer}: {one.fault}",
+            "Look at their references: selfimprove check --references SOURCE",
+        )
+
+
+def _refuse_two_systems(recipe: Recipe, problems: ProblemSets) -> None:
+    system = recipe.sampling.system
+    other = next((one for one in problems.all_problems() if one.system and system and one.system != system), None)
+    if other is not None:
+        raise UsageError(
+            f"sampling.system is set, and {other.source} brings a system turn of its own",
+            "Leave sampling.system empty, or take the system turns out of the problems.",
+        )
 
 
 def missing_answers(recipe: Recipe, problems: ProblemSets) -> int:
@@ -93,8 +135,9 @@ def empty_sets(problems: ProblemSets) -> list[str]:
 def try_prompts(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> list[TriedPrompt]:
     """The prompts of some of the questions; `UsageError` if the chat template can't render one."""
     tried = []
-    for question in some_questions(problem.question for problem in problems):
-        prompt = render_prompt(tokenizer, settings.system, settings.prompt, question)
+    systems = {problem.question: problem.system for problem in problems}
+    for question in some_questions(systems):
+        prompt = render_prompt(tokenizer, systems[question] or settings.system, settings.prompt, question)
         tried.append(TriedPrompt(question, prompt, tokenizer.decode(prompt)))
     return tried
 

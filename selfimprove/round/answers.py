@@ -37,6 +37,7 @@ from selfimprove.sampling import (
     StopReason,
     Tokenizer,
     derive_seed,
+    opened_by_template,
     plan_chunks,
     render_prompt,
     sample_chunks,
@@ -114,8 +115,10 @@ class Judge:
     def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
         """Check the batch's completions and make them durable in one append."""
         references = {problem.key: problem.answer or "" for problem in batch}
+        settings = self._recipe.sampling
+        opened = opened_by_template(self._tokenizer, settings.system, settings.prompt)
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
-        pairs = [(text, references[c.key]) for text, c in zip(texts, completions, strict=True)]
+        pairs = [(f"{opened}{text}", references[c.key]) for text, c in zip(texts, completions, strict=True)]
         verdicts = check_completions(self._checker, pairs, self._recipe.answers)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
@@ -124,7 +127,8 @@ class Judge:
 
     def _request(self, problem: Problem, number: int) -> Request:
         settings = self._recipe.sampling
-        prompt = render_prompt(self._tokenizer, settings.system, settings.prompt, problem.question)
+        system = problem.system or settings.system
+        prompt = render_prompt(self._tokenizer, system, settings.prompt, problem.question)
         seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
         return Request(
             key=problem.key,

@@ -16,7 +16,7 @@ from selfimprove.events import StageProgress, StageStarted
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions
-from selfimprove.round.job import Job, plain_prompt, problems_of_round
+from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_round, read_completions
@@ -69,8 +69,8 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
 
 
 def _prompts(job: Job, problem: Problem) -> Prompts:
-    template, system = job.recipe.prefixes.template, job.recipe.sampling.system
-    task = render_prompt(job.machinery.tokenizer, system, template, problem.question)
+    system = problem.system or job.recipe.sampling.system
+    task = render_prompt(job.machinery.tokenizer, system, job.recipe.prefixes.template, problem.question)
     return Prompts(plain_prompt(job, problem), task)
 
 
@@ -92,4 +92,4 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
 
 
 def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:
-    return [job.machinery.tokenizer.decode(completion.token_ids) for completion in completions]
+    return checked_texts(job, [completion.token_ids for completion in completions])

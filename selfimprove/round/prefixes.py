@@ -127,7 +127,8 @@ def harvest(
     """The round's examples, sorted by row, of the rows in `choice` if the recipe makes one.
 
     Left out and counted: completions without a token before the end (`empty`), those that the selection left out, by
-    its reasons, and full rows of a prefix whose continuations all failed (`no_solution`).
+    its reasons, full rows that the token limit cut (`cut`), and those of a prefix whose continuations all failed
+    (`no_solution`).
     """
     examples: list[Example] = []
     dropped: Counter[str] = Counter()
@@ -156,6 +157,8 @@ def _made(
     solution = completion.token_ids
     if choice and settings.selection.continues:
         solution = choice.solutions.get(row, ())
+    elif completion.stop == StopReason.LENGTH:
+        return "cut"
     return Example(*row, Kind.FULL, prompts.plain, solution, weight) if solution else "no_solution"
 
 

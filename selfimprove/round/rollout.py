@@ -19,7 +19,7 @@ from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.answers import check_completions
-from selfimprove.round.job import Job, plain_prompt, problems_of_round
+from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
 from selfimprove.round.selection import Tried, pattern_of
 from selfimprove.sampling import Completion, Request, Row, StopReason
@@ -41,6 +41,13 @@ class Prefix:
             return [self.ids]
         rows = [(self.key, self.rows[0][1] * each + number) for number in range(each)]
         return [(*self.ids, *continuations[row].token_ids) for row in rows]
+
+    def cut(self, continuations: Mapping[Row, Completion], each: int) -> list[tuple[int, ...]]:
+        """Those of them that the token limit cut, which are no whole solutions."""
+        rows = [] if self.ended else [(self.key, self.rows[0][1] * each + number) for number in range(each)]
+        return [
+            (*self.ids, *continuations[row].token_ids) for row in rows if continuations[row].stop is StopReason.LENGTH
+        ]
 
 
 def wanted(recipe: Recipe) -> bool:
@@ -71,16 +78,17 @@ def tried(job: Job) -> list[Tried]:
     prefixes = distinct_prefixes(read_completions(job.files.samples))
     continuations = {found.row: found for found in read_completions(job.files.rollouts)}
     solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
-    texts = [[job.machinery.tokenizer.decode(ids) for ids in found] for found in solutions]
+    texts = [checked_texts(job, found) for found in solutions]
     ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts)
     questions = {problem.key: problem.question for problem in problems_of_round(job)}
+    cut = {ids for prefix in prefixes for ids in prefix.cut(continuations, job.recipe.prefixes.rollouts)}
     return [
         Tried(
             prefix.key,
             prefix.rows,
             tuple(outcomes),
             _pattern(job, prefix, questions[prefix.key]),
-            next((ids for ids, well in zip(found, outcomes, strict=True) if well), ()),
+            next((ids for ids, well in zip(found, outcomes, strict=True) if well and ids not in cut), ()),
         )
         for prefix, found, outcomes in zip(prefixes, solutions, ended, strict=True)
     ]

@@ -50,11 +50,12 @@ class Shared:
         return run_rounds(recipe, self.problems, identity, self.machinery_for(recipe), journal, rounds, emit)
 
     def machinery_for(self, recipe: Recipe) -> Machinery:
-        """The machinery for this recipe: what depends on more of it than the model is the size of its LoRA."""
+        """The machinery for this recipe: with its LoRA's size and its keywords for the chat template."""
         from selfimprove.models.weights import footprint
 
         size = footprint(self.base.path, recipe.model.dtype, recipe.training.rank)
-        return replace(self.machinery, footprint=size)
+        tokenizer = self.machinery.tokenizer.using(recipe.sampling.template)
+        return replace(self.machinery, footprint=size, tokenizer=tokenizer)
 
 
 def run_recipe(
@@ -121,7 +122,7 @@ def machinery_of(
     return Machinery(
         base=base.path,
         exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
-        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source),
+        tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source).using(recipe.sampling.template),
         checker=checker,
         open_sampler=lambda model: open_sampler(engine, model, runtime),
         train=train,

@@ -18,6 +18,7 @@ from selfimprove.gate.decision import alpha_of_round, power_lines
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import ProblemSets
+from selfimprove.problem.shown import pair_told
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
 from selfimprove.round.admit import Admitted, admit
@@ -104,6 +105,7 @@ def _started(
 ) -> RunStarted:
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
+    notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
     notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")

@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove.answer.extract import joined_boxes
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
-from selfimprove.problem.fields import last_boxed, problem_from_row
+from selfimprove.problem.fields import problem_from_row
 from selfimprove.problem.files import SUFFIXES, file_rows
+from selfimprove.problem.preview import preview
 from selfimprove.recipe import Problems
 from tests import paths
 from tests.paths import ROOT
 
 CASES = paths.CASES / "problems"
 FIELDS: list[dict[str, Any]] = json.loads((CASES / "fields.json").read_text())
+ASIDE: dict[str, tuple[str, str]] = json.loads((CASES / "aside.json").read_text())
 BAD: dict[str, str] = json.loads((CASES / "bad.json").read_text())
 
 
@@ -73,14 +76,47 @@ def test_every_bad_file_is_expected() -> None:
     assert {path.name for path in (CASES / "bad").iterdir()} == BAD.keys()
 
 
-def test_judged_rows_need_answers_and_training_rows_do_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(ASIDE))
+def test_a_row_without_a_usable_answer_is_set_aside_and_told(name: str) -> None:
+    line, why = ASIDE[name]
+    found = preview(str(CASES / "aside" / name), Problems())
+    assert [one.where for one in found.stock.aside] == [f"{name}:{line}"]
+    assert why in found.stock.aside[0].why
+    assert [problem.answer for problem in found.problems].count(None) == 1
+    assert found.stock.rows == 2
+
+
+def test_every_file_with_a_row_set_aside_is_expected() -> None:
+    assert {path.name for path in (CASES / "aside").iterdir()} == ASIDE.keys()
+
+
+def test_rows_without_answers_are_trained_on_and_never_judged(tmp_path: Path) -> None:
     good = str(CASES / "good" / "gsm8k.jsonl")
     bare = tmp_path / "bare.jsonl"
-    bare.write_text('{"question": "What is 1 + 1?"}\n{"problem": "What is 1 + 2?", "solution": "three"}\n')
+    bare.write_text(
+        '{"question": "What is 1 + 1?"}\n{"problem": "What is 1 + 2?", "solution": "It is three, I say."}\n'
+    )
     problems = load_problems(Problems(train=str(bare), heldout=good, **sizes(2, 5, 5)))
     assert [problem.answer for problem in problems.train] == [None, None]
-    with pytest.raises(UsageError, match=r"bare\.jsonl:1: no answer; held-out and sealed problems need one"):
+    with pytest.raises(UsageError, match=r"0 distinct problems with answers left for it: .*bare\.jsonl:2: `solution`"):
         load_problems(Problems(train=good, heldout=str(bare), **sizes(2, 1, 1)))
+
+
+def test_a_named_field_that_no_row_has_is_refused_with_the_fields_there_are() -> None:
+    good = str(CASES / "good" / "gsm8k.jsonl")
+    with pytest.raises(UsageError, match=r"problems\.answer: no row of .* has a field `finall`") as caught:
+        load_problems(Problems(train=good, answer="finall", **sizes(2, 1, 1)))
+    assert "`question`, `answer`" in caught.value.hint
+
+
+def test_rows_that_disagree_are_all_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [("What is 1?", "1"), ("what is 1", "2"), ("What is 2?", "1/2"), ("What is 2?", "0.5"), ("What is 3?", "3")]
+    path.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in rows))
+    found = preview(str(path), Problems())
+    assert [problem.answer for problem in found.problems] == ["0.5", "3"]
+    assert [one.where for one in found.stock.aside] == ["rows.jsonl:1", "rows.jsonl:2"]
+    assert found.stock.duplicates == 1
 
 
 @pytest.mark.parametrize(
@@ -103,9 +139,11 @@ def test_a_source_that_is_not_there_is_one_line(train: str, fault: str, monkeypa
 def test_boxed_content_is_what_was_put_in(content: str) -> None:
     depths = [content[:end].count("{") - content[:end].count("}") for end in range(len(content) + 1)]
     if "\\" in content or min(depths) < 0 or depths[-1]:
-        last_boxed("\\boxed{" + content)  # must end, whatever it says
+        joined_boxes("\\boxed{" + content)  # must end, whatever it says
     else:
-        assert last_boxed("\\boxed{0} then \\boxed{" + content + "}.") == content.strip()
+        found = joined_boxes("\\boxed{0} then \\boxed{" + content + "}.")
+        assert found is not None
+        assert found.text == content
 
 
 @given(

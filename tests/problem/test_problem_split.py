@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from selfimprove.errors import UsageError
 from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.problem.preview import preview
 from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Problems
 from tests import paths
@@ -172,3 +173,20 @@ def test_keys_are_sixteen_hex_digits(question: str, answer: str | None) -> None:
     key = make_problem(question, answer, "s").key
     assert len(key) == 16
     assert set(key) <= set("0123456789abcdef")
+
+
+def test_training_problems_too_like_judged_ones_are_taken_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    story = "Anna walks from the old mill to the church and then back to the shop, {} miles in all. How far is {}?"
+    rows = [{"question": story.format(n, "it"), "answer": str(n)} for n in range(4)]
+    rows += [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(4)]
+    train, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = [{"question": story.format(99, "that"), "answer": "99"}, {"question": "What is 7 + 9?", "answer": "16"}]
+    heldout.write_text("".join(json.dumps(row) + "\n" for row in judged))
+    wanted = Problems(train=str(train), heldout=str(heldout), train_size=0, heldout_size=1, sealed_size=1)
+    assert len(load_problems(wanted).train) == 8
+    found = load_problems(wanted.model_copy(update={"decontaminate": "ngram"}))
+    assert sorted(problem.answer or "" for problem in found.train) == ["1", "2", "3", "4"]
+    assert found.dropped["train like heldout or sealed"] == 4
+    shown = preview(str(train), wanted.model_copy(update={"decontaminate": "ngram"}))
+    assert [one.kind for one in shown.stock.aside] == ["leak"] * 4

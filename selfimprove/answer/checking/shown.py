@@ -1,4 +1,4 @@
-"""What `selfimprove check` prints: one verdict, the checker's figures on labelled rows, the references of a source.
+"""What `selfimprove check` prints: one verdict, or the checker's figures on labelled rows.
 
 Everything shown of an answer or a reference is escaped: it may come from a model.
 """
@@ -13,9 +13,7 @@ from selfimprove.answer import Explanation, Mode, Outcome, Verdict
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
-from selfimprove.answer.checking.references import faulty_references
 from selfimprove.escaping import escape_text
-from selfimprove.problem import ProblemSets
 
 _WIDTH = 160
 
@@ -46,18 +44,6 @@ def cases_text(path: Path, workers: int, mode: Mode, wrong_rows: Path | None, as
     names = f"{'kind':<28}{'cases':>6}{'accuracy':>10}{'FA':>4}{'FR':>4}{'unparsed':>9}{'late':>5}"
     rows = [_row(name, kind) for name, kind in [("all", found), *found.kinds.items()]]
     return "\n".join([names + f"{'p50 ms':>8}{'p99 ms':>9}", *rows, _legend(found)])
-
-
-def references_text(problems: ProblemSets, workers: int) -> str:
-    """The references of all sets that can't be judged against, with the reason, and how many there are."""
-    listed = problems.answered()
-    with Checker(workers) as checker:
-        faulty = faulty_references(listed, checker)
-    lines = [
-        f"{_shown(found.problem.source)}: {_shown(found.problem.answer or '')}: {_shown(found.fault)}"
-        for found in faulty
-    ]
-    return "\n".join([*lines, f"{len(listed)} references, {len(lines)} can't be judged against"])
 
 
 def _explanation(explained: Explanation) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfimprove.answer.checking.pool import Checker
-from selfimprove.problem import Problem
+from selfimprove.escaping import escape_text
+from selfimprove.problem.values import Problem, ProblemSets
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,19 @@ def faulty_references(problems: Sequence[Problem], checker: Checker) -> tuple[Fa
     """Those of these problems, which all have an answer, whose reference the checker can't judge against."""
     faults = checker.faults_of_references([problem.answer or "" for problem in problems])
     return tuple(FaultyReference(problem, fault) for problem, fault in zip(problems, faults, strict=True) if fault)
+
+
+def references_text(problems: ProblemSets, workers: int) -> str:
+    """The references of all sets that can't be judged against, with the reason, and how many there are."""
+    listed = problems.answered()
+    with Checker(workers) as checker:
+        faulty = faulty_references(listed, checker)
+    lines = [
+        f"{_shown(found.problem.source)}: {_shown(found.problem.answer or '')}: {_shown(found.fault)}"
+        for found in faulty
+    ]
+    return "\n".join([*lines, f"{len(listed)} references, {len(lines)} can't be judged against"])
+
+
+def _shown(text: str) -> str:
+    return escape_text(text, 160)

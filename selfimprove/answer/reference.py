@@ -1,0 +1,202 @@
+r"""The final answer that a data set's field holds: a bare answer, or the one that a solution ends on.
+
+It is the other side of `extract`, with the same boxes and the same marks, and stricter: a wrong reference poisons
+every verdict that is made against it, so where a completion's last number would do, a reference has none. A field is
+read in this order:
+
+1. the last closed box, with those joined to it by commas, and, or;
+2. the last `####`, where a short answer stands behind it and nothing but a mark follows. A Markdown heading is none;
+3. the whole text, if it is a bare answer: short, and not a sentence;
+4. what stands behind the last mark (“the answer is”, `<answer>`), if the text ends with it.
+
+`proof`, `notfound` and their kin say that there is no answer. A sentence is none either. All scans are linear.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from selfimprove.answer.extract import after_thinking, joined_boxes
+from selfimprove.answer.prose import MARK, SENTENCE, marked
+from selfimprove.answer.reading import read
+
+How = Literal["boxed", "hashes", "bare", "marked"]
+Lack = Literal["empty", "none", "sentence"]
+"""Why there is no reference: nothing is written, the field says that there is none, or it holds prose."""
+
+NO_ANSWER = frozenset(
+    ("proof", "notfound", "not found", "not_found", "n/a", "nan", "null", "none", "no answer", "unanswerable")
+)
+"""What data sets write where a problem has no answer to compare with."""
+LONGEST = 400
+"""Characters of a bare answer in which words stand; one of signs alone may be longer."""
+TAIL = 6_000
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+_LOOSE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s${}]+)")
+_NAMED_BOX = re.compile(r"(?<![A-Za-z\\])([A-Za-z](?:_\{?\w\}?)?)\s*=\s*(?=\\(?:boxed|fbox)\s*\{)")
+_HASHES = re.compile(r"(?:^|(?<=\s))#{4}(?!#)[ \t]*([^\n]*)", re.MULTILINE)
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{[A-Za-z*]+\}|\\[A-Za-z]+")
+_WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]+)?")
+_VERBS = frozenset(
+    (
+        "is are was were be been has have had does did gives give gave gets get got equals means shows implies follows "
+        "becomes adding we they he she let since because therefore hence thus so then whether"
+    ).split()
+)
+_OPENERS = frozenset("thus so therefore hence we let since because he she they there it this these see note".split())
+_LETTERED = re.compile(r"\s*(?:\\[a-z]+\s*\{)?\s*\(?[A-J](?![A-Za-z])\s*[).:}]+\s*\S")
+_NO_ANSWERS = frozenset(
+    (
+        "clear obvious given shown found below above following correct known unique not in as left that indeed trivial "
+        "immediate easy simple what how why when where"
+    ).split()
+)
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+_TOLD = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ )?[a-z]+(?:ed|[^s]s) [^$\\]*\d")
+"""A name, a verb and a number: `Tom buys 7 apples`."""
+_BREAK = re.compile(r"[.?!]\s+[A-Z]")
+_PROGRAM = re.compile(r"\b(?:def|class|import|lambda)\s+\w|\breturn\b|\bprint\s*\(|#include|;\s*$|\bfunction\s*\(")
+_COUNTED = re.compile(r"([-+−]?[\d.,/]+) \([A-Za-z][A-Za-z .'-]*\)")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The final answer of a field and how it was found; or None, and why there is none."""
+
+    text: str | None
+    how: How | Lack
+    reason: str = ""
+
+
+def reference_of(text: str) -> Reference:
+    """The final answer that the text of a field holds; never raises."""
+    written = text.strip()
+    if not written:
+        return Reference(None, "empty", "an empty answer")
+    if written.casefold() in NO_ANSWER:
+        return Reference(None, "none", f"“{written}”, which stands for: no answer")
+    answer = after_thinking(written)
+    if answer is None:
+        return Reference(None, "sentence", "a thinking block that is not closed")
+    return _found(answer.strip())
+
+
+def _found(text: str) -> Reference:
+    hashes = _hashes(text)
+    box = _boxed(text)
+    if hashes is not None and (box is None or _last_box(text) < text.rfind("####")):
+        return hashes
+    if box is not None:
+        return box
+    if is_bare(text):
+        return Reference(_without_unit(_letter_alone(text)), "bare")
+    return _marked(text) or Reference(None, "sentence", "a text without a final answer that is marked")
+
+
+def is_bare(text: str) -> bool:
+    """Whether the text is an answer by itself: a formula, a number, a few words; not a sentence or a program."""
+    plain = _COMMAND.sub(" ", text)
+    words = _WORD.findall(plain)
+    if not words:
+        return True
+    if "\n" in text.strip() or len(text) > LONGEST or len(words) > 12 or _PROGRAM.search(text):
+        return False
+    ideographs = len(_IDEOGRAPH.findall(text))
+    if ideographs > 12 or (ideographs >= 4 and text.rstrip()[-1] in "。！？"):
+        return False
+    if len(words) == 1:
+        return not (words[0] in _VERBS and len(plain.split()) > 1)
+    if words[0].lower() in _OPENERS or any(word in _VERBS for word in words):
+        return False
+    ends = text.rstrip()[-1] in ".?!"
+    if len(words) >= 3 and _TOLD.match(text):
+        return False
+    return not ((ends and len(words) >= 4) or (_BREAK.search(text) and len(words) >= 6))
+
+
+def _last_box(text: str) -> int:
+    return max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+
+
+def _boxed(text: str) -> Reference | None:
+    """What the last box holds; none if it is empty or never closed; None without a box."""
+    if not _BOX.search(text):
+        return None
+    if len(names := {match[1] for match in _NAMED_BOX.finditer(text)}) > 1 and _joined_under_names(text):
+        return Reference(None, "sentence", f"boxes of several quantities: {', '.join(sorted(names))}")
+    text = _NAMED_BOX.sub("", text)
+    found = joined_boxes(text)
+    if found is None or found.start < _last_box(text):
+        loose = _LOOSE_BOX.match(text, _last_box(text))
+        if loose is None:
+            return Reference(None, "sentence", "a box that is not closed")
+        return Reference(loose[1].rstrip(".,;"), "boxed")
+    inner = found.text.strip()
+    return Reference(_letter_alone(inner), "boxed") if inner else Reference(None, "empty", "an empty answer")
+
+
+def _joined_under_names(text: str) -> bool:
+    """Whether the last box is one of several parts once the names before them are left out."""
+    found, bare = joined_boxes(text), joined_boxes(_NAMED_BOX.sub("", text))
+    return found is not None and bare is not None and found.text != bare.text
+
+
+def _hashes(text: str) -> Reference | None:
+    """The short answer behind the last `####`, if nothing follows it but a mark; None for a heading, or without one."""
+    marks = list(_HASHES.finditer(text))
+    if not marks:
+        return None
+    last = marks[-1]
+    answer, rest = last[1].strip(), text[last.end() :].strip()
+    if not answer and not rest:
+        return Reference(None, "empty", "an empty answer")
+    if not answer or not is_bare(answer) or (rest and not _only_a_mark(rest)):
+        return None
+    return Reference(_without_unit(answer), "hashes")
+
+
+def _only_a_mark(rest: str) -> bool:
+    """Whether what follows an answer only says it again: one line that begins with a mark."""
+    return "\n" not in rest and bool(
+        re.match(r"(?:so |thus |therefore,? )?(?:the )?(?:final )?answer", rest, re.IGNORECASE)
+    )
+
+
+def _marked(text: str) -> Reference | None:
+    """The answer behind the last mark of the text, if the text ends with it."""
+    tail = text[-TAIL:]
+    last = None
+    for last in MARK.finditer(tail):  # noqa: B007 - the last match is what is wanted
+        pass
+    if last is None:
+        return None
+    lines = [line for line in tail[last.end() :].strip().split("\n") if line.strip()]
+    if len(lines) != 1 or any(re.search(r"\d", part) for part in SENTENCE.split(lines[0])[1:] if part):
+        return None
+    found = marked(tail)
+    if found is None or found.text is None or not found.text.strip() or not is_bare(found.text):
+        return None
+    if found.text.split()[0].lower() in _NO_ANSWERS:
+        return None
+    return Reference(_letter_alone(found.text.strip()), "marked")
+
+
+def _letter_alone(text: str) -> str:
+    r"""The letter of a choice that is written with its text, `\textbf{(C)}\ 25`; anything else as it is."""
+    if not _LETTERED.match(text):
+        return text
+    answer = read(text)
+    return answer.choice if answer.kind == "choice" and answer.choice else text
+
+
+def _without_unit(text: str) -> str:
+    """`3 (apples)` as `3`, and each of several such joined by semicolons; anything else as it is."""
+    parts = [_COUNTED.fullmatch(part.strip()) for part in text.split(";")]
+    return ", ".join(part[1] for part in parts if part) if all(parts) else text
+
+
+__all__ = ["NO_ANSWER", "Reference", "is_bare", "reference_of"]

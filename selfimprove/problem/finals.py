@@ -1,0 +1,99 @@
+"""The final answer that a field of any type holds, or why it holds none.
+
+A number is itself, a text gives its final answer (`answer.reference`), a truth value answers a question of yes or no.
+A list of one, a list of equal values and the objects in which data sets wrap an answer are opened; several different
+values are several answers, which no single reference can stand for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from selfimprove.answer.reference import reference_of
+from selfimprove.problem.names import bare_name, opened
+from selfimprove.problem.plain import kind_of
+from selfimprove.problem.turns import is_chat, last_text
+
+Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
+"""Why a row is set aside, in a word."""
+
+_YES_NO = re.compile(
+    r"\W*(?:\w+ly,? )?(?:is|are|was|were|am|do|does|did|can|could|has|have|had|will|would|should|may|might|must|"
+    r"isn't|aren't|doesn't|don't|true or false)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """A final answer (`weak`: only a mark in prose says that it is one), or None, what kind of lack, and why."""
+
+    text: str | None
+    weak: bool = False
+    kind: Kind = "no answer"
+    why: str = ""
+
+
+def final_of(value: object, name: str, question: str) -> Final:
+    """The final answer that the field `name` of a problem with this question holds."""
+    plain = _unwrapped(value)
+    if isinstance(plain, Final):
+        return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
+    if plain is None or (isinstance(plain, str) and not plain.strip()):
+        return Final(text=None, why=f"`{name}` holds an empty answer")
+    if isinstance(plain, bool):
+        if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], _last_sentence(question))):
+            return Final(text="yes" if plain else "no")
+        return _wrong_type(name, plain)
+    if isinstance(plain, (int, float)):
+        return Final(text=str(plain)) if math.isfinite(plain) else _wrong_type(name, plain)
+    found = reference_of(plain)
+    if found.text is None:
+        kind: Kind = "sentence" if found.how == "sentence" else "no answer"
+        return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
+    return Final(text=found.text, weak=found.how == "marked")
+
+
+def _last_sentence(question: str) -> str:
+    return re.split(r"[.!,]\s+", question.strip())[-1]
+
+
+def _wrong_type(name: str, value: object) -> Final:
+    return Final(text=None, kind="type", why=f"`{name}` must be a text or a number, not {kind_of(value)}")
+
+
+def _unwrapped(value: object) -> str | int | float | bool | Final | None:
+    """The one value inside lists and objects; a `Final` without text says why there is not one."""
+    value = opened(value)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if is_chat(value) and isinstance(value, (list, tuple)):
+        return last_text(value)
+    if isinstance(value, (list, tuple)):
+        return _one_of(list(value))
+    if isinstance(value, dict):
+        inner = {bare_name(key): inside for key, inside in value.items()}
+        if "answerstart" in inner and isinstance(texts := inner.get("text"), (list, tuple)):
+            return _unwrapped(texts[0]) if texts else None  # annotators' spans: each of them is right
+        if "value" in inner and inner.keys() & {"aliases", "normalizedvalue", "normalizedaliases"}:
+            return _unwrapped(inner["value"])
+        if inner.keys() >= {"number", "spans"}:  # a number, a date or spans, of which one is filled
+            return _unwrapped(inner["number"] or inner["spans"])
+        for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
+            if name in inner:
+                return _unwrapped(inner[name])
+    return Final(text=None, kind="type", why=f"must be a text or a number, not {kind_of(value)}")
+
+
+def _one_of(values: list[object]) -> str | int | float | bool | Final | None:
+    found = [_unwrapped(value) for value in values]
+    fault = next((one for one in found if isinstance(one, Final)), None)
+    if fault is not None:
+        return Final(text=None, kind="type", why=f"must be a text or a number, not {kind_of(values)}")
+    different = {str(one).strip().casefold() for one in found}
+    if len(different) > 1:
+        return Final(text=None, kind="several answers", why=f"must be a text or a number, not {kind_of(values)}")
+    return found[0] if found else None

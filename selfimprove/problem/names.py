@@ -1,0 +1,115 @@
+"""Names under which the fields of problem files go, and how a name in the recipe finds its field.
+
+A field is recognised whatever its case and marks (`Correct Answer`, `correct_answer`): names are compared by their
+letters and digits alone. A dotted name goes into objects (`reward_model.ground_truth`), through JSON that is written
+inside a text and through lists of one.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: SIM905 - a list of words reads best as text
+import json
+import re
+from collections.abc import Iterable
+
+Row = dict[str, object]
+
+QUESTIONS = tuple(
+    (
+        "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
+        "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext turns "
+        "messages conversations conversation inputs input"
+    ).split()
+)
+"""Names of the question, the surest first."""
+ANSWERS = tuple(
+    (
+        "expectedanswer answer finalanswer groundtruthanswer groundtruth goldanswer goldenanswer "
+        "referenceanswer correctanswer answernumber numericalanswer numericanswer answervalue shortanswer "
+        "finaldecision exeans finalans answers answersspans goldenanswers ans gold golden lsolutions "
+        "outputanswer gtanswer answertext bestanswer result final targets target"
+    ).split()
+)
+"""Names of a final answer, the surest first."""
+SOLUTIONS = tuple(
+    "solution groundtruthsolution goldstandardsolution referencesolution response output completion".split()
+)
+"""Names of a solution that ends on the answer, or of the bare answer itself."""
+CONTEXTS = tuple(
+    (
+        "instruction body context passage article abstract scenario sentence premises story paragraph para "
+        "document dialogue dialog transcript support supports background situation backgrounddescription text "
+        "pretext tabletitle table posttext paragraphs premise input"
+    ).split()
+)
+"""Names of what a question can't be answered without."""
+OPTIONS = tuple(
+    (
+        "choices options endings answerchoices answeroptions answeroptionlist candidates mcoptions mc1targets "
+        "targetscores choice candidateanswers alternatives answers"
+    ).split()
+)
+CHOSEN = tuple(
+    (
+        "answerkey answeridx answerindex answerletter correctoption correctanswer correctchoice correctidx "
+        "correctindex correctanswerindex correctoptionindex correctansweridx correctanswerid ra correct "
+        "correctlabel answer answervalue label goldlabel gold goldindex cop answerid rightanswer target "
+        "groundtruth expectedanswer finalanswer solution output response"
+    ).split()
+)
+"""Names of what says which option is right."""
+SYSTEMS = tuple("system systemprompt".split())
+PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage".split())
+TESTS = tuple("test tests testlist testcases unittests entrypoint inputoutput publictestcases".split())
+CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row doc label reward metadata".split())
+"""Names of objects that hold question or answer, the surest first."""
+
+LONGEST_JSON = 1_000_000
+"""Characters of a text that is opened as JSON, at most."""
+
+_OTHER = re.compile(r"[\W_]+")
+
+
+def bare_name(name: object) -> str:
+    """A field's name by its letters and digits alone, in lower case."""
+    return _OTHER.sub("", str(name)).lower()
+
+
+def find(row: Row, name: str) -> tuple[bool, object]:
+    """Whether the row has the field of this (perhaps dotted) name, and what it holds."""
+    if name in row:
+        return True, row[name]
+    first, dot, rest = name.partition(".")
+    while dot:
+        if first in row:
+            inner = opened(row[first])
+            if isinstance(inner, dict):
+                return find(inner, rest)
+        more, dot, rest = rest.partition(".")
+        first = f"{first}.{more}"
+    return False, None
+
+
+def opened(value: object) -> object:
+    """What stands inside a list of one, or inside a text that is a JSON object or a list of texts; else the value."""
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        return opened(value[0]) if isinstance(value[0], (list, tuple, dict)) else value[0]
+    if (
+        isinstance(value, str)
+        and 1 < len(value) < LONGEST_JSON
+        and value.lstrip()[:1] in ("{", "[")
+        and value.rstrip()[-1:] in ("}", "]")
+    ):
+        if not re.match(r'\s*(?:\{\s*"|\[\s*["{])', value):
+            return value
+        try:
+            inner: object = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return opened(inner) if isinstance(inner, list) else inner
+    return value
+
+
+def listed(names: Iterable[object]) -> str:
+    """Field names for a message."""
+    return ", ".join(f"`{name}`" for name in names) or "none"

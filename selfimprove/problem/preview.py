@@ -1,0 +1,136 @@
+"""What was read from a source, told before a run: its fields, its first problems, and every row that was left out.
+
+Values here, so that a program gets what a reader sees (`plain`); the command draws them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from selfimprove.answer.checking import Checker
+from selfimprove.errors import UsageError
+from selfimprove.problem.hub import JUDGED_SPLITS
+from selfimprove.problem.names import listed
+from selfimprove.problem.references import FaultyReference, faulty_references
+from selfimprove.problem.sources import GeneratedSource, Source, Stock, found_source, read_stock, refuse_lacking
+from selfimprove.problem.values import Aside, Problem
+from selfimprove.problem.wording import leaked
+from selfimprove.recipe import Problems
+
+TESTED = 2000
+"""References that the checker is tested on, at most."""
+DRAWN = 256
+"""Problems drawn from a generator, which has no end, to show some of them."""
+
+_HELP = {
+    "sentence": "Name a field that holds the final answer (--set problems.answer=FIELD), or write it as `#### 7` or in "
+    "a box.",
+    "program": "Answers that are judged by running them can't be used here: take questions with a final answer.",
+    "chat": "Take chats of one user turn, or name the field of the question: --set problems.question=FIELD.",
+    "options": "Name the field that says which option is right: --set problems.answer=FIELD.",
+    "picture": "Take the questions that need no picture.",
+    "several answers": "Write one answer a row.",
+    "no answer": "Name the field that holds the answer: --set problems.answer=FIELD.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A source as it was read, its problems in the order of its rows."""
+
+    source: str
+    stock: Stock
+    problems: tuple[Problem, ...]
+
+    @property
+    def answered(self) -> int:
+        """How many of the problems have an answer."""
+        return sum(problem.answer is not None for problem in self.problems)
+
+    def kinds(self) -> Counter[str]:
+        """How many rows were set aside, by what they lack."""
+        return Counter(one.kind for one in self.stock.aside)
+
+    def plain(self, limit: int) -> dict[str, object]:
+        """As plain data, with `limit` of the problems (0: all)."""
+        shown = self.problems[: limit or None]
+        return {
+            "fields": {role: list(names) for role, names in self.stock.fields},
+            "unused": list(self.stock.unused),
+            "rows": self.stock.rows,
+            "problems": [
+                {"question": one.question, "answer": one.answer, "where": one.source}
+                | ({"system": one.system} if one.system else {})
+                for one in shown
+            ],
+            "set_aside": [{"where": one.where, "why": one.why, "kind": one.kind} for one in self.stock.aside],
+            "dropped": {"duplicates": self.stock.duplicates},
+        }
+
+
+def preview(text: str, wanted: Problems) -> Preview:
+    """What a source gives, read as a run reads it.
+
+    Raises `UsageError` for a source that isn't there, a row that is none, and rows of which none can be used.
+    """
+    source = found_source(text, "SOURCE", ("train",))
+    settings = {"train": text, "train_size": DRAWN, "heldout_size": 1, "sealed_size": 1}
+    stock = read_stock(source, wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {}))
+    refuse_lacking({source: stock})
+    stock = _without_leaks(stock, source, wanted)
+    if not stock.rows:
+        raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
+    if stock.aside and not any(problem.answer is not None for problem in stock.problems):
+        raise _nothing_usable(text, stock)
+    return Preview(source=text, stock=stock, problems=tuple(sorted(stock.problems, key=_place)))
+
+
+def _without_leaks(stock: Stock, source: Source, wanted: Problems) -> Stock:
+    """The stock without problems too like one of the recipe's held-out or sealed sources, which are told by row."""
+    named = [found_source(text, key, JUDGED_SPLITS) for key, text in _judged(wanted) if text]
+    others = [one for one in named if one != source and not isinstance(one, GeneratedSource)]
+    if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource) or not others:
+        return stock
+    judged = [problem.question for one in others for problem in read_stock(one, wanted).problems]
+    gone = set(leaked((one.question for one in stock.problems), judged, wanted.ngram, wanted.ngram_share))
+    why = "too like a held-out or sealed problem to be trained on"
+    aside = [Aside(where=one.source, kind="leak", why=why) for place, one in enumerate(stock.problems) if place in gone]
+    kept = tuple(one for place, one in enumerate(stock.problems) if place not in gone)
+    return replace(stock, problems=kept, aside=(*stock.aside, *aside))
+
+
+def _judged(wanted: Problems) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("problems.heldout", wanted.heldout), ("problems.sealed", wanted.sealed)
+
+
+def _nothing_usable(text: str, stock: Stock) -> UsageError:
+    kind, count = Counter(one.kind for one in stock.aside).most_common(1)[0]
+    first = next(one for one in stock.aside if one.kind == kind)
+    fields = f" The fields are: {listed(stock.known)}." if kind in ("sentence", "no answer") else ""
+    return UsageError(
+        f"{text}: none of {stock.rows:,} rows has an answer to judge by: {first.where}: {first.why}"
+        + (f" ({count:,} rows alike)" if count > 1 else ""),
+        _HELP.get(kind, "Correct the rows.") + fields,
+    )
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """How many references the checker was tested on, and those that it can't judge against."""
+
+    tested: int
+    faulty: tuple[FaultyReference, ...]
+
+
+def self_test(found: Preview, workers: int) -> SelfTest:
+    """The checker on the references, or on every nth where there are many: each equal to itself, no changed copy is."""
+    answered = [problem for problem in found.problems if problem.answer is not None]
+    some = answered[:: -(-len(answered) // TESTED)] if len(answered) > TESTED else answered
+    with Checker(workers) as checker:
+        return SelfTest(len(some), faulty_references(some, checker))
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    name, _, number = problem.source.rpartition(":")
+    return (name, int(number)) if number.isdigit() else (problem.source, 0)

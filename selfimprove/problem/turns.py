@@ -1,0 +1,93 @@
+"""Chats as problems: one user turn is the question, a system turn before it the system turn, what follows a solution.
+
+The forms are `role` and `content`, and ShareGPT's `from` and `value`. A chat with several user turns is no problem: its
+last question can't be asked without the answers before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfimprove.problem.names import Row
+
+_USERS = frozenset(("user", "human", "prompter"))
+_MODELS = frozenset(("assistant", "gpt", "model", "bot", "chatgpt"))
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A chat of one user turn; `answer` is what the model's turn holds, None without one."""
+
+    question: str
+    system: str = ""
+    answer: object = None
+
+
+def is_chat(value: object) -> bool:
+    """Whether the value is a list of turns."""
+    return isinstance(value, (list, tuple)) and bool(value) and all(_role(turn) for turn in value)
+
+
+def read_chat(turns: Sequence[object]) -> Chat | str:
+    """The chat's one question, or why it has none."""
+    roles = [_role(turn) for turn in turns]
+    if "tool" in roles or "other" in roles:
+        return "a chat with turns of tools"
+    users = roles.count("user")
+    if users != 1:
+        return f"a chat with {users or 'no'} user turns"
+    at = roles.index("user")
+    if any(role != "system" for role in roles[:at]) or roles.count("model") > 1:
+        return "a chat whose user turn isn't the first"
+    texts = [_content(turn) for turn in turns]
+    question = texts[at]
+    if question is None or any(texts[place] is None for place in range(at)):
+        return "a chat with a turn that is more than text"
+    system = "\n\n".join(text for text in texts[:at] if text)
+    answer = next((_answer(turn) for turn, role in zip(turns, roles, strict=True) if role == "model"), None)
+    return Chat(question, system, answer)
+
+
+def last_text(turns: Sequence[object]) -> str | None:
+    """The text of a completion that is a list of one turn of the model."""
+    return _content(turns[0]) if len(turns) == 1 and _role(turns[0]) == "model" else None
+
+
+def _role(turn: object) -> str:
+    if not isinstance(turn, dict):
+        return ""
+    role = turn.get("role", turn.get("from"))
+    if not isinstance(role, str) or not {"content", "value", "text", "ground_truth"} & turn.keys():
+        return ""
+    lower = role.lower()
+    if lower in _USERS:
+        return "user"
+    return "model" if lower in _MODELS else lower if lower in ("system", "tool") else "other"
+
+
+def _content(turn: object) -> str | None:
+    assert isinstance(turn, dict)  # `_role` has looked
+    value = turn.get("content", turn.get("value", turn.get("text")))
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) and value:
+        parts = [
+            part.get("text") if isinstance(part, dict) and part.get("type", "text") == "text" else None
+            for part in value
+        ]
+        texts = [part for part in parts if isinstance(part, str)]
+        return "\n".join(texts) if len(texts) == len(parts) else None
+    return None
+
+
+def _answer(turn: object) -> object:
+    """What the model's turn holds: its text, or a bare answer that stands in its place."""
+    assert isinstance(turn, dict)
+    truth = turn.get("ground_truth")
+    if isinstance(truth, dict):
+        return truth.get("value")
+    return truth if truth is not None else _content(turn)
+
+
+__all__ = ["Chat", "Row", "is_chat", "last_text", "read_chat"]

@@ -1,0 +1,71 @@
+"""The section of a recipe that says where problems come from, and how they are split."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+MOST_PROBLEMS = 10_000_000
+"""Above any real run: a larger figure is a typing error, and would fill the memory before it showed."""
+
+
+class Section(BaseModel):
+    """A frozen group of keys; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Keys that the first runs did not have. While they say nothing they are left out, so that fingerprints hold."""
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        plain: dict[str, object] = serialise(self)
+        kinds = type(self).model_fields
+        return {
+            key: value
+            for key, value in plain.items()
+            if key not in self.later or value != kinds[key].get_default(call_default_factory=True)
+        }
+
+
+class MixturePart(Section):
+    """One generator of a `reasoning-gym:` mixture."""
+
+    name: str = Field(description="name of the reasoning-gym dataset")
+    weight: float = Field(1.0, gt=0, description="share of the problems, relative to the other parts")
+    params: dict[str, object] = Field(default_factory=dict, description="parameters of that dataset")
+
+
+class Problems(Section):
+    """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("context", "options", "decontaminate", "ngram", "ngram_share"))
+
+    train: str = Field(
+        "reasoning-gym:sums",
+        description="training problems: `reasoning-gym:NAME`, a hub id `ID[:CONFIG[:SPLIT]]`, or a local file",
+    )
+    heldout: str = Field(
+        "", description="source judged on every round; empty: the train source's test split, or a part"
+    )
+    sealed: str = Field("", description="source judged once, at the end; empty: carved from the held-out source")
+    train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
+    heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
+    sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")
+    seed: int = Field(0, ge=0, description="seed of generation and of the split")
+    question: str = Field("", description="name of the question field, if it isn't recognised; dots go into objects")
+    answer: str = Field("", description="name of the answer field, if it isn't recognised")
+    context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
+    options: str = Field("", description="name of the field with the options of a multiple choice, likewise")
+    decontaminate: Literal["exact", "ngram"] = Field(
+        "exact",
+        description="training problems taken out beside the same ones: `ngram`: also those too like a judged one; not "
+        "done on generated problems, whose sentences are alike",
+    )
+    ngram: int = Field(8, ge=1, description="`ngram`: words in a row")
+    ngram_share: float = Field(
+        0.5, gt=0, le=1, description="`ngram`: share of a training question's runs of words that stand in a judged one"
+    )
+    mixtures: dict[str, tuple[MixturePart, ...]] = Field(
+        default_factory=dict, description="named mixtures of reasoning-gym generators"
+    )

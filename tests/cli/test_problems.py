@@ -1,0 +1,73 @@
+"""`selfimprove problems`: what it prints, for readers and for programs, of rows that nobody can trust."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfimprove.cli import app as cli
+
+ROWS = [
+    {"question": "What is \x1b[31m1 + 1?\nNow.", "answer": "2"},
+    {"question": "What is [bold]2 + 2[/bold]?", "answer": "so \\boxed{4}"},
+    {"question": "Tell me of sums.", "answer": "Sums are what one gets by adding, as everyone knows."},
+    {"question": "What is 3 + 3?", "answer": "6"},
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return str(path)
+
+
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["selfimprove", "problems", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_programs_get_the_pairs_and_what_was_set_aside(
+    source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.loads(typed(capsys, monkeypatch, source, "--json", "--limit", "0"))
+    assert found["fields"] == {"question": ["question"], "context": [], "options": [], "answer": ["answer"]}
+    assert found["rows"] == 4
+    assert [one["answer"] for one in found["problems"]] == ["2", "4", None, "6"]
+    assert [one["where"] for one in found["problems"]] == [f"rows.jsonl:{line}" for line in range(1, 5)]
+    assert [(one["where"], one["kind"]) for one in found["set_aside"]] == [("rows.jsonl:3", "sentence")]
+    assert found["checker"] == {"tested": 3, "faulty": 0}
+    assert len(json.loads(typed(capsys, monkeypatch, source, "--json", "--limit", "1"))["problems"]) == 1
+
+
+def test_readers_get_escaped_lines(
+    source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = typed(capsys, monkeypatch, source, "--limit", "2")
+    assert "\x1b" not in shown
+    assert r"What is \x1b[31m1 + 1?" in shown
+    assert "What is [bold]2 + 2[/bold]?" in shown
+    assert "reference   4" in shown
+    assert "rows.jsonl:3: `answer` holds a text" in shown
+    assert "3 of 3 references equal themselves" in shown
+    assert "3 + 3" not in shown
+
+
+def test_lengths_are_told_of_a_model(
+    source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from selfimprove.models.tiny import make_tiny_model
+
+    tiny = make_tiny_model(tmp_path / "tiny", dtype="float32")
+    monkeypatch.setenv("SELFIMPROVE_CACHE", str(tmp_path / "cache"))
+    limits = ("--model", str(tiny), "--set", "sampling.max_new_tokens=1000000")
+    tokens = json.loads(typed(capsys, monkeypatch, source, *limits, "--json"))["tokens"]
+    assert tokens["limit"] == 1_000_000
+    assert [one["where"] for one in tokens["too_long"]] == [f"rows.jsonl:{line}" for line in range(1, 5)]
+    assert "4 problems don't fit" in typed(capsys, monkeypatch, source, *limits)
