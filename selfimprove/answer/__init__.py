@@ -27,7 +27,7 @@ from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Op, show
 from selfimprove.answer.verdict import Finding, Outcome, Verdict
 
-VERSION = "1"
+VERSION = "2"
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""
@@ -48,9 +48,12 @@ class Explanation:
     reference_tree: str
 
 
-def check(text: str, reference: str, mode: Mode = "last") -> Verdict:
-    """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds."""
-    candidate = extract(text, mode)
+def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
+    """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds.
+
+    `cut`: the text was cut off at the token limit, so that only a closed statement counts.
+    """
+    candidate = extract(text, mode, cut=cut)
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from selfimprove.answer.atoms import read_atom
+from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.parse import Parser, shallow
@@ -20,13 +21,16 @@ from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
 
-_CHOICE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[:.]?\s*)?\(?([A-Ja-j])\)?")
-_LEAD = re.compile(r"(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))\s*\S")
+_CHOICE = re.compile(
+    r"(?:(?:[Tt]he |[Mm]y |[Oo]ur )?(?:correct |right |best |final )?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]election)"
+    r"(?: is)?(?: option| choice)?\s*[:.]?\s*|not \(?[A-J]\)?\s?[,;.]?\s?(?:but )?(?:rather )?(?:it is |it's )?)?"
+    r"\(?([A-Ja-j])\)?"
+)
+_WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _FONTS = re.compile(
     r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
 )
 _OPENINGS = LABELS | {"it", "its", "this"}
-_HEDGE = re.compile(r"\b(?:[A-J]|or|and|not|wait|no)\b")
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")  # the common case, read without the grammar
 _SPOKEN_SETS = {
@@ -86,11 +90,10 @@ def read(written: str) -> Answer:
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
-    lead = _LEAD.match(bare) if choice is None else None
-    letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
+    letter = choice[1] if choice else led_letter(bare)
     with allowance():
         node, fault = _tree(normal)
-    if lead is not None and ((node is not None and node.op is not Op.MUL) or _HEDGE.search(bare[lead.end() - 1 :])):
+    if choice is None and node is not None and node.op is not Op.MUL and not _WORDY.search(bare):
         letter = None
     return Answer(written, normal, node, fault, letter, _words(normal))
 

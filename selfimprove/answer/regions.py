@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cmp_to_key
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.evaluate import sign_of
 from selfimprove.answer.exact import exact
+from selfimprove.answer.precision import sign_of
 from selfimprove.answer.tree import (
     INFINITY,
     MIRRORED,

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.evaluate import near
 from selfimprove.answer.matrices import matrices
+from selfimprove.answer.precision import near
 from selfimprove.answer.tree import (
     Join,
     Node,

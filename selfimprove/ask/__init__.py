@@ -181,7 +181,8 @@ def _replies(
     """The completions as text with verdicts; without a reference only the extracted answer is kept."""
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
     pairs = [(text, question.gold or "") for text, question in zip(texts, questions, strict=True)]
-    verdicts = check_completions(checker, pairs, recipe.answers)
+    cut = [completion.stop is StopReason.LENGTH for completion in completions]
+    verdicts = check_completions(checker, pairs, recipe.answers, cut=cut)
     return [
         Reply(
             text=text,

@@ -39,8 +39,16 @@ class Prefix:
         """Whole solutions that begin with it: one if it ended by itself, else one for each of its continuations."""
         if self.ended:
             return [self.ids]
-        rows = [(self.key, self.rows[0][1] * each + number) for number in range(each)]
-        return [(*self.ids, *continuations[row].token_ids) for row in rows]
+        return [(*self.ids, *found.token_ids) for found in self._continued(continuations, each)]
+
+    def cuts(self, continuations: Mapping[Row, Completion], each: int) -> list[bool]:
+        """Of each of these solutions whether it was cut off at the token limit."""
+        if self.ended:
+            return [False]
+        return [found.stop is StopReason.LENGTH for found in self._continued(continuations, each)]
+
+    def _continued(self, continuations: Mapping[Row, Completion], each: int) -> list[Completion]:
+        return [continuations[self.key, self.rows[0][1] * each + number] for number in range(each)]
 
 
 def wanted(recipe: Recipe) -> bool:
@@ -72,7 +80,8 @@ def tried(job: Job) -> list[Tried]:
     continuations = {found.row: found for found in read_completions(job.files.rollouts)}
     solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
     texts = [[job.machinery.tokenizer.decode(ids) for ids in found] for found in solutions]
-    ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts)
+    cuts = [cut for prefix in prefixes for cut in prefix.cuts(continuations, job.recipe.prefixes.rollouts)]
+    ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts, cuts)
     questions = {problem.key: problem.question for problem in problems_of_round(job)}
     return [
         Tried(
@@ -111,21 +120,25 @@ def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
     ]
 
 
-def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+def _by_labels(
+    job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
+) -> list[list[bool]]:
     answers = {problem.key: problem.answer or "" for problem in job.problems.train}
     pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
 
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress))
+    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress, cuts))
     return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
 
 
-def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+def _by_agreement(
+    job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
+) -> list[list[bool]]:
     keys = [prefix.key for prefix, found in zip(prefixes, texts, strict=True) for _ in found]
     flat = [text for found in texts for text in found]
-    named = iter(answer_classes(job.machinery.checker, keys, flat, job.recipe.answers))
+    named = iter(answer_classes(job.machinery.checker, keys, flat, job.recipe.answers, cuts))
     classes = [[next(named) for _ in found] for found in texts]
     votes: dict[str, list[tuple[str | None, int]]] = {}
     for prefix, found in zip(prefixes, classes, strict=True):
