@@ -58,6 +58,13 @@ _RENAMES = (
     (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
     (re.compile(r"\{,\}"), ","),
+    (
+        re.compile(
+            r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"
+            r"\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}(\^\{?\d\}?)?\s?\}"
+        ),
+        r"\\text{\1/\2}",
+    ),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
@@ -70,6 +77,8 @@ _RENAMES = (
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\s+"), " "),
 )
+_PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
+_INTERVAL = re.compile(r"([\[\]])([^\[\]]{1,200})([\[\]])")
 _TRAILING = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -138,9 +147,25 @@ def peel(text: str) -> str:
     return text[first : last + 1].strip()
 
 
+def _ordinary_brackets(text: str) -> str:
+    """Intervals in reversed brackets, `]0,1[`, in round ones; a text whose square brackets pair up stays as it is."""
+    depth = 0
+    for sign in text:
+        depth += (sign == "[") - (sign == "]")
+        if depth not in (0, 1):
+            break
+    if depth == 0 or ("," not in text and ";" not in text):
+        return text
+    return _INTERVAL.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     text = _dollars(plain(text))
+    if "[" in text or "]" in text:
+        text = _ordinary_brackets(text)
+    if "'" in text or "prime" in text:
+        text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
     text = _SPACE.sub(" ", _DROP.sub("", text))
     for pattern, new in _RENAMES:
         text = pattern.sub(new, text)

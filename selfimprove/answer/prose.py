@@ -72,6 +72,7 @@ _PREDICATE = re.compile(
     r"(?:\bis|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:an?\s+|"
     r"the\s+)?([A-Za-z][\w'-]*(?:\s[A-Za-z][\w'-]*){0,2})\W*$"
 )
+_WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
 _WORDS = frozenset(
     (
         "odd even prime composite yes no true false increasing decreasing constant convergent divergent linear "
@@ -162,7 +163,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 def _counted(sentence: str, found: str) -> Candidate:
     """The last formula of a sentence as its answer, unless the sentence denies or only supposes it."""
     at = max(0, sentence.rfind(found))
-    if _DENIED.search(straight(sentence[max(0, at - 60) : at])) or denies(sentence):
+    if _DENIED.search(straight(sentence[max(0, at - 60) : at])) or denies(sentence) or _WRONG.search(sentence, at):
         return Candidate(None, "extract", "the answer is denied")
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")
@@ -272,6 +273,32 @@ def _in_phrase(prose: str, end: int, start: int) -> bool:
         return True
     between = prose[end:start]
     return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
+
+
+def value_in_sentence(text: str) -> str | None:
+    """The one number of a plain sentence, as a box may hold one ("There are 12 apples left."); else None."""
+    if len(text) > 300:
+        return None
+    plain = re.sub(r"\\(?:text(?:bf|it|rm)?|mathrm|mbox)\s?\{|\}|\\(?=[$%,;: ])", " ", text)
+    numbers = _NUMBER.findall(plain)
+    if (
+        len(numbers) != 1
+        or "\\" in plain
+        or _OPERATED.search(straight(plain))
+        or not re.search(r"[A-Za-z]{3,}\W+[A-Za-z$\d]", plain)
+    ):
+        return None
+    return None if promises(plain) or denies(plain) else numbers[0].strip()
+
+
+_OPERATED = re.compile(
+    r"[+*/^=<>?_|]|\b(?:not|n't|no|never|or|nor|neither|between|more|less|fewer|greater|least|most|than|about|around|"
+    r"approximately|roughly|nearly|almost|maybe|perhaps|possibly|if|unless|half|third|quarter|twice|thrice|double|triple|"
+    r"times|root|squared|cubed|square of|cube of|plus|minus|divided|mod|log|sin|cos|tan|multiple|factor|power|wrong|"
+    r"up to|over|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|percent of|"
+    r"[a-z] (?:is|are) (?:not|never))\b|n't\b",
+    re.IGNORECASE,
+)
 
 
 def _opens_formula(line: str) -> bool:
