@@ -53,7 +53,7 @@ _PHRASE = re.compile(
 _CLAUSE = re.compile(
     r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
     r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
-    r"but|only|up to|equal to|comes? to|adds? up to|amounts? to)\b",
+    r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
 _RELATION = re.compile(r"(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+]?[\w./\\{}^]+")

@@ -31,7 +31,7 @@ _MORE_WORK = r"(?:turn|work|move|figure|think|analy[sz]e|split|run|sum|square|ro
 _TRIAL = (
     r"(?:re-?)?(?:check|verify|test|try|suppose|assume|guess|consider|imagine|say|see (?:if|whether|what)|look|examine|"
     r"explore|confirm|redo|repeat|search|wonder|re-?read|review|revisit|re-?examine|go (?:through|over|back)|"
-    r"checking|verifying|testing|trying|supposing|assuming|considering)\b"
+    r"checking|verifying|testing|trying|considering)\b"
 )
 _SEEK = r"(?:find|know|see|count|get|identify|recall|note)\b"
 _WE = r"(?:we|i|you|one|let(?:'s|s| us| me))"
@@ -62,11 +62,13 @@ _RESULT = re.compile(
     r"were|so|as)\b",
     re.IGNORECASE,
 )
+_COMPUTED = re.compile(r"\d[^=\n]{0,60}[-+*/×÷·−][^=\n]{0,60}=\s*[^=\s]")
+_THEN = re.compile(r"\bthen\b", re.IGNORECASE)
 _IF = re.compile(rf"{_OPENERS}(?:if|unless|assuming|supposing|provided|whether|should)\b", re.IGNORECASE)
 _REFUSED = re.compile(
     r"\b(?:(?:does|do|did)(?:n't| not) (?:work|satisfy|fit|divide|match|hold|make sense)|"
     r"(?:is|are|was)(?:n't| not) (?:a |an |the )?(?:solution|answer|prime|valid|possible|correct|right|true|equal|"
-    r"enough|an? option)|fails?|(?:is|are|was|be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
+    r"enough|an? option)|fails|(?:is|are|was|be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
     r"high))"
     r"|can(?:'t|not| not) be|contradict\w{0,5}|ruled out)\b",
     re.IGNORECASE,
@@ -83,7 +85,7 @@ _AGAIN = re.compile(
     r"reconsider|rethink|re-do|re-?evaluate|fix|correct)|i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
     re.IGNORECASE,
 )
-_STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry|but)\b", re.IGNORECASE)
+_STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
     r"\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
     r"(?:it(?:'s| is| should| must)|i mean|the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
@@ -132,6 +134,8 @@ def promises(sentence: str) -> bool:
     work = _LETS.search(text) or _WORKING.match(text)
     if work is None:
         return False
+    if _COMPUTED.search(text, work.end()):
+        return False
     return bool(_INDIRECT.search(text, work.end())) or not _RESULT.search(text, work.end())
 
 
@@ -143,6 +147,8 @@ def denies(sentence: str) -> bool:
 def in_condition(sentence: str, at: int) -> bool:
     """Whether the place lies in the condition with which the sentence begins: "If the answer is 17, then ..."."""
     if not _IF.match(straight(sentence)):
+        return False
+    if _COMPUTED.search(sentence, 0, at + 1) or _THEN.search(sentence, 0, at):
         return False
     comma = sentence.find(",")
     return comma < 0 or at < comma
