@@ -35,7 +35,10 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     """The last closed box that is not denied, with those joined to it, and where an open one begins after it, or -1."""
     boxes, opened = _boxes(text)
     begun = _BEGUN.search(text[-40:])
-    last_open = len(text) - 1 if begun else max(opened, default=-1)
+    last_open = len(text) if begun else max(opened, default=-1)
+    around = max((at for at in opened if boxes and at < boxes[-1][0]), default=None)
+    if around is not None and not text[text.index("{", around) + 1 : boxes[-1][0]].strip():
+        last_open = len(text)  # an open box directly around the closed one
     cut = last_open if last_open > (boxes[-1][2] if boxes else -1) else -1
     denied: int | None = None
     while boxes and (_NOT.search(straight(text[max(0, boxes[-1][0] - 60) : boxes[-1][0]]))):

@@ -10,7 +10,9 @@ import re
 
 from selfimprove.answer.unfinished import straight
 
-LEAD = re.compile(r"[\s*_$\\{]*(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)")
+LEAD = re.compile(
+    r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
+)
 _LONE = re.compile(
     r"[\s*_#>$-]{0,8}(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:]?[\s*_$]{0,6}\Z", re.IGNORECASE
 )
@@ -27,8 +29,8 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r"[)\]*_$}.\s]{0,6}(?:is|must be|would be|seems|has to be|should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?"
-    r"(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b",
+    r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|seems|has to be|should be)\s+(?:also\s+)?"
+    r"(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b)",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
@@ -36,7 +38,8 @@ _CLOSES = re.compile(
 )
 _DENIED_BEFORE = re.compile(
     rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
-    rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike)\s+(?:{_NOUN}\s+)?[*_$(]*$",
+    rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
+    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$",
     re.IGNORECASE,
 )
 _DENIED_BEHIND = re.compile(

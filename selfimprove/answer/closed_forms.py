@@ -6,6 +6,7 @@ Python calls, so that load does not change a verdict; over the budget the stage 
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from selfimprove.answer.precision import digits_of
 from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
 from selfimprove.answer.verdict import Finding, Outcome
 
-MAX_CALLS = 450_000
+MAX_CALLS = 600_000
 MAX_DIGITS = 60  # of a number in a tree; sympy computes powers and factorials in one long step
 MAX_POWER = 60
 T = TypeVar("T")
@@ -78,7 +79,9 @@ def _budgeted(work: Callable[[], T]) -> T:
         nonlocal calls
         calls += 1
         code = frame.f_code
-        if calls > MAX_CALLS and event == "call" and "sympy" in code.co_filename and code.co_name[0] not in "<_":
+        if calls <= MAX_CALLS or event != "call" or "sympy" not in code.co_filename:
+            return
+        if code.co_name[0] not in "<_" and not code.co_flags & inspect.CO_GENERATOR:
             raise _OverBudget  # never in a generator or finaliser that is being closed, which would swallow it
 
     import sympy.core.cache

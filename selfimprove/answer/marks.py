@@ -30,7 +30,8 @@ _MARK = re.compile(
 _STRONG = re.compile(r"#{4}|<answer>|答案|answer|correct (?:choice|option)", re.IGNORECASE)
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
-    r"in total|altogether)\b|\s+\((?![A-J]\))|,\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s",
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\s*(?:definitely |certainly |probably )?(?:not|unknown|unclear|nothing)\b", re.IGNORECASE)
@@ -42,6 +43,10 @@ _INSTEAD = re.compile(
 )
 _HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
+_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
+_OTHERS = re.compile(
+    r"\b(?:another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$", re.I
+)
 _DEFINITE = re.compile(r"[^A-Za-z]*\d|[\s$*\\({\[]*[A-J][)}\]$*.:\s]*\Z|[\s$*]*\\[A-Za-z]")
 _ENDS_SENTENCE = re.compile(r"[.!?]\s")
 
@@ -100,7 +105,12 @@ def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement
 def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     """Whether the sentence around a marker supposes, asks or guesses; `first` is the sentence behind it."""
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
-    if is_supposed(head) or _HEDGED.search(straight(mark[0])) or first.rstrip(" *_").endswith("?"):
+    if (
+        is_supposed(head)
+        or _OTHERS.search(head)
+        or _HEDGED.search(straight(mark[0]))
+        or first.rstrip(" *_").endswith("?")
+    ):
         return True
     return bool(_CONDITION.search(first) and re.search(r"\bwould\b", mark[0], re.IGNORECASE))
 
@@ -145,6 +155,8 @@ def _answer(line: str) -> tuple[str, int]:
     written = sentence[: cut.start()] if cut and cut.start() else sentence
     answer = tidy(written)
     end = len(written.rstrip().rstrip(".!"))
+    if (letter := _WITH_TEXT.match(answer)) is not None:
+        return letter[1], end
     if LEAD.match(answer) or _is_short(answer):
         return answer, end
     found = last_formula(answer)

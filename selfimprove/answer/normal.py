@@ -58,6 +58,7 @@ _RENAMES = (
     (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
     (
         re.compile(
             r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"

@@ -257,7 +257,7 @@ class Parser:
         token = self.peek()
         if token.kind == "num":
             before = self.tokens[self.at - 1] if self.at else _END
-            if before.kind == "num" and not (token.gap and self.at > 1 and self.tokens[self.at - 2].text == "^"):
+            if before.kind == "num" and not (token.gap and self._is_power_product()):
                 raise Unreadable("two numbers side by side")
             return True
         if token.kind == "op" and token.text == "|":
@@ -267,6 +267,11 @@ class Parser:
             and token.text not in _STOPS
             and not token.text.startswith("\\end")
         )
+
+    def _is_power_product(self) -> bool:
+        """Whether the number here multiplies what is before it in a product of powers: `2^6 3^5 7`."""
+        powers = any(token.text == "^" for token in self.tokens[: self.at])
+        return powers and (self.tokens[self.at - 2].text == "^" or self.peek(1).text == "^")
 
     def mixed(self) -> Node:
         """A factor; an integer directly before a proper fraction of integers is a mixed number."""

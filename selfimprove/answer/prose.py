@@ -17,6 +17,11 @@ _DENIED = re.compile(
     r"(?:\bnot|n't|\bnever)\s+(?:(?:be|equal|equals|to|exactly|just|the|at|a|an|is|point)\s+){0,4}[$\\(\[*]*$",
     re.IGNORECASE,
 )
+_NEGATED = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|can|could|will|would|has|have|had)(?:n't|\s+not)\s"
+    r"(?:(?!\b(?:but|so|and|because|since|which|that|then)\b)[^,;:=])*$",
+    re.IGNORECASE,
+)
 _GIVE_UP = re.compile(
     r"\b(?:no (?:solution|idea|answer)|not sure|(?:can ?not|can't|could not|couldn't|unable to|don't know how to) "
     r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find)|\bno idea\b|don't know|do not know|idea how|fails\b)",
@@ -44,7 +49,9 @@ _POINTS = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"(?<=[\w.,$%*]) \([^()]{1,120}\)")
-_CODE = re.compile(r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|['\"]\s?\)")  # program text has no answer in words
+_CODE = re.compile(
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
+)  # program text has no answer in words
 SENTENCE = re.compile(r"(?<!\n\d\.)(?<!\n\d\d\.)(?<=[.?!])\s+(?=[A-Z\"'(*])|\n\s*\n|\n")
 _MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
 _PHRASE = re.compile(
@@ -91,6 +98,7 @@ _REPLY = re.compile(
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,
 )
+_LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", re.IGNORECASE)
 _YES_NO = re.compile(r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!.*\b(?:yes|no|wrong)\b)", re.IGNORECASE | re.DOTALL)
 
 
@@ -112,7 +120,7 @@ def last_statement(text: str) -> Candidate | None:
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
     if _is_whole(stripped):
-        return Candidate(tidy(stripped), "whole")
+        return Candidate(tidy(stripped).lstrip("= "), "whole")
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
@@ -148,7 +156,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
     speaks, letter = named_letter(sentence)
-    if speaks and letter is not None and not supposes(sentence) and not in_condition(sentence, sentence.find(letter)):
+    if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
@@ -160,10 +168,21 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     return None if found is None else _counted(sentence, found)
 
 
+def _weighs(sentence: str) -> bool:
+    """Whether a sentence about a choice only looks at it: "Let's evaluate option C."."""
+    return supposes(sentence) or bool(_LOOKS.search(straight(sentence)))
+
+
 def _counted(sentence: str, found: str) -> Candidate:
     """The last formula of a sentence as its answer, unless the sentence denies or only supposes it."""
     at = max(0, sentence.rfind(found))
-    if _DENIED.search(straight(sentence[max(0, at - 60) : at])) or denies(sentence) or _WRONG.search(sentence, at):
+    before = straight(sentence[:at])
+    if (
+        _DENIED.search(before[-60:])
+        or _NEGATED.search(before[-120:])
+        or denies(sentence)
+        or _WRONG.search(sentence, at)
+    ):
         return Candidate(None, "extract", "the answer is denied")
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")
@@ -293,9 +312,12 @@ def value_in_sentence(text: str) -> str | None:
 
 _OPERATED = re.compile(
     r"[+*/^=<>?_|]|\b(?:not|n't|no|never|or|nor|neither|between|more|less|fewer|greater|least|most|than|about|around|"
-    r"approximately|roughly|nearly|almost|maybe|perhaps|possibly|if|unless|half|third|quarter|twice|thrice|double|triple|"
-    r"times|root|squared|cubed|square of|cube of|plus|minus|divided|mod|log|sin|cos|tan|multiple|factor|power|wrong|"
-    r"up to|over|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|percent of|"
+    r"approximately|roughly|nearly|almost|maybe|perhaps|possibly|if|unless|half|third|quarter|twice|thrice|double|"
+    r"triple|"
+    r"times|root|squared|cubed|square of|cube of|plus|minus|divided|mod|log|sin|cos|tan|multiples?|factor|powers?|"
+    r"wrong|every|each|all|"
+    r"up to|over \$?\d|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|"
+    r"percent of|"
     r"[a-z] (?:is|are) (?:not|never))\b|n't\b",
     re.IGNORECASE,
 )

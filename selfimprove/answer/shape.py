@@ -187,6 +187,8 @@ def is_name(node: Node) -> bool:
         return is_name(node.args[0])
     if node.op is Op.FUNCTION:
         return (node.value == "abs" or node.value in TRIG) and all(is_name(arg) for arg in node.args)
+    if node.op is Op.DIV and all(_is_differential(arg) for arg in node.args):
+        return True
     if node.op in _OF_NAMES:
         return bool(node.args) and all(is_name(arg) for arg in node.args)
     if node.op is Op.ADD:
@@ -196,6 +198,11 @@ def is_name(node: Node) -> bool:
 
 _NAMES = frozenset((Op.SYMBOL, Op.APPLY, Op.TEXT))
 _OF_NAMES = frozenset((Op.DIV, Op.RATIO, Op.SEQUENCE))
+
+
+def _is_differential(node: Node) -> bool:
+    """The dy or dx of dy/dx."""
+    return node.op is Op.MUL and node.args[0].value == "d" and node.args[1].op is Op.SYMBOL
 
 
 def _is_label(node: Node) -> bool:

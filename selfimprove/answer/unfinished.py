@@ -13,7 +13,8 @@ import re
 _OPENERS = (
     r"\W*(?:(?:so|now|then|next|okay|ok|well|but|and|also|first|second|third|finally|alright|hmm+|wait|hold on|"
     r"actually|however|therefore|thus|hence|again|instead|alternatively|similarly|great|good|right|yes|no|"
-    r"step \d{1,3}|i (?:guess|think|believe)|to (?:find|get|solve|compute|calculate|determine|answer)[^,.]{0,80},"
+    r"step \d{1,3}|i (?:guess|think|believe)|to (?:find|get|solve|compute|calculate|determine|answer|begin|"
+    r"start)[^,.]{0,80},"
     r"|in order to[^,.]{0,80},)(?![A-Za-z])\W*){0,6}"
 )
 _ADVERBS = (
@@ -24,12 +25,14 @@ _WORK = (
     r"(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
     r"simplify|"
     r"evaluate|continue|correct|fix|start|begin|go|proceed|list|write|set|take|show|prove|do|convert|combine|expand|"
-    r"compare|estimate|rewrite|adding|subtracting|multiplying|dividing|computing|calculating|solving|plugging|"
+    r"compare|estimate|rewrite|minimi[sz]e|maximi[sz]e|reach|arrange|adding|subtracting|multiplying|dividing|"
+    r"computing|calculating|solving|plugging|"
     r"substituting|using|applying|factoring|simplifying|continuing|starting|taking|writing|setting)\b"
 )
 _MORE_WORK = r"(?:turn|work|move|figure|think|analy[sz]e|split|run|sum|square|round|handle|deal|account|organi[sz]e)\b"
 _TRIAL = (
-    r"(?:re-?)?(?:check|verify|test|try|suppose|assume|guess|consider|imagine|say|see (?:if|whether|what)|look|examine|"
+    r"(?:re-?)?(?:check|verify|test|try|suppose|assume|guess|consider|imagine|say|see (?:if|whether|what|why|how)|"
+    r"look|examine|"
     r"explore|confirm|redo|repeat|search|wonder|re-?read|review|revisit|re-?examine|go (?:through|over|back)|"
     r"checking|verifying|testing|trying|considering)\b"
 )
@@ -40,29 +43,44 @@ _MODAL = (
     r"(?:\s+(?:now|next|first|then|also|still|just))?"
     r"(?:\s+(?:need|have|want|going|ought|like|try)\s+to)?)"
 )
+_SET_OUT = (
+    r"(?:given\s?:|(?:it is|we are|we're) given|(?:the|this) (?:problem|question|exercise|task|equation)|"
+    r"we (?:already )?know|"
+    r"(?:our|the) (?:goal|aim|task)|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
+    r"candidate|guess)|"
+    r"(?:one|another|a) possible|the (?:candidates|options|possibilities)|(?:this|that|which) (?:leads|brings) us to)"
+)
 _SUPPOSED = re.compile(
     rf"{_OPENERS}(?:let\s+\$?\\?\w{{1,8}}\$?\s*(?:=|be\b|denote|represent)|(?:what if|what about|how about|maybe|"
     rf"perhaps|"
-    rf"possibly|for (?:example|instance)|e\.g\.|the next (?:step|candidate|number|case|value|possibility)|step:|"
+    rf"possibly|for (?:example|instance)|e\.g\.|(?:the )?next (?:step|candidate|number|case|value|possibility)|"
+    rf"step:|next:|"
     rf"to (?:verify|check|confirm|test|see)|going on)(?![A-Za-z])|"
     rf"(?:{_WE}{_MODAL}\s+)?{_ADVERBS}{_TRIAL})",
     re.IGNORECASE,
 )
 _LETS = re.compile(r"(?:^|[^A-Za-z])let(?:'s|s| us| me)\s+(?!know\b)", re.IGNORECASE)
+_SETTING_OUT = re.compile(rf"{_OPENERS}{_SET_OUT}(?![A-Za-z])", re.IGNORECASE)
 _WORKING = re.compile(
     rf"{_OPENERS}(?:(?:{_WE}{_MODAL}\s+)?{_ADVERBS}{_WORK}|{_WE}{_MODAL}\s+{_ADVERBS}{_MORE_WORK}|"
     rf"{_WE}(?:'ll|'d| will| would| should| could| must|{_MODAL}\s+(?:need|have|want|going) to)\s+{_ADVERBS}{_SEEK}|"
-    rf"{_WE}\s+need\s+(?:the|a|an)\s+[a-z]|(?:find|recall|note|count|identify)\b)",
+    rf"{_WE}\s+{_ADVERBS}(?:need|find|count|want|recall|note)\s+(?:the|a|an|all|out|that we)\s+[a-z]|(?:find|recall|"
+    rf"note|count|identify)\b)",
     re.IGNORECASE,
 )
 _INDIRECT = re.compile(r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out)\b", re.IGNORECASE)
+_SETTING = re.compile(
+    r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
+    re.IGNORECASE,
+)
+_HEDGED = re.compile(r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b")
 _RESULT = re.compile(
     r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
     r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
     r"were|so|as)\b",
     re.IGNORECASE,
 )
-_COMPUTED = re.compile(r"\d[^=\n]{0,60}[-+*/×÷·−][^=\n]{0,60}=\s*[^=\s]")
+_COMPUTED = re.compile(r"\d[^=\n]{0,60}[-+*/×÷·−–][^=\n]{0,60}=\s*[^=\s]")
 _THEN = re.compile(r"\bthen\b", re.IGNORECASE)
 _IF = re.compile(rf"{_OPENERS}(?:if|unless|assuming|supposing|provided|whether|should)\b", re.IGNORECASE)
 _REFUSED = re.compile(
@@ -70,7 +88,8 @@ _REFUSED = re.compile(
     r"(?:is|are|was)(?:n't| not) (?:a |an |the )?(?:solution|answer|prime|valid|possible|correct|right|true|equal|"
     r"enough|an? option)|fails|(?:is|are|was|be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
     r"high))"
-    r"|can(?:'t|not| not) be|contradict\w{0,5}|ruled out)\b",
+    r"|can(?:'t|not| not) be|contradict\w{0,5}|ruled out|"
+    r"but (?:the (?:problem|question)|we (?:need|want|were asked|must)|that is not|this is not))\b",
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
@@ -85,6 +104,7 @@ _AGAIN = re.compile(
     r"reconsider|rethink|re-do|re-?evaluate|fix|correct)|i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
     re.IGNORECASE,
 )
+_OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)
 _STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
     r"\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
@@ -93,7 +113,7 @@ _CORRECTED = re.compile(
 )
 _SENTENCES = re.compile(r"(?<=[.?!])\s+|\n+")
 _HYPOTHESIS = re.compile(
-    r"\b(?:if|whether|suppose|supposing|assume|assuming|imagine|unless|wonder|"
+    r"\b(?:if|whether|suppose|supposing|assume|assuming|imagine|unless|wonder|maybe|perhaps|possibly|"
     r"let(?:'s| us| me) (?:say|guess|suppose|assume|check|verify|see|test|confirm|try)|"
     r"(?:check|verify|test|confirm)(?:ing)?)\s+(?:that\s+)?(?:if\s+|whether\s+|and\s+see\s+if\s+)?"
     r"(?:(?:the|your|our|my|this|an?)\s+)?(?:(?:final|correct|right|above)\s+)?$",
@@ -131,12 +151,15 @@ def promises(sentence: str) -> bool:
     if supposes(sentence):
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
+    if _COMPUTED.search(text):
+        return False
+    if _SETTING_OUT.match(text) or _HEDGED.search(text):
+        return True
     work = _LETS.search(text) or _WORKING.match(text)
     if work is None:
         return False
-    if _COMPUTED.search(text, work.end()):
-        return False
-    return bool(_INDIRECT.search(text, work.end())) or not _RESULT.search(text, work.end())
+    rest = _SETTING.sub(" ", text[work.start() :])[work.end() - work.start() :]
+    return bool(_INDIRECT.search(rest)) or not _RESULT.search(rest)
 
 
 def denies(sentence: str) -> bool:
@@ -161,6 +184,8 @@ def taken_back(after: str) -> bool:
         return True
     sentences = [part for part in _SENTENCES.split(text) if part and part.strip(" .,;:!?*$)\\]}")]
     for place, sentence in enumerate(sentences[:12]):
+        if _OF_OPTION.match(sentence):
+            continue
         if place < 2 and _CORRECTED.match(sentence):
             return True
         if (place == 0 or _STARTLED.match(sentence)) and _TAKEN_BACK.search(sentence[:300]):

@@ -17,7 +17,7 @@ def read_unit(parser: Parser, node: Node) -> Node:
     """The term with the words behind it as its unit, or the term."""
     words: list[str] = []
     while parser.peek().kind == "text" or parser.peek().text in CURRENCY:
-        words.append(parser.take().text.removeprefix("\\"))
+        words.append(parser.take().text.removeprefix("\\").strip("() "))
         if parser.accept("^"):
             words[-1] += f"^{_power(parser.exponent())}"
         if parser.peek().text == "/" and (parser.peek(1).kind == "text" or parser.peek(1).text in UNITS):
