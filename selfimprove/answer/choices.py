@@ -25,7 +25,8 @@ _BEFORE = re.compile(
     rf"selecting|go with|"
     rf"going with|leaves(?: us with)?|left with|(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
-    r"|(?:^|\W)(?:so|thus|therefore|hence|then|but)\s*[,:]?)[\s*_$({\\]*$",
+    r"|\b(?:option|choice|answer|statement)\s[a-z ]{1,40}\sis|(?:^|\W)(?:so|thus|therefore|hence|then|"
+    r"but)\s*[,:]?)[\s*_$({\\]*$",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
@@ -40,6 +41,11 @@ _DENIED_BEFORE = re.compile(
     rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
     rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
     r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$",
+    re.IGNORECASE,
+)
+_ALL_DENIED = re.compile(
+    r"(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+)\(?[A-J]\)?){1,5}\s+are\s+(?:all\s+)?(?:not|wrong|incorrect|"
+    r"false)\b",
     re.IGNORECASE,
 )
 _DENIED_BEHIND = re.compile(
@@ -101,7 +107,7 @@ def named_letter(sentence: str) -> tuple[bool, str | None]:
     for match in _letters(text):
         before, behind = text[max(0, match.start() - 60) : match.start()], text[match.end() : match.end() + 60]
         denial = _DENIED_BEHIND.match(behind)
-        if _DENIED_BEFORE.search(before) or (denial and _NEGATIVE.search(denial[0])):
+        if _DENIED_BEFORE.search(before) or _ALL_DENIED.match(behind) or (denial and _NEGATIVE.search(denial[0])):
             continue
         affirmed.add(match[1])
         cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)))

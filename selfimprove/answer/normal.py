@@ -79,7 +79,8 @@ _RENAMES = (
     (re.compile(r"\s+"), " "),
 )
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
-_INTERVAL = re.compile(r"([\[\]])([^\[\]]{1,200})([\[\]])")
+_OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
+_INTERVAL = re.compile(r"([\[\]])([^\[\],;]{1,100}[,;][^\[\],;]{1,100})([\[\]])")
 _TRAILING = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -149,13 +150,13 @@ def peel(text: str) -> str:
 
 
 def _ordinary_brackets(text: str) -> str:
-    """Intervals in reversed brackets, `]0,1[`, in round ones; a text whose square brackets pair up stays as it is."""
+    """Intervals in reversed brackets, `]0,1[`, in round ones; a text whose brackets pair up stays as it is."""
     depth = 0
     for sign in text:
-        depth += (sign == "[") - (sign == "]")
-        if depth not in (0, 1):
+        depth += (sign in "[(") - (sign in "])")
+        if depth < 0:
             break
-    if depth == 0 or ("," not in text and ";" not in text):
+    if depth == 0 and not _OPENS_LAST.search(text):
         return text
     return _INTERVAL.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
 

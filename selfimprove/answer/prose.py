@@ -105,7 +105,10 @@ _YES_NO = re.compile(r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!.*\b(?:yes|no|wrong)\b)", r
 def tidy(sentence: str) -> str:
     """A sentence without emphasis and its full stop."""
     text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
-    return text.strip("*_`").rstrip(".!").strip()
+    text = text.strip("*_`").rstrip(".!").strip()
+    if text.endswith(")") and text.count(")") > text.count("("):
+        text = text[:-1].rstrip(".! ")
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def inner(match: re.Match[str]) -> str:
@@ -120,7 +123,7 @@ def last_statement(text: str) -> Candidate | None:
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
     if _is_whole(stripped):
-        return Candidate(tidy(stripped).lstrip("= "), "whole")
+        return Candidate(tidy(stripped).lstrip("=> "), "whole")
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):

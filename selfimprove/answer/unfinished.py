@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 
 _OPENERS = (
-    r"\W*(?:(?:so|now|then|next|okay|ok|well|but|and|also|first|second|third|finally|alright|hmm+|wait|hold on|"
+    r"\W*(?:(?:so|now|then|next|okay|ok|well|but|and|also|first|second|third|finally|alright|hmm+|wait|hold on|here|"
+    r"in this (?:step|case|part)|"
     r"actually|however|therefore|thus|hence|again|instead|alternatively|similarly|great|good|right|yes|no|"
     r"step \d{1,3}|i (?:guess|think|believe)|to (?:find|get|solve|compute|calculate|determine|answer|begin|"
     r"start)[^,.]{0,80},"
@@ -46,7 +47,8 @@ _MODAL = (
 _SET_OUT = (
     r"(?:given\s?:|(?:it is|we are|we're) given|(?:the|this) (?:problem|question|exercise|task|equation)|"
     r"we (?:already )?know|"
-    r"(?:our|the) (?:goal|aim|task)|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
+    r"(?:our|the) (?:goal|aim|task|(?:first |next |second |third |main |key )?(?:step|idea|formula|plan|strategy|"
+    r"approach|method|trick))|next up|please|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
     r"candidate|guess)|"
     r"(?:one|another|a) possible|the (?:candidates|options|possibilities)|(?:this|that|which) (?:leads|brings) us to)"
 )
@@ -64,11 +66,14 @@ _SETTING_OUT = re.compile(rf"{_OPENERS}{_SET_OUT}(?![A-Za-z])", re.IGNORECASE)
 _WORKING = re.compile(
     rf"{_OPENERS}(?:(?:{_WE}{_MODAL}\s+)?{_ADVERBS}{_WORK}|{_WE}{_MODAL}\s+{_ADVERBS}{_MORE_WORK}|"
     rf"{_WE}(?:'ll|'d| will| would| should| could| must|{_MODAL}\s+(?:need|have|want|going) to)\s+{_ADVERBS}{_SEEK}|"
-    rf"{_WE}\s+{_ADVERBS}(?:need|find|count|want|recall|note)\s+(?:the|a|an|all|out|that we)\s+[a-z]|(?:find|recall|"
+    rf"{_WE}\s+{_ADVERBS}(?:need|find|count|want|recall|note)\s+(?:the|a|an|all|out|that we|more|some|"
+    rf"further)\s+[a-z]|(?:find|recall|"
     rf"note|count|identify)\b)",
     re.IGNORECASE,
 )
-_INDIRECT = re.compile(r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out)\b", re.IGNORECASE)
+_INDIRECT = re.compile(
+    r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b", re.IGNORECASE
+)
 _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
     re.IGNORECASE,
@@ -80,7 +85,7 @@ _RESULT = re.compile(
     r"were|so|as)\b",
     re.IGNORECASE,
 )
-_COMPUTED = re.compile(r"\d[^=\n]{0,60}[-+*/×÷·−–][^=\n]{0,60}=\s*[^=\s]")
+_COMPUTED = re.compile(r"\d[^=\n]{0,40}[-+*/×÷·−–][^=\n]{0,30}=\s*[^=\s]")
 _THEN = re.compile(r"\bthen\b", re.IGNORECASE)
 _IF = re.compile(rf"{_OPENERS}(?:if|unless|assuming|supposing|provided|whether|should)\b", re.IGNORECASE)
 _REFUSED = re.compile(
