@@ -96,7 +96,7 @@ def _variable(parser: Parser) -> Node:
 
 def _heads_definition(parser: Parser) -> bool:
     """Whether `y(t) =` stands here, a name with its arguments, first in its relation."""
-    if parser.at and parser.tokens[parser.at - 1].text not in _STARTS:
+    if parser.peek(1).text not in ("(", "_", "'") or (parser.at and parser.tokens[parser.at - 1].text not in _STARTS):
         return False
     at = 1
     while parser.peek(at).text == "'":

@@ -58,9 +58,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     """
     faulty: Statement | None = None
     denied: set[str] = set()
-    for mark in reversed(list(_MARK.finditer(text))[-MAX_MARKS:]):
-        if after is not None and mark.start() < after:
-            break
+    for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
         found = _stated(text, mark, over_box=after is not None)
         if not found.fault or found.fault == TAKEN_BACK:
             return faulty if found.text in denied else found

@@ -58,14 +58,6 @@ _RENAMES = (
     (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
-    (
-        re.compile(
-            r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"
-            r"\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}(\^\{?\d\}?)?\s?\}"
-        ),
-        r"\\text{\1/\2}",
-    ),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
@@ -77,6 +69,16 @@ _RENAMES = (
     (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\s+"), " "),
+)
+_UNITS = (
+    (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
+    (
+        re.compile(
+            r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"
+            r"\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}(\^\{?\d\}?)?\s?\}"
+        ),
+        r"\\text{\1/\2}",
+    ),
 )
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
 _OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
@@ -171,4 +173,7 @@ def normalise(text: str) -> str:
     text = _SPACE.sub(" ", _DROP.sub("", text))
     for pattern, new in _RENAMES:
         text = pattern.sub(new, text)
+    if "\\text" in text or "\\mathrm" in text:
+        for pattern, new in _UNITS:
+            text = pattern.sub(new, text)
     return _TRAILING.sub("", text.strip()).strip()

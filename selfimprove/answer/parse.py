@@ -55,7 +55,8 @@ class Parser:
         self.depth = 0
         self.bars = 0
         self.integrals = 0
-        self.is_congruence = any(token.text == "\\equiv" for token in tokens)
+        texts = {token.text for token in tokens}
+        self.has_remainder = ("\\bmod" in texts or "mod" in texts) and "\\equiv" not in texts
 
     # -- tokens ------------------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Parser:
     def remainder(self) -> Node:
         """A sum, or what it leaves when divided: `17 \\bmod 5`."""
         node = self.sum()
-        while not self.is_congruence and (self.accept("\\bmod") or self._word_mod()):
+        while self.has_remainder and (self.accept("\\bmod") or self._word_mod()):
             node = call("mod", node, self.sum())
         return node
 

@@ -168,12 +168,14 @@ def tokenise(text: str) -> list[Token]:
     tokens: list[Token] = []
     at = depth = 0
     gap = False
+    has_slash = "/" in text
     while at < len(text):
         if text[at].isdigit() and (grouped := _number(text, at, depth)):
             tokens.append(Token("num", grouped.replace(",", "").replace(" ", ""), gap))
             at, gap = at + len(grouped), False
             continue
-        if tokens and _ends_number(tokens[-1]) and (unit := _PLAIN_UNIT.match(text, at)):
+        slash = has_slash and tokens and _ends_number(tokens[-1])
+        if slash and (unit := _PLAIN_UNIT.match(text, at)) is not None:
             tokens.append(Token("text", unit[1].replace("{", "").replace("}", ""), gap))
             break
         match = _TOKEN.match(text, at)

@@ -126,6 +126,7 @@ _HYPOTHESIS = re.compile(
 )
 
 
+_SHORTEST = 8  # characters that can take back a statement, such as "oops, no"
 DENIED = "the answer is denied"
 TAKEN_BACK = "the answer is taken back"
 
@@ -184,6 +185,8 @@ def in_condition(sentence: str, at: int) -> bool:
 
 def taken_back(after: str) -> bool:
     """Whether what follows a statement takes it back: "Wait, that is not right", "Let me redo this"."""
+    if len(after) < _SHORTEST:
+        return False
     text = straight(after[:4_000])
     if _AGAIN.search(text):
         return True
