@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from selfimprove.answer.tokens import Token
 from selfimprove.answer.tree import Node, Op
 from selfimprove.answer.words import UNITS, canonical_unit
-
-if TYPE_CHECKING:
-    from selfimprove.answer.parse import Parser
 
 CURRENCY = ("\\dollar", "\\euro", "\\pound", "\\yen", "\\cent")
 
 
-def read_unit(parser: Parser, node: Node) -> Node:
+class Reader(Protocol):
+    """What units need of the parser: its position, and its next tokens."""
+
+    at: int
+
+    def peek(self, ahead: int = 0) -> Token:
+        """The token `ahead` of the position."""
+
+    def take(self) -> Token:
+        """The next token, consumed."""
+
+    def accept(self, *texts: str) -> bool:
+        """Consume the next token if it is one of these signs."""
+
+    def exponent(self) -> Node:
+        """The exponent after `^`."""
+
+
+def read_unit(parser: Reader, node: Node) -> Node:
     """The term with the words behind it as its unit, or the term."""
     words: list[str] = []
     while parser.peek().kind == "text" or parser.peek().text in CURRENCY:
