@@ -15,19 +15,21 @@ worker processes with deadlines around it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import Mode, extract
 from selfimprove.answer.limits import shown
-from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.prose import value_in_sentence
+from selfimprove.answer.reading import Answer, near_value, read
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Op, show
 from selfimprove.answer.verdict import Finding, Outcome, Verdict
 
-VERSION = "1"
+VERSION = "2"
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""
@@ -48,13 +50,19 @@ class Explanation:
     reference_tree: str
 
 
-def check(text: str, reference: str, mode: Mode = "last") -> Verdict:
-    """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds."""
-    candidate = extract(text, mode)
+def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
+    """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds.
+
+    `cut`: the text was cut off at the token limit, so that only a closed statement counts.
+    """
+    candidate = extract(text, mode, cut=cut)
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
-    return _verdict(judge(_reference(reference), read(candidate.text)), candidate.text)
+    found = judge(_reference(reference), read(candidate.text))
+    if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
+        return _verdict(judge(_reference(reference), read(value)), value)
+    return _verdict(found, candidate.text)
 
 
 def _verdict(found: Finding, written: str) -> Verdict:
@@ -94,7 +102,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "limits", prediction.fault.removeprefix("limit: "))
     if not prediction.normal:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
-    if reference.normal.replace(" ", "") == prediction.normal.replace(" ", ""):
+    if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
@@ -104,7 +112,20 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
     if prediction.node is None:
         outcome = Outcome.WRONG if prediction.fault == CONTRADICTION else Outcome.UNPARSED
         return Finding(outcome, "parse", prediction.fault)
-    return _decimal_comma(reference, prediction) or compare(reference.node, prediction.node)
+    found = _other_comma(reference, prediction) or compare(reference.node, prediction.node)
+    if found.outcome is Outcome.CORRECT or "\\approx" not in reference.normal:
+        return found
+    near = near_value(reference)
+    approximate = found if near is None else compare(near, prediction.node)
+    return approximate if approximate.outcome is Outcome.CORRECT else found
+
+
+def _unspaced(normal: str) -> str:
+    """The text without its spaces, save those between two digits."""
+    return _SPACES.sub("", normal) if " " in normal else normal
+
+
+_SPACES = re.compile(r"(?<!\d) | (?!\d)")
 
 
 def _choice(reference: Answer, prediction: Answer) -> Finding | None:
@@ -115,8 +136,8 @@ def _choice(reference: Answer, prediction: Answer) -> Finding | None:
     return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
 
 
-def _decimal_comma(reference: Answer, prediction: Answer) -> Finding | None:
-    """`2,74` against a single number is 2.74; None if neither side is written so."""
+def _other_comma(reference: Answer, prediction: Answer) -> Finding | None:
+    """`2,74` against a single number is 2.74, `12,34,567` is 1234567; None if neither side is written so."""
     numbers = [_comma_number(side) for side in (reference, prediction)]
     if (numbers[0] is None) == (numbers[1] is None):
         return None
@@ -129,7 +150,12 @@ def _decimal_comma(reference: Answer, prediction: Answer) -> Finding | None:
 _SEVERAL = frozenset((Op.LIST, Op.SEQUENCE, Op.SET))
 
 
+_GROUPED = re.compile(r"-?\d{1,2}(?:,\d\d)+,\d{3}")  # as in India
+
+
 def _comma_number(answer: Answer) -> Node | None:
+    if _GROUPED.fullmatch(answer.normal):
+        return read(answer.normal.replace(",", "")).node
     digits = answer.normal.removeprefix("-").split(",")
     if len(digits) != 2 or not all(part.isascii() and part.isdigit() for part in digits):
         return None

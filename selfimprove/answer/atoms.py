@@ -6,11 +6,10 @@ bracket is a product, except `f`, `g` and `h`, which are unknown functions.
 
 from __future__ import annotations
 
-# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 from fractions import Fraction
 
-from selfimprove.answer.limits import MAX_ITEMS
+from selfimprove.answer.environments import big, environment
 from selfimprove.answer.parse import Parser, subscript
 from selfimprove.answer.tokens import Token
 from selfimprove.answer.tree import (
@@ -33,7 +32,6 @@ _UNKNOWN_FUNCTIONS = frozenset("fghFGH")
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\langle": ("\\rangle",), "\\lbrack": ("]", ")")}
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{?(\d+)\}?")
 _SEGMENTS = ("overline", "overrightarrow", "vec", "hat", "bar", "widehat", "tilde", "angle", "triangle", "underline")
-_MATRICES = frozenset("pmatrix bmatrix matrix Bmatrix array smallmatrix vmatrix cases aligned align gathered".split())
 
 
 def read_atom(parser: Parser) -> Node:
@@ -48,7 +46,7 @@ def read_atom(parser: Parser) -> Node:
     if token.kind == "cmd":
         return _command(parser)
     if token.kind == "env":
-        return _environment(parser)
+        return environment(parser)
     if token.kind == "domain":
         return Node(Op.DOMAIN, (), parser.take().text)
     if token.kind == "text":
@@ -85,12 +83,42 @@ def _repeating(token: Token) -> Node:
 def _variable(parser: Parser) -> Node:
     token = parser.peek()
     follows = parser.peek(1).text
+    if _heads_definition(parser):
+        name, inner = parser.name(), _sequence(parser, "(")
+        return Node(Op.APPLY, inner.args if inner.op is Op.SEQUENCE else (inner,), name.value)
     if token.text in _UNKNOWN_FUNCTIONS and (follows == "(" or (follows == "'" and parser.peek(2).text == "(")):
         name = parser.name()
         inner = _sequence(parser, "(")
         return Node(Op.APPLY, inner.args if inner.op is Op.SEQUENCE else (inner,), name.value)
     name = parser.name()
     return Node(Op.CONSTANT, (), Constant(name.name)) if name.value in ("e", "i") else name
+
+
+def _heads_definition(parser: Parser) -> bool:
+    """Whether `y(t) =` stands here, a name with its arguments, first in its relation."""
+    if parser.peek(1).text not in ("(", "_", "'") or (parser.at and parser.tokens[parser.at - 1].text not in _STARTS):
+        return False
+    at = 1
+    while parser.peek(at).text == "'":
+        at += 1
+    if parser.peek(at).text == "_":
+        at += 2
+    while parser.peek(at).text == "'":
+        at += 1
+    if parser.peek(at).text != "(":
+        return False
+    while parser.peek(at).text in ("(", ",") and (
+        parser.peek(at + 1).kind in ("sym", "num") or _is_greek(parser, at + 1)
+    ):
+        at += 2
+    return parser.peek(at).text == ")" and parser.peek(at + 1).text in ("=", ":=")
+
+
+def _is_greek(parser: Parser, at: int) -> bool:
+    return parser.peek(at).text[1:] in GREEK
+
+
+_STARTS = frozenset(("=", ",", ";", "and", "or", "{", "\\{", "&", "\\\\"))
 
 
 def _bracket(parser: Parser) -> Node:
@@ -121,6 +149,8 @@ def _braces(parser: Parser, closer: str) -> Node:
     node = parser.nested(parser.items)
     if parser.accept("\\choose"):
         node = call("binom", node, parser.nested(parser.items))
+    elif parser.accept("\\over"):
+        node = Node(Op.DIV, (node, parser.nested(parser.items)))
     if parser.peek().text in ("|", "\\mid", ":"):
         raise Unreadable("a set given by a condition")
     parser.bars = bars
@@ -183,7 +213,7 @@ def _command(parser: Parser) -> Node:
         token = parser.take()
         parser.tokens[parser.at - 1] = Token("sym", token.text, token.gap)
         parser.at -= 1
-        return parser.name()
+        return _variable(parser)
     if name in CONSTANTS:
         parser.take()
         return Node(Op.CONSTANT, (), CONSTANTS[name])
@@ -199,7 +229,7 @@ def _structure(parser: Parser, name: str) -> Node:
     if name in ("sqrt", "cbrt"):
         return _root(parser, 3 if name == "cbrt" else 2)
     if name in ("sum", "prod", "int", "lim"):
-        return _big(parser, Op(name))
+        return big(parser, Op(name))
     if name in ("emptyset", "varnothing"):
         return Node(Op.EMPTY)
     if name in ("ldots", "dots", "cdots", "dotsc"):
@@ -291,88 +321,12 @@ def _arguments(parser: Parser) -> tuple[Node, ...]:
         return inner.args if inner.op is Op.SET else (inner,)
     node = parser.factor() if parser.peek().text != "-" else parser.nested(parser.signed)
     while parser.starts_factor() and parser.peek().text[1:] not in FUNCTIONS - {"sqrt"}:
-        if parser.peek().text in ("(", "["):
+        if parser.peek().text in ("(", "[") or _is_differential(parser):
             break
         node = Node(Op.MUL, (node, parser.factor()))
     return (node,)
 
 
-def _big(parser: Parser, op: Op) -> Node:
-    """A sum, product, integral or limit with its bounds; the body is one term."""
-    low: Node | None = None
-    high: Node | None = None
-    while parser.peek().text in ("_", "^"):
-        if parser.accept("_"):
-            low = _bound(parser)
-        else:
-            parser.take()
-            high = parser.exponent()
-    if low is None or (high is None) != (op is Op.LIMIT):
-        raise Unreadable(f"\\{op} without its bounds")
-    body = parser.nested(parser.term)
-    if op is Op.INTEGRAL:
-        body, variable = _differential(body)
-        return Node(op, (body, variable, low, high or low))
-    if low.op is not Op.RELATION or low.args[0].op not in (Op.SYMBOL, Op.CONSTANT) or len(low.args) != 2:
-        raise Unreadable(f"\\{op} without a variable")
-    index = symbol(low.args[0].name)
-    body = _rename(body, low.args[0], index)
-    start = low.args[1]
-    return Node(op, (body, index, start) if high is None else (body, index, start, high))
-
-
-def _bound(parser: Parser) -> Node:
-    """A lower bound: a group with a relation in it, or one atom."""
-    if not parser.accept("{"):
-        return parser.nested(parser.atom)
-    node = parser.nested(parser.relation)
-    parser.expect("}")
-    return node
-
-
-def _rename(body: Node, old: Node, new: Node) -> Node:
-    """The body with an index that looks like a constant (i, e) made a variable."""
-    if old == new:
-        return body
-    if body == old:
-        return new
-    return body.over(tuple(_rename(arg, old, new) for arg in body.args))
-
-
-def _differential(body: Node) -> tuple[Node, Node]:
-    """The integrand and its variable: the last two factors are d and the variable."""
-    if body.op is Op.MUL:
-        inner, variable = body.args
-        if variable.op is Op.SYMBOL and inner.op is Op.MUL and inner.args[1] == symbol("d"):
-            return inner.args[0], variable
-    raise Unreadable("an integral without its variable")
-
-
-def _environment(parser: Parser) -> Node:
-    opening = parser.take().text
-    name = opening[opening.index("{") + 1 : opening.index("}")].rstrip("*")
-    if not opening.startswith("\\begin") or name not in _MATRICES:
-        raise Unreadable(f"unexpected {opening[:20]}")
-    rows: list[Node] = []
-    cells: list[Node] = []
-    while True:
-        if parser.peek().kind == "env" and not cells and rows:
-            break
-        cells.append(parser.nested(parser.relation))
-        parser.joiner()
-        if parser.accept("&"):
-            continue
-        rows.append(Node(Op.ROW, tuple(cells)))
-        cells = []
-        if not parser.accept("\\\\"):
-            break
-    if not parser.take().text.startswith("\\end"):
-        raise Unreadable("a matrix is not closed")
-    if len({len(row.args) for row in rows}) != 1 or len(rows) * len(rows[0].args) > MAX_ITEMS * 2:
-        raise Unreadable("a matrix that is not rectangular or too big")
-    if any(cell.op is Op.RELATION for row in rows for cell in row.args):
-        return Node(Op.LIST, tuple(cell for row in rows for cell in row.args), Join.COMMA)
-    if name in ("cases", "aligned", "align", "gathered"):
-        raise Unreadable(f"unexpected {name}")
-    matrix = Node(Op.MATRIX, tuple(rows))
-    return call("det", matrix) if name == "vmatrix" else matrix
+def _is_differential(parser: Parser) -> bool:
+    """Whether the dx of an integral stands here, which is no part of a function's argument."""
+    return bool(parser.integrals) and parser.peek().text == "d" and parser.peek(1).kind in ("sym", "cmd")

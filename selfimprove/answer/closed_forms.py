@@ -1,4 +1,4 @@
-"""The last stage: closed forms of sums, products, integrals and limits by sympy.
+"""The last stage: closed forms of sums, products, integrals and limits, and factors of polynomials, by sympy.
 
 Trees become sympy objects through a closed list of constructors; no text reaches sympy. The work is counted in
 Python calls, so that load does not change a verdict; over the budget the stage declines.
@@ -6,21 +6,24 @@ Python calls, so that load does not change a verdict; over the budget the stage 
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-from selfimprove.answer.evaluate import digits_of
 from selfimprove.answer.exact import BINARY, UNARY, exact
+from selfimprove.answer.precision import digits_of
 from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
 from selfimprove.answer.verdict import Finding, Outcome
 
-MAX_CALLS = 1_000_000
+MAX_CALLS = 600_000
 MAX_DIGITS = 60  # of a number in a tree; sympy computes powers and factorials in one long step
 MAX_POWER = 60
+T = TypeVar("T")
 Expression = Any  # sympy has no types
 
 
@@ -31,7 +34,7 @@ class _OverBudget(BaseException):
 def same_closed_forms(left: Node, right: Node) -> Finding:
     """Whether two trees agree once sympy has found their closed forms; never raises."""
     try:
-        gap = _budgeted(left, right)
+        gap = _budgeted(lambda: _equal(left, right))
     except _OverBudget:
         return Finding(Outcome.UNPARSED, "algebra", "sympy's budget of calls is spent")
     except Refused as refusal:
@@ -43,14 +46,42 @@ def same_closed_forms(left: Node, right: Node) -> Finding:
     return Finding(Outcome.of(gap), "algebra", f"{'equal' if gap else 'different'} in closed form")
 
 
-def _budgeted(left: Node, right: Node) -> bool | None:
+def real_factors(coefficients: Sequence[Fraction]) -> list[list[Fraction]]:
+    """The factors of degree one and two of a polynomial with rational coefficients, each once; the constant first.
+
+    Raises `Refused` where another factor has a real root, or the budget is spent.
+    """
+    import sympy
+
+    def factored() -> list[list[Fraction]]:
+        terms = [sympy.Rational(value.numerator, value.denominator) for value in reversed(coefficients)]
+        found: list[list[Fraction]] = []
+        for factor, _ in sympy.Poly(terms, sympy.Symbol("x")).factor_list()[1]:
+            if factor.degree() <= 2:
+                found.append([Fraction(int(value.p), int(value.q)) for value in reversed(factor.all_coeffs())])
+            elif factor.count_roots():
+                raise Refused("roots of a degree above two")
+        return found
+
+    if max(value.numerator.bit_length() + value.denominator.bit_length() for value in coefficients) > 200:
+        raise Refused("an inequality with long numbers")
+    try:
+        return _budgeted(factored)
+    except _OverBudget:
+        raise Refused("sympy's budget of calls is spent") from None
+
+
+def _budgeted(work: Callable[[], T]) -> T:
+    """The result of the work; raises `_OverBudget` where it takes more calls than the budget."""
     calls = 0
 
     def count(frame: FrameType, event: str, arg: object) -> None:
         nonlocal calls
         calls += 1
         code = frame.f_code
-        if calls > MAX_CALLS and event == "call" and "sympy" in code.co_filename and code.co_name[0] not in "<_":
+        if calls <= MAX_CALLS or event != "call" or "sympy" not in code.co_filename:
+            return
+        if code.co_name[0] not in "<_" and not code.co_flags & inspect.CO_GENERATOR:
             raise _OverBudget  # never in a generator or finaliser that is being closed, which would swallow it
 
     import sympy.core.cache
@@ -60,7 +91,7 @@ def _budgeted(left: Node, right: Node) -> bool | None:
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        return _equal(left, right)
+        return work()
     finally:
         sys.setprofile(before)
 
@@ -73,7 +104,8 @@ def _warm() -> None:
     x = sympy.Symbol("x", real=True)
     sympy.Limit(sympy.sin(x) / x, x, 0).doit()
     sympy.Integral(sympy.exp(-(x**2)), (x, 0, sympy.oo)).doit()
-    sympy.Sum(1 / x**2, (x, 1, sympy.oo)).doit()
+    for term in (1 / x**2, 1 / 2**x, 1 / sympy.factorial(x)):
+        sympy.Sum(term, (x, 1, sympy.oo)).doit()
     sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2 - 1)
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from selfimprove.answer.definitions import in_same_variables, in_variable_of
 from selfimprove.answer.equality import EXPRESSION, same_expression
 from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
+from selfimprove.answer.pieces import same_pieces
 from selfimprove.answer.regions import is_region, may_be_region, same_region
 from selfimprove.answer.shape import PERCENT, split_unit
 from selfimprove.answer.tree import (
@@ -30,6 +32,7 @@ from selfimprove.answer.tree import (
     substitute,
 )
 from selfimprove.answer.verdict import Finding, Outcome
+from selfimprove.answer.words import canonical_unit
 
 _DIFFERENT = Finding(Outcome.WRONG, "structure", "answers of different kinds")
 _STRUCTURES = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.MATRIX, Op.RATIO, Op.BASED, Op.TEXT, Op.RELATION))
@@ -44,12 +47,16 @@ def compare(left: Node, right: Node) -> Finding:
         return same_expression(left, right)
     if kinds == _INTERVAL_AND_SET and _interval_like(left) and _interval_like(right):
         return same_region(left, right)
+    if kinds == _RELATION_AND_SET and is_region(left if left.op is Op.RELATION else right):
+        return same_region(left, right)
     left, right = _single(left), _single(right)
     kinds = {left.op, right.op}
     if Op.NAMED in kinds and Op.RELATION not in kinds:
         return _named(left, right) if left.op is Op.NAMED else _named(right, left)
     if kinds <= _EQUATIONS:
         return _relations(left, right)
+    if Op.CASES in kinds:
+        return same_pieces(left, right) if kinds <= _PIECES else _DIFFERENT
     left, right = _collapsed(left), _collapsed(right)
     if is_region(left) or is_region(right):
         return same_region(left, right) if may_be_region(left) and may_be_region(right) else _DIFFERENT
@@ -58,8 +65,10 @@ def compare(left: Node, right: Node) -> Finding:
     return _quantities(left, right)
 
 
+_PIECES = EXPRESSION | {Op.CASES}
 _PLAIN = EXPRESSION - {Op.NEG, Op.DEGREES, Op.PERCENT}  # what can have no unit at its root
 _INTERVAL_AND_SET = {Op.SEQUENCE, Op.SET}
+_RELATION_AND_SET = {Op.RELATION, Op.SET}
 _EQUATIONS = frozenset((Op.RELATION, Op.NAMED))
 
 
@@ -84,9 +93,11 @@ def _named(named: Node, other: Node) -> Finding:
     """A value with a name against one without, or with a name of its own."""
     name, value = named.args
     if other.op is not Op.NAMED:
-        return compare(value, other)
+        return compare(in_variable_of(named, other), other) if name.op is Op.APPLY else compare(value, other)
     if name == other.args[0]:
         return compare(value, other.args[1])
+    if Op.APPLY in (name.op, other.args[0].op) and (functions := in_same_variables(named, other)) is not None:
+        return compare(*functions)
     return _equations(_equation_of(named), _equation_of(other))
 
 
@@ -171,6 +182,8 @@ def _structures(left: Node, right: Node) -> Finding:
         return _sequences(left, right)
     if kinds == {Op.MATRIX}:
         return _matrices(left, right)
+    if kinds == {Op.MATRIX, Op.SYMBOL}:
+        return _identity_matrix(left, right)
     if kinds == {Op.MATRIX, Op.SEQUENCE}:
         return _rows(left, right)
     if kinds == {Op.RATIO}:
@@ -268,6 +281,16 @@ def _matrices(left: Node, right: Node) -> Finding:
     return _all(pair for one, two in rows for pair in zip(one.args, two.args, strict=True))
 
 
+def _identity_matrix(left: Node, right: Node) -> Finding:
+    """A matrix against the letter I, with or without its size."""
+    matrix, letter = (left, right) if left.op is Op.MATRIX else (right, left)
+    size = len(matrix.args)
+    if letter.name not in ("I", f"I_{size}"):
+        return _DIFFERENT
+    rows = tuple(Node(Op.ROW, tuple(number(int(at == to)) for to in range(size))) for at in range(size))
+    return _matrices(matrix, Node(Op.MATRIX, rows))
+
+
 def _rows(left: Node, right: Node) -> Finding:
     """A matrix against rows in brackets, [[1, 2], [3, 4]]."""
     matrix, rows = (left, right) if left.op is Op.MATRIX else (right, left)
@@ -315,11 +338,33 @@ def _quantities(left: Node, right: Node) -> Finding:
     (one, unit), (two, other) = split_unit(left), split_unit(right)
     if unit != other and PERCENT in (unit, other):
         return _percent(one, two, unit, other)
+    if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
+        return _residues(one, two, unit, other)
+    if (unit is None) != (other is None):
+        one, two = _without_letter(one, other), _without_letter(two, unit)
     if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
         return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)
+
+
+def _without_letter(node: Node, unit: Unit | None) -> Node:
+    """A product with the other side's unit as its last letter, `8 N` beside 8 newtons, without that letter."""
+    if unit is not None and node.op is Op.MUL and node.args[1].op is Op.SYMBOL:
+        return node.args[0] if unit.words == canonical_unit(node.args[1].name).words else node
+    return node
+
+
+def _residues(one: Node, two: Node, unit: Unit, other: Unit) -> Finding:
+    """Two residues with their moduli."""
+    if unit != other:
+        return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
+    try:
+        same = (exact(one) - exact(two)) % Fraction(unit.words[1]) == 0
+    except (Refused, ValueError, ZeroDivisionError):
+        return same_expression(one, two)
+    return Finding(Outcome.of(same), "units", f"{'the same' if same else 'different'} residues")
 
 
 def _percent(one: Node, two: Node, unit: Unit | None, other: Unit | None) -> Finding:

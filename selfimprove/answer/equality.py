@@ -1,15 +1,15 @@
 """Two expressions compared by the cheapest proof that settles it.
 
-Equal trees; exact fractions (`exact`); identities modulo primes (`identity`); evaluation with many digits (`evaluate`);
-sympy's closed forms of sums, integrals and limits (`closed_forms`). Each stage either decides or declines with a
-reason; the last reason is the verdict's if none decides.
+Equal trees; exact fractions (`exact`); identities modulo primes (`identity`); evaluation with many digits
+(`precision`); sympy's closed forms of sums, integrals and limits (`closed_forms`). Each stage either decides or
+declines with a reason; the last reason is the verdict's if none decides.
 """
 
 from __future__ import annotations
 
-from selfimprove.answer.evaluate import agree
 from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import is_rational, same_residues
+from selfimprove.answer.precision import agree
 from selfimprove.answer.tree import BINDERS, INFINITY, Node, Op, Refused, walk
 from selfimprove.answer.verdict import Finding, Outcome
 

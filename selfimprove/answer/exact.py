@@ -140,6 +140,12 @@ def _binomial(top: Fraction, bottom: Fraction) -> int:
     return math.comb(size, int(bottom)) if 0 <= bottom <= size else 0
 
 
+def _remainder(value: Fraction, modulus: Fraction) -> Fraction:
+    if modulus <= 0:
+        raise Refused("a remainder of a division by what is not positive")
+    return value % modulus
+
+
 _FUNCTIONS: dict[str, Callable[..., Fraction | int]] = {
     "abs": abs,
     "floor": math.floor,
@@ -151,11 +157,12 @@ _FUNCTIONS: dict[str, Callable[..., Fraction | int]] = {
     "binom": _binomial,
     "gcd": lambda *values: math.gcd(*map(int, values)),
     "lcm": lambda *values: math.lcm(*map(int, values)),
+    "mod": _remainder,
     "min": lambda *values: min(values),
     "max": lambda *values: max(values),
 }
-_OF_INTEGERS = frozenset(("gcd", "lcm", "factorial", "factorial2", "binom"))
-_OF_TWO = frozenset(("root", "binom"))
+_OF_INTEGERS = frozenset(("gcd", "lcm", "factorial", "factorial2", "binom", "mod"))
+_OF_TWO = frozenset(("root", "binom", "mod"))
 _OF_MANY = frozenset(("gcd", "lcm", "min", "max"))
 
 

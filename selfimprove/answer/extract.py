@@ -1,59 +1,75 @@
 """The candidate answer of a completion, by rules that never look at the reference.
 
-Only what follows the last closed thinking block counts; an open one means that there is no answer yet. Then, in
-order: the last closed box (boxes joined by commas, and, or are parts of one answer); in the modes `marked` and
-`last` the last marker (`####`, `<answer>`, "the answer is", "Answer:"); in the mode `last` the last formula or
-number of the last sentence that has one. There is one candidate or none. All scans are linear.
+Only what follows the last closed thinking block counts; an open one means that there is no answer yet. Where the text
+runs on into another question, only what stands before it counts. Then the last statement of the answer counts: the
+last closed box, or in the modes `marked` and `last` a later marker (`####`, `<answer>`, "the answer is", "Answer:");
+a statement that is denied or taken back is none, nor is a box before one that is left open. In the mode `last`, a text
+without such a statement is searched for the last formula, number, point, word or choice of the last sentence that
+states one. Of a text that was cut off at the token limit only a closed statement counts. There is one candidate or
+none. All scans are linear.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from selfimprove.answer.boxes import last_box
 from selfimprove.answer.limits import MAX_TEXT
-from selfimprove.answer.prose import last_statement, marked
-from selfimprove.answer.verdict import Candidate
+from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
+from selfimprove.answer.prose import last_statement
+from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
+from selfimprove.answer.verdict import Candidate, Statement
 
 Mode = Literal["boxed", "marked", "last"]
+MAX_QUESTIONS = 20  # headings of questions that are looked at
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
-MAX_BOXES = 40
-
 
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thought\|>|◁/think▷", re.IGNORECASE)
 _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_thought\|>|◁think▷", re.IGNORECASE)
-_BOX = re.compile(r"(?:\\f|\\begin|\\|\x08)?(?:b?oxed|(?<=\\f)box)\s*\{")
-_BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
-_BETWEEN = re.compile(
-    r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
+_TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|end|user|endoftext|start_header_id)\|>|</s>|<end_of_turn>")
+_QUESTION = re.compile(
+    r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task)(?: \d{1,3})?"
+    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:)",
+    re.IGNORECASE,
 )
-_JOINING = frozenset(("and", "or", "as", "well", "also"))
-_ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
+
+_SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
 
 
-def extract(text: str, mode: Mode) -> Candidate:
-    """The one candidate of the completion; never raises."""
+def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
+    """The one candidate of the completion, which `cut` says was cut off at the token limit; never raises."""
     if len(text) > MAX_TEXT:
         return Candidate(None, "limits", f"the completion is longer than {MAX_TEXT} characters")
     answer = after_thinking(text)
     if answer is None:
         return Candidate(None, "extract", "the thinking block is not closed")
-    boxed = joined_boxes(answer)
-    if boxed is not None:
-        empty = Candidate(None, "extract", "the box is empty")
-        return Candidate(boxed.text, "boxed") if boxed.text.strip() else empty
-    if mode == "boxed":
-        return Candidate(None, "extract", "there is no closed box")
+    if "<<" in answer:
+        answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
+    own = _own_turn(answer)
+    return _extracted(own, mode, cut=cut and len(own) == len(answer))
 
-    tail = re.sub(r"<<[^<>]*>>", "", answer[-TAIL:])  # a calculator's notes, as GSM8K has them
-    found = marked(tail)
-    if found is None and mode == "last":
-        found = last_statement(tail)
-    if found is None:
-        return Candidate(None, "extract", "there is no marked answer" if mode == "marked" else "there is no answer")
-    return found
+
+def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
+    box, opened = last_box(answer)
+    if mode == "boxed":
+        return _of_box(box, opened)
+    start = max(0, len(answer) - TAIL)
+    tail = answer[start:]
+    after = max(opened, box.end if box is not None and not box.fault else -1)
+    mark = last_mark(tail, after - start if after >= 0 else None)
+    if mark is not None and mark.fault in ("", TAKEN_BACK):
+        return _of_mark(mark, cut=cut)
+    if box is not None or opened >= 0:
+        denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
+        return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
+    if mode == "marked" or (mark is not None and mark.fault == NOTHING_FOLLOWS):
+        return Candidate(None, "extract", mark.fault if mark is not None else "there is no marked answer")
+    if cut:
+        return Candidate(None, "extract", "the text was cut off before it stated an answer")
+    found = last_statement(tail if mark is None else tail[mark.end :])
+    return found or Candidate(None, "extract", mark.fault if mark is not None else "there is no answer")
 
 
 def after_thinking(text: str) -> str | None:
@@ -73,53 +89,29 @@ def opened_thinking(prompt: str) -> str:
     return "" if last is None or after_thinking(prompt[last.start() :]) is not None else last[0]
 
 
-def _boxes(text: str) -> list[tuple[int, int, int]]:
-    """Start, inner start and inner end of every closed box, in the order of their starts; one pass."""
-    starts = {match.end() - 1: match.start() for match in _BOX.finditer(text)}
-    if not starts:
-        return []
-    found: list[tuple[int, int, int]] = []
-    stack: list[int] = []
-    for match in _BRACE.finditer(text, min(starts)):
-        if match[0] == "{":
-            stack.append(match.start())
-        elif match[0] == "}" and stack:
-            opened = stack.pop()
-            if opened in starts:
-                found.append((starts[opened], opened + 1, match.start()))
-    return sorted(found)
+def _own_turn(text: str) -> str:
+    """The text up to where it runs on into another turn or question, once it has said something to this one."""
+    turn = _TURN.search(text, len(text) - len(text.lstrip()) + 1)
+    text = text if turn is None else text[: turn.start()]
+    for question in itertools.islice(_QUESTION.finditer(text), MAX_QUESTIONS):
+        if _SAYS.search(text, 0, question.start()):
+            return text[: question.start()]
+    return text
 
 
-@dataclass(frozen=True)
-class Boxed:
-    """The content of the last closed box, with those joined to it, and where the last of them starts."""
-
-    text: str
-    start: int
-
-
-def joined_boxes(text: str) -> Boxed | None:
-    """The last box, with those joined to it by commas, and, or; None if there is no closed box."""
-    boxes = _boxes(text)
-    if not boxes:
-        return None
-    parts = [boxes[-1]]
-    for box in reversed(boxes[:-1]):
-        if len(parts) > MAX_BOXES or box[2] > parts[0][0] or not _joined(text[box[2] + 1 : parts[0][0]]):
-            break
-        parts.insert(0, box)
-    if len(parts) == 1:
-        return Boxed(text[parts[0][1] : parts[0][2]], parts[0][0])
-    alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
-    together = (" or " if alternatives else ", ").join(text[start:end] for _, start, end in parts)
-    return Boxed(together, parts[-1][0])
+def _of_mark(mark: Statement, *, cut: bool) -> Candidate:
+    if mark.fault:
+        return Candidate(None, "extract", mark.fault)
+    if cut and not mark.firm:
+        return Candidate(None, "extract", "the text was cut off in its answer")
+    return Candidate(mark.text, mark.how) if mark.text else Candidate(None, "extract", NOTHING_FOLLOWS)
 
 
-def _joined(between: str) -> bool:
-    """Whether two boxes with this between them are parts of one answer."""
-    if len(between) > 100 or "\n\n" in between or not _BETWEEN.fullmatch(between):
-        return False
-    words = [word.lower() for word in re.findall(r"[A-Za-z]+", between)]
-    if any(len(word) > 1 and word not in _JOINING and word not in _ASIDE for word in words):
-        return False
-    return "," in between or ";" in between or any(word in _JOINING for word in words)
+def _of_box(box: Statement | None, opened: int) -> Candidate:
+    if opened >= 0:
+        return Candidate(None, "extract", "the last box is not closed")
+    if box is None:
+        return Candidate(None, "extract", "there is no closed box")
+    if box.fault:
+        return Candidate(None, "extract", box.fault)
+    return Candidate(box.text, "boxed") if box.text.strip() else Candidate(None, "extract", "the box is empty")

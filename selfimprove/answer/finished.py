@@ -17,7 +17,7 @@ _INTEGER = re.compile(r"[-+−]?\d[\d,]*")
 _EQUALITY = re.compile(r"=|≈|\\approx")
 _POWER_OF_TEN = re.compile(r"(\*|×|·|\\times|\\cdot)\s*10\s*(\^|\*\*)")
 _OPEN, _CLOSE = r"[(\[{\s]*", r"[)\]}\s]*"
-_UNDONE = re.compile(rf"\d{_CLOSE}(\+|-|−|\*|×|·|\\times|\\cdot){_OPEN}[-+−]?(\d|\\[dt]?frac)")
+_UNDONE = re.compile(rf"\d{_CLOSE}(\+|-|−|\*|×|·|\\times|\\cdot|\\?b?mod\b){_OPEN}[-+−]?(\d|\\[dt]?frac)")
 _DIVISION = re.compile(rf"\d{_CLOSE}(/|÷|\\div){_OPEN}[-+−]?\d|\\d?frac")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d+)\s*/\s*(\d+)")
 

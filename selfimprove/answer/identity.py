@@ -130,6 +130,19 @@ def _series(node: Node, prime: int, env: Values) -> int:
     return total
 
 
+def _bound(node: Node, prime: int, env: Values) -> int:
+    """Of an integral or limit: a residue that stands for its body, whatever its variable is called, and its bounds."""
+    body, index = node.args[:2]
+    bounds = [_end(arg, prime, env) for arg in node.args[2:]]
+    inner = residue(body, prime, {**env, index.name: residue_of("bound", prime)})
+    return residue_of(f"{node.op} {inner} {bounds}", prime)
+
+
+def _end(node: Node, prime: int, env: Values) -> int | str:
+    inner = node.args[0] if node.op is Op.NEG else node
+    return f"{node.op} infinity" if inner == INFINITY else residue(node, prime, env)
+
+
 _OPERATIONS: dict[Op, Callable[[Node, int, Values], int]] = {
     Op.NUMBER: _number,
     Op.SYMBOL: _variable,
@@ -140,6 +153,8 @@ _OPERATIONS: dict[Op, Callable[[Node, int, Values], int]] = {
     Op.DEGREES: _opaque,
     Op.SUM: _series,
     Op.PRODUCT: _series,
+    Op.INTEGRAL: _bound,
+    Op.LIMIT: _bound,
 }
 _RATIONAL = frozenset((*_BINARY, *_UNARY, Op.NUMBER, Op.SYMBOL, Op.POW))
 

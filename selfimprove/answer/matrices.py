@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from selfimprove.answer.exact import exact
 from selfimprove.answer.limits import MAX_NODES
-from selfimprove.answer.tree import Node, Op, Unreadable, negative, number, symbol, walk
+from selfimprove.answer.tree import Node, Op, Refused, Unreadable, negative, number, symbol, walk
+
+MAX_POWER = 20
 
 
 def matrices(node: Node) -> Node:
@@ -19,6 +22,8 @@ def matrices(node: Node) -> Node:
     are_matrices = [arg.op is Op.MATRIX for arg in args]
     if node.op is Op.POW and are_matrices[0] and node.args[1] == symbol("T"):
         return _matrix(zip(*(row.args for row in args[0].args), strict=True))
+    if node.op is Op.POW and are_matrices[0]:
+        return _power(args[0], args[1])
     if node.op is Op.NEG and are_matrices[0]:
         return _entrywise(args[0], negative)
     if node.op is Op.FUNCTION and node.value == "det" and are_matrices[0]:
@@ -63,6 +68,57 @@ def _multiplied(left: Node, right: Node) -> Node:
         raise Unreadable("a product of matrices that do not fit or are too big")
     columns = list(zip(*(row.args for row in right.args), strict=True))
     return _matrix([_dot(row.args, column) for column in columns] for row in left.args)
+
+
+def _power(matrix: Node, exponent: Node) -> Node:
+    """A power with a small integer exponent; the inverse of one with numbers in it."""
+    try:
+        power = exact(exponent)
+    except Refused as refusal:
+        raise Unreadable(str(refusal)) from None
+    size = len(matrix.args)
+    if power.denominator != 1 or abs(power) > MAX_POWER or size != len(matrix.args[0].args) or size > 4:
+        raise Unreadable("a power of a matrix that is not carried out")
+    if power < 0:
+        matrix = _inverse(matrix)
+    one = _matrix([number(int(at == to)) for to in range(size)] for at in range(size))
+    result = one
+    for _ in range(abs(int(power))):
+        result = _bounded(_reduced(_multiplied(result, matrix)))
+    return result
+
+
+def _reduced(matrix: Node) -> Node:
+    """The matrix with the entries that are numbers worked out."""
+
+    def worked_out(cell: Node) -> Node:
+        try:
+            return number(exact(cell))
+        except Refused:
+            return cell
+
+    return _entrywise(matrix, worked_out)
+
+
+def _inverse(matrix: Node) -> Node:
+    """The inverse by cofactors, up to 3 by 3; raises `Unreadable` for a determinant of zero."""
+    rows = [list(row.args) for row in matrix.args]
+    size = len(rows)
+    if size > 3:
+        raise Unreadable("an inverse that is too big")
+    whole = _determinant(rows)
+    try:
+        if exact(whole) == 0:
+            raise Unreadable("the inverse of a singular matrix")
+    except Refused:
+        pass
+
+    def cofactor(row: int, column: int) -> Node:
+        minor = [cells[:column] + cells[column + 1 :] for at, cells in enumerate(rows) if at != row]
+        value = _determinant(minor) if minor else number(1)
+        return Node(Op.DIV, (value if (row + column) % 2 == 0 else negative(value), whole))
+
+    return _matrix([cofactor(row, column) for row in range(size)] for column in range(size))
 
 
 def _dot(left: tuple[Node, ...], right: tuple[Node, ...]) -> Node:

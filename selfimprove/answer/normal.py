@@ -70,6 +70,19 @@ _RENAMES = (
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\s+"), " "),
 )
+_UNITS = (
+    (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
+    (
+        re.compile(
+            r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"
+            r"\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}(\^\{?\d\}?)?\s?\}"
+        ),
+        r"\\text{\1/\2}",
+    ),
+)
+_PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
+_OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
+_INTERVAL = re.compile(r"([\[\]])([^\[\],;]{1,100}[,;][^\[\],;]{1,100})([\[\]])")
 _TRAILING = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -138,10 +151,29 @@ def peel(text: str) -> str:
     return text[first : last + 1].strip()
 
 
+def _ordinary_brackets(text: str) -> str:
+    """Intervals in reversed brackets, `]0,1[`, in round ones; a text whose brackets pair up stays as it is."""
+    depth = 0
+    for sign in text:
+        depth += (sign in "[(") - (sign in "])")
+        if depth < 0:
+            break
+    if depth == 0 and not _OPENS_LAST.search(text):
+        return text
+    return _INTERVAL.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     text = _dollars(plain(text))
+    if "[" in text or "]" in text:
+        text = _ordinary_brackets(text)
+    if "'" in text or "prime" in text:
+        text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
     text = _SPACE.sub(" ", _DROP.sub("", text))
     for pattern, new in _RENAMES:
         text = pattern.sub(new, text)
+    if "\\text" in text or "\\mathrm" in text:
+        for pattern, new in _UNITS:
+            text = pattern.sub(new, text)
     return _TRAILING.sub("", text.strip()).strip()

@@ -28,7 +28,8 @@ from selfimprove.answer.tree import (
     show,
     symbol,
 )
-from selfimprove.answer.words import RELATIONS, SET_SIGNS, UNITS, canonical_unit
+from selfimprove.answer.units import CURRENCY, read_unit
+from selfimprove.answer.words import RELATIONS, SET_SIGNS
 
 _END = Token("end", "")
 _PLUS_MINUS = {"\\pm": Op.PLUS_MINUS, "\\mp": Op.MINUS_PLUS}
@@ -39,10 +40,9 @@ _JOINS = {
 _TIMES = ("*", "\\cdot", "\\times", "\\ast")
 _STOP_SIGNS = (
     ", ; ) ] } \\} & \\\\ + - * / : | % ! = ^ _ ' ? @ \\rangle \\rfloor \\rceil \\rbrace \\rbrack \\pm \\mp \\mid "
-    "\\vee \\lor \\& \\wedge \\land \\pmod \\mod \\bmod \\choose \\div \\colon \\# \\deg"
+    "\\over \\vee \\lor \\& \\wedge \\land \\pmod \\mod \\bmod \\choose \\div \\colon \\# \\deg"
 )
-_CURRENCY = ("\\dollar", "\\euro", "\\pound", "\\yen", "\\cent")
-_STOPS = frozenset((*_STOP_SIGNS.split(), *_TIMES, *_CURRENCY, *RELATIONS, *SET_SIGNS))
+_STOPS = frozenset((*_STOP_SIGNS.split(), *_TIMES, *CURRENCY, *RELATIONS, *SET_SIGNS))
 
 
 class Parser:
@@ -54,6 +54,9 @@ class Parser:
         self.at = 0
         self.depth = 0
         self.bars = 0
+        self.integrals = 0
+        texts = {token.text for token in tokens}
+        self.has_remainder = ("\\bmod" in texts or "mod" in texts) and "\\equiv" not in texts
 
     # -- tokens ------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,8 @@ class Parser:
     def answer(self) -> Node:
         """The whole answer; raises `Unreadable` if anything is left over."""
         node = self.items()
+        if self.accept("\\over"):
+            node = Node(Op.DIV, (node, self.items()))
         if self.peek().kind != "end":
             raise Unreadable(f"unexpected {self.peek().text[:20]!r}")
         return node
@@ -137,7 +142,9 @@ class Parser:
         return Node(Op.LIST, tuple(item for group in groups for item in group), join)
 
     def relation(self) -> Node:
-        """Expressions joined by relation signs, or a single one."""
+        """Expressions joined by relation signs, or a single one; a sign of nearness in front says nothing."""
+        if RELATIONS.get(self.peek().text) is Sign.NEAR:
+            self.take()
         members = [self.ratio()]
         signs: list[Sign] = []
         while self.peek().kind in ("op", "cmd") and self.peek().text in RELATIONS:
@@ -183,10 +190,24 @@ class Parser:
 
     def sets(self) -> Node:
         """Unions, intersections and differences, from left to right."""
-        node = self.sum()
+        node = self.remainder()
         while self.peek().kind in ("op", "cmd") and self.peek().text in SET_SIGNS:
-            node = Node(SET_SIGNS[self.take().text], (node, self.sum()))
+            node = Node(SET_SIGNS[self.take().text], (node, self.remainder()))
         return node
+
+    def remainder(self) -> Node:
+        """A sum, or what it leaves when divided: `17 \\bmod 5`."""
+        node = self.sum()
+        while self.has_remainder and (self.accept("\\bmod") or self._word_mod()):
+            node = call("mod", node, self.sum())
+        return node
+
+    def _word_mod(self) -> bool:
+        """Consume the word mod, unless brackets make it a modulus."""
+        if self.peek().kind == "text" and self.peek().text == "mod":
+            self.at += 1
+            return True
+        return False
 
     def sum(self) -> Node:
         """Terms with +, -, ± and ∓ between them."""
@@ -223,7 +244,7 @@ class Parser:
                 node = Node(Op.MUL, (node, self.factor()))
             else:
                 break
-        return self._unit(node)
+        return read_unit(self, node)
 
     def _factor_signed(self) -> Node:
         """A factor after a multiplication or division sign, with its own sign if it has one."""
@@ -237,7 +258,7 @@ class Parser:
         token = self.peek()
         if token.kind == "num":
             before = self.tokens[self.at - 1] if self.at else _END
-            if before.kind == "num":
+            if before.kind == "num" and not (token.gap and self._is_power_product()):
                 raise Unreadable("two numbers side by side")
             return True
         if token.kind == "op" and token.text == "|":
@@ -247,6 +268,11 @@ class Parser:
             and token.text not in _STOPS
             and not token.text.startswith("\\end")
         )
+
+    def _is_power_product(self) -> bool:
+        """Whether the number here multiplies what is before it in a product of powers: `2^6 3^5 7`."""
+        powers = any(token.text == "^" for token in self.tokens[: self.at])
+        return powers and (self.tokens[self.at - 2].text == "^" or self.peek(1).text == "^")
 
     def mixed(self) -> Node:
         """A factor; an integer directly before a proper fraction of integers is a mixed number."""
@@ -288,7 +314,8 @@ class Parser:
             elif self.peek().text == "_" and node.op is Op.NUMBER:
                 node = self._based(node)
             elif self.accept("^"):
-                node = Node(Op.POW, (node, self.exponent()))
+                exponent = self.exponent()
+                node = Node(Op.POW, (self._indexed(node), exponent))
             elif self.peek().text == "!" and self.peek().kind == "op":
                 node = self._factorial(node)
             elif self.accept("%"):
@@ -296,6 +323,13 @@ class Parser:
             else:
                 break
         return node
+
+    def _indexed(self, node: Node) -> Node:
+        """A variable with the subscript that stands behind its power: `v^2_0`; anything else as it is."""
+        if self.peek().text != "_" or node.op is not Op.SYMBOL or "_" in node.name:
+            return node
+        self.take()
+        return symbol(f"{node.name}_{subscript(self)}")
 
     def _based(self, node: Node) -> Node:
         """A number in brackets with its base behind it."""
@@ -319,23 +353,9 @@ class Parser:
         if self.accept("-"):
             return negative(self.nested(self.exponent))
         self.accept("+")
-        base = self.nested(self.atom)
+        digits = self.peek().kind == "num" and self.peek(1).text == "_"  # of v^2_0, and no number in a base
+        base = number(Fraction(self.take().text)) if digits else self.nested(self.atom)
         return Node(Op.POW, (base, self.nested(self.exponent))) if self.accept("^") else base
-
-    def _unit(self, node: Node) -> Node:
-        """The term with the words behind it as its unit, or the term."""
-        words: list[str] = []
-        while self.peek().kind == "text" or self.peek().text in _CURRENCY:
-            words.append(self.take().text.removeprefix("\\"))
-            if self.accept("^"):
-                power = self.exponent()
-                words[-1] += f"^{power.value}"
-            if self.peek().text == "/" and (self.peek(1).kind == "text" or self.peek(1).text in UNITS):
-                self.at += 1
-                words.append(f"/{self.take().text}")
-        if not words:
-            return node
-        return Node(Op.UNIT, (node,), canonical_unit(" ".join(words)))
 
     def atom(self) -> Node:
         """The smallest piece: a number, a variable, a bracket or a command."""
@@ -343,14 +363,14 @@ class Parser:
 
     def name(self) -> Node:
         """A variable with its primes and subscript."""
-        name = self.take().text
-        while self.peek().kind == "op" and self.peek().text == "'":
-            name += self.take().text
+        name, primes = self.take().text, ""
+        while self.accept("'"):
+            primes += "'"
         if self.accept("_"):
             name += "_" + subscript(self)
-            while self.accept("'"):
-                name += "'"
-        return symbol(name)
+        while self.accept("'"):
+            primes += "'"
+        return symbol(name + primes)
 
 
 def subscript(parser: Parser) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from selfimprove.answer.atoms import read_atom
+from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.parse import Parser, shallow
@@ -20,13 +21,16 @@ from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
 
-_CHOICE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[:.]?\s*)?\(?([A-Ja-j])\)?")
-_LEAD = re.compile(r"(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))\s*\S")
+_CHOICE = re.compile(
+    r"(?:(?:[Tt]he |[Mm]y |[Oo]ur )?(?:correct |right |best |final )?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]election)"
+    r"(?: is)?(?: option| choice)?\s*[:.]?\s*|not \(?[A-J]\)?\s?[,;.]?\s?(?:but )?(?:rather )?(?:it is |it's )?)?"
+    r"\(?([A-Ja-j])\)?"
+)
+_WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _FONTS = re.compile(
     r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
 )
 _OPENINGS = LABELS | {"it", "its", "this"}
-_HEDGE = re.compile(r"\b(?:[A-J]|or|and|not|wait|no)\b")
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")  # the common case, read without the grammar
 _SPOKEN_SETS = {
@@ -67,7 +71,8 @@ class Answer:
 _KINDS = {
     Op.NUMBER: "number", Op.SYMBOL: "variable", Op.RELATION: "relation", Op.NAMED: "named value", Op.LIST: "list",
     Op.SET: "set", Op.SEQUENCE: "tuple or interval", Op.MATRIX: "matrix", Op.RATIO: "ratio",
-    Op.BASED: "number in a base", Op.UNIT: "quantity", Op.DEGREES: "quantity", Op.PERCENT: "quantity",
+    Op.CASES: "function in pieces", Op.BASED: "number in a base", Op.UNIT: "quantity",
+    Op.DEGREES: "quantity", Op.PERCENT: "quantity",
     Op.UNION: "set of reals", Op.INTERSECTION: "set of reals", Op.DIFFERENCE: "set of reals",
     Op.EMPTY: "set of reals", Op.DOMAIN: "set of reals",
 }  # fmt: skip
@@ -86,13 +91,18 @@ def read(written: str) -> Answer:
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
-    lead = _LEAD.match(bare) if choice is None else None
-    letter = choice[1] if choice else (lead[1] or lead[2]) if lead else None
+    letter = choice[1] if choice else led_letter(bare)
     with allowance():
         node, fault = _tree(normal)
-    if lead is not None and ((node is not None and node.op is not Op.MUL) or _HEDGE.search(bare[lead.end() - 1 :])):
+    if choice is None and node is not None and node.op is not Op.MUL and not _WORDY.search(bare):
         letter = None
     return Answer(written, normal, node, fault, letter, _words(normal))
+
+
+def near_value(answer: Answer) -> Node | None:
+    """The value behind the last ≈ of a reference that also states an exact one; None if it states none."""
+    head, sign, tail = answer.normal.rpartition("\\approx")
+    return read(tail).node if sign and head.strip() and tail.strip() else None
 
 
 def _unbold(text: str) -> str:
@@ -120,7 +130,7 @@ def _tree(normal: str) -> tuple[Node | None, str]:
     return node, ""
 
 
-_WITH_WORDS = frozenset((Op.NAMED, Op.LIST, Op.RELATION))
+_WITH_WORDS = frozenset((Op.NAMED, Op.LIST, Op.RELATION, Op.CASES))
 
 
 def _spoken(text: str) -> tuple[Node | None, str]:
@@ -140,17 +150,31 @@ def trimmed(tokens: list[Token]) -> list[Token]:
         while start < len(tokens) and tokens[start].text in (":", "="):
             start += 1
     kept = tokens[start:]
+    pieces = any(token.kind == "env" for token in kept)  # whose conditions begin with such words
     for at, token in enumerate(kept):
-        if at and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
+        if at and not pieces and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
             cause = token.text.lower().split()[0].strip(",") in ("since", "because")
             if not any(later.text in _CODE or (not cause and later.kind == "join") for later in kept[at:]):
                 kept = kept[:at]
             break
     while kept and kept[-1].text in (",", ";", ":"):
         kept = kept[:-1]
+    kept = _bare_unit(kept)
     if len(kept) > 1 and kept[0].kind == "text" and kept[0].text.lower() in UNITS and kept[1].kind == "num":
         kept = [*kept[1:], kept[0]]
     return kept
+
+
+def _bare_unit(tokens: list[Token]) -> list[Token]:
+    """`7 (apples)` as `7 apples`: words in brackets behind the value are its unit."""
+    at = next((at for at, token in enumerate(tokens) if token.text == "("), 0)
+    if not at or tokens[-1].text != ")" or len(tokens) - at < 3:
+        return tokens
+    inside = tokens[at + 1 : -1]
+    power = len(inside) == 3 and inside[1].text == "^" and inside[2].kind == "num"
+    if inside[0].kind != "text" or not (power or all(token.kind == "text" for token in inside)):
+        return tokens
+    return [*tokens[:at], *inside]
 
 
 def _is_label(tokens: list[Token], at: int) -> bool:

@@ -19,8 +19,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from selfimprove.answer.extract import after_thinking, joined_boxes
-from selfimprove.answer.prose import MARK, SENTENCE, marked
+from selfimprove.answer.boxes import last_box
+from selfimprove.answer.extract import after_thinking
+from selfimprove.answer.marks import last_mark
 from selfimprove.answer.reading import read
 
 How = Literal["boxed", "hashes", "bare", "marked"]
@@ -129,8 +130,10 @@ def _boxed(text: str) -> Reference | None:
     if len(names := {match[1] for match in _NAMED_BOX.finditer(text)}) > 1 and _joined_under_names(text):
         return Reference(None, "sentence", f"boxes of several quantities: {', '.join(sorted(names))}")
     text = _NAMED_BOX.sub("", text)
-    found = joined_boxes(text)
-    if found is None or found.start < _last_box(text):
+    found, opened = last_box(text)
+    if found is not None and found.fault:
+        return Reference(None, "sentence", found.fault)
+    if found is None or opened >= 0 or found.end <= _last_box(text):
         loose = _LOOSE_BOX.match(text, _last_box(text))
         if loose is None:
             return Reference(None, "sentence", "a box that is not closed")
@@ -141,7 +144,7 @@ def _boxed(text: str) -> Reference | None:
 
 def _joined_under_names(text: str) -> bool:
     """Whether the last box is one of several parts once the names before them are left out."""
-    found, bare = joined_boxes(text), joined_boxes(_NAMED_BOX.sub("", text))
+    (found, _), (bare, _) = last_box(text), last_box(_NAMED_BOX.sub("", text))
     return found is not None and bare is not None and found.text != bare.text
 
 
@@ -169,16 +172,13 @@ def _only_a_mark(rest: str) -> bool:
 def _marked(text: str) -> Reference | None:
     """The answer behind the last mark of the text, if the text ends with it."""
     tail = text[-TAIL:]
-    last = None
-    for last in MARK.finditer(tail):  # noqa: B007 - the last match is what is wanted
-        pass
-    if last is None:
+    found = last_mark(tail, None)
+    if found is None or found.fault or not found.text.strip() or not is_bare(found.text):
         return None
-    lines = [line for line in tail[last.end() :].strip().split("\n") if line.strip()]
-    if len(lines) != 1 or any(re.search(r"\d", part) for part in SENTENCE.split(lines[0])[1:] if part):
+    if tail.startswith("####", found.at):  # a heading, or `_hashes` would have taken it
         return None
-    found = marked(tail)
-    if found is None or found.text is None or not found.text.strip() or not is_bare(found.text):
+    rest = tail[found.end :].strip()
+    if "\n" in rest or re.search(r"\d", rest):
         return None
     if found.text.split()[0].lower() in _NO_ANSWERS:
         return None

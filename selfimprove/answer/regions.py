@@ -7,13 +7,15 @@ sides that name different variables are different.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.evaluate import sign_of
 from selfimprove.answer.exact import exact
+from selfimprove.answer.inequalities import solutions
+from selfimprove.answer.precision import sign_of
 from selfimprove.answer.tree import (
     INFINITY,
     MIRRORED,
@@ -152,9 +154,9 @@ def _half_line(left: Node, sign: Sign, right: Node) -> Region:
     mirrored = sign if sign is Sign.EQUAL else MIRRORED.get(sign)
     if mirrored is None:
         raise Refused("not an inequality in one variable")
-    if _is_distance(left) and not free_names(right):
+    if sign is not Sign.EQUAL and sign is not Sign.UNEQUAL and _is_distance(left) and not free_names(right):
         return _within(left.args[0], sign, mirrored, right)
-    if _is_distance(right) and not free_names(left):
+    if sign is not Sign.EQUAL and sign is not Sign.UNEQUAL and _is_distance(right) and not free_names(left):
         return _within(right.args[0], mirrored, sign, left)
     if len(names) != 1:
         raise Refused("not an inequality in one variable")
@@ -163,8 +165,18 @@ def _half_line(left: Node, sign: Sign, right: Node) -> Region:
         left, sign, mirrored, right = right, mirrored, sign, left
     if left.op is Op.SYMBOL and not free_names(right):
         return _side(right, sign, names)
-    root, rises = _linear_root(difference(left, right), name)
+    try:
+        root, rises = linear_root(difference(left, right), name)
+    except Refused:
+        return _solved(difference(left, right), name, sign)
     return _side(root, sign if rises else mirrored, names)
+
+
+def _solved(gap: Node, name: str, sign: Sign) -> Region:
+    """The solutions of a polynomial or rational inequality."""
+    cells = solutions(gap, name, sign)
+    parts = tuple(Interval(low=cell.low, high=cell.high, low_in=cell.is_point, high_in=cell.is_point) for cell in cells)
+    return Combination(Op.UNION, parts, frozenset((name,)))
 
 
 def _is_distance(node: Node) -> bool:
@@ -191,7 +203,7 @@ def _side(bound: Node, sign: Sign, names: frozenset[str]) -> Region:
     )
 
 
-def _linear_root(tree: Node, name: str) -> tuple[Node, bool]:
+def linear_root(tree: Node, name: str) -> tuple[Node, bool]:
     """The root of a linear expression with rational coefficients, and whether it rises."""
     values = [exact(tree, {name: Fraction(at)}) for at in (0, 1, 2, 5)]
     slope = values[1] - values[0]
@@ -222,7 +234,7 @@ def _order(one: list[Node], two: list[Node]) -> int:
     return sign_of(one[0], two[0])
 
 
-def _holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
+def holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
     """Whether the cell belongs to the region; `rank` numbers the end points among the cells, `top` is past the last."""
     if isinstance(region, Interval):
         low = rank[region.low] if region.low is not None else -1
@@ -232,10 +244,16 @@ def _holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
             or (cell == low and region.low_in and low <= high)
             or (cell == high and region.high_in and low <= high)
         )
-    inside = [_holds(part, cell, rank, top) for part in region.parts]
+    inside = [holds(part, cell, rank, top) for part in region.parts]
     if region.op is Op.DIFFERENCE:
         return inside[0] and not inside[1]
     return all(inside) if region.op is Op.INTERSECTION else any(inside)
+
+
+def cells_of(regions: list[Region], more: Sequence[Node] = ()) -> tuple[dict[Node, int], list[Node]]:
+    """The number of the cell that each end point is, and the end points in order, equal ones once; `more`: others."""
+    classes = _ordered([*(end for region in regions for end in region.ends), *more])
+    return {end: 2 * at + 1 for at, group in enumerate(classes) for end in group}, [group[0] for group in classes]
 
 
 def same_region(left: Node, right: Node) -> Finding:
@@ -244,10 +262,9 @@ def same_region(left: Node, right: Node) -> Finding:
         one, two = read_region(left), read_region(right)
         if one.names and two.names and one.names != two.names:
             return Finding(Outcome.WRONG, "structure", "different variables")
-        classes = _ordered(one.ends + two.ends)
+        rank, ends = cells_of([one, two])
     except Refused as refusal:
         return Finding(Outcome.UNPARSED, "structure", str(refusal))
-    rank = {end: 2 * at + 1 for at, group in enumerate(classes) for end in group}
-    top = 2 * len(classes) + 1
-    same = all(_holds(one, cell, rank, top) == _holds(two, cell, rank, top) for cell in range(top))
+    top = 2 * len(ends) + 1
+    same = all(holds(one, cell, rank, top) == holds(two, cell, rank, top) for cell in range(top))
     return Finding(Outcome.of(same), "structure", f"{'the same' if same else 'different'} sets of reals")

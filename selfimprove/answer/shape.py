@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.evaluate import near
 from selfimprove.answer.matrices import matrices
+from selfimprove.answer.precision import near
 from selfimprove.answer.tree import (
     Join,
     Node,
@@ -40,7 +40,24 @@ def settle(node: Node) -> Node:
     if node.op not in _SEVERAL:
         node = _plus_minus(node)
     rule = _RULES.get(node.op)
-    return matrices(_units(node)) if rule is None else rule(node)
+    return matrices(_units(_degrees(node))) if rule is None else rule(node)
+
+
+def _degrees(node: Node) -> Node:
+    """A sum, product or quotient with angles in degrees in it as one angle in degrees: 180° - 2a as (180 - 2a)°."""
+    if node.op in _LINEAR and _has_degrees(node):
+        return Node(Op.DEGREES, (_without_degrees(node),))
+    return node
+
+
+def _has_degrees(node: Node) -> bool:
+    return node.op is Op.DEGREES or (node.op in _LINEAR and any(_has_degrees(arg) for arg in node.args))
+
+
+def _without_degrees(node: Node) -> Node:
+    if node.op is Op.DEGREES:
+        return node.args[0]
+    return node.over(tuple(_without_degrees(arg) for arg in node.args)) if node.op in _LINEAR else node
 
 
 def _settle_items(node: Node) -> Node:
@@ -48,6 +65,11 @@ def _settle_items(node: Node) -> Node:
     items = [settle(arg) for arg in node.args]
     flat = [part for item in items for part in (item.args if item.op is Op.LIST else (item,))]
     return node.over(tuple(_unnamed(item) if node.op is Op.SET else item for item in flat))
+
+
+def _settle_cases(node: Node) -> Node:
+    """Pieces with their values settled; a condition `x = 0` stays a relation."""
+    return node.over(tuple(row.over((settle(row.args[0]), row.args[1])) for row in node.args))
 
 
 def _settle_each(node: Node) -> Node:
@@ -75,6 +97,8 @@ def _units(node: Node) -> Node:
         return _checked(node)
     inner = _units(node.args[0])
     words = node.value.words
+    if words[0] == "mod":
+        return Node(Op.UNIT, (inner,), node.value)
     if any(word in NEVER_UNITS for word in words) or len(words) > _MOST_WORDS:
         raise Unreadable("words after a number that are no unit")
     while words and words[0] in MAGNITUDES:
@@ -163,6 +187,8 @@ def is_name(node: Node) -> bool:
         return is_name(node.args[0])
     if node.op is Op.FUNCTION:
         return (node.value == "abs" or node.value in TRIG) and all(is_name(arg) for arg in node.args)
+    if node.op is Op.DIV and all(_is_differential(arg) for arg in node.args):
+        return True
     if node.op in _OF_NAMES:
         return bool(node.args) and all(is_name(arg) for arg in node.args)
     if node.op is Op.ADD:
@@ -172,6 +198,11 @@ def is_name(node: Node) -> bool:
 
 _NAMES = frozenset((Op.SYMBOL, Op.APPLY, Op.TEXT))
 _OF_NAMES = frozenset((Op.DIV, Op.RATIO, Op.SEQUENCE))
+
+
+def _is_differential(node: Node) -> bool:
+    """The dy or dx of dy/dx."""
+    return node.op is Op.MUL and node.args[0].value == "d" and node.args[1].op is Op.SYMBOL
 
 
 def _is_label(node: Node) -> bool:
@@ -216,6 +247,8 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
     names: list[Node] = []
     while len(members) > 1 and is_name(members[0]):
         names.append(members.pop(0))
+    while len(members) > 2 and not names and free_names(members[0]) and _are_numbers(members[1:]):
+        names.append(members.pop(0))  # m + n = 256 + 37 = 293
     if len(members) > 1:
         if not names and len(members) == 2 and (free_names(members[0]) | free_names(members[1])):
             return _equation(members)
@@ -225,7 +258,29 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
         return value
     if value.op is Op.LIST:
         return Node(Op.LIST, tuple(Node(Op.NAMED, (names[-1], item)) for item in value.args), Join.COMMA)
+    if _is_size_of_unknown(names[-1]):
+        return _two_values(names[-1].args[0], value)
     return _componentwise(names[-1], value) if split else Node(Op.NAMED, (names[-1], value))
+
+
+def _are_numbers(members: list[Node]) -> bool:
+    return not any(free_names(member) for member in members)
+
+
+def _is_size_of_unknown(name: Node) -> bool:
+    """|x| of a variable for a real number, whose equation has two solutions; |z|, |v| and |AB| are quantities."""
+    return (
+        name.op is Op.FUNCTION and name.value == "abs" and name.args[0].op is Op.SYMBOL and name.args[0].name in _REALS
+    )
+
+
+def _two_values(unknown: Node, value: Node) -> Node:
+    """The solutions of |x| = c."""
+    if value == number(0):
+        return Node(Op.NAMED, (unknown, value))
+    if value.op is Op.NEG:
+        raise Unreadable("an absolute value below zero")
+    return Node(Op.LIST, tuple(Node(Op.NAMED, (unknown, item)) for item in (value, negative(value))), Join.COMMA)
 
 
 def _equation(members: list[Node]) -> Node:
@@ -252,9 +307,11 @@ def _componentwise(name: Node, value: Node) -> Node:
     return Node(Op.NAMED, (name, value))
 
 
+_REALS = frozenset("xyntmkabcpqrsu")
+_LINEAR = frozenset((Op.ADD, Op.MUL, Op.DIV, Op.NEG))
 _TWO_SIGNS = frozenset((Op.PLUS_MINUS, Op.MINUS_PLUS))
 _ARITHMETIC = frozenset((Op.ADD, Op.MUL, Op.DIV))
-_SEVERAL = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.RELATION))
+_SEVERAL = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.RELATION, Op.CASES))
 _RULES: dict[Op, Callable[[Node], Node]] = {
     Op.LIST: _settle_list,
     Op.SET: _settle_items,
@@ -264,5 +321,6 @@ _RULES: dict[Op, Callable[[Node], Node]] = {
     Op.INTERSECTION: _settle_each,
     Op.DIFFERENCE: _settle_each,
     Op.RATIO: _settle_each,
+    Op.CASES: _settle_cases,
 }
-_UNSETTLED = _TWO_SIGNS | {*_RULES, Op.UNIT, Op.MATRIX}
+_UNSETTLED = _TWO_SIGNS | {*_RULES, Op.UNIT, Op.MATRIX, Op.DEGREES}

@@ -48,8 +48,19 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
+_GROUPED = re.compile(r"\d{1,2}(?:,\d\d)+,\d{3}(?![\d,])(?:\.\d+)?")  # as in India, 1,00,000
+_PLAIN_UNIT = re.compile(
+    r"\s*((?:km|cm|mm|m|mi|ft|kg|mg|g|lb|oz|L|mL|ml|J|kJ|N|kN|W|mol|rad|rev|C|V|gal)(?:\^\{?\d\}?)?"
+    r"(?:\s?/\s?(?:s|sec|min|h|hr|m|cm|km|kg|g|K|L|mL|mol|gal|day|year|yr|C|V|A|ft)(?:\^\{?\d\}?)?){1,2})\s*\.?\s*\Z"
+)
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
-_LETTER_UNIT = re.compile(r"[msghlLNJWVK]|[A-Za-z]{1,4}\s?/\s?[A-Za-z]{1,4}")  # in a font command behind a number
+_LETTER_UNIT = re.compile(
+    r"[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?: (?:s|m|kg|K|L))|[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
+)  # in a font command behind a number
+_INFINITIES = {
+    "infinity": (), "positive infinity": (), "negative infinity": (Token("op", "-"),),
+    "minus infinity": (Token("op", "-"),), "-infinity": (Token("op", "-"),), "+infinity": (),
+}  # fmt: skip
 _JOINS = frozenset(("and", "or", "to"))
 _LATER = "abcdefghijklmnopqrstuvwxyz"
 
@@ -89,6 +100,8 @@ def _font(inner: str, gap: bool) -> list[Token]:
     """The content of a font or text command: one letter or mathematics stays so, words become text."""
     bare = inner.strip().strip("$").strip()
     low = bare.lower().rstrip(".:,").strip()
+    if low in _INFINITIES:
+        return [*_INFINITIES[low], Token("cmd", "\\infty", gap)]
     if low in ("and", "or", "to", ", and", "and,", ", or"):
         return [Token("join", low.strip(", "), gap)]
     if not bare:
@@ -120,6 +133,9 @@ def _number(text: str, at: int, depth: int) -> str | None:
     if before.isdigit() or before in ".,":
         return None
     match = (_THOUSANDS.match(text, at) if depth == 0 else None) or _SPACED.match(text, at)
+    if match is None and depth == 0:
+        match = _GROUPED.match(text, at)
+        return match[0] if match is not None and ",0" in match[0] else None  # else it may be a list
     if match is None or (match[0].startswith("0,") or match[0].startswith("0 ")):
         return None
     return match[0]
@@ -152,11 +168,16 @@ def tokenise(text: str) -> list[Token]:
     tokens: list[Token] = []
     at = depth = 0
     gap = False
+    has_slash = "/" in text
     while at < len(text):
         if text[at].isdigit() and (grouped := _number(text, at, depth)):
             tokens.append(Token("num", grouped.replace(",", "").replace(" ", ""), gap))
             at, gap = at + len(grouped), False
             continue
+        slash = has_slash and tokens and _ends_number(tokens[-1])
+        if slash and (unit := _PLAIN_UNIT.match(text, at)) is not None:
+            tokens.append(Token("text", unit[1].replace("{", "").replace("}", ""), gap))
+            break
         match = _TOKEN.match(text, at)
         if match is None:
             raise Unreadable(f"unknown sign {text[at]!r}")

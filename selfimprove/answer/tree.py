@@ -47,6 +47,7 @@ class Op(StrEnum):
     DIFFERENCE = "minus"
     RATIO = "ratio"
     BASED = "based"  # the digits of a number written in the base that is its argument
+    CASES = "cases"  # of rows of a value and its condition
     MATRIX = "matrix"  # of rows
     ROW = "row"
     DOTS = "dots"
@@ -224,6 +225,15 @@ def substitute(node: Node, env: Mapping[str, Fraction]) -> Node:
     if node.op in BINDERS:
         env = {name: value for name, value in env.items() if name != node.args[1].value}
     return node.over(tuple(substitute(arg, env) for arg in node.args))
+
+
+def renamed(node: Node, names: Mapping[str, str]) -> Node:
+    """The tree with its free variables renamed, all at once."""
+    if node.op is Op.SYMBOL:
+        return symbol(names.get(node.name, node.name))
+    if node.op in BINDERS:
+        names = {old: new for old, new in names.items() if old != node.args[1].value}
+    return node.over(tuple(renamed(arg, names) for arg in node.args))
 
 
 def show(node: Node) -> str:

@@ -53,3 +53,17 @@ class Candidate:
     text: str | None
     how: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """An answer that a text states, or seems to state, and where it stands."""
+
+    at: int
+    end: int
+    text: str
+    how: str
+    fault: str = ""
+    """Why it does not count, if it does not."""
+    firm: bool = True
+    """Whether the text ended it, so that a text cut off later can't have changed it."""

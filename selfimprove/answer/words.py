@@ -56,7 +56,7 @@ _STRUCTURE = frozenset(
         "lfloor rfloor lceil rceil langle rangle lbrace rbrace lbrack rbrack mid vee lor wedge land cdot times div "
         "pm mp circ overline overrightarrow vec hat bar widehat tilde angle triangle dollar euro pound yen cent "
         "cbrt prime "
-        "colon underline ast star text not measuredangle dot odot partial deg triangleq iff quad"
+        "over colon underline ast star text not measuredangle dot odot partial deg triangleq iff quad"
     ).split()
 )
 
@@ -112,7 +112,7 @@ COUNTS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word i
 LABELS = frozenset(
     (
         "the a an final answer answers is are equals equal to so thus therefore hence result value option choice "
-        "simply just"
+        "simply just point vertex midpoint center centre ordered pair"
     ).split()
 )
 REASONS = frozenset("since because as where for with given such".split())
@@ -127,7 +127,7 @@ ARTICLES = frozenset(("a", "an", "the"))
 SHORT_WORDS = frozenset(
     (
         "and for the not odd yes one two six ten pct mph day usd eur oz lb ft hr am pm no or is to of if at by on "
-        "so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
+        "mod so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
     ).split()
 )
 
@@ -145,6 +145,9 @@ def canonical_unit(text: str) -> Unit:
             found.append("/")
         else:
             stem, mark, exponent = word.partition("^")
+            if exponent.startswith("-"):
+                found.append("/")
+                mark, exponent = ("", "") if exponent == "-1" else (mark, exponent[1:])
             found.append(unit_name(stem) + (mark + exponent or power))
             power = ""
     name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").strip("/ ")

@@ -187,7 +187,8 @@ def _replies(
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
     opened = opened_by_template(tokenizer, recipe.sampling.system, recipe.sampling.prompt)
     pairs = [(f"{opened}{text}", question.gold or "") for text, question in zip(texts, questions, strict=True)]
-    verdicts = check_completions(checker, pairs, recipe.answers)
+    cut = [completion.stop is StopReason.LENGTH for completion in completions]
+    verdicts = check_completions(checker, pairs, recipe.answers, cut=cut)
     return [
         Reply(
             text=text,

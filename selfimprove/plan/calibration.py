@@ -147,9 +147,10 @@ def _kept(
         return 0.0, 1.0
     references = {problem.key: problem.answer or "" for problem in problems}
     pairs = [(machinery.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
-    verdicts = check_completions(machinery.checker, pairs, recipe.answers)
+    were_cut = [c.stop is StopReason.LENGTH for c in completions]
+    verdicts = check_completions(machinery.checker, pairs, recipe.answers, cut=were_cut)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
-    cut = sum(c.stop is StopReason.LENGTH for c in completions) / len(completions)
+    cut = sum(were_cut) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
 
 

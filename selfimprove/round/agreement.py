@@ -32,24 +32,32 @@ def majority(votes: Sequence[tuple[str | None, int]]) -> str | None:
     return ranked[0][0]
 
 
-def answer_classes(checker: Checker, keys: Sequence[str], texts: Sequence[str], settings: Answers) -> list[str | None]:
+def answer_classes(
+    checker: Checker,
+    keys: Sequence[str],
+    texts: Sequence[str],
+    settings: Answers,
+    cut: Sequence[bool] | None = None,
+) -> list[str | None]:
     """A name for each text's answer, equal within a problem (`keys`) where the checker finds the answers equal.
 
-    The name is the first candidate of its class as written; None where no finished answer can be read.
+    The name is the first candidate of its class as written; None where no finished answer can be read. `cut` says of
+    each text whether it was cut off at the token limit; by default none was.
     """
-    candidates = _candidates(checker, texts, settings)
+    cuts = [False] * len(texts) if cut is None else cut
+    candidates = _candidates(checker, texts, settings, cuts)
     distinct: dict[tuple[str, str], int] = {}
     for place, (key, candidate) in enumerate(zip(keys, candidates, strict=True)):
         if candidate is not None:
             distinct.setdefault((key, candidate), place)
-    leaders = _leaders(checker, distinct, texts, settings)
+    leaders = _leaders(checker, distinct, list(zip(texts, cuts, strict=True)), settings)
     return [
         None if candidate is None else leaders[key, candidate] for key, candidate in zip(keys, candidates, strict=True)
     ]
 
 
-def _candidates(checker: Checker, texts: Sequence[str], settings: Answers) -> list[str | None]:
-    verdicts = checker.check_all([(text, ANY_NUMBER) for text in texts], settings.mode)
+def _candidates(checker: Checker, texts: Sequence[str], settings: Answers, cut: Sequence[bool]) -> list[str | None]:
+    verdicts = checker.check_all([(text, ANY_NUMBER) for text in texts], settings.mode, cut=cut)
     return [
         _finished(v.candidate, settings) if v.outcome in (Outcome.CORRECT, Outcome.WRONG) else None for v in verdicts
     ]
@@ -61,7 +69,7 @@ def _finished(candidate: str | None, settings: Answers) -> str | None:
 
 
 def _leaders(
-    checker: Checker, distinct: dict[tuple[str, str], int], texts: Sequence[str], settings: Answers
+    checker: Checker, distinct: dict[tuple[str, str], int], texts: Sequence[tuple[str, bool]], settings: Answers
 ) -> dict[tuple[str, str], str]:
     """The first candidate of the same problem that each one equals, itself if none before it does."""
     earlier: dict[str, list[str]] = {}
@@ -69,7 +77,9 @@ def _leaders(
     for key, candidate in distinct:
         asked += [((key, candidate), before) for before in earlier.setdefault(key, [])]
         earlier[key].append(candidate)
-    verdicts = checker.check_all([(texts[distinct[one]], before) for one, before in asked], settings.mode)
+    written = [texts[distinct[one]] for one, _ in asked]
+    pairs = [(text, before) for (text, _), (_, before) in zip(written, asked, strict=True)]
+    verdicts = checker.check_all(pairs, settings.mode, cut=[cut for _, cut in written])
     leaders = {one: one[1] for one in distinct}
     for (one, before), verdict in zip(asked, verdicts, strict=True):
         if verdict.outcome is Outcome.CORRECT and leaders[one] == one[1]:

@@ -119,7 +119,8 @@ class Judge:
         opened = opened_by_template(self._tokenizer, settings.system, settings.prompt)
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
         pairs = [(f"{opened}{text}", references[c.key]) for text, c in zip(texts, completions, strict=True)]
-        verdicts = check_completions(self._checker, pairs, self._recipe.answers)
+        cut = [completion.stop is StopReason.LENGTH for completion in completions]
+        verdicts = check_completions(self._checker, pairs, self._recipe.answers, cut=cut)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [row.model_dump() for row in rows])
@@ -151,9 +152,13 @@ def check_completions(
     pairs: Sequence[tuple[str, str]],
     settings: Answers,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    cut: Sequence[bool] | None = None,
 ) -> list[Verdict]:
-    """The checker's verdicts on (text, reference) pairs; with `answers.finished`, answers left undone are wrong."""
-    verdicts = checker.check_all(pairs, settings.mode, progress)
+    """The checker's verdicts on (text, reference) pairs; with `answers.finished`, answers left undone are wrong.
+
+    `cut` says of each text whether it was cut off at the token limit; by default none was.
+    """
+    verdicts = checker.check_all(pairs, settings.mode, progress, cut)
     if not settings.finished:
         return verdicts
     return [_finished(verdict, reference) for verdict, (_, reference) in zip(verdicts, pairs, strict=True)]

@@ -21,7 +21,7 @@ from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_round, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
-from selfimprove.sampling import Completion, Row, render_prompt
+from selfimprove.sampling import Completion, Row, StopReason, render_prompt
 from selfimprove.store.durable import keep_rows
 from selfimprove.store.records import Counts
 from selfimprove.store.rows import Kind
@@ -76,7 +76,7 @@ def _prompts(job: Job, problem: Problem) -> Prompts:
 
 def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | None]:
     keys, texts = [completion.key for completion in completions], _texts(job, completions)
-    classes = answer_classes(job.machinery.checker, keys, texts, job.recipe.answers)
+    classes = answer_classes(job.machinery.checker, keys, texts, job.recipe.answers, _cut(completions))
     return {completion.row: name for completion, name in zip(completions, classes, strict=True)}
 
 
@@ -87,8 +87,12 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = check_completions(job.machinery.checker, pairs, job.recipe.answers, progress)
+    verdicts = check_completions(job.machinery.checker, pairs, job.recipe.answers, progress, _cut(completions))
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)
+
+
+def _cut(completions: Sequence[Completion]) -> list[bool]:
+    return [completion.stop is StopReason.LENGTH for completion in completions]
 
 
 def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:

@@ -11,6 +11,7 @@ drawn, so the majority is that of the model and not of its distinct openings.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,15 +40,16 @@ class Prefix:
         """Whole solutions that begin with it: one if it ended by itself, else one for each of its continuations."""
         if self.ended:
             return [self.ids]
-        rows = [(self.key, self.rows[0][1] * each + number) for number in range(each)]
-        return [(*self.ids, *continuations[row].token_ids) for row in rows]
+        return [(*self.ids, *found.token_ids) for found in self._continued(continuations, each)]
 
-    def cut(self, continuations: Mapping[Row, Completion], each: int) -> list[tuple[int, ...]]:
-        """Those of them that the token limit cut, which are no whole solutions."""
-        rows = [] if self.ended else [(self.key, self.rows[0][1] * each + number) for number in range(each)]
-        return [
-            (*self.ids, *continuations[row].token_ids) for row in rows if continuations[row].stop is StopReason.LENGTH
-        ]
+    def cuts(self, continuations: Mapping[Row, Completion], each: int) -> list[bool]:
+        """Of each of these solutions whether it was cut off at the token limit."""
+        if self.ended:
+            return [False]
+        return [found.stop is StopReason.LENGTH for found in self._continued(continuations, each)]
+
+    def _continued(self, continuations: Mapping[Row, Completion], each: int) -> list[Completion]:
+        return [continuations[self.key, self.rows[0][1] * each + number] for number in range(each)]
 
 
 def wanted(recipe: Recipe) -> bool:
@@ -79,9 +81,10 @@ def tried(job: Job) -> list[Tried]:
     continuations = {found.row: found for found in read_completions(job.files.rollouts)}
     solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
     texts = [checked_texts(job, found) for found in solutions]
-    ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts)
+    cuts = [cut for prefix in prefixes for cut in prefix.cuts(continuations, job.recipe.prefixes.rollouts)]
+    ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts, cuts)
     questions = {problem.key: problem.question for problem in problems_of_round(job)}
-    cut = {ids for prefix in prefixes for ids in prefix.cut(continuations, job.recipe.prefixes.rollouts)}
+    cut = {ids for ids, short in zip(itertools.chain.from_iterable(solutions), cuts, strict=True) if short}
     return [
         Tried(
             prefix.key,
@@ -119,21 +122,25 @@ def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
     ]
 
 
-def _by_labels(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+def _by_labels(
+    job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
+) -> list[list[bool]]:
     answers = {problem.key: problem.answer or "" for problem in job.problems.train}
     pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
 
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress))
+    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress, cuts))
     return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
 
 
-def _by_agreement(job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+def _by_agreement(
+    job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
+) -> list[list[bool]]:
     keys = [prefix.key for prefix, found in zip(prefixes, texts, strict=True) for _ in found]
     flat = [text for found in texts for text in found]
-    named = iter(answer_classes(job.machinery.checker, keys, flat, job.recipe.answers))
+    named = iter(answer_classes(job.machinery.checker, keys, flat, job.recipe.answers, cuts))
     classes = [[next(named) for _ in found] for found in texts]
     votes: dict[str, list[tuple[str | None, int]]] = {}
     for prefix, found in zip(prefixes, classes, strict=True):

@@ -13,7 +13,7 @@ from selfimprove.answer import Mode, Outcome, check, check_answer, explain, faul
 from tests import paths
 from tests.paths import SHARED
 
-CASES = paths.CASES / "answers.jsonl"
+CASES = (paths.CASES / "answers.jsonl", paths.CASES / "outputs.jsonl")
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -28,11 +28,13 @@ def shared(name: str) -> list[dict[str, Any]]:
 
 
 def accepted(row: dict[str, Any]) -> bool:
-    judge = check_answer if row["form"] == "bare" else check
-    return judge(row["prediction"], row["gold"]).outcome is Outcome.CORRECT
+    text, reference = row["prediction"], row["gold"]
+    if row["form"] == "bare":
+        return check_answer(text, reference).outcome is Outcome.CORRECT
+    return check(text, reference, cut=row.get("stop") == "length").outcome is Outcome.CORRECT
 
 
-DECIDED = [row for row in rows(CASES) if row["equal"] is not None]
+DECIDED = [row for path in CASES for row in rows(path) if row["equal"] is not None]
 
 
 @pytest.mark.parametrize("row", DECIDED, ids=lambda row: f"{row['kind']} {row['prediction'][:40]}")

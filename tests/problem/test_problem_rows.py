@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.answer.extract import joined_boxes
+from selfimprove.answer.boxes import last_box
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
 from selfimprove.problem.fields import problem_from_row
@@ -139,9 +139,9 @@ def test_a_source_that_is_not_there_is_one_line(train: str, fault: str, monkeypa
 def test_boxed_content_is_what_was_put_in(content: str) -> None:
     depths = [content[:end].count("{") - content[:end].count("}") for end in range(len(content) + 1)]
     if "\\" in content or min(depths) < 0 or depths[-1]:
-        joined_boxes("\\boxed{" + content)  # must end, whatever it says
+        last_box("\\boxed{" + content)  # must end, whatever it says
     else:
-        found = joined_boxes("\\boxed{0} then \\boxed{" + content + "}.")
+        found, _ = last_box("\\boxed{0} then \\boxed{" + content + "}.")
         assert found is not None
         assert found.text == content
 

@@ -86,9 +86,9 @@ class Checker:
         for _ in range(self.workers):
             self._slots.put(None)  # who still waits for a worker is let in to be told
 
-    def check(self, text: str, reference: str, mode: Mode = "last") -> Verdict:
-        """The verdict on one completion."""
-        return self._verdicts([_request(text, reference, mode)])[0]
+    def check(self, text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
+        """The verdict on one completion; `cut`: it was cut off at the token limit."""
+        return self._verdicts([_request(text, reference, mode, cut=cut)])[0]
 
     def check_answer(self, answer: str, reference: str) -> Verdict:
         """The verdict on one bare answer."""
@@ -99,22 +99,29 @@ class Checker:
         items: Sequence[tuple[str, str]],
         mode: Form = "last",
         progress: Callable[[int, int], None] = _silent,
+        cut: Sequence[bool] | None = None,
     ) -> list[Verdict]:
-        """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread."""
-        requests = [_request(text, reference, mode) for text, reference in items]
+        """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread.
+
+        `cut` says of each text whether it was cut off at the token limit; by default none was.
+        """
+        cuts = [False] * len(items) if cut is None else cut
+        requests = [_request(*item, mode, cut=was_cut) for item, was_cut in zip(items, cuts, strict=True)]
         return [verdict for chunk in self._chunked(requests, self._verdicts, progress) for verdict in chunk]
 
     def faults_of_references(self, references: Sequence[str]) -> list[str | None]:
         """For each reference why it can't be judged against, or None."""
-        requests = [Request(op="fault", text="", reference=reference, mode="bare") for reference in references]
+        requests = [
+            Request(op="fault", text="", reference=reference, mode="bare", cut=False) for reference in references
+        ]
         chunks = self._chunked(requests, self._replies, _silent)
         return [
             reply.fields[0] if reply.failed is None else _verdict(reply).reason for chunk in chunks for reply in chunk
         ]
 
-    def timed(self, rows: Sequence[tuple[str, str, Form]]) -> list[tuple[Verdict, float]]:
-        """Verdicts on (text, reference, mode), past the cache, each with its milliseconds in the worker."""
-        requests = [_request(*row) for row in rows]
+    def timed(self, rows: Sequence[tuple[str, str, Form, bool]]) -> list[tuple[Verdict, float]]:
+        """Verdicts on (text, reference, mode, cut), past the cache, each with its milliseconds in the worker."""
+        requests = [_request(text, reference, mode, cut=cut) for text, reference, mode, cut in rows]
         replies = [reply for chunk in self._chunked(requests, self._replies, _silent) for reply in chunk]
         return [(_verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
 
@@ -187,12 +194,12 @@ class Checker:
             self._slots.put(kept)
 
 
-def _request(text: str, reference: str, mode: Form) -> Request:
-    return Request(op="check", text=text, reference=reference, mode=mode)
+def _request(text: str, reference: str, mode: Form, *, cut: bool = False) -> Request:
+    return Request(op="check", text=text, reference=reference, mode=mode, cut=cut)
 
 
 def _key(request: Request) -> bytes:
-    parts = (VERSION, request["mode"], request["reference"], request["text"])
+    parts = (VERSION, request["mode"], "cut" if request["cut"] else "", request["reference"], request["text"])
     sized = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.blake2b(sized.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 

@@ -50,6 +50,7 @@ class Request(TypedDict):
     text: str
     reference: str
     mode: Form
+    cut: bool
 
 
 Fields = list[str | None]
@@ -147,7 +148,8 @@ def judge(request: Request) -> Fields:
     text, reference, mode = request["text"], request["reference"], request["mode"]
     if request["op"] == "fault":
         return [fault_of_reference(reference)]
-    verdict = check_answer(text, reference) if mode == "bare" else check(text, reference, mode)
+    cut = request["cut"]
+    verdict = check_answer(text, reference) if mode == "bare" else check(text, reference, mode, cut=cut)
     return [verdict.outcome, verdict.candidate, verdict.stage, verdict.reason]
 
 

@@ -1,0 +1,94 @@
+r"""The boxes of a text: the last closed one is a statement of the answer.
+
+A box that never closes holds no answer, and an earlier one does not count in its place: the text went on to another
+answer. Boxes joined by commas, and, or are parts of one answer. A denied box ("not \boxed{12}", "\boxed{5} is wrong")
+is none, and the one before it counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, straight, taken_back
+from selfimprove.answer.verdict import Statement
+
+MAX_BOXES = 40
+_BOX = re.compile(
+    r"(?:\\framebox\s{0,4}(?:\[[^\[\]]{0,20}\]\s{0,4}){0,2}|(?:\\f|\\begin|\\|\x08)?(?:b?oxed|(?<=\\f)box)\s{0,20})\{"
+)
+_BEGUN = re.compile(r"\\(?:b|bo|box|boxe|boxed|f|fb|fbo|fbox|framebox)\s{0,20}\Z")
+_BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
+_BETWEEN = re.compile(
+    r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
+)
+_JOINING = frozenset(("and", "or", "as", "well", "also"))
+_ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
+_NOT = re.compile(
+    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bunlike)(?:\s+(?:be|equal to|the|simply|just|of|answer))*"
+    r"[\s$*({\[\\]*$",
+    re.IGNORECASE,
+)
+
+
+def last_box(text: str) -> tuple[Statement | None, int]:
+    """The last closed box that is not denied, with those joined to it, and where an open one begins after it, or -1."""
+    boxes, opened = _boxes(text)
+    begun = _BEGUN.search(text[-40:])
+    last_open = len(text) if begun else max(opened, default=-1)
+    around = max((at for at in opened if boxes and at < boxes[-1][0]), default=None)
+    if around is not None and not text[text.index("{", around) + 1 : boxes[-1][0]].strip():
+        last_open = len(text)  # an open box directly around the closed one
+    cut = last_open if last_open > (boxes[-1][2] if boxes else -1) else -1
+    denied: int | None = None
+    while boxes and (_NOT.search(straight(text[max(0, boxes[-1][0] - 60) : boxes[-1][0]]))):
+        denied = boxes.pop()[0]
+    if not boxes:
+        return None if denied is None else Statement(at=denied, end=denied, text="", how="boxed", fault=DENIED), cut
+    parts = _parts(text, boxes)
+    start, end = parts[0][0], parts[-1][2] + 1
+    alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
+    inner = (" or " if alternatives else ", ").join(text[first:last] for _, first, last in parts)
+    return Statement(
+        at=start, end=end, text=inner, how="boxed", fault=TAKEN_BACK if taken_back(text[end:]) else ""
+    ), cut
+
+
+def _boxes(text: str) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """Start, inner start and inner end of every closed box in the order of their starts, and the starts of open ones.
+
+    One pass.
+    """
+    starts = {match.end() - 1: match.start() for match in _BOX.finditer(text)}
+    if not starts:
+        return [], []
+    found: list[tuple[int, int, int]] = []
+    stack: list[int] = []
+    for match in _BRACE.finditer(text, min(starts)):
+        if match[0] == "{":
+            stack.append(match.start())
+        elif match[0] == "}" and stack:
+            opened = stack.pop()
+            if opened in starts:
+                found.append((starts[opened], opened + 1, match.start()))
+    return sorted(found), [starts[place] for place in stack if place in starts]
+
+
+def _parts(text: str, boxes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """The last box and those before it that are joined to it."""
+    parts = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        if len(parts) > MAX_BOXES or box[2] > parts[0][0] or not _joined(text[box[2] + 1 : parts[0][0]]):
+            break
+        parts.insert(0, box)
+    return parts
+
+
+def _joined(between: str) -> bool:
+    """Whether two boxes with this between them are parts of one answer."""
+    if len(between) > 100 or "\n\n" in between or not _BETWEEN.fullmatch(between):
+        return False
+    words = [word.lower() for word in re.findall(r"[A-Za-z]+", between)]
+    if any(len(word) > 1 and word not in _JOINING and word not in _ASIDE for word in words):
+        return False
+    return "," in between or ";" in between or any(word in _JOINING for word in words)

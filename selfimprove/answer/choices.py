@@ -1,0 +1,133 @@
+"""Choices by letter: in prose ("so option C is correct"), and as an answer ("B) salt and water").
+
+A sentence names a choice if it has a cue ("option C", "C is correct", "it must be C") and one letter that it does not
+deny. A sentence that affirms two letters is hedging: there is no answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from selfimprove.answer.unfinished import straight
+
+LEAD = re.compile(
+    r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
+)
+_LONE = re.compile(
+    r"[\s*_#>$-]{0,8}(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:]?[\s*_$]{0,6}\Z", re.IGNORECASE
+)
+_LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
+_NOUN = r"(?:option|choice|alternative|selection|answer|letter|statement|solution)"
+_BEFORE = re.compile(
+    rf"(?:\b{_NOUN}(?:\s+is|\s*=|\s*:)?(?:\s+{_NOUN})?|\b(?:it|that|this|they)(?:'s|\s+is|\s+must be|\s+has to be|"
+    rf"\s+should be"
+    rf"|\s+would be|\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
+    rf"selecting|go with|"
+    rf"going with|leaves(?: us with)?|left with|(?:correct|right|best|true) (?:one|letter|choice|"
+    rf"answer) is)(?:\s+{_NOUN})?"
+    r"|\b(?:option|choice|answer|statement)\s[a-z ]{1,40}\sis|(?:^|\W)(?:so|thus|therefore|hence|then|"
+    r"but)\s*[,:]?)[\s*_$({\\]*$",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(
+    r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|seems|has to be|should be)\s+(?:also\s+)?"
+    r"(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b)",
+    re.IGNORECASE,
+)
+_CLOSES = re.compile(
+    r"[)\]*_$}\s]{0,6}(?:[.,;:!]|\Z|\s(?:because|since|as|is (?:the )?(?:correct|right|best|true|answer|only)))"
+)
+_DENIED_BEFORE = re.compile(
+    rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
+    rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
+    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$",
+    re.IGNORECASE,
+)
+_ALL_DENIED = re.compile(
+    r"(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+)\(?[A-J]\)?){1,5}\s+are\s+(?:all\s+)?(?:not|wrong|incorrect|"
+    r"false)\b",
+    re.IGNORECASE,
+)
+_DENIED_BEHIND = re.compile(
+    r"[)\]*_$}.\s]{0,6}(?:(?:is|are|was|seems|looks)(?:n't| not)?\s+(?:also\s+)?(?:not\b|wrong|incorrect|false|"
+    r"impossible|ruled|eliminated|out\b|correct|right|true|the\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(
+    r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"[\s*_$}\\]*(?:or|and|/|&|,|\?)\s*[\s*_${\\(]*(?:text\w{0,2}\{)?\(?[A-J]\b|.*\b(?:wait|actually)\b|.*\bno,|"
+    r".*\bnot [A-J]\b|.*\([A-J]\)|.*\b[A-J]\)|.*\bor \(?[A-J]\)|.*\b[A-J] is (?:wrong|right|correct|incorrect)|.*\?",
+    re.IGNORECASE,
+)
+_WHOLE_TEXT = re.compile(r"neither|both|all|none|either|only|each", re.IGNORECASE)
+_BEGINS = re.compile(r"\(?([A-J])\)?(?:\s*[,:;]|\s+[-–—]|\s+because\b|\s+since\b|[.)])\s+(?=[^\d=]*[A-Za-z]{3,})")
+
+
+def lone_letter(line: str) -> str | None:
+    """The letter of a line that is nothing but a choice: `C`, `(C)`, `**C.**`, `Option C`."""
+    match = _LONE.match(line)
+    return match[1] if match and match[1].isupper() else None
+
+
+def led_letter(text: str) -> str | None:
+    """The letter of a choice with its text, `(B) salt and water`; None for `B or C` and `A: no, B`."""
+    match = LEAD.match(text)
+    if match is None:
+        return None
+    rest = text[match.end() :].lstrip(" *_$}\\{")
+    if _HEDGE.match(rest) and not _WHOLE_TEXT.match(rest):
+        return None
+    if re.match(r"\(?[A-J]\)?\s*[).,]?\s*\Z", rest):
+        return None
+    return match[1] or match[2]
+
+
+def opening_letter(text: str) -> str | None:
+    """The choice with which a text begins: alone in its first line, or before its reason."""
+    first, _, more = text.strip().partition("\n")
+    if more.strip() and (letter := lone_letter(first)):
+        last = lone_letter(more.strip().rsplit("\n", 1)[-1])
+        return letter if last in (None, letter) else None
+    if not re.search(r"^[\s*_]*\(?[A-J][).:]", more, re.MULTILINE) and (letter := led_letter(first)):
+        return letter
+    begins = _BEGINS.match(first)
+    if begins is None or len(_letters(first)) > 1:
+        return None
+    return begins[1] if begins[1] not in "AI" or first[begins.end(1) : begins.end(1) + 1] in "),:;.-–" else None
+
+
+def named_letter(sentence: str) -> tuple[bool, str | None]:
+    """Whether a sentence speaks of a choice as the answer, and the one letter it affirms (None: several, or none)."""
+    text = straight(sentence)
+    cued = False
+    affirmed: set[str] = set()
+    for match in _letters(text):
+        before, behind = text[max(0, match.start() - 60) : match.start()], text[match.end() : match.end() + 60]
+        denial = _DENIED_BEHIND.match(behind)
+        if _DENIED_BEFORE.search(before) or _ALL_DENIED.match(behind) or (denial and _NEGATIVE.search(denial[0])):
+            continue
+        affirmed.add(match[1])
+        cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)))
+    if not cued:
+        return False, None
+    return True, affirmed.pop() if len(affirmed) == 1 else None
+
+
+def _letters(text: str) -> list[re.Match[str]]:
+    """The capital letters that may name a choice: no pronoun, no article."""
+    found = []
+    for match in _LETTER.finditer(text[:2_000]):
+        bare = not match[0].startswith("(")
+        if bare and match[1] in "AI" and re.match(r"\s+[a-z]{2,}", text[match.end() : match.end() + 20]):
+            behind = text[match.end() : match.end() + 60]
+            if (
+                not _BEHIND.match(behind)
+                and not _DENIED_BEHIND.match(behind)
+                and not re.match(r"\s+(?:and|or|but|because|since)\b", behind)
+            ):
+                continue
+        found.append(match)
+    return found

@@ -1,0 +1,37 @@
+"""Definitions of functions side by side: the name of a variable says nothing, f(t) = t^2 is f(x) = x^2."""
+
+from __future__ import annotations
+
+from selfimprove.answer.tree import Node, Op, free_names, renamed
+
+
+def _variables(name: Node) -> list[str] | None:
+    """The names of a function's arguments, if they are different variables."""
+    names = [arg.name for arg in name.args if arg.op is Op.SYMBOL]
+    return names if len(set(names)) == len(name.args) else None
+
+
+def in_variable_of(function: Node, other: Node) -> Node:
+    """The value of f(t) = t^2 in the variable of the other side, if that has one variable too."""
+    name, value = function.args
+    ours, theirs = _variables(name), sorted(free_names(other))
+    if ours is None or len(ours) != 1 or len(theirs) != 1 or free_names(value) != {*ours}:
+        return value
+    return renamed(value, {ours[0]: theirs[0]})
+
+
+def in_same_variables(left: Node, right: Node) -> tuple[Node, Node] | None:
+    """The values of two definitions in the same variables: f(t) beside f(x), f(x) or y(x) beside y; else None."""
+    if left.args[0].op is not Op.APPLY:
+        left, right = right, left
+    (name, value), (other, theirs) = left.args, right.args
+    ours = _variables(name)
+    if ours is None:
+        return None
+    if other.op is Op.APPLY:
+        variables = _variables(other)
+        if variables is None or name.value != other.value or len(ours) != len(variables):
+            return None
+        return renamed(value, dict(zip(ours, variables, strict=True))), theirs
+    plain = other.op is Op.SYMBOL and other.name not in ours and (other.value == name.value or other.name == "y")
+    return (value, theirs) if plain else None

@@ -1,0 +1,167 @@
+"""Answers behind a marker: `#### 5`, `<answer>`, "the answer is", "**Answer:**", "Answer – B".
+
+The last marker that states something counts. A supposition ("if the answer is 5"), a question, and a denial without
+another answer ("the answer is not 5") state nothing; "not B, it is D" states D. What follows "not" or "because" is no
+part of an answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from selfimprove.answer.choices import LEAD
+from selfimprove.answer.prose import MATH, SENTENCE, inner, last_formula, tidy
+from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, is_supposed, straight, taken_back
+from selfimprove.answer.verdict import Statement
+
+MAX_MARKS = 40
+NOTHING_FOLLOWS = "nothing follows the marker"
+_MARK = re.compile(
+    r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
+    r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
+    r"=>?)[\s*:_]*"
+    r"|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b\s{0,4}[\*_]{0,3}\s{0,4}"
+    r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
+    r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
+    r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
+    r"selection|letter)\s+is\b:?\s*",
+    re.IGNORECASE,
+)
+_STRONG = re.compile(r"#{4}|<answer>|答案|answer|correct (?:choice|option)", re.IGNORECASE)
+_CUT = re.compile(
+    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(r"\s*(?:definitely |certainly |probably )?(?:not|unknown|unclear|nothing)\b", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"(?:[,;:.—–]|\s-)\s*(?:but\s+)?(?:rather\s+|instead\s+)?(?:it(?:'s|\s+is)|the answer is|that(?:'s|"
+    r"\s+is))\s+(?!not\b)|"
+    r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])",
+    re.IGNORECASE,
+)
+_HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
+_CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
+_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
+_OTHERS = re.compile(
+    r"\b(?:another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$", re.I
+)
+_DEFINITE = re.compile(r"[^A-Za-z]*\d|[\s$*\\({\[]*[A-J][)}\]$*.:\s]*\Z|[\s$*]*\\[A-Za-z]")
+_ENDS_SENTENCE = re.compile(r"[.!?]\s")
+
+
+def last_mark(text: str, after: int | None) -> Statement | None:
+    """The statement behind the last marker that makes one, else the one behind the last marker with its fault.
+
+    `after`: where a box ends; only markers behind it count, and what they give must be an answer by its look.
+    """
+    faulty: Statement | None = None
+    denied: set[str] = set()
+    for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
+        found = _stated(text, mark, over_box=after is not None)
+        if not found.fault or found.fault == TAKEN_BACK:
+            return faulty if found.text in denied else found
+        if found.fault == DENIED:
+            denied.add(found.text)
+        faulty = faulty or found
+    return faulty
+
+
+def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
+    """What the text states behind a marker, with its fault if it is no statement."""
+    rest = text[mark.end() :]
+    line = _line(rest.lstrip())
+    shift = mark.end() + len(rest) - len(rest.lstrip())
+    if not line.strip(" *_$:.#"):
+        return _faulty(mark, "", shift, NOTHING_FOLLOWS)
+    first = SENTENCE.split(line, maxsplit=1)[0]
+    if _is_supposed(text, mark, first):
+        return _faulty(mark, "", shift + len(first), "the answer is only supposed")
+    if (denial := _DENIAL.match(line)) is not None:
+        instead = _INSTEAD.search(straight(line))
+        if instead is None:
+            return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
+        line, shift = line[instead.end() :], shift + instead.end()
+    answer, end = _answer(line)
+    if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
+        return _faulty(mark, answer, shift + end, "no answer by its look")
+    return Statement(
+        at=mark.start(),
+        end=shift + end,
+        text=answer,
+        how="marked",
+        fault=TAKEN_BACK if taken_back(text[shift + end :]) else "",
+        firm=_is_firm(text, shift + end, line[:end]),
+    )
+
+
+def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement:
+    return Statement(at=mark.start(), end=end, text=answer, how="marked", fault=fault)
+
+
+def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
+    """Whether the sentence around a marker supposes, asks or guesses; `first` is the sentence behind it."""
+    head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
+    if (
+        is_supposed(head)
+        or _OTHERS.search(head)
+        or _HEDGED.search(straight(mark[0]))
+        or first.rstrip(" *_").endswith("?")
+    ):
+        return True
+    return bool(_CONDITION.search(first) and re.search(r"\bwould\b", mark[0], re.IGNORECASE))
+
+
+def _is_firm(text: str, end: int, answer: str) -> bool:
+    """Whether the text ends the statement: by a line's or sentence's end with more behind it, or by closing signs."""
+    after = text[end:]
+    return (
+        after.startswith("\n")
+        or "\n" in answer.strip()
+        or after[:1] == "<"
+        or answer.endswith(("$", "**", "\\]", "\\)"))
+        or after.lstrip(" ")[:2] == "**"
+        or bool(_ENDS_SENTENCE.match(after))
+    )
+
+
+def _line(rest: str) -> str:
+    """The first line; a line that ends with a colon is continued by what follows it."""
+    if rest.startswith(("$$", "\\[")):
+        return rest.split("\n\n", 1)[0]
+    line, _, more = rest.partition("\n")
+    if line.rstrip("* ").endswith(":") and more.strip():
+        return rest.split("\n\n", 1)[0] if more[:1].strip() else line + more.strip().split("\n\n", 1)[0]
+    if _unclosed(line) and more:
+        return rest.split("\n\n", 1)[0]
+    return line
+
+
+def _unclosed(line: str) -> bool:
+    return line.count("$") % 2 == 1 or line.count("\\[") > line.count("\\]") or line.count("\\(") > line.count("\\)")
+
+
+def _answer(line: str) -> tuple[str, int]:
+    """The answer in the sentence behind a marker, and where it ends in the line."""
+    math = MATH.match(line)
+    if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
+        unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
+        return inner(math) + (unit[0] if unit else ""), math.end() + (unit.end() if unit else 0)
+    sentence = SENTENCE.split(line, maxsplit=1)[0]
+    cut = _CUT.search(sentence)
+    written = sentence[: cut.start()] if cut and cut.start() else sentence
+    answer = tidy(written)
+    end = len(written.rstrip().rstrip(".!"))
+    if (letter := _WITH_TEXT.match(answer)) is not None:
+        return letter[1], end
+    if LEAD.match(answer) or _is_short(answer):
+        return answer, end
+    found = last_formula(answer)
+    return (answer if found is None else found), end
+
+
+def _is_short(answer: str) -> bool:
+    """Whether what follows a marker is an answer by itself and not a sentence around one."""
+    words = re.findall(r"(?<!\\)\b[A-Za-z]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
+    return len(words) <= 2 or (len(words) <= 4 and not re.search(r"[\d$\\]", answer))
