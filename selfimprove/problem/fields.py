@@ -42,7 +42,17 @@ from selfimprove.problem.names import (
     listed,
     opened,
 )
-from selfimprove.problem.options import NAMED_SO, Numbering, Options, as_number, options_in, place_of, read_options
+from selfimprove.problem.options import (
+    NAMED_SO,
+    Numbering,
+    Options,
+    as_number,
+    is_label,
+    options_in,
+    place_of,
+    read_options,
+    shows,
+)
 from selfimprove.problem.plain import checked_text, kind_of
 from selfimprove.problem.turns import Chat, is_chat, read_chat
 from selfimprove.problem.values import Problem, make_problem
@@ -112,7 +122,7 @@ class FieldReader:
             return
         for name, value in self._chosen(row, names):
             number = as_number(value)
-            if number is not None and number >= 0 and not _is_label(options, value):
+            if number is not None and number >= 0 and not is_label(options, value):
                 written = isinstance(value, str)
                 self._numbering.setdefault(name, Numbering()).learn(options, number, written=written)
 
@@ -138,7 +148,7 @@ class FieldReader:
             lines, right = options.rendered(question, self._named.seed)
             self.used["options"][", ".join(options.fields)] += 1
             final = Final(text=right) if right else self._choice(row, names, options)
-            question = question if _shows(question, options) else f"{question}\n\n{lines}"
+            question = question if shows(question, options) else f"{question}\n\n{lines}"
         question, answer = (
             checked_text(question, asked.name, where),
             final.text and checked_text(final.text, "answer", where),
@@ -392,16 +402,3 @@ def _option_fields(names: tuple[str, ...]) -> tuple[str, ...]:
     beside = {"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & set(names)
     found = [name for name in names if name in OPTIONS or NAMED_SO.fullmatch(name)]
     return tuple(name for name in found if name != "answers" or beside)
-
-
-def _is_label(options: Options, value: object) -> bool:
-    return not options.separate and str(value).strip().upper() in {label.upper() for label in options.labels}
-
-
-def _shows(question: str, options: Options) -> bool:
-    """Whether the question already ends on these options with their letters."""
-    tail = question[-sum(len(text) + 12 for text in options.texts) :]
-    pairs = zip(options.letters(), options.texts, strict=True)
-    return options.right is None and all(
-        re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
-    )

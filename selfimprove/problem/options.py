@@ -313,3 +313,17 @@ def place_of(options: Options, value: object, counts_from: str) -> int | None:
         ]
         return named[0] if named else None
     return spelt
+
+
+def is_label(options: Options, value: object) -> bool:
+    """Whether the value is a label that the row itself gives one of its options."""
+    return not options.separate and str(value).strip().upper() in {label.upper() for label in options.labels}
+
+
+def shows(question: str, options: Options) -> bool:
+    """Whether the question already ends on these options with their letters."""
+    tail = question[-sum(len(text) + 12 for text in options.texts) :]
+    pairs = zip(options.letters(), options.texts, strict=True)
+    return options.right is None and all(
+        re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
+    )

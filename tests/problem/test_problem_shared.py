@@ -37,7 +37,7 @@ def test_the_box_of_a_math_solution_holds_the_expected_answer() -> None:
     rows = [json.loads(line) for line in MATH.read_text().splitlines()]
     boxes = [box.text.strip() for row in rows if (box := last_box(row["solution"])[0])]
     assert len(boxes) == len(rows)
-    # The others differ in spelling only (`expected_answer` has no units and no spaces), and one has two boxes, joined by or.
+    # The others differ in spelling (`expected_answer` has no units and no spaces); one has two boxes, joined by or.
     assert sum(box == row["expected_answer"] for box, row in zip(boxes, rows, strict=True)) == 413
 
 
