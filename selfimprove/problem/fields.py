@@ -21,7 +21,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
@@ -43,11 +42,11 @@ from selfimprove.problem.names import (
     opened,
 )
 from selfimprove.problem.options import (
-    NAMED_SO,
     Numbering,
     Options,
     as_number,
     is_label,
+    option_fields,
     options_in,
     place_of,
     read_options,
@@ -231,7 +230,7 @@ class FieldReader:
                 raise _SetAside("options", f"`{self._named.options}` holds options in a form that isn't read")
             return named
         unread = ""
-        for bare in _option_fields(tuple(names)):
+        for bare in option_fields(tuple(names)):
             name = names[bare]
             if row[name] in (None, "", [], {}):
                 continue
@@ -394,11 +393,3 @@ def _refuse_pictures(row: Row, names: dict[str, str]) -> None:
 def _of(row: Row, names: dict[str, str], bare: str) -> object:
     """What the row's field of this bare name holds; None without one."""
     return row[names[bare]] if bare in names else None
-
-
-@lru_cache(maxsize=1000)
-def _option_fields(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, of a row's bare ones, under which options may stand."""
-    beside = {"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & set(names)
-    found = [name for name in names if name in OPTIONS or NAMED_SO.fullmatch(name)]
-    return tuple(name for name in found if name != "answers" or beside)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from selfimprove.problem.names import Row, bare_name, opened
+from selfimprove.problem.names import OPTIONS, Row, bare_name, opened
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -327,3 +327,11 @@ def shows(question: str, options: Options) -> bool:
     return options.right is None and all(
         re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
     )
+
+
+@lru_cache(maxsize=1000)
+def option_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, of a row's bare ones, under which options may stand."""
+    beside = {"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & set(names)
+    found = [name for name in names if name in OPTIONS or NAMED_SO.fullmatch(name)]
+    return tuple(name for name in found if name != "answers" or beside)
