@@ -34,6 +34,8 @@ JUDGING = (
     *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),
 )
 """Keys that change how every model is judged, and so the base model's accuracy too."""
+TEMPLATE = "sampling.template"
+"""The table whose keys do so as well."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def judged_otherwise(recipes: Sequence[Recipe]) -> list[str]:
     changed = {key for recipe in recipes for key in changed_keys(recipes[0], recipe)}
     drawn = any(recipe.gate.samples > 1 for recipe in recipes)
     also = ("sampling.temperature", "sampling.top_p", "sampling.top_k") if drawn else ()
-    return sorted(changed & {*JUDGING, *also})
+    judging = changed & {*JUDGING, *also}
+    return sorted(judging | {key for key in changed if key.startswith(TEMPLATE)})
 
 
 def _varied(text: str) -> Varied:

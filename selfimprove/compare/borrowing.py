@@ -76,7 +76,8 @@ def _rollouts(recipe: Recipe) -> tuple[object, ...] | None:
 def _judging(recipe: Recipe) -> tuple[object, ...]:
     """What the base's answers to held-out and sealed problems depend on."""
     sampling, gate, second = recipe.sampling, recipe.gate, recipe.beside()
-    how = (sampling.prompt, sampling.system, sampling.max_new_tokens, sampling.chunk_rows, sampling.chunk_tokens)
+    turns = (sampling.prompt, sampling.system, sampling.template)
+    how = (*turns, sampling.max_new_tokens, sampling.chunk_rows, sampling.chunk_tokens)
     drawn = (judging_decoding(recipe), gate.samples, gate.batch, gate.fresh, recipe.answers)
     beside = second and (judging_decoding(second), second.gate.samples)
     return (*_common(recipe), how, drawn, beside)

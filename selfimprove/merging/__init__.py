@@ -86,7 +86,8 @@ def rebuild(job: MergeJob) -> str:
     """Write the folder that `merge` makes of the same job, byte for byte; returns the same `sha256`."""
     chain = _read_chain(job.adapters, job.base, job.runtime.trust_remote_code)
     device = summing_device(job.runtime, GPU_ROOM)
-    _write(job, lambda name, weight: sum_weight(name, weight, chain, job.rounding, device))
+    with memory_back(gpus_of(job.runtime.device), "the merge"):
+        _write(job, lambda name, weight: sum_weight(name, weight, chain, job.rounding, device))
     return fingerprint_folder(job.out)
 
 

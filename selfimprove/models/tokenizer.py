@@ -76,7 +76,8 @@ class ChatTokenizer:
         """
         spelt: list[str] = []
         if self._control is not None and self._control.search(system + user):
-            system, user = (self._control.sub(lambda match: _hidden(match[0], spelt), part) for part in (system, user))
+            turns = (part.translate(_MARKS_OUT) for part in (system, user))
+            system, user = (self._control.sub(lambda match: _hidden(match[0], spelt), part) for part in turns)
         if self._tokenizer.chat_template:
             ids = self._encoded(self._rendered(system, user), spelt, with_special=False)
         else:
@@ -107,7 +108,7 @@ class ChatTokenizer:
         for place, piece in enumerate(_HIDDEN.split(text) if spelt else [text]):
             if place % 2:
                 ids += self._as_text(spelt[int(piece)])
-            elif piece:
+            elif piece or (with_special and place == 0):
                 ids += self._ids(piece, with_special=with_special and place == 0)
         return ids
 
@@ -158,6 +159,8 @@ class ChatTokenizer:
 
 _HIDDEN = re.compile("\ue000(\\d+)\ue001")
 """What stands for a control token while a template is rendered: characters of private use around its number."""
+_MARKS_OUT = {0xE000: None, 0xE001: None}
+"""Takes those two out of a turn that spells a control token, which might otherwise name one that it doesn't spell."""
 
 
 def _hidden(token: str, spelt: list[str]) -> str:

@@ -29,7 +29,16 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
 from selfimprove.round.machinery import Machinery, MergeCheck, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
-from selfimprove.sampling import Completion, Decoding, Request, Sampler, StopReason, derive_seed, render_prompt
+from selfimprove.sampling import (
+    Completion,
+    Decoding,
+    Request,
+    Sampler,
+    StopReason,
+    derive_seed,
+    opened_by_template,
+    render_prompt,
+)
 
 SAMPLE_SECONDS = 15.0
 DEADLINE = 45.0
@@ -146,7 +155,8 @@ def _kept(
     if not selection.needs_answers:
         return 0.0, 1.0
     references = {problem.key: problem.answer or "" for problem in problems}
-    pairs = [(machinery.tokenizer.decode(c.token_ids), references[c.key]) for c in completions]
+    opened = opened_by_template(machinery.tokenizer, recipe.sampling.system, recipe.sampling.prompt)
+    pairs = [(f"{opened}{machinery.tokenizer.decode(c.token_ids)}", references[c.key]) for c in completions]
     were_cut = [c.stop is StopReason.LENGTH for c in completions]
     verdicts = check_completions(machinery.checker, pairs, recipe.answers, cut=were_cut)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))

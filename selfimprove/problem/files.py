@@ -19,6 +19,7 @@ import itertools
 import json
 import lzma
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -80,7 +81,7 @@ def file_rows(path: Path) -> Iterator[Row]:
                 yield from _arrow(path)
             case _:
                 yield from _parquet(path)
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         cause = getattr(error, "strerror", None) or error
         raise UsageError(f"{path}: can't be read: {cause}", "Check the path and its rights.") from None
 

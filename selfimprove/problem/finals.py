@@ -49,7 +49,7 @@ def final_of(value: object, name: str, question: str) -> Final:
             return Final(text="yes" if plain else "no")
         return _wrong_type(name, plain)
     if isinstance(plain, (int, float)):
-        return Final(text=str(plain)) if math.isfinite(plain) else _wrong_type(name, plain)
+        return Final(text=str(plain)) if isinstance(plain, int) or math.isfinite(plain) else _wrong_type(name, plain)
     found = reference_of(plain)
     if found.text is None:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"

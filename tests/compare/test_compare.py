@@ -44,7 +44,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = make_workshop(tmp_path_factory.mktemp("workshop"))
     common = (made.folder / "tiny.toml").read_text()
     (made.folder / "upft.toml").write_text(common + 'rule = "point"\n')
-    (made.folder / "sft.toml").write_text(common.replace("length = 4", 'length = "full"'))
+    (made.folder / "sft.toml").write_text(common.replace("length = 4", "length = 6"))
     (made.folder / "other.toml").write_text(common.replace("[problems]", "[problems]\nseed = 1"))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -37,6 +38,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No process that a test started outlives it."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert not set(psutil.Process().children(recursive=True)) - before
+
+
 def _worker(script: str) -> Worker:
     return Worker(["-c", script], {}, Path(tempfile.gettempdir()))
 
@@ -53,7 +62,6 @@ def test_messages_beyond_a_pipes_size_go_to_and_fro(folder: Path) -> None:
     worker.end()
     worker.end()
     assert not list(folder.iterdir())
-    assert not psutil.Process().children()
 
 
 @pytest.mark.parametrize("script", [SILENT, HALF, FORK], ids=["says nothing", "says half", "has a child"])
@@ -64,14 +72,12 @@ def test_a_worker_that_never_answers_is_killed_and_told_in_a_line(script: str, f
     worker.end()
     (log,) = folder.glob("selfimprove-vllm-*.log")
     assert told.value.message.endswith(f"its whole log is {log}")
-    assert not psutil.Process().children(recursive=True)
 
 
 def test_a_worker_that_never_reads_is_killed() -> None:
     worker = _worker(SILENT)
     with pytest.raises(StageError, match="hangs: it did not answer in time"):
         worker.send(LONG, _soon())
-    assert not psutil.Process().children()
 
 
 def test_a_worker_that_ended_is_told_with_the_end_of_its_log() -> None:

@@ -22,7 +22,7 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.events import RunStarted
 from selfimprove.models import load_tokenizer, resolve_model
 from selfimprove.models.limits import OutOfTime, bounded
-from selfimprove.models.tiny import make_tiny_model
+from selfimprove.models.tiny import CHAT_TEMPLATE, make_tiny_model
 from selfimprove.recipe import Model, Runtime
 from tests.peers import World
 from tests.workshop import Workshop, events_of, make_workshop
@@ -276,7 +276,8 @@ def test_a_broken_tokenizer_is_refused(name: str, text: str, reason: str, tmp_pa
 
 
 def test_a_token_without_a_row_is_refused_where_it_is_rendered(tmp_path: Path) -> None:
-    folder = make_tiny_model(tmp_path / "tiny")
+    image = "{% if 'image' in messages[0]['content'] %}<image>{% endif %}"
+    folder = make_tiny_model(tmp_path / "tiny", chat_template=CHAT_TEMPLATE + image)
     tokens = json.loads((folder / "tokenizer.json").read_text())
     added = {**tokens["added_tokens"][0], "id": 258, "content": "<image>"} if tokens["added_tokens"] else {}
     tokens["added_tokens"].append(added)
@@ -284,7 +285,7 @@ def test_a_token_without_a_row_is_refused_where_it_is_rendered(tmp_path: Path) -
     tokenizer = load_tokenizer(folder)
     assert tokenizer.render("", "hello")
     with pytest.raises(UsageError, match="gives id 258, its embedding has 258 rows"):
-        tokenizer.render("", "see <image>")
+        tokenizer.render("", "see the image")
 
 
 def test_a_model_that_answers_nan_stops_the_sampler(tmp_path: Path) -> None:
