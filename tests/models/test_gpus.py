@@ -13,6 +13,7 @@ from selfimprove.errors import UsageError
 from selfimprove.host.gpus import Gpus, Memory, NoGpus
 from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import CudaGpus, choose_device, gpus_here, pretend_gpus, total_memory
+from selfimprove.models.memory import free_memory
 from tests.scripted_gpus import ScriptedGpus
 
 DRIVER = """#!/bin/sh
@@ -114,6 +115,8 @@ def test_a_device_that_is_not_there_is_refused_by_its_name(asked: str) -> None:
 def test_memory_is_that_of_the_device_and_not_of_the_machine() -> None:
     with pretend_gpus(ScriptedGpus(memories=[H100, Memory(free=0, total=1)])):
         assert total_memory(torch.device("cuda")) == H100.total
+        assert free_memory(torch.device("cuda")) == H100.free
+        assert free_memory(torch.device("cuda:1")) == 0
         assert total_memory(torch.device("cuda:1")) == 1
         assert total_memory(torch.device("cpu")) == psutil.virtual_memory().total
 
