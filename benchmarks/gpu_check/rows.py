@@ -180,8 +180,8 @@ def whole_round(bench: Bench) -> Figures:
     if done.returncode:
         raise StageError(f"the round ended with exit code {done.returncode}: {done.stderr.strip()[-400:]}")
     record = json.loads((bench.folder / "check" / "0001" / "round.json").read_text())
-    seconds = {f"{name}_s": stage["seconds"] for name, stage in record["stages"].items()}
-    return {"decision": record["decision"]["outcome"], **seconds}
+    seconds = {f"{stage['stage']}_s": stage["seconds"] for stage in record["stages"]}
+    return {"accepted": record["decision"]["accepted"], **seconds}
 
 
 def beside_trl(bench: Bench) -> Figures:
