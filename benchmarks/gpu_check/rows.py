@@ -16,6 +16,7 @@ import torch
 from benchmarks.bench.trainer import TrainerJob, measure_tool
 from benchmarks.gpu_check import Bench, Figures
 from selfimprove.engines.choice import open_sampler
+from selfimprove.engines.gpus import CONTEXT_MIB, SLACK_MIB
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.errors import StageError
 from selfimprove.models import default_cache, resolve_model
@@ -29,8 +30,10 @@ from selfimprove.training import train
 
 EQUAL_ROWS = 0.9
 """Greedy completions that two engines must share: sums that round otherwise turn a near tie now and then."""
-SLACK_MIB = 1024
-"""Memory of the GPU that may be in use beyond what was before: torch's context in the row's own process."""
+LEFT_MIB = CONTEXT_MIB + SLACK_MIB
+"""Memory of the GPU that may be in use beyond what was before: as much as a run itself lets pass."""
+VOCABULARY = 40_000
+"""Ids below it are drawn for prompts and targets; the embedded model has 49,152."""
 LAYERS = {False: (1536, 8960, 28, 12, 2), True: (64, 128, 2, 4, 2)}
 """Hidden width, width of the MLP, layers, heads and heads of keys, of the whole and of the toy model."""
 
@@ -100,14 +103,14 @@ def engine(bench: Bench) -> Figures:
         ending = time.perf_counter()
     ended = time.perf_counter()
     left = _used() - before
-    if left > SLACK_MIB:
+    if left > LEFT_MIB:
         raise StageError(f"{left} MiB of GPU memory are in use after the engine ended")
     return {"start_s": started - began, "tokens_per_s": speed, "end_s": ended - ending, "left_mib": left}
 
 
 def parity(bench: Bench) -> Figures:
     """The embedded model in float32, greedy: as many equal completions as `EQUAL_ROWS` asks for."""
-    requests = _requests(bench, 32, greedy=True, vocabulary=40_000)
+    requests = _requests(bench, 32, greedy=True)
     base = _embedded()
     with _sampler(bench, base) as sampler:
         ours = [completion.token_ids for completion in sampler.sample(requests)]
@@ -136,7 +139,7 @@ def training(bench: Bench) -> Figures:
         lambda *_: None,
     )
     seconds, left = time.perf_counter() - began, _used() - before
-    if left > SLACK_MIB:
+    if left > LEFT_MIB:
         raise StageError(f"the trainer keeps {left} MiB of the GPU's memory")
     beside = engine(bench)
     return {
@@ -233,13 +236,13 @@ def _used() -> int:
     return gpus.used_mib(gpus.visible())
 
 
-def _requests(bench: Bench, count: int, greedy: bool = False, vocabulary: int = 40_000) -> list[Request]:
+def _requests(bench: Bench, count: int, greedy: bool = False) -> list[Request]:
     """`count` requests with prompts of random tokens."""
     return [
         Request(
             key=f"r{number}",
             sample=0,
-            prompt_ids=_ids(number, bench.size.prompt_tokens, vocabulary),
+            prompt_ids=_ids(number, bench.size.prompt_tokens),
             max_new_tokens=bench.size.new_tokens,
             seed=number,
             decoding=GREEDY if greedy else Decoding(1.0),
@@ -262,9 +265,9 @@ def _examples(bench: Bench) -> list[Example]:
     ]
 
 
-def _ids(seed: int, count: int, vocabulary: int = 40_000) -> tuple[int, ...]:
+def _ids(seed: int, count: int) -> tuple[int, ...]:
     generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randint(100, vocabulary, (count,), generator=generator).tolist())
+    return tuple(torch.randint(100, VOCABULARY, (count,), generator=generator).tolist())
 
 
 def _speed(sampler: Sampler, requests: Sequence[Request]) -> float:

@@ -197,6 +197,3 @@ def _without_unit(text: str) -> str:
     """`3 (apples)` as `3`, and each of several such joined by semicolons; anything else as it is."""
     parts = [_COUNTED.fullmatch(part.strip()) for part in text.split(";")]
     return ", ".join(part[1] for part in parts if part) if all(parts) else text
-
-
-__all__ = ["NO_ANSWER", "Reference", "is_bare", "reference_of"]

@@ -52,19 +52,26 @@ class Worker:
         handle, log = tempfile.mkstemp(prefix="selfimprove-vllm-", suffix=".log")
         self._log, self._failed = Path(log), False
         arguments = [str(number) for number in (requests_out, replies_in, os.getpid())]
-        self._process = subprocess.Popen(
-            # -P: the working directory is not searched for modules, and may hold a vllm.py.
-            [sys.executable, "-P", *command, *arguments],
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
-            pass_fds=(requests_out, replies_in),
-            start_new_session=True,
-        )
-        for descriptor in (requests_out, replies_in, handle):
-            os.close(descriptor)
+        try:
+            self._process = subprocess.Popen(
+                # -P: the working directory is not searched for modules, and may hold a vllm.py.
+                [sys.executable, "-P", *command, *arguments],
+                cwd=folder,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=handle,
+                pass_fds=(requests_out, replies_in),
+                start_new_session=True,
+            )
+        except OSError:  # no process was started: nothing of it may stay
+            for descriptor in (self._requests, self._replies):
+                os.close(descriptor)
+            self._log.unlink()
+            raise
+        finally:
+            for descriptor in (requests_out, replies_in, handle):
+                os.close(descriptor)
 
     def fileno(self) -> int:
         """The pipe of its replies, to wait for several workers at once."""

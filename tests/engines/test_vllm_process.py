@@ -102,3 +102,11 @@ def test_a_chunks_time_grows_with_its_tokens() -> None:
 
     assert patience([]) == START_SECONDS
     assert patience([chunk(32), chunk(32)]) == START_SECONDS + 64 * 512 / 4
+
+
+def test_a_worker_that_cannot_be_started_leaves_nothing_open(folder: Path) -> None:
+    before = psutil.Process().num_fds()
+    with pytest.raises(FileNotFoundError):
+        Worker(["-c", SILENT], {}, folder / "absent")
+    assert psutil.Process().num_fds() == before
+    assert not list(folder.iterdir())

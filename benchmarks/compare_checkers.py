@@ -1,7 +1,7 @@
 """Answer checkers side by side on labelled rows, and which stage of this one decides what.
 
     pip install 'math-verify[antlr4_13_2]'
-    python benchmarks/checkers.py tests/cases/answers.jsonl tests/cases/outputs.jsonl
+    python benchmarks/compare_checkers.py tests/cases/answers.jsonl tests/cases/outputs.jsonl
 
 Every row (as `selfimprove check --cases` reads it) is judged in this process by the checker of this package and, where
 it is installed, by math-verify as its documentation has it, with a bare answer put into a box. Printed as Markdown:
