@@ -108,14 +108,10 @@ def _heads_definition(parser: Parser) -> bool:
     if parser.peek(at).text != "(":
         return False
     while parser.peek(at).text in ("(", ",") and (
-        parser.peek(at + 1).kind in ("sym", "num") or _is_greek(parser, at + 1)
+        parser.peek(at + 1).kind in ("sym", "num") or parser.peek(at + 1).text[1:] in GREEK
     ):
         at += 2
     return parser.peek(at).text == ")" and parser.peek(at + 1).text in ("=", ":=")
-
-
-def _is_greek(parser: Parser, at: int) -> bool:
-    return parser.peek(at).text[1:] in GREEK
 
 
 _STARTS = frozenset(("=", ",", ";", "and", "or", "{", "\\{", "&", "\\\\"))

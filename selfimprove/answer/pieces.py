@@ -47,7 +47,8 @@ def _pieces(node: Node) -> list[Piece]:
 
 
 def _compared(ours: list[Piece], theirs: list[Piece], name: str) -> Finding:
-    kinks = [_kink(part.args[0], name) for piece in (*ours, *theirs) for part in walk(piece.value) if _is_size(part)]
+    sizes = [part for piece in (*ours, *theirs) for part in walk(piece.value) if _is_size(part)]
+    kinks = [linear_root(size.args[0], name)[0] for size in sizes]
     rank, ends = cells_of([piece.where for piece in (*ours, *theirs)], kinks)
     samples = [exact(end) for end in ends]
     top = 2 * len(ends) + 1
@@ -85,10 +86,6 @@ def _sample(ends: list[Fraction], cell: int) -> Fraction:
 
 def _is_size(node: Node) -> bool:
     return node.op is Op.FUNCTION and node.value == "abs"
-
-
-def _kink(inner: Node, name: str) -> Node:
-    return linear_root(inner, name)[0]
 
 
 def _written_out(node: Node, place: dict[str, Fraction]) -> Node:

@@ -68,7 +68,8 @@ def references(subject: Subject) -> Finding:
     found = subject.problems
     if isinstance(found, SelfImproveError):
         return warning("checker", "not tested: there are no problems", "See problems.")
-    listed = _spread(found.answered())
+    listed = found.answered()
+    listed = listed[:: max(1, -(-len(listed) // TESTED))]  # spread over the sets
     with Checker(subject.runtime.checker_workers or subject.runtime.usable_threads()) as checker:
         faulty = faulty_references(listed, checker)
     shares = _shares(faulty, len(listed))
@@ -78,10 +79,6 @@ def references(subject: Subject) -> Finding:
     advice = f"A run sets these aside. See them: selfimprove check --references {subject.recipe.problems.train}"
     many = len(faulty) > TOLERATED * len(listed) or empty_sets(found.without(one.problem for one in faulty))
     return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
-
-
-def _spread(listed: Sequence[Problem]) -> Sequence[Problem]:
-    return listed[:: -(-len(listed) // TESTED)] if len(listed) > TESTED else listed
 
 
 def _shares(faulty: Sequence[FaultyReference], n: int) -> str:

@@ -45,7 +45,8 @@ def final_of(value: object, name: str, question: str) -> Final:
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, bool):
-        if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], _last_sentence(question))):
+        last_sentence = re.split(r"[.!,]\s+", question.strip())[-1]
+        if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], last_sentence)):
             return Final(text="yes" if plain else "no")
         return _wrong_type(name, plain)
     if isinstance(plain, (int, float)):
@@ -55,10 +56,6 @@ def final_of(value: object, name: str, question: str) -> Final:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
         return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
     return Final(text=found.text, weak=found.how == "marked")
-
-
-def _last_sentence(question: str) -> str:
-    return re.split(r"[.!,]\s+", question.strip())[-1]
 
 
 def _wrong_type(name: str, value: object) -> Final:

@@ -16,7 +16,7 @@ import ast
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from selfimprove.problem.names import OPTIONS, Row, bare_name, opened
@@ -70,7 +70,7 @@ def options_in(row: Row, names: dict[str, str], named: str, value: object) -> Op
     """The options of a row; `names` are its fields by their bare names, `value` is what the field `named` holds."""
     if named:
         found = read_options(value)
-        return None if found is None else _under(found, (named,))
+        return None if found is None else replace(found, fields=(named,))
     return _several_fields(row, names)
 
 
@@ -206,10 +206,6 @@ def _with_distractors(row: Row, right: str, wrong: Sequence[str]) -> Options | N
         return None
     texts = (str(correct).strip(), *dict.fromkeys(others))
     return Options(texts=texts[: len(LETTERS)], right=0, fields=(right, *wrong), separate=True)
-
-
-def _under(found: Options, fields: tuple[str, ...]) -> Options:
-    return Options(texts=found.texts, labels=found.labels, right=found.right, fields=fields)
 
 
 def _consecutive(keys: Sequence[str]) -> bool:

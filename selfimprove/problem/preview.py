@@ -88,20 +88,17 @@ def preview(text: str, wanted: Problems) -> Preview:
 
 def _without_leaks(stock: Stock, source: Source, wanted: Problems) -> Stock:
     """The stock without problems too like one of the recipe's held-out or sealed sources, which are told by row."""
-    named = [found_source(text, key, JUDGED_SPLITS) for key, text in _judged(wanted) if text]
+    sources = {"problems.heldout": wanted.heldout, "problems.sealed": wanted.sealed}
+    named = [found_source(text, key, JUDGED_SPLITS) for key, text in sources.items() if text]
     others = [one for one in named if one != source and not isinstance(one, GeneratedSource)]
     if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource) or not others:
         return stock
-    judged = [problem.question for one in others for problem in read_stock(one, wanted).problems]
-    gone = set(leaked((one.question for one in stock.problems), judged, wanted.ngram, wanted.ngram_share))
+    questions = [problem.question for one in others for problem in read_stock(one, wanted).problems]
+    gone = set(leaked((one.question for one in stock.problems), questions, wanted.ngram, wanted.ngram_share))
     why = "too like a held-out or sealed problem to be trained on"
     aside = [Aside(where=one.source, kind="leak", why=why) for place, one in enumerate(stock.problems) if place in gone]
     kept = tuple(one for place, one in enumerate(stock.problems) if place not in gone)
     return replace(stock, problems=kept, aside=(*stock.aside, *aside))
-
-
-def _judged(wanted: Problems) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("problems.heldout", wanted.heldout), ("problems.sealed", wanted.sealed)
 
 
 def _nothing_usable(text: str, stock: Stock) -> UsageError:

@@ -103,15 +103,12 @@ def _status(run: RunRecords) -> str:
     champion = run.champion.number
     told = [formatting.plural(len(run.rounds), "round"), f"champion: {formatting.model_named(champion)}"]
     told += [f"last: {decision_of(last)} ({formatting.points(last.gain)} points)" for last in run.rounds[-1:]]
-    told += [f"rolled back to {formatting.model_named(champion)}"] if _is_rolled_back(run) else []
+    if any(rollback.after == len(run.rounds) for rollback in run.rollbacks):
+        told.append(f"rolled back to {formatting.model_named(champion)}")
     told.append(_sealed_status(run.last_look, champion))
     if run.running:
         told.append(f"running: {escape_text(run.running, CELL_LIMIT)}")
     return ", ".join(told)
-
-
-def _is_rolled_back(run: RunRecords) -> bool:
-    return any(rollback.after == len(run.rounds) for rollback in run.rollbacks)
 
 
 def _sealed_status(look: SealedLook | None, champion: int) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from selfimprove import formatting
 from selfimprove.report.records import RunRecords
-from selfimprove.store.records import Counts, MachineCost, RoundRecord, SealedLook
+from selfimprove.store.records import Counts, MachineCost, RoundRecord
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,8 @@ def costs(rounds: Sequence[RoundRecord]) -> tuple[dict[str, Spent], Spent]:
 
 def cost_of_looks(run: RunRecords) -> Spent:
     """What the looks at the sealed problems cost together."""
-    return sum(map(_of_look, run.looks), Spent())
-
-
-def _of_look(look: SealedLook) -> Spent:
-    return _spent(look, Counts(sampled_tokens=look.sampled_tokens, prompt_tokens=look.prompt_tokens))
+    counted = [Counts(sampled_tokens=look.sampled_tokens, prompt_tokens=look.prompt_tokens) for look in run.looks]
+    return sum(map(_spent, run.looks, counted), Spent())
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def facts(run: RunRecords) -> list[tuple[str, str]]:
     """What was run, as titles and values; facts that no record tells are left out."""
     told = [
         *(_asked(run.recipe) if run.recipe else ()),
-        ("Rounds", _rounds(run)),
+        ("Rounds", f"{len(run.rounds)} done, accepted: {formatting.rounds_named(run.accepted)}"),
         ("Machine", _machine(run)),
         ("Versions", _versions(run)),
         ("Time", _time(run)),
@@ -67,10 +67,6 @@ def _asked(recipe: Recipe) -> list[tuple[str, str]]:
         ("Problems", recipe.problems.train),
         ("Training", f"{cut}, selection: {prefixes.select}; {lora}"),
     ]
-
-
-def _rounds(run: RunRecords) -> str:
-    return f"{len(run.rounds)} done, accepted: {formatting.rounds_named(run.accepted)}"
 
 
 def _machine(run: RunRecords) -> str:

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Flip
-from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
+from selfimprove.problem import Problem, fresh_heldout, load_problems
 from selfimprove.problem.sources import is_local
-from selfimprove.recipe import Problems
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.contests import Contest
 from selfimprove.report.records import RunRecords
@@ -83,26 +82,19 @@ def _from_history(run: RunRecords, rounds: Sequence[Contest]) -> dict[Address, A
 def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, Asked]:
     """Questions from the problems of the run's recipe; raises `UsageError` where they can't be had."""
     recipe = parse_stored(run.bound.recipe, "recipe.json")
-    if not _is_local(recipe.problems):
+    wanted = recipe.problems
+    if not all(is_local(source) for source in (wanted.train, wanted.heldout, wanted.sealed) if source):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(recipe.problems)
+    sets = load_problems(wanted)
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}
     drawn: dict[int, Mapping[str, Problem]] = {}
     for place, key in missing:
         if place not in drawn:
-            drawn[place] = _heldout(recipe.problems, sets, place if recipe.gate.fresh else 0)
+            fresh = place and recipe.gate.fresh
+            problems = fresh_heldout(wanted, sets, place) if fresh else sets.heldout
+            drawn[place] = {problem.key: problem for problem in problems}
         if key in drawn[place]:
             found[place, key] = Asked(drawn[place][key].question, drawn[place][key].answer or "")
     return found
-
-
-def _heldout(wanted: Problems, sets: ProblemSets, fresh_round: int) -> Mapping[str, Problem]:
-    problems = fresh_heldout(wanted, sets, fresh_round) if fresh_round else sets.heldout
-    return {problem.key: problem for problem in problems}
-
-
-def _is_local(wanted: Problems) -> bool:
-    sources = (source for source in (wanted.train, wanted.heldout, wanted.sealed) if source)
-    return all(is_local(source) for source in sources)

@@ -63,20 +63,13 @@ def end_of(recipe: Recipe, records: Sequence[RoundRecord]) -> str:
         return f"{plural(rejected, 'round')} in a row rejected, schedule.patience is {settings.patience}."
     if not settings.tokens_per_point or not records:
         return ""
-    spent, points = _spent(records[-_since_accept(records) :]), _points(recipe, records[-1])
+    last = records[-1]
+    spent = _spent(records[-1 - rejections(records[:-1]) :])  # the last round and the rejected ones just before it
+    points = 100 * (last.gain if last.accepted else recipe.gate.worthwhile)
     if points > 0 and spent <= settings.tokens_per_point * points:
         return ""
     gained = f"a gain of {points:.1f} points" if not rejected else f"no accept, where {points:.1f} points were worth it"
     return f"{spent:,} tokens brought {gained}; schedule.tokens_per_point is {settings.tokens_per_point:,}."
-
-
-def _since_accept(records: Sequence[RoundRecord]) -> int:
-    """How many rounds the cost of the last one includes: itself and the rejected ones just before it."""
-    return 1 + rejections(records[:-1])
-
-
-def _points(recipe: Recipe, record: RoundRecord) -> float:
-    return 100 * (record.gain if record.accepted else recipe.gate.worthwhile)
 
 
 def _spent(records: Sequence[RoundRecord]) -> int:

@@ -132,7 +132,8 @@ def _sealed_answers(path: Path, champion: int) -> dict[int, AnswersByKey]:
 def _seen(where: str, what: str, seen: FileSeen | None, path: Path) -> Finding:
     """Hold the file to its hash as far as it reached then; later looks append to it."""
     rows = path.read_bytes() if path.exists() else b""
-    return _equal(where, what, _sha256(rows[: seen.bytes if seen else None]), seen.sha256 if seen else None)
+    found = hashlib.sha256(rows[: seen.bytes if seen else None]).hexdigest()
+    return _equal(where, what, found, seen.sha256 if seen else None)
 
 
 def _equal(where: str, what: str, found: object, expected: object) -> Finding:
@@ -161,10 +162,6 @@ def _certified(files: RoundFolder) -> Certificate | None:
 
 def _hash(path: Path) -> str | None:
     return content_hash(path) if path.exists() else None
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plain(value: object) -> object:
