@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from selfimprove.models.tiny import make_tiny_model
+from tests import warm
 from tests.paths import ROOT
 
 RECIPE = """
@@ -74,6 +75,12 @@ class Workshop:
         self, *words: str, timeout: float = 240, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command line to its end, in the workshop's folder."""
+        return warm.call(words, self.folder, {**self.environment(), **(environment or {})}, timeout)
+
+    def call_fresh(
+        self, *words: str, timeout: float = 240, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The same in a process that shares nothing with others, not even the hash seed or an imported library."""
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,
@@ -101,24 +108,14 @@ class Workshop:
 
     def until(self, words: Sequence[str], when: Callable[[dict[str, Any]], bool], sign: signal.Signals) -> int:
         """Start a command that prints events and send `sign` at the first that `when` accepts; the exit code."""
-        process = subprocess.Popen(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            preexec_fn=hear_interrupts,
-        )
-        assert process.stdout is not None
-        with process:
-            for line in process.stdout:
+        with warm.started(words, self.folder, self.environment()) as (process, lines):
+            for line in lines:
                 if when(json.loads(line)):
                     process.send_signal(sign)
                     break
             else:
                 raise AssertionError("the run ended before the event came")
-            process.stdout.read()
+            lines.read()
             return process.wait(120)
 
 

@@ -219,7 +219,7 @@ def test_the_named_repository_gets_the_folders_files(
     with open_hub() as hub:
         words = ["export", "whole", "--adapter", "--to", str(tmp_path / "out"), "--hub", "me/tiny", *more]
         online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
-        done = workshop.call(*words, environment=online)
+        done = workshop.call_fresh(*words, environment=online)
     assert done.returncode == 0, done.stderr
     assert f"uploaded to {hub.address}/me/tiny" in done.stdout
     assert hub.repositories == {"tiny": visibility}

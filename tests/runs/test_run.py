@@ -70,7 +70,7 @@ def test_prefix_rows_stopped_at_t_tokens_and_targets_are_prefixes_of_samples(wor
 
 
 def test_equal_recipe_and_seed_give_equal_records(workshop: Workshop) -> None:
-    events_of(workshop.run("again"))
+    events_of(workshop.call_fresh(*workshop.run_words("again", 2)))
     assert comparable_records(workshop.runs / "again") == comparable_records(workshop.runs / "whole")
 
 

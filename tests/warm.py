@@ -1,0 +1,170 @@
+"""Command lines in processes that are forked from one with the libraries loaded, so that tests don't wait for imports.
+
+Loading torch, transformers and peft takes several times as long as a whole run of the tiny model, and the tests start
+some hundred commands. `start` forks each from a server, one for each process of the tests. The fork is a process like
+any other: its own arguments, folder, environment, output, signals and exit. Two things differ from a fresh one: the
+hash seed, and variables that a library reads while it is imported, are the server's. Tests of those start a fresh one.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TextIO
+
+from tests.paths import ROOT
+
+PRELOADED = ["transformers.models.auto.modeling_auto", "peft", "selfimprove.runs.assemble", "selfimprove.training"]
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+REQUEST_FDS = 4
+"""Descriptors of a request: its words in JSON, standard output, standard error, a pipe for process id and exit code."""
+
+
+class Forked:
+    """A command that was started: what tests use of `subprocess.Popen`."""
+
+    def __init__(self, told: TextIO) -> None:
+        """`told` gives the process id, and the exit code once the process has ended, a line each."""
+        self._told = told
+        self.pid = int(told.readline())
+        self.returncode: int | None = None
+
+    def send_signal(self, sign: int) -> None:
+        """Send a signal to the process."""
+        os.kill(self.pid, sign)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code, negative for a signal; after `timeout` seconds the process is killed: `TimeoutExpired`."""
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                self.send_signal(signal.SIGKILL)
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            self.returncode = int(self._told.readline())
+            self._told.close()
+        return self.returncode
+
+
+def start(words: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int) -> Forked:
+    """`selfimprove` with these words in `folder`; its output goes to the descriptors `out` and `err`."""
+    told, tell = os.pipe()
+    with tempfile.TemporaryFile("w+") as request:
+        json.dump({"words": list(words), "folder": str(folder), "environment": dict(environment)}, request)
+        request.flush()
+        request.seek(0)
+        socket.send_fds(_server(), [b"."], [request.fileno(), out, err, tell])
+    os.close(tell)
+    return Forked(os.fdopen(told))
+
+
+def call(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """`selfimprove` with these words in `folder`, run to its end."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        code = start(words, folder, environment, out.fileno(), err.fileno()).wait(timeout)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(list(words), code, out.read(), err.read())
+
+
+@contextmanager
+def started(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[Forked, TextIO]]:
+    """`selfimprove` with these words in `folder`, and its standard output to be read while it runs."""
+    out, tell = os.pipe()
+    with Path(os.devnull).open("w") as nowhere:
+        process = start(words, folder, environment, tell, nowhere.fileno())
+    os.close(tell)
+    with os.fdopen(out) as lines:
+        yield process, lines
+
+
+@cache
+def _server() -> socket.socket:
+    """The socket of this process's server, which ends when the socket is closed."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **ENVIRONMENT},
+            cwd=ROOT,
+        )
+    return ours
+
+
+def _serve(requests: socket.socket) -> None:
+    """Fork a process for each request and tell how it ended; returns in each of them, ready to run its command."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.freeze()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([requests, woken], [], [])
+        if woken in ready:
+            os.read(woken, 512)
+            _tell_ended(running)
+        if requests in ready:
+            more, fds, _, _ = socket.recv_fds(requests, 1, REQUEST_FDS)
+            if not more:
+                sys.exit()
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for fd in (requests.detach(), woken, wake, fds[3], *running.values()):
+                    os.close(fd)
+                return _become(*fds[:3])
+            running[pid] = fds[3]
+            os.write(fds[3], f"{pid}\n".encode())
+            for fd in fds[:3]:
+                os.close(fd)
+
+
+def _tell_ended(running: dict[int, int]) -> None:
+    """Write the exit codes of the processes that have ended, and forget them."""
+    for pid in list(running):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            tell = running.pop(pid)
+            with suppress(BrokenPipeError):
+                os.write(tell, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            os.close(tell)
+
+
+def _become(request: int, out: int, err: int) -> None:
+    """Take the folder, environment, output and arguments of the request."""
+    with os.fdopen(request) as file:
+        wanted = json.load(file)
+    os.chdir(wanted["folder"])
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, which children inherit
+    sys.argv = ["selfimprove", *wanted["words"]]
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+    from selfimprove.cli.app import main
+
+    main()
