@@ -1,4 +1,4 @@
-"""The keys of recipes by their dotted names: which differ between two, what each means, the table of the README."""
+"""The keys of recipes by their dotted names: which differ between two, what each means, the table of docs/recipe.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def changed_keys(old: Recipe, new: Recipe) -> list[str]:
 
 
 def key_table() -> str:
-    """The recipe's keys as a Markdown table: key, default, meaning. README.md holds it, and a test compares."""
+    """The recipe's keys as a Markdown table: key, default, meaning. docs/recipe.md holds it, and a test compares."""
     rows = [f"| `{key}` | {shown(default)} | {meaning} |" for key, default, meaning in described()]
     return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 

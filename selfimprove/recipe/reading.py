@@ -153,7 +153,7 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
     message = fault["msg"].removeprefix("Value error, ")
     field = section.model_fields.get(path[-1]) if path else None
     if field is None:
-        return (f"`{key}`: {message}", "README.md lists the keys under “Recipe”.") if key else (message, "Change one.")
+        return (f"`{key}`: {message}", "docs/recipe.md lists the keys.") if key else (message, "Change one.")
     default = "" if field.is_required() else f"; by default {shown(field.get_default(call_default_factory=True))}"
     return f"`{key}`: {message}", f"{key} is: {field.description}{default}."
 

@@ -106,5 +106,6 @@ def test_settings_replace_the_values_of_a_file_and_nothing_else(tmp_path: Path) 
     assert (recipe.seed, recipe.training.rank, recipe.training.alpha, recipe.model.name) == (2, 2, 8.0, "./here")
 
 
-def test_readme_holds_the_key_table_made_from_the_code() -> None:
-    assert key_table() in (ROOT / "README.md").read_text(), "paste the output of selfimprove.recipe.keys.key_table()"
+def test_the_recipe_page_holds_the_key_table_made_from_the_code() -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text()
+    assert key_table() in page, "paste the output of selfimprove.recipe.keys.key_table()"
