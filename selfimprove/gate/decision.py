@@ -11,13 +11,9 @@ the middle of judging decides what an unbroken one decides. At each look, in thi
   stay below `worthwhile`. Rejected. Futility can only turn acceptance into rejection, so it costs power, never error.
 - **undecided**: all problems are judged and the evidence falls short: rejected.
 
-**The error budget.** Round k may err with chance α_k = α/k - α/(k+1) = α/(k(k+1)). The sum over K rounds is α -
-α/(K+1): for any number of rounds, the chance that some challenger that is no better gets accepted stays below α. The
-rounds may share one held-out set, since Bonferroni's sum needs no independence. What a round's training learns of
-that set is one bit, accepted or not (Blum and Hardt 2015, "The Ladder", bound the same leak). While nothing was
-accepted the bits are all the same and the sum is a proof. After an accepted round the champion was picked on this
-very set; its luck there makes the next test harder rather than easier, which is no proof for every case: docs/gate.md
-simulates it, and fresh problems each round restore the proof.
+**The error budget.** Round k may err with chance α_k, so that over any number of rounds the chance that some challenger
+that is no better gets accepted stays at most α; what an accepted round might spend is carried on to the next
+(`gate/budget.py`, with the proof and what it needs).
 
 **Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
 taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
@@ -44,7 +40,6 @@ __all__ = [
     "Pair",
     "Power",
     "Vitals",
-    "alpha_of_round",
     "decide",
     "entropy_alarm",
     "guarded",
@@ -127,13 +122,6 @@ class Vitals:
     pass_at_k: float
     truncated: float
     entropy: float
-
-
-def alpha_of_round(alpha: float, number: int) -> float:
-    """The error that round `number` (from 1) may spend: α/(k(k+1)); over any number of rounds the sum is below α."""
-    if number < 1:
-        raise ValueError(f"rounds are numbered from 1, not {number}")
-    return alpha / (number * (number + 1))
 
 
 def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Decision | None:

@@ -39,6 +39,7 @@ TASK_TEMPLATE = (
 MOST_SAMPLES = 10_000
 MOST_TOKENS = 1_000_000
 MOST_RANK = 65_536
+MOST_ROUNDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -199,12 +200,21 @@ class Answers(Section):
 class Gate(Section):
     """When a challenger replaces the champion."""
 
+    later: ClassVar[frozenset[str]] = frozenset(("rounds",))
+
     rule: Literal["sequential", "point", "none"] = Field(
         "sequential",
         description="`sequential`: anytime-valid paired test; `point`: accuracy not lower (naive); `none`: every round "
         "is accepted, for studies",
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=MOST_ROUNDS,
+        description="rounds that share `gate.alpha` equally, a part kept for rounds beyond; 0: open-ended, round k has "
+        "α/(k(k+1))",
+    )
     worthwhile: float = Field(
         0.02,
         gt=0,

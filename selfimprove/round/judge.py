@@ -14,7 +14,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
-from selfimprove.gate.decision import Decision, alpha_of_round, decide, entropy_alarm, guarded, look_at
+from selfimprove.gate.budget import alpha_of_round
+from selfimprove.gate.decision import Decision, decide, entropy_alarm, guarded, look_at
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
@@ -30,7 +31,7 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.records import Counts, DecisionRecord, Scorecard
+from selfimprove.store.records import BoundRecord, Counts, DecisionRecord, RoundRecord, Scorecard
 from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
@@ -48,7 +49,7 @@ class Judgement:
 
 def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
-    order = held_out_order(job)
+    order, alpha = held_out_order(job), alpha_of(job)
     bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts)
     known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
     missing = [problem for problem in order if problem.key not in known]
@@ -72,7 +73,7 @@ def judge(job: Job) -> Counts:
             done, tokens = done + len(batch), tokens + tokens_of(fresh)
             job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
             _emit_flips(job, batch, champion, fresh)
-            if _look(job, order, champion, challenger) is not None:
+            if _look(job, alpha, order, champion, challenger) is not None:
                 break
     return Counts(
         problems=len(challenger),
@@ -84,16 +85,15 @@ def judge(job: Job) -> Counts:
 
 
 def judgement(
-    recipe: Recipe, number: int, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
+    recipe: Recipe, number: int, alpha: float, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
 ) -> Judgement:
-    """The scorecard and the decision of a round, from its answers alone.
+    """The scorecard and the decision of a round, from its answers and the error that it may spend alone.
 
-    `heldout` are the keys of the held-out problems, `champion` its answers to all of them. Raises `RuntimeError` if
-    the answers don't suffice for a decision.
+    `alpha` is that of the round (`round_alpha`), `heldout` are the keys of the held-out problems, `champion` its
+    answers to all of them. Raises `RuntimeError` if the answers don't suffice for a decision.
     """
     order = order_keys(heldout, round_seed(recipe, number))
     pairs = pairs_of(order, champion, challenger)
-    alpha = alpha_of_round(recipe.gate.alpha, number)
     decision = decide(pairs, len(order), recipe.gate, alpha)
     if decision is None:
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
@@ -115,6 +115,16 @@ def judgement(
     )
 
 
+def round_alpha(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> float:
+    """The error that the round after `earlier`, all the rounds before it, may spend in a run bound by this record."""
+    return alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=bound.carries_error)
+
+
+def alpha_of(job: Job) -> float:
+    """The error that the job's round may spend, by the records before it."""
+    return round_alpha(job.recipe, job.journal.bound(), job.journal.rounds()[: job.number - 1])
+
+
 def statistics_length(recipe: Recipe) -> int:
     """Tokens over which prefix statistics are taken: the recipe's prefix length, or 16 where it trains whole rows."""
     return WHOLE_ROWS if recipe.prefixes.length == "full" else recipe.prefixes.length
@@ -133,10 +143,11 @@ def held_out_order(job: Job) -> list[Problem]:
     return judging_order(heldout, round_seed(job.recipe, job.number))
 
 
-def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> Decision | None:
+def _look(
+    job: Job, alpha: float, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey
+) -> Decision | None:
     pairs = pairs_of((problem.key for problem in order), champion, challenger)
-    settings, alpha = job.recipe.gate, alpha_of_round(job.recipe.gate.alpha, job.number)
-    look = look_at(pairs, len(order), settings, alpha)
+    look = look_at(pairs, len(order), job.recipe.gate, alpha)
     seen = Looked(
         number=job.number,
         judged=look.judged,
@@ -148,7 +159,7 @@ def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger
         gain=look.gain,
     )
     job.emit(seen)
-    return decide(pairs, len(order), settings, alpha)
+    return decide(pairs, len(order), job.recipe.gate, alpha)
 
 
 def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from selfimprove import recipe
+from selfimprove.gate.budget import alpha_of_round, share_of_round
 from selfimprove.gate.decision import (
     Pair,
     Vitals,
-    alpha_of_round,
     decide,
     entropy_alarm,
     guarded,
@@ -131,9 +131,40 @@ def test_what_cannot_be_is_refused(pairs: list[Pair], total: int) -> None:
 
 
 def test_rounds_are_numbered_from_one() -> None:
-    assert alpha_of_round(0.05, 1) == 0.025
+    assert share_of_round(SETTINGS, 1) == 0.025
     with pytest.raises(ValueError, match="from 1"):
-        alpha_of_round(0.05, 0)
+        share_of_round(SETTINGS, 0)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "parts"),
+    [
+        ("", [1 / 2]),
+        ("r", [1 / 6]),
+        ("a", [1 / 2, 1 / 6]),
+        ("ra", [1 / 6, 1 / 12]),
+        ("ar", [1 / 12]),
+        ("aaa", [1 / 2, 1 / 6, 1 / 12, 1 / 20]),
+        ("arraa", [1 / 20, 1 / 30, 1 / 42]),
+    ],
+)
+def test_the_error_of_accepted_rounds_is_carried_on_to_the_next(earlier: str, parts: list[float]) -> None:
+    before = [letter == "a" for letter in earlier]
+    assert alpha_of_round(SETTINGS, before) == pytest.approx(0.05 * sum(parts))
+    assert alpha_of_round(SETTINGS, before, carried=False) == pytest.approx(0.05 * parts[-1])
+
+
+def test_a_budget_without_accepts_is_that_of_the_round_alone() -> None:
+    for number in range(1, 30):
+        assert alpha_of_round(SETTINGS, [False] * (number - 1)) == 0.05 / (number * (number + 1))
+
+
+def test_announced_rounds_share_the_error_equally_and_leave_a_part_for_rounds_beyond() -> None:
+    five = recipe.Gate(rounds=5)
+    assert [share_of_round(five, number) for number in (1, 5)] == [0.05 / 6, 0.05 / 6]
+    assert share_of_round(five, 6) == 0.05 / 6 / 2
+    assert alpha_of_round(five, [True, True]) == pytest.approx(0.05 / 2)
+    assert share_of_round(recipe.Gate(rounds=1), 1) == share_of_round(SETTINGS, 1)
 
 
 @pytest.mark.parametrize(

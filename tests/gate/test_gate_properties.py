@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove import recipe
-from selfimprove.gate.decision import Decision, Pair, alpha_of_round, decide, interval_of_gain
+from selfimprove.gate.budget import alpha_of_round, share_of_round
+from selfimprove.gate.decision import Decision, Pair, decide, interval_of_gain
 from selfimprove.gate.evidence import FLIP_SHAPE, Tally, evidence, gain_lower, gain_upper, log_evidence, rules_out
 
 ALPHA = 0.025
@@ -138,11 +139,25 @@ def test_the_upper_bound_separates_what_is_ruled_out(pairs: list[Pair], greedy: 
     assert upper > 1 - 1e-4 or rules_out(state, upper + 1e-5, greedy=greedy)
 
 
-@given(st.floats(1e-6, 0.999), st.integers(1, 3000))
-def test_the_error_budget_is_never_overspent(alpha: float, rounds: int) -> None:
-    spent = math.fsum(alpha_of_round(alpha, number) for number in range(1, rounds + 1))
+@given(st.floats(1e-6, 0.999), st.integers(1, 2000), st.integers(0, 30))
+def test_the_error_budget_is_never_overspent(alpha: float, rounds: int, announced: int) -> None:
+    gate = recipe.Gate(alpha=alpha, rounds=announced)
+    spent = math.fsum(share_of_round(gate, number) for number in range(1, rounds + 1))
     assert spent <= alpha
-    assert spent == pytest.approx(alpha * rounds / (rounds + 1))
+    if announced in (0, rounds):
+        assert spent == pytest.approx(alpha * rounds / (rounds + 1))
+
+
+@given(st.lists(st.sampled_from(["true gain", "missed gain", "null"]), max_size=40), st.integers(0, 12))
+def test_nulls_never_spend_more_than_alpha_whatever_is_accepted_between_them(kinds: list[str], announced: int) -> None:
+    """The pathwise bound of `gate/budget.py`: up to the first false accept, a share is spent by one null at most."""
+    gate, earlier, spent = recipe.Gate(rounds=announced), list[bool](), 0.0
+    for kind in kinds:
+        spent += alpha_of_round(gate, earlier) * (kind == "null")
+        earlier.append(kind == "true gain")
+    assert spent <= gate.alpha + 1e-12
+    # the first false accept may come at any null: it is the last one that counts
+    assert all(alpha_of_round(gate, earlier[:place]) <= gate.alpha for place in range(len(kinds)))
 
 
 @given(judged_pairs(), gates())

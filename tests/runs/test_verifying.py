@@ -71,6 +71,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "recipe": (_edit("recipe.json", lambda r: r["recipe"]["gate"].update(alpha=0.06)), "recipe.json: fingerprint"),
     "decision": (_edit("0002/round.json", lambda r: r["decision"].update(accepted=True)), "decision from the verdicts"),
     "look": (_edit("0001/round.json", lambda r: r["decision"]["looks"][0].update(wins=99)), "decision from the verd"),
+    "budget": (_edit("0002/round.json", lambda r: r["decision"].update(alpha=0.05 / 6)), "decision from the verdicts"),
+    "format": (_edit("recipe.json", lambda r: r.update(format=2)), "0002/round.json: decision from the verdicts"),
     "wins": (_edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
     "accuracy": (_edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
     "placebo": (_edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
@@ -92,6 +94,25 @@ def test_whatever_is_tampered_with_is_named(copy: Journal, name: str) -> None:
     tamper(copy.folder)
     told = [f"{f.where}: {f.what}: {f.fault}" for f in faults_in(verify(copy, content_hash))]
     assert any(named in line for line in told), told
+
+
+def test_the_error_of_an_accepted_round_is_carried_on_and_stands_in_the_record(copy: Journal) -> None:
+    rounds = copy.rounds()
+    assert [record.accepted for record in rounds] == [True, False, True]
+    assert [record.decision.alpha for record in rounds] == pytest.approx([0.05 / 2, 0.05 * 4 / 6, 0.05 / 12])
+
+
+def test_an_old_run_keeps_its_budget_when_it_goes_on_and_verifies(tmp_path: Path) -> None:
+    with Checker(workers=1) as checker:
+        world = World(tmp_path, checker, gains=[0.2, 0.0, 0.2], settings={"gate": {"batch": 50}})
+        world.run(1)
+        _edit("recipe.json", lambda record: record.update(format=2))(world.journal.folder)
+        world.run(3)
+    rounds = world.journal.rounds()
+    assert [record.accepted for record in rounds] == [True, False, True]
+    assert [record.decision.alpha for record in rounds] == [0.05 / 2, 0.05 / 6, 0.05 / 12]
+    assert [record.format for record in rounds[1:]] == [2, 2]
+    assert not faults_in(verify(world.journal, content_hash))
 
 
 def test_a_verdict_turned_with_its_hash_is_found_by_the_arithmetic(copy: Journal) -> None:
