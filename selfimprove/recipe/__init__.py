@@ -200,7 +200,7 @@ class Answers(Section):
 class Gate(Section):
     """When a challenger replaces the champion."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("rounds",))
+    later: ClassVar[frozenset[str]] = frozenset(("rounds", "rotate"))
 
     rule: Literal["sequential", "point", "none"] = Field(
         "sequential",
@@ -241,6 +241,11 @@ class Gate(Section):
         0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
     )
     fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
+    rotate: bool = Field(
+        False,
+        description="a fresh part of the held-out source in each round, of `problems.heldout_size` problems, until it "
+        "is used up",
+    )
     placebo: bool = Field(
         False,
         description="also train and judge a placebo twin, on targets moved to other problems; report the gain over it",
@@ -248,6 +253,17 @@ class Gate(Section):
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
     )
+
+    @model_validator(mode="after")
+    def _new_in_one_way(self) -> Gate:
+        if self.fresh and self.rotate:
+            raise ValueError("gate.fresh draws new problems for each round, so gate.rotate has no parts to give")
+        return self
+
+    @property
+    def new_each_round(self) -> bool:
+        """Whether no problem is held out in two rounds, so that each judges the champion anew."""
+        return self.fresh or self.rotate
 
 
 class Schedule(Section):

@@ -19,7 +19,7 @@ from selfimprove.errors import UsageError
 from selfimprove.events import Flip
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout, load_problems
 from selfimprove.problem.sources import is_local
-from selfimprove.recipe import Problems
+from selfimprove.recipe import Problems, Recipe
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.contests import Contest
 from selfimprove.report.records import RunRecords
@@ -85,22 +85,23 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     recipe = parse_stored(run.bound.recipe, "recipe.json")
     if not _is_local(recipe.problems):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(recipe.problems)
+    sets = load_problems(recipe.problems, rotate=recipe.gate.rotate)
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}
     drawn: dict[int, Mapping[str, Problem]] = {}
     for place, key in missing:
         if place not in drawn:
-            drawn[place] = _heldout(recipe.problems, sets, place if recipe.gate.fresh else 0)
+            drawn[place] = _heldout(recipe, sets, place)
         if key in drawn[place]:
             found[place, key] = Asked(drawn[place][key].question, drawn[place][key].answer or "")
     return found
 
 
-def _heldout(wanted: Problems, sets: ProblemSets, fresh_round: int) -> Mapping[str, Problem]:
-    problems = fresh_heldout(wanted, sets, fresh_round) if fresh_round else sets.heldout
-    return {problem.key: problem for problem in problems}
+def _heldout(recipe: Recipe, sets: ProblemSets, number: int) -> Mapping[str, Problem]:
+    if recipe.gate.fresh:
+        return {problem.key: problem for problem in fresh_heldout(recipe.problems, sets, number)}
+    return {problem.key: problem for problem in (*sets.heldout, *sets.later)}
 
 
 def _is_local(wanted: Problems) -> bool:

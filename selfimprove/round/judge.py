@@ -103,7 +103,7 @@ def judgement(
         scorecard=Scorecard(
             judged=len(pairs),
             total=len(order),
-            uses_of_heldout=1 if recipe.gate.fresh else number,
+            uses_of_heldout=1 if recipe.gate.new_each_round else number,
             wins=sum(pair.challenger > pair.champion for pair in pairs),
             losses=sum(pair.challenger < pair.champion for pair in pairs),
             champion=scorecard(judged),
@@ -136,8 +136,8 @@ def round_seed(recipe: Recipe, number: int) -> int:
 
 
 def held_out_order(job: Job) -> list[Problem]:
-    """The held-out problems in the order of this round's looks; new ones each round if the gate wants them fresh."""
-    heldout = job.problems.heldout
+    """The held-out problems in the order of this round's looks; new ones each round if the gate wants that."""
+    heldout = job.problems.heldout_part(job.number) if job.recipe.gate.rotate else job.problems.heldout
     if job.recipe.gate.fresh:
         heldout = fresh_heldout(job.recipe.problems, job.problems, job.number)
     return judging_order(heldout, round_seed(job.recipe, job.number))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
 from selfimprove.gate.decision import power_lines
@@ -49,6 +50,7 @@ def run_rounds(
     """
     journal.refuse_changes(recipe, identity)
     admitted = admit(problems, recipe, machinery)
+    _refuse_used_up(recipe, admitted.problems, rounds)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
         work = forecast_round(recipe, len(admitted.problems.train))
@@ -57,6 +59,16 @@ def run_rounds(
         with journal.lock():
             journal.bind(recipe, identity)
             return _bring_to(rounds, recipe, admitted, machinery, journal, emit)
+
+
+def _refuse_used_up(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
+    if recipe.gate.rotate and rounds > problems.parts:
+        size, lasts = len(problems.heldout), plural(problems.parts, "round")
+        raise UsageError(
+            f"gate.rotate: the held-out source is used up after {lasts} of {size:,} problems, {rounds} are asked for",
+            f"Run --rounds {problems.parts}, set problems.heldout_size to at most "
+            f"{max(1, (size + len(problems.later)) // rounds):,}, or name a larger source in problems.heldout.",
+        )
 
 
 def _bring_to(

@@ -106,7 +106,7 @@ def _judged_findings(
     champion = answers.champion(number, parent.number)
     try:
         challenger = answers.of(number, number)
-        redone = judgement(recipe, number, alpha, own if recipe.gate.fresh else champion, champion, challenger)
+        redone = judgement(recipe, number, alpha, own if recipe.gate.new_each_round else champion, champion, challenger)
     except (RuntimeError, ValueError) as error:
         yield Finding(name, "decision", f"can't be made from the verdicts: {error}")
         return
