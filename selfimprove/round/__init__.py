@@ -93,7 +93,7 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
     answers = RunAnswers(job.journal)
     champion, challenger = answers.champion(job.number, job.champion.number), answers.of(job.number, job.number)
     heldout = [problem.key for problem in judge.held_out_order(job)]
-    judged = judge.judgement(job.recipe, job.number, judge.alpha_of(job), heldout, champion, challenger)
+    judged = judge.judgement(job.recipe, job.number, judge.terms_of_job(job), heldout, champion, challenger)
     if judged.alarm:
         job.emit(Note(judged.alarm))
     length = judge.statistics_length(job.recipe)

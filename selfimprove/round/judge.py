@@ -39,6 +39,16 @@ WHOLE_ROWS = 16
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a round's decision is held to, from the decisions before it and the format of its run."""
+
+    alpha: float
+    """The error that the round may spend."""
+    aims: bool
+    """Whether averages over samples are judged by a bet on the last look as well."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a round's answers come to: the part of `round.json` that `verify` makes again from the verdicts."""
 
@@ -49,7 +59,7 @@ class Judgement:
 
 def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
-    order, alpha = held_out_order(job), alpha_of(job)
+    order, terms = held_out_order(job), terms_of_job(job)
     bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts)
     known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
     missing = [problem for problem in order if problem.key not in known]
@@ -73,7 +83,7 @@ def judge(job: Job) -> Counts:
             done, tokens = done + len(batch), tokens + tokens_of(fresh)
             job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
             _emit_flips(job, batch, champion, fresh)
-            if _look(job, alpha, order, champion, challenger) is not None:
+            if _look(job, terms, order, champion, challenger) is not None:
                 break
     return Counts(
         problems=len(challenger),
@@ -85,16 +95,16 @@ def judge(job: Job) -> Counts:
 
 
 def judgement(
-    recipe: Recipe, number: int, alpha: float, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
+    recipe: Recipe, number: int, terms: Terms, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
 ) -> Judgement:
-    """The scorecard and the decision of a round, from its answers and the error that it may spend alone.
+    """The scorecard and the decision of a round, from its answers and the terms that it is judged on alone.
 
-    `alpha` is that of the round (`round_alpha`), `heldout` are the keys of the held-out problems, `champion` its
+    `terms` are those of the round (`terms_of`), `heldout` are the keys of the held-out problems, `champion` its
     answers to all of them. Raises `RuntimeError` if the answers don't suffice for a decision.
     """
     order = order_keys(heldout, round_seed(recipe, number))
     pairs = pairs_of(order, champion, challenger)
-    decision = decide(pairs, len(order), recipe.gate, alpha)
+    decision = decide(pairs, len(order), recipe.gate, terms.alpha, aims=terms.aims)
     if decision is None:
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
     judged = {key: champion[key] for key in challenger if key in champion}
@@ -110,19 +120,20 @@ def judgement(
             challenger=scorecard(challenger),
             champion_heldout=scorecard({key: champion[key] for key in order if key in champion}),
         ),
-        decision=DecisionRecord(alpha=alpha, **asdict(guarded(decision, before, after, recipe.gate))),
+        decision=DecisionRecord(alpha=terms.alpha, **asdict(guarded(decision, before, after, recipe.gate))),
         alarm=entropy_alarm(before, after, recipe.gate),
     )
 
 
-def round_alpha(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> float:
-    """The error that the round after `earlier`, all the rounds before it, may spend in a run bound by this record."""
-    return alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=bound.carries_error)
+def terms_of(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> Terms:
+    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record."""
+    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=bound.carries_error)
+    return Terms(alpha, bound.aims_averages)
 
 
-def alpha_of(job: Job) -> float:
-    """The error that the job's round may spend, by the records before it."""
-    return round_alpha(job.recipe, job.journal.bound(), job.journal.rounds()[: job.number - 1])
+def terms_of_job(job: Job) -> Terms:
+    """What the job's round is judged on, by the records before it."""
+    return terms_of(job.recipe, job.journal.bound(), job.journal.rounds()[: job.number - 1])
 
 
 def statistics_length(recipe: Recipe) -> int:
@@ -144,10 +155,10 @@ def held_out_order(job: Job) -> list[Problem]:
 
 
 def _look(
-    job: Job, alpha: float, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey
+    job: Job, terms: Terms, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey
 ) -> Decision | None:
     pairs = pairs_of((problem.key for problem in order), champion, challenger)
-    look = look_at(pairs, len(order), job.recipe.gate, alpha)
+    look = look_at(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
     seen = Looked(
         number=job.number,
         judged=look.judged,
@@ -159,7 +170,7 @@ def _look(
         gain=look.gain,
     )
     job.emit(seen)
-    return decide(pairs, len(order), job.recipe.gate, alpha)
+    return decide(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
 
 
 def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:

@@ -25,7 +25,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
 from selfimprove.round.admit import Admitted, admit
 from selfimprove.round.job import Job
-from selfimprove.round.judge import round_alpha
+from selfimprove.round.judge import terms_of
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
@@ -125,7 +125,7 @@ def _started(
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
-    notes += power_lines(len(problems.heldout), round_alpha(recipe, journal.bound(), records)).lines()
+    notes += power_lines(len(problems.heldout), terms_of(recipe, journal.bound(), records).alpha).lines()
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(

@@ -20,7 +20,7 @@ from pathlib import Path
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, fingerprint_of
 from selfimprove.round.answers import AnswersByKey, RunAnswers, read_answers
-from selfimprove.round.judge import judgement, round_alpha
+from selfimprove.round.judge import Terms, judgement, terms_of
 from selfimprove.round.placebo import placebo_record
 from selfimprove.round.schedule import schedule_record, scheduled
 from selfimprove.runs.sealed import beside_figures, sealed_figures
@@ -51,8 +51,8 @@ def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding
     for number, record in enumerate(records, start=1):
         earlier = records[: number - 1]
         parent, used = champion_of(earlier, rollbacks), scheduled(recipe, earlier)
-        alpha = round_alpha(recipe, bound, earlier)
-        findings += _round_findings(answers, used, alpha, record, parent, fingerprint)
+        terms = terms_of(recipe, bound, earlier)
+        findings += _round_findings(answers, used, terms, record, parent, fingerprint)
         schedule = schedule_record(recipe, earlier)
         findings.append(_equal(f"{number:04}/round.json", "schedule", record.schedule, schedule))
     return [*findings, *_sealed_findings(journal, recipe)]
@@ -66,7 +66,7 @@ def faults_in(findings: Sequence[Finding]) -> list[Finding]:
 def _round_findings(
     answers: RunAnswers,
     recipe: Recipe,
-    alpha: float,
+    terms: Terms,
     record: RoundRecord,
     parent: Champion,
     fingerprint: Callable[[Path], str],
@@ -80,7 +80,7 @@ def _round_findings(
         yield _equal(f"{name}/done/{stage.stage}.json", "done-record", files.recorded(stage.stage), stage)
     yield _equal(name, "parent", [record.parent, *record.chain], [parent.number, *parent.chain])
     yield from _certificate_findings(journal, files, record, parent, fingerprint)
-    yield from _judged_findings(answers, recipe, alpha, record, parent)
+    yield from _judged_findings(answers, recipe, terms, record, parent)
 
 
 def _certificate_findings(
@@ -97,7 +97,7 @@ def _certificate_findings(
 
 
 def _judged_findings(
-    answers: RunAnswers, recipe: Recipe, alpha: float, record: RoundRecord, parent: Champion
+    answers: RunAnswers, recipe: Recipe, terms: Terms, record: RoundRecord, parent: Champion
 ) -> Iterator[Finding]:
     number = record.round
     files = answers.journal.round(number)
@@ -106,7 +106,7 @@ def _judged_findings(
     champion = answers.champion(number, parent.number)
     try:
         challenger = answers.of(number, number)
-        redone = judgement(recipe, number, alpha, own if recipe.gate.new_each_round else champion, champion, challenger)
+        redone = judgement(recipe, number, terms, own if recipe.gate.new_each_round else champion, champion, challenger)
     except (RuntimeError, ValueError) as error:
         yield Finding(name, "decision", f"can't be made from the verdicts: {error}")
         return
