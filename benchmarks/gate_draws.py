@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,19 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from selfimprove import recipe
-from selfimprove.gate.decision import alpha_of_round, standing_at
-from selfimprove.gate.evidence import Tally, exact_p
+from selfimprove.gate.aimed import Aim
+from selfimprove.gate.budget import alpha_of_round
+from selfimprove.gate.decision import standing_at
+from selfimprove.gate.evidence import LAST_LOOK, Tally, exact_p
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Gains = NDArray[np.float64]
 
 ALPHA = 0.05
 ROUNDS = 20
-SET, SET_FLIPS = 500, 0.10
+SET, SET_FLIPS, BASE_ACCURACY = 500, 0.10, 0.4
+BIG, BIG_FLIPS = 1000, 0.15
 SETTINGS = recipe.Gate()
 
 
@@ -67,6 +72,18 @@ def run_gate(wins: Counts, losses: Counts, total: int, alpha: float) -> Judged:
     return Judged(accepted, judged)
 
 
+def decided(differences: Gains, settings: recipe.Gate, alpha: float) -> tuple[bool, int]:
+    """Whether the gate accepts on averages over samples, and after how many problems; what `decide` says, faster."""
+    total, tally = len(differences), Tally(())
+    aim = Aim(total=total, target=1 / (LAST_LOOK * alpha)) if settings.samples > 1 else None
+    for start, end in pairwise([0, *looks(total)]):
+        fresh = [float(each) for each in differences[start:end]]
+        tally, aim = tally.plus(Tally.of(fresh).counts), aim and aim.after(fresh)
+        if how := standing_at(tally, total, settings, alpha, aim):
+            return how == "evidence", end
+    raise AssertionError("the last look decides")
+
+
 def looks(total: int) -> list[int]:
     """Problems judged at each look."""
     return [*range(SETTINGS.batch, total, SETTINGS.batch), total]
@@ -88,62 +105,91 @@ def mcnemar(wins: Counts, losses: Counts, alpha: float) -> Flags:
 
 # --- whole runs on one held-out set ---
 
+Challengers = Callable[[int, Flags], Gains]
+"""The true gains of a round's challengers, one per repeat, from its number and what was accepted before it."""
+Rule = Callable[[Counts, Counts, Flags], Flags]
+"""Which repeats accept, from running wins and losses at each look and what was accepted before, (repeats, rounds)."""
+
 
 @dataclass(frozen=True)
 class Runs:
-    """False accepts of simulated runs: (repeats, rounds) for the gate, the same for the naive rule."""
+    """Simulated runs, all (repeats, rounds)."""
 
-    gate: Flags
-    naive: Flags
+    accepted: Flags
+    false: Flags
+    """Accepted though no better."""
+    luck: Gains
+    """The champion's accuracy on the set after the round, above its true one, less that of the base."""
 
 
-def simulate_runs(seed: int, repeats: int, adaptive: bool, gains: tuple[float, ...]) -> Runs:
-    """Runs of 20 rounds on one set of 500; the challengers' true gains are those of `gains`, in turn.
+def in_turn(*gains: float) -> Challengers:
+    """True gains that come round in turn, whatever is accepted."""
+    return lambda number, accepted: np.full(len(accepted), gains[(number - 1) % len(gains)])
+
+
+def better_first(rounds: int, gain: float) -> Challengers:
+    """A true gain in each of the first rounds, so that almost every one is accepted; none afterwards."""
+    return lambda number, accepted: np.full(len(accepted), gain if number <= rounds else 0.0)
+
+
+def null_after_accept(gain: float) -> Challengers:
+    """No true gain exactly in the rounds that an error was carried on to, a true one in all others."""
+
+    def gains(number: int, accepted: Flags) -> Gains:
+        return np.where(accepted[:, -1], 0.0, gain) if number > 1 else np.full(len(accepted), gain)
+
+    return gains
+
+
+def simulate_runs(
+    seed: int, repeats: int, challengers: Challengers, rule: Rule | None = None, *, adaptive: bool = True
+) -> Runs:
+    """Runs of 20 rounds on one set of 500.
 
     The true accuracy of a model is that on all problems of its kind; the set is a sample of those, fixed for the run.
     A challenger solves some of what its champion missed and misses some of what it solved, anew in each round.
-    `adaptive`: an accepted challenger is the next champion. The naive rule runs beside, on its own line of champions.
+    `adaptive`: an accepted challenger is the next champion. `rule` is the gate's with an open-ended budget if none is
+    given.
     """
-    rng = np.random.default_rng(seed)
-    parts = [_runs(rng, min(1000, repeats - done), adaptive, gains) for done in range(0, repeats, 1000)]
-    return Runs(np.concatenate([part.gate for part in parts]), np.concatenate([part.naive for part in parts]))
+    return _line(np.random.default_rng(seed), repeats, challengers, rule or gate_rule(SETTINGS), adaptive)
 
 
-def _runs(rng: np.random.Generator, repeats: int, adaptive: bool, gains: tuple[float, ...]) -> Runs:
-    by_gate = _line(rng, repeats, adaptive, gains, _gate_rule)
-    by_naive = _line(rng, repeats, adaptive, gains, _naive_rule)
-    return Runs(by_gate, by_naive)
+def gate_rule(settings: recipe.Gate) -> Rule:
+    """The gate, each run with the budget that its own decisions leave it."""
+
+    def accepts(wins: Counts, losses: Counts, earlier: Flags) -> Flags:
+        accepted = np.zeros(len(wins), bool)
+        histories, which = np.unique(earlier, axis=0, return_inverse=True)
+        alphas = np.array([alpha_of_round(settings, [bool(each) for each in history]) for history in histories])
+        of_run = alphas[which.reshape(-1)]
+        for alpha in np.unique(of_run):
+            with_it = np.flatnonzero(of_run == alpha)
+            accepted[with_it] = run_gate(wins[with_it], losses[with_it], SET, float(alpha)).accepted
+        return accepted
+
+    return accepts
 
 
-def _line(
-    rng: np.random.Generator,
-    repeats: int,
-    adaptive: bool,
-    gains: tuple[float, ...],
-    rule: Callable[[Counts, Counts, int], Flags],
-) -> Flags:
-    """False accepts, (repeats, rounds), of one rule."""
-    accuracy = np.full((repeats, 1), 0.4)
-    right = rng.random((repeats, SET)) < accuracy
-    false = np.zeros((repeats, ROUNDS), bool)
-    for number in range(1, ROUNDS + 1):
-        gain = gains[(number - 1) % len(gains)]
-        win, lose = (SET_FLIPS + gain) / 2 / (1 - accuracy), (SET_FLIPS - gain) / 2 / accuracy
-        flipped = rng.random((repeats, SET), dtype=np.float32) < np.where(right, lose, win)
-        at = np.array(looks(SET)) - 1
-        wins = (flipped & ~right).cumsum(axis=1)[:, at]
-        losses = (flipped & right).cumsum(axis=1)[:, at]
-        accepted = rule(wins, losses, number)
-        false[:, number - 1] = accepted & (gain <= 0)
-        if adaptive:
-            right ^= flipped & accepted[:, None]
-            accuracy = accuracy + gain * accepted[:, None]
-    return false
-
-
-def _gate_rule(wins: Counts, losses: Counts, number: int) -> Flags:
-    return run_gate(wins, losses, SET, alpha_of_round(ALPHA, number)).accepted
-
-
-def _naive_rule(wins: Counts, losses: Counts, number: int) -> Flags:
+def naive_rule(wins: Counts, losses: Counts, earlier: Flags) -> Flags:
+    """New ≥ old."""
     return np.asarray(wins[:, -1] >= losses[:, -1])
+
+
+def _line(rng: np.random.Generator, repeats: int, challengers: Challengers, rule: Rule, adaptive: bool) -> Runs:
+    """Problems of one batch are alike, so how many of each the champion solves is all there is to know of the set."""
+    sizes = np.diff([0, *looks(SET)])
+    accuracy = np.full((repeats, 1), BASE_ACCURACY)
+    right = base = rng.binomial(sizes, accuracy)
+    accepted, false = np.zeros((repeats, ROUNDS), bool), np.zeros((repeats, ROUNDS), bool)
+    luck = np.zeros((repeats, ROUNDS))
+    for place in range(ROUNDS):
+        gain = challengers(place + 1, accepted[:, :place])[:, None]
+        wins = rng.binomial(sizes - right, (SET_FLIPS + gain) / 2 / (1 - accuracy))
+        losses = rng.binomial(right, (SET_FLIPS - gain) / 2 / accuracy)
+        taken = rule(wins.cumsum(axis=1), losses.cumsum(axis=1), accepted[:, :place])
+        accepted[:, place], false[:, place] = taken, taken & (gain[:, 0] <= 0)
+        if adaptive:
+            right = right + (wins - losses) * taken[:, None]
+            accuracy = accuracy + gain * taken[:, None]
+        luck[:, place] = (right - base).sum(axis=1) / SET - (accuracy[:, 0] - BASE_ACCURACY)
+    return Runs(accepted, false, luck)

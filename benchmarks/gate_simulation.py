@@ -13,72 +13,96 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 from gate_draws import (
     ALPHA,
+    BIG,
+    BIG_FLIPS,
     ROUNDS,
     SET,
     SET_FLIPS,
     SETTINGS,
     Flags,
     Runs,
+    better_first,
+    decided,
     draw,
+    gate_rule,
+    in_turn,
     looks,
     mcnemar,
+    naive_rule,
+    null_after_accept,
     run_gate,
     simulate_runs,
     tally_of,
 )
+from gate_page import Row, as_table, draw_picture, write_table
+from numpy.typing import NDArray
 
 from selfimprove import recipe
-from selfimprove.gate.decision import Pair, alpha_of_round, decide
+from selfimprove.gate.budget import alpha_of_round, share_of_round
+from selfimprove.gate.decision import Pair, decide
 from selfimprove.gate.evidence import rules_out
 from selfimprove.gate.intervals import power, smallest_gain, tango
+from selfimprove.gate.reuse import LUCK, MOST_LUCK
 
-DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
-BIG, BIG_FLIPS = 1000, 0.15
 GAINS = (0.0, 0.02, 0.05, 0.10)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `met` is empty where no target was set."""
-
-    claim: str
-    figure: str
-    target: str = ""
-    met: str = ""
+BETTER = 0.05
 
 
 # --- whole runs on one held-out set ---
 
 
-def run_rows(repeats: int) -> tuple[list[Row], Runs]:
-    """The rows about the chance of any false accept in a run, and the runs behind the first."""
-    fixed = simulate_runs(1, repeats, False, (0.0,))
-    adaptive = simulate_runs(2, repeats, True, (0.0,))
-    mixed = simulate_runs(3, repeats, True, (0.05, 0.0))
-    lucky = simulate_runs(13, repeats, True, (0.0, 0.05, 0.0))
+def run_rows(repeats: int) -> tuple[list[Row], Runs, Runs]:
+    """The rows about the chance of any false accept in a run; the runs of the first, by the gate and by new ≥ old."""
+    fixed = simulate_runs(1, repeats, in_turn(0.0), adaptive=False)
+    naive = simulate_runs(1, repeats, in_turn(0.0), naive_rule, adaptive=False)
+    announced = gate_rule(recipe.Gate(rounds=ROUNDS))
     setting = f"{ROUNDS} rounds, one set of {SET}, flips {SET_FLIPS:.0%}"
-    rows = [
-        _error_row(f"no true gain, {setting}: chance of any false accept in the run", fixed.gate),
-        Row("the naive rule (new ≥ old) in the same setting", _rate(any_round(fixed.naive)), "for comparison"),
-        _error_row("the same, challengers chosen adaptively (an accepted one is the next champion)", adaptive.gate),
-        _error_row("adaptive, rounds 1, 3, 5, … truly 5 points better: any false accept in the others", mixed.gate),
-        _error_row("adaptive, rounds 2, 5, 8, … truly 5 points better: any false accept in the others", lucky.gate),
+    better = f"truly {100 * BETTER:g} points better: any false accept in the others"
+    adaptive = [
+        ("the same, challengers chosen adaptively (an accepted one is the next champion)", 2, in_turn(0.0), None),
+        (f"adaptive, rounds 1, 3, 5, … {better}", 3, in_turn(BETTER, 0.0), None),
+        (f"adaptive, rounds 2, 5, 8, … {better}", 13, in_turn(0.0, BETTER, 0.0), None),
+        (f"adaptive, rounds 1 to 9 {better}", 14, better_first(9, BETTER), None),
+        (f"adaptive, every round that follows no accepted one {better}", 15, null_after_accept(BETTER), None),
+        (f"`gate.rounds = {ROUNDS}`, adaptive, no true gain", 16, in_turn(0.0), announced),
+        (f"`gate.rounds = {ROUNDS}`, adaptive, rounds 1 to 9 {better}", 17, better_first(9, BETTER), announced),
     ]
-    return rows, fixed
+    rows = [
+        _error_row(f"no true gain, {setting}: chance of any false accept in the run", fixed.false),
+        Row("the naive rule (new ≥ old) in the same setting", _rate(any_round(naive.false)), "for comparison"),
+        *(_error_row(claim, simulate_runs(seed, repeats, *how).false) for claim, seed, *how in adaptive),
+    ]
+    return rows, fixed, naive
+
+
+SMALL_GAINS = (in_turn(0.01), in_turn(0.02), in_turn(0.03), better_first(12, 0.04))
+
+
+def reuse_row(repeats: int) -> Row:
+    """How far the champion's gain on the set lies above its true one, by how often a champion was picked on it."""
+    runs = [simulate_runs(18, repeats, challengers) for challengers in SMALL_GAINS]
+    accepts = [found.accepted.sum(axis=1) for found in runs]
+    unit, parts, held = np.sqrt(SET_FLIPS / SET), [], True
+    for count in range(1, 9):
+        lucks = [found.luck[which == count, -1] / unit for found, which in zip(runs, accepts, strict=True)]
+        seen = [luck for luck in lucks if len(luck) >= repeats // 50]
+        mean, most = max(luck.mean() for luck in seen), max(np.quantile(luck, 0.95) for luck in seen)
+        place = min(count, len(LUCK) - 1)
+        held &= mean <= LUCK[place] and most <= MOST_LUCK[place]
+        parts.append(f"{count}: {mean:.2f}, {most:.2f}")
+    return Row(
+        f"reuse, {ROUNDS} rounds, adaptive, one set, gains of 1 to 4 points: champion's gain on the set above its true "
+        "one in √(flips/problems), by accepts: mean, exceeded by one run of 20; largest of the gains "
+        "that 1 run in 50 has as many with",
+        f"{'; '.join(parts)} ({repeats:,} runs a gain)",
+        "≤ those of `gate/reuse.py`",
+        _met(held),
+    )
 
 
 def _error_row(claim: str, false: Flags) -> Row:
@@ -95,7 +119,7 @@ def power_rows(repeats: int) -> list[Row]:
     """Power against McNemar's exact test on the same draws, at the α of several rounds."""
     rows = []
     wins, losses = draw(np.random.default_rng(4), repeats, BIG, BIG_FLIPS, 0.05)
-    for label, alpha in [("whole α", ALPHA), *((f"round {k}", alpha_of_round(ALPHA, k)) for k in (1, 5, 20))]:
+    for label, alpha in [("whole α", ALPHA), *((f"round {k}", share_of_round(SETTINGS, k)) for k in (1, 5, 20))]:
         gate = run_gate(wins, losses, BIG, alpha).accepted
         fixed = mcnemar(wins[:, -1], losses[:, -1], alpha)
         ratio, half = _ratio(gate, fixed)
@@ -105,9 +129,37 @@ def power_rows(repeats: int) -> list[Row]:
     return rows
 
 
+AFTER_ACCEPTS = (
+    (256, 0.10, 0.06, ((0.71, 0.88), (0.63, 0.88), (0.56, 0.90))),
+    (1000, 0.12, 0.03, ((0.60, 0.80), (0.51, 0.81), (0.44, 0.82))),
+)
+"""Problems, flip rate, true gain; McNemar's power expected in rounds 2, 3, 4 after rejections and after accepts."""
+
+
+def later_rows(repeats: int) -> list[Row]:
+    """Power of later rounds, their error carried on or not, beside McNemar's at the same α."""
+    rows, rng = [], np.random.default_rng(19)
+    for size, flips, gain, expected in AFTER_ACCEPTS:
+        for before, targets in enumerate(expected, start=1):
+            gate, fixed = [], []
+            for accepted in (False, True):
+                alpha = alpha_of_round(SETTINGS, (accepted,) * before)
+                wins, losses = draw(rng, repeats, size, flips, gain)
+                gate.append(run_gate(wins, losses, size, alpha).accepted.mean())
+                fixed.append(mcnemar(wins[:, -1], losses[:, -1], alpha).mean())
+            figure = f"{gate[0]:.3f} → {gate[1]:.3f} (McNemar's {fixed[0]:.3f} → {fixed[1]:.3f}; {repeats:,} each)"
+            setting = f"{size:,} problems, flips {flips:.0%}, gain {100 * gain:g} points"
+            near = all(abs(seen - target) <= 0.02 for seen, target in zip(fixed, targets, strict=True))
+            near &= gate[1] >= 0.9 * fixed[1]
+            target = f"McNemar's {targets[0]:.2f} → {targets[1]:.2f} ± 0.02, 0.9 of it after accepts"
+            claim = f"power of round {before + 1} after rejections → after accepts, {setting}"
+            rows.append(Row(claim, figure, target, _met(near)))
+    return rows
+
+
 def share_rows(repeats: int) -> list[Row]:
     """Mean share of the problems judged before the decision, at the α of round 1, with the whole α, and in round 20."""
-    alphas = [("round 1", alpha_of_round(ALPHA, 1)), ("whole α", ALPHA), ("round 20", alpha_of_round(ALPHA, 20))]
+    alphas = [("round 1", share_of_round(SETTINGS, 1)), ("whole α", ALPHA), ("round 20", share_of_round(SETTINGS, 20))]
     return [row for label, alpha in alphas for row in _share_rows(repeats, label, alpha)]
 
 
@@ -132,7 +184,7 @@ def _share_rows(repeats: int, label: str, alpha: float) -> list[Row]:
 
 def small_set_row(repeats: int) -> Row:
     """The same shares on the set size that a recipe has when nothing is said."""
-    size, alpha, rng = recipe.Problems().heldout_size, alpha_of_round(ALPHA, 1), np.random.default_rng(6)
+    size, alpha, rng = recipe.Problems().heldout_size, share_of_round(SETTINGS, 1), np.random.default_rng(6)
     parts = []
     for gain in (*GAINS, -0.05):
         result = run_gate(*draw(rng, repeats, size, BIG_FLIPS, gain), size, alpha)
@@ -144,7 +196,7 @@ def small_set_row(repeats: int) -> Row:
 
 def plan_row(repeats: int) -> Row:
     """Whether the gain that the plan calls visible at 80 % power is seen that often by the whole gate."""
-    rng, alpha, parts = np.random.default_rng(7), alpha_of_round(ALPHA, 1), []
+    rng, alpha, parts = np.random.default_rng(7), share_of_round(SETTINGS, 1), []
     for flips in (0.05, 0.10, 0.20):
         gain = smallest_gain(SET, alpha, flips)
         if gain is not None:
@@ -190,36 +242,33 @@ def interval_row(repeats: int) -> Row:
 
 
 def fraction_rows(repeats: int) -> list[Row]:
-    """False accepts and power when each problem is judged on several samples a side, by `decide` itself."""
-    rows = []
-    alpha = alpha_of_round(ALPHA, 1)
+    """False accepts and power when each problem is judged on several samples a side."""
+    rows, alpha = [], share_of_round(SETTINGS, 1)
     for samples in (1, 2, 4):
-        parts = [f"{100 * gain:g} points: {_by_decide(samples, gain, repeats, alpha)}" for gain in (0.0, 0.03, 0.05)]
+        rng, settings, parts, held = np.random.default_rng(10), recipe.Gate(samples=samples), [], True
+        for gain in (0.0, 0.03, 0.05):
+            found = [decided(_sampled(rng, samples, gain), settings, alpha) for _ in range(repeats)]
+            accepted, judged = (np.array(part) for part in zip(*found, strict=True))
+            parts.append(f"{100 * gain:g} points: {accepted.mean():.3f}, {judged.mean() / SET:.0%}")
+            held &= gain > 0 or _lower(int(accepted.sum()), repeats) <= alpha
         claim = f"avg@{samples}: accepted, share judged ({SET} problems, single samples flip in {BIG_FLIPS:.0%})"
-        rows.append(Row(claim, "; ".join(parts) + f" ({repeats:,} each)"))
+        figure = "; ".join(parts) + f" ({repeats:,} each)"
+        rows.append(Row(claim, figure, f"0 points: no more than {alpha:g}, by the lower 95 % bound", _met(held)))
     return rows
 
 
-def _by_decide(samples: int, gain: float, repeats: int, alpha: float) -> str:
-    rng, settings = np.random.default_rng(10), recipe.Gate(samples=samples)
-    results = [decide(_sampled(rng, samples, gain), SET, settings, alpha) for _ in range(repeats)]
-    accepted = np.array([result is not None and result.accepted for result in results])
-    judged = [result.looks[-1].judged / SET for result in results if result is not None]
-    return f"{accepted.mean():.3f}, {np.mean(judged):.0%}"
-
-
-def _sampled(rng: np.random.Generator, samples: int, gain: float) -> list[Pair]:
-    """Pairs of a set whose problems are mostly easy or hard; the challenger masters a random part of them anew."""
+def _sampled(rng: np.random.Generator, samples: int, gain: float) -> NDArray[np.float64]:
+    """Differences on a set of problems mostly easy or hard; the challenger masters a random part of them anew."""
     spread = BIG_FLIPS / (1 - 2 * BIG_FLIPS)
     chance = rng.beta(spread, spread, SET)
     better = np.where(rng.random(SET) < 2 * gain, 1.0, chance)
     old, new = rng.binomial(samples, chance) / samples, rng.binomial(samples, better) / samples
-    return [Pair(float(a), float(b)) for a, b in zip(old, new, strict=True)]
+    return np.asarray(new - old)
 
 
 def agreement_row(repeats: int) -> Row:
     """The fast path of this file against `decide` on the same outcomes."""
-    rng, alpha, equal = np.random.default_rng(11), alpha_of_round(ALPHA, 1), 0
+    rng, alpha, equal = np.random.default_rng(11), share_of_round(SETTINGS, 1), 0
     for number in range(repeats):
         gain = GAINS[number % len(GAINS)]
         d = rng.choice([1, -1, 0], SET, p=[(SET_FLIPS + gain) / 2, (SET_FLIPS - gain) / 2, 1 - SET_FLIPS])
@@ -227,6 +276,12 @@ def agreement_row(repeats: int) -> Row:
         fast = run_gate((d > 0).cumsum()[None, at], (d < 0).cumsum()[None, at], SET, alpha)
         slow = decide([Pair(float(x < 0), float(x > 0)) for x in d], SET, SETTINGS, alpha)
         equal += slow is not None and (slow.accepted, slow.looks[-1].judged) == (fast.accepted[0], fast.judged[0])
+    for number in range(repeats // 10):
+        settings, gain = recipe.Gate(samples=2), GAINS[number % len(GAINS)]
+        d = _sampled(rng, 2, gain)
+        slow = decide([Pair(max(0.0, -float(x)), max(0.0, float(x))) for x in d], SET, settings, alpha)
+        equal += slow is not None and (slow.accepted, slow.looks[-1].judged) == decided(d, settings, alpha)
+    repeats += repeats // 10
     return Row("this simulation and `decide` agree", f"{equal} of {repeats}", "all", _met(equal == repeats))
 
 
@@ -246,6 +301,12 @@ def _upper(hits: int, repeats: int) -> float:
     from scipy.stats import beta
 
     return float(beta.ppf(0.95, hits + 1, repeats - hits)) if hits < repeats else 1.0
+
+
+def _lower(hits: int, repeats: int) -> float:
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.05, hits, repeats - hits + 1)) if hits else 0.0
 
 
 def _rate(flags: Flags) -> str:
@@ -268,66 +329,6 @@ def _met(held: bool) -> str:
     return "yes" if held else "**no**"
 
 
-def as_table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
-    lines = ["| claim | simulated (repeats) | target | met |", "| --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {row.claim} | {row.figure} | {row.target} | {row.met} |" for row in rows]) + "\n"
-
-
-def write_table(table: str) -> None:
-    """Put the table between its marks in docs/gate.md."""
-    page = DOCS / "gate.md"
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{table}{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
-# --- the picture ---
-
-
-def draw_picture(runs: Runs, repeats: int) -> None:
-    """docs/gate.png: error over rounds, power over the true gain, share judged over the true gain."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    _plot_runs(left, runs)
-    _plot_power(middle, right, repeats)
-    figure.savefig(DOCS / "gate.png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
-
-
-def _plot_runs(axes: Axes, runs: Runs) -> None:
-    rounds = np.arange(1, ROUNDS + 1)
-    for flags, label, style in ((runs.naive, "new ≥ old", "C3-"), (runs.gate, "this gate", "C0-")):
-        axes.plot(rounds, np.logical_or.accumulate(flags, axis=1).mean(axis=0), style, label=label)
-    axes.plot(rounds, ALPHA * rounds / (rounds + 1), "C7:", label="error budget spent")
-    axes.axhline(ALPHA, color="k", lw=0.8, ls="--", label="α = 0.05")
-    axes.set(yscale="log", xlabel="rounds", ylabel="chance of any false accept", title="no true gain, one set of 500")
-    axes.set_xticks([1, 5, 10, 15, 20])
-    axes.legend(fontsize=8)
-
-
-def _plot_power(middle: Axes, right: Axes, repeats: int) -> None:
-    rng, alpha = np.random.default_rng(12), alpha_of_round(ALPHA, 1)
-    gains = np.arange(-0.06, 0.101, 0.01)
-    gate, fixed, share = [], [], []
-    for gain in gains:
-        wins, losses = draw(rng, repeats, BIG, BIG_FLIPS, float(gain))
-        result = run_gate(wins, losses, BIG, alpha)
-        gate.append(result.accepted.mean())
-        fixed.append(mcnemar(wins[:, -1], losses[:, -1], alpha).mean())
-        share.append(result.judged.mean() / BIG)
-    middle.plot(100 * gains, fixed, "C7--", label="McNemar's exact test, all judged")
-    middle.plot(100 * gains, gate, "C0-", label="this gate")
-    middle.set(xlabel="true gain, points", ylabel="chance of acceptance", title="1,000 problems, flips 15 %, round 1")
-    middle.legend(fontsize=8, loc="upper left")
-    right.plot(100 * gains, share, "C0-")
-    right.axhline(1, color="C7", ls="--")
-    right.set(xlabel="true gain, points", ylabel="mean share judged", ylim=(0, 1.05), title="what a decision costs")
-
-
 def main() -> None:
     """Simulate, print the table, write table and picture into docs/."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -335,7 +336,8 @@ def main() -> None:
     parser.add_argument("--print-only", action="store_true", help="leave docs/ alone")
     options = parser.parse_args()
     started, repeats = time.perf_counter(), options.repeats
-    rows, runs = run_rows(repeats)
+    rows, runs, naive = run_rows(repeats)
+    rows += [reuse_row(repeats // 4), *later_rows(repeats)]
     rows += power_rows(repeats) + share_rows(repeats)
     rows += [small_set_row(repeats), plan_row(repeats), bound_row(repeats), interval_row(repeats)]
     rows += [*fraction_rows(max(10, repeats // 20)), agreement_row(max(8, repeats // 50))]
@@ -343,7 +345,7 @@ def main() -> None:
     print(table)
     if not options.print_only:
         write_table(table)
-        draw_picture(runs, repeats // 4)
+        draw_picture(runs, naive, repeats // 4)
     print(f"{time.perf_counter() - started:.0f} s")
 
 

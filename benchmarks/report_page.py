@@ -25,7 +25,7 @@ from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report.page import report_html
 from selfimprove.report.records import read_run
 from selfimprove.round.answers import Answered, by_key, scorecard
-from selfimprove.round.judge import judgement
+from selfimprove.round.judge import judgement, terms_of
 from selfimprove.sampling import StopReason
 from selfimprove.store.durable import append_rows, write_json
 from selfimprove.store.journal import FORMAT, Journal
@@ -86,7 +86,8 @@ def _write_round(
     folder.path.mkdir()
     append_rows(folder.verdicts, [asdict(row) for row in rows])
     sides = [by_key(answers.values()) for answers in (champion, challenger)]
-    decided = judgement(recipe, number, list(champion), *sides)
+    terms = terms_of(recipe, journal.bound(), journal.rounds())
+    decided = judgement(recipe, number, terms, list(champion), *sides)
     losses = [1.5 / (1 + 0.1 * step) for step in range(200)]
     stages = [
         {"stage": stage, "sha256": {}, "start": "2026-01-01T00:00:00.000Z", "end": "2026-01-01T00:01:00.000Z",

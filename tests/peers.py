@@ -134,7 +134,7 @@ class World:
     def run(self, rounds: int) -> SealedLook:
         """The real loop on these peers; what happened is in `events`."""
         recipe = self.recipe()
-        problems = load_problems(recipe.problems)
+        problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
         identity = Identity("base", problems.fingerprint())
         return run_rounds(recipe, problems, identity, self.machinery(), self.journal, rounds, self.emit)
 
@@ -147,7 +147,7 @@ class World:
         machinery, recipe = self.machinery(), self.recipe()
         self.journal.round(number).path.mkdir(parents=True, exist_ok=True)
         problems, models = (
-            load_problems(recipe.problems),
+            load_problems(recipe.problems, rotate=recipe.gate.rotate),
             ModelCache(self.journal, machinery, recipe, self.events.append),
         )
         samplers = Samplers(machinery.open_sampler)

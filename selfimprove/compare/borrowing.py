@@ -78,7 +78,7 @@ def _judging(recipe: Recipe) -> tuple[object, ...]:
     sampling, gate, second = recipe.sampling, recipe.gate, recipe.beside()
     turns = (sampling.prompt, sampling.system, sampling.template)
     how = (*turns, sampling.max_new_tokens, sampling.chunk_rows, sampling.chunk_tokens)
-    drawn = (judging_decoding(recipe), gate.samples, gate.batch, gate.fresh, recipe.answers)
+    drawn = (judging_decoding(recipe), gate.samples, gate.batch, gate.fresh, gate.rotate, recipe.answers)
     beside = second and (judging_decoding(second), second.gate.samples)
     return (*_common(recipe), how, drawn, beside)
 

@@ -45,7 +45,7 @@ class Subject:
         from selfimprove.problem import load_problems
 
         try:
-            return load_problems(self.recipe.problems)
+            return load_problems(self.recipe.problems, rotate=self.recipe.gate.rotate)
         except SelfImproveError as cause:
             return cause
 

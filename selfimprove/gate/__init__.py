@@ -1,5 +1,7 @@
 """Is the challenger better? The decision of a round, by evidence that may be looked at after every batch.
 
-`decision.py` is the gate and its design note: budget of errors, looks, futility, guards. `evidence.py` is the e-process
-on problems that exactly one of the two models solves, `intervals.py` the intervals of gains and the power to see one.
+`decision.py` is the gate and its design note: looks, futility, guards. `budget.py` says how much error each round may
+spend, and why the sum holds when an accepted round's is carried on. `evidence.py` is the e-process on problems that
+exactly one of the two models solves, `aimed.py` its last look for averages over samples. `intervals.py` has the
+intervals of gains and the power to see one, `reuse.py` what picking champions on one held-out set can have cost.
 """

@@ -11,13 +11,9 @@ the middle of judging decides what an unbroken one decides. At each look, in thi
   stay below `worthwhile`. Rejected. Futility can only turn acceptance into rejection, so it costs power, never error.
 - **undecided**: all problems are judged and the evidence falls short: rejected.
 
-**The error budget.** Round k may err with chance α_k = α/k - α/(k+1) = α/(k(k+1)). The sum over K rounds is α -
-α/(K+1): for any number of rounds, the chance that some challenger that is no better gets accepted stays below α. The
-rounds may share one held-out set, since Bonferroni's sum needs no independence. What a round's training learns of
-that set is one bit, accepted or not (Blum and Hardt 2015, "The Ladder", bound the same leak). While nothing was
-accepted the bits are all the same and the sum is a proof. After an accepted round the champion was picked on this
-very set; its luck there makes the next test harder rather than easier, which is no proof for every case: docs/gate.md
-simulates it, and fresh problems each round restore the proof.
+**The error budget.** Round k may err with chance α_k, so that over any number of rounds the chance that some challenger
+that is no better gets accepted stays at most α; what an accepted round might spend is carried on to the next
+(`gate/budget.py`, with the proof and what it needs).
 
 **Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
 taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
@@ -34,7 +30,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from selfimprove.gate.evidence import Tally, evidence, gain_lower, gain_upper, rules_out
+from selfimprove.gate.aimed import Aim
+from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, gain_lower, gain_upper, rules_out
 from selfimprove.gate.intervals import Power, pass_at_k, power_lines, tango, wilson
 from selfimprove.recipe import Gate
 
@@ -44,7 +41,6 @@ __all__ = [
     "Pair",
     "Power",
     "Vitals",
-    "alpha_of_round",
     "decide",
     "entropy_alarm",
     "guarded",
@@ -129,31 +125,38 @@ class Vitals:
     entropy: float
 
 
-def alpha_of_round(alpha: float, number: int) -> float:
-    """The error that round `number` (from 1) may spend: α/(k(k+1)); over any number of rounds the sum is below α."""
-    if number < 1:
-        raise ValueError(f"rounds are numbered from 1, not {number}")
-    return alpha / (number * (number + 1))
+@dataclass(frozen=True)
+class _Seen:
+    """What was judged up to a look; `aim` is the bet on averages, None where answers are greedy or the run is old."""
+
+    tally: Tally
+    aim: Aim | None
+
+    def plus(self, pairs: Sequence[Pair], settings: Gate) -> _Seen:
+        """With these further pairs, in judging order."""
+        aim = self.aim.after(pair.challenger - pair.champion for pair in pairs) if self.aim else None
+        return _Seen(self.tally.plus(_tally(pairs, settings).counts), aim)
 
 
-def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Decision | None:
+def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Decision | None:
     """The decision on the pairs judged so far, or None: go on judging. More pairs never change a decision.
 
     `pairs` are in judging order, of `total` held-out problems; those beyond the last whole batch wait for its rest.
-    `alpha` is that of the round. Raises `ValueError` for more pairs than `total`, and for fractions when
-    `settings.samples` is 1.
+    `alpha` is that of the round; without `aims` averages are judged by the mixture alone, as in old runs. Raises
+    `ValueError` for more pairs than `total`, and for fractions when `settings.samples` is 1.
     """
     if total < 1 or len(pairs) > total:
         raise ValueError(f"{len(pairs)} pairs of {total} held-out problems")
-    tallies, standing = _replay(pairs, total, settings, alpha)
+    start = _before(total, settings, alpha, aims=aims)
+    seen, standing = _replay(start, pairs, total, settings, alpha)
     if not standing:
         return None
-    accepted = _accepts(standing, tallies[-1])
-    looks = tuple(_look(tally, total, settings, alpha) for tally in tallies)
+    accepted = _accepts(standing, seen[-1].tally)
+    looks = tuple(_look(state, total, settings, alpha) for state in seen)
     judged = pairs[: looks[-1].judged]
     for_challenger = [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in judged]
     for_champion = [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in judged]
-    robust = all(_same(accepted, counted, total, settings, alpha) for counted in (for_challenger, for_champion))
+    robust = all(_same(accepted, start, counted, total, settings, alpha) for counted in (for_challenger, for_champion))
     return Decision(
         accepted=accepted,
         reason=standing.value,
@@ -163,24 +166,24 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> D
     )
 
 
-def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Look:
-    """The figures of a look at all these pairs, decided or not; `alpha` is the round's."""
-    return _look(_tally(pairs, settings), total, settings, alpha)
+def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Look:
+    """The figures of a look at all these pairs, decided or not; `alpha` and `aims` as in `decide`."""
+    return _look(_before(total, settings, alpha, aims=aims).plus(pairs, settings), total, settings, alpha)
 
 
-def standing_at(tally: Tally, total: int, settings: Gate, alpha: float) -> Standing:
-    """How a look at the first `tally.judged` of `total` problems stands. `alpha` is the round's."""
+def standing_at(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None = None) -> Standing:
+    """How a look at the first `tally.judged` of `total` problems stands. `alpha` is the round's, `aim` its bet."""
     last = tally.judged >= total
     if settings.rule != "sequential":
         return Standing(settings.rule) if last else Standing.OPEN
     greedy = settings.samples == 1
-    if _passes(tally, alpha, last=last, greedy=greedy):
+    if _passes(tally, alpha, last=last, greedy=greedy, aimed=aim.wealth if aim else None):
         return Standing.EVIDENCE
     if rules_out(tally, settings.worthwhile, greedy=greedy):
         return Standing.FUTILE
     if last:
         return Standing.UNDECIDED
-    return Standing.FUTILE if _out_of_reach(tally, total, settings, alpha) else Standing.OPEN
+    return Standing.FUTILE if _out_of_reach(tally, total, settings, alpha, aim) else Standing.OPEN
 
 
 def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: Gate) -> Decision:
@@ -233,20 +236,27 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
     )
 
 
-def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> tuple[list[Tally], Standing]:
-    """The tallies at the looks up to the first that decides, and how the last of them stands."""
-    tallies: list[Tally] = []
-    tally, start = Tally(()), 0
+def _before(total: int, settings: Gate, alpha: float, *, aims: bool) -> _Seen:
+    """Nothing judged yet; averages have a bet that aims at the error that their last look has."""
+    return _Seen(Tally(()), Aim(total=total, target=1 / (LAST_LOOK * alpha)) if aims and settings.samples > 1 else None)
+
+
+def _replay(
+    state: _Seen, pairs: Sequence[Pair], total: int, settings: Gate, alpha: float
+) -> tuple[list[_Seen], Standing]:
+    """What was judged at the looks from `state` up to the first that decides, and how the last of them stands."""
+    seen: list[_Seen] = []
+    start = 0
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
-        tally = tally.plus(_tally(pairs[start:judged], settings).counts)
+        state = state.plus(pairs[start:judged], settings)
         start = judged
-        tallies.append(tally)
-        standing = standing_at(tally, total, settings, alpha)
+        seen.append(state)
+        standing = standing_at(state.tally, total, settings, alpha, state.aim)
         if standing:
-            return tallies, standing
-    return tallies, Standing.OPEN
+            return seen, standing
+    return seen, Standing.OPEN
 
 
 def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
@@ -256,14 +266,18 @@ def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
     return tally
 
 
-def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool) -> bool:
-    return evidence(tally, alpha, last=last, greedy=greedy) >= 1 / alpha
+def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: float | None) -> bool:
+    return evidence(tally, alpha, last=last, greedy=greedy, aimed=aimed) >= 1 / alpha
 
 
-def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float) -> bool:
+def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None) -> bool:
     """Whether the evidence falls short, or the gain below `worthwhile`, even if the rest goes very well."""
-    end = tally.plus(_optimistic_rest(tally, total))
-    return end.gain < settings.worthwhile or not _passes(end, alpha, last=True, greedy=settings.samples == 1)
+    rest = _optimistic_rest(tally, total)
+    end = tally.plus(rest)
+    hoped = aim.hoped(sum(value * count for value, count in rest)) if aim else None
+    return end.gain < settings.worthwhile or not _passes(
+        end, alpha, last=True, greedy=settings.samples == 1, aimed=hoped
+    )
 
 
 def _optimistic_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
@@ -285,14 +299,15 @@ def _accepts(standing: Standing, tally: Tally) -> bool:
     return standing in (Standing.EVIDENCE, Standing.NONE) or (standing is Standing.POINT and tally.gain >= 0)
 
 
-def _same(accepted: bool, pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> bool:
-    tallies, standing = _replay(pairs, total, settings, alpha)
-    return bool(standing) and _accepts(standing, tallies[-1]) == accepted
+def _same(accepted: bool, start: _Seen, pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> bool:
+    seen, standing = _replay(start, pairs, total, settings, alpha)
+    return bool(standing) and _accepts(standing, seen[-1].tally) == accepted
 
 
-def _look(tally: Tally, total: int, settings: Gate, alpha: float) -> Look:
-    greedy = settings.samples == 1
-    value = evidence(tally, alpha, last=tally.judged >= total, greedy=greedy)
+def _look(seen: _Seen, total: int, settings: Gate, alpha: float) -> Look:
+    tally, greedy = seen.tally, settings.samples == 1
+    aimed = seen.aim.wealth if seen.aim else None
+    value = evidence(tally, alpha, last=tally.judged >= total, greedy=greedy, aimed=aimed)
     return Look(
         judged=int(tally.judged),
         wins=int(tally.wins),

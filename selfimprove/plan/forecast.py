@@ -145,7 +145,7 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         steps=recipe.training.epochs * -(-sum(examples.values()) // recipe.training.batch_rows),
         first_look=min(gate.batch * gate.samples, heldout) if gate.rule == "sequential" else heldout,
         heldout_answers=heldout,
-        champion_each_round=gate.fresh,
+        champion_each_round=gate.new_each_round,
         placebo=gate.placebo,
         sealed_answers=recipe.problems.sealed_size * (gate.samples + (second.gate.samples if second else 0)),
         answer_limit=longest,

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfimprove.formatting import byte_count, duration, plural
-from selfimprove.gate.decision import alpha_of_round, power_lines
+from selfimprove.gate.budget import alpha_of_round, share_of_round
+from selfimprove.gate.decision import power_lines
 from selfimprove.plan.calibration import Calibration, Range
 from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Gate, Recipe
 
 
 def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
     """The plan in words, a line each: work of a round, the gate's thresholds, the gains it can see."""
-    power = power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate.alpha, 1))
+    power = power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate, ()))
     return [
         *_work(recipe),
         "",
@@ -61,12 +62,21 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
         return ["Every round is accepted (gate.rule is `none`): held-out figures are told, and decide nothing."]
     if recipe.gate.rule == "point":
         return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
-    alphas = [alpha_of_round(recipe.gate.alpha, number) for number in range(1, rounds + 1)]
-    needed = ", ".join(f"{1 / alpha:,.0f}" for alpha in alphas)
+    spent = sum(share_of_round(recipe.gate, number) for number in range(1, rounds + 1))
+    told = "Open-ended (gate.rounds = 0)" if recipe.gate.rounds else f"With gate.rounds = {rounds}"
+    other = recipe.gate.model_copy(update={"rounds": 0 if recipe.gate.rounds else rounds})
     return [
-        f"Evidence needed in rounds 1 to {rounds}: {needed}.",
-        f"Chance of any false accept: at most {sum(alphas):.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
+        f"Evidence needed in rounds 1 to {rounds}: {_needed(recipe.gate, rounds, accepted=False)}.",
+        f"While every round is accepted, its error is carried on: {_needed(recipe.gate, rounds, accepted=True)}.",
+        f"{told}: {_needed(other, rounds, accepted=False)}; carried on: {_needed(other, rounds, accepted=True)}.",
+        f"Chance of any false accept: at most {spent:.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
     ]
+
+
+def _needed(settings: Gate, rounds: int, *, accepted: bool) -> str:
+    """The evidence that each round needs when all before it were accepted, or all rejected."""
+    alphas = (alpha_of_round(settings, (accepted,) * before) for before in range(rounds))
+    return ", ".join(f"{1 / alpha:,.0f}" for alpha in alphas)
 
 
 def calibrated_lines(work: Forecast, need: DiskNeed, memory: str, found: Calibration, rounds: int) -> list[str]:

@@ -27,9 +27,15 @@ from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
-def load_problems(wanted: Problems) -> ProblemSets:
-    """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them."""
+def load_problems(wanted: Problems, *, rotate: bool = False) -> ProblemSets:
+    """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them.
+
+    With `rotate` all that the held-out source has left is held out for later rounds, so it must be a source of its own.
+    """
     sources = find_sources(wanted)
+    if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
+        fault = f"gate.rotate needs a held-out source of its own, of rows, and has {sources.heldout}"
+        raise UsageError(fault, "Name another file or split in problems.heldout, or set gate.rotate = false.")
     if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
         raise UsageError(
             f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
@@ -46,9 +52,12 @@ def load_problems(wanted: Problems) -> ProblemSets:
     heldout, left[sources.heldout] = _answered(
         left[sources.heldout], wanted.heldout_size, "heldout", sources.heldout, stocks[sources.heldout]
     )
+    rest = left[sources.heldout] if rotate else ()
+    later = tuple(problem for problem in rest if problem.answer is not None)
+    judged = (*heldout, *sealed, *later)
     left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
-    left[sources.train], train_in_heldout = _without(left[sources.train], heldout)
-    left[sources.train], leaks = _without_leaks(left[sources.train], (*heldout, *sealed), wanted, sources.train)
+    left[sources.train], train_in_heldout = _without(left[sources.train], (*heldout, *later))
+    left[sources.train], leaks = _without_leaks(left[sources.train], judged, wanted, sources.train)
     train = _take_training(left[sources.train], wanted.train_size, sources.train, stocks[sources.train])
 
     dropped = _duplicates(stocks, train=sources.train, heldout=sources.heldout, sealed=sources.sealed)
@@ -58,11 +67,16 @@ def load_problems(wanted: Problems) -> ProblemSets:
         "heldout in sealed": heldout_in_sealed,
     }
     dropped |= {"train like heldout or sealed": leaks} if leaks else {}
-    judged, trained = (problem.question for problem in (*heldout, *sealed)), (problem.question for problem in train)
-    overlap = shared_ngrams(judged, trained)
+    overlap = shared_ngrams((problem.question for problem in judged), (problem.question for problem in train))
     tallies = tuple((name, stocks[source].tally(source)) for name, source in named.items())
     return ProblemSets(
-        train=train, heldout=heldout, sealed=sealed, dropped=dropped, overlap_8gram=overlap, tallies=tallies
+        train=train,
+        heldout=heldout,
+        sealed=sealed,
+        dropped=dropped,
+        overlap_8gram=overlap,
+        tallies=tallies,
+        later=later,
     )
 
 

@@ -49,10 +49,22 @@ class ProblemSets:
     overlap_8gram: float
     tallies: tuple[tuple[str, Tally], ...] = ()
     """By set, what the rows of its file or dataset gave."""
+    later: tuple[Problem, ...] = ()
+    """What the held-out source has left, for the rounds after the first (`gate.rotate`)."""
+
+    @property
+    def parts(self) -> int:
+        """Rounds that the held-out source suffices for if each has problems of its own (`gate.rotate`)."""
+        return 1 + len(self.later) // len(self.heldout)
+
+    def heldout_part(self, number: int) -> tuple[Problem, ...]:
+        """The held-out problems of round `number` (from 1, at most `parts`) if each has problems of its own."""
+        size = len(self.heldout)
+        return self.heldout if number == 1 else self.later[(number - 2) * size : (number - 1) * size]
 
     def all_problems(self) -> tuple[Problem, ...]:
-        """Training, held-out and sealed problems, in this order."""
-        return (*self.train, *self.heldout, *self.sealed)
+        """Training, held-out and sealed problems, in this order, then the held-out ones of later rounds."""
+        return (*self.train, *self.heldout, *self.sealed, *self.later)
 
     def answered(self) -> list[Problem]:
         """Those of all problems that have a reference answer, in the same order."""
@@ -61,15 +73,16 @@ class ProblemSets:
     def without(self, left_out: Iterable[Problem]) -> ProblemSets:
         """The sets without these problems, counts and overlap as they were read."""
         keys = {problem.key for problem in left_out}
-        train, heldout, sealed = (
+        train, heldout, sealed, later = (
             tuple(problem for problem in part if problem.key not in keys)
-            for part in (self.train, self.heldout, self.sealed)
+            for part in (self.train, self.heldout, self.sealed, self.later)
         )
-        return replace(self, train=train, heldout=heldout, sealed=sealed)
+        return replace(self, train=train, heldout=heldout, sealed=sealed, later=later)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over keys and answers of all sets, in order: equal sets give equal digits."""
-        sets = [[(problem.key, problem.answer) for problem in part] for part in (self.train, self.heldout, self.sealed)]
+        parts = (self.train, self.heldout, self.sealed, *([self.later] if self.later else []))
+        sets = [[(problem.key, problem.answer) for problem in part] for part in parts]
         return hashlib.sha256(json.dumps(sets, separators=(",", ":")).encode()).hexdigest()
 
 

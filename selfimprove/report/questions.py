@@ -85,7 +85,7 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     wanted = recipe.problems
     if not all(is_local(source) for source in (wanted.train, wanted.heldout, wanted.sealed) if source):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(wanted)
+    sets = load_problems(wanted, rotate=recipe.gate.rotate)
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}
@@ -93,7 +93,7 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     for place, key in missing:
         if place not in drawn:
             fresh = place and recipe.gate.fresh
-            problems = fresh_heldout(wanted, sets, place) if fresh else sets.heldout
+            problems = fresh_heldout(wanted, sets, place) if fresh else (*sets.heldout, *sets.later)
             drawn[place] = {problem.key: problem for problem in problems}
         if key in drawn[place]:
             found[place, key] = Asked(drawn[place][key].question, drawn[place][key].answer or "")

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from selfimprove import formatting
-from selfimprove.formatting import MISSING
+from selfimprove.formatting import MISSING, plural
+from selfimprove.gate.reuse import cost_of_reuse
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.records import RunRecords, decision_of, robust
@@ -116,9 +117,27 @@ def _evidence(run: RunRecords) -> Section:
     """The last look of each round; a decision that isn't robust hangs on the checker's unclear verdicts."""
     header = ("round", "looks", "evidence", "needed", "error budget", "gain at most", "reason", "robust")
     found = _per_round(run, EVIDENCE, header, _evidence_cells)
-    uses = max((record.scorecard.uses_of_heldout or 0 for record in run.rounds), default=0)
-    told = (f"The held-out problems were used for {uses} decisions.",) if uses > 1 else ()
-    return Section(found.title, told, header, found.rows, frozenset({"reason", "robust"}))
+    return Section(found.title, _reuse(run), header, found.rows, frozenset({"reason", "robust"}))
+
+
+def _reuse(run: RunRecords) -> tuple[str, ...]:
+    """How often one held-out set was used, and what picking champions on it can have cost (`gate/reuse.py`)."""
+    cards = [record.scorecard for record in run.rounds]
+    uses = max((card.uses_of_heldout or 0 for card in cards), default=0)
+    if uses < 2:
+        return ()
+    told = f"The held-out problems were used for {uses} decisions."
+    picked = [record.scorecard for record in run.rounds if record.accepted and record.decision.reason == "evidence"]
+    flips = [((card.wins or 0) + (card.losses or 0)) / card.judged for card in picked if card.judged]
+    problems = max((card.total or 0 for card in picked), default=0)
+    if not flips or not problems:
+        return (told,)
+    cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
+    return (
+        f"{told} {plural(len(picked), 'champion')} picked on them: up to {100 * cost.mean:.1f} points of the gain on "
+        f"them may be luck, {100 * cost.most:.1f} in one run of 20 (simulated; docs/gate.md). The sealed problems have "
+        "no part in it.",
+    )
 
 
 def _placebo(run: RunRecords) -> Section:

@@ -22,7 +22,6 @@ from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.round.schedule import schedule_record, scheduled
 from selfimprove.sampling import read_own_decoding, resolve
 from selfimprove.store.durable import remove
-from selfimprove.store.journal import FORMAT
 from selfimprove.store.records import Counts, DecodingRecord, DrawRecord, RoundRecord, ScheduleRecord, StageRecord
 from selfimprove.store.round_folder import RoundFolder
 
@@ -94,12 +93,12 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
     answers = RunAnswers(job.journal)
     champion, challenger = answers.champion(job.number, job.champion.number), answers.of(job.number, job.number)
     heldout = [problem.key for problem in judge.held_out_order(job)]
-    judged = judge.judgement(job.recipe, job.number, heldout, champion, challenger)
+    judged = judge.judgement(job.recipe, job.number, judge.terms_of_job(job), heldout, champion, challenger)
     if judged.alarm:
         job.emit(Note(judged.alarm))
     length = judge.statistics_length(job.recipe)
     return RoundRecord(
-        format=FORMAT,
+        format=job.journal.bound().format,
         round=job.number,
         parent=job.champion.number,
         chain=job.champion.chain,

@@ -14,7 +14,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
-from selfimprove.gate.decision import Decision, alpha_of_round, decide, entropy_alarm, guarded, look_at
+from selfimprove.gate.budget import alpha_of_round
+from selfimprove.gate.decision import Decision, decide, entropy_alarm, guarded, look_at
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
@@ -30,11 +31,21 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.records import Counts, DecisionRecord, Scorecard
+from selfimprove.store.records import BoundRecord, Counts, DecisionRecord, RoundRecord, Scorecard
 from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
 """Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a round's decision is held to, from the decisions before it and the format of its run."""
+
+    alpha: float
+    """The error that the round may spend."""
+    aims: bool
+    """Whether averages over samples are judged by a bet on the last look as well."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Judgement:
 
 def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
-    order = held_out_order(job)
+    order, terms = held_out_order(job), terms_of_job(job)
     bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts)
     known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
     missing = [problem for problem in order if problem.key not in known]
@@ -72,7 +83,7 @@ def judge(job: Job) -> Counts:
             done, tokens = done + len(batch), tokens + tokens_of(fresh)
             job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
             _emit_flips(job, batch, champion, fresh)
-            if _look(job, order, champion, challenger) is not None:
+            if _look(job, terms, order, champion, challenger) is not None:
                 break
     return Counts(
         problems=len(challenger),
@@ -84,17 +95,16 @@ def judge(job: Job) -> Counts:
 
 
 def judgement(
-    recipe: Recipe, number: int, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
+    recipe: Recipe, number: int, terms: Terms, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
 ) -> Judgement:
-    """The scorecard and the decision of a round, from its answers alone.
+    """The scorecard and the decision of a round, from its answers and the terms that it is judged on alone.
 
-    `heldout` are the keys of the held-out problems, `champion` its answers to all of them. Raises `RuntimeError` if
-    the answers don't suffice for a decision.
+    `terms` are those of the round (`terms_of`), `heldout` are the keys of the held-out problems, `champion` its
+    answers to all of them. Raises `RuntimeError` if the answers don't suffice for a decision.
     """
     order = order_keys(heldout, round_seed(recipe, number))
     pairs = pairs_of(order, champion, challenger)
-    alpha = alpha_of_round(recipe.gate.alpha, number)
-    decision = decide(pairs, len(order), recipe.gate, alpha)
+    decision = decide(pairs, len(order), recipe.gate, terms.alpha, aims=terms.aims)
     if decision is None:
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
     judged = {key: champion[key] for key in challenger if key in champion}
@@ -103,16 +113,27 @@ def judgement(
         scorecard=Scorecard(
             judged=len(pairs),
             total=len(order),
-            uses_of_heldout=1 if recipe.gate.fresh else number,
+            uses_of_heldout=1 if recipe.gate.new_each_round else number,
             wins=sum(pair.challenger > pair.champion for pair in pairs),
             losses=sum(pair.challenger < pair.champion for pair in pairs),
             champion=scorecard(judged),
             challenger=scorecard(challenger),
             champion_heldout=scorecard({key: champion[key] for key in order if key in champion}),
         ),
-        decision=DecisionRecord(alpha=alpha, **asdict(guarded(decision, before, after, recipe.gate))),
+        decision=DecisionRecord(alpha=terms.alpha, **asdict(guarded(decision, before, after, recipe.gate))),
         alarm=entropy_alarm(before, after, recipe.gate),
     )
+
+
+def terms_of(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> Terms:
+    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record."""
+    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=bound.carries_error)
+    return Terms(alpha, bound.aims_averages)
+
+
+def terms_of_job(job: Job) -> Terms:
+    """What the job's round is judged on, by the records before it."""
+    return terms_of(job.recipe, job.journal.bound(), job.journal.rounds()[: job.number - 1])
 
 
 def statistics_length(recipe: Recipe) -> int:
@@ -126,17 +147,18 @@ def round_seed(recipe: Recipe, number: int) -> int:
 
 
 def held_out_order(job: Job) -> list[Problem]:
-    """The held-out problems in the order of this round's looks; new ones each round if the gate wants them fresh."""
-    heldout = job.problems.heldout
+    """The held-out problems in the order of this round's looks; new ones each round if the gate wants that."""
+    heldout = job.problems.heldout_part(job.number) if job.recipe.gate.rotate else job.problems.heldout
     if job.recipe.gate.fresh:
         heldout = fresh_heldout(job.recipe.problems, job.problems, job.number)
     return judging_order(heldout, round_seed(job.recipe, job.number))
 
 
-def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> Decision | None:
+def _look(
+    job: Job, terms: Terms, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey
+) -> Decision | None:
     pairs = pairs_of((problem.key for problem in order), champion, challenger)
-    settings, alpha = job.recipe.gate, alpha_of_round(job.recipe.gate.alpha, job.number)
-    look = look_at(pairs, len(order), settings, alpha)
+    look = look_at(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
     seen = Looked(
         number=job.number,
         judged=look.judged,
@@ -148,7 +170,7 @@ def _look(job: Job, order: Sequence[Problem], champion: AnswersByKey, challenger
         gain=look.gain,
     )
     job.emit(seen)
-    return decide(pairs, len(order), settings, alpha)
+    return decide(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
 
 
 def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:

@@ -73,7 +73,7 @@ def run_recipe(
 def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
     _refuse_copies_on_ray(runtime)
-    problems = load_problems(recipe.problems)
+    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
@@ -222,7 +222,7 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     from selfimprove.plan.lines import calibrated_lines
     from selfimprove.training.forecast import foretold
 
-    problems = load_problems(recipe.problems)
+    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
         machinery = machinery_of(recipe, base, runtime, checker)

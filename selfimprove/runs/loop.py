@@ -10,11 +10,13 @@ problems are judged (`runs/sealed.py`).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
+from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
-from selfimprove.gate.decision import alpha_of_round, power_lines
+from selfimprove.gate.decision import power_lines
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import ProblemSets
@@ -23,12 +25,13 @@ from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
 from selfimprove.round.admit import Admitted, admit
 from selfimprove.round.job import Job
+from selfimprove.round.judge import terms_of
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
 from selfimprove.store.journal import Identity, Journal, champion_of
-from selfimprove.store.records import SealedLook
+from selfimprove.store.records import RoundRecord, SealedLook
 
 
 def run_rounds(
@@ -47,6 +50,7 @@ def run_rounds(
     """
     journal.refuse_changes(recipe, identity)
     admitted = admit(problems, recipe, machinery)
+    _refuse_used_up(recipe, admitted.problems, rounds)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
         work = forecast_round(recipe, len(admitted.problems.train))
@@ -55,6 +59,16 @@ def run_rounds(
         with journal.lock():
             journal.bind(recipe, identity)
             return _bring_to(rounds, recipe, admitted, machinery, journal, emit)
+
+
+def _refuse_used_up(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
+    if recipe.gate.rotate and rounds > problems.parts:
+        size, lasts = len(problems.heldout), plural(problems.parts, "round")
+        raise UsageError(
+            f"gate.rotate: the held-out source is used up after {lasts} of {size:,} problems, {rounds} are asked for",
+            f"Run --rounds {problems.parts}, set problems.heldout_size to at most "
+            f"{max(1, (size + len(problems.later)) // rounds):,}, or name a larger source in problems.heldout.",
+        )
 
 
 def _bring_to(
@@ -67,7 +81,7 @@ def _bring_to(
     was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and bool(journal.sealed())
     say = _recorded(journal, emit)
     problems = admitted.problems
-    say(_started(recipe, problems, machinery, journal, rounds, len(records)))
+    say(_started(recipe, problems, machinery, journal, rounds, records))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
@@ -101,12 +115,17 @@ def _bring_to(
 
 
 def _started(
-    recipe: Recipe, problems: ProblemSets, machinery: Machinery, journal: Journal, rounds: int, done: int
+    recipe: Recipe,
+    problems: ProblemSets,
+    machinery: Machinery,
+    journal: Journal,
+    rounds: int,
+    records: Sequence[RoundRecord],
 ) -> RunStarted:
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
-    notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
+    notes += power_lines(len(problems.heldout), terms_of(recipe, journal.bound(), records).alpha).lines()
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
@@ -115,7 +134,7 @@ def _started(
         model=recipe.model.name,
         engine=str(machinery.versions["engine"]),
         rounds_wanted=rounds,
-        rounds_done=done,
+        rounds_done=len(records),
         train=len(problems.train),
         heldout=len(problems.heldout),
         sealed=len(problems.sealed),

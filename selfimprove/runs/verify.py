@@ -1,10 +1,10 @@
 """A run's records held against each other: every hash, every fingerprint, and the decisions redone from the verdicts.
 
 `verify` believes nothing that it can compute: the files of each stage are hashed, the champion's line is drawn from
-the decisions, and scorecards, looks of the gate, guards, decisions and sealed figures are made again from the recipe
-and the verdict rows alone. No model and no problem file is needed, so it works on a run copied from elsewhere; adapters
-that were left out are named as missing, and the rest is still checked. What it can't see is a run forged as a whole:
-then records and rows agree.
+the decisions, the error budget of each round from the decisions before it, and scorecards, looks of the gate, guards,
+decisions and sealed figures are made again from the recipe and the verdict rows alone. No model and no problem file is
+needed, so it works on a run copied from elsewhere; adapters that were left out are named as missing, and the rest is
+still checked. What it can't see is a run forged as a whole: then records and rows agree.
 
 Each check is a `Finding`; a check that can't be made because a cache was pruned is not a fault.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, fingerprint_of
 from selfimprove.round.answers import AnswersByKey, RunAnswers, read_answers
-from selfimprove.round.judge import judgement
+from selfimprove.round.judge import Terms, judgement, terms_of
 from selfimprove.round.placebo import placebo_record
 from selfimprove.round.schedule import schedule_record, scheduled
 from selfimprove.runs.sealed import beside_figures, sealed_figures
@@ -51,7 +51,8 @@ def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding
     for number, record in enumerate(records, start=1):
         earlier = records[: number - 1]
         parent, used = champion_of(earlier, rollbacks), scheduled(recipe, earlier)
-        findings += _round_findings(answers, used, record, parent, fingerprint)
+        terms = terms_of(recipe, bound, earlier)
+        findings += _round_findings(answers, used, terms, record, parent, fingerprint)
         schedule = schedule_record(recipe, earlier)
         findings.append(_equal(f"{number:04}/round.json", "schedule", record.schedule, schedule))
     return [*findings, *_sealed_findings(journal, recipe)]
@@ -63,7 +64,12 @@ def faults_in(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _round_findings(
-    answers: RunAnswers, recipe: Recipe, record: RoundRecord, parent: Champion, fingerprint: Callable[[Path], str]
+    answers: RunAnswers,
+    recipe: Recipe,
+    terms: Terms,
+    record: RoundRecord,
+    parent: Champion,
+    fingerprint: Callable[[Path], str],
 ) -> Iterator[Finding]:
     journal = answers.journal
     files = journal.round(record.round)
@@ -74,7 +80,7 @@ def _round_findings(
         yield _equal(f"{name}/done/{stage.stage}.json", "done-record", files.recorded(stage.stage), stage)
     yield _equal(name, "parent", [record.parent, *record.chain], [parent.number, *parent.chain])
     yield from _certificate_findings(journal, files, record, parent, fingerprint)
-    yield from _judged_findings(answers, recipe, record, parent)
+    yield from _judged_findings(answers, recipe, terms, record, parent)
 
 
 def _certificate_findings(
@@ -90,7 +96,9 @@ def _certificate_findings(
         yield _equal(f"{name}/model", "SHA-256", fingerprint(files.model), certificate.sha256)
 
 
-def _judged_findings(answers: RunAnswers, recipe: Recipe, record: RoundRecord, parent: Champion) -> Iterator[Finding]:
+def _judged_findings(
+    answers: RunAnswers, recipe: Recipe, terms: Terms, record: RoundRecord, parent: Champion
+) -> Iterator[Finding]:
     number = record.round
     files = answers.journal.round(number)
     name = f"{files.path.name}/round.json"
@@ -98,7 +106,7 @@ def _judged_findings(answers: RunAnswers, recipe: Recipe, record: RoundRecord, p
     champion = answers.champion(number, parent.number)
     try:
         challenger = answers.of(number, number)
-        redone = judgement(recipe, number, own if recipe.gate.fresh else champion, champion, challenger)
+        redone = judgement(recipe, number, terms, own if recipe.gate.new_each_round else champion, champion, challenger)
     except (RuntimeError, ValueError) as error:
         yield Finding(name, "decision", f"can't be made from the verdicts: {error}")
         return

@@ -50,9 +50,10 @@ from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, Sealed
 from selfimprove.store.round_folder import RoundFolder, utc
 from selfimprove.store.rows import Answered
 
-FORMAT = 2
-"""Version of the folder's format. 1, in which merges were always rounded to nearest, is read and gone on with."""
-READ = (1, FORMAT)
+FORMAT = 3
+"""Version of the folder's format. Older ones are read and gone on with: in 1 merges were always rounded to nearest, and
+in 1 and 2 the gate judged otherwise (`store.records.BoundRecord`)."""
+READ = (1, 2, FORMAT)
 """Versions that are read; a folder with another one is refused."""
 
 
@@ -209,7 +210,7 @@ class Journal:
 
     def write_sealed(self, looks: Sequence[SealedLook]) -> None:
         """Write the looks at the sealed problems, the last one new."""
-        stored = read_json(self.sealed_path) if self.sealed_path.exists() else {"format": FORMAT}
+        stored = read_json(self.sealed_path) if self.sealed_path.exists() else {"format": self.bound().format}
         write_json(self.sealed_path, SealedRecord(**{**stored, "looks": tuple(looks)}).plain())
         self.unfinished_sealed_cost.unlink(missing_ok=True)
 
@@ -265,7 +266,7 @@ class Journal:
         stored = read_json(self.recipe_path)
         if not lenient and stored.get("format", FORMAT) not in READ:
             hint = "Use the version of selfimprove that made the run, or start a new run."
-            raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads 1 and {FORMAT}", hint)
+            raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads 1 to {FORMAT}", hint)
         return parsed(stored, BoundRecord, self.recipe_path, lenient=lenient)
 
     def _refuse_other_recipe(self, recipe: Recipe) -> None:

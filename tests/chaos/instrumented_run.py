@@ -64,7 +64,7 @@ def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
         injector.at_mark(tracer.on_event(event))
 
     recipe, cache = attempt.workload.recipe, attempt.workload.cache
-    problems = load_problems(recipe.problems)
+    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove import recipe
-from selfimprove.gate.decision import Decision, Pair, alpha_of_round, decide, interval_of_gain
+from selfimprove.gate.aimed import Aim
+from selfimprove.gate.budget import alpha_of_round, share_of_round
+from selfimprove.gate.decision import Decision, Pair, decide, interval_of_gain
 from selfimprove.gate.evidence import FLIP_SHAPE, Tally, evidence, gain_lower, gain_upper, log_evidence, rules_out
 
 ALPHA = 0.025
@@ -62,7 +64,7 @@ def test_a_decision_never_changes_and_a_resume_anywhere_decides_the_same(
 @given(judged_pairs(), gates(), st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
 def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, shuffler: st.DataObject) -> None:
-    at_once = gate.model_copy(update={"batch": 400})
+    at_once = gate.model_copy(update={"batch": 400, "samples": 1})
     mixed = list(pairs)
     shuffler.shuffle(mixed)
     assert decide(pairs, len(pairs), at_once, ALPHA) == decide(mixed, len(pairs), at_once, ALPHA)
@@ -73,6 +75,7 @@ def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, 
 def test_a_better_outcome_never_turns_acceptance_into_rejection(
     pairs: list[Pair], gate: recipe.Gate, data: st.DataObject
 ) -> None:
+    gate = gate.model_copy(update={"samples": 1})
     at = data.draw(st.sets(st.integers(0, len(pairs) - 1), min_size=1, max_size=30))
     raised = [replace(pair, challenger=1) if number in at else pair for number, pair in enumerate(pairs)]
     assert judge(raised, gate).accepted >= judge(pairs, gate).accepted
@@ -138,11 +141,52 @@ def test_the_upper_bound_separates_what_is_ruled_out(pairs: list[Pair], greedy: 
     assert upper > 1 - 1e-4 or rules_out(state, upper + 1e-5, greedy=greedy)
 
 
-@given(st.floats(1e-6, 0.999), st.integers(1, 3000))
-def test_the_error_budget_is_never_overspent(alpha: float, rounds: int) -> None:
-    spent = math.fsum(alpha_of_round(alpha, number) for number in range(1, rounds + 1))
+@given(st.floats(1e-6, 0.999), st.integers(1, 2000), st.integers(0, 30))
+def test_the_error_budget_is_never_overspent(alpha: float, rounds: int, announced: int) -> None:
+    gate = recipe.Gate(alpha=alpha, rounds=announced)
+    spent = math.fsum(share_of_round(gate, number) for number in range(1, rounds + 1))
     assert spent <= alpha
-    assert spent == pytest.approx(alpha * rounds / (rounds + 1))
+    if announced in (0, rounds):
+        assert spent == pytest.approx(alpha * rounds / (rounds + 1))
+
+
+@given(st.lists(st.sampled_from(["true gain", "missed gain", "null"]), max_size=40), st.integers(0, 12))
+def test_nulls_never_spend_more_than_alpha_whatever_is_accepted_between_them(kinds: list[str], announced: int) -> None:
+    """The pathwise bound of `gate/budget.py`: up to the first false accept, a share is spent by one null at most."""
+    gate, earlier, spent = recipe.Gate(rounds=announced), list[bool](), 0.0
+    for kind in kinds:
+        spent += alpha_of_round(gate, earlier) * (kind == "null")
+        earlier.append(kind == "true gain")
+    assert spent <= gate.alpha + 1e-12
+    # the first false accept may come at any null: it is the last one that counts
+    assert all(alpha_of_round(gate, earlier[:place]) <= gate.alpha for place in range(len(kinds)))
+
+
+@st.composite
+def fair_differences(draw: st.DrawFn) -> tuple[tuple[float, float], ...]:
+    """Differences with their chances, of mean 0: a loss of any size that a win of any other size makes up for."""
+    win, loss = draw(st.sampled_from([0.25, 0.5, 1.0])), draw(st.sampled_from([0.25, 0.5, 1.0]))
+    flips = draw(st.floats(0.05, 1.0))
+    return ((win, flips * loss / (win + loss)), (-loss, flips * win / (win + loss)), (0.0, 1 - flips))
+
+
+@given(fair_differences(), st.integers(1, 7), st.floats(1e-3, 0.5))
+@settings(deadline=None, max_examples=60)
+def test_the_wealth_of_an_aimed_bet_is_one_on_average_whatever_the_differences(
+    outcomes: tuple[tuple[float, float], ...], total: int, alpha: float
+) -> None:
+    """An e-value: its mean under the null, over all orders of outcomes, is 1, and it is never negative."""
+    states = [(1.0, Aim(total=total, target=1 / alpha))]
+    for _ in range(total):
+        states = [(p * q, aim.after([value])) for p, aim in states for value, q in outcomes]
+    assert all(aim.wealth >= 0 for _, aim in states)
+    assert math.fsum(p * aim.wealth for p, aim in states) == pytest.approx(1)
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), max_size=60), st.integers(0, 60))
+def test_an_aimed_bet_is_the_same_in_one_go_and_in_parts(values: list[float], cut: int) -> None:
+    start = Aim(total=60, target=50.0)
+    assert start.after(values[:cut]).after(values[cut:]) == start.after(values)
 
 
 @given(judged_pairs(), gates())

@@ -123,6 +123,22 @@ def test_heldout_loses_what_is_sealed() -> None:
     assert len(set.union(*identities(problems))) == 30
 
 
+def test_what_a_rotated_source_has_left_is_held_out_for_later_rounds_and_not_trained_on(tmp_path: Path) -> None:
+    csv_file = str(CASES / "good" / "gsm8k.csv")
+    wanted = Problems(train=GOOD, heldout=csv_file, train_size=0, heldout_size=4, sealed_size=8)
+    with pytest.raises(UsageError, match="0 distinct problems left"):  # both files hold the same problems
+        load_problems(wanted, rotate=True)
+    rows = [(number, "What is {0} and 0?") for number in range(9)]
+    other = wanted.model_copy(update={"train": written(tmp_path, "sums.jsonl", rows)})
+    problems, plain = load_problems(other, rotate=True), load_problems(other)
+    assert (problems.heldout, problems.sealed, problems.train) == (plain.heldout, plain.sealed, plain.train)
+    assert problems.fingerprint() != plain.fingerprint()
+    assert (len(problems.later), problems.parts) == (18, 5)
+    parts = [problems.heldout_part(number) for number in range(1, problems.parts + 1)]
+    assert [len(part) for part in parts] == [4] * 5
+    assert len({problem.key for part in parts for problem in part}) == 20
+
+
 @pytest.mark.parametrize(
     ("sizes", "fault"),
     [

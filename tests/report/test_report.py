@@ -19,6 +19,7 @@ from rich.console import Console
 from selfimprove.errors import UnreadableError
 from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
+from selfimprove.report.sections import sections
 from selfimprove.store.journal import Journal
 from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord, parsed
 from tests import paths
@@ -189,6 +190,18 @@ def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
     assert "1 1 41.2 32.9 0.025 +20.0 evidence yes" in text
     assert "2 1 41.2 32.9 0.025 +20.0 evidence no" in text
     assert "Round 2: Rejected: for a reason." in text
+
+
+def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> None:
+    rounds = [round_record(1, accepted=True), round_record(2, accepted=False)]
+    for uses, record in enumerate(rounds, start=1):
+        record["scorecard"]["uses_of_heldout"] = uses
+    text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
+    assert "used for 2 decisions. 1 champion picked on them: up to 5.7 points of the gain on them may be luck" in text
+    rounds[0]["decision"]["accepted"] = False
+    text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
+    assert "used for 2 decisions." in text
+    assert "luck" not in text
 
 
 def test_rejected_rounds_are_charged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Event, StageProgress
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
+from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import champion_of
 from tests.comparable import comparable_records
 from tests.peers import World
@@ -292,6 +295,41 @@ def test_fresh_problems_from_a_file_are_refused(tmp_path: Path, checker: Checker
     with pytest.raises(UsageError, match=r"gate\.fresh needs a generated held-out source"):
         world.run(1)
     assert not world.journal.folder.exists()
+
+
+def _rotating(folder: Path, checker: Checker, gains: list[float]) -> World:
+    """A world whose held-out file, apart from the training file, has 500 sums: three parts of 150 beside 50 sealed."""
+    world = World(folder, checker, gains=gains)
+    rows = [{"question": f"What is {a} + {b}?", "answer": f"{a + b}"} for a in range(60, 80) for b in range(100, 125)]
+    (folder / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sizes = {"heldout_size": 150, "sealed_size": 50}
+    world.settings = {"problems": {"heldout": str(folder / "judged.jsonl"), **sizes}, "gate": {"rotate": True}}
+    return world
+
+
+def test_a_rotated_source_gives_each_round_a_part_of_its_own_that_was_never_judged(
+    tmp_path: Path, checker: Checker
+) -> None:
+    world = _rotating(tmp_path, checker, [0.4, 0.0, 0.0])
+    world.run(2)
+    world.run(3)
+    judged = [{*_keys(world, "train"), *_keys(world, "sealed")}]
+    for number in (1, 2, 3):
+        rows = [json.loads(line) for line in world.journal.round(number).verdicts.read_text().splitlines()]
+        judged.append({row["key"] for row in rows})
+        assert world.round(number)["scorecard"]["uses_of_heldout"] == 1
+        assert world.round(number)["scorecard"]["total"] == 150
+    assert all(one.isdisjoint(other) for one, other in itertools.combinations(judged, 2))
+    assert world.round(1)["decision"]["accepted"]
+    assert not faults_in(verify(world.journal, content_hash))
+    with pytest.raises(UsageError, match=r"used up after 3 rounds of 150 problems, 4 are asked for"):
+        world.run(4)
+
+
+def test_a_rotated_source_must_be_the_held_out_sets_own(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"gate": {"rotate": True}})
+    with pytest.raises(UsageError, match=r"gate\.rotate needs a held-out source of its own"):
+        world.run(1)
 
 
 def test_the_placebo_is_trained_on_permuted_targets_and_has_no_vote(tmp_path: Path, checker: Checker) -> None:

@@ -247,4 +247,6 @@ def test_plan_shows_cost_and_power_without_reading_anything(workshop: Workshop) 
     assert done.returncode == 0, done.stderr
     assert "A round samples 24 completions of 24 problems: at most 132 tokens" in done.stdout
     assert "Evidence needed in rounds 1 to 3: 40, 120, 240." in done.stdout
+    assert "While every round is accepted, its error is carried on: 40, 30, 27." in done.stdout
+    assert "With gate.rounds = 3: 80, 80, 80; carried on: 80, 40, 27." in done.stdout
     assert "24 held-out problems" in done.stdout

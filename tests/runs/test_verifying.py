@@ -12,12 +12,13 @@ import pytest
 
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
+from selfimprove.problem import load_problems
 from selfimprove.report import status_lines
 from selfimprove.report.records import read_run
 from selfimprove.runs.prune import prune
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import Journal
+from selfimprove.store.journal import Identity, Journal
 from tests.comparable import comparable_records
 from tests.peers import World
 
@@ -71,6 +72,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "recipe": (_edit("recipe.json", lambda r: r["recipe"]["gate"].update(alpha=0.06)), "recipe.json: fingerprint"),
     "decision": (_edit("0002/round.json", lambda r: r["decision"].update(accepted=True)), "decision from the verdicts"),
     "look": (_edit("0001/round.json", lambda r: r["decision"]["looks"][0].update(wins=99)), "decision from the verd"),
+    "budget": (_edit("0002/round.json", lambda r: r["decision"].update(alpha=0.05 / 6)), "decision from the verdicts"),
+    "format": (_edit("recipe.json", lambda r: r.update(format=2)), "0002/round.json: decision from the verdicts"),
     "wins": (_edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
     "accuracy": (_edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
     "placebo": (_edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
@@ -92,6 +95,33 @@ def test_whatever_is_tampered_with_is_named(copy: Journal, name: str) -> None:
     tamper(copy.folder)
     told = [f"{f.where}: {f.what}: {f.fault}" for f in faults_in(verify(copy, content_hash))]
     assert any(named in line for line in told), told
+
+
+def test_the_error_of_an_accepted_round_is_carried_on_and_stands_in_the_record(copy: Journal) -> None:
+    rounds = copy.rounds()
+    assert [record.accepted for record in rounds] == [True, False, True]
+    assert [record.decision.alpha for record in rounds] == pytest.approx([0.05 / 2, 0.05 * 4 / 6, 0.05 / 12])
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_an_old_run_keeps_its_rules_when_it_goes_on_and_verifies(tmp_path: Path, samples: int) -> None:
+    with Checker(workers=1) as checker:
+        gate = {"batch": 50, "samples": samples}
+        world = World(tmp_path, checker, gains=[0.0, 0.2, 0.2], settings={"gate": gate})
+        journal, recipe = world.journal, world.recipe()
+        journal.bind(recipe, Identity("base", load_problems(recipe.problems).fingerprint()))
+        _edit("recipe.json", lambda record: record.update(format=2))(journal.folder)
+        world.run(1)
+        world.run(3)
+    rounds = journal.rounds()
+    assert [record.accepted for record in rounds] == [False, True, True]
+    assert [record.decision.alpha for record in rounds] == [0.05 / 2, 0.05 / 6, 0.05 / 12]
+    assert [record.format for record in rounds] == [2, 2, 2]
+    assert not faults_in(verify(journal, content_hash))
+    _edit("recipe.json", lambda record: record.update(format=3))(journal.folder)
+    told = [f"{found.where}: {found.what}" for found in faults_in(verify(journal, content_hash))]
+    otherwise = [3] if samples == 1 else [2, 3]  # round 3 by its budget, averages that differ by their last look
+    assert told == [f"{number:04}/round.json: decision from the verdicts" for number in otherwise]
 
 
 def test_a_verdict_turned_with_its_hash_is_found_by_the_arithmetic(copy: Journal) -> None:
