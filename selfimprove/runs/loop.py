@@ -10,11 +10,12 @@ problems are judged (`runs/sealed.py`).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
-from selfimprove.gate.decision import alpha_of_round, power_lines
+from selfimprove.gate.decision import LIKELY_FLIPS, alpha_of_round, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import ProblemSets
@@ -28,7 +29,7 @@ from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
 from selfimprove.store.journal import Identity, Journal, champion_of
-from selfimprove.store.records import SealedLook
+from selfimprove.store.records import RoundRecord, SealedLook
 
 
 def run_rounds(
@@ -67,7 +68,7 @@ def _bring_to(
     was_complete = (len(records) >= rounds or bool(end_of(recipe, records))) and bool(journal.sealed())
     say = _recorded(journal, emit)
     problems = admitted.problems
-    say(_started(recipe, problems, machinery, journal, rounds, len(records)))
+    say(_started(recipe, problems, machinery, journal, rounds, records))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
@@ -101,12 +102,20 @@ def _bring_to(
 
 
 def _started(
-    recipe: Recipe, problems: ProblemSets, machinery: Machinery, journal: Journal, rounds: int, done: int
+    recipe: Recipe,
+    problems: ProblemSets,
+    machinery: Machinery,
+    journal: Journal,
+    rounds: int,
+    records: Sequence[RoundRecord],
 ) -> RunStarted:
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
-    notes += power_lines(len(problems.heldout), alpha_of_round(recipe.gate.alpha, done + 1)).lines()
+    power = power_line(
+        len(problems.heldout), alpha_of_round(recipe.gate.alpha, len(records) + 1), _likely_flips(records)
+    )
+    notes.append(f"{power} (`selfimprove plan` tells other sizes and rates)")
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
@@ -115,12 +124,20 @@ def _started(
         model=recipe.model.name,
         engine=str(machinery.versions["engine"]),
         rounds_wanted=rounds,
-        rounds_done=done,
+        rounds_done=len(records),
         train=len(problems.train),
         heldout=len(problems.heldout),
         sealed=len(problems.sealed),
         notes=tuple(notes),
     )
+
+
+def _likely_flips(records: Sequence[RoundRecord]) -> float:
+    """The share of the problems that flipped in the rounds so far, in whole percent; a guess before the first."""
+    cards = [record.scorecard for record in records]
+    judged = sum(card.judged or 0 for card in cards)
+    flips = sum((card.wins or 0) + (card.losses or 0) for card in cards)
+    return max(0.01, round(flips / judged, 2)) if judged else LIKELY_FLIPS
 
 
 def _recorded(journal: Journal, emit: Emit) -> Emit:
