@@ -144,6 +144,10 @@ class SealedJudged:
     gain_interval: tuple[float, float]
     beside: str = ""
     """The outcome at the second decoding in one sentence, if the recipe has one."""
+    champion: int | None = None
+    """The round that the champion came from, 0 for the base model; None in histories that don't tell it."""
+    split: str | None = None
+    """What the gain is made of, in words; None likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,10 +205,11 @@ def event_name(event: Event) -> str:
 def to_json(event: Event, at: float | None = None) -> str:
     """The event as one line of JSON, ASCII only, so that no text in it can end a line or carry an escape code.
 
-    `at` is when it happened, by default now.
+    `at` is when it happened, by default now. A field that is None has no key.
     """
     moment = time.time() if at is None else at
-    return json.dumps({"event": event_name(event), "time": round(moment, 3), **asdict(event)})
+    told = {name: value for name, value in asdict(event).items() if value is not None}
+    return json.dumps({"event": event_name(event), "time": round(moment, 3), **told})
 
 
 def read_event(line: bytes) -> Timed | None:

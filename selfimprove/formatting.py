@@ -7,8 +7,30 @@ or not finite is a dash: records may lack a key, and a table must not fall over 
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 MISSING = "–"
+SAME_MODEL = "Base and champion are the same model: no gain to judge."
+
+
+class GainParts(Protocol):
+    """A gain by its causes, as shares of the problems (`gate/gains.py`)."""
+
+    @property
+    def became_readable(self) -> float:
+        """From unreadable to right."""
+
+    @property
+    def became_right(self) -> float:
+        """From wrong to right."""
+
+    @property
+    def became_unreadable(self) -> float:
+        """From right to unreadable."""
+
+    @property
+    def became_wrong(self) -> float:
+        """From right to wrong."""
 
 
 def percent(share: float | None) -> str:
@@ -22,6 +44,25 @@ def points(gain: float | None) -> str:
         return MISSING
     rounded = round(gain * 100, 1)
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+
+
+def points_worth(gain: float) -> str:
+    """A gain in points as a size, without a sign: `2 points`, `1 point`, `0.5 points`."""
+    return f"{100 * gain:g} point" + ("" if round(100 * gain, 6) == 1 else "s")
+
+
+def split_cells(split: GainParts | None) -> tuple[str, str, str, str]:
+    """The four parts of a gain in points with their signs; they add up to the gain, but for rounding."""
+    if split is None:
+        return (MISSING,) * 4
+    gained, lost = (split.became_readable, split.became_right), (split.became_unreadable, split.became_wrong)
+    readable, right, unreadable, wrong = (*map(points, gained), *(points(-part) for part in lost))
+    return readable, right, unreadable, wrong
+
+
+def split_told(split: GainParts) -> str:
+    """The four parts of a gain in words: `became readable +7.0, right +14.1, unreadable 0.0, wrong −5.5`."""
+    return "became readable {}, right {}, unreadable {}, wrong {}".format(*split_cells(split))
 
 
 def percent_range(interval: tuple[float | None, float | None]) -> str:
@@ -108,9 +149,11 @@ def model_named(number: int | None) -> str:
     return "the base model" if number == 0 else f"the model of round {number}"
 
 
-def verdict_on_gain(gain: float | None, interval: tuple[float | None, float | None]) -> str:
-    """One plain sentence on a sealed gain and its 95 % interval."""
+def verdict_on_gain(gain: float | None, interval: tuple[float | None, float | None], champion: int | None) -> str:
+    """One plain sentence on a sealed gain and its 95 % interval; `champion` is the round it came from, 0 the base."""
     low, high = interval
+    if champion == 0:
+        return SAME_MODEL
     if gain is None or low is None or high is None:
         return ""
     if gain == low == high == 0:

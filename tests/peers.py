@@ -2,7 +2,8 @@
 
 A model of skill s answers a question right if the question's own number in [0, 1) is below s, so a more skilful model
 solves all that a less skilful one does. Training adds what `gains` says for the round. With `openings` the model's
-skill is that of the opening which its seed picks, the same for every model. Everything around them is
+skill is that of the opening which its seed picks, the same for every model. With `rambling` the base model doesn't
+finish within the limit what it can't solve; a trained one does. Everything around them is
 real: the loop, the journal, the harvest, the checker in its processes, the gate.
 """
 
@@ -103,6 +104,7 @@ class World:
     passed: bool = True
     script_of_sums: bool = True
     echo: bool = False
+    rambling: bool = False
     ahead: bool = False
     on_event: Callable[[Event], None] = silence
     say: Callable[[str], str] = lambda question: ""
@@ -188,6 +190,8 @@ class World:
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
             answer = first + second + (0 if luck < skill else 1)
             said = f"{first} + {second}" if self.echo else f"{answer}"
+            if self.rambling and luck >= skill and model == self.folder / "base":
+                return [*map(ord, "Let me think about this for a while"), EOS]
             return [*map(ord, f"{self.say(question)}The answer is {said}.".replace("\0", NUL)), EOS]
 
         sampler = ScriptedSampler(script, EOS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import yaml
 
 from selfimprove import __version__
 from selfimprove.recipe.reading import parse_recipe, read_recipe, read_settings
+from selfimprove.round.answers import RunAnswers, read_answers
+from selfimprove.round.judge import judgement
+from selfimprove.runs.sealed import sealed_figures
+from selfimprove.store.journal import Journal
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
 from tests.docs_house import bare_house
 from tests.docs_typing import LISTED, Case, Typist, cases, hold
@@ -76,10 +81,30 @@ def test_what_ci_runs_is_in_its_script() -> None:
 def test_the_explained_decision_is_that_of_the_example(typist: Typist) -> None:
     assert typist.type(RUN["selfimprove report example --markdown report.md"]).returncode == 0
     report = typist.place("house") / "report.md"
-    told = {re.sub(r"\s+", " ", line) for line in report.read_text().splitlines()}
+    told = {re.sub(r"\s+", " ", line) for line in report.read_text().splitlines()} | set(_sentences_of_the_example())
     quoted = [line for block in blocks(ROOT / "docs" / "decision.md", "text") for line in block.splitlines()]
     assert len(quoted) >= 8
     assert [line for line in quoted if line not in told] == [], "docs/decision.md quotes rounds/example"
+
+
+def _sentences_of_the_example() -> Iterator[str]:
+    """The sentences that the example's verdicts come to, whatever those were that its records were written with."""
+    journal = Journal(ROOT / "rounds" / "example")
+    answers = RunAnswers(journal)
+    for record in journal.rounds():
+        champion = answers.champion(record.round, record.parent)
+        judged = judgement(journal.recipe(), record.round, champion, champion, answers.of(record.round, record.round))
+        yield f"Round {record.round}: {judged.decision.sentence}"
+    (look,) = journal.sealed()
+    found = {model: read_answers(journal.sealed_verdicts, model) for model in (0, look.champion)}
+    yield sealed_figures(sorted(found[0]), look.champion, found).sentence
+
+
+def test_the_readme_shows_what_a_run_with_the_examples_verdicts_says() -> None:
+    shown = blocks(ROOT / "README.md", "text")[0].splitlines()
+    *decisions, sealed = _sentences_of_the_example()
+    assert {f"  {sentence.partition(': ')[2]}" for sentence in decisions} <= set(shown)
+    assert f"  {sealed.partition('): ')[2].removesuffix('.')}" in shown
 
 
 def test_the_explained_mistake_is_told_so(typist: Typist) -> None:

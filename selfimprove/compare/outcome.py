@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from selfimprove.compare.arms import judged_otherwise
 from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
 from selfimprove.compare.pooling import Pooled, pooled_gain, pooled_rate
+from selfimprove.gate.decision import Split, split_of
 from selfimprove.report.costs import Spent, cost_of_looks, costs
 from selfimprove.report.records import RunRecords, read_run
-from selfimprove.round.answers import AnswersByKey, read_answers, share, vitals
+from selfimprove.round.answers import AnswersByKey, pairs_of, read_answers, share, vitals
 from selfimprove.round.judge import WHOLE_ROWS
 from selfimprove.store.records import BesideFigures
 
@@ -52,6 +53,9 @@ class Cost:
         return self.sampled + self.targets + self.prompts
 
 
+Figures = TypeVar("Figures", Cost, Split)
+
+
 @dataclass(frozen=True)
 class Diversity:
     """pass@k of base and champion on the sealed problems, with k, and prefix entropies in nats."""
@@ -77,6 +81,8 @@ class RunOutcome:
     diversity: Diversity
     placebo: tuple[float, ...]
     beside: BesideFigures | None
+    split: Split
+    """What the sealed gain is made of."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class ArmOutcome:
     gain: Pooled | None = None
     over_first: Pooled | None = None
     cost: Cost | None = None
+    split: Split | None = None
+    """What the gain is made of, the mean of the runs."""
 
     @property
     def price(self) -> float | None:
@@ -143,7 +151,8 @@ def _arm(folder: Folder, plan: Plan, fitted: Fitted, first: Sequence[RunOutcome]
         champion=pooled_rate(champion),
         gain=pooled_gain(base, champion),
         over_first=gain_over(runs, first),
-        cost=_mean_cost([run.cost for run in runs]),
+        cost=_mean(Cost, [run.cost for run in runs]),
+        split=_mean(Split, [run.split for run in runs]),
     )
 
 
@@ -176,6 +185,7 @@ def _run(folder: Folder, fitted: Fitted, seed: int) -> RunOutcome:
         diversity=_diversity(records, base, champion),
         placebo=tuple(gain for gain in gains if gain is not None),
         beside=look.beside,
+        split=split_of(pairs_of(sorted(base), base, champion)),
     )
 
 
@@ -212,9 +222,9 @@ def _cost(records: RunRecords) -> Cost:
     )
 
 
-def _mean_cost(found: Sequence[Cost]) -> Cost:
-    names = Cost.__dataclass_fields__
-    return Cost(**{name: sum(getattr(cost, name) for cost in found) / len(found) for name in names})
+def _mean(kind: type[Figures], found: Sequence[Figures]) -> Figures:
+    """The figures of several runs, each their mean."""
+    return kind(**{name: sum(getattr(one, name) for one in found) / len(found) for name in kind.__dataclass_fields__})
 
 
 def results(outcome: Outcome) -> dict[str, Any]:

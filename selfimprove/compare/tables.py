@@ -24,6 +24,7 @@ def sections(outcome: Outcome) -> list[Section]:
     """The tables in reading order; those with nothing to say are left out."""
     found = [
         _sealed(outcome),
+        _gains(outcome),
         _between(outcome),
         _beside(outcome),
         _signal(outcome),
@@ -62,6 +63,18 @@ def _sealed_cells(arm: ArmOutcome, seeds: int) -> tuple[str, ...]:
         _range(arm.champion, formatting.percent_range),
         *_gain_cells(arm.gain),
     )
+
+
+def _gains(outcome: Outcome) -> Section:
+    """What the sealed gains are made of: answers that became readable, or right."""
+    header = ("arm", "became readable", "became right", "became unreadable", "became wrong", "gain")
+    rows = tuple(
+        (arm.name, *formatting.split_cells(arm.split), formatting.points(arm.gain.mean))
+        for arm in outcome.arms
+        if arm.gain
+    )
+    told = "In points, means over seeds. Unreadable: no answer that the checker could read, or cut at the token limit."
+    return Section("What the gains are made of", (told,) if rows else (), header, rows, ARM)
 
 
 def _between(outcome: Outcome) -> Section:

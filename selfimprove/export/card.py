@@ -138,10 +138,11 @@ def _outcome(looks: Sequence[SealedLook], champion: int) -> tuple[list[str], lis
         return ["This model has not been judged on the sealed problems."], []
     place, look = places[-1], looks[places[-1] - 1]
     size = formatting.count(look.n)
+    split = f": {formatting.split_told(look.split)} (unreadable: unparsed or cut)" if look.split else ""
     told = (
         f"Gain {formatting.points(look.gain)} percentage points, 95 % interval "
-        f"{formatting.points_range(look.gain_interval)}, on {size} problems that nothing else touched. "
-        f"{formatting.verdict_on_gain(look.gain, look.gain_interval)}"
+        f"{formatting.points_range(look.gain_interval)}, on {size} problems that nothing else touched{split}. "
+        f"{formatting.verdict_on_gain(look.gain, look.gain_interval, champion)}"
     )
     looked = "It was the only look at these problems."
     if len(looks) > 1:

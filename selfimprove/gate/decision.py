@@ -17,7 +17,7 @@ that is no better gets accepted stays at most α; what an accepted round might s
 
 **Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
 taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
-unless both agree with it, it depends on the checker and not on the models.
+unless both agree with it, it depends on the checker and not on the models, and its sentence names the side.
 
 **Guards** check more than accuracy: an accepted challenger whose pass@k fell or whose answers are cut more often is
 rejected by the guard's name. Prefix entropy only raises an alarm.
@@ -27,19 +27,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 
+from selfimprove.formatting import points_worth, split_told
 from selfimprove.gate.aimed import Aim
 from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, gain_lower, gain_upper, rules_out
-from selfimprove.gate.intervals import Power, pass_at_k, power_lines, tango, wilson
+from selfimprove.gate.gains import Pair, Split, split_of
+from selfimprove.gate.intervals import LIKELY_FLIPS, Power, pass_at_k, power_line, power_lines, tango, wilson
 from selfimprove.recipe import Gate
 
 __all__ = [
+    "LIKELY_FLIPS",
     "Decision",
     "Look",
     "Pair",
     "Power",
+    "Split",
     "Vitals",
     "decide",
     "entropy_alarm",
@@ -47,8 +51,10 @@ __all__ = [
     "interval_of_gain",
     "interval_of_rate",
     "pass_at_k",
+    "power_line",
     "power_lines",
     "sentence_of_gain",
+    "split_of",
     "standing_at",
 ]
 
@@ -71,19 +77,6 @@ class Standing(StrEnum):
     """The naive rule, once all problems are judged: accepted unless accuracy fell."""
     NONE = "none"
     """No rule: accepted once all problems are judged."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Outcome of one problem for champion and challenger: shares of correct samples in [0, 1]; 0 or 1 when greedy.
-
-    `…_unclear`: a verdict of that side was `unparsed` or `timed_out`, and counts as wrong in the share.
-    """
-
-    champion: float
-    challenger: float
-    champion_unclear: bool = False
-    challenger_unclear: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,15 +147,23 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
     accepted = _accepts(standing, seen[-1].tally)
     looks = tuple(_look(state, total, settings, alpha) for state in seen)
     judged = pairs[: looks[-1].judged]
-    for_challenger = [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in judged]
-    for_champion = [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in judged]
-    robust = all(_same(accepted, start, counted, total, settings, alpha) for counted in (for_challenger, for_champion))
+    turning = [
+        _unread_told(unread, side)
+        for side, unread, counted in _counted_as_right(judged)
+        if not _same(accepted, start, counted, total, settings, alpha)
+    ]
+    parts = [
+        *([] if accepted else [_why_rejected(standing, seen[-1].tally, total, settings, alpha)]),
+        *_figures(standing, looks[-1], total, split_of(judged), greedy=settings.samples == 1),
+        *([] if accepted else [f"a gain above {100 * looks[-1].gain_upper:.1f} points is ruled out"]),
+        *turning,
+    ]
     return Decision(
         accepted=accepted,
         reason=standing.value,
         looks=looks,
-        sentence=_sentence(accepted, standing, looks[-1], total, robust),
-        robust=robust,
+        sentence=f"{'Accepted' if accepted else 'Rejected'}: {'; '.join(parts)}.",
+        robust=not turning,
     )
 
 
@@ -226,13 +227,13 @@ def interval_of_rate(successes: int, n: int) -> tuple[float, float]:
 
 
 def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
-    """The gain over `over` (“base”, “champion”, “placebo”) with its interval, in one sentence that names the method."""
+    """The gain over `over` (“base”, “champion”, “placebo”) in one sentence: its interval, and what it is made of."""
     tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
     low, high = interval_of_gain(pairs)
     method = "Tango's score" if tally.whole else "betting"
     return (
         f"Gain over {over}: {100 * tally.gain:+.1f} points on {len(pairs):,} problems "
-        f"(95 % {method} interval {100 * low:+.1f} to {100 * high:+.1f})."
+        f"(95 % {method} interval {100 * low:+.1f} to {100 * high:+.1f}): {split_told(split_of(pairs))}."
     )
 
 
@@ -319,21 +320,56 @@ def _look(seen: _Seen, total: int, settings: Gate, alpha: float) -> Look:
     )
 
 
-def _sentence(accepted: bool, standing: Standing, look: Look, total: int, robust: bool) -> str:
-    word = "Accepted" if accepted else "Rejected"
+def _counted_as_right(pairs: Sequence[Pair]) -> list[tuple[str, int, list[Pair]]]:
+    """Each side with its unclear problems: how many they are, and the pairs with all of them counted as right."""
+    challenger = [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in pairs]
+    champion = [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in pairs]
+    return [
+        ("challenger", sum(pair.challenger_unclear for pair in pairs), challenger),
+        ("champion", sum(pair.champion_unclear for pair in pairs), champion),
+    ]
+
+
+def _unread_told(unread: int, side: str) -> str:
+    problems = "1 problem" if unread == 1 else f"{unread:,} problems"
+    return f"checker-dependent: the {side}'s unparsed or timed-out answers to {problems} could reverse this"
+
+
+def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, alpha: float) -> str:
+    """Why judging stopped, in words; the figures follow in the sentence."""
+    worth = points_worth(settings.worthwhile)
+    if standing is Standing.POINT:
+        return "accuracy fell"
+    if standing is Standing.UNDECIDED:
+        return "undecided, the evidence falls short after all problems"
+    if rules_out(tally, settings.worthwhile, greedy=settings.samples == 1):
+        return f"futile, a gain of {worth} or more is ruled out"
+    end = tally.plus(_optimistic_rest(tally, total))
+    short, least = ("gain", worth) if end.gain < settings.worthwhile else ("evidence", _number(1 / alpha))
+    return f"futile, even if the other {total - int(tally.judged):,} problems go well the {short} stays below {least}"
+
+
+def _figures(standing: Standing, look: Look, total: int, split: Split, *, greedy: bool) -> list[str]:
+    """The sentence's figures: flips, what they are made of, and the evidence or the gain."""
     of_total = "" if look.judged == total else f" of {total:,}"
-    flips = look.wins + look.losses
-    parts = [f"{look.wins} won, {look.losses} lost of {flips} flips after {look.judged:,}{of_total} problems"]
+    after = f"of {look.wins + look.losses} flips after {look.judged:,}{of_total} problems"
+    if greedy:
+        readable, right, unreadable, wrong = (round(part * look.judged) for part in astuple(split))
+        won, lost = _became("readable", readable, "right", right), _became("unreadable", unreadable, "wrong", wrong)
+        parts = [f"{look.wins} won{won}, {look.losses} lost{lost} {after}"]
+    else:
+        parts = [f"{look.wins} won, {look.losses} lost {after}", split_told(split)]
     if standing in (Standing.POINT, Standing.NONE):
         rule = "by the naive rule" if standing is Standing.POINT else "without a rule"
-        parts.append(f"gain {100 * look.gain:+.1f} points, {rule}")
-    else:
-        parts.append(f"evidence {_number(look.evidence)}, needs {_number(look.threshold)}")
-    if not accepted:
-        parts.append(f"a gain above {100 * look.gain_upper:.1f} points is ruled out")
-    if not robust:
-        parts.append("checker-dependent: unclear verdicts could turn it")
-    return f"{word}: {'; '.join(parts)}."
+        return [*parts, f"gain {100 * look.gain:+.1f} points, {rule}"]
+    return [*parts, f"evidence {_number(look.evidence)}, needs {_number(look.threshold)}"]
+
+
+def _became(one: str, first: int, other: str, second: int) -> str:
+    """What so many flips of one kind became, in parentheses; empty where there are none."""
+    if first and second:
+        return f" ({first} became {one}, {second} {other})"
+    return f" (all became {one if first else other})" if first or second else ""
 
 
 def _number(value: float) -> str:

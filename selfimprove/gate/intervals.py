@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from selfimprove.formatting import points_worth
 from selfimprove.gate.evidence import LAST_LOOK
 
 FLIP_RATES = (0.05, 0.10, 0.20)
+LIKELY_FLIPS = 0.10
+"""Share of the problems that flip in a round, as far as nothing is known of the run."""
 GAINS = (0.01, 0.02, 0.03)
 POWER = 0.8
 LEVEL = 0.95
@@ -36,7 +39,7 @@ class Power:
 
     def _line(self, flips: float, gain: float | None) -> str:
         shown = "no gain is" if gain is None else f"a gain of {100 * gain:.1f} points is"
-        sizes = [f"{size:,} for {_points(worth)}" for worth, rate, size in self.needed if rate == flips]
+        sizes = [f"{size:,} for {points_worth(worth)}" for worth, rate, size in self.needed if rate == flips]
         return (
             f"{self.size:,} held-out problems, {flips:.0%} flips: {shown} seen 8 times in 10; "
             f"needed: {', '.join(sizes)}"
@@ -53,6 +56,13 @@ def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RA
         (gain, flips, size_needed(gain, alpha, flips)) for gain in GAINS for flips in flip_rates if gain <= flips
     )
     return Power(size=size, alpha=alpha, visible=visible, needed=needed)
+
+
+def power_line(size: int, alpha: float, flips: float = LIKELY_FLIPS) -> str:
+    """What `size` greedily judged problems detect at 80 % power, in one line, if `flips` of them flip."""
+    gain = smallest_gain(size, alpha, flips)
+    told = "no gain can" if gain is None else f"a gain of {100 * gain:.1f} points or more can"
+    return f"power: with {size:,} held-out problems and {flips:.0%} flips {told} be detected at {POWER:.0%} power"
 
 
 def power(size: int, alpha: float, flips: float, gain: float) -> float:
@@ -141,7 +151,3 @@ def _tango_score(wins: int, losses: int, size: int, difference: float) -> float:
     if variance <= 0:
         return 0.0 if gap == 0 else math.copysign(1e9, gap)
     return gap / math.sqrt(variance)
-
-
-def _points(gain: float) -> str:
-    return f"{100 * gain:g} point" + ("" if round(100 * gain, 6) == 1 else "s")

@@ -14,7 +14,7 @@ DIGITS = 12
 """Digits of a fingerprint that are shown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Base against champion on the sealed problems, in words."""
 
@@ -22,6 +22,7 @@ class Outcome:
     champion: str
     gain: str
     interval: str
+    split: str
     verdict: str
     ground: str
     mood: str
@@ -38,7 +39,8 @@ def outcome(run: RunRecords) -> Outcome | None:
         champion=formatting.percent(look.champion_accuracy),
         gain=formatting.points(look.gain),
         interval=formatting.points_range(look.gain_interval),
-        verdict=formatting.verdict_on_gain(look.gain, look.gain_interval),
+        split=formatting.split_told(look.split) if look.split and look.champion else "",
+        verdict=formatting.verdict_on_gain(look.gain, look.gain_interval, look.champion),
         ground=f"On {formatting.count(look.n)} sealed problems that nothing else in the run touched.",
         mood="better" if low > 0 else "worse" if high < 0 else "",
     )

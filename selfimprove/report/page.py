@@ -170,7 +170,7 @@ def _side_by_side(runs: Sequence[Run]) -> Part:
         charts.runs_chart([(sidebyside.letter(place), run.rounds) for place, run in enumerate(runs)]),
     )
     drawn = tuple(chart for chart in found if chart)
-    more = (sidebyside.differences(every),)
+    more = (*([split] if (split := sidebyside.splits(every)).rows else []), sidebyside.differences(every))
     return Part(_anchor(table.title), table.title, table.sentences, drawn, table.header, table.rows, table.words, more)
 
 

@@ -23,6 +23,7 @@ from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, Se
 
 OUTCOME = "Outcome on the sealed problems"
 ROUNDS = "Rounds, on the held-out problems"
+GAINS = "What the gains are made of, in points"
 EVIDENCE = "Evidence at the last look"
 COST = "Cost"
 TRAINING = "Training"
@@ -45,6 +46,7 @@ def sections(run: RunRecords) -> list[Section]:
     """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
     optional = (
         _rounds,
+        _gains,
         _evidence,
         _placebo,
         _cost,
@@ -64,18 +66,25 @@ def _outcome(run: RunRecords) -> Section:
     last = run.last_look
     if last is None:
         return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
-    change = (
-        f"Base {formatting.percent(last.base_accuracy)} → champion {formatting.percent(last.champion_accuracy)}: "
-        f"gain {formatting.points(last.gain)} points, 95 % interval {formatting.points_range(last.gain_interval)}, "
-        f"on {formatting.count(last.n)} problems."
-    )
-    told = [change, formatting.verdict_on_gain(last.gain, last.gain_interval)]
+    told = [_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion)]
     if len(run.looks) > 1:
         told.append(f"This is look {len(run.looks)} at these problems; only the first look was at unseen ones.")
     told.append(last.beside.sentence if last.beside else "")
     rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
     header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
     return Section(OUTCOME, tuple(filter(None, told)), header, rows, frozenset({"model"}))
+
+
+def _change(look: SealedLook) -> str:
+    """Base, champion, the gain and what it is made of; of a champion that is the base its accuracy alone."""
+    base, n = formatting.percent(look.base_accuracy), formatting.count(look.n)
+    if look.champion == 0:
+        return f"Base {base} (95 % interval {formatting.percent_range(look.base_interval)}), on {n} problems."
+    split = f": {formatting.split_told(look.split)}" if look.split else ""
+    return (
+        f"Base {base} → champion {formatting.percent(look.champion_accuracy)}: gain {formatting.points(look.gain)} "
+        f"points, 95 % interval {formatting.points_range(look.gain_interval)}, on {n} problems{split}."
+    )
 
 
 def _sealed_look(place: int, look: SealedLook) -> list[tuple[str, ...]]:
@@ -111,6 +120,35 @@ def _round(record: RoundRecord) -> tuple[str, ...]:
         _won_lost(record),
         decision_of(record),
     )
+
+
+def _gains(run: RunRecords) -> Section:
+    """Each round's gain and those of the sealed looks by cause; only where a record tells it."""
+    header = ("gain of", "became readable", "became right", "became unreadable", "became wrong", "gain")
+    held = [(f"round {record.round}", record.scorecard.split, record.gain) for record in run.rounds]
+    beyond = [
+        (f"round {record.round} over placebo", record.placebo.split, record.placebo.gain_over_placebo)
+        for record in run.rounds
+        if record.placebo
+    ]
+    looks = [(f"sealed, look {place}", look.split, look.gain) for place, look in enumerate(run.looks, 1)]
+    drawn = [
+        (f"sealed, look {place}, at temperature {formatting.decimal(look.beside.temperature)}", look.beside.split,
+         look.beside.gain)
+        for place, look in enumerate(run.looks, 1)
+        if look.beside
+    ]  # fmt: skip
+    rows = tuple(
+        (name, *formatting.split_cells(split), formatting.points(gain))
+        for name, split, gain in (*held, *beyond, *looks, *drawn)
+        if split
+    )
+    told = (
+        "Unreadable before or after: no answer that the checker could read, or cut at the token limit. An answer that "
+        "became readable or unreadable says that the model states its answers in another way, not that it reasons "
+        "better or worse; wrong answers that became right say that it does."
+    )
+    return Section(GAINS, (told,) if rows else (), header, rows)
 
 
 def _evidence(run: RunRecords) -> Section:

@@ -60,6 +60,17 @@ def _cautions(runs: Sequence[RunRecords]) -> tuple[str, ...]:
     return tuple(told) or ("All runs have the same base weights and the same problems.",)
 
 
+def splits(runs: Sequence[RunRecords]) -> Section:
+    """What each run's sealed gain is made of, where its record tells it."""
+    header = ("run", "became readable", "became right", "became unreadable", "became wrong", "gain")
+    rows = tuple(
+        (f"{letter(place)}: {run.name}", *formatting.split_cells(look.split), formatting.points(look.gain))
+        for place, run in enumerate(runs)
+        if (look := run.last_look) and look.split
+    )
+    return Section("What the sealed gains are made of, in points", (), header, rows, frozenset({"run"}))
+
+
 def differences(runs: Sequence[RunRecords]) -> Section:
     """The recipe keys in which the runs differ, with each run's value."""
     recipes = [flat(run.bound.recipe) for run in runs]

@@ -250,7 +250,14 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def pairs_of(keys: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey) -> list[Pair]:
     """Paired outcomes in the order of the problems' keys; those not answered by both sides are left out."""
     return [
-        Pair(share(champion[key]), share(challenger[key]), _unclear(champion[key]), _unclear(challenger[key]))
+        Pair(
+            share(champion[key]),
+            share(challenger[key]),
+            champion_unclear=_unclear(champion[key]),
+            challenger_unclear=_unclear(challenger[key]),
+            champion_unreadable=_unreadable(champion[key]),
+            challenger_unreadable=_unreadable(challenger[key]),
+        )
         for key in keys
         if key in champion and key in challenger
     ]
@@ -307,3 +314,7 @@ def share(answers: Sequence[Answered]) -> float:
 
 def _unclear(answers: Sequence[Answered]) -> bool:
     return any(answer.unclear for answer in answers)
+
+
+def _unreadable(answers: Sequence[Answered]) -> float:
+    return sum(answer.unreadable for answer in answers) / len(answers)

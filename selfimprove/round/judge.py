@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
 from selfimprove.gate.budget import alpha_of_round
-from selfimprove.gate.decision import Decision, decide, entropy_alarm, guarded, look_at
+from selfimprove.gate.decision import Decision, decide, entropy_alarm, guarded, look_at, split_of
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
@@ -31,7 +31,7 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.records import BoundRecord, Counts, DecisionRecord, RoundRecord, Scorecard
+from selfimprove.store.records import BoundRecord, Counts, DecisionRecord, RoundRecord, Scorecard, SplitRecord
 from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
@@ -116,6 +116,7 @@ def judgement(
             uses_of_heldout=1 if recipe.gate.new_each_round else number,
             wins=sum(pair.challenger > pair.champion for pair in pairs),
             losses=sum(pair.challenger < pair.champion for pair in pairs),
+            split=SplitRecord(**asdict(split_of(pairs))),
             champion=scorecard(judged),
             challenger=scorecard(challenger),
             champion_heldout=scorecard({key: champion[key] for key in order if key in champion}),

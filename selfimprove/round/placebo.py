@@ -15,11 +15,11 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from selfimprove.events import StageProgress
-from selfimprove.gate.decision import interval_of_gain, sentence_of_gain
+from selfimprove.gate.decision import interval_of_gain, sentence_of_gain, split_of
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import Judge, batched, pairs_of, read_answers, scorecard
 from selfimprove.round.job import Job
@@ -27,7 +27,7 @@ from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
 from selfimprove.round.train import fit, read_examples
 from selfimprove.store.durable import publish
-from selfimprove.store.records import Counts, PlaceboRecord
+from selfimprove.store.records import Counts, PlaceboRecord, SplitRecord
 from selfimprove.store.round_folder import RoundFolder
 from selfimprove.store.rows import Answered, Kind
 
@@ -76,6 +76,7 @@ def placebo_record(files: RoundFolder, number: int) -> PlaceboRecord:
         scorecard=scorecard(answers),
         gain_over_placebo=sum(pair.challenger - pair.champion for pair in pairs) / max(1, len(pairs)),
         gain_interval=interval_of_gain(pairs),
+        split=SplitRecord(**asdict(split_of(pairs))),
         sentence=sentence_of_gain(pairs, NAME),
     )
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
-from selfimprove.gate.decision import power_lines
+from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import ProblemSets
@@ -125,7 +125,9 @@ def _started(
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
-    notes += power_lines(len(problems.heldout), terms_of(recipe, journal.bound(), records).alpha).lines()
+    alpha = terms_of(recipe, journal.bound(), records).alpha
+    power = power_line(len(problems.heldout), alpha, _likely_flips(records))
+    notes.append(f"{power} (`selfimprove plan` tells other sizes and rates)")
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
@@ -140,6 +142,14 @@ def _started(
         sealed=len(problems.sealed),
         notes=tuple(notes),
     )
+
+
+def _likely_flips(records: Sequence[RoundRecord]) -> float:
+    """The share of the problems that flipped in the rounds so far, in whole percent; a guess before the first."""
+    cards = [record.scorecard for record in records]
+    judged = sum(card.judged or 0 for card in cards)
+    flips = sum((card.wins or 0) + (card.losses or 0) for card in cards)
+    return max(0.01, round(flips / judged, 2)) if judged else LIKELY_FLIPS
 
 
 def _recorded(journal: Journal, emit: Emit) -> Emit:

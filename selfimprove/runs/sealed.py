@@ -12,12 +12,13 @@ is a smaller thing than one that shows in both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
-from selfimprove.formatting import percent
-from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain
+from selfimprove.formatting import SAME_MODEL, percent, split_told
+from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain, split_of
 from selfimprove.host.metering import metered
 from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
@@ -27,7 +28,7 @@ from selfimprove.round.judge import tokens_of
 from selfimprove.sampling import Sampler, derive_seed
 from selfimprove.store.durable import content_hash, size_of
 from selfimprove.store.journal import BASE, Champion
-from selfimprove.store.records import BesideFigures, FileSeen, SealedFigures, SealedLook
+from selfimprove.store.records import BesideFigures, FileSeen, SealedFigures, SealedLook, SplitRecord
 from selfimprove.store.rows import Answered
 
 Found = dict[int, dict[str, Sequence[Answered]]]
@@ -63,7 +64,8 @@ def sealed_figures(keys: Sequence[str], champion: int, found: Mapping[int, Answe
         champion_interval=interval_of_rate(round(after), n),
         gain=(after - before) / n,
         gain_interval=interval_of_gain(pairs),
-        sentence=sentence_of_gain(pairs, "base"),
+        split=SplitRecord(**asdict(split_of(pairs))),
+        sentence=sentence_of_gain(pairs, "base") if champion else SAME_MODEL,
     )
 
 
@@ -149,5 +151,7 @@ def _sampler_at(job: Job, side: Champion) -> Sampler:
 
 
 def _event(look: SealedLook) -> SealedJudged:
-    fields = {name: getattr(look, name) for name in SealedJudged.__dataclass_fields__ if name != "beside"}
-    return SealedJudged(**fields, beside=look.beside.sentence if look.beside else "")
+    words = ("beside", "split")
+    fields = {name: getattr(look, name) for name in SealedJudged.__dataclass_fields__ if name not in words}
+    beside, split = look.beside.sentence if look.beside else "", split_told(look.split) if look.split else None
+    return SealedJudged(**fields, beside=beside, split=split)

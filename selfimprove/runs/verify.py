@@ -6,6 +6,8 @@ decisions and sealed figures are made again from the recipe and the verdict rows
 needed, so it works on a run copied from elsewhere; adapters that were left out are named as missing, and the rest is
 still checked. What it can't see is a run forged as a whole: then records and rows agree.
 
+A record from before gains were split has no `split`, and its sentences are worded otherwise: it is held to its figures.
+
 Each check is a `Finding`; a check that can't be made because a cache was pruned is not a fault.
 """
 
@@ -28,6 +30,8 @@ from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.records import Certificate, FileSeen, Record, RoundRecord
 from selfimprove.store.round_folder import RoundFolder
+
+_TOLD = ("split", "sentence")
 
 
 @dataclass(frozen=True)
@@ -110,27 +114,28 @@ def _judged_findings(
     except (RuntimeError, ValueError) as error:
         yield Finding(name, "decision", f"can't be made from the verdicts: {error}")
         return
-    yield _equal(name, "scorecard from the verdicts", record.scorecard, redone.scorecard)
-    yield _equal(name, "decision from the verdicts", record.decision, redone.decision)
+    told = record.scorecard.split is not None
+    for what in ("scorecard", "decision"):
+        yield _redone(name, f"{what} from the verdicts", getattr(record, what), getattr(redone, what), told)
     yield _equal(name, "alarm from the verdicts", record.alarm, redone.alarm)
     if record.placebo:
-        yield _equal(name, "placebo from the verdicts", record.placebo, placebo_record(files, number))
+        yield _redone(name, "placebo from the verdicts", record.placebo, placebo_record(files, number), told)
 
 
 def _sealed_findings(journal: Journal, recipe: Recipe) -> Iterator[Finding]:
     for look in journal.sealed():
-        name = f"sealed.json, look {look.look}"
+        name, told = f"sealed.json, look {look.look}", look.split is not None
         yield _seen(name, "SHA-256 of its verdicts", look.verdicts, journal.sealed_verdicts)
         found = _sealed_answers(journal.sealed_verdicts, look.champion)
         if found[0]:
             redone = sealed_figures(sorted(found[0]), look.champion, found)
             stored = {key: value for key, value in look.plain().items() if key in redone.plain()}
-            yield _equal(name, "figures from the verdicts", stored, redone.plain())
+            yield _redone(name, "figures from the verdicts", stored, redone, told)
         if look.beside:
             yield _seen(name, "SHA-256 of its verdicts beside", look.beside_verdicts, journal.beside_verdicts)
             found = _sealed_answers(journal.beside_verdicts, look.champion)
             beside = beside_figures(recipe, sorted(found[0]), look.champion, found) if found[0] else None
-            yield _equal(name, "figures beside from the verdicts", look.beside, beside)
+            yield _redone(name, "figures beside from the verdicts", look.beside, beside, told)
 
 
 def _sealed_answers(path: Path, champion: int) -> dict[int, AnswersByKey]:
@@ -147,6 +152,15 @@ def _seen(where: str, what: str, seen: FileSeen | None, path: Path) -> Finding:
 def _equal(where: str, what: str, found: object, expected: object) -> Finding:
     one, other = _plain(found), _plain(expected)
     return Finding(where, what, "" if one == other else _difference(one, other))
+
+
+def _redone(where: str, what: str, found: object, made: object, told: bool) -> Finding:
+    """A record held against what is made again; unless it was `told` how gains split, without that and its sentence."""
+    return _equal(where, what, *(_plain(value) if told else _without_split(_plain(value)) for value in (found, made)))
+
+
+def _without_split(value: object) -> object:
+    return {key: kept for key, kept in value.items() if key not in _TOLD} if isinstance(value, dict) else value
 
 
 def _difference(found: object, expected: object) -> str:

@@ -176,6 +176,15 @@ class Side(Record):
     accuracy: Number
 
 
+class SplitRecord(Record):
+    """A gain by what the answers were before and after (`gate.gains.Split`): each part a share of the problems."""
+
+    became_readable: Number
+    became_right: Number
+    became_unreadable: Number
+    became_wrong: Number
+
+
 class Scorecard(Record):
     """Both models' verdicts on the held-out problems; `champion_heldout` are all answers of the champion."""
 
@@ -184,6 +193,7 @@ class Scorecard(Record):
     uses_of_heldout: Lenient[Count | None] = None
     wins: Lenient[Count | None] = None
     losses: Lenient[Count | None] = None
+    split: Lenient[SplitRecord | None] = None
     champion: Side
     challenger: Side
     champion_heldout: Lenient[Side | None] = None
@@ -218,6 +228,7 @@ class PlaceboRecord(Record):
     scorecard: Lenient[Side | None] = None
     gain_over_placebo: Lenient[Number | None] = None
     gain_interval: Lenient[Interval | None] = None
+    split: Lenient[SplitRecord | None] = None
     sentence: Lenient[str] = ""
 
 
@@ -313,6 +324,7 @@ class SealedFigures(Record):
     champion_interval: Interval
     gain: Number
     gain_interval: Interval
+    split: Lenient[SplitRecord | None] = None
     sentence: Lenient[str] = ""
 
 

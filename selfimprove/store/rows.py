@@ -78,3 +78,8 @@ class Answered(Row):
     def unclear(self) -> bool:
         """Whether the checker could not tell."""
         return self.outcome in (Outcome.UNPARSED, Outcome.TIMED_OUT)
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether it isn't right because, perhaps, it couldn't be read: unclear, or cut at the token limit."""
+        return not self.correct and (self.unclear or self.stop is StopReason.LENGTH)

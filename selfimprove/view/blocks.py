@@ -211,7 +211,7 @@ def sentence(scene: Scene, width: int) -> Block:
     if not decided:
         return []
     text = f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}"
-    return wrapped(text, width, 3 if width >= 60 else 5)
+    return wrapped(text, width, 5 if width >= 60 else 8)
 
 
 def wrapped(text: str, width: int, lines: int, style: str = "") -> Block:

@@ -140,17 +140,24 @@ def outcome(scene: Scene, width: int) -> Block:
         return _run_end(scene, width)
     rule = Text("━" * width, style="bold")
     again = " (judged before)" if sealed.look > 1 else ""
-    base, champion = formatting.percent(sealed.base_accuracy), formatting.percent(sealed.champion_accuracy)
     return [
         rule,
         *wrapped(f"On {sealed.n:,} sealed problems{again}:", width, 2),
-        *wrapped(f"base {base}  →  champion {champion}", width, 2, "bold"),
-        *_gain(sealed, width),
-        *wrapped(formatting.verdict_on_gain(sealed.gain, sealed.gain_interval), width, 4),
+        *_accuracies(sealed, width),
+        *wrapped(formatting.verdict_on_gain(sealed.gain, sealed.gain_interval, sealed.champion), width, 4),
         *(wrapped(sealed.beside, width, 4) if sealed.beside else ()),
         rule,
         *_run_end(scene, width),
     ]
+
+
+def _accuracies(sealed: SealedJudged, width: int) -> Block:
+    """Base, champion, the gain and what it is made of; of a champion that is the base its accuracy alone."""
+    base, champion = formatting.percent(sealed.base_accuracy), formatting.percent(sealed.champion_accuracy)
+    if sealed.champion == 0:
+        return wrapped(f"base {base}", width, 2, "bold")
+    both = wrapped(f"base {base}  →  champion {champion}", width, 2, "bold")
+    return [*both, *_gain(sealed, width), *(wrapped(sealed.split, width, 4) if sealed.split else ())]
 
 
 def _gain(sealed: SealedJudged, width: int) -> Block:

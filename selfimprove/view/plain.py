@@ -196,13 +196,10 @@ def _outcome(event: SealedJudged) -> list[str]:
     best = formatting.percent_range(event.champion_interval)
     champion = f"champion {formatting.percent(event.champion_accuracy)} ({best})"
     gain = f"gain {formatting.points(event.gain)} points, 95 % interval {formatting.points_range(event.gain_interval)}"
-    return [
-        f"sealed problems, n = {event.n:,}{again}",
-        f"  {base} -> {champion}",
-        f"  {gain}",
-        f"  {formatting.verdict_on_gain(event.gain, event.gain_interval)}",
-        *([f"  {event.beside}"] if event.beside else []),
-    ]
+    same = event.champion == 0
+    told = [base] if same else [f"{base} -> {champion}", gain, event.split]
+    told += [formatting.verdict_on_gain(event.gain, event.gain_interval, event.champion), event.beside]
+    return [f"sealed problems, n = {event.n:,}{again}", *(f"  {line}" for line in told if line)]
 
 
 def _run_done(event: RunFinished) -> str:

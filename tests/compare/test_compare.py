@@ -25,6 +25,7 @@ from selfimprove.compare.running import Comparing, fit_arms, make_runs, owed
 from selfimprove.compare.tables import markdown, sections
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Event, Note, RunStarted, StageProgress, StageStarted
+from selfimprove.formatting import points
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Training
 from selfimprove.round.machinery import Machinery
@@ -221,6 +222,10 @@ def test_runs_are_made_seed_by_seed_and_arms_and_seeds_can_be_added(table: Table
         assert arm.gain.mean == pytest.approx(0.2, abs=0.1)
         assert arm.gain.interval[0] > 0
         assert {run.accepted for run in arm.runs} == {1}
+        assert arm.split is not None
+        assert arm.split.became_right - arm.split.became_wrong == pytest.approx(arm.gain.mean)
+        assert arm.split.became_readable == arm.split.became_unreadable == 0
+        assert f"| {arm.name} | 0.0 | {points(arm.split.became_right)} | 0.0 |" in markdown(outcome)
     assert outcome.arms[1].over_first is not None
     assert outcome.arms[1].over_first.mean == 0
     assert not list(table.folder.path.glob("*/*/model")), "merged models go once a run is made"

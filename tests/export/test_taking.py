@@ -23,12 +23,14 @@ from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.export import export
 from selfimprove.export.card import recipe_told
 from selfimprove.export.hub import upload
+from selfimprove.formatting import split_told
 from selfimprove.models import load_model, load_tokenizer
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.sampling import GREEDY, DrawRule, Request
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal
+from selfimprove.store.records import SplitRecord
 from tests.export.hub_peer import open_hub
 from tests.workshop import Workshop, events_of, make_workshop
 
@@ -103,6 +105,7 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
     look = json.loads((here.runs / "whole" / "sealed.json").read_text())["looks"][0]
     for said in (f"| {look['n']} |", "It was the only look", "Decoding: greedy, at most 10 tokens", "rounds 1 and 2"):
         assert said in text
+    assert f"nothing else touched: {split_told(SplitRecord(**look['split']))} (unreadable: unparsed or cut). " in text
     assert "| 2 |" in text
     assert '"learning_rate": 0.01' in text
     assert "mit. Its text: LICENSE.txt" in text

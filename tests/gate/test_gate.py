@@ -68,9 +68,43 @@ def test_the_sentence_gives_the_numbers_in_words() -> None:
     decision = decide(mixed(31, 24, 400), 400, recipe.Gate(batch=400), 0.025)
     assert decision is not None
     assert decision.sentence == (
-        "Rejected: 31 won, 24 lost of 55 flips after 400 problems; evidence 0.2, needs 40; "
+        "Rejected: undecided, the evidence falls short after all problems; 31 won (all became right), 24 lost (all "
+        "became wrong) of 55 flips after 400 problems; evidence 0.2, needs 40; "
         f"a gain above {100 * decision.looks[-1].gain_upper:.1f} points is ruled out."
     )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "settings", "told"),
+    [
+        (mixed(0, 300, 1000), recipe.Gate(), "futile, a gain of 2 points or more is ruled out; "),
+        (mixed(0, 0, 1000), recipe.Gate(), "futile, even if the other 872 problems go well the gain stays below 2 poi"),
+        (mixed(40, 40, 400), recipe.Gate(worthwhile=0.001), "futile, even if the other 144 problems go well the evi"),
+        (mixed(13, 4, 100), recipe.Gate(batch=100), "undecided, the evidence falls short after all problems; "),
+        (mixed(10, 11, 200), recipe.Gate(rule="point"), "accuracy fell; "),
+    ],
+)
+def test_a_rejection_says_first_why_judging_stopped(pairs: list[Pair], settings: recipe.Gate, told: str) -> None:
+    decision = decide(pairs, len(pairs), settings, 0.025)
+    assert decision is not None
+    assert decision.sentence.startswith(f"Rejected: {told}")
+    assert decision.sentence.index(told) < decision.sentence.index(" won")
+
+
+def test_the_sentence_splits_flips_by_what_the_answers_were() -> None:
+    read, cut = Pair(0, 1, champion_unreadable=1), Pair(1, 0, challenger_unreadable=1)
+    decision = decide([read] * 25 + [WIN] * 3 + [cut] * 2 + [LOSS] + [SAME] * 69, 100, recipe.Gate(batch=100), 0.025)
+    assert decision is not None
+    assert decision.sentence.startswith(
+        "Accepted: 28 won (25 became readable, 3 right), 3 lost (2 became unreadable, 1 wrong) of 31 flips"
+    )
+
+
+def test_averages_are_split_in_points() -> None:
+    better = [Pair(0.25, 0.5, champion_unreadable=0.25), Pair(0.5, 0.5), Pair(0.75, 0.5), Pair(0.5, 0.75)] * 100
+    decision = decide(better, 400, recipe.Gate(samples=4), 0.025)
+    assert decision is not None
+    assert "; became readable +6.2, right +6.2, unreadable 0.0, wrong −6.2; evidence " in decision.sentence
 
 
 def test_looks_survive_json() -> None:
@@ -100,7 +134,10 @@ def test_unclear_verdicts_that_could_turn_the_decision_make_it_checker_dependent
     assert clear.robust
     assert doubtful.accepted
     assert not doubtful.robust
-    assert "checker-dependent" in doubtful.sentence
+    assert doubtful.sentence.endswith(
+        f"checker-dependent: the champion's unparsed or timed-out answers to {doubtful.looks[-1].wins} problems "
+        "could reverse this."
+    )
 
 
 def test_a_rejection_is_checker_dependent_when_the_challengers_unclear_verdicts_could_save_it() -> None:
@@ -109,6 +146,7 @@ def test_a_rejection_is_checker_dependent_when_the_challengers_unclear_verdicts_
     assert decision is not None
     assert not decision.accepted
     assert not decision.robust
+    assert "the challenger's unparsed or timed-out answers to 30 problems could reverse this" in decision.sentence
 
 
 def test_averages_over_samples_are_judged_by_betting() -> None:
@@ -208,7 +246,8 @@ def test_lost_prefix_entropy_raises_an_alarm_only() -> None:
 
 def test_the_gain_is_said_with_its_interval_and_method() -> None:
     assert sentence_of_gain(mixed(68, 30, 1000), "base") == (
-        "Gain over base: +3.8 points on 1,000 problems (95 % Tango's score interval +1.9 to +5.8)."
+        "Gain over base: +3.8 points on 1,000 problems (95 % Tango's score interval +1.9 to +5.8): "
+        "became readable 0.0, right +6.8, unreadable 0.0, wrong −3.0."
     )
     assert "betting interval" in sentence_of_gain([Pair(0, 0.5)] * 20, "placebo")
 

@@ -174,6 +174,36 @@ def test_the_sealed_outcome_comes_first() -> None:
     assert text.index("Outcome") < text.index("Rounds") < text.index("Cost") < text.index("Versions")
 
 
+SPLIT = {"became_readable": 0.1, "became_right": 0.05, "became_unreadable": 0.02, "became_wrong": 0.01}
+
+
+def test_gains_are_split_by_cause_where_the_records_tell_it() -> None:
+    assert "What the gains are made of" not in terminal(records())
+    told = round_record(1, True)
+    told["scorecard"]["split"] = SPLIT
+    told["placebo"] = {"gain_over_placebo": 0.13, "gain_interval": [0.1, 0.2], "split": SPLIT | {"became_wrong": 0}}
+    drawn = beside("At temperature 0.6.") | {"split": SPLIT | {"became_right": 0.06}}
+    look = sealed()["looks"][0] | {"split": SPLIT, "beside": drawn}
+    text = squeezed(terminal(records(rounds=(told, round_record(2, False)), sealed={"looks": [look]}), 200))
+    assert "on 256 problems: became readable +10.0, right +5.0, unreadable −2.0, wrong −1.0." in text
+    for row in (
+        "round 1 +10.0 +5.0 −2.0 −1.0 +6.2",
+        "round 1 over placebo +10.0 +5.0 −2.0 0.0 +13.0",
+        "sealed, look 1 +10.0 +5.0 −2.0 −1.0 +12.0",
+        "sealed, look 1, at temperature 0.6 +10.0 +6.0 −2.0 −1.0 +12.0",
+    ):
+        assert row in text
+    assert "round 2 +" not in text.split("What the gains are made of")[1].split("Evidence")[0]
+
+
+def test_a_champion_that_is_the_base_has_no_gain_to_judge() -> None:
+    same = {"champion": 0, "gain": 0.0, "gain_interval": [-0.01, 0.01], "champion_accuracy": 0.3}
+    text = terminal(records(sealed={"looks": [sealed()["looks"][0] | same]}), 200)
+    assert "Base 30.0 % (95 % interval 25.0 to 36.0 %), on 256 problems." in text
+    assert "Base and champion are the same model: no gain to judge." in text
+    assert "chance" not in text
+
+
 def test_a_run_without_its_sealed_outcome_says_so() -> None:
     assert "Not judged yet" in terminal(records(sealed=None))
 

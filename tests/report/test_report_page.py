@@ -340,8 +340,14 @@ def test_runs_stand_side_by_side(copy: Path) -> None:
     stored = json.loads(path.read_text())
     stored["recipe"]["training"]["rank"] = 64
     path.write_text(json.dumps(stored | {"problems": "1" * 64}))
+    parts = {"became_readable": 0.1, "became_right": 0.1, "became_unreadable": 0.0, "became_wrong": 0.015}
+    path = copy / "other/sealed.json"
+    looks = json.loads(path.read_text())
+    looks["looks"][0]["split"] = parts
+    path.write_text(json.dumps(looks))
     page = Page(report_html(read_run(copy, "example"), [read_run(copy, "other")]))
     assert_sound(page)
+    assert "B:other+10.0+10.00.0−1.5+18.6" in "".join(page.all_text().split())
     text = page.all_text()
     assert text.index("Runs side by side") < text.index("Base 13.9 %")
     assert "made on different problems: their figures don't compare" in text

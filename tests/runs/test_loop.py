@@ -14,11 +14,13 @@ from selfimprove import events as ev
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Event, StageProgress
+from selfimprove.formatting import split_told
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import champion_of
+from selfimprove.view import PlainView
 from tests.comparable import comparable_records
 from tests.peers import World
 
@@ -39,6 +41,53 @@ def test_better_challengers_become_champions_and_worse_ones_do_not(tmp_path: Pat
     assert look.champion == 3
     assert look.gain == pytest.approx(0.4, abs=0.08)
     assert look.gain_interval[0] > 0
+
+
+@pytest.mark.parametrize(("rambling", "cause"), [(True, "became_readable"), (False, "became_right")])
+def test_a_gain_is_split_by_what_the_answers_were(tmp_path: Path, checker: Checker, rambling: bool, cause: str) -> None:
+    """The same gain over a base that doesn't finish what it can't solve, and over one that solves it wrongly."""
+    world = World(tmp_path, checker, gains=[0.3], rambling=rambling, settings={"gate": {"placebo": True}})
+    look = world.run(1)
+    record = world.journal.rounds()[0]
+    assert look.split is not None
+    assert record.scorecard.split is not None
+    for split, gain in ((record.scorecard.split, record.gain), (look.split, look.gain)):
+        told = {"became_readable": 0, "became_right": 0, "became_unreadable": 0, "became_wrong": 0, cause: gain}
+        assert split.plain() == pytest.approx(told)
+    assert f"(all {cause.replace('_', ' ')})" in record.decision.sentence
+    assert record.placebo is not None
+    assert record.placebo.split is not None
+    (sealed,) = [event for event in world.events if isinstance(event, ev.SealedJudged)]
+    assert (sealed.champion, sealed.split) == (1, split_told(look.split))
+    text = report_markdown(read_run(tmp_path / "rounds", "run"))
+    assert text.count(split_told(look.split)) == 1
+    assert "What the gains are made of, in points" in text
+
+
+def test_a_champion_that_is_the_base_is_called_that_and_no_chance(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.0])
+    look = world.run(1)
+    lines: list[str] = []
+    with PlainView(lines.append) as view:
+        for event in world.events:
+            view(event)
+    told = "\n".join([*lines, look.sentence, report_markdown(read_run(tmp_path / "rounds", "run"))])
+    assert told.count("Base and champion are the same model: no gain to judge.") == 3
+    assert "chance" not in told.replace("Chance of any false accept", "")
+
+
+def test_the_start_tells_the_power_in_one_line_for_the_flips_seen(tmp_path: Path, checker: Checker) -> None:
+    world = World(tmp_path, checker, gains=[0.2, 0.0])
+    world.run(1)
+    world.run(2)
+    told = [event.notes for event in world.events if isinstance(event, ev.RunStarted)]
+    power = [[note for note in notes if "held-out problems and" in note] for notes in told]
+    card = world.round(1)["scorecard"]
+    seen = f"{(card['wins'] + card['losses']) / card['judged']:.0%}"
+    assert [len(lines) for lines in power] == [1, 1]
+    assert "with 400 held-out problems and 10% flips a gain of " in power[0][0]
+    assert f"with 400 held-out problems and {seen} flips a gain of " in power[1][0]
+    assert power[0][0].endswith("(`selfimprove plan` tells other sizes and rates)")
 
 
 def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:

@@ -20,6 +20,7 @@ from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Identity, Journal
 from tests.comparable import comparable_records
+from tests.paths import ROOT
 from tests.peers import World
 
 
@@ -76,6 +77,12 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "format": (_edit("recipe.json", lambda r: r.update(format=2)), "0002/round.json: decision from the verdicts"),
     "wins": (_edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
     "accuracy": (_edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
+    "split": (_edit("0001/round.json", lambda r: r["scorecard"]["split"].update(became_right=0.9)), "scorecard from"),
+    "sentence": (_edit("0001/round.json", lambda r: r["decision"].update(sentence="Accepted.")), "decision from the"),
+    "sealed split": (
+        _edit("sealed.json", lambda r: r["looks"][0]["split"].update(became_wrong=0.9)),
+        "look 1: figures",
+    ),
     "placebo": (_edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
     "chain": (_edit("0003/round.json", lambda r: r.update(chain=[1, 2])), "0003: parent"),
     "certificate": (_edit("0001/round.json", lambda r: r["certificate"].update(survival=0.1)), "certificate: differs"),
@@ -87,6 +94,38 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "adapter": (lambda folder: shutil.rmtree(folder / "0001" / "adapter"), "0001/adapter: SHA-256: is missing"),
     "model": (lambda folder: (folder / "0003/model/skill").write_text("1") and None, "0003/model: SHA-256"),
 }
+
+
+def _untold(content: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The record as it was made before gains were split: without the parts, its sentences in other words."""
+    if isinstance(content, list):
+        return [_untold(value) for value in content]
+    if not isinstance(content, dict):
+        return content
+    return {key: "Worded otherwise." if key == "sentence" else _untold(value) for key, value in content.items()
+            if key != "split"}  # fmt: skip
+
+
+def _make_old(folder: Path) -> None:
+    for path in (*folder.glob("0*/round.json"), folder / "sealed.json"):
+        path.write_text(json.dumps(_untold(json.loads(path.read_text()))))
+
+
+def test_a_run_from_before_gains_were_split_is_held_to_its_figures(copy: Journal) -> None:
+    _make_old(copy.folder)
+    assert not faults_in(verify(copy, content_hash))
+    assert "split" not in copy.round(1).record.read_text()
+
+
+@pytest.mark.parametrize("name", ["decision", "look", "wins", "placebo", "sealed"])
+def test_an_older_run_that_is_tampered_with_is_named(copy: Journal, name: str) -> None:
+    _make_old(copy.folder)
+    test_whatever_is_tampered_with_is_named(copy, name)
+
+
+def test_the_example_is_held_to_its_figures() -> None:
+    faults = faults_in(verify(Journal(ROOT / "rounds" / "example"), content_hash))
+    assert {fault.what for fault in faults} == {"SHA-256", "adapters merged"}, "its weights are left out, nothing else"
 
 
 @pytest.mark.parametrize("name", TAMPERED)

@@ -17,6 +17,7 @@ from selfimprove.store.records import (
     Record,
     RoundRecord,
     SealedRecord,
+    SplitRecord,
     parsed,
     parsed_rows,
 )
@@ -81,6 +82,17 @@ def test_a_spoilt_figure_is_refused_by_its_key_or_given_up(spoilt: object) -> No
     if spoilt is not None:
         with pytest.raises(UnreadableError, match=r"round\.json: `scorecard\.judged`"):
             parsed(content, RoundRecord, "round.json")
+
+
+def test_a_split_that_is_spoilt_is_given_up_whole_and_an_older_record_has_none() -> None:
+    content = record()
+    assert parsed(content, RoundRecord, "round.json").scorecard.split is None
+    content["scorecard"]["split"] = dict.fromkeys(SplitRecord.model_fields, 0.25)
+    assert parsed(content, RoundRecord, "round.json").scorecard.split == SplitRecord(**content["scorecard"]["split"])
+    content["scorecard"]["split"]["became_right"] = "many"
+    assert parsed(content, RoundRecord, "round.json", lenient=True).scorecard.split is None
+    with pytest.raises(UnreadableError, match=r"round\.json: `scorecard\.split\.became_right"):
+        parsed(content, RoundRecord, "round.json")
 
 
 @pytest.mark.parametrize("lenient", [False, True])

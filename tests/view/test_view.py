@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -37,6 +38,8 @@ SEALED = events.SealedJudged(
     champion_interval=(0.359, 0.48),
     gain=0.117,
     gain_interval=(0.052, 0.184),
+    champion=1,
+    split="became readable +9.2, right +6.2, unreadable 0.0, wrong −3.7",
 )
 
 
@@ -220,6 +223,7 @@ def test_plain_lines_tell_the_run() -> None:
         "round 2: REJECTED",
         "base 30.1 % (24.8 to 36.0 %) -> champion 41.8 % (35.9 to 48.0 %)",
         "gain +11.7 points, 95 % interval +5.2 to +18.4",
+        "became readable +9.2, right +6.2, unreadable 0.0, wrong −3.7",
         "The champion is better than the base model.",
         "run demo: 2 rounds done in 8:08; accepted: round 1",
     ):
@@ -356,8 +360,19 @@ def test_the_closing_screen_tells_the_outcome_in_words() -> None:
     text = live_text(80, no_color=True)
     for told in ("base 30.1 %  →  champion 41.8 %", "gain +11.7 points, 95 % interval +5.2 to +18.4"):
         assert told in text
+    assert "became readable +9.2, right +6.2, unreadable 0.0, wrong −3.7" in text
     assert "The champion is better than the base model." in text
     assert text.count("note plain") == 1
+
+
+def test_a_champion_that_is_the_base_is_told_as_one_model() -> None:
+    same = replace(SEALED, champion=0, champion_accuracy=0.301, gain=0.0, gain_interval=(-0.01, 0.01))
+    drawn = "\n".join(frame_text(Scene(sealed=same), 24))
+    for text in (drawn, "\n".join(plain_lines(iter([(0, same)])))):
+        assert "base 30.1 %" in text
+        assert "Base and champion are the same model: no gain to judge." in text
+        assert "gain 0.0" not in text
+        assert "chance" not in text
 
 
 def test_a_run_that_stops_leaves_the_stage_it_stopped_in() -> None:
