@@ -28,9 +28,11 @@ def verdict_text(answer: str, gold: str, mode: Mode, explain: bool, as_json: boo
         verdict = checker.check(answer, gold, mode)
     correct = verdict.outcome is Outcome.CORRECT
     if not explain or verdict.outcome is Outcome.TIMED_OUT or verdict.stage == "worker":
-        return correct, json.dumps(asdict(verdict)) if as_json else _line(verdict)
+        return correct, json.dumps(verdict.plain()) if as_json else _line(verdict)
     explained = explain_verdict(answer, gold, mode)
-    return correct, json.dumps(asdict(explained)) if as_json else _explanation(explained)
+    if as_json:
+        return correct, json.dumps(asdict(explained) | {"verdict": explained.verdict.plain()})
+    return correct, _explanation(explained)
 
 
 def cases_text(path: Path, workers: int, mode: Mode, wrong_rows: Path | None, as_json: bool) -> str:
