@@ -45,7 +45,7 @@ class Subject:
         from selfimprove.problem import load_problems
 
         try:
-            return load_problems(self.recipe.problems)
+            return load_problems(self.recipe.problems, as_written=bool(self.recipe.answers.checker))
         except SelfImproveError as cause:
             return cause
 

@@ -19,9 +19,9 @@ accepted the bits are all the same and the sum is a proof. After an accepted rou
 very set; its luck there makes the next test harder rather than easier, which is no proof for every case: docs/gate.md
 simulates it, and fresh problems each round restore the proof.
 
-**Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
-taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
-unless both agree with it, it depends on the checker and not on the models.
+**Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`, `error`) counts as wrong. The
+decision is taken again with all of those counted as right on the challenger's side only, and again on the champion's
+side only: unless both agree with it, it depends on the checker and not on the models.
 
 **Guards** check more than accuracy: an accepted challenger whose pass@k fell or whose answers are cut more often is
 rejected by the guard's name. Prefix entropy only raises an alarm.
@@ -79,9 +79,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Pair:
-    """Outcome of one problem for champion and challenger: shares of correct samples in [0, 1]; 0 or 1 when greedy.
+    """Outcome of one problem for champion and challenger: shares of correct samples, or mean scores, in [0, 1].
 
-    `…_unclear`: a verdict of that side was `unparsed` or `timed_out`, and counts as wrong in the share.
+    They are 0 or 1 for one answer without a score. `…_unclear`: a verdict of that side was neither right nor wrong, and
+    counts as wrong in the share.
     """
 
     champion: float
@@ -140,8 +141,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> D
     """The decision on the pairs judged so far, or None: go on judging. More pairs never change a decision.
 
     `pairs` are in judging order, of `total` held-out problems; those beyond the last whole batch wait for its rest.
-    `alpha` is that of the round. Raises `ValueError` for more pairs than `total`, and for fractions when
-    `settings.samples` is 1.
+    `alpha` is that of the round. Raises `ValueError` for more pairs than `total`.
     """
     if total < 1 or len(pairs) > total:
         raise ValueError(f"{len(pairs)} pairs of {total} held-out problems")
@@ -165,7 +165,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> D
 
 def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> Look:
     """The figures of a look at all these pairs, decided or not; `alpha` is the round's."""
-    return _look(_tally(pairs, settings), total, settings, alpha)
+    return _look(_tally(pairs), total, settings, alpha)
 
 
 def standing_at(tally: Tally, total: int, settings: Gate, alpha: float) -> Standing:
@@ -240,7 +240,7 @@ def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> 
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
-        tally = tally.plus(_tally(pairs[start:judged], settings).counts)
+        tally = tally.plus(_tally(pairs[start:judged]).counts)
         start = judged
         tallies.append(tally)
         standing = standing_at(tally, total, settings, alpha)
@@ -249,11 +249,8 @@ def _replay(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float) -> 
     return tallies, Standing.OPEN
 
 
-def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
-    tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
-    if settings.samples == 1 and not tally.whole:
-        raise ValueError("gate.samples is 1, so each side is right or wrong: no fractions")
-    return tally
+def _tally(pairs: Sequence[Pair]) -> Tally:
+    return Tally.of(pair.challenger - pair.champion for pair in pairs)
 
 
 def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool) -> bool:

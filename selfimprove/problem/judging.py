@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from selfimprove.answer.custom import Located, loaded, located
-from selfimprove.problem.values import Problem
+from selfimprove.problem.values import Problem, make_problem
 
 if TYPE_CHECKING:
+    from selfimprove.answer import Verdict
     from selfimprove.answer.checking import Checker
     from selfimprove.answer.checking.worker import Request
     from selfimprove.recipe import Answers
@@ -41,6 +42,29 @@ def refuse_unloadable(settings: Answers) -> None:
         with open_checker(settings) as checker:
             if checker.own is not None:
                 checker.own.start()
+
+
+def judge_one(text: str, reference: str, question: str, settings: Answers) -> Verdict:
+    """The verdict of the recipe's own checker on one text; `UsageError` if it can't be loaded."""
+    with open_checker(settings) as checker:
+        return own_checker(checker).check(text, packed(make_problem(question, reference, "here")))
+
+
+def own_checker(checker: Checker) -> Checker:
+    """The checker of one's own that stands beside this one; opened by `open_checker`, it is there where it judges."""
+    if checker.own is None:
+        raise RuntimeError("no checker of one's own was opened for a problem that it judges")
+    return checker.own
+
+
+def checker_digest(settings: Answers) -> str:
+    """The SHA-256 of the file of the recipe's own checker; empty if it names none. `UsageError` if it isn't there."""
+    return located(settings.checker).sha256() if settings.checker else ""
+
+
+def judges_apart(settings: Answers, problem: Problem) -> bool:
+    """Whether answers to the problem are judged by a checker of one's own, and not by the answer checker."""
+    return bool(settings.checker)
 
 
 def packed(problem: Problem) -> str:

@@ -27,15 +27,18 @@ from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
-def load_problems(wanted: Problems) -> ProblemSets:
-    """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them."""
+def load_problems(wanted: Problems, *, as_written: bool = False) -> ProblemSets:
+    """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them.
+
+    `as_written`: a file's answers are what their field holds, for a checker of one's own, and not a final answer in it.
+    """
     sources = find_sources(wanted)
     if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
         raise UsageError(
             f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
         )
     named = {"train": sources.train, "heldout": sources.heldout, "sealed": sources.sealed}
-    stocks = {source: read_stock(source, wanted) for source in dict.fromkeys(named.values())}
+    stocks = {source: read_stock(source, wanted, as_written=as_written) for source in dict.fromkeys(named.values())}
     refuse_lacking(stocks)
     left = {source: stock.problems for source, stock in stocks.items()}
 

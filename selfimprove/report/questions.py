@@ -85,7 +85,7 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     recipe = parse_stored(run.bound.recipe, "recipe.json")
     if not _is_local(recipe.problems):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(recipe.problems)
+    sets = load_problems(recipe.problems, as_written=bool(recipe.answers.checker))
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}

@@ -18,6 +18,7 @@ is (docs/checkers.md runs code from completions with neither files nor network).
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import select
@@ -75,6 +76,7 @@ def serve_contained(load: Callable[[], Judge], name: str, arguments: list[str]) 
         write(target, Reply([f"answers.checker: {escape_text(name, 200)} can't be loaded: {_told(cause)}"]))
         _end()
     signal.setitimer(signal.ITIMER_REAL, 0)
+    gc.freeze()  # what is loaded is shared by the forks, not walked and copied
     write(target, Reply([]))
     while (request := read_request(source)) is not None:
         write(target, _apart(judge, request, timeout, (source, target)))
