@@ -10,7 +10,7 @@
 | `run(recipe, rounds)` | a run to its end, as an `Outcome` |
 | `run_events(recipe, rounds)` | the same run as an iterator of its events |
 | `events` | the module of the events: `events.RoundFinished` and others |
-| `check(answer, gold)` | one `Verdict` of the answer checker |
+| `check(answer, gold)` | one `Verdict` of the answer checker, or of a checker of your own |
 | `read_recipe(source, overrides)` | a validated `Recipe` from a file, a dict or another recipe |
 | `Recipe`, `Runtime` | what a run is; how it is executed |
 | `Outcome`, `Verdict` | what comes of a run, of a check |
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from selfimprove import events as events
     from selfimprove.answer import Verdict as Verdict
-    from selfimprove.answer.checking import check as check
     from selfimprove.errors import SelfImproveError as SelfImproveError
     from selfimprove.library import Outcome as Outcome
+    from selfimprove.library import check as check
     from selfimprove.library import read_recipe as read_recipe
     from selfimprove.library import run as run
     from selfimprove.library import run_events as run_events
@@ -46,7 +46,7 @@ __all__ = [
 
 _MODULES = {
     "Outcome": "library", "Recipe": "recipe", "Runtime": "recipe", "SelfImproveError": "errors", "Verdict": "answer",
-    "check": "answer.checking", "read_recipe": "library", "run": "library", "run_events": "library",
+    "check": "library", "read_recipe": "library", "run": "library", "run_events": "library",
 }  # fmt: skip
 """Where each name is defined; `events` is a module itself."""
 

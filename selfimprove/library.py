@@ -27,8 +27,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfimprove.answer import Mode, Verdict, checking
 from selfimprove.errors import Interrupted, UsageError
 from selfimprove.events import Emit, Event, silence
+from selfimprove.problem.judging import judge_one
 from selfimprove.recipe import Recipe, Runtime, reading
 from selfimprove.store.journal import Journal, journal_named
 from selfimprove.store.records import SealedLook
@@ -162,6 +164,19 @@ def _outcome(journal: Journal, look: SealedLook, model: Path) -> Outcome:
         look=look.look,
         sentence=look.sentence,
     )
+
+
+def check(answer: str, gold: str, mode: Mode = "last", *, checker: str = "", question: str = "") -> Verdict:
+    """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
+
+    `mode` as in `answer.checking.check`. With `checker`, a function of your own as `answers.checker` of a recipe names
+    it, that judges in its place; `question` is then the question of the problem that it is handed. Its processes end
+    with the call.
+    """
+    if not checker:
+        return checking.check(answer, gold, mode)
+    settings = read_recipe({"answers": {"checker": checker}}).answers
+    return judge_one(answer, gold, question, settings)
 
 
 class _Worker:

@@ -34,7 +34,7 @@ TRAIN_ROWS, TEST_ROWS = 1000, 520
 
 def bare_house(folder: Path) -> Path:
     """Recipes, problems and records, with a `selfimprove` in `bin`; nothing that takes a model."""
-    for name in ("benchmarks", "tests/cases"):
+    for name in ("benchmarks", "docs/checkers", "tests/cases"):
         shutil.copytree(ROOT / name, folder / name)
     for name in ("example", "demo"):
         shutil.copytree(ROOT / "rounds" / "example", folder / "rounds" / name)

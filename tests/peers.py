@@ -21,6 +21,7 @@ from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event, silence
 from selfimprove.host.gpus import NoGpus
 from selfimprove.problem import load_problems
+from selfimprove.problem.judging import checker_digest
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.job import Job
@@ -136,8 +137,8 @@ class World:
     def run(self, rounds: int) -> SealedLook:
         """The real loop on these peers; what happened is in `events`."""
         recipe = self.recipe()
-        problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
-        identity = Identity("base", problems.fingerprint())
+        problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+        identity = Identity("base", problems.fingerprint(), checker_digest(recipe.answers))
         return run_rounds(recipe, problems, identity, self.machinery(), self.journal, rounds, self.emit)
 
     def emit(self, event: Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 
@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     """There is no answer, it can't be read, or it could not be decided within bounds; counts as wrong."""
     TIMED_OUT = "timed_out"
     """The worker process missed its deadline; counts as wrong and may be tried again."""
+    ERROR = "error"
+    """A checker of one's own failed over it: it raised, died, or returned what is no verdict; counts as wrong."""
 
     def __repr__(self) -> str:
         return repr(self.value)
@@ -29,12 +31,20 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker says of one completion, with the stage that said it and why."""
+    """What the checker says of one completion, with the stage that said it and why.
+
+    `score` is what a checker of one's own gave between 0 and 1; None: nothing, or all, as `outcome` says.
+    """
 
     outcome: Outcome
     candidate: str | None
     stage: str
     reason: str
+    score: float | None = field(default=None, repr=False)
+
+    def plain(self) -> dict[str, object]:
+        """The verdict as plain data; a score only where there is one."""
+        return {key: value for key, value in asdict(self).items() if key != "score" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from selfimprove.errors import UsageError
 from selfimprove.events import silence
 from selfimprove.export.source import Source, build, source_of
 from selfimprove.models import default_cache
+from selfimprove.problem.judging import open_checker
+from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.answers import check_completions, judging_decoding
 from selfimprove.round.machinery import Machinery
@@ -109,7 +111,7 @@ def ask(
     cache = cache or default_cache()
     source = source_of(journal, runtime, cache)
     recipe, decoding = _recipe(source.recipe, overrides), _decoding(source.recipe, overrides)
-    with Checker(workers=1) as checker:
+    with open_checker(source.recipe.answers) as checker:
         machinery = machinery_of(recipe, source.base, runtime, checker, cache)
         seed = recipe.seed if overrides.seed is None else overrides.seed
         requests = [_request(n, q, recipe, machinery.tokenizer, decoding, seed) for n, q in enumerate(questions)]
@@ -186,9 +188,10 @@ def _replies(
     """The completions as text with verdicts; without a reference only the extracted answer is kept."""
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
     opened = opened_by_template(tokenizer, recipe.sampling.system, recipe.sampling.prompt)
-    pairs = [(f"{opened}{text}", question.gold or "") for text, question in zip(texts, questions, strict=True)]
+    problems = [make_problem(question.text, question.gold, "ask") for question in questions]
+    answers = [(f"{opened}{text}", problem) for text, problem in zip(texts, problems, strict=True)]
     cut = [completion.stop is StopReason.LENGTH for completion in completions]
-    verdicts = check_completions(checker, pairs, recipe.answers, cut=cut)
+    verdicts = check_completions(checker, answers, recipe.answers, cut=cut)
     return [
         Reply(
             text=text,

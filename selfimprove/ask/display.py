@@ -32,6 +32,7 @@ STYLES = {
     Outcome.WRONG: "red",
     Outcome.UNPARSED: "yellow",
     Outcome.TIMED_OUT: "yellow",
+    Outcome.ERROR: "yellow",
 }
 
 

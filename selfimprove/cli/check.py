@@ -33,6 +33,13 @@ def check(
     references: Annotated[
         str, typer.Option("--references", metavar="SOURCE", help="Problems whose reference answers to test.")
     ] = "",
+    checker: Annotated[
+        str,
+        typer.Option("--checker", metavar="NAME", help="A checker of your own: FILE.py:FUNCTION or MODULE:FUNCTION."),
+    ] = "",
+    question: Annotated[
+        str, typer.Option("--question", metavar="TEXT", help="With --checker: the question of its problem.")
+    ] = "",
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
     ] = 0,
@@ -40,7 +47,7 @@ def check(
 ) -> None:
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    No code from an answer is run, and no answer can hang the checker.
+    No code from an answer is run, and no answer can hang the checker. With --checker a function of your own judges.
 
     Writes FILE of --wrong.
 
@@ -51,23 +58,31 @@ def check(
         selfimprove check 'so x = \\boxed{1/2}' 0.5 --explain
         selfimprove check --cases tests/cases/answers.jsonl
         selfimprove check --references mine.jsonl
+        selfimprove check '{"name": "Ada"}' '{"type": "object"}' --checker docs/checkers/json_schema.py:check
     """
     from selfimprove.answer.checking import shown
     from selfimprove.problem import load_problems
+    from selfimprove.problem.judging import judge_one
     from selfimprove.problem.references import references_text
     from selfimprove.recipe import Runtime
-    from selfimprove.recipe.reading import read_recipe
+    from selfimprove.recipe.reading import parse_recipe, read_recipe
 
     searched = read_mode(mode)
     cores = Runtime(threads=workers).usable_threads()
+    settings = parse_recipe({"answers": {"checker": checker}}, "--checker").answers
+    if checker and (cases or explain):
+        raise UsageError("--cases and --explain are about the answer checker", "Leave --checker out.")
     if cases:
         typer.echo(shown.cases_text(cases, cores, searched, wrong_rows, as_json))
     elif references:
         sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
-        typer.echo(references_text(load_problems(sources), cores))
+        typer.echo(references_text(load_problems(sources, as_written=bool(checker)), settings, cores))
     elif answer is None or gold is None:
         raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
     else:
-        correct, text = shown.verdict_text(answer, gold, searched, explain, as_json)
+        if checker:
+            correct, text = shown.told(judge_one(answer, gold, question, settings), as_json)
+        else:
+            correct, text = shown.verdict_text(answer, gold, searched, explain, as_json)
         typer.echo(text)
         raise typer.Exit(0 if correct else 1)

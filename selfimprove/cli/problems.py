@@ -47,8 +47,8 @@ def problems(
     from selfimprove.recipe import Runtime
 
     chosen = chosen_recipe(recipe, model, "", settings or [])
-    found = preview.preview(source, chosen.problems)
-    tested = preview.self_test(found, Runtime().usable_threads())
+    found = preview.preview(source, chosen.problems, as_written=bool(chosen.answers.checker))
+    tested = preview.self_test(found, chosen.answers, Runtime().usable_threads())
     lengths = _lengths(chosen, found) if model else None
     if as_json:
         plain = found.plain(limit) | {"checker": {"tested": tested.tested, "faulty": len(tested.faulty)}}
@@ -58,7 +58,7 @@ def problems(
     for line in shown.shown_lines(found, limit):
         console.print(line)
     console.print()
-    console.print(shown.checker_line(tested.tested, tested.faulty))
+    console.print(shown.checker_line(tested.tested, tested.faulty, chosen.answers.checker))
     if lengths is not None:
         console.print(shown.labelled("tokens", lengths.told(), "red" if lengths.too_long else ""))
 

@@ -16,9 +16,10 @@ from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
 from selfimprove.compare.budget import fit_rows, fit_tokens, run_pilot
 from selfimprove.compare.folder import Fitted, Folder, Pilot, Plan, run_name
-from selfimprove.errors import StageError
+from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
+from selfimprove.problem.judging import checker_digest
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import admit
 from selfimprove.round.machinery import Machinery
@@ -97,6 +98,7 @@ def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> Pilot:
 
 def make_runs(comparing: Comparing, plan: Plan) -> Plan:
     """Make the runs that are owed, seed by seed; returns the plan with the failures of this start."""
+    _refuse_other_checker(comparing.folder, plan)
     todo = owed(comparing.folder, plan)
     everything = plan.runs()
     for place, (fitted, seed) in enumerate(everything, start=1):
@@ -107,6 +109,16 @@ def make_runs(comparing: Comparing, plan: Plan) -> Plan:
             plan = _make(comparing, plan, fitted, seed, emit)
         comparing.folder.write(plan)
     return plan
+
+
+def _refuse_other_checker(folder: Folder, plan: Plan) -> None:
+    """`UsageError` if a run that is there was judged by another version of the recipe's own checker."""
+    for fitted, seed in plan.runs():
+        settings, run = fitted.arm.recipe.answers, folder.run(fitted.arm, seed)
+        if settings.checker and run.is_bound and run.bound().checker != checker_digest(settings):
+            raise UsageError(
+                f"the checker of run `{run.name}` changed ({settings.checker})", "Start a new comparison: --name NAME"
+            )
 
 
 def _make(comparing: Comparing, plan: Plan, fitted: Fitted, seed: int, emit: Emit) -> Plan:

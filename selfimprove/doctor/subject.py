@@ -45,7 +45,8 @@ class Subject:
         from selfimprove.problem import load_problems
 
         try:
-            return load_problems(self.recipe.problems, rotate=self.recipe.gate.rotate)
+            recipe = self.recipe
+            return load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
         except SelfImproveError as cause:
             return cause
 

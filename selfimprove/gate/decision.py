@@ -15,9 +15,9 @@ the middle of judging decides what an unbroken one decides. At each look, in thi
 that is no better gets accepted stays at most α; what an accepted round might spend is carried on to the next
 (`gate/budget.py`, with the proof and what it needs).
 
-**Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`) counts as wrong. The decision is
-taken again with all of those counted as right on the challenger's side only, and again on the champion's side only:
-unless both agree with it, it depends on the checker and not on the models, and its sentence names the side.
+**Checker-dependent.** A verdict other than right or wrong (`unparsed`, `timed_out`, `error`) counts as wrong. The
+decision is taken again with all of those counted as right on the challenger's side only, and again on the champion's
+side only: unless both agree with it, it depends on the checker and not on the models, and its sentence names the side.
 
 **Guards** check more than accuracy: an accepted challenger whose pass@k fell or whose answers are cut more often is
 rejected by the guard's name. Prefix entropy only raises an alarm.
@@ -125,10 +125,10 @@ class _Seen:
     tally: Tally
     aim: Aim | None
 
-    def plus(self, pairs: Sequence[Pair], settings: Gate) -> _Seen:
+    def plus(self, pairs: Sequence[Pair]) -> _Seen:
         """With these further pairs, in judging order."""
         aim = self.aim.after(pair.challenger - pair.champion for pair in pairs) if self.aim else None
-        return _Seen(self.tally.plus(_tally(pairs, settings).counts), aim)
+        return _Seen(self.tally.plus(_tally(pairs).counts), aim)
 
 
 def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Decision | None:
@@ -136,7 +136,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
 
     `pairs` are in judging order, of `total` held-out problems; those beyond the last whole batch wait for its rest.
     `alpha` is that of the round; without `aims` averages are judged by the mixture alone, as in old runs. Raises
-    `ValueError` for more pairs than `total`, and for fractions when `settings.samples` is 1.
+    `ValueError` for more pairs than `total`.
     """
     if total < 1 or len(pairs) > total:
         raise ValueError(f"{len(pairs)} pairs of {total} held-out problems")
@@ -154,7 +154,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
     ]
     parts = [
         *([] if accepted else [_why_rejected(standing, seen[-1].tally, total, settings, alpha)]),
-        *_figures(standing, looks[-1], total, split_of(judged), greedy=settings.samples == 1),
+        *_figures(standing, looks[-1], total, split_of(judged), counted=settings.samples == 1 and seen[-1].tally.whole),
         *([] if accepted else [f"a gain above {100 * looks[-1].gain_upper:.1f} points is ruled out"]),
         *turning,
     ]
@@ -169,7 +169,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
 
 def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Look:
     """The figures of a look at all these pairs, decided or not; `alpha` and `aims` as in `decide`."""
-    return _look(_before(total, settings, alpha, aims=aims).plus(pairs, settings), total, settings, alpha)
+    return _look(_before(total, settings, alpha, aims=aims).plus(pairs), total, settings, alpha)
 
 
 def standing_at(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None = None) -> Standing:
@@ -251,7 +251,7 @@ def _replay(
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
-        state = state.plus(pairs[start:judged], settings)
+        state = state.plus(pairs[start:judged])
         start = judged
         seen.append(state)
         standing = standing_at(state.tally, total, settings, alpha, state.aim)
@@ -260,11 +260,8 @@ def _replay(
     return seen, Standing.OPEN
 
 
-def _tally(pairs: Sequence[Pair], settings: Gate) -> Tally:
-    tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
-    if settings.samples == 1 and not tally.whole:
-        raise ValueError("gate.samples is 1, so each side is right or wrong: no fractions")
-    return tally
+def _tally(pairs: Sequence[Pair]) -> Tally:
+    return Tally.of(pair.challenger - pair.champion for pair in pairs)
 
 
 def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: float | None) -> bool:
@@ -349,11 +346,11 @@ def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, 
     return f"futile, even if the other {total - int(tally.judged):,} problems go well the {short} stays below {least}"
 
 
-def _figures(standing: Standing, look: Look, total: int, split: Split, *, greedy: bool) -> list[str]:
-    """The sentence's figures: flips, what they are made of, and the evidence or the gain."""
+def _figures(standing: Standing, look: Look, total: int, split: Split, *, counted: bool) -> list[str]:
+    """The sentence's figures: flips, what they are made of (counted, or in points), and the evidence or the gain."""
     of_total = "" if look.judged == total else f" of {total:,}"
     after = f"of {look.wins + look.losses} flips after {look.judged:,}{of_total} problems"
-    if greedy:
+    if counted:
         readable, right, unreadable, wrong = (round(part * look.judged) for part in astuple(split))
         won, lost = _became("readable", readable, "right", right), _became("unreadable", unreadable, "wrong", wrong)
         parts = [f"{look.wins} won{won}, {look.losses} lost{lost} {after}"]

@@ -27,8 +27,11 @@ nodes with weights that sum to 1 are themselves a distribution of b, so nothing 
 do, and the exact fixed-N test (McNemar's: given the number of flips, wins are binomial with ½) wastes nothing there.
 A value of 1/(s·α) at the last look if its p-value is at most s·α, and 0 otherwise and before, is an e-process too, F;
 the average (1-s)·M + s·F is the evidence used. It passes 1/α when M passes 1/((1-s)·α) at any look, or when McNemar's
-test at level s·α rejects at the last one. Fractions have no such exact test; there F is the wealth of a bet that aims
-at 1/(s·α) at the last problem (`gate/aimed.py`).
+test at level s·α rejects at the last one. Fractions have no such exact test. With several samples a side F is the
+wealth of a bet that aims at 1/(s·α) at the last problem (`gate/aimed.py`). With one, scores of a checker may still be
+fractions, which nobody knows beforehand: then F is 0. That costs power and no validity: round each fraction at random
+to 0 or ±1 so that its mean stays. The rounded differences meet the null too, and where none was a fraction McNemar's
+test sees the same in both, so it rejects no more often.
 
 **What is ruled out.** The same bet turned round, on "the mean of d is at least g", multiplies wealth by 1 + c·(g -
 d)/(1 - g), 0 < c < 1, which is not negative and grows with g: all g at which the average has reached 1/0.05 are ruled
@@ -150,13 +153,14 @@ def exact_p(wins: float, losses: float) -> float:
 def evidence(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: float | None = None) -> float:
     """The e-value at a look, finite; at least 1/`alpha` at any look with chance at most `alpha` under the null.
 
-    `last`: all held-out problems are judged. `greedy`: one greedy answer a side, for which the exact test exists.
-    `aimed` is the wealth of the bet that stands for that test with averages; without one they have the mixture alone.
+    `last`: all held-out problems are judged. `greedy`: one answer a side, for which the exact test exists unless one
+    has a score that is a fraction. `aimed` is the wealth of the bet that stands for that test with averages; without
+    one they have the mixture alone.
     """
     mixture = math.exp(min(LARGEST_LOG, log_evidence(tally, _shape(greedy))))
     if not greedy:
         return mixture if aimed is None else (1 - LAST_LOOK) * mixture + LAST_LOOK * aimed
-    passed = last and exact_p(tally.wins, tally.losses) <= LAST_LOOK * alpha
+    passed = last and tally.whole and exact_p(tally.wins, tally.losses) <= LAST_LOOK * alpha
     return (1 - LAST_LOOK) * mixture + (1 / alpha if passed else 0.0)
 
 

@@ -31,9 +31,10 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class Pair:
-    """Outcome of one problem for champion and challenger: shares of correct samples in [0, 1]; 0 or 1 when greedy.
+    """Outcome of one problem for champion and challenger: shares of correct samples, or mean scores, in [0, 1].
 
-    `…_unclear`: a verdict of that side was `unparsed` or `timed_out`, and counts as wrong in the share.
+    They are 0 or 1 for one answer without a score. `…_unclear`: a verdict of that side was neither right nor wrong, and
+    counts as wrong in the share.
     `…_unreadable`: the share of that side's samples that aren't correct and are unclear or cut at the token limit.
     """
 

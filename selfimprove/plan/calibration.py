@@ -154,11 +154,11 @@ def _kept(
         return 1.0, 1.0
     if not selection.needs_answers:
         return 0.0, 1.0
-    references = {problem.key: problem.answer or "" for problem in problems}
+    asked = {problem.key: problem for problem in problems}
     opened = opened_by_template(machinery.tokenizer, recipe.sampling.system, recipe.sampling.prompt)
-    pairs = [(f"{opened}{machinery.tokenizer.decode(c.token_ids)}", references[c.key]) for c in completions]
+    answers = [(f"{opened}{machinery.tokenizer.decode(c.token_ids)}", asked[c.key]) for c in completions]
     were_cut = [c.stop is StopReason.LENGTH for c in completions]
-    verdicts = check_completions(machinery.checker, pairs, recipe.answers, cut=were_cut)
+    verdicts = check_completions(machinery.checker, answers, recipe.answers, cut=were_cut)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
     cut = sum(were_cut) / len(completions)
     return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))

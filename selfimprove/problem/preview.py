@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.problem.hub import JUDGED_SPLITS
+from selfimprove.problem.judging import open_checker
 from selfimprove.problem.names import listed
 from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.problem.sources import GeneratedSource, Source, Stock, found_source, read_stock, refuse_lacking
 from selfimprove.problem.values import Aside, Problem
 from selfimprove.problem.wording import leaked
-from selfimprove.recipe import Problems
+from selfimprove.recipe import Answers, Problems
 
 TESTED = 2000
 """References that the checker is tested on, at most."""
@@ -69,14 +69,15 @@ class Preview:
         }
 
 
-def preview(text: str, wanted: Problems) -> Preview:
-    """What a source gives, read as a run reads it.
+def preview(text: str, wanted: Problems, *, as_written: bool = False) -> Preview:
+    """What a source gives, read as a run reads it; `as_written` as in `load_problems`.
 
     Raises `UsageError` for a source that isn't there, a row that is none, and rows of which none can be used.
     """
     source = found_source(text, "SOURCE", ("train",))
     settings = {"train": text, "train_size": DRAWN, "heldout_size": 1, "sealed_size": 1}
-    stock = read_stock(source, wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {}))
+    wanted_here = wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {})
+    stock = read_stock(source, wanted_here, as_written=as_written)
     refuse_lacking({source: stock})
     stock = _without_leaks(stock, source, wanted)
     if not stock.rows:
@@ -120,12 +121,12 @@ class SelfTest:
     faulty: tuple[FaultyReference, ...]
 
 
-def self_test(found: Preview, workers: int) -> SelfTest:
-    """The checker on the references, or on every nth where there are many: each equal to itself, no changed copy is."""
+def self_test(found: Preview, settings: Answers, workers: int) -> SelfTest:
+    """The checker on the references, or on every nth where there are many (`references`)."""
     answered = [problem for problem in found.problems if problem.answer is not None]
     some = answered[:: -(-len(answered) // TESTED)] if len(answered) > TESTED else answered
-    with Checker(workers) as checker:
-        return SelfTest(len(some), faulty_references(some, checker))
+    with open_checker(settings, workers) as checker:
+        return SelfTest(len(some), faulty_references(some, checker, settings))
 
 
 def _place(problem: Problem) -> tuple[str, int]:

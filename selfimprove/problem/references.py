@@ -1,7 +1,8 @@
 """References that can't be judged against, found by the checker that would judge with them.
 
 A reference is faulty if it isn't equal to itself, or equal to a perturbed copy of itself; an answer to such a problem
-would be counted wrong, or right, whatever it is.
+would be counted wrong, or right, whatever it is. To a checker of one's own a reference need not be an answer (it may be
+a schema, or tests), so there it is faulty if the checker fails over it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
+from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
 from selfimprove.problem.values import Problem, ProblemSets
+from selfimprove.recipe import Answers
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,28 @@ class FaultyReference:
     fault: str
 
 
-def faulty_references(problems: Sequence[Problem], checker: Checker) -> tuple[FaultyReference, ...]:
+def faulty_references(problems: Sequence[Problem], checker: Checker, settings: Answers) -> tuple[FaultyReference, ...]:
     """Those of these problems, which all have an answer, whose reference the checker can't judge against."""
-    faults = checker.faults_of_references([problem.answer or "" for problem in problems])
-    return tuple(FaultyReference(problem, fault) for problem, fault in zip(problems, faults, strict=True) if fault)
+    plain = [problem for problem in problems if not judges_apart(settings, problem)]
+    apart = [problem for problem in problems if judges_apart(settings, problem)]
+    faults = dict(zip(plain, checker.faults_of_references([problem.answer or "" for problem in plain]), strict=True))
+    if apart:
+        asked = [(problem.answer or "", packed(problem)) for problem in apart]
+        faults |= dict(zip(apart, map(_fault, own_checker(checker).check_all(asked)), strict=True))
+    return tuple(FaultyReference(problem, fault) for problem in problems if (fault := faults[problem]))
 
 
-def references_text(problems: ProblemSets, workers: int) -> str:
+def _fault(verdict: Verdict) -> str | None:
+    """Why a reference is no answer that the checker of one's own can be given, or None."""
+    failed = verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
+    return f"the checker fails over it: {verdict.reason}" if failed else None
+
+
+def references_text(problems: ProblemSets, settings: Answers, workers: int) -> str:
     """The references of all sets that can't be judged against, with the reason, and how many there are."""
     listed = problems.answered()
-    with Checker(workers) as checker:
-        faulty = faulty_references(listed, checker)
+    with open_checker(settings, workers) as checker:
+        faulty = faulty_references(listed, checker, settings)
     lines = [
         f"{_shown(found.problem.source)}: {_shown(found.problem.answer or '')}: {_shown(found.fault)}"
         for found in faulty

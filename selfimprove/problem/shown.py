@@ -64,8 +64,10 @@ def _pair(problem: Problem) -> Iterator[Text]:
         yield labelled("reference", problem.answer, "bold green")
 
 
-def checker_line(tested: int, faulty: Sequence[FaultyReference]) -> Text:
-    """What the checker's self-test on the references gave."""
+def checker_line(tested: int, faulty: Sequence[FaultyReference], own: str) -> Text:
+    """What the self-test on the references gave; `own` names the checker of one's own, if there is one."""
+    if own and not faulty:
+        return labelled("checker", f"{own} gave a verdict on {tested:,} of {tested:,} references", "green")
     if not faulty:
         return labelled("checker", f"{tested:,} of {tested:,} references equal themselves and no changed copy", "green")
     first = faulty[0]

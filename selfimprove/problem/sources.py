@@ -111,20 +111,21 @@ def is_local(text: str) -> bool:
     return text.startswith(PREFIX) or bool(format_of(Path(text))) or Path(text).exists()
 
 
-def read_stock(source: Source, wanted: Problems) -> Stock:
+def read_stock(source: Source, wanted: Problems, *, as_written: bool = False) -> Stock:
     """The distinct problems of a source; raises `UsageError` for a row that is none, naming it.
 
-    From a generator, as many problems are drawn as all three sets together can use.
+    `as_written`: an answer is what its field holds, and not the final answer in it. From a generator, as many problems
+    are drawn as all three sets together can use.
     """
     if isinstance(source, GeneratedSource):
         most = wanted.train_size + wanted.heldout_size + wanted.sealed_size
         problems, duplicates = draw(source.name, wanted.mixtures, wanted.seed, most)
         return Stock(problems=tuple(problems), duplicates=duplicates, rows=len(problems))
-    return _read_rows(source, wanted)
+    return _read_rows(source, wanted, as_written)
 
 
-def _read_rows(source: FileSource | HubSource, wanted: Problems) -> Stock:
-    reader = FieldReader(wanted)
+def _read_rows(source: FileSource | HubSource, wanted: Problems, as_written: bool) -> Stock:
+    reader = FieldReader(wanted, as_written=as_written)
     known: dict[str, None] = {}
     for _, _, row in _placed(source):
         reader.learn(row)
@@ -140,8 +141,9 @@ def _read_rows(source: FileSource | HubSource, wanted: Problems) -> Stock:
             problems.append(read.problem)
         if read.problem is None or read.problem.answer is None:
             aside.append(Aside(where=short, kind=read.kind, why=read.why))
-    problems, letters = _without_bare_letters(problems)
-    aside += letters
+    if not as_written:
+        problems, letters = _without_bare_letters(problems)
+        aside += letters
     found = distinct(problems, wanted.seed)
     fields = {role: tuple(name for name, _ in names.most_common()) for role, names in reader.used.items()}
     used = {name.split(".")[0] for names in fields.values() for joined in names for name in joined.split(", ")}

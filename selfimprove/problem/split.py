@@ -27,10 +27,11 @@ from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
-def load_problems(wanted: Problems, *, rotate: bool = False) -> ProblemSets:
+def load_problems(wanted: Problems, *, rotate: bool = False, as_written: bool = False) -> ProblemSets:
     """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them.
 
     With `rotate` all that the held-out source has left is held out for later rounds, so it must be a source of its own.
+    `as_written`: a file's answers are what their field holds, for a checker of one's own, and not a final answer in it.
     """
     sources = find_sources(wanted)
     if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
@@ -41,7 +42,7 @@ def load_problems(wanted: Problems, *, rotate: bool = False) -> ProblemSets:
             f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
         )
     named = {"train": sources.train, "heldout": sources.heldout, "sealed": sources.sealed}
-    stocks = {source: read_stock(source, wanted) for source in dict.fromkeys(named.values())}
+    stocks = {source: read_stock(source, wanted, as_written=as_written) for source in dict.fromkeys(named.values())}
     refuse_lacking(stocks)
     left = {source: stock.problems for source, stock in stocks.items()}
 

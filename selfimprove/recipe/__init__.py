@@ -184,7 +184,9 @@ class Merging(Section):
 
 
 class Answers(Section):
-    """How the final answer is taken out of a completion."""
+    """How a completion is judged."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("checker",))
 
     mode: Literal["boxed", "marked", "last"] = Field(
         "last",
@@ -195,6 +197,19 @@ class Answers(Section):
         description="a number asked for must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` for 2/3) "
         "is wrong",
     )
+    checker: str = Field(
+        "",
+        description="function that judges in place of the answer checker: `package.module:function` or "
+        "`path/to/file.py:function`; `mode` and `finished` then mean nothing",
+    )
+
+    @field_validator("checker")
+    @classmethod
+    def _names_a_function(cls, value: str) -> str:
+        where, colon, function = value.rpartition(":")
+        if value and not (where and colon and function.isidentifier()):
+            raise ValueError("must name a function as package.module:function or path/to/file.py:function")
+        return value
 
 
 class Gate(Section):
@@ -323,6 +338,17 @@ class Recipe(Section):
         if self.prefixes.selection.compares and self.sampling.samples < 2:
             raise ValueError(
                 f"prefixes.select is `{self.prefixes.select}`, which needs sampling.samples of 2 or more to compare"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> Recipe:
+        settings = self.prefixes
+        agreeing = settings.select == "consistent" or (settings.selection.continues and settings.value == "agreement")
+        if self.answers.checker and agreeing:
+            raise ValueError(
+                "answers.checker judges an answer by its problem and can't tell whether two answers are the same, as "
+                "prefixes.select = `consistent` and prefixes.value = `agreement` ask"
             )
         return self
 

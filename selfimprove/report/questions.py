@@ -85,7 +85,7 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     wanted = recipe.problems
     if not all(is_local(source) for source in (wanted.train, wanted.heldout, wanted.sealed) if source):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(wanted, rotate=recipe.gate.rotate)
+    sets = load_problems(wanted, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}

@@ -67,7 +67,7 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
         fault = f"{missing} of {len(problems.train)} training problems have no answer"
         raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
-    faulty = faulty_references(problems.answered(), machinery.checker)
+    faulty = faulty_references(problems.answered(), machinery.checker, recipe.answers)
     kept = problems.without(found.problem for found in faulty)
     _refuse_faulty(faulty, len(problems.answered()))
     if empty := empty_sets(kept):

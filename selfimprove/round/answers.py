@@ -24,8 +24,10 @@ from typing import TypeVar
 from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.finished import left_undone
+from selfimprove.events import Emit, Note, silence
 from selfimprove.gate.decision import Pair, Vitals, pass_at_k
 from selfimprove.problem import Problem
+from selfimprove.problem.judging import judges_apart, own_checker, packed
 from selfimprove.recipe import Answers, Recipe
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.sampling import (
@@ -50,6 +52,9 @@ from selfimprove.store.rows import Answered
 T = TypeVar("T")
 
 
+MOST_TOLD = 5
+"""Lines about a checker that failed, of each contest."""
+
 AnswersByKey = Mapping[str, Sequence[Answered]]
 """Answers of one model by problem key, in order of the sample number."""
 
@@ -57,8 +62,11 @@ AnswersByKey = Mapping[str, Sequence[Answered]]
 class Judge:
     """Judges models on problems into one verdicts file."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, checker: Checker, path: Path) -> None:
+    def __init__(
+        self, recipe: Recipe, tokenizer: Tokenizer, checker: Checker, path: Path, emit: Emit = silence
+    ) -> None:
         self._recipe = recipe
+        self._tell = told_once(emit)
         self._tokenizer = tokenizer
         self._checker = checker
         self._path = path
@@ -114,13 +122,13 @@ class Judge:
 
     def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
         """Check the batch's completions and make them durable in one append."""
-        references = {problem.key: problem.answer or "" for problem in batch}
+        asked = {problem.key: problem for problem in batch}
         settings = self._recipe.sampling
         opened = opened_by_template(self._tokenizer, settings.system, settings.prompt)
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
-        pairs = [(f"{opened}{text}", references[c.key]) for text, c in zip(texts, completions, strict=True)]
+        answers = [(f"{opened}{text}", asked[c.key]) for text, c in zip(texts, completions, strict=True)]
         cut = [completion.stop is StopReason.LENGTH for completion in completions]
-        verdicts = check_completions(self._checker, pairs, self._recipe.answers, cut=cut)
+        verdicts = check_completions(self._checker, answers, self._recipe.answers, cut=cut, tell=self._tell)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [row.model_dump() for row in rows])
@@ -147,21 +155,58 @@ class Judge:
         keep_rows(self._path, [row.model_dump() for row in self._rows])
 
 
+Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
+
+
 def check_completions(
     checker: Checker,
-    pairs: Sequence[tuple[str, str]],
+    answers: Sequence[tuple[str, Problem]],
     settings: Answers,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     cut: Sequence[bool] | None = None,
+    tell: Tell = lambda line: None,
 ) -> list[Verdict]:
-    """The checker's verdicts on (text, reference) pairs; with `answers.finished`, answers left undone are wrong.
+    """The verdicts on texts that answer these problems; with `answers.finished`, answers left undone are wrong.
 
-    `cut` says of each text whether it was cut off at the token limit; by default none was.
+    `cut` says of each text whether it was cut off at the token limit; by default none was. Where a checker of one's own
+    judges, `tell` gets a line for each answer that it failed over.
     """
-    verdicts = checker.check_all(pairs, settings.mode, progress, cut)
-    if not settings.finished:
-        return verdicts
-    return [_finished(verdict, reference) for verdict, (_, reference) in zip(verdicts, pairs, strict=True)]
+    apart = [judges_apart(settings, problem) for _, problem in answers]
+    cuts = [False] * len(answers) if cut is None else cut
+    rows = list(zip(answers, cuts, apart, strict=True))
+    ours, own = [row for row in rows if not row[2]], [row for row in rows if row[2]]
+    pairs = [(text, problem.answer or "") for (text, problem), _, _ in ours]
+    plain = checker.check_all(
+        pairs, settings.mode, lambda done, _: progress(done, len(answers)), [was for _, was, _ in ours]
+    )
+    if settings.finished:
+        plain = [_finished(verdict, reference) for verdict, (_, reference) in zip(plain, pairs, strict=True)]
+    if not own:
+        return plain
+    found = own_checker(checker).check_all(
+        [(text, packed(problem)) for (text, problem), _, _ in own],
+        settings.mode,
+        lambda done, _: progress(len(ours) + done, len(answers)),
+        [was for _, was, _ in own],
+    )
+    for verdict, ((_, problem), _, _) in zip(found, own, strict=True):
+        if verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT):
+            tell(f"the checker gave no verdict on an answer to {problem.source}: {verdict.reason}")
+    verdicts = {True: iter(found), False: iter(plain)}
+    return [next(verdicts[which]) for which in apart]
+
+
+def told_once(emit: Emit) -> Tell:
+    """Tells each line as a note, the first time only, and `MOST_TOLD` of them."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told and len(told) < MOST_TOLD:
+            told.add(line)
+            emit(Note(line))
+
+    return tell
 
 
 def _finished(verdict: Verdict, reference: str) -> Verdict:
@@ -272,12 +317,13 @@ def scorecard(answers: AnswersByKey) -> Side:
         n=len(answers),
         answers=len(rows),
         correct=counts[Outcome.CORRECT],
+        **({"error": counts[Outcome.ERROR]} if counts[Outcome.ERROR] else {}),
         wrong=counts[Outcome.WRONG],
         unparsed=counts[Outcome.UNPARSED],
         timed_out=counts[Outcome.TIMED_OUT],
         truncated=sum(row.stop is StopReason.LENGTH for row in rows),
         mean_tokens=round(sum(len(row.token_ids) for row in rows) / n, 3),
-        accuracy=counts[Outcome.CORRECT] / n,
+        accuracy=sum(row.value for row in rows) / n,
     )
 
 
@@ -297,6 +343,7 @@ def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -
         candidate=verdict.candidate,
         stage=verdict.stage,
         reason=verdict.reason,
+        score=verdict.score,
         stop=completion.stop,
         token_ids=completion.token_ids,
         text=text,
@@ -308,8 +355,8 @@ def _read_answered(path: Path) -> list[Answered]:
 
 
 def share(answers: Sequence[Answered]) -> float:
-    """The share of right answers."""
-    return sum(answer.correct for answer in answers) / len(answers)
+    """The share of right answers; one with a score counts as that much of an answer."""
+    return sum(answer.value for answer in answers) / len(answers)
 
 
 def _unclear(answers: Sequence[Answered]) -> bool:

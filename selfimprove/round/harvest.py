@@ -15,7 +15,7 @@ from selfimprove.errors import StageError
 from selfimprove.events import StageProgress, StageStarted
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
-from selfimprove.round.answers import check_completions
+from selfimprove.round.answers import check_completions, told_once
 from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
@@ -81,13 +81,14 @@ def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | Non
 
 
 def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
-    references = {problem.key: problem.answer or "" for problem in job.problems.train}
-    pairs = [(text, references[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
+    asked = {problem.key: problem for problem in job.problems.train}
+    answers = [(text, asked[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
 
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = check_completions(job.machinery.checker, pairs, job.recipe.answers, progress, _cut(completions))
+    checker, tell = job.machinery.checker, told_once(job.emit)
+    verdicts = check_completions(checker, answers, job.recipe.answers, progress, _cut(completions), tell)
     return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)
 
 

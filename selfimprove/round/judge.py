@@ -60,7 +60,7 @@ class Judgement:
 def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
     order, terms = held_out_order(job), terms_of_job(job)
-    bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts)
+    bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts, job.emit)
     known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
     missing = [problem for problem in order if problem.key not in known]
     total = len(missing) + len(order)

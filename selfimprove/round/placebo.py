@@ -48,7 +48,7 @@ def placebo(job: Job) -> Counts:
     model = _merged(job)
     challenger = read_answers(job.files.verdicts, job.number)
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
-    judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts)
+    judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts, job.emit)
     found: dict[str, Sequence[Answered]] = {}
     batches = list(batched(judged, job.recipe.gate.batch))
     for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):

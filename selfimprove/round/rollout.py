@@ -19,7 +19,7 @@ from selfimprove.answer import Outcome
 from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
-from selfimprove.round.answers import check_completions
+from selfimprove.round.answers import check_completions, told_once
 from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
 from selfimprove.round.selection import Tried, pattern_of
@@ -99,8 +99,9 @@ def tried(job: Job) -> list[Tried]:
 
 def by_labels(job: Job) -> bool:
     """Whether continuations are judged by the problems' answers, and not by agreement."""
-    value = job.recipe.prefixes.value
-    return value == "labels" or (value == "auto" and all(problem.answer is not None for problem in job.problems.train))
+    value, train = job.recipe.prefixes.value, job.problems.train
+    judged = bool(job.recipe.answers.checker) or all(problem.answer is not None for problem in train)
+    return value == "labels" or (value == "auto" and judged)
 
 
 def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
@@ -125,13 +126,14 @@ def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
 def _by_labels(
     job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
 ) -> list[list[bool]]:
-    answers = {problem.key: problem.answer or "" for problem in job.problems.train}
-    pairs = [(text, answers[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
+    asked = {problem.key: problem for problem in job.problems.train}
+    answers = [(text, asked[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
 
     def progress(done: int, total: int) -> None:
         job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
 
-    verdicts = iter(check_completions(job.machinery.checker, pairs, job.recipe.answers, progress, cuts))
+    checker, tell = job.machinery.checker, told_once(job.emit)
+    verdicts = iter(check_completions(checker, answers, job.recipe.answers, progress, cuts, tell))
     return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
 
 

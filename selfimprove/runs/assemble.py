@@ -19,6 +19,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
 from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.problem.judging import checker_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
@@ -46,7 +47,7 @@ class Shared:
 
     def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
         """Bring the run to `rounds` rounds; returns the last look at the sealed problems. See `run_rounds`."""
-        identity = Identity(self.base.fingerprint, self.problems.fingerprint())
+        identity = Identity(self.base.fingerprint, self.problems.fingerprint(), checker_digest(recipe.answers))
         return run_rounds(recipe, self.problems, identity, self.machinery_for(recipe), journal, rounds, emit)
 
     def machinery_for(self, recipe: Recipe) -> Machinery:
@@ -73,7 +74,8 @@ def run_recipe(
 def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
     _refuse_copies_on_ray(runtime)
-    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
+    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+    refuse_unloadable(recipe.answers)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
@@ -84,7 +86,8 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Itera
     find_targets(base.source, base.path, runtime.trust_remote_code)  # refused before anything is sampled
     read_own_decoding(base.path, base.source)  # the same
     with ExitStack() as stack:
-        checker = stack.enter_context(Checker(workers=runtime.checker_workers or runtime.usable_threads()))
+        workers = runtime.checker_workers or runtime.usable_threads()
+        checker = stack.enter_context(open_checker(recipe.answers, workers))
         machinery = machinery_of(recipe, base, runtime, checker, cache)
         if runtime.ray:
             machinery = _spread(machinery, stack)
@@ -119,6 +122,7 @@ def machinery_of(
     from selfimprove.training import train
 
     engine = engine_of(runtime)
+    own: dict[str, Scalar] = {"checker": checker_digest(recipe.answers)} if recipe.answers.checker else {}
     return Machinery(
         base=base.path,
         exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
@@ -132,7 +136,7 @@ def machinery_of(
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
         gpus=gpus_here(),
         runtime=runtime,
-        versions=versions_of(engine, runtime),
+        versions=versions_of(engine, runtime) | own,
     )
 
 
@@ -222,9 +226,9 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     from selfimprove.plan.lines import calibrated_lines
     from selfimprove.training.forecast import foretold
 
-    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
+    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
-    with Checker(workers=1) as checker, tempfile.TemporaryDirectory() as folder:
+    with open_checker(recipe.answers) as checker, tempfile.TemporaryDirectory() as folder:
         machinery = machinery_of(recipe, base, runtime, checker)
         found = calibrate(recipe, problems, machinery, Path(folder))
     work = forecast_round(recipe, len(problems.train))

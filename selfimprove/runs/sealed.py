@@ -117,7 +117,7 @@ def _look(job: Job, number: int, rounds: int) -> SealedLook:
 
 
 def _judge(job: Job, recipe: Recipe, path: Path) -> Judge:
-    return Judge(recipe, job.machinery.tokenizer, job.machinery.checker, path)
+    return Judge(recipe, job.machinery.tokenizer, job.machinery.checker, path, job.emit)
 
 
 def _sides(job: Job) -> list[Champion]:

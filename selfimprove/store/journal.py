@@ -59,10 +59,12 @@ READ = (1, 2, FORMAT)
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is bound to besides its recipe: the base weights and the problems, by fingerprint."""
+    """What a run is bound to besides its recipe, by fingerprint: base weights, problems, the recipe's own checker."""
 
     model: str
     problems: str
+    checker: str = ""
+    """Empty if the recipe names none."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,7 @@ class Journal:
                 fingerprint=recipe.fingerprint(),
                 model=identity.model,
                 problems=identity.problems,
+                **({"checker": identity.checker} if identity.checker else {}),
                 recipe=recipe.model_dump(),
             )
             write_json(self.recipe_path, record.plain())
@@ -260,6 +263,8 @@ class Journal:
             raise UsageError(f"run `{self.name}` was made from other base weights ({recipe.model.name})", start_new)
         if stored.problems != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
+        if stored.checker != identity.checker:
+            raise UsageError(f"the checker of run `{self.name}` changed ({recipe.answers.checker})", start_new)
 
     def bound(self, *, lenient: bool = False) -> BoundRecord:
         """What the folder is bound to; `UnreadableError` if that can't be read. `lenient` as in `rounds`."""

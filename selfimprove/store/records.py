@@ -163,7 +163,7 @@ class ScheduleRecord(Record):
 
 
 class Side(Record):
-    """One model's verdicts on the held-out problems judged; `accuracy` is the share of right answers."""
+    """One model's verdicts on the held-out problems judged; `accuracy` is the share of right answers, or mean score."""
 
     n: Lenient[Count | None] = None
     answers: Lenient[Count | None] = None
@@ -171,6 +171,8 @@ class Side(Record):
     wrong: Lenient[Count | None] = None
     unparsed: Lenient[Count | None] = None
     timed_out: Lenient[Count | None] = None
+    error: Lenient[Count | None] = None
+    """Answers that a checker of one's own failed over; left out where there are none."""
     truncated: Lenient[Count | None] = None
     mean_tokens: Lenient[Number | None] = None
     accuracy: Number
@@ -384,6 +386,8 @@ class BoundRecord(Record):
     fingerprint: Lenient[str] = ""
     model: str
     problems: str
+    checker: str = ""
+    """SHA-256 of the file of the recipe's own checker; left out where the recipe names none."""
     recipe: dict[str, Any]
 
     @property

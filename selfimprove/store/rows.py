@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from selfimprove.answer.verdict import Outcome
 from selfimprove.sampling import StopReason
@@ -68,6 +68,18 @@ class Answered(Row):
     stop: Annotated[StopReason, Field(strict=False)]
     token_ids: TokenIds
     text: str
+    score: float | None = None
+    """What a checker of one's own gave between 0 and 1; a row without one has no such key."""
+
+    @model_serializer(mode="wrap")
+    def _without_no_score(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        plain: dict[str, object] = serialise(self)
+        return plain if self.score is not None else {key: plain[key] for key in plain if key != "score"}
+
+    @property
+    def value(self) -> float:
+        """What the answer counts for: 1 if it is right, its score if it has one, else 0."""
+        return float(self.correct) if self.score is None else self.score
 
     @property
     def correct(self) -> bool:
@@ -77,7 +89,7 @@ class Answered(Row):
     @property
     def unclear(self) -> bool:
         """Whether the checker could not tell."""
-        return self.outcome in (Outcome.UNPARSED, Outcome.TIMED_OUT)
+        return self.outcome in (Outcome.UNPARSED, Outcome.TIMED_OUT, Outcome.ERROR)
 
     @property
     def unreadable(self) -> bool:

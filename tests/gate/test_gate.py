@@ -16,6 +16,7 @@ from selfimprove.gate.decision import (
     guarded,
     sentence_of_gain,
 )
+from selfimprove.gate.evidence import Tally, evidence
 
 WIN, LOSS, SAME = Pair(0, 1), Pair(1, 0), Pair(1, 1)
 SETTINGS = recipe.Gate()
@@ -171,11 +172,22 @@ def test_averages_have_a_last_look_that_old_runs_did_without() -> None:
     assert aimed.looks[-1].evidence >= 40 > alone.looks[-1].evidence
 
 
-@pytest.mark.parametrize(
-    ("pairs", "total"), [([Pair(0, 0.5)] * 64, 100), ([SAME] * 101, 100), ([Pair(0, 2)] * 64, 100), ([], 0)]
-)
+def test_scores_of_one_answer_are_judged_by_betting_alone() -> None:
+    """Each score moves by a quarter: enough to bet on, while the exact test, which has no fractions, says nothing."""
+    better = [Pair(0.25, 0.5), Pair(0.5, 0.5), Pair(0.75, 0.5), Pair(0.5, 0.75)] * 100
+    accepted = decide(better, 400, SETTINGS, 0.025)
+    rejected = decide([Pair(pair.challenger, pair.champion) for pair in better], 400, SETTINGS, 0.025)
+    assert accepted is not None
+    assert rejected is not None
+    assert accepted.accepted
+    assert not rejected.accepted
+    whole, one = Tally(((-1, 2), (1, 14))), Tally(((-1, 2), (0.5, 1), (1, 14)))
+    assert evidence(whole, 0.025, last=True, greedy=True) > 40 > evidence(one, 0.025, last=True, greedy=True)
+
+
+@pytest.mark.parametrize(("pairs", "total"), [([SAME] * 101, 100), ([Pair(0, 2)] * 64, 100), ([], 0)])
 def test_what_cannot_be_is_refused(pairs: list[Pair], total: int) -> None:
-    with pytest.raises(ValueError, match=r"samples|held-out|shares"):
+    with pytest.raises(ValueError, match=r"held-out|shares"):
         decide(pairs, total, SETTINGS, 0.025)
 
 

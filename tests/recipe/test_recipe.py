@@ -109,3 +109,31 @@ def test_settings_replace_the_values_of_a_file_and_nothing_else(tmp_path: Path) 
 def test_the_recipe_page_holds_the_key_table_made_from_the_code() -> None:
     page = (ROOT / "docs" / "recipe.md").read_text()
     assert key_table() in page, "paste the output of selfimprove.recipe.keys.key_table()"
+
+
+def test_a_checker_of_ones_own_is_left_out_of_recipes_that_name_none() -> None:
+    assert "checker" not in Recipe().model_dump()["answers"]
+    named = parse_recipe({"answers": {"checker": "tasks/sql.py:same_result"}}, "here")
+    assert named.model_dump()["answers"]["checker"] == "tasks/sql.py:same_result"
+    assert named.fingerprint() != Recipe().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ({"answers": {"checker": "tasks.sql"}}, "must name a function"),
+        ({"answers": {"checker": ":check"}}, "must name a function"),
+        ({"answers": {"checker": "a.py:1"}}, "must name a function"),
+        (
+            {
+                "answers": {"checker": "a.py:check"},
+                "prefixes": {"select": "consistent", "length": "full"},
+                "sampling": {"samples": 4},
+            },
+            "can't tell whether two answers are the same",
+        ),
+    ],
+)
+def test_a_checker_that_cant_serve_is_refused(data: dict[str, object], fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        parse_recipe(data, "here")

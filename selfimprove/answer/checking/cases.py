@@ -81,7 +81,7 @@ class _Judged:
 
     def told(self) -> str:
         """The row as a line of JSON, a long prediction cut, with its verdict."""
-        prediction, verdict = self.row.prediction[:MAX_PREDICTION], asdict(self.verdict)
+        prediction, verdict = self.row.prediction[:MAX_PREDICTION], self.verdict.plain()
         row = {**json.loads(self.row.line), "prediction": prediction, "verdict": verdict}
         return json.dumps(row, ensure_ascii=True) + "\n"
 

@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Self, TypeVar
 
 from selfimprove.answer import VERSION, Mode, Outcome, Verdict
@@ -43,7 +44,8 @@ class Checker:
     """Verdicts from `workers` processes; a context manager, usable from several threads.
 
     `timeout` is in seconds for one answer, `memory_mb` in megabytes for one process. A process starts when it is first
-    needed; `command` is what it runs, after the interpreter.
+    needed; `command` is what it runs, after the interpreter. `contained`: it is one for a checker of one's own, whose
+    processes keep each verdict apart. `own` is that checker beside this one; it is closed with it.
     """
 
     def __init__(
@@ -52,6 +54,9 @@ class Checker:
         timeout: float = TIMEOUT,
         memory_mb: int = MEMORY_MB,
         command: Sequence[str] = JUDGE,
+        *,
+        contained: bool = False,
+        own: Checker | None = None,
     ) -> None:
         if workers < 1 or timeout <= 0 or memory_mb < 128:
             raise UsageError(
@@ -59,7 +64,9 @@ class Checker:
                 "at least 1 worker, more than 0 seconds, 128 megabytes or more",
             )
         self.workers = workers
+        self.own = own
         self._timeout, self._memory_mb, self._command = timeout, memory_mb, tuple(command)
+        self._contained = contained
         self._slots: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._slots.put(None)
@@ -79,12 +86,19 @@ class Checker:
         if self._closed:
             return
         self._closed = True
+        if self.own is not None:
+            self.own.close()
         for worker in [self._slots.get() for _ in range(self.workers)]:
             if worker is not None:
                 worker.kill()
         self._starter.shutdown()
         for _ in range(self.workers):
             self._slots.put(None)  # who still waits for a worker is let in to be told
+
+    def start(self) -> None:
+        """Start a process, if none is there; raises `UsageError` if a checker of one's own can't be loaded."""
+        with self._worker():
+            pass
 
     def check(self, text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
         """The verdict on one completion; `cut`: it was cut off at the token limit."""
@@ -116,14 +130,16 @@ class Checker:
         ]
         chunks = self._chunked(requests, self._replies, _silent)
         return [
-            reply.fields[0] if reply.failed is None else _verdict(reply).reason for chunk in chunks for reply in chunk
+            reply.fields[0] if reply.failed is None else _UNJUDGED[reply.failed].reason
+            for chunk in chunks
+            for reply in chunk
         ]
 
     def timed(self, rows: Sequence[tuple[str, str, Form, bool]]) -> list[tuple[Verdict, float]]:
         """Verdicts on (text, reference, mode, cut), past the cache, each with its milliseconds in the worker."""
         requests = [_request(text, reference, mode, cut=cut) for text, reference, mode, cut in rows]
         replies = [reply for chunk in self._chunked(requests, self._replies, _silent) for reply in chunk]
-        return [(_verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
+        return [(self._verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
 
     def _chunked(
         self,
@@ -150,7 +166,7 @@ class Checker:
         owed = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
         judged: dict[bytes, Verdict] = {}
         for key, reply in zip(owed, self._replies(list(owed.values())), strict=True):
-            known[key] = _verdict(reply)
+            known[key] = self._verdict(reply)
             if reply.failed is None:
                 judged[key] = known[key]
         with self._lock:
@@ -185,13 +201,30 @@ class Checker:
             if self._closed:
                 raise UsageError("the checker is closed", "use it inside its with block")
             if worker is None:
-                worker = self._starter.submit(Worker, self._command, self._timeout, self._memory_mb).result()
+                worker = self._starter.submit(self._started).result()
             yield worker
             kept = worker if worker.served < RECYCLE else None
         finally:
             if worker is not None and kept is None:
                 worker.kill()
             self._slots.put(kept)
+
+    def _started(self) -> Worker:
+        return Worker(self._command, self._timeout, self._memory_mb, contained=self._contained)
+
+    def _verdict(self, reply: Reply) -> Verdict:
+        if reply.failed is not None:
+            found = _UNJUDGED[reply.failed]
+            died = self._contained and found.outcome is not Outcome.TIMED_OUT
+            return replace(found, outcome=Outcome.ERROR) if died else found
+        outcome, candidate, stage, reason, *score = reply.fields
+        return Verdict(
+            outcome=Outcome(outcome or ""),
+            candidate=candidate,
+            stage=stage or "",
+            reason=reason or "",
+            score=float(score[0]) if score and score[0] else None,
+        )
 
 
 def _request(text: str, reference: str, mode: Form, *, cut: bool = False) -> Request:
@@ -215,10 +248,3 @@ _UNJUDGED = {
         outcome=Outcome.UNPARSED, candidate=None, stage="limits", reason="judging it needs more memory than is allowed"
     ),
 }
-
-
-def _verdict(reply: Reply) -> Verdict:
-    if reply.failed is not None:
-        return _UNJUDGED[reply.failed]
-    outcome, candidate, stage, reason = reply.fields
-    return Verdict(outcome=Outcome(outcome or ""), candidate=candidate, stage=stage or "", reason=reason or "")

@@ -3,6 +3,9 @@
 Both pipes are read and written without blocking, against the deadline of the answer in hand, so that a worker which
 stops reading is found out as surely as one that computes too long. Requests are written ahead up to a few kilobytes,
 which hides the round trip; the deadline of an answer begins when the reply before it has come.
+
+A worker for a checker of one's own (`contained`) holds the deadline itself, and gets a folder to work in that is
+removed with it. It is asked to end before it is killed, since it knows of processes that left its group.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from selfimprove.answer.checking.worker import HEADER, Reply, Request, packed
-from selfimprove.errors import StageError
+from selfimprove.answer.checking.worker import GRACE, HEADER, Reply, Request, packed
+from selfimprove.errors import StageError, UsageError
 
 TIMEOUT = 3.0  # seconds for one answer
+ENDING = 5.0  # seconds a contained worker has to end what it started
 STARTING = 120.0  # seconds a fresh process may take to say hello
 AHEAD = 16_000  # bytes written ahead; below what a pipe holds
 
@@ -37,19 +41,22 @@ class WorkerLost(Exception):  # noqa: N818 - a finding about a process, handled 
 class Worker:
     """One worker process, used by one thread at a time; `served` counts its replies."""
 
-    def __init__(self, command: Sequence[str], timeout: float, memory_mb: int) -> None:
-        self.timeout = timeout
+    def __init__(self, command: Sequence[str], timeout: float, memory_mb: int, *, contained: bool = False) -> None:
+        self.timeout = timeout + GRACE if contained else timeout
+        self._scratch = (
+            tempfile.TemporaryDirectory(prefix="checker-", ignore_cleanup_errors=True) if contained else None
+        )
         self.served = 0
         self._buffer = bytearray()
         arguments = [str(timeout), str(memory_mb), str(os.getpid())]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-s", *command, *arguments],
+            [sys.executable, "-P", *(() if contained else ("-s",)), *command, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            cwd=tempfile.gettempdir(),
-            env=_environment(),
+            cwd=self._scratch.name if self._scratch else tempfile.gettempdir(),
+            env=_environment(self._scratch.name if self._scratch else ""),
             start_new_session=True,
         )
         if self._process.stdin is None or self._process.stdout is None:
@@ -60,13 +67,16 @@ class Worker:
 
     def _greet(self) -> None:
         try:
-            self._receive(time.monotonic() + STARTING)
+            hello = self._receive(time.monotonic() + STARTING)
         except WorkerLost as lost:
             self.kill()
             raise StageError(
                 f"the checker's worker process does not start: it {lost}",
                 f"try: {sys.executable} -c 'import selfimprove.answer.checking.worker'",
             ) from None
+        if hello.fields:
+            self.kill()
+            raise UsageError(str(hello.fields[0]), "Correct it, or leave answers.checker empty.")
 
     @property
     def pid(self) -> int:
@@ -116,17 +126,28 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the process group and wait for the process; harmless if it is gone."""
+        if self._scratch:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         self._stdin.close()
         self._stdout.close()
+        if self._scratch:
+            self._scratch.cleanup()
 
 
-def _environment() -> dict[str, str]:
-    """All that a worker sees of the environment: where the package is, and what makes it deterministic."""
+def _environment(scratch: str) -> dict[str, str]:
+    """All that a worker sees of the environment: where the package is, and what makes it deterministic.
+
+    One with a scratch folder also finds programs, and its own home and temporary folder there.
+    """
+    own = {"PATH": os.environ.get("PATH", os.defpath), "HOME": scratch, "TMPDIR": scratch} if scratch else {}
     return {
+        **own,
         "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -26,11 +26,18 @@ def verdict_text(answer: str, gold: str, mode: Mode, explain: bool, as_json: boo
     """
     with Checker() as checker:
         verdict = checker.check(answer, gold, mode)
-    correct = verdict.outcome is Outcome.CORRECT
+    correct, text = told(verdict, as_json)
     if not explain or verdict.outcome is Outcome.TIMED_OUT or verdict.stage == "worker":
-        return correct, json.dumps(asdict(verdict)) if as_json else _line(verdict)
+        return correct, text
     explained = explain_verdict(answer, gold, mode)
-    return correct, json.dumps(asdict(explained)) if as_json else _explanation(explained)
+    if as_json:
+        return correct, json.dumps(asdict(explained) | {"verdict": explained.verdict.plain()})
+    return correct, _explanation(explained)
+
+
+def told(verdict: Verdict, as_json: bool) -> tuple[bool, str]:
+    """Whether the answer is correct, and the verdict with its stage and reason, as text or as one JSON object."""
+    return verdict.outcome is Outcome.CORRECT, json.dumps(verdict.plain()) if as_json else _line(verdict)
 
 
 def cases_text(path: Path, workers: int, mode: Mode, wrong_rows: Path | None, as_json: bool) -> str:

@@ -16,9 +16,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import BinaryIO, Literal, TypedDict
 
 from selfimprove.answer import Mode, check, check_answer, fault_of_reference
@@ -44,7 +45,10 @@ Form = Mode | Literal["bare"]
 
 
 class Request(TypedDict):
-    """What is asked of a worker: the verdict on a text, or (`fault`) only whether the reference can be used."""
+    """What is asked of a worker: the verdict on a text, or (`fault`) only whether the reference can be used.
+
+    To a checker of one's own (`contained`), `reference` is the whole problem as JSON.
+    """
 
     op: Literal["check", "fault"]
     text: str
@@ -54,7 +58,8 @@ class Request(TypedDict):
 
 
 Fields = list[str | None]
-"""Outcome, candidate, stage and reason of a verdict; of `fault`, the one reason why a reference can't be used."""
+"""Outcome, candidate, stage and reason of a verdict, and the score where one's own checker judges; of `fault`, the one
+reason why a reference can't be used."""
 Handler = Callable[[Request], Fields]
 
 
@@ -83,7 +88,7 @@ def packed(message: object) -> bytes:
     return len(data).to_bytes(HEADER, "big") + data
 
 
-def _read_request(stream: BinaryIO) -> Request | None:
+def read_request(stream: BinaryIO) -> Request | None:
     """The next request, or None at the end of the stream."""
     head = stream.read(HEADER)
     if len(head) < HEADER:
@@ -92,25 +97,30 @@ def _read_request(stream: BinaryIO) -> Request | None:
     return request
 
 
-def _write(stream: BinaryIO, reply: Reply) -> None:
+def write(stream: BinaryIO, reply: Reply) -> None:
+    """Send a reply."""
     stream.write(reply.packed())
     stream.flush()
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Ask Linux for this signal when the parent's thread that started this process ends."""
     if not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
 
 
-def _limit_resources(memory_mb: int) -> None:
-    """Cap memory, file size, core dumps and processes, as far as the platform has the limit."""
+SEALED = MappingProxyType({"RLIMIT_FSIZE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": 64})
+"""The limits of a process that writes no files and starts no others."""
+
+
+def limit_resources(memory_mb: int, caps: Mapping[str, int] = SEALED) -> None:
+    """Cap memory, core dumps and what `caps` names, as far as the platform has the limit."""
     import resource
 
-    caps = {"RLIMIT_AS": memory_mb << 20, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": 64}
-    for name, cap in caps.items():
+    for name, cap in {"RLIMIT_AS": memory_mb << 20, "RLIMIT_CORE": 0, **caps}.items():
         kind = getattr(resource, name, None)
         if kind is None:
             continue
@@ -126,21 +136,21 @@ def serve(handler: Handler, arguments: list[str]) -> None:
     The arguments are the seconds per request, the megabytes of memory and the parent's process id.
     """
     timeout, memory_mb, parent = float(arguments[0]), int(arguments[1]), int(arguments[2])
-    _die_with_parent(parent)
-    _limit_resources(memory_mb)
+    die_with_parent(parent)
+    limit_resources(memory_mb)
     sys.set_int_max_str_digits(20_000)
     source, target = sys.stdin.buffer, sys.stdout.buffer
-    _write(target, Reply([]))
-    while (request := _read_request(source)) is not None:
+    write(target, Reply([]))
+    while (request := read_request(source)) is not None:
         signal.setitimer(signal.ITIMER_REAL, timeout + GRACE)
         start = time.perf_counter()
         try:
             reply = Reply(handler(request), 1000 * (time.perf_counter() - start))
         except MemoryError:
-            _write(target, Reply([], failed=Failure.MEMORY))
+            write(target, Reply([], failed=Failure.MEMORY))
             os._exit(3)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _write(target, reply)
+        write(target, reply)
 
 
 def judge(request: Request) -> Fields:
