@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
-from selfimprove.problem.values import Problem, ProblemSets
+from selfimprove.problem.sets import ProblemSets
+from selfimprove.problem.values import Problem
 
 
 @dataclass(frozen=True)
