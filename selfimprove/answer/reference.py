@@ -150,16 +150,25 @@ def _joined_under_names(text: str) -> bool:
 
 def _hashes(text: str) -> Reference | None:
     """The short answer behind the last `####`, if nothing follows it but a mark; None for a heading, or without one."""
-    marks = list(_HASHES.finditer(text))
-    if not marks:
+    last = _last_hashes(text)
+    if last is None:
         return None
-    last = marks[-1]
     answer, rest = last[1].strip(), text[last.end() :].strip()
     if not answer and not rest:
         return Reference(None, "empty", "an empty answer")
     if not answer or not is_bare(answer) or (rest and not _only_a_mark(rest)):
         return None
     return Reference(_without_unit(answer), "hashes")
+
+
+def _last_hashes(text: str) -> re.Match[str] | None:
+    """The first mark of the last line that has one."""
+    end = len(text)
+    while (at := text.rfind("####", 0, end)) >= 0:
+        end = text.rfind("\n", 0, at) + 1
+        if found := _HASHES.search(text, end):
+            return found
+    return None
 
 
 def _only_a_mark(rest: str) -> bool:

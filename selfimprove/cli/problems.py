@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
+from selfimprove.events import Emit, Event, silence
 
 if TYPE_CHECKING:
     from selfimprove.problem.preview import Preview
     from selfimprove.recipe import Recipe
     from selfimprove.round.lengths import Lengths
+    from selfimprove.view import View
 
 
 def problems(
@@ -30,7 +35,7 @@ def problems(
     with the reference beside each; what was set aside, with line and reason; whether the references can be judged
     against. With --model also the lengths in tokens.
 
-    Writes nothing; with --model, once per model, the cache in $SELFIMPROVE_CACHE.
+    Writes the cache in $SELFIMPROVE_CACHE: what was read of a large source, and with --model the model, once.
 
     Exit codes: 0 it can be read; 2 it can't, or no row has an answer.
 
@@ -45,9 +50,13 @@ def problems(
     from selfimprove.cli.parsing import chosen_recipe
     from selfimprove.problem import preview, shown
     from selfimprove.recipe import Runtime
+    from selfimprove.runs.reading import told_reading
 
     chosen = chosen_recipe(recipe, model, "", settings or [])
-    found = preview.preview(source, chosen.problems, as_written=bool(chosen.answers.checker))
+    as_written = bool(chosen.answers.checker)
+    with ExitStack() as stack:
+        reading = stack.enter_context(told_reading(_screen(stack)))
+        found = preview.preview(source, chosen.problems, reading, as_written=as_written)
     tested = preview.self_test(found, chosen.answers, Runtime().usable_threads())
     lengths = _lengths(chosen, found) if model else None
     if as_json:
@@ -61,6 +70,22 @@ def problems(
     console.print(shown.checker_line(tested.tested, tested.faulty, chosen.answers.checker))
     if lengths is not None:
         console.print(shown.labelled("tokens", lengths.told(), "red" if lengths.too_long else ""))
+
+
+def _screen(stack: ExitStack) -> Emit:
+    """A listener that opens a view on standard error at the first event, where that is a terminal."""
+    from selfimprove.view import can_move, open_view
+
+    if not can_move(sys.stderr, os.environ):
+        return silence
+    views: list[View] = []
+
+    def heard(event: Event) -> None:
+        if not views:
+            views.append(stack.enter_context(open_view("live", sys.stderr)))
+        views[0](event)
+
+    return heard
 
 
 def _lengths(recipe: Recipe, found: Preview) -> Lengths:

@@ -47,7 +47,8 @@ def run(
     What is on disk is never made again, and a run that has all its rounds says so. An existing run needs only its name;
     another recipe is refused, naming the keys that differ.
 
-    Writes rounds/RUN/ (rounds/README.md is its format) and, once per model, the cache in $SELFIMPROVE_CACHE.
+    Writes rounds/RUN/ (rounds/README.md is its format) and, once per model and large source of problems, the cache in
+    $SELFIMPROVE_CACHE.
 
     Exit codes: 0 the rounds and the sealed finish are done; 1 a stage ended without a usable result; 2 it can't be done
     as asked; 130 interrupted.
@@ -76,7 +77,7 @@ def run(
         open_view(mode, sys.stdout) as view,
         tracked(trackers, journal, chosen, view) as emit,
     ):
-        run_recipe(chosen, runtime, journal, rounds, emit)
+        run_recipe(chosen, runtime, journal, rounds, emit, view=view)
 
 
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:

@@ -41,6 +41,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from selfimprove.errors import UsageError
+from selfimprove.host.folders import default_cache
 from selfimprove.models.conversion import Source, convert, silence_transformers
 from selfimprove.models.gpus import gpus_here
 from selfimprove.models.memory import trim_heap
@@ -95,11 +96,6 @@ class ModelFolder:
     path: Path
     fingerprint: str
     source: str
-
-
-def default_cache() -> Path:
-    """`$SELFIMPROVE_CACHE`, or `~/.cache/selfimprove`."""
-    return Path(os.environ.get("SELFIMPROVE_CACHE") or "~/.cache/selfimprove").expanduser().absolute()
 
 
 def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) -> ModelFolder:

@@ -13,8 +13,9 @@ What is read is put into an order that depends on the seed and the problems alon
 
 from __future__ import annotations
 
+from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.split import fresh_heldout, load_problems
-from selfimprove.problem.values import Problem, ProblemSets
+from selfimprove.problem.values import Problem
 from selfimprove.problem.wording import normal_form
 
 __all__ = ["Problem", "ProblemSets", "fresh_heldout", "load_problems", "normal_form"]

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
 from selfimprove.problem.finals import Final, Kind, final_of
+from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.names import (
     ANSWERS,
     CHOSEN,
@@ -103,20 +104,19 @@ class FieldReader:
     def __init__(self, named: Problems, *, as_written: bool = False) -> None:
         self._named = named
         self._as_written = as_written
-        self._numbering: dict[str, Numbering] = {}
         self._names: dict[tuple[object, ...], dict[str, str]] = {}
         self.used: dict[str, Counter[str]] = {role: Counter() for role in ("question", "context", "options", "answer")}
-        self.lacking = {role: getattr(named, role) for role in self.used if getattr(named, role)}
-        """Fields that the recipe names and no row shown so far has, by their role."""
+        self.learnt = Learnt(lacking={role: getattr(named, role) for role in self.used if getattr(named, role)})
 
     def learn(self, row: object) -> None:
         """Look at a row before any is read."""
+        self.learnt.know(row)
         row = _as_row(row)
         if row is None:
             return
-        for role, name in list(self.lacking.items()):
+        for role, name in list(self.learnt.lacking.items()):
             if find(row, name)[0]:
-                del self.lacking[role]
+                del self.learnt.lacking[role]
         names = self._bare_names(row)
         try:
             options = self._options(row, names)
@@ -128,7 +128,7 @@ class FieldReader:
             number = as_number(value)
             if number is not None and number >= 0 and not is_label(options, value):
                 written = isinstance(value, str)
-                self._numbering.setdefault(name, Numbering()).learn(options, number, written=written)
+                self.learnt.numbering.setdefault(name, Numbering()).learn(options, number, written=written)
 
     def read(self, row: object, where: str, source: str) -> RowRead:
         """The problem of a row that was shown; `UsageError`, naming `where`, for a row that is none."""
@@ -288,8 +288,8 @@ class FieldReader:
 
     def _place(self, options: Options, name: str, value: object) -> int | None:
         counts = ""
-        if as_number(value) is not None and name in self._numbering:
-            counts = self._numbering[name].first(options, name, written=isinstance(value, str))
+        if as_number(value) is not None and name in self.learnt.numbering:
+            counts = self.learnt.numbering[name].first(options, name, written=isinstance(value, str))
         place = place_of(options, value, counts)
         if place is None and isinstance(value, str):
             final = final_of(value, name, "")

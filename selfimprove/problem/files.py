@@ -21,6 +21,8 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -28,7 +30,7 @@ from selfimprove.errors import UsageError
 from selfimprove.problem.names import QUESTIONS, bare_name
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
-COMPRESSED: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSED: dict[str, Callable[..., object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BINARY = (".parquet", ".arrow")
 ROWS_UNDER = ("data", "rows", "examples", "instances", "problems", "questions")
 """Names under which an object holds its rows where it has other lists too."""
@@ -41,6 +43,18 @@ LARGEST_FILE = 2 * 2**30
 
 Row = tuple[int, object]
 """The line (or row, from 1) on which a row starts, and what stands there."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of a file as they stand, from line `first`; `end` is where in the file they were read to, in bytes."""
+
+    first: int
+    data: bytes
+    end: int
+
+
+Part = Lines | list[Row]
 
 _SPLIT = re.compile(r"^(train|test|validation|valid|dev|val|eval)(?=\W|_|$)", re.IGNORECASE)
 
@@ -69,7 +83,7 @@ def shards(folder: Path) -> list[Path]:
 
 def file_rows(path: Path) -> Iterator[Row]:
     """The rows of a file, as its suffix says; raises `UsageError` at the first that can't be read."""
-    try:
+    with _faults(path):
         match format_of(path):
             case ".jsonl" | ".ndjson":
                 yield from _json_lines(path)
@@ -81,29 +95,77 @@ def file_rows(path: Path) -> Iterator[Row]:
                 yield from _arrow(path)
             case _:
                 yield from _parquet(path)
+
+
+def file_parts(path: Path, rows: int, size: int) -> Iterator[Part]:
+    """The file in parts of so many rows or so many bytes, in order; raises what `file_rows` raises.
+
+    Where a line is a row, a part is lines that are still to be parsed (`rows_of`), which is a third of all the work.
+    """
+    with _faults(path):
+        if format_of(path) in (".jsonl", ".ndjson") and not _opens_json(path):
+            yield from _line_parts(path, rows, size)
+            return
+    found = file_rows(path)
+    while some := list(itertools.islice(found, rows)):
+        yield some
+
+
+def rows_of(part: Part, path: Path) -> Iterator[Row]:
+    """The rows of a part of the file at `path`; raises `UsageError` at the first that can't be parsed."""
+    if not isinstance(part, Lines):
+        yield from part
+        return
+    for number, line in enumerate(io.BytesIO(part.data), part.first):
+        text = _decoded(line, path, number).strip()
+        if text:
+            yield number, _parsed(text, path, number)
+
+
+def _line_parts(path: Path, rows: int, size: int) -> Iterator[Lines]:
+    lines: list[bytes] = []
+    first, held = 1, 0
+    with path.open("rb") as raw, _opened(path, raw) as source:
+        while line := source.readline(LONGEST_ROW + 1):
+            _refuse_long(len(line), path, first + len(lines))
+            lines.append(line)
+            held += len(line)
+            if len(lines) >= rows or held >= size:
+                yield Lines(first, b"".join(lines), raw.tell())
+                first, held, lines = first + len(lines), 0, []
+    if lines:
+        yield Lines(first, b"".join(lines), path.stat().st_size)
+
+
+def _opens_json(path: Path) -> bool:
+    """Whether the first line opens a JSON value that goes on below it."""
+    with _opened(path) as lines:
+        return lines.readline(1000).removeprefix(b"\xef\xbb\xbf").strip() in (b"[", b"{")
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         cause = getattr(error, "strerror", None) or error
         raise UsageError(f"{path}: can't be read: {cause}", "Check the path and its rights.") from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path, raw: IO[bytes] | None = None) -> IO[bytes]:
+    """The bytes of a file, unpacked; `raw` is the file where it is open already."""
     unpack = COMPRESSED.get(path.suffix.lower())
-    return path.open("rb") if unpack is None else cast("IO[bytes]", unpack(path))
+    if unpack is None:
+        return raw or path.open("rb")
+    return cast("IO[bytes]", unpack(raw or path))
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with _opened(path) as lines:
-        for number in itertools.count(1):
-            line = lines.readline(LONGEST_ROW + 1)
-            if not line:
-                return
-            _refuse_long(len(line), path, number)
-            text = _decoded(line, path, number).strip()
-            if number == 1 and text in ("[", "{"):
-                yield from _json(path)
-                return
-            if text:
-                yield number, _parsed(text, path, number)
+    if _opens_json(path):
+        yield from _json(path)
+        return
+    for part in _line_parts(path, 1, LONGEST_ROW):
+        yield from rows_of(part, path)
 
 
 def _json(path: Path) -> Iterator[Row]:

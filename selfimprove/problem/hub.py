@@ -10,8 +10,9 @@ configs, so the one that would be chosen is tried by its name, and failing that 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from selfimprove.errors import UsageError
 
@@ -63,13 +64,21 @@ def judged_split(source: HubSource) -> HubSource | None:
     return replace(source, split=splits[0]) if splits else None
 
 
-def hub_rows(source: HubSource) -> Iterator[tuple[int, object]]:
-    """The rows of a resolved source, numbered from 1; raises `UsageError`."""
+@dataclass(frozen=True)
+class HubTable:
+    """The rows of a resolved source, numbered from 1, and the files in the cache of `datasets` that hold them."""
+
+    rows: Sequence[object]
+    files: tuple[Path, ...]
+
+
+def hub_table(source: HubSource) -> HubTable:
+    """The rows of a resolved source; raises `UsageError`."""
     import datasets
 
     with _faults_in_one_line(source):
-        table: Iterable[object] = datasets.load_dataset(source.dataset, source.config, split=source.split)
-    yield from enumerate(table, 1)
+        table = datasets.load_dataset(source.dataset, source.config, split=source.split)
+    return HubTable(table, tuple(Path(file["filename"]) for file in table.cache_files))
 
 
 def _cached_config(source: HubSource) -> str:

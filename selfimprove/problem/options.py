@@ -242,6 +242,12 @@ class Numbering:
             self.fits[name] += 1
         self.differ += "text" in fitting and len({places[name] for name in fitting}) > 1
 
+    def join(self, other: Numbering) -> None:
+        """Count the rows that another has counted."""
+        self.rows += other.rows
+        self.differ += other.differ
+        self.fits = {name: count + other.fits[name] for name, count in self.fits.items()}
+
     def first(self, options: Options, name: str, *, written: bool) -> str:
         """`text`, `zero` or `one`; empty where the rows leave it open."""
         whole = [way for way, count in self.fits.items() if count == self.rows]

@@ -13,7 +13,9 @@ from selfimprove.problem.hub import JUDGED_SPLITS
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.names import listed
 from selfimprove.problem.references import FaultyReference, faulty_references
-from selfimprove.problem.sources import GeneratedSource, Source, Stock, found_source, read_stock, refuse_lacking
+from selfimprove.problem.sources import GeneratedSource, Source, found_source, read_stock, refuse_lacking
+from selfimprove.problem.stock import Reading, Stock
+from selfimprove.problem.table import texts, without_places
 from selfimprove.problem.values import Aside, Problem
 from selfimprove.problem.wording import leaked
 from selfimprove.recipe import Answers, Problems
@@ -69,37 +71,37 @@ class Preview:
         }
 
 
-def preview(text: str, wanted: Problems, *, as_written: bool = False) -> Preview:
+def preview(text: str, wanted: Problems, reading: Reading | None = None, *, as_written: bool = False) -> Preview:
     """What a source gives, read as a run reads it; `as_written` as in `load_problems`.
 
     Raises `UsageError` for a source that isn't there, a row that is none, and rows of which none can be used.
     """
+    reading = reading or Reading()
     source = found_source(text, "SOURCE", ("train",))
     settings = {"train": text, "train_size": DRAWN, "heldout_size": 1, "sealed_size": 1}
-    wanted_here = wanted.model_copy(update=settings if isinstance(source, GeneratedSource) else {})
-    stock = read_stock(source, wanted_here, as_written=as_written)
+    drawn = wanted.model_copy(update=settings) if isinstance(source, GeneratedSource) else wanted
+    stock = read_stock(source, drawn, reading, as_written=as_written)
     refuse_lacking({source: stock})
-    stock = _without_leaks(stock, source, wanted)
+    stock = _without_leaks(stock, source, wanted, reading)
     if not stock.rows:
         raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
-    if stock.aside and not any(problem.answer is not None for problem in stock.problems):
+    if stock.aside and not stock.answered:
         raise _nothing_usable(text, stock)
     return Preview(source=text, stock=stock, problems=tuple(sorted(stock.problems, key=_place)))
 
 
-def _without_leaks(stock: Stock, source: Source, wanted: Problems) -> Stock:
+def _without_leaks(stock: Stock, source: Source, wanted: Problems, reading: Reading) -> Stock:
     """The stock without problems too like one of the recipe's held-out or sealed sources, which are told by row."""
     sources = {"problems.heldout": wanted.heldout, "problems.sealed": wanted.sealed}
     named = [found_source(text, key, JUDGED_SPLITS) for key, text in sources.items() if text]
     others = [one for one in named if one != source and not isinstance(one, GeneratedSource)]
     if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource) or not others:
         return stock
-    questions = [problem.question for one in others for problem in read_stock(one, wanted).problems]
-    gone = set(leaked((one.question for one in stock.problems), questions, wanted.ngram, wanted.ngram_share))
+    judged = [form for one in others for form in texts(read_stock(one, wanted, reading).problems, "form")]
+    gone = leaked(texts(stock.problems, "form"), judged, wanted.ngram, wanted.ngram_share)
     why = "too like a held-out or sealed problem to be trained on"
-    aside = [Aside(where=one.source, kind="leak", why=why) for place, one in enumerate(stock.problems) if place in gone]
-    kept = tuple(one for place, one in enumerate(stock.problems) if place not in gone)
-    return replace(stock, problems=kept, aside=(*stock.aside, *aside))
+    aside = [Aside(where=stock.problems[place].source, kind="leak", why=why) for place in gone]
+    return replace(stock, problems=without_places(stock.problems, gone), aside=(*stock.aside, *aside))
 
 
 def _nothing_usable(text: str, stock: Stock) -> UsageError:

@@ -14,7 +14,8 @@ from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
 from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
-from selfimprove.problem.values import Problem, ProblemSets
+from selfimprove.problem.sets import ProblemSets
+from selfimprove.problem.values import Problem
 from selfimprove.recipe import Answers
 
 

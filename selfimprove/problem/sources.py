@@ -4,30 +4,30 @@
 everything else of the form `ID[:CONFIG[:SPLIT]]` is a dataset on the hub. Equal sources are one source: it is read once
 and its sets are cut from one sequence of problems, so they can't overlap.
 
-A file or dataset is gone through twice: its fields are learnt from all rows before the first is read (`fields`).
+What its rows give is read by `stock`.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.fields import FieldReader
-from selfimprove.problem.files import SUFFIXES, file_rows, format_of, shards
+from selfimprove.problem.files import SUFFIXES, file_parts, format_of, shards
 from selfimprove.problem.generated import PREFIX, draw
-from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, hub_rows, judged_split, resolved
+from selfimprove.problem.hub import JUDGED_SPLITS, HubSource, hub_table, judged_split, resolved
 from selfimprove.problem.names import listed
-from selfimprove.problem.values import Aside, Problem, Tally, distinct
+from selfimprove.problem.parts import Piece
+from selfimprove.problem.stock import Origin, Reading, Stock, stock_of
+from selfimprove.problem.table import rows_of_problems
 from selfimprove.recipe import Problems
 
-MOST_NAMED = 200
-"""Names of fields that are listed of a source, at most."""
+PART_ROWS, PART_BYTES = 2000, 2 * 2**20
+"""Rows and bytes of a part that is read at once, at most; a row more where one is larger."""
 
-_LETTER = re.compile(r"[A-J]")
-_SHOWN = re.compile(r"(?<![A-Za-z])[AB]\s*[).:\]}]")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[^:/\s]+){0,2}")
 
 
@@ -63,35 +63,6 @@ class Sources:
     sealed: Source
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stock:
-    """The distinct problems of a source in a seeded order, and what became of its other rows.
-
-    `fields` says which fields were read by their role, the commonest first; `unused` are those of its first row that
-    were not; `lacking` those that the recipe names and no row has. All of them are empty for a generated source.
-    """
-
-    problems: tuple[Problem, ...]
-    duplicates: int
-    rows: int = 0
-    aside: tuple[Aside, ...] = ()
-    fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    unused: tuple[str, ...] = ()
-    lacking: tuple[tuple[str, str], ...] = ()
-    known: tuple[str, ...] = ()
-
-    def tally(self, source: object) -> Tally:
-        """What the rows gave, in figures."""
-        prose = [one for one in self.aside if one.kind in PROSE]
-        answered = sum(problem.answer is not None for problem in self.problems)
-        first = f"{prose[0].where}: {prose[0].why}" if prose else ""
-        return Tally(source=str(source), rows=self.rows, answered=answered, prose=len(prose), first=first)
-
-
-PROSE = ("sentence", "several answers", "type")
-"""Kinds of rows that have something where an answer should stand, and no answer."""
-
-
 def find_sources(wanted: Problems) -> Sources:
     """The source of each set, the empty ones filled in; raises `UsageError` for one that isn't there."""
     train = found_source(wanted.train, "problems.train", ("train",))
@@ -111,7 +82,7 @@ def is_local(text: str) -> bool:
     return text.startswith(PREFIX) or bool(format_of(Path(text))) or Path(text).exists()
 
 
-def read_stock(source: Source, wanted: Problems, *, as_written: bool = False) -> Stock:
+def read_stock(source: Source, wanted: Problems, reading: Reading, *, as_written: bool = False) -> Stock:
     """The distinct problems of a source; raises `UsageError` for a row that is none, naming it.
 
     `as_written`: an answer is what its field holds, and not the final answer in it. From a generator, as many problems
@@ -120,55 +91,33 @@ def read_stock(source: Source, wanted: Problems, *, as_written: bool = False) ->
     if isinstance(source, GeneratedSource):
         most = wanted.train_size + wanted.heldout_size + wanted.sealed_size
         problems, duplicates = draw(source.name, wanted.mixtures, wanted.seed, most)
-        return Stock(problems=tuple(problems), duplicates=duplicates, rows=len(problems))
-    return _read_rows(source, wanted, as_written)
+        return Stock(problems=rows_of_problems(problems), duplicates=duplicates, rows=len(problems))
+    origin = _of_hub(source) if isinstance(source, HubSource) else _of_files(source)
+    return stock_of(origin, wanted, reading, as_written=as_written)
 
 
-def _read_rows(source: FileSource | HubSource, wanted: Problems, as_written: bool) -> Stock:
-    reader = FieldReader(wanted, as_written=as_written)
-    known: dict[str, None] = {}
-    for _, _, row in _placed(source):
-        reader.learn(row)
-        if len(known) < MOST_NAMED and isinstance(row, dict):
-            known |= dict.fromkeys(str(name) for name in row)
-    problems: list[Problem] = []
-    aside: list[Aside] = []
-    rows = 0
-    for where, short, row in _placed(source):
-        read = reader.read(row, where, short)
-        rows += 1
-        if read.problem is not None:
-            problems.append(read.problem)
-        if read.problem is None or read.problem.answer is None:
-            aside.append(Aside(where=short, kind=read.kind, why=read.why))
-    if not as_written:
-        problems, letters = _without_bare_letters(problems)
-        aside += letters
-    found = distinct(problems, wanted.seed)
-    fields = {role: tuple(name for name, _ in names.most_common()) for role, names in reader.used.items()}
-    used = {name.split(".")[0] for names in fields.values() for joined in names for name in joined.split(", ")}
-    return Stock(
-        problems=tuple(found.problems), duplicates=found.duplicates, rows=rows,
-        aside=(*aside, *found.disagreeing), fields=tuple(fields.items()),
-        unused=tuple(name for name in known if name not in used), lacking=tuple(reader.lacking.items()),
-        known=tuple(known),
-    )  # fmt: skip
+def _of_files(source: FileSource) -> Origin:
+    paths = tuple(shards(source.path)) if source.path.is_dir() else (source.path,)
+
+    def pieces() -> Iterator[Piece]:
+        for number, path in enumerate(paths):
+            for part in file_parts(path, PART_ROWS, PART_BYTES):
+                yield Piece(file=number, title=str(path), name=path.name, part=part)
+
+    names, sizes = tuple(path.name for path in paths), tuple(path.stat().st_size for path in paths)
+    return Origin(pieces=pieces, names=names, files=paths, sizes=sizes)
 
 
-def _without_bare_letters(problems: list[Problem]) -> tuple[list[Problem], list[Aside]]:
-    """The problems without those whose answer is the letter of an option that the question doesn't show.
+def _of_hub(source: HubSource) -> Origin:
+    table = hub_table(source)
 
-    Where most answers of a source are letters, its options stand in a field that was not recognised.
-    """
-    answered = [one for one in problems if one.answer is not None]
-    letters = {one.key for one in answered if _LETTER.fullmatch(one.answer or "") and not _SHOWN.search(one.question)}
-    if 2 * len(letters) <= len(answered):
-        return problems, []
-    why = "the answer is the letter {} and no options stand in the question: name their field in problems.options"
-    aside = [
-        Aside(where=one.source, kind="options", why=why.format(one.answer)) for one in answered if one.key in letters
-    ]
-    return [one for one in problems if one.key not in letters], aside
+    def pieces() -> Iterator[Piece]:
+        rows = enumerate(table.rows, 1)
+        while part := list(itertools.islice(rows, PART_ROWS)):
+            yield Piece(file=0, title=str(source), name=str(source), part=part)
+
+    size = sum(path.stat().st_size for path in table.files)
+    return Origin(pieces=pieces, names=(str(source),), files=table.files, sizes=(size,))
 
 
 def refuse_lacking(stocks: dict[Source, Stock]) -> None:
@@ -181,17 +130,6 @@ def refuse_lacking(stocks: dict[Source, Stock]) -> None:
                 f"problems.{role}: no row of {source} has a field `{name}`",
                 f"The fields are: {listed(stock.known)}; dots go into objects.",
             )
-
-
-def _placed(source: FileSource | HubSource) -> Iterator[tuple[str, str, object]]:
-    """The rows of a source, each with its place in full and in short."""
-    if isinstance(source, HubSource):
-        for number, row in hub_rows(source):
-            yield f"{source}:{number}", f"{source}:{number}", row
-        return
-    for path in shards(source.path) if source.path.is_dir() else [source.path]:
-        for number, row in file_rows(path):
-            yield f"{path}:{number}", f"{path.name}:{number}", row
 
 
 def found_source(text: str, key: str, splits: tuple[str, ...]) -> Source:

@@ -9,30 +9,36 @@ counts them over the whole source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.generated import derive_round, draw
+from selfimprove.problem.kept import found_again
+from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.sources import (
-    PROSE,
     FileSource,
     GeneratedSource,
     Source,
-    Stock,
     find_sources,
     read_stock,
     refuse_lacking,
 )
-from selfimprove.problem.values import Problem, ProblemSets
+from selfimprove.problem.stock import PROSE, Reading, Stock
+from selfimprove.problem.table import ProblemRows, first_answered, rows_of_problems, texts, without, without_places
+from selfimprove.problem.values import Problem
 from selfimprove.problem.wording import leaked, shared_ngrams
 from selfimprove.recipe import Problems
 
 
-def load_problems(wanted: Problems, *, rotate: bool = False, as_written: bool = False) -> ProblemSets:
+def load_problems(
+    wanted: Problems, reading: Reading | None = None, *, rotate: bool = False, as_written: bool = False
+) -> ProblemSets:
     """Disjoint, deterministic sets of the sizes asked for; raises `UsageError` where a source can't give them.
 
     With `rotate` all that the held-out source has left is held out for later rounds, so it must be a source of its own.
     `as_written`: a file's answers are what their field holds, for a checker of one's own, and not a final answer in it.
     """
+    reading = reading or Reading()
     sources = find_sources(wanted)
     if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
         fault = f"gate.rotate needs a held-out source of its own, of rows, and has {sources.heldout}"
@@ -42,7 +48,9 @@ def load_problems(wanted: Problems, *, rotate: bool = False, as_written: bool = 
             f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
         )
     named = {"train": sources.train, "heldout": sources.heldout, "sealed": sources.sealed}
-    stocks = {source: read_stock(source, wanted, as_written=as_written) for source in dict.fromkeys(named.values())}
+    stocks = {
+        source: read_stock(source, wanted, reading, as_written=as_written) for source in dict.fromkeys(named.values())
+    }
     refuse_lacking(stocks)
     left = {source: stock.problems for source, stock in stocks.items()}
 
@@ -55,9 +63,9 @@ def load_problems(wanted: Problems, *, rotate: bool = False, as_written: bool = 
     )
     rest = left[sources.heldout] if rotate else ()
     later = tuple(problem for problem in rest if problem.answer is not None)
-    judged = (*heldout, *sealed, *later)
     left[sources.train], train_in_sealed = _without(left[sources.train], sealed)
     left[sources.train], train_in_heldout = _without(left[sources.train], (*heldout, *later))
+    judged = [problem.form for problem in (*heldout, *sealed, *later)]
     left[sources.train], leaks = _without_leaks(left[sources.train], judged, wanted, sources.train)
     train = _take_training(left[sources.train], wanted.train_size, sources.train, stocks[sources.train])
 
@@ -68,7 +76,8 @@ def load_problems(wanted: Problems, *, rotate: bool = False, as_written: bool = 
         "heldout in sealed": heldout_in_sealed,
     }
     dropped |= {"train like heldout or sealed": leaks} if leaks else {}
-    overlap = shared_ngrams((problem.question for problem in judged), (problem.question for problem in train))
+    keys = [stocks[source].key for source in named.values()] + (["rotate"] if rotate else [])
+    overlap = found_again(reading.folder, keys, wanted, lambda: shared_ngrams(judged, texts(train, "form")))
     tallies = tuple((name, stocks[source].tally(source)) for name, source in named.items())
     return ProblemSets(
         train=train,
@@ -93,15 +102,16 @@ def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Pro
     size = len(sets.heldout)
     taken = (*sets.train, *sets.sealed)
     drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))
-    left, _ = _without(drawn, taken)
-    return _answered(left, size, "heldout", source, Stock(problems=(), duplicates=0))[0]
+    left, _ = _without(rows_of_problems(drawn), taken)
+    return _answered(left, size, "heldout", source, Stock(problems=left, duplicates=0))[0]
 
 
 def _answered(
-    problems: Sequence[Problem], size: int, name: str, source: Source, stock: Stock
-) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    problems: ProblemRows, size: int, name: str, source: Source, stock: Stock
+) -> tuple[tuple[Problem, ...], ProblemRows]:
     """The first `size` problems that have answers, and all others."""
-    taken = tuple(problem for problem in problems if problem.answer is not None)[:size]
+    first, others = first_answered(problems, size)
+    taken = tuple(first)
     if len(taken) < size:
         why, instead = _cause(stock, source, len(taken))
         smaller = f"Set problems.{name}_size to at most {len(taken)}" if taken else instead
@@ -112,8 +122,7 @@ def _answered(
             f"{why}",
             f"{smaller}, or name {'a larger' if taken or not stock.rows else 'another'} source in problems.{name}.",
         )
-    keys = {problem.key for problem in taken}
-    return taken, tuple(problem for problem in problems if problem.key not in keys)
+    return taken, others
 
 
 def _cause(stock: Stock, source: Source, left: int) -> tuple[str, str]:
@@ -131,7 +140,7 @@ def _cause(stock: Stock, source: Source, left: int) -> tuple[str, str]:
     return f": {place}: {first.why}{more}", told.get(first.kind, "Correct or remove the row")
 
 
-def _take_training(problems: Sequence[Problem], size: int, source: Source, stock: Stock) -> tuple[Problem, ...]:
+def _take_training(problems: ProblemRows, size: int, source: Source, stock: Stock) -> ProblemRows:
     if len(problems) < max(size, 1):
         why, _ = _cause(stock, source, len(problems)) if len(problems) == 0 else ("", "")
         raise UsageError(
@@ -139,25 +148,21 @@ def _take_training(problems: Sequence[Problem], size: int, source: Source, stock
             f"left after held-out and sealed ones{why}",
             "Make the sizes smaller, or name a larger source in problems.train.",
         )
-    return tuple(problems[: size or None])
+    return replace(problems, places=problems.places[: size or None])
 
 
 def _without_leaks(
-    problems: Sequence[Problem], judged: Sequence[Problem], wanted: Problems, source: Source
-) -> tuple[tuple[Problem, ...], int]:
+    problems: ProblemRows, judged: Sequence[str], wanted: Problems, source: Source
+) -> tuple[ProblemRows, int]:
     """The training problems that aren't too like a judged one, if the recipe asks for that, and how many are."""
     if wanted.decontaminate != "ngram" or isinstance(source, GeneratedSource):
-        return tuple(problems), 0
-    places = leaked(
-        (one.question for one in problems), (one.question for one in judged), wanted.ngram, wanted.ngram_share
-    )
-    gone = set(places)
-    return tuple(one for place, one in enumerate(problems) if place not in gone), len(gone)
+        return problems, 0
+    gone = leaked(texts(problems, "form"), judged, wanted.ngram, wanted.ngram_share)
+    return without_places(problems, gone), len(gone)
 
 
-def _without(problems: Sequence[Problem], others: Iterable[Problem]) -> tuple[tuple[Problem, ...], int]:
-    names = {name for problem in others for name in problem.names()}
-    kept = tuple(problem for problem in problems if names.isdisjoint(problem.names()))
+def _without(problems: ProblemRows, others: Iterable[Problem]) -> tuple[ProblemRows, int]:
+    kept = without(problems, {name for problem in others for name in problem.names()})
     return kept, len(problems) - len(kept)
 
 

@@ -32,6 +32,7 @@ _PUNCTUATION = re.compile(
     )""",
     re.VERBOSE,
 )
+_WORD = re.compile(r"(?<!\S)(?:\\|[^\W_])\S*")
 _TOKEN = re.compile(r"\\[^\W\d_]+|[^\W\d_]+|\d+(?:\.\d+)?|\S")
 
 
@@ -44,47 +45,50 @@ def normal_form(question: str) -> str:
     return " ".join(_TOKEN.findall(text)) or " ".join(question.casefold().split())
 
 
-def shared_ngrams(questions: Iterable[str], training: Iterable[str], length: int = 8) -> float:
-    """The share of `questions` that have an n-gram of `length` words in common with any training question.
+def shared_ngrams(judged: Iterable[str], training: Iterable[str], length: int = 8) -> float:
+    """The share of `judged` that have an n-gram of `length` words in common with any of `training`, all normal forms.
 
-    Words are those of the normal form, numbers included and signs left out. A question of fewer words shares none.
+    Numbers are words, signs are not. A question of fewer words shares none.
     """
     owners: dict[tuple[str, ...], set[int]] = {}
     asked = 0
-    for number, question in enumerate(questions):
+    for number, form in enumerate(judged):
         asked += 1
-        for gram in _ngrams(question, length):
+        for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
     shared: set[int] = set()
-    for question in training:
-        for gram in _ngrams(question, length):
-            shared |= owners.pop(gram, set())
+    for form in training:
+        if owners and not owners.keys().isdisjoint(_ngrams(form, length)):
+            for gram in _ngrams(form, length):
+                shared |= owners.pop(gram, set())
     return len(shared) / asked if asked else 0.0
 
 
 def leaked(training: Iterable[str], judged: Iterable[str], length: int, share: float) -> list[int]:
     """The places of the training questions of which at least `share` of the n-grams stand in one of the judged.
 
-    A question of fewer words than `length` is never one.
+    All are normal forms. A question of fewer words than `length` is never one.
     """
     owners: dict[tuple[str, ...], set[int]] = {}
-    for number, question in enumerate(judged):
-        for gram in _ngrams(question, length):
+    for number, form in enumerate(judged):
+        for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
     found = []
-    for place, question in enumerate(training):
-        grams = set(_ngrams(question, length))
+    for place, form in enumerate(training):
+        if owners.keys().isdisjoint(_ngrams(form, length)):
+            continue
+        grams = set(_ngrams(form, length))
         shared: dict[int, int] = {}
         for gram in grams:
             for owner in owners.get(gram, ()):
                 shared[owner] = shared.get(owner, 0) + 1
-        if grams and max(shared.values(), default=0) >= share * len(grams):
+        if max(shared.values(), default=0) >= share * len(grams):
             found.append(place)
     return found
 
 
-def _ngrams(question: str, length: int) -> Iterator[tuple[str, ...]]:
-    words = [token for token in normal_form(question).split(" ") if token[:1].isalnum() or token[:1] == "\\"]
+def _ngrams(form: str, length: int) -> Iterator[tuple[str, ...]]:
+    words = _WORD.findall(form)
     return zip(*(words[start:] for start in range(length)), strict=False)
 
 

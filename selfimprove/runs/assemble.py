@@ -23,6 +23,7 @@ from selfimprove.problem.judging import checker_digest, open_checker, refuse_unl
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
+from selfimprove.runs.reading import told_reading
 from selfimprove.sampling import read_own_decoding
 from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Scalar, SealedLook
@@ -60,21 +61,31 @@ class Shared:
 
 
 def run_recipe(
-    recipe: Recipe, runtime: Runtime, journal: Journal, rounds: int, emit: Emit, cache: Path | None = None
+    recipe: Recipe,
+    runtime: Runtime,
+    journal: Journal,
+    rounds: int,
+    emit: Emit,
+    cache: Path | None = None,
+    view: Emit = silence,
 ) -> SealedLook:
     """Bring the run to `rounds` rounds with the real machinery; returns the last sealed look. See `run_rounds`.
 
-    `cache` is the folder of converted models, by default the user's.
+    `cache` is the folder of converted models, by default the user's. `view` is told what comes before the run's own
+    events: how far problems are read.
     """
-    with opened(recipe, runtime, cache) as shared:
+    with opened(recipe, runtime, cache, view) as shared:
         return shared.run(recipe, journal, rounds, emit)
 
 
 @contextmanager
-def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None) -> Iterator[Shared]:
+def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Emit = silence) -> Iterator[Shared]:
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
     _refuse_copies_on_ray(runtime)
-    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+    with told_reading(view) as reading:
+        problems = load_problems(
+            recipe.problems, reading, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker)
+        )
     refuse_unloadable(recipe.answers)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good

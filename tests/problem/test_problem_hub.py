@@ -69,11 +69,12 @@ def test_a_dataset_is_resolved_and_read(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (data / f"{split}.jsonl").write_text(f'{{"question": "{split}?", "answer": "1"}}\n')
     code = (
-        "import sys\nfrom selfimprove.problem.hub import HubSource, hub_rows, judged_split, resolved\n"
+        "import sys\nfrom selfimprove.problem.hub import HubSource, hub_table, judged_split, resolved\n"
         "train = resolved(HubSource(sys.argv[1]), ('train',))\ntest = judged_split(train)\n"
-        "print(train.config, train.split, list(hub_rows(train)), test.split, list(hub_rows(test)), judged_split(test))"
+        "rows = [list(hub_table(one).rows) for one in (train, test)]\n"
+        "print(train.config, train.split, rows[0], test.split, rows[1], judged_split(test))"
     )
-    rows = [[(1, {"question": f"{split}?", "answer": "1"})] for split in ("train", "test")]
+    rows = [[{"question": f"{split}?", "answer": "1"}] for split in ("train", "test")]
     printed = run_offline(code, str(data), tmp_path / "home").strip()
     assert printed == f"default train {rows[0]} test {rows[1]} None"
 

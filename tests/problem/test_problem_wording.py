@@ -48,8 +48,9 @@ def test_hostile_text_costs_linear_time(piece: str) -> None:
 
 
 def test_overlap_is_the_share_of_questions_with_eight_words_in_common() -> None:
-    training = ["One two three four five six seven eight nine."]
-    judged = ["zero one TWO three, four five six seven eight", "two three four five six seven eight ten", "one two"]
+    training = [normal_form("One two three four five six seven eight nine.")]
+    questions = ["zero one TWO three, four five six seven eight", "two three four five six seven eight ten", "one two"]
+    judged = [normal_form(question) for question in questions]
     assert shared_ngrams(judged, training) == pytest.approx(1 / 3)
     assert shared_ngrams(judged, []) == 0.0
     assert shared_ngrams([], training) == 0.0

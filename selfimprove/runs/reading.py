@@ -1,0 +1,32 @@
+"""Problems read under the eyes of a view: what `problem` tells of its progress, as the events of a stage of round 0."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from selfimprove.events import Emit, StageFinished, StageProgress, StageStarted
+from selfimprove.problem.stock import Reading
+
+STAGE = "reading"
+MB = 1_000_000
+
+
+@contextmanager
+def told_reading(emit: Emit) -> Iterator[Reading]:
+    """A way of reading that emits its progress in MB, inside `with`; sources that are small or kept emit nothing."""
+    started = time.monotonic()
+    begun = False
+
+    def told(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            emit(StageStarted(number=0, stage=STAGE, total=total // MB, kept=0, unit="MB"))
+            begun = True
+        emit(StageProgress(number=0, stage=STAGE, done=done // MB, total=total // MB, tokens=0))
+
+    yield Reading(told=told)
+    if begun:
+        seconds = time.monotonic() - started
+        emit(StageFinished(number=0, stage=STAGE, seconds=seconds, counts={}, reused=False))
