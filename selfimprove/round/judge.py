@@ -127,9 +127,13 @@ def judgement(
 
 
 def terms_of(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> Terms:
-    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record."""
-    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=bound.carries_error)
-    return Terms(alpha, bound.aims_averages)
+    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record.
+
+    Before format 3 an accepted round's error was not carried on, and averages had no bet on the last look.
+    """
+    since_format_3 = bound.format >= 3
+    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=since_format_3)
+    return Terms(alpha, since_format_3)
 
 
 def terms_of_job(job: Job) -> Terms:

@@ -52,7 +52,7 @@ from selfimprove.store.rows import Answered
 
 FORMAT = 3
 """Version of the folder's format. Older ones are read and gone on with: in 1 merges were always rounded to nearest, and
-in 1 and 2 the gate judged otherwise (`store.records.BoundRecord`)."""
+in 1 and 2 the gate judged otherwise (`round.judge.terms_of`)."""
 READ = (1, 2, FORMAT)
 """Versions that are read; a folder with another one is refused."""
 

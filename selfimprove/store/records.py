@@ -390,16 +390,6 @@ class BoundRecord(Record):
     """SHA-256 of the file of the recipe's own checker; left out where the recipe names none."""
     recipe: dict[str, Any]
 
-    @property
-    def carries_error(self) -> bool:
-        """Whether an accepted round's error is carried on to the next (`gate/budget.py`): since format 3."""
-        return self.format >= 3
-
-    @property
-    def aims_averages(self) -> bool:
-        """Whether averages over samples are judged by a bet on the last look as well (`gate/aimed.py`): likewise."""
-        return self.format >= 3
-
 
 def parsed(content: Mapping[str, Any], kind: type[ModelType], where: Path | str, *, lenient: bool = False) -> ModelType:
     """The record in parsed JSON; `UnreadableError` names `where` and the first key that isn't as its type says."""
