@@ -18,17 +18,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator
 from pydantic_core import PydanticUseDefault
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from selfimprove.errors import UnreadableError
 
@@ -272,10 +264,7 @@ class DrawRecord(Record):
 
 
 class DecodingRecord(Record):
-    """How a round's engine drew training samples and answers, from the recipe and the model's generation config.
-
-    `ignored` are the parameters of the generation config that no engine applies.
-    """
+    """How training samples and answers were drawn; `ignored`: keys of its generation config that no engine applies."""
 
     sampling: DrawRecord
     judging: DrawRecord
