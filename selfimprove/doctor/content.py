@@ -20,6 +20,7 @@ from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.problem.shown import pair_told
+from selfimprove.problem.sources import decontamination_off
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import (
     TriedPrompt,
@@ -60,7 +61,8 @@ def problems(subject: Subject) -> Finding:
     except SelfImproveError as cause:
         return error("problems", f"{sizes}; {cause.message}", cause.hint)
     pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
-    return ok("problems", f"{sizes}, such as {pairs}")
+    off = decontamination_off(subject.recipe.problems, subject.recipe.problems.train)
+    return ok("problems", f"{sizes}, such as {pairs}" + (f"; {off}" if off else ""))
 
 
 def references(subject: Subject) -> Finding:

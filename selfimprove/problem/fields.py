@@ -31,6 +31,7 @@ from selfimprove.problem.names import (
     ANSWERS,
     CHOSEN,
     CONTAINERS,
+    GRADES,
     OPTIONS,
     PICTURES,
     QUESTIONS,
@@ -203,8 +204,7 @@ class FieldReader:
                 raise _SetAside("chat", f"`{name}` holds {chat}")
             self.used["question"][name] += 1
             return _of_chat(name, chat, system, where)
-        if isinstance(inner, str) and not isinstance(value, str):
-            value = inner
+        value = inner if isinstance(inner, str) else value
         if not isinstance(value, str):
             kind = kind_of(value).split(" of ")[0]
             raise UsageError(f"{where}: `{name}` must be a text, not {kind}", "Correct or remove the row.")
@@ -358,6 +358,8 @@ class FieldReader:
             for bare in ANSWERS[: ANSWERS.index("answers")]:
                 if bare in inside:
                     yield f"{name}.{inside[bare]}", inner[inside[bare]]
+        if any(_of(row, names, bare) is False for bare in GRADES):
+            return  # a model's solution that was found wrong
         for bare in SOLUTIONS:
             if bare in names and names[bare] != asked.name:
                 yield names[bare], row[names[bare]]

@@ -8,6 +8,8 @@ inside a text and through lists of one.
 from __future__ import annotations
 
 # ruff: noqa: SIM905 - a list of words reads best as text
+import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterable
@@ -18,7 +20,7 @@ QUESTIONS = tuple(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext turns "
-        "messages conversations conversation inputs input"
+        "messages conversations conversation puzzle riddle inputs input"
     ).split()
 )
 """Names of the question, the surest first."""
@@ -27,7 +29,7 @@ ANSWERS = tuple(
         "expectedanswer answer finalanswer groundtruthanswer groundtruth goldanswer goldenanswer "
         "referenceanswer correctanswer answernumber numericalanswer numericanswer answervalue shortanswer "
         "finaldecision exeans finalans answers answersspans goldenanswers ans gold golden lsolutions "
-        "outputanswer gtanswer answertext bestanswer result final targets target"
+        "outputanswer gtanswer answertext targettext bestanswer result final targets target"
     ).split()
 )
 """Names of a final answer, the surest first."""
@@ -39,7 +41,8 @@ CONTEXTS = tuple(
     (
         "instruction body context passage article abstract scenario sentence premises story paragraph para "
         "document dialogue dialog transcript support supports background situation backgrounddescription text "
-        "pretext tabletitle table posttext paragraphs premise input"
+        "pretext tabletitle table posttext paragraphs premise theory narrative puzzle "
+        "given excerpt vignette problem input"
     ).split()
 )
 """Names of what a question can't be answered without."""
@@ -58,6 +61,8 @@ CHOSEN = tuple(
     ).split()
 )
 """Names of what says which option is right."""
+GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
+"""Names of a truth value that says whether a model's solution is right."""
 SYSTEMS = tuple("system systemprompt".split())
 PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage".split())
 TESTS = tuple("test tests testlist testcases unittests entrypoint inputoutput publictestcases".split())
@@ -67,6 +72,7 @@ CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row 
 LONGEST_JSON = 1_000_000
 """Characters of a text that is opened as JSON, at most."""
 
+_BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
 
 
@@ -91,7 +97,8 @@ def find(row: Row, name: str) -> tuple[bool, object]:
 
 
 def opened(value: object) -> object:
-    """What stands inside a list of one, or inside a text that is a JSON object or a list of texts; else the value."""
+    """What stands inside a list of one, or inside a text that is a JSON object, a list of texts, or bytes as Python
+    prints them; else the value."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return opened(value[0]) if isinstance(value[0], (list, tuple, dict)) else value[0]
     if (
@@ -107,6 +114,9 @@ def opened(value: object) -> object:
         except (ValueError, RecursionError):
             return value
         return opened(inner) if isinstance(inner, list) else inner
+    if isinstance(value, str) and value[:2] in ("b'", 'b"') and len(value) < LONGEST_JSON and _BYTES.fullmatch(value):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return str(ast.literal_eval(value).decode()).strip()
     return value
 
 

@@ -25,6 +25,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _OWN = re.compile(r"\s*[(\[]?([A-Za-z]|\d{1,2})\s*(?:[).:\]]\s*|\s-\s)")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;\n]))[(\[]?([A-Za-z])\s*[).:\]]\s*")
+_TITLE = re.compile(r"^\s*(?:answer\s+)?(?:choices|options)\s*:\s*", re.IGNORECASE)
 _NUMBERED = re.compile(r"(option|opt|op|choice|answer|ans|sol|ending|candidate|)([a-j]|\d)")
 _WRONG = re.compile(r"(?:incorrectanswers?|distractors?|wronganswers?|incorrectoptions?)\d*")
 NAMED_SO = re.compile(r"(?!correct|right|gold|num|n)\w*(?:choices|options|candidates|alternatives)")
@@ -115,7 +116,8 @@ def _from_texts(items: Sequence[object]) -> Options | None:
 
 
 def _from_text(text: str) -> Options | None:
-    """`a ) 38 , b ) 27` or a line each."""
+    """`a ) 38 , b ) 27` or a line each, perhaps under a title."""
+    text = _TITLE.sub("", text)
     marks: list[re.Match[str]] = []
     for match in _INLINE.finditer(text):
         if match[1].upper() == LETTERS[len(marks) : len(marks) + 1]:

@@ -13,7 +13,14 @@ from selfimprove.problem.hub import JUDGED_SPLITS
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.names import listed
 from selfimprove.problem.references import FaultyReference, faulty_references
-from selfimprove.problem.sources import GeneratedSource, Source, found_source, read_stock, refuse_lacking
+from selfimprove.problem.sources import (
+    GeneratedSource,
+    Source,
+    decontamination_off,
+    found_source,
+    read_stock,
+    refuse_lacking,
+)
 from selfimprove.problem.stock import Reading, Stock
 from selfimprove.problem.table import texts, without_places
 from selfimprove.problem.values import Aside, Problem
@@ -44,6 +51,8 @@ class Preview:
     source: str
     stock: Stock
     problems: tuple[Problem, ...]
+    off: str = ""
+    """Why its problems aren't compared with those that are judged, if the recipe asks for that in vain."""
 
     @property
     def answered(self) -> int:
@@ -68,7 +77,7 @@ class Preview:
             ],
             "set_aside": [{"where": one.where, "why": one.why, "kind": one.kind} for one in self.stock.aside],
             "dropped": {"duplicates": self.stock.duplicates},
-        }
+        } | ({"decontamination": self.off} if self.off else {})
 
 
 def preview(text: str, wanted: Problems, reading: Reading | None = None, *, as_written: bool = False) -> Preview:
@@ -87,7 +96,8 @@ def preview(text: str, wanted: Problems, reading: Reading | None = None, *, as_w
         raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
     if stock.aside and not stock.answered:
         raise _nothing_usable(text, stock)
-    return Preview(source=text, stock=stock, problems=tuple(sorted(stock.problems, key=_place)))
+    problems = tuple(sorted(stock.problems, key=_place))
+    return Preview(source=text, stock=stock, problems=problems, off=decontamination_off(wanted, text))
 
 
 def _without_leaks(stock: Stock, source: Source, wanted: Problems, reading: Reading) -> Stock:

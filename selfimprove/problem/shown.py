@@ -35,6 +35,8 @@ def shown_lines(found: Preview, limit: int) -> Iterator[Text]:
     yield labelled("rows", rows)
     if found.stock.duplicates:
         yield labelled("dropped", plural(found.stock.duplicates, "duplicate"), "yellow")
+    if found.off:
+        yield labelled("note", found.off, "yellow")
     yield from _set_aside(found)
     for problem in found.problems[: limit or None]:
         yield from _pair(problem)

@@ -72,6 +72,16 @@ def find_sources(wanted: Problems) -> Sources:
     return Sources(train, heldout, sealed)
 
 
+def decontamination_off(wanted: Problems, source: str) -> str:
+    """Why training problems of this source aren't compared by n-grams although the recipe asks for it; else empty."""
+    if wanted.decontaminate != "ngram" or not source.startswith(PREFIX):
+        return ""
+    return (
+        "decontamination by n-grams is off: generated questions are made from a few sentences, so all are alike; "
+        "they are told apart by what is asked, and no problem is in two sets"
+    )
+
+
 def is_hub_name(text: str) -> bool:
     """Whether a source names a dataset on the hub; judged by the form of the name, the hub isn't asked."""
     return bool(_HUB_ID.fullmatch(text)) and not is_local(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.parts import Piece, PieceRead
-from selfimprove.problem.table import Made, ProblemRows, Rows, joined, problem_rows
+from selfimprove.problem.table import Made, ProblemRows, Rows, joined, own_copy, problem_rows
 from selfimprove.problem.values import Aside, Tally
 from selfimprove.recipe import Problems
 
@@ -138,18 +138,22 @@ def _read(
             learnt = read.learnt
         else:
             learnt.join(read.learnt)
-        found.append(read)
+        found.append(_held(read))
         told(_done(piece, origin), sum(origin.sizes))
     learnt = learnt or Learnt(lacking={role: name for role in used if (name := getattr(wanted, role))})
     waiting = {place for place, read in enumerate(found) if read.batch is None}
     again = (piece for place, piece in enumerate(origin.pieces()) if place in waiting) if waiting else ()
     for place, (piece, read) in zip(sorted(waiting), crew.read(again, learnt), strict=True):
-        found[place] = read
+        found[place] = _held(read)
         told(_done(piece, origin), sum(origin.sizes))
     for read in found:
         for role, names in read.used.items():
             used[role].update(names)
     return learnt, used, [read.batch for read in found if read.batch is not None]
+
+
+def _held(read: PieceRead) -> PieceRead:
+    return read if read.batch is None else replace(read, batch=own_copy(read.batch))
 
 
 def _done(piece: Piece, origin: Origin) -> int:

@@ -71,6 +71,13 @@ class Columns:
         return pa.record_batch([pa.array(getattr(self, name), kind) for name, kind in kinds.items()], list(kinds))
 
 
+def own_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch in Arrow's memory: what came through a pipe lies on the heap, which is not given back in pieces."""
+    import pyarrow as pa
+
+    return batch.take(pa.array(range(batch.num_rows)))
+
+
 def joined(batches: list[pa.RecordBatch]) -> pa.Table:
     """One table of one batch; the list is emptied, so that no column is held twice for longer than it takes."""
     import pyarrow as pa

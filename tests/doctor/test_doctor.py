@@ -330,3 +330,10 @@ def test_an_update_too_small_for_the_merge_is_told_before_a_run(
     assert (found.level, found.check) == (level, "merge")
     assert said in found.found
     assert level == "ok" or "--set model.dtype=float32" in found.advice
+
+
+def test_generated_problems_say_why_they_are_not_compared_by_ngrams(inside: Workshop) -> None:
+    settings = {"problems": {"train": "reasoning-gym:sums", "decontaminate": "ngram"}}
+    finding = content.problems(_subject(inside, settings))
+    assert finding.level == "ok"
+    assert "decontamination by n-grams is off" in finding.found

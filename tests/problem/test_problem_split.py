@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from selfimprove.errors import UsageError
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.problem.preview import preview
+from selfimprove.problem.shown import shown_lines
 from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Problems
 from tests import paths
@@ -206,3 +207,13 @@ def test_training_problems_too_like_judged_ones_are_taken_out_where_that_is_aske
     assert found.dropped["train like heldout or sealed"] == 4
     shown = preview(str(train), wanted.model_copy(update={"decontaminate": "ngram"}))
     assert [one.kind for one in shown.stock.aside] == ["leak"] * 4
+
+
+def test_generated_problems_say_why_they_are_not_compared_by_ngrams() -> None:
+    wanted = Problems(train="reasoning-gym:sums", train_size=4, heldout_size=2, sealed_size=2)
+    asked = wanted.model_copy(update={"decontaminate": "ngram"})
+    found = preview("reasoning-gym:sums", asked)
+    why = "decontamination by n-grams is off: generated questions are made from a few sentences"
+    assert str(found.plain(1)["decontamination"]).startswith(why)
+    assert any(why in line.plain for line in shown_lines(found, 1))
+    assert "decontamination" not in preview("reasoning-gym:sums", wanted).plain(1)
