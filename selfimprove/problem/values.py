@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from selfimprove.answer import Outcome, check_answer
 from selfimprove.problem.wording import normal_form
@@ -17,7 +17,8 @@ class Problem:
 
     `identity` says what makes two problems the same, `key` is the content hash of identity and answer (16 hex digits).
     `form` is the normal form of the question, kept since finding it is what reading costs most. `system` is the system
-    turn that a chat's question came with; empty: the recipe's.
+    turn that a chat's question came with; empty: the recipe's. `drawn` is the item of a generator that judges answers
+    itself (`gym`), else empty.
     """
 
     question: str
@@ -27,6 +28,7 @@ class Problem:
     key: str
     form: str
     system: str = ""
+    drawn: str = field(default="", repr=False, compare=False)
 
     def names(self) -> frozenset[str]:
         """Identity and normal form of the question: two problems that share one of them are the same problem."""
