@@ -49,6 +49,7 @@ def problems(
 
     from selfimprove.cli.parsing import chosen_recipe
     from selfimprove.problem import preview, shown
+    from selfimprove.problem.judging import own_judge
     from selfimprove.recipe import Runtime
     from selfimprove.runs.reading import told_reading
 
@@ -67,7 +68,7 @@ def problems(
     for line in shown.shown_lines(found, limit):
         console.print(line)
     console.print()
-    console.print(shown.checker_line(tested.tested, tested.faulty, chosen.answers.checker))
+    console.print(shown.checker_line(tested.tested, tested.faulty, own_judge(chosen.answers, found.problems)))
     if lengths is not None:
         console.print(shown.labelled("tokens", lengths.told(), "red" if lengths.too_long else ""))
 

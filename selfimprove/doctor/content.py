@@ -17,7 +17,7 @@ from selfimprove.errors import SelfImproveError
 from selfimprove.formatting import byte_count, plural
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.problem import Problem
-from selfimprove.problem.judging import open_checker
+from selfimprove.problem.judging import open_checker, own_judge
 from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.problem.shown import pair_told
 from selfimprove.problem.sources import decontamination_off
@@ -75,7 +75,7 @@ def references(subject: Subject) -> Finding:
     settings = subject.recipe.answers
     with open_checker(settings, subject.runtime.checker_workers or subject.runtime.usable_threads()) as checker:
         faulty = faulty_references(listed, checker, settings)
-    shares = _shares(faulty, len(listed), settings.checker)
+    shares = _shares(faulty, len(listed), own_judge(settings, listed))
     if not faulty:
         return ok("checker", shares)
     where = f"{faulty[0].problem.source}: {faulty[0].problem.answer}: {faulty[0].fault}"
@@ -84,10 +84,10 @@ def references(subject: Subject) -> Finding:
     return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
 
 
-def _shares(faulty: Sequence[FaultyReference], n: int, checker: str) -> str:
+def _shares(faulty: Sequence[FaultyReference], n: int, judge: str) -> str:
     """How often gold was accepted as gold, and a perturbed copy; how often a checker of one's own gave a verdict."""
-    if checker:
-        return f"{checker} gave a verdict on {n - len(faulty):,} of {n:,} references"
+    if judge:
+        return f"{judge} gave a verdict on {n - len(faulty):,} of {n:,} references"
     kinds = Counter(found.fault.startswith(PERTURBED) for found in faulty)
     own, copies = n - kinds[False], kinds[True]
     return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"

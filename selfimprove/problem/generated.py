@@ -9,8 +9,7 @@ only while each part's pool is well above its share of what is drawn.
 reasoning-gym seeds item i of a dataset with `seed + i`, so neighbouring seeds give the same items. Each part
 therefore draws in blocks (of the library's default size, which every dataset can make) under seeds hashed from the
 run's seed.
-A few datasets (`isomorphic_strings`, `list_functions`, `polynomial_multiplication`, `ransom_note` and `word_ladder`
-in 0.1.25) also depend on the process's hash seed, so a run on them can't be resumed unless `PYTHONHASHSEED` is set.
+`gym` says which tasks are judged by the library, and draws those that depend on the process's hash seed apart.
 
 Two mixtures are built in, for models that fail at two-digit sums. `sums` is small:
 
@@ -28,31 +27,21 @@ them with the right number. `arithmetic` has the same parts at other shares (10,
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TypedDict
 
 from selfimprove.errors import UsageError
+from selfimprove.problem import gym
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.wording import normal_form
 from selfimprove.recipe import MixturePart
 
 PREFIX = "reasoning-gym:"
-_BLOCK = 500
 _CALL = 'Parameters are those of the reasoning-gym dataset, without "seed" and "size".'
-
-
-class _Item(TypedDict):
-    """An item of a reasoning-gym dataset."""
-
-    question: str
-    answer: str | None
-    metadata: Mapping[str, object]
 
 
 _Params = dict[str, object]
@@ -164,32 +153,25 @@ def _stream(parts: Sequence[MixturePart], mixture: str, seed: int) -> Iterator[P
 
 
 def _problems(part: MixturePart, mixture: str, seed: int) -> Iterator[Problem]:
-    for block in itertools.count():
-        dataset = _dataset(part, mixture, _derived(seed, str(block)))
-        for index in range(_BLOCK):
-            with contextlib.redirect_stdout(sys.stderr):  # some generators print while they work
-                item = dataset[index]
-            yield _problem(part.name, item)
-
-
-def _dataset(part: MixturePart, mixture: str, seed: int) -> Sequence[_Item]:
-    import reasoning_gym
-
     if own := {"seed", "size"} & part.params.keys():
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` may not set {' and '.join(sorted(own))}", _CALL)
     try:
-        made: Sequence[_Item] = reasoning_gym.create_dataset(part.name, seed=seed, size=_BLOCK, **part.params)
-        return made
+        gym.made(part.name, part.params, seed)
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` refuses its parameters: {error}", _CALL) from None
+    for item in gym.items(part.name, part.params, lambda block: _derived(seed, str(block))):
+        yield _problem(part, item)
 
 
-def _problem(dataset: str, item: _Item) -> Problem:
-    answer = item["answer"]  # of some datasets a number
+def _problem(part: MixturePart, item: gym.Item) -> Problem:
+    dataset, answer = part.name, item["answer"]  # of some datasets a number
     task, keys = TASKS.get(dataset, ("", ()))
     stated = [normal_form(str(item["metadata"][key])) for key in keys]
     identity = f"{task}: {' | '.join(stated)}" if stated else ""
-    return make_problem(str(item["question"]), None if answer is None else str(answer), f"{PREFIX}{dataset}", identity)
+    question, source, carried = str(item["question"]), f"{PREFIX}{dataset}", gym.carried(dataset, part.params, item)
+    if not carried:
+        return make_problem(question, None if answer is None else str(answer), source, identity)
+    return replace(make_problem(question, gym.reference(item) or gym.UNSTATED, source, identity), drawn=carried)
 
 
 def derive_round(seed: int, number: int) -> int:

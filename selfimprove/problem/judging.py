@@ -1,4 +1,4 @@
-"""Problems judged by a checker of one's own: the `Checker` that a recipe asks for, and what its processes call.
+"""Problems judged by a function of one's own or by their generator: the `Checker` for it, and what its processes call.
 
 `answer` knows texts and references, and nothing of problems. Here a problem goes to the checker's process as JSON
 (`packed`) and becomes a `Problem` again there. Run as a module, this file is that process.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from selfimprove.answer.custom import Located, loaded, located
+from selfimprove.problem import gym
 from selfimprove.problem.values import Problem, make_problem
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ _COMMAND = ("-m", "selfimprove.problem.judging")
 
 
 def open_checker(settings: Answers, workers: int = 1) -> Checker:
-    """The answer checker with the checker of one's own beside it, if the recipe names one; a context manager.
+    """The answer checker with a second one beside it, for what it doesn't judge itself; a context manager.
 
-    Raises `UsageError` if that isn't there. Whether it can be loaded shows when its first process starts.
+    That one calls the function that the recipe names, or else the scorer of a generated problem. Raises `UsageError` if
+    the function isn't there; whether it can be loaded shows when the first process starts.
     """
     from selfimprove.answer.checking import Checker
 
     name = located(settings.checker).packed() if settings.checker else ""
-    own = Checker(workers, command=(*_COMMAND, name), contained=True) if name else None
-    return Checker(workers, own=own)
+    return Checker(workers, own=Checker(workers, command=(*_COMMAND, name), contained=True))
 
 
 def refuse_unloadable(settings: Answers) -> None:
@@ -63,8 +64,13 @@ def checker_digest(settings: Answers) -> str:
 
 
 def judges_apart(settings: Answers, problem: Problem) -> bool:
-    """Whether answers to the problem are judged by a checker of one's own, and not by the answer checker."""
-    return bool(settings.checker)
+    """Whether answers to the problem are judged by the recipe's own checker or a generator, not the answer checker."""
+    return bool(settings.checker or problem.drawn)
+
+
+def own_judge(settings: Answers, problems: Iterable[Problem]) -> str:
+    """Who judges in place of the answer checker, by its name: the recipe's checker, a generator; empty: nobody."""
+    return settings.checker or next((problem.source for problem in problems if problem.drawn), "")
 
 
 def packed(problem: Problem) -> str:
@@ -72,15 +78,30 @@ def packed(problem: Problem) -> str:
     return json.dumps(asdict(problem))
 
 
+def _problem(request: Request) -> Problem:
+    return Problem(**json.loads(request["reference"]))
+
+
 def _judge(where: Located) -> Callable[[Request], object]:
     function = loaded(where)
-    return lambda request: function(request["text"], Problem(**json.loads(request["reference"])))
+    return lambda request: function(request["text"], _problem(request))
+
+
+def _score(request: Request) -> Verdict:
+    return gym.judged(request["text"], _problem(request).drawn, request["mode"], cut=request["cut"])
+
+
+def _prepare(request: Request) -> None:
+    if drawn := _problem(request).drawn:
+        gym.prepare(drawn)
 
 
 def main() -> None:
-    """Serve verdicts of the function that the first argument holds."""
+    """Serve verdicts of the function that the first argument holds, or of the problems' generators if it is empty."""
     from selfimprove.answer.checking.contained import serve_contained
 
+    if not sys.argv[1]:
+        serve_contained(lambda: _score, "", sys.argv[2:], _prepare)
     where = Located.unpacked(sys.argv[1])
     serve_contained(lambda: _judge(where), where.name, sys.argv[2:])
 

@@ -2,7 +2,8 @@
 
 A reference is faulty if it isn't equal to itself, or equal to a perturbed copy of itself; an answer to such a problem
 would be counted wrong, or right, whatever it is. To a checker of one's own a reference need not be an answer (it may be
-a schema, or tests), so there it is faulty if the checker fails over it.
+a schema, or tests), so there it is faulty if the checker fails over it. A generator that judges answers itself must
+accept its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
+from selfimprove.problem import gym
 from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
 from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.values import Problem
@@ -33,13 +35,21 @@ def faulty_references(problems: Sequence[Problem], checker: Checker, settings: A
     apart = [problem for problem in problems if judges_apart(settings, problem)]
     faults = dict(zip(plain, checker.faults_of_references([problem.answer or "" for problem in plain]), strict=True))
     if apart:
-        asked = [(problem.answer or "", packed(problem)) for problem in apart]
-        faults |= dict(zip(apart, map(_fault, own_checker(checker).check_all(asked)), strict=True))
+        asked = [(_as_completion(problem, settings), packed(problem)) for problem in apart]
+        verdicts = own_checker(checker).check_all(asked)
+        faults |= {problem: _fault(problem, found, settings) for problem, found in zip(apart, verdicts, strict=True)}
     return tuple(FaultyReference(problem, fault) for problem in problems if (fault := faults[problem]))
 
 
-def _fault(verdict: Verdict) -> str | None:
-    """Why a reference is no answer that the checker of one's own can be given, or None."""
+def _as_completion(problem: Problem, settings: Answers) -> str:
+    answer = problem.answer or ""
+    return answer if settings.checker else f"<answer>{answer}</answer>"
+
+
+def _fault(problem: Problem, verdict: Verdict, settings: Answers) -> str | None:
+    """Why a reference is no answer that the checker of one's own can be given, or no right one to its generator."""
+    if not settings.checker and problem.answer != gym.UNSTATED and verdict.outcome is not Outcome.CORRECT:
+        return f"its generator doesn't accept it: {verdict.reason}"
     failed = verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
     return f"the checker fails over it: {verdict.reason}" if failed else None
 

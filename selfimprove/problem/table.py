@@ -39,6 +39,7 @@ class Columns:
     identity: list[str | None] = field(default_factory=list)
     key: list[bytes | None] = field(default_factory=list)
     rank: list[bytes | None] = field(default_factory=list)
+    drawn: list[str | None] = field(default_factory=list)
     kind: list[str] = field(default_factory=list)
     why: list[bytes] = field(default_factory=list)
 
@@ -55,6 +56,7 @@ class Columns:
         self.key.append(bytes.fromhex(problem.key) if problem else None)
         order = hashlib.sha256(f"{self.seed}:{problem.identity}".encode()).digest() if problem else None
         self.rank.append(order)
+        self.drawn.append((problem.drawn or None) if problem else None)
         lacks = not found or self.answer[-1] is None
         self.kind.append(kind if lacks else "")
         self.why.append(why.encode("utf-8", "surrogatepass") if lacks else b"")
@@ -66,7 +68,7 @@ class Columns:
         text, data = pa.large_string(), pa.large_binary()
         kinds = {
             "file": pa.int32(), "line": pa.int64(), "question": text, "answer": text, "system": text, "form": text,
-            "identity": text, "key": pa.binary(8), "rank": pa.binary(32), "kind": text, "why": data,
+            "identity": text, "key": pa.binary(8), "rank": pa.binary(32), "drawn": text, "kind": text, "why": data,
         }  # fmt: skip
         return pa.record_batch([pa.array(getattr(self, name), kind) for name, kind in kinds.items()], list(kinds))
 
@@ -114,14 +116,14 @@ class Rows:
 
     def problems(self, places: Places) -> list[Problem]:
         """The problems of these rows."""
-        columns = ("file", "line", "question", "answer", "system", "form", "identity", "key")
+        columns = ("file", "line", "question", "answer", "system", "form", "identity", "key", "drawn")
         found = self.table.select(columns).take(places)
         return [
             Problem(
                 question=question, answer=answer, source=self.where(file, line), identity=identity or form,
-                key=key.hex(), form=form, system=system,
+                key=key.hex(), form=form, system=system, drawn=drawn or "",
             )
-            for file, line, question, answer, system, form, identity, key in zip(
+            for file, line, question, answer, system, form, identity, key, drawn in zip(
                 *(found[name].to_pylist() for name in columns), strict=True
             )
         ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from selfimprove.answer import Outcome, check_answer
 from selfimprove.problem.wording import normal_form
@@ -18,7 +18,8 @@ class Problem:
 
     `identity` says what makes two problems the same, `key` is the content hash of identity and answer (16 hex digits).
     `form` is the normal form of the question, kept since finding it is what reading costs most. `system` is the system
-    turn that a chat's question came with; empty: the recipe's.
+    turn that a chat's question came with; empty: the recipe's. `drawn` is the item of a generator that judges answers
+    itself (`gym`), else empty.
     """
 
     question: str
@@ -28,6 +29,7 @@ class Problem:
     key: str
     form: str
     system: str = ""
+    drawn: str = field(default="", repr=False, compare=False)
 
     def names(self) -> frozenset[str]:
         """Identity and normal form of the question: two problems that share one of them are the same problem."""

@@ -34,6 +34,7 @@ from typing import BinaryIO, NoReturn
 
 from selfimprove.answer.checking.worker import (
     HEADER,
+    LOADING,
     Failure,
     Fields,
     Reply,
@@ -49,17 +50,22 @@ from selfimprove.answer.verdict import Verdict
 from selfimprove.escaping import escape_text
 
 Judge = Callable[[Request], object]
-LOADING = 60.0  # seconds that loading the function may take
 LIMITS: Mapping[str, int] = MappingProxyType({"RLIMIT_FSIZE": 64 << 20, "RLIMIT_NOFILE": 256})
 _PR_SET_CHILD_SUBREAPER = 36
 _SLICE_MS = 50
 _ENDING = 5.0  # seconds to end what a verdict started
 
 
-def serve_contained(load: Callable[[], Judge], name: str, arguments: list[str]) -> None:
+def serve_contained(
+    load: Callable[[], Judge],
+    name: str,
+    arguments: list[str],
+    prepare: Callable[[Request], None] = lambda request: None,
+) -> NoReturn:
     """Say hello, or why the function that `name` names can't be loaded; then answer requests until the input ends.
 
-    The arguments are those of `worker.serve`.
+    The arguments are those of `worker.serve`. `prepare` loads in the keeper what a request needs, by its reference and
+    never by its text.
     """
     timeout, memory_mb, parent = float(arguments[0]), int(arguments[1]), int(arguments[2])
     source, target = _own_pipes()
@@ -79,6 +85,10 @@ def serve_contained(load: Callable[[], Judge], name: str, arguments: list[str]) 
     gc.freeze()  # what is loaded is shared by the forks, not walked and copied
     write(target, Reply([]))
     while (request := read_request(source)) is not None:
+        with suppress(Exception):  # the judge meets it too, and tells
+            signal.setitimer(signal.ITIMER_REAL, LOADING)
+            prepare(request)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         write(target, _apart(judge, request, timeout, (source, target)))
         _empty(scratch)
     _end()

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from selfimprove.answer.checking.worker import GRACE, HEADER, Reply, Request, packed
+from selfimprove.answer.checking.worker import HEADER, LOADING, Reply, Request, packed
 from selfimprove.errors import StageError, UsageError
 
 TIMEOUT = 3.0  # seconds for one answer
@@ -42,7 +42,7 @@ class Worker:
     """One worker process, used by one thread at a time; `served` counts its replies."""
 
     def __init__(self, command: Sequence[str], timeout: float, memory_mb: int, *, contained: bool = False) -> None:
-        self.timeout = timeout + GRACE if contained else timeout
+        self.timeout = timeout + LOADING if contained else timeout
         self._scratch = (
             tempfile.TemporaryDirectory(prefix="checker-", ignore_cleanup_errors=True) if contained else None
         )

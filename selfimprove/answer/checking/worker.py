@@ -25,6 +25,7 @@ from typing import BinaryIO, Literal, TypedDict
 from selfimprove.answer import Mode, check, check_answer, fault_of_reference
 
 HEADER = 4  # bytes of length, big-endian
+LOADING = 60.0  # seconds that loading a checker of one's own may take, and what a problem of its needs
 GRACE = 2.0  # seconds the timer in the worker leaves to the parent's deadline
 _PR_SET_PDEATHSIG = 1
 
