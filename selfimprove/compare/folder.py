@@ -32,7 +32,8 @@ from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.durable import read_json, write_json
 from selfimprove.store.journal import Journal
 from selfimprove.store.names import COMPARISON, run_names
-from selfimprove.store.records import Count, Record, parsed
+from selfimprove.store.parsing import parsed
+from selfimprove.store.records import Count, Record
 
 FORMAT: Literal[2] = 2
 

@@ -21,6 +21,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from selfimprove.host.cgroups import usable_cores
+from selfimprove.recipe.gate import MOST_SAMPLES
+from selfimprove.recipe.gate import Gate as Gate
 from selfimprove.recipe.problems import MixturePart as MixturePart
 from selfimprove.recipe.problems import Problems as Problems
 from selfimprove.recipe.problems import Section as Section
@@ -36,10 +38,8 @@ TASK_TEMPLATE = (
 
 
 # Above any real run: a larger figure is a typing error, and would fill the memory before it showed.
-MOST_SAMPLES = 10_000
 MOST_TOKENS = 1_000_000
 MOST_RANK = 65_536
-MOST_ROUNDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -210,75 +210,6 @@ class Answers(Section):
         if value and not (where and colon and function.isidentifier()):
             raise ValueError("must name a function as package.module:function or path/to/file.py:function")
         return value
-
-
-class Gate(Section):
-    """When a challenger replaces the champion."""
-
-    later: ClassVar[frozenset[str]] = frozenset(("rounds", "rotate"))
-
-    rule: Literal["sequential", "point", "none"] = Field(
-        "sequential",
-        description="`sequential`: anytime-valid paired test; `point`: accuracy not lower (naive); `none`: every round "
-        "is accepted, for studies",
-    )
-    alpha: float = Field(0.05, gt=0, lt=1, description="chance of any false accept in the whole run")
-    rounds: int = Field(
-        0,
-        ge=0,
-        le=MOST_ROUNDS,
-        description="rounds that share `gate.alpha` equally, a part kept for rounds beyond; 0: open-ended, round k has "
-        "α/(k(k+1))",
-    )
-    worthwhile: float = Field(
-        0.02,
-        gt=0,
-        lt=1,
-        description="smallest gain in accuracy worth having: judging ends for futility once it is ruled out",
-    )
-    batch: int = Field(64, ge=1, description="problems judged between two looks")
-    samples: int = Field(
-        1, ge=1, le=MOST_SAMPLES, description="answers per problem and model: 1 is greedy, more are averaged"
-    )
-    temperature: float | None = Field(
-        None,
-        ge=0,
-        description="temperature of judged answers; unset: greedy for one, `sampling.temperature` for several",
-    )
-    beside_temperature: float | None = Field(
-        None,
-        ge=0,
-        description="second temperature at which the sealed problems are judged too; unset: none",
-    )
-    beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model there")
-    max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
-    max_truncation_rise: float = Field(
-        0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
-    )
-    fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
-    rotate: bool = Field(
-        False,
-        description="a fresh part of the held-out source in each round, of `problems.heldout_size` problems, until it "
-        "is used up",
-    )
-    placebo: bool = Field(
-        False,
-        description="also train and judge a placebo twin, on targets moved to other problems; report the gain over it",
-    )
-    min_entropy: float = Field(
-        0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
-    )
-
-    @model_validator(mode="after")
-    def _new_in_one_way(self) -> Gate:
-        if self.fresh and self.rotate:
-            raise ValueError("gate.fresh draws new problems for each round, so gate.rotate has no parts to give")
-        return self
-
-    @property
-    def new_each_round(self) -> bool:
-        """Whether no problem is held out in two rounds, so that each judges the champion anew."""
-        return self.fresh or self.rotate
 
 
 class Schedule(Section):

@@ -46,7 +46,8 @@ from selfimprove.sampling import (
 )
 from selfimprove.store.durable import append_rows, keep_rows, read_rows
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import Side, parsed_rows
+from selfimprove.store.parsing import parsed_rows
+from selfimprove.store.records import Side
 from selfimprove.store.rows import Answered
 
 T = TypeVar("T")

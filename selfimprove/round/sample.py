@@ -16,7 +16,8 @@ from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import assign_kinds, token_limit
 from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
-from selfimprove.store.records import Counts, parsed_rows
+from selfimprove.store.parsing import parsed_rows
+from selfimprove.store.records import Counts
 from selfimprove.store.rows import Kind, SampleRow
 
 

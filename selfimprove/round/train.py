@@ -16,7 +16,8 @@ from selfimprove.round.job import Job
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.store.durable import publish, read_rows
-from selfimprove.store.records import Counts, parsed_rows
+from selfimprove.store.parsing import parsed_rows
+from selfimprove.store.records import Counts
 from selfimprove.store.rows import ExampleRow
 
 

@@ -46,7 +46,8 @@ from selfimprove.store.durable import (
     write_json,
 )
 from selfimprove.store.names import COMPARISON, RECIPE
-from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook, SealedRecord, parsed, parsed_rows
+from selfimprove.store.parsing import parsed, parsed_rows
+from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook, SealedRecord
 from selfimprove.store.round_folder import RoundFolder, utc
 from selfimprove.store.rows import Answered
 

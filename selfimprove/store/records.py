@@ -1,9 +1,9 @@
 """The records of a run as values: what this program writes and reads back, perhaps years later.
 
 A record may have been through a disk error, a merge conflict or a hand edit, or come from another version. So a parsed
-record is held to its type before anything is believed: `parsed` names the file, the row and the key that differ. Types
-are strict: `"1"` is no number and `1` no truth value. Keys that a type doesn't know stay with it (`model_extra`), and
-`plain` gives back what was read, key by key, so that a record can be written again without loss.
+record is held to its type before anything is believed: `parsing.py` names the file, the row and the key that differ.
+Types are strict: `"1"` is no number and `1` no truth value. Keys that a type doesn't know stay with it (`model_extra`),
+and `plain` gives back what was read, key by key, so that a record can be written again without loss.
 
 Two readings. The *strict* one refuses any key of another type, and is what a run goes on with. The *lenient* one, for
 reports, gives up the keys marked `Lenient` one by one: such a key becomes its default, and a report shows a dash. What
@@ -14,15 +14,11 @@ Token ids are bounded by what a tokenizer can be asked for, numbers by what a fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator
 from pydantic_core import PydanticUseDefault
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
-
-from selfimprove.errors import UnreadableError
 
 T = TypeVar("T")
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -378,25 +374,3 @@ class BoundRecord(Record):
     checker: str = ""
     """SHA-256 of the file of the recipe's own checker; left out where the recipe names none."""
     recipe: dict[str, Any]
-
-
-def parsed(content: Mapping[str, Any], kind: type[ModelType], where: Path | str, *, lenient: bool = False) -> ModelType:
-    """The record in parsed JSON; `UnreadableError` names `where` and the first key that isn't as its type says."""
-    return _validated(content, kind, where, "Restore it, or start a new run.", LENIENT if lenient else None)
-
-
-def parsed_rows(path: Path, rows: Iterable[Mapping[str, Any]], kind: type[ModelType]) -> list[ModelType]:
-    """The rows of a JSONL file; `UnreadableError` names the first that isn't as its type says."""
-    hint = "Restore the file, or remove it: its rows are made again."
-    return [_validated(row, kind, f"{path}:{number}", hint) for number, row in enumerate(rows, start=1)]
-
-
-def _validated(
-    content: Mapping[str, Any], kind: type[ModelType], where: Path | str, hint: str, context: str | None = None
-) -> ModelType:
-    try:
-        return kind.model_validate(content, context=context)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        key = ".".join(map(str, fault["loc"]))
-        raise UnreadableError(f"{where}: `{key}`: {fault['msg']}", hint) from None

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.host.metering import Cost, write_cost
 from selfimprove.store.durable import content_hash, keep_rows, read_json, read_rows, write_json
-from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord, parsed, parsed_rows
+from selfimprove.store.parsing import parsed, parsed_rows
+from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord
 from selfimprove.store.rows import Kind, SampleRow
 
 KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]

@@ -27,7 +27,8 @@ from selfimprove.models.weights import INDEX, fingerprint_folder
 from selfimprove.recipe import Merging, Model, Rounding, Runtime, Training
 from selfimprove.round.machinery import MergeCheck, MergeJob, TrainJob
 from selfimprove.round.prefixes import Example
-from selfimprove.store.records import Certificate, parsed
+from selfimprove.store.parsing import parsed
+from selfimprove.store.records import Certificate
 from selfimprove.training import train
 from tests.scripted_gpus import ScriptedGpus
 

@@ -21,7 +21,8 @@ from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
 from selfimprove.report.sections import sections
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord, parsed
+from selfimprove.store.parsing import parsed
+from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord
 from tests import paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]

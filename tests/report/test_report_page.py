@@ -33,7 +33,8 @@ from selfimprove.report.page import ANSWER, report_html
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.report.svg import ROLES
 from selfimprove.store.journal import Identity, Journal
-from selfimprove.store.records import RoundRecord, parsed
+from selfimprove.store.parsing import parsed
+from selfimprove.store.records import RoundRecord
 from tests import paths
 from tests.paths import ROOT
 

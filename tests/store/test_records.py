@@ -10,6 +10,7 @@ import pytest
 
 from selfimprove.errors import UnreadableError
 from selfimprove.store.durable import read_rows, write_json
+from selfimprove.store.parsing import parsed, parsed_rows
 from selfimprove.store.records import (
     BoundRecord,
     Certificate,
@@ -18,8 +19,6 @@ from selfimprove.store.records import (
     RoundRecord,
     SealedRecord,
     SplitRecord,
-    parsed,
-    parsed_rows,
 )
 from selfimprove.store.rows import Answered, ExampleRow, Row, SampleRow
 from tests.paths import ROOT
