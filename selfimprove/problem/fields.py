@@ -377,10 +377,9 @@ def _containers(row: Row, names: dict[str, str]) -> Iterator[tuple[str, Row]]:
     order = {bare: place for place, bare in enumerate(CONTAINERS)}
     for _, name in sorted(names.items(), key=lambda item: order.get(item[0], len(order))):
         value = row[name]
-        if isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] == "{"):
-            inner = opened(value)
-            if isinstance(inner, dict):
-                yield name, inner
+        may_be = isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] == "{")
+        if may_be and isinstance(inner := opened(value), dict):
+            yield name, inner
 
 
 def _of_chat(name: str, chat: Chat, system: str, where: str) -> _Asked:
