@@ -27,7 +27,7 @@ from selfimprove.answer import Outcome, perturbed
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.problem.generated import draw
-from selfimprove.problem.gym import HASHED, PLAIN, UNSTATED, made
+from selfimprove.problem.gym import HASHED, PLAIN, UNSTATED, made_dataset
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Answers
@@ -109,7 +109,7 @@ def digests(names: Sequence[str], items: int) -> dict[str, list[str]]:
     for name in names:
         start, seen = time.monotonic(), found.setdefault(name, [])
         try:
-            dataset = made(name, {}, 0)
+            dataset = made_dataset(name, {}, 0)
         except AssertionError:
             continue
         while len(seen) < items and (not seen or time.monotonic() - start < SECONDS):

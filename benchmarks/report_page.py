@@ -4,7 +4,7 @@
 
 The records are made up here, no model wrote them: random words as answers, each of about `--tokens` tokens, random
 verdicts with a few more right ones each round. Their shapes, their scorecards and their decisions are the program's
-own (`contest.judgement` on the made-up verdicts). Half of the rounds have their flips in the history, so that both
+own (`round.judge.judgement` on the made-up verdicts). Half of the rounds have their flips in the history, so that both
 ways to a question are taken.
 """
 
@@ -15,20 +15,22 @@ import json
 import random
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from selfimprove.answer import Outcome
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report.page import report_html
 from selfimprove.report.records import read_run
-from selfimprove.round.answers import Answered, by_key, scorecard
-from selfimprove.round.judge import judgement, terms_of
+from selfimprove.round.answers import by_key, scorecard
+from selfimprove.round.judge import Judgement, judgement, terms_of
 from selfimprove.sampling import StopReason
 from selfimprove.store.durable import append_rows, write_json
 from selfimprove.store.journal import FORMAT, Journal
+from selfimprove.store.rows import Answered
 
 WORDS = ("so", "the", "sum", "of", "both", "is", "then", "add", "carry", "one", "two", "equals", "<b>x</b>", "\\(y\\)")
 LOOKS = {"base_interval": [0.25, 0.31], "champion_interval": [0.4, 0.46], "gain_interval": [0.1, 0.2]}
@@ -51,7 +53,7 @@ def synthetic_run(folder: Path, rounds: int, problems: int, tokens: int) -> Jour
         decided = _write_round(journal, recipe, number, parent, known, answers, [*rows, *answers.values()])
         if number % 2:
             _write_flips(journal, number, sets.heldout, known, answers)
-        if decided["decision"]["accepted"]:
+        if decided.decision.accepted:
             parent, known = number, answers
         rows = []
     look = {"look": 1, "rounds": rounds, "champion": parent, "n": 64, "base_accuracy": 0.28, "champion_accuracy": 0.43}
@@ -67,10 +69,11 @@ def _answer(draw: random.Random, model: int, key: str, right: bool, tokens: int)
     length = draw.randint(tokens // 2, tokens * 3 // 2)
     text = " ".join(draw.choices(WORDS, k=length))
     ids = tuple(draw.choices(range(40_000), k=length))
-    outcome = "correct" if right else "wrong"
+    outcome = Outcome.of(right)
     return Answered(
-        model, key, 0, outcome, str(length), "rational", "different as fractions", StopReason.EOS, ids, text
-    )
+        model=model, key=key, sample=0, outcome=outcome, candidate=str(length), stage="rational",
+        reason="different as fractions", stop=StopReason.EOS, token_ids=ids, text=text,
+    )  # fmt: skip
 
 
 def _write_round(
@@ -81,10 +84,10 @@ def _write_round(
     champion: dict[str, Answered],
     challenger: dict[str, Answered],
     rows: list[Answered],
-) -> dict[str, Any]:
+) -> Judgement:
     folder = journal.round(number)
     folder.path.mkdir()
-    append_rows(folder.verdicts, [asdict(row) for row in rows])
+    append_rows(folder.verdicts, [row.model_dump() for row in rows])
     sides = [by_key(answers.values()) for answers in (champion, challenger)]
     terms = terms_of(recipe, journal.bound(), journal.rounds())
     decided = judgement(recipe, number, terms, list(champion), *sides)
@@ -97,9 +100,10 @@ def _write_round(
     told = {"prefix_entropy": 5.0 - 0.1 * number, "distinct_prefixes": 0.9, "mean_tokens": 9.0, "truncated": 0.01}
     record = {"format": FORMAT, "round": number, "parent": parent, "chain": [], "stages": stages, "prefixes": told}
     certificate = {"sha256": "0" * 64, "passed": True, "survival": 0.9, "failures": []}
-    record |= {**decided, "certificate": certificate, "versions": {"selfimprove": "0", "engine": "synthetic"}}
+    judged = {"scorecard": decided.scorecard.plain(), "decision": decided.decision.plain(), "alarm": decided.alarm}
+    record |= {**judged, "certificate": certificate, "versions": {"selfimprove": "0", "engine": "synthetic"}}
     write_json(folder.record, record)
-    assert scorecard(sides[1])["n"] == len(champion)
+    assert scorecard(sides[1]).n == len(champion)
     return decided
 
 
@@ -119,13 +123,13 @@ def _write_flips(
                 file.write(json.dumps({"event": "flip", "number": number, **told, **texts}) + "\n")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Make the records, build the page twice and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("rounds", 20), ("problems", 1000), ("tokens", 300)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--keep", type=Path, help="write the page into this folder")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
         journal = synthetic_run(Path(folder), chosen.rounds, chosen.problems, chosen.tokens)
         read = sum(path.stat().st_size for path in journal.folder.rglob("*") if path.is_file())

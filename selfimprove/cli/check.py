@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from selfimprove.cli.parsing import read_mode
 from selfimprove.errors import UsageError
+
+if TYPE_CHECKING:
+    from selfimprove.recipe import Answers
 
 _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 
@@ -62,16 +65,12 @@ def check(
     """
     from selfimprove.answer.checking import shown
     from selfimprove.problem import load_problems
-    from selfimprove.problem.judging import judge_one
     from selfimprove.problem.references import references_text
     from selfimprove.recipe import Runtime
-    from selfimprove.recipe.reading import parse_recipe, read_recipe
+    from selfimprove.recipe.reading import read_recipe
 
-    searched = read_mode(mode)
-    cores = Runtime(threads=workers).usable_threads()
-    settings = parse_recipe({"answers": {"checker": checker}}, "--checker").answers
-    if checker and (cases or explain):
-        raise UsageError("--cases and --explain are about the answer checker", "Leave --checker out.")
+    searched, cores = read_mode(mode), Runtime(threads=workers).usable_threads()
+    settings = _settings(checker, bool(cases) or explain)
     if cases:
         typer.echo(shown.cases_text(cases, cores, searched, wrong_rows, as_json))
     elif references:
@@ -79,10 +78,28 @@ def check(
         typer.echo(references_text(load_problems(sources, as_written=bool(checker)), settings, cores))
     elif answer is None or gold is None:
         raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
+    elif checker:
+        _tell(_judged_apart(answer, gold, question, settings, as_json))
     else:
-        if checker:
-            correct, text = shown.told(judge_one(answer, gold, question, settings), as_json)
-        else:
-            correct, text = shown.verdict_text(answer, gold, searched, explain, as_json)
-        typer.echo(text)
-        raise typer.Exit(0 if correct else 1)
+        _tell(shown.verdict_text(answer, gold, searched, explain, as_json))
+
+
+def _tell(verdict: tuple[bool, str]) -> NoReturn:
+    correct, text = verdict
+    typer.echo(text)
+    raise typer.Exit(0 if correct else 1)
+
+
+def _settings(checker: str, about_ours: bool) -> Answers:
+    from selfimprove.recipe.reading import parse_recipe
+
+    if checker and about_ours:
+        raise UsageError("--cases and --explain are about the answer checker", "Leave --checker out.")
+    return parse_recipe({"answers": {"checker": checker}}, "--checker").answers
+
+
+def _judged_apart(answer: str, gold: str, question: str, settings: Answers, as_json: bool) -> tuple[bool, str]:
+    from selfimprove.answer.checking.shown import told
+    from selfimprove.problem.judging import judge_one
+
+    return told(judge_one(answer, gold, question, settings), as_json)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from selfimprove.problem.gym import BLOCK, made, packed
+from selfimprove.problem.gym import BLOCK, made_dataset, packed
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     task, params, seed = sys.argv[1:]
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # some generators print while they work
-    dataset = made(task, json.loads(params), int(seed))
+    dataset = made_dataset(task, json.loads(params), int(seed))
     for index in range(BLOCK):
         out.write(f"{packed(dataset[index])}\n")
         out.flush()

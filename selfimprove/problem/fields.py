@@ -17,7 +17,6 @@ read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -58,6 +57,7 @@ from selfimprove.problem.options import (
 from selfimprove.problem.plain import checked_text, kind_of
 from selfimprove.problem.turns import Chat, is_chat, read_chat
 from selfimprove.problem.values import Problem, make_problem
+from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
 
 VAGUE = ANSWERS[ANSWERS.index("answers") :]
@@ -97,14 +97,10 @@ class _SetAside(Exception):  # noqa: N818 - no error: the row is set aside
 
 
 class FieldReader:
-    """Reads the rows of one source, each of which it has to be shown first.
-
-    `as_written`: an answer is what its field holds, a text or JSON of anything else.
-    """
+    """Reads the rows of one source, each of which it has to be shown first; `as_written`: answers as they stand."""
 
     def __init__(self, named: Problems, *, as_written: bool = False) -> None:
-        self._named = named
-        self._as_written = as_written
+        self._named, self._as_written = named, as_written
         self._names: dict[tuple[object, ...], dict[str, str]] = {}
         self.used: dict[str, Counter[str]] = {role: Counter() for role in ("question", "context", "options", "answer")}
         self.learnt = Learnt(lacking={role: getattr(named, role) for role in self.used if getattr(named, role)})
@@ -299,7 +295,8 @@ class FieldReader:
     def _final(self, row: Row, names: dict[str, str], asked: _Asked, question: str, where: str) -> Final:
         """The row's final answer: of a bare or marked one in the surest field, else why there is none."""
         if self._as_written:
-            return self._written(row, names, asked, where)
+            answers = self._answers(row, names, asked)
+            return written_answer(row, names, answers, self._named.answer, self.used["answer"])
         if program := next(
             (names[bare] for bare in TESTS if bare in names and row[names[bare]] not in (None, "", [], {})), ""
         ):
@@ -331,16 +328,6 @@ class FieldReader:
             return weak[1]
         if lack is not None:
             return lack
-        return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
-
-    def _written(self, row: Row, names: dict[str, str], asked: _Asked, where: str) -> Final:
-        """What stands in the row's surest field: the one that the recipe names, the tests of a program, an answer."""
-        tests = [(names[bare], row[names[bare]]) for bare in TESTS if bare in names and not self._named.answer]
-        for name, value in (*tests, *self._answers(row, names, asked)):
-            if value not in (None, "", [], {}):
-                self.used["answer"][name] += 1
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-                return Final(text=checked_text(text, name, where))
         return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
 
     def _answers(self, row: Row, names: dict[str, str], asked: _Asked) -> Iterator[tuple[str, object]]:
@@ -390,10 +377,9 @@ def _containers(row: Row, names: dict[str, str]) -> Iterator[tuple[str, Row]]:
     order = {bare: place for place, bare in enumerate(CONTAINERS)}
     for _, name in sorted(names.items(), key=lambda item: order.get(item[0], len(order))):
         value = row[name]
-        if isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] == "{"):
-            inner = opened(value)
-            if isinstance(inner, dict):
-                yield name, inner
+        may_be = isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] == "{")
+        if may_be and isinstance(inner := opened(value), dict):
+            yield name, inner
 
 
 def _of_chat(name: str, chat: Chat, system: str, where: str) -> _Asked:

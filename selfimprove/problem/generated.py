@@ -35,7 +35,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from selfimprove.errors import UsageError
-from selfimprove.problem import gym
+from selfimprove.problem.gym import UNSTATED, Item, carried_item, items_of, made_dataset, solution_in
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.wording import normal_form
 from selfimprove.recipe import MixturePart
@@ -156,22 +156,22 @@ def _problems(part: MixturePart, mixture: str, seed: int) -> Iterator[Problem]:
     if own := {"seed", "size"} & part.params.keys():
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` may not set {' and '.join(sorted(own))}", _CALL)
     try:
-        gym.made(part.name, part.params, seed)
+        made_dataset(part.name, part.params, seed)
     except (AssertionError, TypeError, ValueError) as error:
         raise UsageError(f"{PREFIX}{mixture}: `{part.name}` refuses its parameters: {error}", _CALL) from None
-    for item in gym.items(part.name, part.params, lambda block: _derived(seed, str(block))):
+    for item in items_of(part.name, part.params, lambda block: _derived(seed, str(block))):
         yield _problem(part, item)
 
 
-def _problem(part: MixturePart, item: gym.Item) -> Problem:
+def _problem(part: MixturePart, item: Item) -> Problem:
     dataset, answer = part.name, item["answer"]  # of some datasets a number
     task, keys = TASKS.get(dataset, ("", ()))
     stated = [normal_form(str(item["metadata"][key])) for key in keys]
     identity = f"{task}: {' | '.join(stated)}" if stated else ""
-    question, source, carried = str(item["question"]), f"{PREFIX}{dataset}", gym.carried(dataset, part.params, item)
+    question, source, carried = str(item["question"]), f"{PREFIX}{dataset}", carried_item(dataset, part.params, item)
     if not carried:
         return make_problem(question, None if answer is None else str(answer), source, identity)
-    return replace(make_problem(question, gym.reference(item) or gym.UNSTATED, source, identity), drawn=carried)
+    return replace(make_problem(question, solution_in(item) or UNSTATED, source, identity), drawn=carried)
 
 
 def derive_round(seed: int, number: int) -> int:

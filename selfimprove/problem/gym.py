@@ -82,7 +82,7 @@ class Dataset(Protocol):
         ...
 
 
-def made(task: str, params: Params, seed: int) -> Dataset:
+def made_dataset(task: str, params: Params, seed: int) -> Dataset:
     """The task's dataset; raises what the library says of parameters that it doesn't take."""
     import reasoning_gym
 
@@ -90,14 +90,14 @@ def made(task: str, params: Params, seed: int) -> Dataset:
     return found
 
 
-def items(task: str, params: Params, derive: Callable[[int], int]) -> Iterator[Item]:
+def items_of(task: str, params: Params, derive: Callable[[int], int]) -> Iterator[Item]:
     """The task's items without end, in blocks; `derive` gives the seed of each."""
     for block in itertools.count():
         seed = derive(block)
         if task in HASHED:
             yield from _drawn_apart(task, params, seed)
             continue
-        dataset = made(task, params, seed)
+        dataset = made_dataset(task, params, seed)
         for index in range(BLOCK):
             with contextlib.redirect_stdout(sys.stderr):  # some generators print while they work
                 item = dataset[index]
@@ -106,7 +106,7 @@ def items(task: str, params: Params, derive: Callable[[int], int]) -> Iterator[I
 
 def _drawn_apart(task: str, params: Params, seed: int) -> Generator[Item, None, None]:
     """A block of the task's items, from a process with a hash seed of 0."""
-    made(task, params, seed)  # parameters that it refuses are refused here
+    made_dataset(task, params, seed)  # parameters that it refuses are refused here
     package = str(Path(__file__).resolve().parents[2])
     command = [sys.executable, "-P", "-m", "selfimprove.problem.drawing", task, json.dumps(dict(params)), str(seed)]
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": package}
@@ -123,12 +123,12 @@ def _drawn_apart(task: str, params: Params, seed: int) -> Generator[Item, None, 
             process.kill()
 
 
-def carried(task: str, params: Params, item: Item) -> str:
+def carried_item(task: str, params: Params, item: Item) -> str:
     """The item as a problem carries it; empty for a task of plain numbers."""
     return "" if task in PLAIN else json.dumps([task, dict(params), packed(item)])
 
 
-def reference(item: Item) -> str | None:
+def solution_in(item: Item) -> str | None:
     """A right answer that the item holds, or None."""
     if item["answer"] is not None:
         return str(item["answer"])
@@ -136,7 +136,7 @@ def reference(item: Item) -> str | None:
     return found if found is None or isinstance(found, str) else json.dumps(found)
 
 
-def prepare(carrying: str) -> None:
+def prepare_task(carrying: str) -> None:
     """Load what scoring an answer to this problem needs, so that it needn't be loaded for each answer."""
     task, params, _ = json.loads(carrying)
     _scorer(task, json.dumps(params))
@@ -144,10 +144,10 @@ def prepare(carrying: str) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _scorer(task: str, params: str) -> Dataset:
-    return made(task, json.loads(params), 0)
+    return made_dataset(task, json.loads(params), 0)
 
 
-def judged(text: str, carrying: str, mode: str, *, cut: bool) -> Verdict:
+def judged_by_task(text: str, carrying: str, mode: str, *, cut: bool) -> Verdict:
     """The verdict on a completion of a problem that carries this; the process is confined from then on."""
     stated = stated_answer(text, mode, cut=cut)
     if stated is None:
@@ -165,7 +165,7 @@ def judged(text: str, carrying: str, mode: str, *, cut: bool) -> Verdict:
 def score(task: str, dataset: Dataset, item: Item, written: str) -> float:
     """What the task gives for an answer; 0 or 1 where its own scorer doesn't look at it."""
     if task in SPELT:
-        return float(written.strip() == reference(item))
+        return float(written.strip() == solution_in(item))
     return float(dataset.score_answer(written, item))
 
 

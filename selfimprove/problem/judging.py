@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from selfimprove.answer.custom import Located, loaded, located
-from selfimprove.problem import gym
+from selfimprove.problem.gym import judged_by_task, prepare_task
 from selfimprove.problem.values import Problem, make_problem
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ def _judge(where: Located) -> Callable[[Request], object]:
 
 
 def _score(request: Request) -> Verdict:
-    return gym.judged(request["text"], _problem(request).drawn, request["mode"], cut=request["cut"])
+    return judged_by_task(request["text"], _problem(request).drawn, request["mode"], cut=request["cut"])
 
 
 def _prepare(request: Request) -> None:
     if drawn := _problem(request).drawn:
-        gym.prepare(drawn)
+        prepare_task(drawn)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
-from selfimprove.problem import gym
+from selfimprove.problem.gym import UNSTATED
 from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
 from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.values import Problem
@@ -48,7 +48,7 @@ def _as_completion(problem: Problem, settings: Answers) -> str:
 
 def _fault(problem: Problem, verdict: Verdict, settings: Answers) -> str | None:
     """Why a reference is no answer that the checker of one's own can be given, or no right one to its generator."""
-    if not settings.checker and problem.answer != gym.UNSTATED and verdict.outcome is not Outcome.CORRECT:
+    if not settings.checker and problem.answer != UNSTATED and verdict.outcome is not Outcome.CORRECT:
         return f"its generator doesn't accept it: {verdict.reason}"
     failed = verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
     return f"the checker fails over it: {verdict.reason}" if failed else None

@@ -19,6 +19,7 @@ from selfimprove.problem.sources import (
     FileSource,
     GeneratedSource,
     Source,
+    Sources,
     find_sources,
     read_stock,
     refuse_lacking,
@@ -40,13 +41,7 @@ def load_problems(
     """
     reading = reading or Reading()
     sources = find_sources(wanted)
-    if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
-        fault = f"gate.rotate needs a held-out source of its own, of rows, and has {sources.heldout}"
-        raise UsageError(fault, "Name another file or split in problems.heldout, or set gate.rotate = false.")
-    if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
-        raise UsageError(
-            f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
-        )
+    _refuse_impossible(wanted, sources, rotate)
     named = {"train": sources.train, "heldout": sources.heldout, "sealed": sources.sealed}
     stocks = {
         source: read_stock(source, wanted, reading, as_written=as_written) for source in dict.fromkeys(named.values())
@@ -88,6 +83,16 @@ def load_problems(
         tallies=tallies,
         later=later,
     )
+
+
+def _refuse_impossible(wanted: Problems, sources: Sources, rotate: bool) -> None:
+    if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
+        fault = f"gate.rotate needs a held-out source of its own, of rows, and has {sources.heldout}"
+        raise UsageError(fault, "Name another file or split in problems.heldout, or set gate.rotate = false.")
+    if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
+        raise UsageError(
+            f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
+        )
 
 
 def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Problem, ...]:

@@ -151,7 +151,7 @@ class ScheduleRecord(Record):
 
 
 class Side(Record):
-    """One model's verdicts on the held-out problems judged; `accuracy` is the share of right answers, or mean score."""
+    """One model's verdicts on held-out problems; `accuracy` is the share of right answers, or the mean score."""
 
     n: Lenient[Count | None] = None
     answers: Lenient[Count | None] = None
@@ -160,7 +160,6 @@ class Side(Record):
     unparsed: Lenient[Count | None] = None
     timed_out: Lenient[Count | None] = None
     error: Lenient[Count | None] = None
-    """Answers that a checker of one's own failed over; left out where there are none."""
     truncated: Lenient[Count | None] = None
     mean_tokens: Lenient[Number | None] = None
     accuracy: Number
