@@ -194,8 +194,8 @@ class Answers(Section):
     )
     finished: bool = Field(
         True,
-        description="if a number is asked for, it must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` for "
-        "2/3) is wrong",
+        description="if a number is asked for, it must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` "
+        "for 2/3) is wrong",
     )
     checker: str = Field(
         "",

@@ -28,8 +28,8 @@ class Gate(Section):
         0,
         ge=0,
         le=MOST_ROUNDS,
-        description="rounds that share `gate.alpha` equally, with one part kept for further rounds; 0: open-ended, round k "
-        "has α/(k(k+1))",
+        description="rounds that share `gate.alpha` equally, with one part kept for further rounds; 0: open-ended, "
+        "round k has α/(k(k+1))",
     )
     worthwhile: float = Field(
         0.02,
