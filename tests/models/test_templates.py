@@ -130,7 +130,7 @@ def model_on(name: str, folder: Path) -> Path:
     [
         ("qwen3", "", "assistant\n"),
         ("qwen3", "{enable_thinking = false}", "</think>\n\n"),
-        ("llama3_1", "", "assistant<|end_header_id|>\n\n"),
+        ("llama3_1", "", "assistant\n\n"),
         ("gemma3", "", "model\n"),
         ("deepseek_v3", "", "<｜Assistant｜>"),
     ],
