@@ -104,9 +104,6 @@ def model_on(name: str, folder: Path) -> Path:
     written = json.loads((folder / "tokenizer.json").read_text())
     ids = [*written["model"]["vocab"].values(), *(token["id"] for token in written["added_tokens"])]
     settings = json.loads((folder / "tokenizer_config.json").read_text())
-    if name == "deepseek_v3":  # beside a Llama's configuration its named class would read the file as a Llama's
-        plain = {**settings, "tokenizer_class": "PreTrainedTokenizerFast"}
-        (folder / "tokenizer_config.json").write_text(json.dumps(plain))
     eos = settings["eos_token"]
     content = eos if isinstance(eos, str) else eos["content"]
     end = next(token["id"] for token in written["added_tokens"] if token["content"] == content)
@@ -163,3 +160,15 @@ def test_an_answer_after_a_real_template_counts_once_its_block_is_closed(tmp_pat
     assert check("<think>\nso the answer is 7", "7").outcome is Outcome.UNPARSED
     assert check("<think>\nit may be 8\n</think>\n\nThe answer is 7", "7").outcome is Outcome.CORRECT
     assert check("The answer is 7", "7").outcome is Outcome.CORRECT
+
+
+def test_byte_level_pieces_under_the_name_of_llamas_keep_their_spaces(tmp_path: Path) -> None:
+    """As DeepSeek's distillates come: tokenizer.json is byte-level, tokenizer_config.json names LlamaTokenizerFast."""
+    folder = make_tiny_model(tmp_path / "tiny", dtype="float32")
+    plain = load_tokenizer(folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "LlamaTokenizerFast"}))
+    text = "What is 3 + 4?\n So x is"
+    named = load_tokenizer(folder)
+    assert named.render("", text) == plain.render("", text)
+    assert text in named.decode(named.render("", text))
