@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import transformers
 from jinja2 import TemplateError
@@ -188,6 +189,8 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
     title = title or str(folder)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        if _loses_bytes(tokenizer, folder):
+            tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:  # the Rust library under it raises a bare Exception for a broken file
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         own_code = "custom code" in str(error) and not trust_remote_code
@@ -205,6 +208,20 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
             "Name a model with the tokenizer it was trained with.",
         )
     return ChatTokenizer(tokenizer, folder, title)
+
+
+def _loses_bytes(tokenizer: Any, folder: Path) -> bool:  # noqa: ANN401 - any tokenizer of transformers
+    """Whether the folder's byte-level tokenizer was loaded as one that is not, which drops every space.
+
+    DeepSeek's models and their distillates name `LlamaTokenizerFast`, and transformers 5 gives each of that name the
+    pieces of Llama 2 whatever tokenizer.json says (huggingface/transformers issue 45488).
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file() or not getattr(tokenizer, "is_fast", False):
+        return False
+    written = json.loads(file.read_text(encoding="utf-8")).get("pre_tokenizer")
+    loaded = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"]
+    return '"ByteLevel"' in json.dumps(written) and '"ByteLevel"' not in json.dumps(loaded)
 
 
 def confirm_pattern(folder: Path) -> None:
