@@ -48,7 +48,7 @@ class Problems(Section):
     heldout: str = Field(
         "", description="source judged in every round; empty: the train source's test split, or a part of it"
     )
-    sealed: str = Field("", description="source judged once, at the end; empty: carved from the held-out source")
+    sealed: str = Field("", description="source judged once, at the end; empty: taken from the held-out source")
     train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
     heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
     sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")

@@ -31,7 +31,7 @@ SELECTIONS = {
     selection.name: selection
     for selection in (
         Selection(name="all", meaning="every completion (UPFT, SFT)"),
-        Selection(name="modal", meaning="the commonest prefix of a problem", chooses_prefixes=True, compares=True),
+        Selection(name="modal", meaning="the most common prefix of a problem", chooses_prefixes=True, compares=True),
         Selection(
             name="consistent", meaning="those that end in the majority answer", samples_whole=True, compares=True
         ),
