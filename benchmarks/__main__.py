@@ -36,7 +36,7 @@ def bench(
 
     Writes FILE of --out, after each part.
 
-    Exit codes: 0 measured; 2 it can't be done as asked.
+    Exit codes: 0 measured; 2 invalid usage or input.
 
     Examples:
 

@@ -37,8 +37,8 @@ def inline(page: Path) -> list[str]:
 
 def commands_of(page: Path) -> list[str]:
     """The lines of a page's `sh` blocks, comments left out."""
-    lines = (line for block in blocks(page, "sh") for line in block.splitlines())
-    return [re.sub(r"\s+#\s.*", "", line).strip() for line in lines if line.strip()]
+    lines = (re.sub(r"(^|\s+)#\s.*", "", line).strip() for block in blocks(page, "sh") for line in block.splitlines())
+    return [line for line in lines if line]
 
 
 def examples() -> dict[str, list[str]]:

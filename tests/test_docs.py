@@ -19,7 +19,7 @@ import yaml
 from selfimprove import __version__
 from selfimprove.recipe.reading import parse_recipe, read_recipe, read_settings
 from selfimprove.round.answers import RunAnswers, read_answers
-from selfimprove.round.judge import judgement
+from selfimprove.round.judge import judgement, terms_of
 from selfimprove.runs.sealed import sealed_figures
 from selfimprove.store.journal import Journal
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
@@ -90,10 +90,11 @@ def test_the_explained_decision_is_that_of_the_example(typist: Typist) -> None:
 def _sentences_of_the_example() -> Iterator[str]:
     """The sentences that the example's verdicts come to, whatever those were that its records were written with."""
     journal = Journal(ROOT / "rounds" / "example")
-    answers = RunAnswers(journal)
-    for record in journal.rounds():
+    answers, recipe, records = RunAnswers(journal), journal.recipe(), journal.rounds()
+    for record in records:
+        terms = terms_of(recipe, journal.bound(), records[: record.round - 1])
         champion = answers.champion(record.round, record.parent)
-        judged = judgement(journal.recipe(), record.round, champion, champion, answers.of(record.round, record.round))
+        judged = judgement(recipe, record.round, terms, champion, champion, answers.of(record.round, record.round))
         yield f"Round {record.round}: {judged.decision.sentence}"
     (look,) = journal.sealed()
     found = {model: read_answers(journal.sealed_verdicts, model) for model in (0, look.champion)}

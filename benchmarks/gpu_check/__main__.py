@@ -29,7 +29,7 @@ def gpu_check(
 ) -> None:
     """Try on this machine's GPU everything that a run asks of one, and measure it; docs/gpu.md explains the rows.
 
-    Exit codes: 0 every row passed; 1 one failed, and the check ended there; 2 it can't be done as asked.
+    Exit codes: 0 every row passed; 1 one failed, and the check ended there; 2 invalid usage or input.
     """
     with tempfile.TemporaryDirectory() as folder:
         passed = check(bench_on(Path(folder), model, engine), 60 * minutes, out, typer.echo)

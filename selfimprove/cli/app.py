@@ -36,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Make a language model better at reasoning with its own samples, in rounds accepted or rejected by evidence.",
+    help="Improve a language model with its own samples, in rounds that a statistical test accepts or rejects.",
 )
 
 _MESSAGE_LIMIT = 1000

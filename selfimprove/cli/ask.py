@@ -23,7 +23,12 @@ def ask(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", metavar="T", min=0, help="0 is greedy [default: that of the run's judging]."),
+        typer.Option(
+            "--temperature",
+            metavar="T",
+            min=0,
+            help="Sampling temperature; 0 is greedy [default: as in the run's judging].",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Sampling seed [default: the run's].")
@@ -35,13 +40,13 @@ def ask(
     execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Ask a run's base model and its champion the same questions, side by side, as the run asks and judges.
+    """Ask a run's base model and its champion the same questions, side by side, prompted and judged as in the run.
 
-    With --gold each answer is judged. Equal seeds give equal answers on the same machine.
+    With --gold, each answer is judged. The same seed gives the same answers on the same machine.
 
-    Writes nothing; the champion's model is rebuilt in rounds/RUN/ if it was pruned.
+    Writes nothing, except that a champion that was pruned is rebuilt in rounds/RUN/.
 
-    Exit codes: 0 answered; 1 the engine failed; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 answered; 1 the engine failed; 2 invalid usage or input; 130 interrupted.
 
     Examples:
 

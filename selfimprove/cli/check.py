@@ -17,10 +17,10 @@ _ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
 
 
 def check(
-    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="What a model wrote.")] = None,
+    answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="The model's answer.")] = None,
     gold: Annotated[str | None, typer.Argument(metavar="GOLD", help="The reference answer.")] = None,
     mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help="Where the answer is looked for: boxed, marked or last.")
+        str, typer.Option("--mode", metavar="MODE", help="Where to look for the answer: boxed, marked or last.")
     ] = "last",
     explain: Annotated[
         bool,
@@ -34,14 +34,14 @@ def check(
         typer.Option("--wrong", metavar="FILE", help="With --cases: write the misjudged rows to this file."),
     ] = None,
     references: Annotated[
-        str, typer.Option("--references", metavar="SOURCE", help="Problems whose reference answers to test.")
+        str, typer.Option("--references", metavar="SOURCE", help="Problems whose reference answers are tested.")
     ] = "",
     checker: Annotated[
         str,
         typer.Option("--checker", metavar="NAME", help="A checker of your own: FILE.py:FUNCTION or MODULE:FUNCTION."),
     ] = "",
     question: Annotated[
-        str, typer.Option("--question", metavar="TEXT", help="With --checker: the question of its problem.")
+        str, typer.Option("--question", metavar="TEXT", help="With --checker: the question that was answered.")
     ] = "",
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
@@ -50,11 +50,11 @@ def check(
 ) -> None:
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    No code from an answer is run, and no answer can hang the checker. With --checker a function of your own judges.
+    No code from an answer is run, and no answer can hang the checker. With --checker, your own function judges.
 
-    Writes FILE of --wrong.
+    Writes the --wrong FILE.
 
-    Exit codes: 0 the answer is correct, or the rows were scored; 1 it isn't; 2 it can't be done as asked.
+    Exit codes: 0 the answer is correct, or the rows were scored; 1 the answer isn't correct; 2 invalid usage or input.
 
     Examples:
 

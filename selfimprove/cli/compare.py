@@ -44,11 +44,13 @@ def compare(
     recipes: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RECIPE…", help="Recipes; without any, --name is shown as it is.", autocompletion=known_recipes
+            metavar="RECIPE…",
+            help="Recipes; without any, the results of --name so far are shown.",
+            autocompletion=known_recipes,
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Number of seeds for each arm: 0, 1, ….")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Number of seeds per arm: 0, 1, ….")
     ] = 1,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds of each run.")
@@ -57,7 +59,7 @@ def compare(
     budget: Annotated[
         str,
         typer.Option(
-            "--budget", metavar="BUDGET", help="What a round may spend: `rows=N`, or `tokens=N` sampled and trained."
+            "--budget", metavar="BUDGET", help="Budget of a round: `rows=N`, or `tokens=N` sampled plus trained."
         ),
     ] = "",
     name: Annotated[
@@ -69,7 +71,9 @@ def compare(
     ] = None,
     execution: opt.Execution,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, then the figures, as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one event per line, then the results, as JSON.")
+    ] = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
@@ -78,11 +82,11 @@ def compare(
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
     `rounds/NAME/`, where `report`, `status` and `verify` find it with `--rounds-dir rounds/NAME`, beside `results.json`
     and `compare.svg`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
-    `--name NAME` shows a comparison as it is.
+    `--name NAME` shows the results so far.
 
-    Writes rounds/NAME/ and FILE of --markdown.
+    Writes rounds/NAME/ and the --markdown FILE.
 
-    Exit codes: 0 all runs are done; 1 one failed, and the others went on; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 all runs are done; 1 a run failed (the others continued); 2 invalid usage or input; 130 interrupted.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`selfimprove doctor`: one line a check, printed as soon as it is made."""
+"""`selfimprove doctor`: one line per check, printed as soon as the check is done."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def doctor(
     problems: opt.Problems = "",
     settings: opt.Settings = None,
     rounds: Annotated[
-        int, typer.Option("--rounds", metavar="N", min=1, help="Rounds that the disk must have room for.")
+        int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds that must fit on the disk.")
     ] = 2,
     execution: opt.Execution,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one finding per line, as JSON.")] = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Check that a run would work here: machine, model, your problems. Each line is ok, a warning or an error.
+    """Check before a run that it would work: machine, model, your problems. Each line is ok, a warning or an error.
 
-    Fetches no weights.
+    Downloads no weights.
 
     Writes the cache in $SELFIMPROVE_CACHE, and test files that it removes at once.
 
-    Exit codes: 0 nothing is an error; 1 something is; 2 it can't be done as asked.
+    Exit codes: 0 no errors (perhaps warnings); 1 at least one error; 2 invalid usage or input.
 
     Examples:
 

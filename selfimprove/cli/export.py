@@ -25,26 +25,29 @@ def export(
     name: opt.Run,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.")],
     adapter: Annotated[
-        bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the accepted chain.")
+        bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the sum of the accepted ones.")
     ] = False,
-    gguf: Annotated[bool, typer.Option("--gguf", help="Export one GGUF file, made by llama.cpp's converter.")] = False,
+    gguf: Annotated[
+        bool, typer.Option("--gguf", help="Export one GGUF file, made with llama.cpp's converter.")
+    ] = False,
     converter: Annotated[
-        Path | None, typer.Option("--converter", metavar="FILE", help="convert_hf_to_gguf.py of a copy of llama.cpp.")
+        Path | None,
+        typer.Option("--converter", metavar="FILE", help="Path of convert_hf_to_gguf.py in a copy of llama.cpp."),
     ] = None,
     hub: Annotated[
         str, typer.Option("--hub", metavar="REPO", help="Also upload to this repository; a new one is private.")
     ] = "",
-    public: Annotated[bool, typer.Option("--public", help="Make a new repository of --hub public.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="If --hub creates a repository, make it public.")] = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Write a run's champion to a folder, with a model card and the base's licence; the run is left as it is.
+    """Write a run's champion to a folder, with a model card and the base model's licence; the run isn't changed.
 
-    Nothing is sent anywhere without --hub.
+    Nothing is uploaded without --hub.
 
-    Writes FOLDER, which must be new or empty, completely or not at all.
+    Writes FOLDER, which must be new or empty, either completely or not at all.
 
-    Exit codes: 0 done; 1 the upload failed, the folder is complete; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 done; 1 the upload failed, but the folder is complete; 2 invalid usage or input; 130 interrupted.
 
     Examples:
 

@@ -25,10 +25,10 @@ RECIPE, EXECUTION, OUTPUT = "Recipe", "Execution", "Output"
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.", autocompletion=runs)]
 RunIfOne = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's name; may be left out if there is one.", autocompletion=runs)
+    str, typer.Argument(metavar="RUN", help="The run's name; optional if there is only one run.", autocompletion=runs)
 ]
 RunOrAll = Annotated[
-    str, typer.Argument(metavar="RUN", help="One run's name; all of them if left out.", autocompletion=runs)
+    str, typer.Argument(metavar="RUN", help="The run's name; all runs if omitted.", autocompletion=runs)
 ]
 RunsFolder = Annotated[Path, typer.Option("--rounds-dir", metavar="FOLDER", help="Folder that holds the runs.")]
 
@@ -59,7 +59,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A recipe key, as `section.key=value` or `seed=value`; repeatable.",
+        help="Set a recipe key: `section.key=value` or `seed=value`; repeatable.",
         rich_help_panel=RECIPE,
         autocompletion=keys,
     ),
@@ -82,7 +82,7 @@ Device = Annotated[
 Threads = Annotated[
     int,
     typer.Option(
-        "--threads", metavar="N", help="Threads of the model; 0: all usable cores.", rich_help_panel=EXECUTION
+        "--threads", metavar="N", help="CPU threads for the model; 0: all usable cores.", rich_help_panel=EXECUTION
     ),
 ]
 Ray = Annotated[
@@ -99,7 +99,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         metavar="N",
-        help="Samplers on the cluster; 0: one per GPU, or per node without GPUs.",
+        help="Samplers on the cluster; 0: one per GPU, or one per node if there are no GPUs.",
         rich_help_panel=EXECUTION,
     ),
 ]
@@ -130,7 +130,7 @@ MicroTokens = Annotated[
     typer.Option(
         "--micro-tokens",
         metavar="N",
-        help="Tokens in one forward pass of training; `auto`: by the free memory.",
+        help="Tokens per forward pass in training; `auto`: chosen from the free memory.",
         rich_help_panel=EXECUTION,
     ),
 ]
@@ -139,14 +139,14 @@ GradientCheckpointing = Annotated[
     typer.Option(
         "--gradient-checkpointing",
         metavar="WAY",
-        help="`on`: training holds fewer activations and takes longer; `off`; `auto`: by the free memory.",
+        help="`on`: training needs less memory and more time; `off`; `auto`: chosen from the free memory.",
         rich_help_panel=EXECUTION,
     ),
 ]
 TensorParallel = Annotated[
     int,
     typer.Option(
-        "--tensor-parallel", metavar="N", help="GPUs that hold one copy of the model (vllm).", rich_help_panel=EXECUTION
+        "--tensor-parallel", metavar="N", help="GPUs per copy of the model (vllm).", rich_help_panel=EXECUTION
     ),
 ]
 DataParallel = Annotated[
@@ -162,7 +162,7 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=EXECUTION)
 ]
 KeepModels = Annotated[
-    bool, typer.Option("--keep-models", help="Keep every round's merged model.", rich_help_panel=EXECUTION)
+    bool, typer.Option("--keep-models", help="Keep every round's merged model on disk.", rich_help_panel=EXECUTION)
 ]
 
 Track = Annotated[
@@ -175,7 +175,9 @@ Track = Annotated[
         autocompletion=trackers,
     ),
 ]
-EventsAsJson = Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.", rich_help_panel=OUTPUT)]
+EventsAsJson = Annotated[
+    bool, typer.Option("--json", help="Print one event per line, as JSON.", rich_help_panel=OUTPUT)
+]
 Plain = Annotated[bool, typer.Option("--plain", help="Print plain lines even on a terminal.", rich_help_panel=OUTPUT)]
 
 

@@ -19,18 +19,18 @@ def plan(
     recipe: opt.Recipe = None,
     settings: opt.Settings = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure rates here first, in under a minute.")
+        bool, typer.Option("--calibrate", help="Measure rates on this machine first, in less than a minute.")
     ] = False,
     execution: opt.Execution,
 ) -> None:
-    """Show what a run would cost at most, and the smallest gain its gate can detect, before anything is spent.
+    """Show the most that a run would cost, and the smallest gain that its gate can detect, before you start it.
 
-    It follows from the recipe alone; no problem is read and no model loaded. With --calibrate the real engine and
-    trainer run a short trial, and the cost is given as tokens, time, memory and disk.
+    The plan needs only the recipe: no problem is read and no model is loaded. With --calibrate, the real engine and
+    trainer run a short trial, and the cost is given as tokens, time, memory and disk space.
 
     Writes nothing; --calibrate fills the cache in $SELFIMPROVE_CACHE.
 
-    Exit codes: 0 shown; 1 the trial failed; 2 it can't be done as asked.
+    Exit codes: 0 shown; 1 the trial failed; 2 invalid usage or input.
 
     Examples:
 

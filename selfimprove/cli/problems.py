@@ -26,18 +26,18 @@ def problems(
     recipe: opt.Recipe = None,
     model: opt.Model = "",
     settings: opt.Settings = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Problems that are shown; 0: all.")] = 3,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Number of problems to show; 0: all.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=opt.OUTPUT)] = False,
 ) -> None:
-    """Show what a run would read from SOURCE, before anything costs anything.
+    """Show what a run would read from SOURCE, before you start one.
 
-    Which fields were taken for question, context, options and answer; the first problems as the model will see them,
-    with the reference beside each; what was set aside, with line and reason; whether the references can be judged
-    against. With --model also the lengths in tokens.
+    Shows the fields used for question, context, options and answer; the first problems as the model will see them, each
+    with its reference answer; the rows that were set aside, with line and reason; and whether the references can be
+    judged against. With --model, also the lengths in tokens.
 
-    Writes the cache in $SELFIMPROVE_CACHE: what was read of a large source, and with --model the model, once.
+    Writes the cache in $SELFIMPROVE_CACHE: the parsed rows of a large source, and with --model the model, once.
 
-    Exit codes: 0 it can be read; 2 it can't, or no row has an answer.
+    Exit codes: 0 the source can be read; 2 it can't be read, or no row has an answer.
 
     Examples:
 

@@ -11,11 +11,11 @@ from selfimprove.cli.parsing import existing_run
 
 
 def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
-    """Delete a run's merged models and scratch files: what can be rebuilt from base and adapters, and is when needed.
+    """Delete a run's merged models and scratch files, which are rebuilt from the base and the adapters when needed.
 
-    Writes nothing; deletes only below rounds/RUN/, and no record.
+    Writes nothing; deletes only below rounds/RUN/, and never a record.
 
-    Exit codes: 0 done, also where nothing was left to delete; 2 there is no such run, or a process works on it.
+    Exit codes: 0 done, even if there was nothing to delete; 2 there is no such run, or a process is using it.
 
     Examples:
 

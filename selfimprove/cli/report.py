@@ -29,7 +29,7 @@ def report(
         typer.Option(
             "--compare",
             metavar="RUN",
-            help="With --html: another run to show beside it; repeatable.",
+            help="With --html: another run to show on the same page; repeatable.",
             autocompletion=known_runs,
         ),
     ] = None,
@@ -37,9 +37,9 @@ def report(
 ) -> None:
     """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
 
-    docs/decision.md reads one line by line.
+    docs/decision.md explains a report line by line.
 
-    Writes FILE of --markdown or --html, and nothing else.
+    Writes the FILE of --markdown or --html, and nothing else.
 
     Exit codes: 0 shown or written; 2 there is no such run, or the file can't be written.
 

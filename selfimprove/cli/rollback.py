@@ -18,7 +18,7 @@ def rollback(
 ) -> None:
     """Make an earlier accepted round the champion again; appends a record and deletes nothing.
 
-    The next round of the run starts from it.
+    The run's next round starts from that champion.
 
     Writes a line to rounds/RUN/rollbacks.jsonl.
 

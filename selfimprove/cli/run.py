@@ -23,32 +23,34 @@ def run(
     *,
     rounds: Annotated[
         int,
-        typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds in all, those done included."),
+        typer.Option(
+            "--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Total number of rounds, including those already done."
+        ),
     ] = 2,
     recipe: opt.Recipe = None,
     name: Annotated[
         str,
-        typer.Option("--run", metavar="RUN", help="The run's name [default: the recipe's].", autocompletion=known_runs),
+        typer.Option(
+            "--run", metavar="RUN", help="The run's name [default: the recipe's name].", autocompletion=known_runs
+        ),
     ] = "",
     model: opt.Model = "",
     problems: opt.Problems = "",
     settings: opt.Settings = None,
     execution: opt.Execution,
     track: opt.Track = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=opt.OUTPUT)
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.", rich_help_panel=opt.OUTPUT)] = False,
     as_json: opt.EventsAsJson = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run rounds until there are N of them; the same command resumes after an interruption.
+    """Run rounds until there are N in total; the same command resumes after an interruption.
 
-    What is on disk is never made again, and a run that has all its rounds says so. An existing run needs only its name;
-    another recipe is refused, naming the keys that differ.
+    Saved work is never redone; a run that already has N rounds is left as it is. To resume a run, its name is enough. A
+    different recipe is refused, and the error names the keys that differ.
 
-    Writes rounds/RUN/ (rounds/README.md is its format) and, once per model and large source of problems, the cache in
-    $SELFIMPROVE_CACHE.
+    Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
+    in $SELFIMPROVE_CACHE.
 
     Exit codes: 0 the rounds and the sealed finish are done; 1 a stage ended without a usable result; 2 it can't be done
     as asked; 130 interrupted.

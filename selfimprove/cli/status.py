@@ -1,4 +1,4 @@
-"""`selfimprove status`: where each run stands, one line a run."""
+"""`selfimprove status`: the state of each run, one line per run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from selfimprove.cli import options as opt
 
 
 def status(name: opt.RunOrAll = "", rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
-    """Show where each run stands, one line a run: rounds, champion, last decision, sealed result.
+    """Show the state of each run, one line per run: rounds, champion, last decision, sealed result.
 
-    Writes nothing, and may be used while a run is at work.
+    Writes nothing, and is safe to use while a run is in progress.
 
     Exit codes: 0 shown; 2 there is no such run.
 

@@ -19,12 +19,12 @@ def verify(
 ) -> None:
     """Check every hash and fingerprint of a run, and recompute its decisions and figures from the verdicts.
 
-    Needs neither models nor problems, so anyone who has the folder can check it. Files that were left out of the folder
-    are listed as missing, and the rest is still checked.
+    Needs neither models nor problems, so anyone who has the folder can check it. Files missing
+    from the folder are listed, and the rest is still checked.
 
     Writes nothing.
 
-    Exit codes: 0 all checks pass; 1 one fails; 2 there is no such run.
+    Exit codes: 0 all checks pass; 1 a check fails; 2 there is no such run.
 
     Examples:
 

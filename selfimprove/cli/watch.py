@@ -19,13 +19,13 @@ def watch(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show the live view of a run that another process works on; Ctrl-C ends the view, not the run.
+    """Show the live view of a run that another process executes; Ctrl-C ends the view, not the run.
 
-    If the run has not begun, waits for it.
+    If the run has not begun, the command waits for it.
 
     Writes nothing.
 
-    Exit codes: 0 the run is finished; 1 its process is gone before that; 2 it can't be done as asked; 130 Ctrl-C.
+    Exit codes: 0 the run is finished; 1 its process ended before that; 2 invalid usage or input; 130 Ctrl-C.
 
     Examples:
 
@@ -49,5 +49,7 @@ def watch(
         raise typer.Exit(0) from None
     if not finished:
         resume = resume_command(name, rounds_dir)
-        sys.stderr.write(f"selfimprove: the run isn't finished, and nobody works on it now. Go on with: {resume}\n")
+        sys.stderr.write(
+            f"selfimprove: the run isn't finished, and no process is working on it. Resume it with: {resume}\n"
+        )
         raise typer.Exit(1)

@@ -72,7 +72,7 @@ class Model(Section):
 class Sampling(Section):
     """How solutions are sampled, for training and for judging."""
 
-    prompt: Template = Field("{question}", description="the plain question as the user's turn, used everywhere")
+    prompt: Template = Field("{question}", description="user turn, used everywhere; the plain question by default")
     later: ClassVar[frozenset[str]] = frozenset(("template",))
 
     system: str = Field("", description="system turn; empty: the chat template's own")
@@ -95,12 +95,12 @@ class Prefixes(Section):
     select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field("all", description=MEANINGS)
     length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
     structure_ratio: float = Field(0.1, ge=0, le=1, description="share p of rows trained on the whole solution")
-    template: Template = Field(TASK_TEMPLATE, description="user's turn of prefix rows, with `{question}`")
-    train_eos: bool = Field(False, description="train an end-of-sequence token after each prefix")
+    template: Template = Field(TASK_TEMPLATE, description="user turn of prefix rows, with `{question}`")
+    train_eos: bool = Field(False, description="train on an end-of-sequence token after each prefix")
     rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
     value: Literal["auto", "labels", "agreement"] = Field(
         "auto",
-        description="`rollout`: what a continuation is worth: by the problem's answer, by agreement with the majority "
+        description="`rollout`: how a continuation is valued: by the problem's answer, by agreement with the majority "
         "of its continuations, or by answers if all training problems have one",
     )
     shrinkage: float = Field(
@@ -150,7 +150,7 @@ class Training(Section):
     alpha: float = Field(32.0, gt=0, description="LoRA alpha: the adapter is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
     learning_rate: float = Field(
-        1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, a LoRA wants a hundred times that"
+        1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, a LoRA needs about 100 times that"
     )
     schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
@@ -168,8 +168,8 @@ class Merging(Section):
 
     rounding: Literal["auto", "nearest", "stochastic"] = Field(
         "auto",
-        description="how merged weights are rounded to `model.dtype`; `auto`: stochastic where the base lies on "
-        "bfloat16's grid, as most models do, else to nearest",
+        description="how merged weights are rounded to `model.dtype`; `auto`: stochastic if the base holds "
+        "bfloat16 values, as most models do, otherwise to nearest",
     )
     canaries: int = Field(
         8, ge=1, description="held-out prompts on which adapter, parent and merged model are compared"
@@ -178,8 +178,8 @@ class Merging(Section):
         0.5,
         ge=0,
         le=1,
-        description="least share of the adapter's effect on the canaries' answers that the merge must keep, by the "
-        "lower end of its 95 % interval",
+        description="smallest share of the adapter's effect on the canaries' answers that the merge must keep, by the "
+        "lower end of its 95% interval",
     )
 
 
@@ -194,13 +194,13 @@ class Answers(Section):
     )
     finished: bool = Field(
         True,
-        description="a number asked for must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` for 2/3) "
-        "is wrong",
+        description="if a number is asked for, it must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` "
+        "for 2/3) is wrong",
     )
     checker: str = Field(
         "",
-        description="function that judges in place of the answer checker: `package.module:function` or "
-        "`path/to/file.py:function`; `mode` and `finished` then mean nothing",
+        description="function that judges instead of the answer checker: `package.module:function` or "
+        "`path/to/file.py:function`; `mode` and `finished` are then ignored",
     )
 
     @field_validator("checker")

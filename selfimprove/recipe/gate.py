@@ -28,14 +28,14 @@ class Gate(Section):
         0,
         ge=0,
         le=MOST_ROUNDS,
-        description="rounds that share `gate.alpha` equally, a part kept for rounds beyond; 0: open-ended, round k has "
-        "α/(k(k+1))",
+        description="rounds that share `gate.alpha` equally, with one part kept for further rounds; 0: open-ended, "
+        "round k has α/(k(k+1))",
     )
     worthwhile: float = Field(
         0.02,
         gt=0,
         lt=1,
-        description="smallest gain in accuracy worth having: judging ends for futility once it is ruled out",
+        description="smallest worthwhile gain in accuracy: judging stops for futility once it is ruled out",
     )
     batch: int = Field(64, ge=1, description="problems judged between two looks")
     samples: int = Field(
@@ -54,7 +54,7 @@ class Gate(Section):
     beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model there")
     max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
     max_truncation_rise: float = Field(
-        0.1, ge=0, le=1, description="guard: largest rise of the share of cut answers above the champion's"
+        0.1, ge=0, le=1, description="guard: largest rise of the share of truncated answers above the champion's"
     )
     fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
     rotate: bool = Field(
@@ -64,7 +64,7 @@ class Gate(Section):
     )
     placebo: bool = Field(
         False,
-        description="also train and judge a placebo twin, on targets moved to other problems; report the gain over it",
+        description="also train and judge a placebo twin, targets moved to other problems; report the gain over it",
     )
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"

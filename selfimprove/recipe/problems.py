@@ -46,7 +46,7 @@ class Problems(Section):
         description="training problems: `reasoning-gym:NAME`, a hub id `ID[:CONFIG[:SPLIT]]`, or a local file",
     )
     heldout: str = Field(
-        "", description="source judged on every round; empty: the train source's test split, or a part"
+        "", description="source judged in every round; empty: the train source's test split, or a part of it"
     )
     sealed: str = Field("", description="source judged once, at the end; empty: carved from the held-out source")
     train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
@@ -56,15 +56,15 @@ class Problems(Section):
     question: str = Field("", description="name of the question field, if it isn't recognised; dots go into objects")
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
     context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
-    options: str = Field("", description="name of the field with the options of a multiple choice, likewise")
+    options: str = Field("", description="name of the field with multiple-choice options, if it isn't recognised")
     decontaminate: Literal["exact", "ngram"] = Field(
         "exact",
-        description="training problems taken out beside the same ones: `ngram`: also those too like a judged one; not "
-        "done on generated problems, whose sentences are alike",
+        description="which training problems are removed: `exact`: those that are also held out or sealed; `ngram`: "
+        "also those too similar to one, but not for generated problems, whose sentences are alike",
     )
-    ngram: int = Field(8, ge=1, description="`ngram`: words in a row")
+    ngram: int = Field(8, ge=1, description="`ngram`: words in a run")
     ngram_share: float = Field(
-        0.5, gt=0, le=1, description="`ngram`: share of a training question's runs of words that stand in a judged one"
+        0.5, gt=0, le=1, description="`ngram`: share of a training question's runs of words that occur in a judged one"
     )
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"

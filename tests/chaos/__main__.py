@@ -32,7 +32,7 @@ def chaos(
 
     Writes a temporary folder under --rounds-dir and removes it, unless the test fails or --keep names another.
 
-    Exit codes: 0 all records are equal; 1 they aren't; 2 it can't be done as asked; 130 interrupted.
+    Exit codes: 0 all records are equal; 1 they aren't; 2 invalid usage or input; 130 interrupted.
 
     Examples:
 

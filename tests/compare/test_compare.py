@@ -398,4 +398,4 @@ def test_a_damaged_plan_is_refused_by_its_key(table: Table) -> None:
 
 def test_help_tells_what_the_exit_codes_mean(workshop: Workshop) -> None:
     told: subprocess.CompletedProcess[str] = workshop.call("compare", "--help")
-    assert "1 one failed, and the others went on" in " ".join(told.stdout.split())
+    assert "1 a run failed (the others continued)" in " ".join(told.stdout.split())
