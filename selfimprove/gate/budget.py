@@ -27,9 +27,11 @@ less. A rollback changes who is champion, not what was spent. Rule `none` or `po
 **What it needs** is point 1, validity given the past. On fresh problems (`gate.fresh`, `gate.rotate`) it holds exactly.
 On one held-out set it holds while nothing was accepted: what a round's training learns of the set is one bit, accepted
 or not, and the bits are all the same (and for a fixed line of challengers Bonferroni's sum needs no independence). Once
-a challenger was accepted, the champion was picked on this very set. Its luck there makes the next test harder rather
-than easier, which is no proof for every case; docs/gate.md simulates it. Blum and Hardt 2015, "The Ladder", bound the
-same leak.
+a challenger was accepted, the champion was picked on this very set. For challengers made afresh from that champion its
+luck there makes the next test harder rather than easier, which is no proof; docs/gate.md simulates it. A challenger
+that goes back to answers which an earlier champion was picked for (an old adapter trained on again, say) has that luck
+on its side: simulated on purpose, such a round errs up to twice its α_k. No stage of a round does that. Blum and Hardt
+2015, "The Ladder", bound the same leak.
 
 Runs of format 1 and 2 (`store/journal.py`) spent each round's share alone, and keep to that.
 """

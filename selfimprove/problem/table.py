@@ -77,7 +77,7 @@ def own_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch in Arrow's memory: what came through a pipe lies on the heap, which is not given back in pieces."""
     import pyarrow as pa
 
-    return batch.take(pa.array(range(batch.num_rows)))
+    return batch.take(pa.array(range(batch.num_rows), pa.int64()))
 
 
 def joined(batches: list[pa.RecordBatch]) -> pa.Table:
