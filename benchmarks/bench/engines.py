@@ -30,7 +30,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from selfimprove.engines.transformers import TransformersSampler
-from selfimprove.models import default_cache, load_tokenizer, resolve_model
+from selfimprove.models import compute_dtype, default_cache, load_tokenizer, resolve_model
 from selfimprove.recipe import Model, Runtime
 from selfimprove.sampling import Decoding, Request, Sampler, Tokenizer, derive_seed, plan_chunks, render_prompt
 
@@ -181,7 +181,8 @@ def bench_engines(
     top = ceilings()
     with ExitStack() as stack:
         ours = sampler_run(stack.enter_context(TransformersSampler(model, runtime)))
-        plain: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True)
+        dtype = compute_dtype(model, torch.device("cpu"))  # as ours: emulated bfloat16 crawls
+        plain: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, local_files_only=True)
         weights = sum(parameter.numel() for parameter in plain.parameters())
         cut = {rows: plan_chunks(requests, rows, 1 << 40) for rows in (*chunk_rows, GENERATE_ROWS)}
         runs: dict[str, tuple[Run, Sequence[Chunk]]]

@@ -26,6 +26,7 @@ from selfimprove.engines.ordered import Ordered, never
 from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
+from selfimprove.models import compute_dtype
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, runs_packed, total_memory
 from selfimprove.recipe import Runtime
@@ -84,7 +85,10 @@ class TransformersSampler:
         with ExitStack() as stack:
             stack.enter_context(memory_back(gpus_of(self._runtime.device), "the transformers engine"))
             model = AutoModelForCausalLM.from_pretrained(
-                self._folder, dtype="auto", trust_remote_code=self._runtime.trust_remote_code, local_files_only=True
+                self._folder,
+                dtype=compute_dtype(self._folder, self._device),
+                trust_remote_code=self._runtime.trust_remote_code,
+                local_files_only=True,
             )
             self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
             own = runs_packed(self._device) and self._way != "general" and fits(model)

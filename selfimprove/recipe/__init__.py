@@ -323,7 +323,8 @@ class Runtime(Section):
     train_processes: int = Field(1, ge=1, description="processes that train together, here or on the cluster")
     sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
     micro_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="tokens in one forward pass of training, or `auto`: as many as half the free memory holds"
+        "auto",
+        description="tokens in one forward pass of training, or `auto`: as many as two fifths of the free memory hold",
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = Field(
         "auto", description="`on`: training computes activations twice and holds few; `auto`: where memory is short"

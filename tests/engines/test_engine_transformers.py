@@ -25,6 +25,7 @@ from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.engines.transformers import TransformersSampler, Way
 from selfimprove.errors import UsageError
+from selfimprove.models import compute_dtype
 from selfimprove.models.tiny import EOS, make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import GREEDY, Completion, Decoding, DrawRule, Request, StopReason
@@ -88,7 +89,8 @@ def _sample(model: Path, requests: list[Request], way: Way = "compiled", threads
 
 
 def _load(folder: Path) -> PreTrainedModel:
-    loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    dtype = compute_dtype(folder, torch.device("cpu"))
+    loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
     return loaded
 
 
@@ -317,7 +319,8 @@ def _held_bytes() -> int:
 @pytest.mark.parametrize("tied", [False, True])
 def test_each_matrix_stands_in_memory_once(dtype: Literal["float32", "bfloat16"], tied: bool, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "model", tied=tied, dtype=dtype)
-    weights = load_file(folder / "model.safetensors")
+    computed = compute_dtype(folder, torch.device("cpu"))
+    weights = {name: weight.to(computed) for name, weight in load_file(folder / "model.safetensors").items()}
     size = sum(weight.nbytes for weight in weights.values())
     head = weights["model.embed_tokens.weight"]
     rows_and_packed = head.nbytes if tied and packs(head) else 0  # to be looked up, and to be multiplied by
