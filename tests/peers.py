@@ -20,7 +20,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event, silence
 from selfimprove.host.gpus import NoGpus
-from selfimprove.problem import load_problems
+from selfimprove.problem import problems_of
 from selfimprove.problem.judging import checker_digest
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
@@ -137,7 +137,7 @@ class World:
     def run(self, rounds: int) -> SealedLook:
         """The real loop on these peers; what happened is in `events`."""
         recipe = self.recipe()
-        problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+        problems = problems_of(recipe)
         identity = Identity("base", problems.fingerprint(), checker_digest(recipe.answers))
         return run_rounds(recipe, problems, identity, self.machinery(), self.journal, rounds, self.emit)
 
@@ -150,7 +150,7 @@ class World:
         machinery, recipe = self.machinery(), self.recipe()
         self.journal.round(number).path.mkdir(parents=True, exist_ok=True)
         problems, models = (
-            load_problems(recipe.problems, rotate=recipe.gate.rotate),
+            problems_of(recipe),
             ModelCache(self.journal, machinery, recipe, self.events.append),
         )
         samplers = Samplers(machinery.open_sampler)

@@ -42,11 +42,10 @@ class Subject:
     @cached_property
     def problems(self) -> ProblemSets | SelfImproveError:
         """The problem sets, or why there are none."""
-        from selfimprove.problem import load_problems
+        from selfimprove.problem import problems_of
 
         try:
-            recipe = self.recipe
-            return load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+            return problems_of(self.recipe)
         except SelfImproveError as cause:
             return cause
 

@@ -38,10 +38,10 @@ class Power:
         return [self._line(flips, gain) for flips, gain in self.visible]
 
     def _line(self, flips: float, gain: float | None) -> str:
-        shown = "no gain is" if gain is None else f"a gain of {100 * gain:.1f} points is"
+        shown = "no gain" if gain is None else f"a gain of {100 * gain:.1f} points or more"
         sizes = [f"{size:,} for {points_worth(worth)}" for worth, rate, size in self.needed if rate == flips]
         return (
-            f"{self.size:,} held-out problems, {flips:.0%} flips: {shown} seen 8 times in 10; "
+            f"{self.size:,} held-out problems, {flips:.0%} flips: {shown} is detectable at {POWER:.0%} power; "
             f"needed: {', '.join(sizes)}"
         )
 

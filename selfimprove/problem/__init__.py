@@ -7,15 +7,15 @@ generators they come from. A file's problem is known by the normal form of its q
 (`wording`), a generated one by what is asked, not by its sentence (`generated`).
 
 A run starts on good rows or not at all: the first bad row of a file is named with its line (`files`, `fields`).
-What is read is put into an order that depends on the seed and the problems alone (`values.distinct`), then split
+What is read is put into an order that depends on the seed and the problems alone (`distinct`), then split
 (`split`).
 """
 
 from __future__ import annotations
 
 from selfimprove.problem.sets import ProblemSets
-from selfimprove.problem.split import fresh_heldout, load_problems
+from selfimprove.problem.split import fresh_heldout, load_problems, problems_of
 from selfimprove.problem.values import Problem
 from selfimprove.problem.wording import normal_form
 
-__all__ = ["Problem", "ProblemSets", "fresh_heldout", "load_problems", "normal_form"]
+__all__ = ["Problem", "ProblemSets", "fresh_heldout", "load_problems", "normal_form", "problems_of"]

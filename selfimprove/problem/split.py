@@ -28,7 +28,7 @@ from selfimprove.problem.stock import PROSE, Reading, Stock
 from selfimprove.problem.table import ProblemRows, first_answered, rows_of_problems, texts, without, without_places
 from selfimprove.problem.values import Problem
 from selfimprove.problem.wording import leaked, shared_ngrams
-from selfimprove.recipe import Problems
+from selfimprove.recipe import Problems, Recipe
 
 
 def load_problems(
@@ -83,6 +83,11 @@ def load_problems(
         tallies=tallies,
         later=later,
     )
+
+
+def problems_of(recipe: Recipe, reading: Reading | None = None) -> ProblemSets:
+    """The sets of the recipe's runs, which its gate and its checker have a say in; raises as `load_problems` does."""
+    return load_problems(recipe.problems, reading, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
 
 
 def _refuse_impossible(wanted: Problems, sources: Sources, rotate: bool) -> None:

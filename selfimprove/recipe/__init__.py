@@ -324,7 +324,7 @@ class Runtime(Section):
     sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
     micro_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
-        description="tokens in one training pass, or `auto`: as many as three eighths of the free memory hold",
+        description="tokens in one forward pass of training, or `auto`: as many as half the free memory holds",
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = Field(
         "auto", description="`on`: training computes activations twice and holds few; `auto`: where memory is short"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from selfimprove.errors import UsageError
 from selfimprove.events import Flip
-from selfimprove.problem import Problem, fresh_heldout, load_problems
+from selfimprove.problem import Problem, fresh_heldout, problems_of
 from selfimprove.problem.sources import is_local
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.report.contests import Contest
@@ -85,7 +85,7 @@ def _from_source(run: RunRecords, missing: Iterable[Address]) -> dict[Address, A
     wanted = recipe.problems
     if not all(is_local(source) for source in (wanted.train, wanted.heldout, wanted.sealed) if source):
         raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
-    sets = load_problems(wanted, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+    sets = problems_of(recipe)
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")
     found: dict[Address, Asked] = {}

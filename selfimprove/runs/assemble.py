@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
-from selfimprove.problem import ProblemSets, load_problems
+from selfimprove.problem import ProblemSets, problems_of
 from selfimprove.problem.judging import checker_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
@@ -83,9 +83,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Em
     """Problems, base model, checker, engine and cluster, if any, of this recipe, open inside `with`."""
     _refuse_copies_on_ray(runtime)
     with told_reading(view) as reading:
-        problems = load_problems(
-            recipe.problems, reading, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker)
-        )
+        problems = problems_of(recipe, reading)
     refuse_unloadable(recipe.answers)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
@@ -237,7 +235,7 @@ def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     from selfimprove.plan.lines import calibrated_lines
     from selfimprove.training.forecast import foretold
 
-    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate, as_written=bool(recipe.answers.checker))
+    problems = problems_of(recipe)
     base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
     with open_checker(recipe.answers) as checker, tempfile.TemporaryDirectory() as folder:
         machinery = machinery_of(recipe, base, runtime, checker)

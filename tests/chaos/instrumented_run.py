@@ -17,7 +17,7 @@ from selfimprove.events import Event
 from selfimprove.models import resolve_exact, resolve_model
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.tiny import make_tiny_model
-from selfimprove.problem import load_problems
+from selfimprove.problem import problems_of
 from selfimprove.recipe import Runtime
 from selfimprove.round.machinery import OnStep, Train, TrainCounts, TrainJob
 from selfimprove.runs.assemble import machinery_of
@@ -64,7 +64,7 @@ def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
         injector.at_mark(tracer.on_event(event))
 
     recipe, cache = attempt.workload.recipe, attempt.workload.cache
-    problems = load_problems(recipe.problems, rotate=recipe.gate.rotate)
+    problems = problems_of(recipe)
     base = resolve_model(recipe.model, cache)
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:

@@ -103,12 +103,12 @@ def test_the_visible_gain_and_the_size_needed_are_each_others_inverse() -> None:
 def test_power_is_said_in_lines_and_says_when_nothing_is_visible() -> None:
     small, large = power_lines(30, 0.025), power_lines(500, 0.025)
     assert small.visible[0] == (0.05, None)
-    assert small.lines()[0].startswith("30 held-out problems, 5% flips: no gain is seen 8 times in 10; needed: ")
+    assert small.lines()[0].startswith("30 held-out problems, 5% flips: no gain is detectable at 80% power; needed: ")
     assert power_line(30, 0.025, 0.05) == (
         "power: with 30 held-out problems and 5% flips no gain can be detected at 80% power"
     )
     assert power_line(500, 0.025) == (
         "power: with 500 held-out problems and 10% flips a gain of 4.2 points or more can be detected at 80% power"
     )
-    assert large.lines()[1].startswith("500 held-out problems, 10% flips: a gain of 4.2 points is seen")
+    assert large.lines()[1].startswith("500 held-out problems, 10% flips: a gain of 4.2 points or more is detectable")
     assert len(large.needed) == 9

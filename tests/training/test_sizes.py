@@ -62,7 +62,7 @@ def chosen(free: float, runtime: Runtime = AUTO) -> tuple[int, bool]:
 
 
 def test_fewer_tokens_are_tried_before_activations_are_computed_twice() -> None:
-    assert [chosen(gb * GB) for gb in (86, 54, 21.5, 10.8, 6.7, 4, 1.4)] == [
+    assert [chosen(gb * GB) for gb in (64, 40, 16, 8, 5, 3, 1)] == [
         (4096, False),
         (2048, False),
         (1024, False),
@@ -75,7 +75,7 @@ def test_fewer_tokens_are_tried_before_activations_are_computed_twice() -> None:
 
 
 def test_what_the_runtime_asks_for_is_taken() -> None:
-    assert chosen(96 * GB, Runtime(gradient_checkpointing="on")) == (4096, True)
+    assert chosen(64 * GB, Runtime(gradient_checkpointing="on")) == (4096, True)
     assert chosen(1 * GB, Runtime(gradient_checkpointing="off")) == (256, False)
     assert chosen(1 * GB, Runtime(micro_tokens=700)) == (700, True)
     assert len(candidates(Runtime(micro_tokens=700, gradient_checkpointing="off"), HEAD_FEWEST)) == 1
