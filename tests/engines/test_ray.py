@@ -22,7 +22,6 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
 from selfimprove.runs.assemble import versions_of
 from tests.comparable import comparable_records
-from tests.engines.ray_workers import Doubler, WatchedServer
 from tests.paths import ROOT
 from tests.workshop import Workshop, events_of, make_workshop
 
@@ -46,6 +45,7 @@ from selfimprove.engines.ray_files import (  # noqa: E402
     holds,
     place_model,
 )
+from tests.engines.ray_workers import Doubler, WatchedServer  # noqa: E402 - it imports Ray
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
 LONG = ["--set", "sampling.samples=8", "--set", "prefixes.structure_ratio=0"]
