@@ -114,6 +114,22 @@ class Looked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardLooked:
+    """A guard looked at the evidence after a batch of its problems (all figures as in `gate.guards.GuardDecision`)."""
+
+    number: int
+    guard: str
+    rule: str
+    judged: int
+    total: int
+    wins: int
+    losses: int
+    evidence: float
+    threshold: float
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RoundFinished:
     """A round has its record: accuracies on the problems judged, and the decision in one sentence.
 
@@ -181,6 +197,7 @@ Event = (
     | TrainStep
     | Flip
     | Looked
+    | GuardLooked
     | RoundFinished
     | SealedJudged
     | RunFinished

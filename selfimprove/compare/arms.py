@@ -27,8 +27,8 @@ MOST_ARMS = 1000
 NAME_LIMIT = 40
 """Characters of a value, or of a file's name, in an arm's name."""
 
-COMMON = ("model.", "problems.", "answers.")
-"""Sections in which arms may not differ, since they define what is measured."""
+COMMON = ("model.", "problems.", "answers.", "guards")
+"""Sections and tables in which arms may not differ, since they define what is measured."""
 JUDGING = (
     *("gate.samples", "gate.temperature", "gate.beside_samples", "gate.beside_temperature"),
     *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),

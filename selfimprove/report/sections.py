@@ -17,6 +17,7 @@ from selfimprove import formatting
 from selfimprove.formatting import MISSING, plural
 from selfimprove.gate.reuse import cost_of_reuse
 from selfimprove.recipe import Recipe
+from selfimprove.report import guards
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.records import RunRecords, decision_of, robust
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
@@ -48,6 +49,7 @@ def sections(run: RunRecords) -> list[Section]:
         _rounds,
         _gains,
         _evidence,
+        _guards,
         _placebo,
         _cost,
         _machine,
@@ -176,6 +178,11 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         f"them may be luck, {100 * cost.most:.1f} in one run of 20 (simulated; docs/gate.md). The sealed problems have "
         "no part in it.",
     )
+
+
+def _guards(run: RunRecords) -> Section:
+    rows = guards.guard_rows(run.rounds)
+    return Section("Guards", (guards.TOLD,) if rows else (), guards.HEADER, rows, guards.WORDS)
 
 
 def _placebo(run: RunRecords) -> Section:

@@ -130,6 +130,7 @@ def _started(
     alpha = terms_of(recipe, journal.bound(), records).alpha
     power = power_line(len(problems.heldout), alpha, _likely_flips(records))
     notes.append(f"{power} (`selfimprove plan` tells other sizes and rates)")
+    notes += _guards_told(recipe, problems)
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
@@ -144,6 +145,15 @@ def _started(
         sealed=len(problems.sealed),
         notes=tuple(notes),
     )
+
+
+def _guards_told(recipe: Recipe, problems: ProblemSets) -> list[str]:
+    """The guards and what their errors come to, in a line; none without guards."""
+    named = [f"{guard.name} ({len(problems.guards[guard.name]):,} problems, {guard.rule})" for guard in recipe.guards]
+    errs = [] if all(guard.proves for guard in recipe.guards) else ["a harmless challenger is rejected for harm"]
+    errs += ["a harmful one passes"] if any(guard.proves for guard in recipe.guards) else []
+    chances = " and ".join(f"{what} with chance {recipe.gate.guard_alpha:g} at most" for what in errs)
+    return [f"guards: {', '.join(named)}; in the whole run {chances}"] if named else []
 
 
 def _likely_flips(records: Sequence[RoundRecord]) -> float:

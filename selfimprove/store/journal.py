@@ -265,7 +265,8 @@ class Journal:
         if stored.problems != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
         if stored.checker != identity.checker:
-            raise UsageError(f"the checker of run `{self.name}` changed ({recipe.answers.checker})", start_new)
+            named = ", ".join(recipe.checkers)
+            raise UsageError(f"the checker of run `{self.name}` changed ({named})", start_new)
 
     def bound(self, *, lenient: bool = False) -> BoundRecord:
         """What the folder is bound to; `UnreadableError` if that can't be read. `lenient` as in `rounds`."""
