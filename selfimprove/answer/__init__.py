@@ -104,6 +104,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if _same_words(reference.normal, prediction.normal):
+        return Finding(Outcome.CORRECT, "text", "the same words")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
@@ -125,6 +127,16 @@ def _unspaced(normal: str) -> str:
     return _SPACES.sub("", normal) if " " in normal else normal
 
 
+def _same_words(reference: str, prediction: str) -> bool:
+    """Whether two texts without formulas differ in capital letters and spaces only."""
+    return (
+        len(reference) > 6
+        and _PLAIN_WORDS.fullmatch(reference) is not None
+        and _unspaced(reference).lower() == _unspaced(prediction).lower()
+    )
+
+
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
 _SPACES = re.compile(r"(?<!\d) | (?!\d)")
 
 

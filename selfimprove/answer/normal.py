@@ -57,7 +57,8 @@ _RENAMES = (
     (re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
     (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
+    (re.compile(r",\s?\.{3}"), r",\\ldots "),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (

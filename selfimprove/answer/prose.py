@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import lone_letter, named_letter, opening_letter
+from selfimprove.answer.tongues import unconcluded
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.verdict import Candidate
 
@@ -37,8 +38,8 @@ _DANGLING = frozenset(
 )
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.\\/])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|\d++\.\d++|\.\d++|"
-    r"\d++(?!(?:st|nd|rd|th)\b))"
+    r"(?<![A-Za-z0-9_À-ɏ.\\/])[-−–+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|\d++\.\d++|\.\d++|"
+    r"(?:\d++\s?)?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]|\d++(?!(?:st|nd|rd|th)\b))"
     r"(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?%)?"
 )
 _TUPLE = re.compile(r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]")
@@ -52,7 +53,9 @@ _ASIDE = re.compile(r"(?<=[\w.,$%*]) \([^()]{1,120}\)")
 _CODE = re.compile(
     r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
 )  # program text has no answer in words
-SENTENCE = re.compile(r"(?<!\n\d\.)(?<!\n\d\d\.)(?<=[.?!])\s+(?=[A-Z\"'(*])|\n\s*\n|\n")
+SENTENCE = re.compile(
+    r"(?<!\n\d\.)(?<!\n\d\d\.)(?:(?<=[.?!])|(?<=\.\$)|(?<=\.\$\$)|(?<=\.\\[\])]))\s+(?=[A-Z\"'(*])|(?<=[。！？])|\n\s*\n|\n"
+)
 _MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
 _PHRASE = re.compile(
     r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
@@ -163,7 +166,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
-    if promises(sentence):
+    if promises(sentence) or unconcluded(sentence):
         return Candidate(None, "extract", "the text promises to go on")
     found, word = last_formula(sentence), _word_of(sentence)
     if word is not None and (found is None or re.fullmatch(r"[A-Za-z]", found)):
