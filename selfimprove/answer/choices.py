@@ -41,8 +41,13 @@ _CLOSES = re.compile(
 _DENIED_BEFORE = re.compile(
     rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
     rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
-    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$",
+    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$"
+    r"|\bbetween\s+(?:\(?[A-J]\)?\s*(?:,|and|or)\s*){0,3}[*_$(]*$",
     re.IGNORECASE,
+)
+_ONLY = re.compile(rf"\bonly\s+(?:{_NOUN}\s+)?[*_$(]*$", re.IGNORECASE)
+_FITS = re.compile(
+    r"[)\]*_$}\s]{0,6}\s(?:satisf(?:y|ies)|works?|fits?|matches|match|holds?|meets?|remains?|makes?)\b", re.IGNORECASE
 )
 _ALL_DENIED = re.compile(
     r"(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+)\(?[A-J]\)?){1,5}\s+are\s+(?:all\s+)?(?:not|wrong|incorrect|"
@@ -111,7 +116,8 @@ def named_letter(sentence: str) -> tuple[bool, str | None]:
         if _DENIED_BEFORE.search(before) or _ALL_DENIED.match(behind) or (denial and _NEGATIVE.search(denial[0])):
             continue
         affirmed.add(match[1])
-        cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)))
+        only = _ONLY.search(before) and _FITS.match(behind)
+        cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)) or only)
     if not cued:
         return False, None
     return True, affirmed.pop() if len(affirmed) == 1 else None

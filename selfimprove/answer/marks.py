@@ -11,8 +11,9 @@ import re
 
 from selfimprove.answer import tongues
 from selfimprove.answer.choices import LEAD, sentence_letter
-from selfimprove.answer.prose import MATH, SENTENCE, inner, last_formula, tidy
-from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, is_supposed, straight, supposes, taken_back
+from selfimprove.answer.prose import SENTENCE, tidy
+from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
+from selfimprove.answer.values import MATH, inner, last_formula
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
@@ -21,11 +22,11 @@ _MARK = re.compile(
     rf"\#{{4}}\s*|<answer>\s*|{tongues.MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
-    r"|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
+    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
-    r"selection|letter)\s+is\b:?\s*",
+    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
@@ -50,8 +51,10 @@ _HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
 _WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
 _OTHERS = re.compile(
-    r"\b(?:another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$", re.I
+    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$",
+    re.I,
 )
+_BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
 _POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
 _REMARK = re.compile(
     r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|reached|"
@@ -97,6 +100,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
     answer, end = _answer(line)
+    if _BREAKS_OFF.search(answer):
+        return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
         return _faulty(mark, answer, shift + end, "no answer by its look")
     return Statement(
@@ -118,6 +123,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
     if (
         is_supposed(head)
+        or tongues.SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")
@@ -170,9 +176,10 @@ def _answer(line: str) -> tuple[str, int]:
         return letter[1], end
     if LEAD.match(answer):
         return answer, end
-    if not supposes(sentence) and (letter := sentence_letter(sentence)) is not None:
-        return letter, len(sentence)
-    if _is_short(answer) or _is_list(answer):
+    named = None if supposes(sentence) else sentence_letter(sentence)
+    if named is not None and not in_condition(sentence, sentence.find(named)):
+        return named, len(sentence)
+    if not tongues.AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
     found = last_formula(answer)
     return (answer if found is None else found), end

@@ -38,6 +38,12 @@ _SETS_OUT = re.compile(
 )
 
 
+SUPPOSED = re.compile(r"假设|如果|若|检查|验证|是否|要求|可能|也许|吗")
+"""Words around a marker that make it a supposition or a question."""
+AROUND = re.compile(rf"[{_IDEOGRAPHS}]\s*[$\\(]{{0,3}}\d")
+"""Words of a script without spaces before a number: a sentence, not an answer by itself."""
+
+
 def unconcluded(sentence: str) -> bool:
     """Whether a sentence of another language sets out, supposes or asks, or does not conclude where it would show."""
     if sentence.isascii() and not _SETS_OUT.search(sentence):
