@@ -35,6 +35,7 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 
+_TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 _SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
 
 
@@ -47,6 +48,8 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         return Candidate(None, "extract", "the thinking block is not closed")
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
+    if "</" in answer:
+        answer = _TAGS.sub("", answer)
     own = _own_turn(answer)
     return _extracted(own, mode, cut=cut and len(own) == len(answer))
 

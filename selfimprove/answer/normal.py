@@ -57,7 +57,8 @@ _RENAMES = (
     (re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
     (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
     (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
+    (re.compile(r",\s?\.{3}"), r",\\ldots "),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
@@ -67,6 +68,7 @@ _RENAMES = (
     (re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
+    (re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\s+"), " "),
 )
@@ -163,9 +165,29 @@ def _ordinary_brackets(text: str) -> str:
     return _INTERVAL.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
 
 
+def _chained(text: str) -> str:
+    """The rows of `aligned` that each go on with a relation, as the one chain they are."""
+    found = _ALIGNED.fullmatch(text.strip())
+    if found is None:
+        return text
+    rows = [
+        row.replace("&", " ").strip() for row in re.split(r"\\\\(?:\[[^\]]{0,12}\])?", found[2]) if row.strip(" \n&")
+    ]
+    if all(_GOES_ON.match(row) for row in rows[1:]):
+        return " ".join(rows)
+    related = all(_GOES_ON.search(row) and not _GOES_ON.match(row) for row in rows)
+    return ", ".join(row.rstrip(" ,;") for row in rows) if related else text
+
+
+_ALIGNED = re.compile(r"\\begin\{(aligned|align\*?|split|gathered)\}(.{1,2000}?)\\end\{\1\}", re.DOTALL)
+_GOES_ON = re.compile(r"=|<|>|\\(?:approx|le|ge|leq|geq|equiv|Rightarrow|implies)(?![A-Za-z])")
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     text = _dollars(plain(text))
+    if "\\begin" in text:
+        text = _chained(text)
     if "[" in text or "]" in text:
         text = _ordinary_brackets(text)
     if "'" in text or "prime" in text:

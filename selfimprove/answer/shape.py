@@ -252,6 +252,8 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if len(members) > 1:
         if not names and len(members) == 2 and (free_names(members[0]) | free_names(members[1])):
             return _equation(members)
+        if not names and all(member == members[0] for member in members):
+            raise Unreadable("an equation that says nothing")
         _same_values(members)
     value = settle(members[-1])
     if not names:

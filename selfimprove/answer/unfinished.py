@@ -45,7 +45,8 @@ _MODAL = (
     r"(?:\s+(?:need|have|want|going|ought|like|try)\s+to)?)"
 )
 _SET_OUT = (
-    r"(?:given\s?:|(?:it is|we are|we're) given|(?:the|this) (?:problem|question|exercise|task|equation)|"
+    r"(?:given\s?:|(?:it is|we are|we're) given|(?:the|this) (?:problem|question|exercise|task|"
+    r"equation(?! of [^.=?]{1,60} is\b))|"
     r"we (?:already )?know|"
     r"(?:our|the) (?:goal|aim|task|(?:first |next |second |third |main |key )?(?:step|idea|formula|plan|strategy|"
     r"approach|method|trick))|next up|please|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
@@ -72,10 +73,20 @@ _WORKING = re.compile(
     re.IGNORECASE,
 )
 _INDIRECT = re.compile(
-    r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b", re.IGNORECASE
+    r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b",
+    re.IGNORECASE,
+)
+_SOLVES = re.compile(r"\bsolv(?:e|ing)\s*\Z", re.IGNORECASE)
+_SOLVED = re.compile(
+    r"\b(?:get|gives?|giving|obtain\w{0,3}|find|yields?|so|thus|hence)\b|\\implies|⇒|=>|[=].*[=]", re.IGNORECASE
 )
 _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
+    re.IGNORECASE,
+)
+_GUESSED = re.compile(
+    r"\b(?:first|initial|original|earlier|previous) (?:guess|thought|attempt|answer|try|idea)\b|"
+    r"\bi (?:first|initially|originally|previously|earlier) (?:thought|guessed|said|got|wrote|answered)\b",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b")
@@ -158,13 +169,15 @@ def promises(sentence: str) -> bool:
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
     if _COMPUTED.search(text):
-        return False
-    if _SETTING_OUT.match(text) or _HEDGED.search(text):
+        return bool(_GUESSED.search(text))
+    if _SETTING_OUT.match(text) or _HEDGED.search(text) or _GUESSED.search(text):
         return True
     work = _LETS.search(text) or _WORKING.match(text)
     if work is None:
         return False
     rest = _SETTING.sub(" ", text[work.start() :])[work.end() - work.start() :]
+    if _SOLVES.search(work[0]) and not _SOLVED.search(rest):
+        return True
     return bool(_INDIRECT.search(rest)) or not _RESULT.search(rest)
 
 
