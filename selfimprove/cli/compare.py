@@ -16,7 +16,7 @@ from selfimprove.cli import options as opt
 from selfimprove.cli.completion import keys
 from selfimprove.cli.completion import recipes as known_recipes
 from selfimprove.cli.output import stoppable, write_text
-from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, view_mode
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings, view_mode
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
 
@@ -65,6 +65,8 @@ def compare(
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")
     ] = "",
+    model: opt.Model = "",
+    problems: opt.Problems = "",
     settings: opt.Settings = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.")
@@ -93,6 +95,7 @@ def compare(
         selfimprove compare demo --vary prefixes.length=4,8,16,full --seeds 3
         selfimprove compare upft rft --seeds 5 --budget tokens=200000 --name upft-or-rft
         selfimprove compare --name upft-or-rft --markdown table.md
+        selfimprove compare upft-verified rft --model ./my-model --problems mine.jsonl --name mine
     """
     from selfimprove.compare.arms import read_arms
     from selfimprove.compare.budget import read_budget
@@ -100,12 +103,13 @@ def compare(
 
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     files = recipes or []
+    common = typed_settings(model, problems, settings or [])
     if not files:
-        if vary or settings or budget or not name:
+        if vary or common or budget or not name:
             raise UsageError("which recipes?", "Name recipe files; --name NAME alone shows what is there.")
         _show(_existing(rounds_dir, name), markdown, as_json)
         return
-    arms, spend = read_arms(files, vary or [], settings or []), read_budget(budget)
+    arms, spend = read_arms(files, vary or [], common), read_budget(budget)
     name = name or f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
     folder = Folder(rounds_dir / folder_name(name, "--name"))
     runtime = read_runtime(execution)

@@ -16,6 +16,7 @@ from selfimprove.gate.budget import alpha_of_round, share_of_round
 from selfimprove.gate.decision import power_lines
 from selfimprove.plan.calibration import Calibration, Range
 from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
+from selfimprove.plan.hope import power_warning
 from selfimprove.recipe import Gate, Recipe
 
 
@@ -29,6 +30,7 @@ def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
         "",
         "Round 1 at 80 % power:",
         *(f"  {line}" for line in power.lines()),
+        *([warning] if (warning := power_warning(recipe, recipe.problems.heldout_size)) else []),
     ]
 
 

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.errors import UsageError
 from selfimprove.problem.hub import JUDGED_SPLITS
-from selfimprove.problem.sources import found_source, read_stock, refuse_lacking
-from selfimprove.problem.stock import Reading
-from selfimprove.problem.taking import Keys, take_answered, without_these
+from selfimprove.problem.sources import Source, found_source, read_stock, refuse_lacking
+from selfimprove.problem.stock import Reading, Stock
+from selfimprove.problem.taking import cause_of_lack, take_answered, without_these
 from selfimprove.problem.values import Problem, Tally
 from selfimprove.recipe import Guard, Problems
 
@@ -46,15 +47,26 @@ def take_guards(
     """
     sets, tallies, dropped = {}, [], {}
     for guard in guards:
-        keys = Keys.of_guard(guard.name)
-        source = found_source(guard.problems, keys.source, JUDGED_SPLITS)
+        named = f"guards.{guard.name}.problems"
+        source = found_source(guard.problems, named, JUDGED_SPLITS)
         fields = {"question": guard.question, "answer": guard.answer, "context": "", "options": ""}
         sizes = {"train_size": 0, "heldout_size": len(taken), "sealed_size": guard.size}
         own = wanted.model_copy(update={**fields, **sizes})
         stock = read_stock(source, own, reading, as_written=as_written or bool(guard.checker))
         refuse_lacking({source: stock}, f"guards.{guard.name}")
         left, repeated = without_these(stock.problems, taken)
-        sets[guard.name], _ = take_answered(left, guard.size, keys, source, stock)
-        tallies.append((keys.source, stock.tally(source)))
+        sets[guard.name], _ = take_answered(left, guard.size)
+        if len(sets[guard.name]) < guard.size:
+            raise _too_few(guard, sets[guard.name], stock, source)
+        tallies.append((named, stock.tally(source)))
         dropped[f"{guard.name} in heldout or sealed"] = repeated
     return Guarded(sets=sets, tallies=tuple(tallies), dropped=dropped)
+
+
+def _too_few(guard: Guard, found: Sequence[Problem], stock: Stock, source: Source) -> UsageError:
+    why, instead = cause_of_lack(stock, source, "[[guards]]")
+    fault = f"guards.{guard.name}.size is {guard.size}, but {source} has {len(found)} distinct problems with answers"
+    smaller = f"Set it to at most {len(found)}" if found else instead
+    return UsageError(
+        f"{fault} left for it{why}", f"{smaller}, or name another source in guards.{guard.name}.problems."
+    )

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from selfimprove.recipe import TASK_TEMPLATE, Guard, Recipe, Section
 
 REQUIRED = object()
 """Stands for the default of a key that has none."""
 
+NAMED = 6
+"""Keys that a message names."""
+
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     """Dotted names of the keys in which two recipes differ, sorted."""
     before, after = dotted(old.model_dump(mode="json")), dotted(new.model_dump(mode="json"))
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def changed_told(old: Recipe, new: Recipe, typed: Collection[str] = ()) -> str:
+    """The keys in which two recipes differ, those that were typed first; of many, the others are counted."""
+    changed = changed_keys(old, new)
+    ordered = [key for key in typed if key in changed]
+    ordered += [key for key in changed if key not in ordered]
+    shown = max(NAMED, sum(key in changed for key in typed))
+    more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
+    return ", ".join(ordered[:shown]) + more
 
 
 def key_table() -> str:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Guard, MixturePart, Recipe, Runtime, Section
-from selfimprove.recipe.keys import described, described_of_guards, shown
+from selfimprove.recipe.keys import described, described_of_guards, dotted, shown
 
 _PACKAGED = Path(__file__).parents[1] / "recipes"
 _BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
@@ -48,6 +48,12 @@ def read_recipe(path: Path | None, overrides: Mapping[str, object] | None = None
     where = str(path or "the command line")
     data = {} if path is None else _read_toml(_located(path))
     return parse_recipe(laid_over(data, overrides or {}, where), where)
+
+
+def typed_keys(path: Path | None, overrides: Mapping[str, object]) -> list[str]:
+    """The dotted names of the keys that a user wrote: those of the overrides, then those of the recipe's file."""
+    written = {} if path is None else _read_toml(_located(path))
+    return list(dict.fromkeys([*dotted(overrides), *dotted(written)]))
 
 
 def laid_over(data: Mapping[str, object], overrides: Mapping[str, object], where: str) -> dict[str, object]:

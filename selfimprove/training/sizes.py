@@ -30,7 +30,7 @@ from pathlib import Path
 from selfimprove.recipe import Runtime
 
 FILE = "sizes.json"
-SHARE = 1 / 3
+SHARE = 0.3
 """Share of the free memory that a micro-batch's activations may take."""
 HEAD_SHARE = 1 / 32
 """Share of the free memory that the logits held at once may take."""

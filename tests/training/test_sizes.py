@@ -62,7 +62,7 @@ def chosen(free: float, runtime: Runtime = AUTO) -> tuple[int, bool]:
 
 
 def test_fewer_tokens_are_tried_before_activations_are_computed_twice() -> None:
-    assert [chosen(gb * GB) for gb in (64, 40, 16, 12, 8, 6, 5, 3)] == [
+    assert [chosen(gb * GB) for gb in (72, 40, 18, 13, 9, 7, 6, 4)] == [
         (4096, False),
         (2048, False),
         (1024, False),
