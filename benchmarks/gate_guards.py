@@ -185,17 +185,17 @@ def _bounded(claim: str, run: Flags) -> Row:
 
 
 def _drop_rows(repeats: int) -> list[Row]:
-    """How often a drop of 8 points is shown in the first judgement, and the size of a set that shows it in 90 %."""
-    rows, first = [], alphas_of_guards(Recipe(guards=(HARM,)), (), ())[HARM.name] / SETS
-    for guard in (HARM, HARM.model_copy(update={"max_drop": 0.0})):
-        for flips in (FLIPS, 0.15, 0.20):
-            missed = float(passes(drawn(np.random.default_rng(34), repeats, SIZE, flips, DROP), guard, first).mean())
+    """How often a drop of 8 points is shown, and the size of a set that shows it in 90 %."""
+    rows = []
+    for most in (HARM.max_drop, 0.0):
+        guard = HARM.model_copy(update={"max_drop": most})
+        for flips, place in ((FLIPS, 1), (0.15, 1), (0.20, 1), (FLIPS, 5)):
+            alpha = alphas_of_guards(Recipe(guards=(guard,)), (False,) * (place - 1), ())[guard.name] / SETS
+            missed = float(passes(drawn(np.random.default_rng(34), repeats, SIZE, flips, DROP), guard, alpha).mean())
             caught = 1 - missed, 1 - missed**SETS
-            size = _size_for(guard, flips, first, repeats)
-            setting = f"max_drop {guard.max_drop:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, first round"
-            claim = (
-                f"guards, no proof of harm, {setting}: a drop of {100 * DROP:g} points is shown, on one set → on all"
-            )
+            size = _size_for(guard, flips, alpha, repeats)
+            setting = f"max_drop {most:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, round {place} that passes the gate"
+            claim = f"guards, no proof of harm, {setting}: a drop of {100 * DROP:g} points shown, on one set → on all"
             figure = f"{caught[0]:.3f} → {caught[1]:.3f} ({repeats:,}); on one in 0.90 with sets of {size}"
             rows.append(Row(claim, figure, "≥ 0.90 on all", met_told(caught[1] >= 0.9)))
     return rows

@@ -56,5 +56,5 @@ def take_guards(
         left, repeated = without_these(stock.problems, taken)
         sets[guard.name], _ = take_answered(left, guard.size, keys, source, stock)
         tallies.append((keys.source, stock.tally(source)))
-        dropped[f"{guard.name} in heldout or sealed"] = repeated
+        dropped[f"guard {guard.name} in heldout or sealed"] = repeated
     return Guarded(sets=sets, tallies=tuple(tallies), dropped=dropped)
