@@ -10,8 +10,9 @@ batches. With d the challenger's score on a problem minus the champion's, its *d
 
 **Evidence** is the gate's with the null moved from 0 to -`max_drop`: (1-s)·M + s·F, M a mixture of bets against it
 (`gate/evidence.py`), F a bet that aims at the last problem (`gate/aimed.py`), on d shifted and scaled into [-1, 1].
-McNemar's exact test is one of "no difference"; of a difference of `max_drop` there is none, since how likely so many
-losses are depends on the flip rate. The largest evidence of all looks counts, which Ville's inequality allows.
+McNemar's exact test is one of "no difference", so it has the place of F where `max_drop` is 0; of another difference
+there is none, since how likely so many losses are depends on the flip rate. The largest evidence of all looks counts,
+which Ville's inequality allows.
 
 **The error budget.** Call a round whose challenger the gate accepted a *judgement*. The j-th judgement has the j-th
 share of `gate.guard_alpha`, and the share of a refuted null is carried on, all as in `gate/budget.py`, whose proof
@@ -42,7 +43,7 @@ from selfimprove.formatting import points, points_worth
 from selfimprove.gate.aimed import NORMAL, Aim
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, counted_as_right, number_told, unread_told
-from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence_against, gain_lower, rules_out
+from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, evidence_against, gain_lower, rules_out
 from selfimprove.gate.gains import Pair
 from selfimprove.gate.intervals import FLIP_RATES, POWER
 from selfimprove.recipe import Gate, Guard, Recipe
@@ -97,12 +98,11 @@ class Seen:
     aim: Aim
     evidence: float = 0.0
 
-    def plus(self, pairs: Sequence[Pair], guard: Guard, *, greedy: bool) -> Seen:
-        """With these further pairs, in judging order, and a look after them."""
+    def plus(self, pairs: Sequence[Pair], guard: Guard) -> Seen:
+        """With these further pairs, in judging order, before the look after them."""
         fresh = [pair.challenger - pair.champion for pair in pairs]
-        tally, aim = self.tally.plus(Tally.of(fresh).counts), self.aim.after(_shifted(each, guard) for each in fresh)
-        found = (1 - LAST_LOOK) * _mixture(tally, guard, greedy=greedy) + LAST_LOOK * aim.wealth
-        return Seen(tally=tally, aim=aim, evidence=max(self.evidence, found))
+        tally, aim = self.tally.plus(Tally.of(fresh).counts), self.aim.after(shifted(each, guard) for each in fresh)
+        return replace(self, tally=tally, aim=aim)
 
 
 def alphas_of_guards(recipe: Recipe, harm_shown: Sequence[bool], all_passed: Sequence[bool]) -> dict[str, float]:
@@ -115,6 +115,23 @@ def alphas_of_guards(recipe: Recipe, harm_shown: Sequence[bool], all_passed: Seq
     harmless, harmful = alpha_of_round(budget, harm_shown), alpha_of_round(budget, all_passed)
     shared = sum(not guard.proves for guard in recipe.guards)
     return {guard.name: harmful if guard.proves else harmless / shared for guard in recipe.guards}
+
+
+def evidence_of_guard(tally: Tally, wealth: float, guard: Guard, alpha: float, *, last: bool, greedy: bool) -> float:
+    """The e-value at a look against the null that the guard's rule asks to be refuted; ever 1/`alpha` as in `evidence`.
+
+    `wealth` is that of the bet on what was judged (`shifted`) that aims at the last problem.
+    """
+    if guard.max_drop == 0 and greedy:
+        return evidence(tally.exchanged(), alpha, last=last, greedy=True)
+    told, drop = (tally.exchanged(), guard.max_drop) if guard.proves else (tally, -guard.max_drop)
+    return (1 - LAST_LOOK) * evidence_against(told, drop, greedy=greedy) + LAST_LOOK * wealth
+
+
+def shifted(difference: float, guard: Guard) -> float:
+    """The difference as a bet in [-1, 1] whose mean is at most 0 under the guard's null."""
+    above = (difference + guard.max_drop) / (1 + guard.max_drop)
+    return above if guard.proves else -above
 
 
 def decide_guard(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float) -> GuardDecision | None:
@@ -172,8 +189,9 @@ def _replay(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alp
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
-        seen = seen.plus(pairs[start:judged], guard, greedy=greedy)
-        start = judged
+        seen, start = seen.plus(pairs[start:judged], guard), judged
+        found = evidence_of_guard(seen.tally, seen.aim.wealth, guard, alpha, last=judged == total, greedy=greedy)
+        seen = replace(seen, evidence=max(seen.evidence, found))
         if ruling := _ruling(seen, guard, alpha, last=judged == total, greedy=greedy):
             return seen, ruling
     return seen, Ruling.OPEN
@@ -190,19 +208,6 @@ def _ruling(seen: Seen, guard: Guard, alpha: float, *, last: bool, greedy: bool)
     if not refuted and rules_out(seen.tally, -guard.max_drop, greedy=greedy):
         return Ruling.HARM_SHOWN
     return (Ruling.HARM_RULED_OUT if refuted else Ruling.HARM_NOT_RULED_OUT) if last else Ruling.OPEN
-
-
-def _mixture(tally: Tally, guard: Guard, *, greedy: bool) -> float:
-    """The e-value of the mixture against the guard's null: harmless, or harmful where harmlessness must be shown."""
-    if guard.proves:
-        return evidence_against(tally.exchanged(), guard.max_drop, greedy=greedy)
-    return evidence_against(tally, -guard.max_drop, greedy=greedy)
-
-
-def _shifted(difference: float, guard: Guard) -> float:
-    """The difference as a bet in [-1, 1] whose mean is at most 0 under the guard's null."""
-    above = (difference + guard.max_drop) / (1 + guard.max_drop)
-    return above if guard.proves else -above
 
 
 def _told(ruling: Ruling, seen: Seen, total: int, guard: Guard, alpha: float) -> str:
@@ -252,16 +257,15 @@ def guard_lines(recipe: Recipe) -> list[str]:
 
 def _line(guard: Guard, alpha: float) -> str:
     name = f"guard {guard.name}, {guard.size:,} problems"
+    most = points_worth(guard.max_drop)
     if guard.proves:
         sizes = [f"{size_for_proof(guard, alpha, flips):,} at {flips:.0%} flips" for flips in FLIP_RATES]
-        told = f"a challenger without a drop passes at {POWER:.0%} power with {', '.join(sizes)}"
-        return f"{name}: a drop of {points_worth(guard.max_drop)} or more must be ruled out; {told}"
+        needed = f"for a challenger without a drop to pass at {POWER:.0%} power: {', '.join(sizes)}"
+        return f"{name}: a drop of {most} or more must be ruled out; problems needed {needed}"
     drops = [(flips, drop_shown(guard, alpha, flips)) for flips in FLIP_RATES]
     seen = [f"{100 * drop:.1f} at {flips:.0%} flips" if drop else f"none at {flips:.0%} flips" for flips, drop in drops]
-    return (
-        f"{name}: a drop of more than {points_worth(guard.max_drop)} must not be shown; detectable at {POWER:.0%} "
-        f"power, in points: {', '.join(seen)}"
-    )
+    detected = f"detectable at {POWER:.0%} power, in points: {', '.join(seen)}"
+    return f"{name}: a drop of more than {most} must not be shown; {detected}"
 
 
 def _deviations(alpha: float) -> float:

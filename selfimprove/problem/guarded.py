@@ -59,7 +59,7 @@ def take_guards(
         if len(sets[guard.name]) < guard.size:
             raise _too_few(guard, sets[guard.name], stock, source)
         tallies.append((named, stock.tally(source)))
-        dropped[f"{guard.name} in heldout or sealed"] = repeated
+        dropped[f"guard {guard.name} in heldout or sealed"] = repeated
     return Guarded(sets=sets, tallies=tuple(tallies), dropped=dropped)
 
 

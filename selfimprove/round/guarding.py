@@ -98,15 +98,13 @@ def alphas_after(recipe: Recipe, earlier: Sequence[RoundRecord]) -> dict[str, fl
     return alphas_of_guards(recipe, harm_shown, all_passed)
 
 
-def steps_to_judge(job: Job) -> int:
-    """The most answers to guards' problems that the round may need, of both models, a problem counted once for each."""
-    answered = GuardAnswers(job.recipe, job.journal).of(job.number, job.champion.number)
-    orders = [job.problems.guards[guard.name] for guard in job.recipe.guards]
-    missing = [
-        sum(problem.key not in answered[guard.name][0] for problem in order)
-        for guard, order in zip(job.recipe.guards, orders, strict=True)
-    ]
-    return sum(map(len, orders)) + sum(missing)
+def most_to_judge(job: Job) -> int:
+    """The most problems that the guards may have judged in the round, those of the champion and of the challenger."""
+    total = 0
+    for guard in job.recipe.guards:
+        known = _answers_to(guard, job.journal).earlier(job.number, job.champion.number)
+        total += sum(2 - (problem.key in known) for problem in job.problems.guards[guard.name])
+    return total
 
 
 def judge_guards(job: Job, alphas: Mapping[str, float]) -> Generator[Step, None, None]:

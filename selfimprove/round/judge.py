@@ -32,7 +32,7 @@ from selfimprove.round.answers import (
     scorecard,
     vitals,
 )
-from selfimprove.round.guarding import BothSides, alphas_after, guard_records, judge_guards, steps_to_judge
+from selfimprove.round.guarding import BothSides, alphas_after, guard_records, judge_guards, most_to_judge
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
 from selfimprove.store.records import (
@@ -115,13 +115,13 @@ def judge(job: Job) -> Counts:
 
 def _guarded(job: Job, terms: Terms, counts: Counts, done: int, tokens: int) -> Counts:
     """Judge on the guards' problems, after `done` problems and `tokens`; the counts with those added."""
-    total, answered, sampled, prompts = done + steps_to_judge(job), 0, 0, 0
-    for step in judge_guards(job, terms.guards):
-        answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
-        prompts += step.prompt_tokens
-        job.emit(
-            StageProgress(number=job.number, stage="judge", done=done + answered, total=total, tokens=tokens + sampled)
-        )
+    total, answered, sampled, prompts = done + most_to_judge(job), 0, 0, 0
+    with closing(judge_guards(job, terms.guards)) as steps:
+        for step in steps:
+            answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
+            prompts += step.prompt_tokens
+            progress = {"done": done + answered, "total": total, "tokens": tokens + sampled}
+            job.emit(StageProgress(number=job.number, stage="judge", **progress))
     figures = {
         "guard_problems": answered,
         "sampled_tokens": (counts.sampled_tokens or 0) + sampled,

@@ -147,6 +147,14 @@ def test_the_plan_says_what_guards_detect_and_what_a_proof_takes() -> None:
     assert lines[0].startswith(
         "guard a, 200 problems: a drop of more than 2 points must not be shown; detectable at 80%"
     )
-    assert "none at 5% flips, 9.8 at 10% flips" in lines[0]
+    assert lines[0].endswith(" power, in points: none at 5% flips, 9.8 at 10% flips, 13.1 at 20% flips")
     assert lines[3].startswith("guard d, 200 problems: a drop of 2 points or more must be ruled out; ")
-    assert "1,174 at 5% flips, 2,348 at 10% flips" in lines[3]
+    assert lines[3].endswith(" at 80% power: 1,174 at 5% flips, 2,348 at 10% flips, 4,696 at 20% flips")
+
+
+def test_where_nothing_may_be_lost_mcnemars_exact_test_has_the_last_look() -> None:
+    guard = recipe.Guard(problems="a.jsonl", max_drop=0)
+    pairs = spread(4, 17, 200)  # p = 0.0036, below 0.75 * 0.025, though the bets alone fall short
+    assert decided(pairs, guard).reason == "harm shown"
+    assert decided(pairs, guard).judged == 200
+    assert decided(spread(17, 4, 200), guard).passed

@@ -38,7 +38,7 @@ def test_a_guard_of_the_train_source_takes_problems_from_training_alone(sums: st
     assert keys(sets, "b") < keys(sets, "a"), "two guards may ask the same problems"
     assert len(sets.train) == len(plain.train) - 60
     assert sets.dropped["train in guards"] == 60
-    assert sets.dropped["a in heldout or sealed"] == 80
+    assert sets.dropped["guard a in heldout or sealed"] == 80
     assert sets.fingerprint() != plain.fingerprint()
 
 

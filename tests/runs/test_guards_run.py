@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from selfimprove import events as ev
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Event
+from selfimprove.recipe import Runtime
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
@@ -22,6 +24,7 @@ from selfimprove.store.journal import Journal, champion_of
 from selfimprove.view import PlainView
 from tests.comparable import comparable_records
 from tests.peers import World
+from tests.workshop import events_of, make_workshop
 
 SIZES = {"train_size": 20, "heldout_size": 150, "sealed_size": 20}
 
@@ -167,7 +170,7 @@ def test_whatever_of_guards_is_tampered_with_is_named(copy: Journal, name: str) 
     assert any(named in line for line in told), told
 
 
-@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("looks", [3])
 def test_a_run_stopped_while_guards_are_judged_ends_with_the_same_records(
     looks: int, tmp_path: Path, checker: Checker
 ) -> None:
@@ -193,7 +196,7 @@ def test_a_run_stopped_while_guards_are_judged_ends_with_the_same_records(
 
 
 def test_a_guard_has_its_own_prompt_and_checker(tmp_path: Path, checker: Checker) -> None:
-    world = guarded_world(tmp_path, checker, [0.3])
+    world = guarded_world(tmp_path, checker, [0.3], runtime=Runtime(checker_workers=1))
     judge = tmp_path / "judge.py"
     judge.write_text(
         "def short(completion, problem):\n    return len(completion) < 100 and 'please' not in completion\n"
@@ -232,3 +235,24 @@ def test_a_guard_whose_references_cannot_be_judged_against_is_refused(tmp_path: 
     with pytest.raises(UsageError, match="10 of 10 references can't be judged against"):
         world.run(1)
     assert not world.journal.folder.exists()
+
+
+@pytest.mark.slow
+def test_the_command_killed_while_a_guard_is_judged_ends_with_the_same_records(tmp_path: Path) -> None:
+    """A tiny random model, which the naive rule accepts since it is no worse; the process is killed, not asked."""
+    workshop = make_workshop(tmp_path)
+    rows = [{"question": f"What is {a} - {b}?", "answer": f"{a - b}"} for a in range(20, 26) for b in range(4)]
+    (tmp_path / "less.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    guards = 'guards=[{problems="less.jsonl", size=24}, {name="more", problems="sums.jsonl", size=8}]'
+    more = ("--set", "gate.rule=point", "--set", guards)
+    events_of(workshop.run("whole", 1, *more))
+    looked = lambda event: event["event"] == "guard_looked" and event["judged"] == 16  # noqa: E731
+    assert workshop.run_until("torn", 1, looked, signal.SIGKILL, *more) == -signal.SIGKILL
+    torn = workshop.runs / "torn" / "0001"
+    assert 16 <= len((torn / "guard.less.jsonl").read_text().splitlines()) < 48
+    assert not (torn / "round.json").exists()
+    events_of(workshop.run("torn", 1, *more))
+    assert comparable_records(workshop.runs / "torn") == comparable_records(workshop.runs / "whole")
+    record = json.loads((torn / "round.json").read_text())
+    assert [found["judged"] for found in record["guards"]] == [24, 8]
+    assert workshop.call("verify", "torn").returncode == 0
