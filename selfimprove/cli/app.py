@@ -19,6 +19,7 @@ from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
 from selfimprove.cli.export import export
+from selfimprove.cli.init import init
 from selfimprove.cli.plan import plan
 from selfimprove.cli.problems import problems
 from selfimprove.cli.prune import prune
@@ -45,7 +46,7 @@ _MESSAGE_LIMIT = 1000
 """Characters of an error, and of its hint, that are shown."""
 
 COMMANDS = {
-    "Before a run": (problems, doctor, plan),
+    "Before a run": (init, problems, doctor, plan),
     "Runs": (run, watch, status, compare),
     "Results": (report, verify, ask, check),
     "The model": (export, rollback, prune),

@@ -37,6 +37,7 @@ def test_options_stand_in_panels_and_flags_have_no_type() -> None:
         ("compare", set(Runtime.model_fields)),
         ("ask", {"engine", "device", "threads", "trust_remote_code"}),
         ("plan", {"engine", "device", "threads"}),
+        ("init", {"engine", "device", "threads", "trust_remote_code"}),
     ],
 )
 def test_a_command_takes_those_it_names_or_all(command: str, names: set[str]) -> None:
