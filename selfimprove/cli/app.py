@@ -18,6 +18,7 @@ from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
+from selfimprove.cli.env import env
 from selfimprove.cli.export import export
 from selfimprove.cli.init import init
 from selfimprove.cli.plan import plan
@@ -46,7 +47,7 @@ _MESSAGE_LIMIT = 1000
 """Characters of an error, and of its hint, that are shown."""
 
 COMMANDS = {
-    "Before a run": (init, problems, doctor, plan),
+    "Before a run": (init, problems, doctor, plan, env),
     "Runs": (run, watch, status, compare),
     "Results": (report, verify, ask, check),
     "The model": (export, rollback, prune),
