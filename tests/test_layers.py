@@ -33,14 +33,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("compare",),
     ("export",),
     ("ask",),
-    ("doctor", "library"),
+    ("doctor", "init", "library"),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
 # Who puts the real parts together, takes them away, or measures them.
-WIRING = {"runs", "export", "ask", "cli", "doctor"}
+WIRING = {"runs", "export", "ask", "cli", "doctor", "init"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

@@ -33,6 +33,7 @@ Vary = Annotated[
         "--vary",
         metavar="KEY=VALUES",
         help="A recipe key and its values, as `section.key=V1,V2,…`.",
+        rich_help_panel=opt.RECIPE,
         autocompletion=keys,
     ),
 ]
@@ -69,12 +70,16 @@ def compare(
     problems: opt.Problems = "",
     settings: opt.Settings = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.")
+        Path | None,
+        typer.Option(
+            "--markdown", metavar="FILE", help="Also write the table to this file.", rich_help_panel=opt.OUTPUT
+        ),
     ] = None,
     execution: opt.Execution,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.", rich_help_panel=opt.OUTPUT)] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one event per line, then the results, as JSON.")
+        bool,
+        typer.Option("--json", help="Print one event per line, then the results, as JSON.", rich_help_panel=opt.OUTPUT),
     ] = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),

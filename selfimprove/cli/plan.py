@@ -21,7 +21,12 @@ def plan(
     problems: opt.Problems = "",
     settings: opt.Settings = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure rates on this machine first, in less than a minute.")
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Measure rates on this machine first, in less than a minute.",
+            rich_help_panel=opt.MACHINE,
+        ),
     ] = False,
     execution: opt.Execution,
 ) -> None:
