@@ -26,7 +26,8 @@ _BEFORE = re.compile(
     rf"going with|leav(?:es|ing)(?: us with)?|left with|"
     rf"shows|indicates|suggests|points to|yields|gives|means|say|(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
-    r"|\b(?:option|choice|answer|statement)\s[a-z ]{1,40}\sis|(?:^|\W)(?:so|thus|therefore|hence|then|"
+    r"|\b(?:option|choice|answer|statement|one)\s[a-z ]{1,60}\sis|"
+    r"\b(?:must|has to|should|would|can only)(?:\s[a-z]+)?\sbe|(?:^|\W)(?:so|thus|therefore|hence|then|"
     r"but)\s*[,:]?)[\s*_$({\\]*$",
     re.IGNORECASE,
 )
@@ -56,11 +57,13 @@ _ALL_DENIED = re.compile(
 )
 _DENIED_BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:(?:is|are|was|seems|looks)(?:n't| not)?\s+(?:also\s+)?(?:not\b|wrong|incorrect|false|"
-    r"impossible|ruled|eliminated|out\b|correct|right|true|the\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
+    r"impossible|ruled|eliminated|out\b|correct|right|true|the\b|tempting|plausible|attractive|partly|partially|"
+    r"irrelevant|off\b|too\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
-    r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail",
+    r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail|tempting|plausible|"
+    r"attractive|partly|partially|irrelevant|\boff\b|\btoo\b",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
@@ -75,7 +78,7 @@ _BEGINS = re.compile(r"\(?([A-J])\)?(?:\s*[,:;]|\s+[-–—]|\s+because\b|\s+sin
 def lone_letter(line: str) -> str | None:
     """The letter of a line that is nothing but a choice: `C`, `(C)`, `**C.**`, `Option C`."""
     match = _LONE.match(line)
-    return match[1] if match and match[1].isupper() else None
+    return match[1] if match and match[1].isupper() and not line.rstrip(" *_").endswith(":") else None
 
 
 def led_letter(text: str) -> str | None:

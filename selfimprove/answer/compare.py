@@ -16,8 +16,8 @@ from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.pieces import same_pieces
 from selfimprove.answer.regions import is_region, may_be_region, same_region
-from selfimprove.answer.scales import ratio
-from selfimprove.answer.shape import PERCENT, split_unit
+from selfimprove.answer.scales import in_radians, ratio
+from selfimprove.answer.shape import DEGREE, PERCENT, split_unit
 from selfimprove.answer.tree import (
     MIRRORED,
     ROUND,
@@ -355,6 +355,8 @@ def _quantities(left: Node, right: Node) -> Finding:
         return _percent(one, two, unit, other)
     if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
         return _residues(one, two, unit, other)
+    if {unit, other} == {DEGREE, None} and in_radians(one if unit is None else two):
+        return same_expression(left, right)
     if (unit is None) != (other is None):
         one, two = _without_letter(one, other), _without_letter(two, unit)
     if unit is not None and other is not None and unit.words[:1] != other.words[:1]:

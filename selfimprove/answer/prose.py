@@ -9,7 +9,7 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
-from selfimprove.answer.choices import lone_letter, named_letter, opening_letter
+from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.tongues import AROUND, unconcluded
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import MATH, inner, last_formula, only_number
@@ -27,7 +27,7 @@ _NEGATED = re.compile(
 )
 _GIVE_UP = re.compile(
     r"\b(?:no (?:solution|idea|answer)|not sure|(?:can ?not|can't|could not|couldn't|unable to|don't know how to) "
-    r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find)|\bno idea\b|don't know|do not know|idea how|fails\b)",
+    r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find)|\bno idea\b|don't know|do not know|idea how)",
     re.IGNORECASE,
 )
 _DANGLING = frozenset(
@@ -93,6 +93,8 @@ def last_statement(text: str) -> Candidate | None:
     letter = opening_letter(stripped)
     if letter is not None and not taken_back(stripped[2:]):
         return Candidate(letter, "first line")
+    if (letter := _concluding_letter(stripped)) is not None:
+        return Candidate(letter, "last")
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
     for place, sentence in enumerate(reversed(sentences[-40:])):
         found = _stated(sentence, last=place == 0)
@@ -100,6 +102,17 @@ def last_statement(text: str) -> Candidate | None:
             return found
     math = list(MATH.finditer(stripped))  # a formula over several lines, which the sentences cut apart
     return Candidate(inner(math[-1]), "last") if math else None
+
+
+def _concluding_letter(text: str) -> str | None:
+    """The choice with its text in the last line, "A) Heat is released", behind a line that announces it."""
+    before, _, line = text.rpartition("\n")
+    return led_letter(line) if _ANNOUNCES.search(before[-200:]) else None
+
+
+_ANNOUNCES = re.compile(
+    r"\b(?:therefore|thus|hence|so|answer|conclude|choose|select)\b[^.\n?]{0,80}:\s*\Z", re.IGNORECASE
+)
 
 
 def _stated(sentence: str, *, last: bool) -> Candidate | None:
@@ -127,10 +140,20 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(None, "extract", "no one choice is stated")
     if promises(sentence) or unconcluded(sentence):
         return Candidate(None, "extract", "the text promises to go on")
+    sentence = _main_clause(sentence)
     found, word = last_formula(sentence), word_of(sentence, tidy(sentence))
     if word is not None and (word[1] or found is None or re.fullmatch(r"[A-Za-z]", found)):
         return Candidate(word[0], "last")
     return None if found is None else _counted(sentence, found)
+
+
+def _main_clause(sentence: str) -> str:
+    """The sentence up to the reason that it gives, if it states a number before it."""
+    main = _REASON.split(sentence, maxsplit=1)[0]
+    return main if main != sentence and re.search(r"\d", main) else sentence
+
+
+_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
 
 
 def _weighs(sentence: str) -> bool:
@@ -160,7 +183,7 @@ def _is_whole(text: str) -> bool:
         return False
     if text.endswith("...") and not text.endswith((", ...", ",...")):
         return False
-    if AROUND.search(text):
+    if AROUND.search(text) or "→" in text:
         return False
     if re.search(
         r"\\boxed|^\W*(?:try|let)\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$", text, re.IGNORECASE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from selfimprove.answer.tree import Unit
+from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
 
 _SCALES = {
     "second": ("time", Fraction(1)), "minute": ("time", Fraction(60)), "hour": ("time", Fraction(3_600)),
@@ -29,6 +29,25 @@ def ratio(one: Unit, two: Unit) -> Fraction | None:
     if scales[0] is None or scales[1] is None or scales[0][1] != scales[1][1]:
         return None
     return scales[0][0] / scales[1][0]
+
+
+def in_radians(node: Node) -> bool:
+    """Whether a value without a unit has pi in it, as an angle in radians does."""
+    return any(part.value is Constant.PI for part in walk(node))
+
+
+def summed(items: list[Node]) -> Node | None:
+    """ "3 hours and 20 minutes" as 200 minutes: quantities of one kind in ever smaller units; None for other items."""
+    total, unit = items[0], items[0].value
+    for item in items[1:]:
+        if not (isinstance(unit, Unit) and isinstance(item.value, Unit)):
+            return None
+        share = ratio(unit, item.value)
+        if share is None or share <= 1:
+            return None
+        scaled = Node(Op.MUL, (total.args[0], number(share)))
+        total, unit = Node(Op.UNIT, (Node(Op.ADD, (scaled, item.args[0])),), item.value), item.value
+    return total if len(items) > 1 else None
 
 
 def _scale(unit: Unit) -> tuple[Fraction, dict[str, int]] | None:

@@ -62,6 +62,21 @@ _RELATION = re.compile(
     rf"(?:[-−]?[\d./]+\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
+_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
+_OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"\W*(?:(?:so|thus|therefore|hence)\W+)?([$€£]?\d[\d,.]*)\s+(?:is|are|was)\s+(?:the|our|your|my)\s"
+    r"[^,;=\d]*\d[^,;=]*\Z",
+    re.IGNORECASE,
+)
+_PIECE = (
+    r"(?>(?:sqrt|log|ln|sin|cos|tan|exp)(?:_\{?\w+\}?)?\s?|\d++(?:\.\d++)?|(?<![A-Za-z])[A-Za-z]{1,2}+(?![A-Za-z])|"
+    r"\([^()\n]{1,30}\)|[√π²³!]|\^[({]?-?\w++[)}]?)"
+)
+_EXPRESSION = re.compile(
+    rf"(?<![\w.$^_])-?{_PIECE}{{1,8}}+(?:\s?[-+*/·−]\s?{_PIECE}{{1,8}}+){{0,8}}+(?![\w^])", re.IGNORECASE
+)
+_VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
@@ -133,24 +148,11 @@ def _shared(prose: str) -> str | None:
 
 def _last_value(prose: str) -> Span | None:
     """The last number, relation or list of them that is not part of a phrase behind an earlier one."""
-    numbers = [
-        match.span()
-        for match in _NUMBER.finditer(prose)
-        if not _HEADED.search(prose[max(0, match.start() - 12) : match.start()])
-    ]
-    result = prose.rfind("=")
-    found: Span | None = None
-    for start, end in numbers:
-        moved = (
-            found is not None
-            and _FROM.search(prose, max(0, found[0] - 12), found[0])
-            and _TO.fullmatch(prose, found[1], start)
-        )
-        if found is not None and not moved and _in_phrase(prose, found[1], start):
-            continue
-        if found is not None and 0 <= result < found[1] and not _GOES_ON.search(prose, found[1], start):
-            continue
-        found = start, end
+    subject = _SUBJECT.match(prose)
+    if subject is not None:
+        return subject.span(1)
+    numbers = [match.span() for match in _NUMBER.finditer(prose) if _may_be_stated(prose, match)]
+    found = _last_number(prose, numbers)
     relations = [match.span() for match in _RELATION.finditer(prose)]
     for start, end in relations:
         wider = found is None or end > found[1] or (end == found[1] and start < found[0])
@@ -161,9 +163,39 @@ def _last_value(prose: str) -> Span | None:
     approximate = _NEAR.match(prose, found[1])
     if approximate is not None:
         return found[0], approximate.end()
-    if found in relations:
-        return _joined(prose, (found[0], _with_unit(prose, found[1])), relations)
-    return _joined(prose, (found[0], _with_unit(prose, found[1])), numbers)
+    if found not in relations and (expression := _expression(prose, found)) is not None:
+        return expression
+    end = _with_unit(prose, found[1])
+    return _joined(prose, (found[0], end), relations if found in relations else numbers, measured=end > found[1])
+
+
+def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
+    """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
+    before = prose[max(0, match.start() - 24) : match.start()]
+    return not (_HEADED.search(before[-12:]) or _THAN.search(before) or _OF_THEM.match(prose, match.end()))
+
+
+def _last_number(prose: str, numbers: list[Span]) -> Span | None:
+    result = prose.rfind("=")
+    found: Span | None = None
+    for start, end in numbers:
+        if found is not None:
+            moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
+            if not moved and _in_phrase(prose, found[1], start):
+                continue
+            if 0 <= result < found[1] and not _GOES_ON.search(prose, found[1], start):
+                continue
+        found = start, end
+    return found
+
+
+def _expression(prose: str, found: Span) -> Span | None:
+    """The expression with variables or functions that the number is a part of: the 3 of "2x + 3"; else None."""
+    start = max(0, found[0] - 80)
+    for match in _EXPRESSION.finditer(prose, start, found[1] + 80):
+        if match.start() <= found[0] + 1 and match.end() >= found[1] and _VARIABLE.search(match[0]):
+            return match.span()
+    return None
 
 
 def _with_unit(prose: str, end: int) -> int:
@@ -171,11 +203,11 @@ def _with_unit(prose: str, end: int) -> int:
     return end if unit is None else unit.end()
 
 
-def _joined(prose: str, last: Span, spans: list[Span]) -> Span:
-    """The span together with those before it that only commas, and, or join to it."""
+def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Span:
+    """The span together with those before it that only commas, and, or join to it; `measured`: it has a unit."""
     start, end = last
     for before in reversed([span for span in spans if span[1] <= start]):
-        if not _JOINED.fullmatch(prose, before[1], start):
+        if not _JOINED.fullmatch(prose, _with_unit(prose, before[1]) if measured else before[1], start):
             break
         start = before[0]
     return start, end
