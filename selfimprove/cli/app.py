@@ -18,6 +18,7 @@ from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
+from selfimprove.cli.evaluate import evaluate
 from selfimprove.cli.export import export
 from selfimprove.cli.plan import plan
 from selfimprove.cli.problems import problems
@@ -52,6 +53,7 @@ for command in (
     prune,
     export,
     ask,
+    evaluate,
     plan,
     doctor,
     problems,

@@ -34,7 +34,8 @@ from selfimprove.report.details import details_of, openings_title
 from selfimprove.report.flips import shown_flips
 from selfimprove.report.overview import facts, outcome
 from selfimprove.report.records import RunRecords
-from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, Section, sections
+from selfimprove.report.section import Section
+from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, sections
 from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
 from selfimprove.report.svg import Chart, role_rules
 

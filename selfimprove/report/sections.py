@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from selfimprove import formatting
 from selfimprove.formatting import MISSING, plural
 from selfimprove.gate.reuse import cost_of_reuse
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
+from selfimprove.report.evaluations import evaluations_section
 from selfimprove.report.records import RunRecords, decision_of, robust
+from selfimprove.report.section import Section
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
 
 OUTCOME = "Outcome on the sealed problems"
@@ -31,22 +32,12 @@ DIVERSITY = "Diversity of the samples"
 """Titles that the page hangs its charts on."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """One part of a report: sentences, then a table; the columns in `words` hold text, the others figures."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    words: frozenset[str] = frozenset()
-
-
 def sections(run: RunRecords) -> list[Section]:
     """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
     optional = (
         _rounds,
         _gains,
+        evaluations_section,
         _evidence,
         _placebo,
         _cost,

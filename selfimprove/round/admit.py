@@ -72,15 +72,20 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     _refuse_faulty(faulty, len(problems.answered()))
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
-    tried = try_prompts(machinery.tokenizer, recipe.sampling, kept.all_problems())
-    if most_are_lost(tried):
-        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
-        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
-        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+    refuse_lost(machinery.tokenizer, recipe.sampling, kept.all_problems())
     refuse_too_long(machinery.tokenizer, recipe.sampling, kept.all_problems(), context_of(machinery.base))
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
+
+
+def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> None:
+    """`UsageError` if most of the prompts that are tried lose their question."""
+    tried = try_prompts(tokenizer, settings, problems)
+    if most_are_lost(tried):
+        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
+        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
 
 
 def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:

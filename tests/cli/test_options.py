@@ -22,6 +22,18 @@ def test_they_have_the_names_and_defaults_of_the_runtime() -> None:
         ("run", set(Runtime.model_fields)),
         ("compare", set(Runtime.model_fields)),
         ("ask", {"engine", "device", "threads", "trust_remote_code"}),
+        (
+            "evaluate",
+            {
+                "engine",
+                "device",
+                "threads",
+                "checker_workers",
+                "tensor_parallel",
+                "data_parallel",
+                "trust_remote_code",
+            },
+        ),
         ("plan", {"engine", "device", "threads"}),
     ],
 )
