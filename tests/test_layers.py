@@ -33,6 +33,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("compare",),
     ("export",),
     ("ask",),
+    ("evaluate",),
     ("doctor", "init", "library"),
     ("cli",),
     ("__main__",),
@@ -40,7 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
 # Who puts the real parts together, takes them away, or measures them.
-WIRING = {"runs", "export", "ask", "cli", "doctor", "init"}
+WIRING = {"runs", "export", "ask", "evaluate", "cli", "doctor", "init"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

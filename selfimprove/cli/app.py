@@ -19,6 +19,7 @@ from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
 from selfimprove.cli.env import env
+from selfimprove.cli.evaluate import evaluate
 from selfimprove.cli.export import export
 from selfimprove.cli.init import init
 from selfimprove.cli.plan import plan
@@ -49,7 +50,7 @@ _MESSAGE_LIMIT = 1000
 COMMANDS = {
     "Before a run": (init, problems, doctor, plan, env),
     "Runs": (run, watch, status, compare),
-    "Results": (report, verify, ask, check),
+    "Results": (report, evaluate, verify, ask, check),
     "The model": (export, rollback, prune),
 }
 """The commands by the panel of the help that shows them."""

@@ -15,7 +15,7 @@ from selfimprove.compare.pooling import Pooled
 from selfimprove.escaping import escape_markdown
 from selfimprove.formatting import MISSING
 from selfimprove.report import CELL_LIMIT, section_markdown
-from selfimprove.report.sections import Section
+from selfimprove.report.section import Section
 
 ARM = frozenset({"arm"})
 

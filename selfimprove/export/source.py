@@ -37,8 +37,12 @@ class Source:
 
 def source_of(journal: Journal, runtime: Runtime, cache: Path | None = None) -> Source:
     """The run's champion by its present records; `UsageError` if base or adapters aren't those of the records."""
+    return source_at(journal, champion_of(journal.rounds(), journal.rollbacks()), runtime, cache)
+
+
+def source_at(journal: Journal, champion: Champion, runtime: Runtime, cache: Path | None = None) -> Source:
+    """The same with any model that the run has made in the champion's place."""
     recipe, rounds = journal.recipe(), journal.rounds()
-    champion = champion_of(rounds, journal.rollbacks())
     for record in rounds:
         for stage in record.stages:
             if record.round in champion.chain and stage.stage == "train":

@@ -34,8 +34,8 @@ from enum import StrEnum
 from selfimprove.formatting import points_worth, split_told
 from selfimprove.gate.aimed import Aim
 from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, gain_lower, gain_upper, rules_out
-from selfimprove.gate.gains import Pair, Split, split_of
-from selfimprove.gate.intervals import LIKELY_FLIPS, Power, pass_at_k, power_line, power_lines, tango, wilson
+from selfimprove.gate.gains import DIGITS, Pair, Split, split_of
+from selfimprove.gate.intervals import LEVEL, LIKELY_FLIPS, Power, pass_at_k, power_line, power_lines, tango, wilson
 from selfimprove.recipe import Gate
 
 __all__ = [
@@ -213,16 +213,18 @@ def entropy_alarm(champion: Vitals, challenger: Vitals, settings: Gate) -> str:
     )
 
 
-def interval_of_gain(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """95 % interval of the challenger's accuracy minus the champion's, for one look at a set fixed beforehand.
+def interval_of_gain(pairs: Sequence[Pair], level: float = LEVEL) -> tuple[float, float]:
+    """Interval, by default of 95 %, of the challenger's accuracy minus the champion's.
 
-    Tango's score interval for greedy answers; for fractions the betting interval of `gate/evidence.py`, which is wider
-    and assumes nothing but independent problems. Raises `ValueError` when there are no pairs.
+    For one look at a set fixed beforehand: Tango's score interval for greedy answers; for fractions the betting
+    interval of `gate/evidence.py`, which is wider and assumes nothing but independent problems. Raises `ValueError`
+    when there are no pairs.
     """
     tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
     if tally.whole:
-        return tango(int(tally.wins), int(tally.losses), len(pairs))
-    return gain_lower(tally, greedy=False, alpha=0.025), gain_upper(tally, greedy=False, alpha=0.025)
+        return tango(int(tally.wins), int(tally.losses), len(pairs), level)
+    side = round((1 - level) / 2, DIGITS)
+    return gain_lower(tally, greedy=False, alpha=side), gain_upper(tally, greedy=False, alpha=side)
 
 
 def interval_of_rate(successes: int, n: int) -> tuple[float, float]:

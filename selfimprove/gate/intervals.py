@@ -99,8 +99,8 @@ def size_needed(gain: float, alpha: float, flips: float) -> int:
     return high
 
 
-def tango(wins: int, losses: int, size: int) -> tuple[float, float]:
-    """95 % score interval of (wins - losses)/size, a difference of paired proportions, by inverting the score test.
+def tango(wins: int, losses: int, size: int, level: float = LEVEL) -> tuple[float, float]:
+    """Score interval of (wins - losses)/size, a difference of paired proportions, by inverting the score test.
 
     Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
     design", Statistics in Medicine 17. Raises `ValueError` when `size` is below 1 or below the flips.
@@ -110,7 +110,7 @@ def tango(wins: int, losses: int, size: int) -> tuple[float, float]:
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    z = float(norm.ppf((1 + LEVEL) / 2))
+    z = float(norm.ppf((1 + level) / 2))
     gain = (wins - losses) / size
 
     def beyond(difference: float, side: int) -> float:
@@ -127,6 +127,14 @@ def wilson(successes: int, size: int) -> tuple[float, float]:
     from scipy.stats import binomtest
 
     interval = binomtest(successes, size).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def clopper_pearson(successes: int, size: int, level: float) -> tuple[float, float]:
+    """Exact interval of a rate, which misses it with a chance of at most 1 − `level`; raises as `wilson` does."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, size).proportion_ci(level, method="exact")
     return float(interval.low), float(interval.high)
 
 

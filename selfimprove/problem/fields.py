@@ -108,7 +108,7 @@ class FieldReader:
     def learn(self, row: object) -> None:
         """Look at a row before any is read."""
         self.learnt.know(row)
-        row = _as_row(row)
+        row = as_row(row)
         if row is None:
             return
         for role, name in list(self.learnt.lacking.items()):
@@ -129,7 +129,7 @@ class FieldReader:
 
     def read(self, row: object, where: str, source: str) -> RowRead:
         """The problem of a row that was shown; `UsageError`, naming `where`, for a row that is none."""
-        found = _as_row(row)
+        found = as_row(row)
         if found is None:
             raise UsageError(f"{where}: not an object with fields, but {kind_of(row)}", "Each row needs named fields.")
         try:
@@ -364,7 +364,7 @@ def problem_from_row(row: object, named: Problems, where: str, source: str) -> P
     return read.problem
 
 
-def _as_row(row: object) -> Row | None:
+def as_row(row: object) -> Row | None:
     """The row as an object: the inner one of the hub's viewer, or a chat that stands by itself."""
     if isinstance(row, dict):
         inner = row.get("row")

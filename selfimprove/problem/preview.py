@@ -92,10 +92,7 @@ def preview(text: str, wanted: Problems, reading: Reading | None = None, *, as_w
     stock = read_stock(source, drawn, reading, as_written=as_written)
     refuse_lacking({source: stock})
     stock = _without_leaks(stock, source, wanted, reading)
-    if not stock.rows:
-        raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
-    if stock.aside and not stock.answered:
-        raise _nothing_usable(text, stock)
+    refuse_unusable(text, stock)
     problems = tuple(sorted(stock.problems, key=_place))
     return Preview(source=text, stock=stock, problems=problems, off=decontamination_off(wanted, text))
 
@@ -114,11 +111,16 @@ def _without_leaks(stock: Stock, source: Source, wanted: Problems, reading: Read
     return replace(stock, problems=without_places(stock.problems, gone), aside=(*stock.aside, *aside))
 
 
-def _nothing_usable(text: str, stock: Stock) -> UsageError:
+def refuse_unusable(text: str, stock: Stock) -> None:
+    """`UsageError` if the source `text` has no rows, or none that has an answer to judge by."""
+    if not stock.rows:
+        raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
+    if not stock.aside or stock.answered:
+        return
     kind, count = Counter(one.kind for one in stock.aside).most_common(1)[0]
     first = next(one for one in stock.aside if one.kind == kind)
     fields = f" The fields are: {listed(stock.known)}." if kind in ("sentence", "no answer") else ""
-    return UsageError(
+    raise UsageError(
         f"{text}: none of {stock.rows:,} rows has an answer to judge by: {first.where}: {first.why}"
         + (f" ({count:,} rows alike)" if count > 1 else ""),
         _HELP.get(kind, "Correct the rows.") + fields,

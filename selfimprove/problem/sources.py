@@ -102,8 +102,12 @@ def read_stock(source: Source, wanted: Problems, reading: Reading, *, as_written
         most = wanted.train_size + wanted.heldout_size + wanted.sealed_size + more
         problems, duplicates = draw(source.name, wanted.mixtures, wanted.seed, most)
         return Stock(problems=rows_of_problems(problems), duplicates=duplicates, rows=len(problems))
-    origin = _of_hub(source) if isinstance(source, HubSource) else _of_files(source)
-    return stock_of(origin, wanted, reading, as_written=as_written)
+    return stock_of(origin_of(source), wanted, reading, as_written=as_written)
+
+
+def origin_of(source: FileSource | HubSource) -> Origin:
+    """The rows of the source, in pieces that may be gone through several times."""
+    return _of_hub(source) if isinstance(source, HubSource) else _of_files(source)
 
 
 def _of_files(source: FileSource) -> Origin:

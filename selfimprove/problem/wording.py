@@ -68,11 +68,22 @@ def leaked(training: Iterable[str], judged: Iterable[str], length: int, share: f
 
     All are normal forms. A question of fewer words than `length` is never one.
     """
+    return [place for place, _ in _leaks(training, judged, length, share)]
+
+
+def resembled(training: Iterable[str], judged: Iterable[str], length: int, share: float) -> set[int]:
+    """The places of the judged questions in which so many n-grams of a training question stand, as for `leaked`."""
+    return {owner for _, owners in _leaks(training, judged, length, share) for owner in owners}
+
+
+def _leaks(
+    training: Iterable[str], judged: Iterable[str], length: int, share: float
+) -> Iterator[tuple[int, list[int]]]:
+    """The place of each training question that leaks, with the places of the judged questions that it is too like."""
     owners: dict[tuple[str, ...], set[int]] = {}
     for number, form in enumerate(judged):
         for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
-    found = []
     for place, form in enumerate(training):
         if owners.keys().isdisjoint(_ngrams(form, length)):
             continue
@@ -81,9 +92,8 @@ def leaked(training: Iterable[str], judged: Iterable[str], length: int, share: f
         for gram in grams:
             for owner in owners.get(gram, ()):
                 shared[owner] = shared.get(owner, 0) + 1
-        if max(shared.values(), default=0) >= share * len(grams):
-            found.append(place)
-    return found
+        if near := [owner for owner, count in shared.items() if count >= share * len(grams)]:
+            yield place, near
 
 
 def _ngrams(form: str, length: int) -> Iterator[tuple[str, ...]]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from selfimprove import formatting
 from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report.records import RunRecords, decision_of
-from selfimprove.report.sections import Section, sections
+from selfimprove.report.section import Section
+from selfimprove.report.sections import sections
 from selfimprove.store.records import SealedLook
 
 if TYPE_CHECKING:

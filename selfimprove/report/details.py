@@ -9,7 +9,8 @@ from selfimprove.formatting import MISSING
 from selfimprove.report.contests import Contest
 from selfimprove.report.costs import costs
 from selfimprove.report.records import RunRecords
-from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING, Section
+from selfimprove.report.section import Section
+from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING
 from selfimprove.report.series import Loss, Opening, RoundFigures, batch_rows, losses, openings, spreads
 
 FIFTHS = 5

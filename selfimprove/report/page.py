@@ -37,6 +37,7 @@ from selfimprove.report.details import details_of, openings_title
 from selfimprove.report.flips import shown_flips
 from selfimprove.report.overview import facts, outcome
 from selfimprove.report.records import RunRecords
+from selfimprove.report.section import Section
 from selfimprove.report.sections import (
     COST,
     DIVERSITY,
@@ -44,7 +45,6 @@ from selfimprove.report.sections import (
     OUTCOME,
     ROUNDS,
     TRAINING,
-    Section,
     beside_outcome,
     details,
     outcomes,

@@ -13,6 +13,7 @@ from selfimprove.errors import UsageError
 from selfimprove.formatting import MISSING
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
+from selfimprove.store.evaluations import Evaluation, read_evaluations
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.names import run_names
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
@@ -33,6 +34,7 @@ class RunRecords:
     looks: tuple[SealedLook, ...]
     rollbacks: tuple[Rollback, ...]
     running: str
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def champion(self) -> Champion:
@@ -81,6 +83,7 @@ def _read(journal: Journal) -> RunRecords:
         looks=journal.sealed(lenient=True),
         rollbacks=tuple(journal.rollbacks()),
         running=journal.held_by(),
+        evaluations=tuple(read_evaluations(journal.folder)),
     )
 
 

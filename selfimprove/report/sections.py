@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from selfimprove import formatting
@@ -21,7 +21,9 @@ from selfimprove.gate.reuse import cost_of_reuse
 from selfimprove.recipe import Recipe
 from selfimprove.report import guards
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
+from selfimprove.report.evaluations import evaluations_section
 from selfimprove.report.records import RunRecords, decision_of, robust
+from selfimprove.report.section import Section
 from selfimprove.report.series import batch_rows, losses
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
 
@@ -35,17 +37,6 @@ DIVERSITY = "Diversity of the samples"
 """Titles that the page hangs its charts on."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """One part of a report: sentences, then a table; the columns in `words` hold text, the others figures."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    words: frozenset[str] = frozenset()
-
-
 def sections(run: RunRecords) -> list[Section]:
     """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
     return [*outcomes(run), *details(run)]
@@ -53,7 +44,7 @@ def sections(run: RunRecords) -> list[Section]:
 
 def outcomes(run: RunRecords) -> list[Section]:
     """What the run came to: the sealed outcome first, then what was judged beside it."""
-    return [part for part in (_outcome(run), _guards(run)) if part.rows or part.sentences]
+    return [part for part in (_outcome(run), evaluations_section(run), _guards(run)) if part.rows or part.sentences]
 
 
 def details(run: RunRecords) -> list[Section]:

@@ -13,7 +13,8 @@ from selfimprove import formatting
 from selfimprove.formatting import MISSING
 from selfimprove.report.costs import costs, price
 from selfimprove.report.records import RunRecords
-from selfimprove.report.sections import Section, flat
+from selfimprove.report.section import Section
+from selfimprove.report.sections import flat
 from selfimprove.report.series import Interval
 
 TITLE = "Runs side by side"

@@ -82,6 +82,15 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     return Admitted(kept, faulty)
 
 
+def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> None:
+    """`UsageError` if most of the prompts that are tried lose their question."""
+    tried = try_prompts(tokenizer, settings, problems)
+    if most_are_lost(tried):
+        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
+        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+
+
 def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:
     """`UsageError` if more than a tenth of what stands for a reference in a source that is judged by is prose."""
     for key, tally in problems.tallies:
@@ -107,11 +116,7 @@ def _faulty_in_guard(
 
 def _refuse_unaskable(settings: Sampling, problems: Sequence[Problem], machinery: Machinery) -> None:
     """`UsageError` if most prompts lose their question, or one leaves no room for its answer."""
-    tried = try_prompts(machinery.tokenizer, settings, problems)
-    if most_are_lost(tried):
-        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
-        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
-        raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
+    refuse_lost(machinery.tokenizer, settings, problems)
     refuse_too_long(machinery.tokenizer, settings, problems, context_of(machinery.base))
 
 

@@ -36,6 +36,18 @@ def test_options_stand_in_panels_and_flags_have_no_type() -> None:
         ("run", set(Runtime.model_fields)),
         ("compare", set(Runtime.model_fields)),
         ("ask", {"engine", "device", "threads", "trust_remote_code"}),
+        (
+            "evaluate",
+            {
+                "engine",
+                "device",
+                "threads",
+                "checker_workers",
+                "tensor_parallel",
+                "data_parallel",
+                "trust_remote_code",
+            },
+        ),
         ("plan", {"engine", "device", "threads"}),
         ("init", {"engine", "device", "threads", "trust_remote_code"}),
     ],

@@ -1,0 +1,136 @@
+"""EleutherAI's lm-evaluation-harness on the same model folders: its tasks, prompts and metrics, its standard errors.
+
+The harness renders its own prompts and judges by its own rules, so its figures stand beside ours and are compared with
+nothing of ours. It loads the folder through transformers; the models are the same weights to the bit. What a model
+scored on a task is kept in `evaluate/tasks/`, by the hashes of the model and of the task's files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfimprove.errors import StageError, UnreadableError, UsageError
+from selfimprove.evaluate.answering import DIGITS
+from selfimprove.evaluate.subjects import Subject
+from selfimprove.events import Emit, StageProgress, StageStarted
+from selfimprove.store.durable import content_hash, read_json, write_json
+from selfimprove.store.evaluations import TaskFigures
+
+PACKAGE = "lm_eval"
+STDERR = "_stderr"
+
+
+def refuse_missing(tasks_from: Path | None) -> None:
+    """`UsageError` if the harness isn't installed, or the folder of task files isn't there."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise UsageError(
+            "--tasks needs lm-evaluation-harness, which isn't installed", "Type: pip install 'selfimprove[eval]'"
+        )
+    if tasks_from is not None and not tasks_from.is_dir():
+        raise UsageError(f"--tasks-from {tasks_from}: no such folder", "Name a folder with task files (.yaml).")
+
+
+def figures(
+    folder: Path, subjects: Sequence[Subject], tasks: Sequence[str], tasks_from: Path | None, limit: int, emit: Emit
+) -> tuple[TaskFigures, ...]:
+    """The figures of each model on each task, from the record in `folder` where one is there; none without tasks.
+
+    Raises `UsageError` for a task that the harness doesn't know, `StageError` if the harness fails over one.
+    """
+    if not tasks:
+        return ()
+    manager = _manager(tasks, tasks_from)
+    found: list[TaskFigures] = []
+    for subject in subjects:
+        emit(StageStarted(number=0, stage=f"{subject.name}: tasks", total=len(tasks), kept=0, unit="tasks"))
+        for done, task in enumerate(tasks, 1):
+            path = folder / "tasks" / f"{subject.sha256[:DIGITS]}-{_digest(task, tasks_from, limit)}.json"
+            result = _kept(path) or _run(path, subject, task, manager, limit)
+            found += _figures(subject.name, result)
+            emit(StageProgress(number=0, stage=f"{subject.name}: tasks", done=done, total=len(tasks), tokens=0))
+    return tuple(found)
+
+
+def _manager(tasks: Sequence[str], tasks_from: Path | None) -> Any:  # noqa: ANN401 - the package ships no types
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(tasks_from) if tasks_from else None)
+    known = set(manager.all_tasks)
+    for task in tasks:
+        if task not in known:
+            hint = "Its own tasks: lm-eval ls tasks; those of yours come from --tasks-from FOLDER."
+            raise UsageError(f"--tasks {task}: lm-evaluation-harness has no such task", hint)
+    return manager
+
+
+def _digest(task: str, tasks_from: Path | None, limit: int) -> str:
+    """A hash of the task, of the files it may be made of, and of the harness's version."""
+    files = content_hash(tasks_from) if tasks_from else ""
+    told = [task, files, limit, importlib.metadata.version(PACKAGE)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:DIGITS]
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(path)
+    except UnreadableError:
+        return None
+
+
+def _run(path: Path, subject: Subject, task: str, manager: Any, limit: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """What the harness says of the task, which is on record then."""
+    from lm_eval import simple_evaluate
+
+    from selfimprove.models.gpus import choose_device
+
+    runtime = subject.machinery.runtime
+    with subject.opened() as folder:
+        arguments = {"pretrained": str(folder), "trust_remote_code": runtime.trust_remote_code, "dtype": "auto"}
+        try:
+            found = simple_evaluate(
+                model="hf",
+                model_args=arguments,
+                tasks=[task],
+                task_manager=manager,
+                device=str(choose_device(runtime.device)),
+                batch_size=8,
+                limit=limit or None,
+                log_samples=False,
+                bootstrap_iters=1000,
+            )
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+            raise StageError(f"lm-evaluation-harness failed over task {task}: {error}") from error
+    kept = {"results": found["results"], "n": {name: n["effective"] for name, n in found["n-samples"].items()}}
+    plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, plain)
+    return plain
+
+
+def _figures(model: str, result: Mapping[str, Any]) -> list[TaskFigures]:
+    """The metrics of a result; the harness names them `metric,filter`, and their errors `metric_stderr,filter`."""
+    found = []
+    for task, metrics in result["results"].items():
+        for name, value in metrics.items():
+            metric, comma, filtered = name.partition(",")
+            if not comma or metric.endswith(STDERR) or not isinstance(value, (int, float)):
+                continue
+            error = metrics.get(f"{metric}{STDERR},{filtered}")
+            found.append(
+                TaskFigures(
+                    model=model,
+                    task=task,
+                    metric=metric,
+                    filter=filtered,
+                    value=value,
+                    stderr=error if isinstance(error, (int, float)) else None,
+                    n=result["n"].get(task),
+                )
+            )
+    return found
