@@ -51,7 +51,7 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Number of seeds per arm: 0, 1, ….")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds per arm, numbered from 0.")
     ] = 1,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds of each run.")
@@ -87,8 +87,8 @@ def compare(
     """Run several recipes on the same problems, each with several seeds, and compare them in one table.
 
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
-    `rounds/NAME/`, where `report`, `status` and `verify` find it with `--rounds-dir rounds/NAME`, beside `results.json`
-    and `compare.svg`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
+    `rounds/NAME/`, beside `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
+    `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
     `--name NAME` shows the results so far.
 
     Writes rounds/NAME/ and the --markdown FILE.

@@ -36,7 +36,7 @@ def doctor(
     ] = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Check before a run that it would work: machine, model, your problems. Each line is ok, a warning or an error.
+    """Check before a run that machine, model and problems are usable. Each line is ok, a warning or an error.
 
     Downloads no weights.
 

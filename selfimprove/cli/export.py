@@ -53,7 +53,7 @@ def export(
 
     Nothing is uploaded without --hub.
 
-    Writes FOLDER, which must be new or empty, either completely or not at all.
+    FOLDER must be new or empty. Writes all of it or nothing.
 
     Exit codes: 0 done; 1 the upload failed, but the folder is complete; 2 invalid usage or input; 130 interrupted.
 

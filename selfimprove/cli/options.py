@@ -116,7 +116,7 @@ CheckerWorkers = Annotated[
 ]
 TrainProcesses = Annotated[
     int,
-    typer.Option("--train-processes", metavar="N", help="Processes that train together.", rich_help_panel=MACHINE),
+    typer.Option("--train-processes", metavar="N", help="Number of training processes.", rich_help_panel=MACHINE),
 ]
 Sharding = Annotated[
     str,

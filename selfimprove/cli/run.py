@@ -49,7 +49,7 @@ def run(
     Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
     in $SELFIMPROVE_CACHE.
 
-    Exit codes: 0 the rounds and the sealed finish are done; 1 a stage ended without a usable result; 2 invalid usage or
+    Exit codes: 0 all rounds and sealed judging are done; 1 a stage ended without a usable result; 2 invalid usage or
     input; 130 interrupted.
 
     Examples:
