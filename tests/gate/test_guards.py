@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove import recipe
@@ -77,6 +77,7 @@ def test_proof_of_no_harm_ends_early_where_harm_is_shown() -> None:
 
 
 @pytest.mark.parametrize("guard", [HARM, PROOF])
+@settings(max_examples=30)
 @given(
     outcomes=st.lists(st.sampled_from([WIN, LOSS, SAME, SAME]), min_size=10, max_size=230),
     cut=st.integers(0, 230),
@@ -89,9 +90,8 @@ def test_a_decision_never_changes_with_more_pairs(guard: recipe.Guard, outcomes:
 
 
 def test_averages_and_scores_are_judged_too() -> None:
-    settings = recipe.Gate(batch=50, samples=4)
     worse = [Pair(0.75, 0.5), Pair(0.5, 0.5)] * 200
-    found = decide_guard(worse, 400, HARM, settings, 0.025)
+    found = decide_guard(worse, 400, HARM, recipe.Gate(batch=50, samples=4), 0.025)
     assert found is not None
     assert found.reason == "harm shown"
 

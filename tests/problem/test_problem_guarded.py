@@ -72,12 +72,12 @@ def test_what_is_too_like_a_guards_problem_is_not_trained_on(tmp_path: Path) -> 
 
 
 def test_guards_of_a_generator_are_drawn_beside_the_three_sets_and_fresh_problems_avoid_them() -> None:
-    wanted = Problems(train="reasoning-gym:sums", train_size=40, heldout_size=20, sealed_size=10)
+    wanted = Problems(train="reasoning-gym:chain_sum", train_size=40, heldout_size=20, sealed_size=10)
     plain = load_problems(wanted)
-    sets = load_problems(wanted, guards=[Guard(problems="reasoning-gym:sums", size=30)])
+    sets = load_problems(wanted, guards=[Guard(problems="reasoning-gym:chain_sum", size=30)])
     assert (sets.heldout, sets.sealed, len(sets.train)) == (plain.heldout, plain.sealed, 40)
-    assert keys(sets, "sums").isdisjoint(problem.key for problem in sets.all_problems())
-    assert keys(sets, "sums").isdisjoint(problem.key for problem in fresh_heldout(wanted, sets, 1))
+    assert keys(sets, "chain_sum").isdisjoint(problem.key for problem in sets.all_problems())
+    assert keys(sets, "chain_sum").isdisjoint(problem.key for problem in fresh_heldout(wanted, sets, 1))
 
 
 @pytest.mark.parametrize(
