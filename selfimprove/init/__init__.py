@@ -124,11 +124,10 @@ def choose(found: Found, *, gpu: bool) -> Recipe:
         "training": {name: getattr(trained, name) for name in ("learning_rate", "epochs", "batch_rows")},
     }
     judged = max(LEAST, heldout_needed(parse_recipe(keys, "init")))
-    sizes = largest(found.pool, Sizes(DRAWN if found.generated else TRAIN, judged, judged)).given
-    left = len(found.pool.cut(Sizes(sizes.train, sizes.heldout, sizes.sealed)).trainable)
-    train = sizes.train if found.generated else 0
-    named = {"train_size": train, "heldout_size": sizes.heldout, "sealed_size": sizes.sealed}
-    more = {"problems": named, "sampling": {"problems_per_round": per_round if left > per_round else 0}}
+    cut = largest(found.pool, Sizes(DRAWN if found.generated else TRAIN, judged, judged))
+    train = len(cut.train) if found.generated else 0
+    named = {"train_size": train, "heldout_size": len(cut.heldout), "sealed_size": len(cut.sealed)}
+    more = {"problems": named, "sampling": {"problems_per_round": per_round if len(cut.trainable) > per_round else 0}}
     return parse_recipe(laid_over(keys, more, "init"), "init")
 
 
