@@ -40,9 +40,9 @@ def _listed(pages: list[dict[str, str]], docs: Path) -> Iterator[str]:
 
 def first_sentence(page: str) -> str:
     """The first sentence of a page's prose, two where it is short, without links; empty for a page without prose."""
-    for part in page.split("\n\n"):
+    for part in re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL).split("\n\n"):
         text = " ".join(part.split())
-        if text and not re.match(r"[#|`>!<-]", text):
+        if text and not re.match(r"[#|>!<-]", text):
             plain = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
             first, *more = re.split(r"(?<=[.?!]) (?=[A-Z`])", plain)
             return " ".join([first, *more[: len(first) < SHORT]])

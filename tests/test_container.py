@@ -52,3 +52,5 @@ def test_llms_txt_lists_every_page_with_its_first_sentence() -> None:
     assert {stem for stem, _ in listed} >= pages - {"format"}, "format.md takes its text from another file"
     assert all("](" not in about and "**" not in about for _, about in listed)
     assert text.startswith("# selfimprove\n\n> ")
+    assert "- [Start](index.html): `selfimprove` improves a language model's reasoning" in text
+    assert "- [Generated problems](generators.html): `" in text

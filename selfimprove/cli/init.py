@@ -110,10 +110,11 @@ def _refuse_or_ask(output: Path, *, asks: bool) -> None:
 
 def _cost(recipe: Recipe, found: Found, runtime: Runtime, *, measures: bool) -> list[str]:
     """What the rounds cost: measured, or as upper bounds with the reason and the command that measures."""
+    from selfimprove.init import counted
     from selfimprove.plan.lines import plan_lines
     from selfimprove.runs.assemble import measured_plan
 
-    counts = plan_lines(recipe, ROUNDS)
+    counts = plan_lines(counted(recipe, found), ROUNDS)
     counts = counts[: counts.index("")]
     if not measures:
         why = "its weights aren't downloaded yet" if found.size is None else "--no-calibrate"

@@ -22,11 +22,10 @@ from selfimprove.models import load_tokenizer, preview_model
 from selfimprove.models.weights import footprint
 from selfimprove.plan.hope import heldout_needed
 from selfimprove.problem.generated import PREFIX
-from selfimprove.problem.sizes import Pool, Sizes, largest
+from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
 from selfimprove.problem.sources import GeneratedSource
 from selfimprove.problem.split import read_pool
 from selfimprove.problem.stock import Reading
-from selfimprove.problem.table import answered
 from selfimprove.recipe import Model, Problems, Recipe, Sampling
 from selfimprove.recipe.reading import laid_over, parse_recipe, read_recipe
 from selfimprove.round.lengths import context_of, measured
@@ -49,8 +48,9 @@ LENGTH = 16
 class Found:
     """What was seen of model and problems.
 
-    `parameters` and `size` (bytes) are None before a model on the hub is downloaded; `room` is what the context leaves
-    for an answer beside the longest prompt, None if the model states no context.
+    `trainable` are the distinct problems of the training source, those that become held out among them. `parameters`
+    and `size` (bytes) are None before a model on the hub is downloaded; `room` is what the context leaves for an answer
+    beside the longest prompt, None if the model states no context.
     """
 
     model: str
@@ -91,8 +91,9 @@ def look(model: str, problems: str, cache: Path, *, trust_remote_code: bool, rea
     sizes = {"train_size": DRAWN, "heldout_size": DRAWN, "sealed_size": DRAWN}
     wanted = Problems(train=problems, **(sizes if problems.startswith(PREFIX) else {"train_size": 0}))
     pool = read_pool(wanted, reading or Reading())
-    cut = pool.cut(Sizes(wanted.train_size, 1, 1))
-    lengths = measured(tokenizer, Sampling(), (*cut.trainable, *cut.heldout, *cut.sealed), None)
+    trained = pool.stocks[pool.sources.train]
+    parts = [stock.problems for stock in pool.stocks.values() if len(stock.problems)]
+    longest = max((measured(tokenizer, Sampling(), part, None).longest for part in parts), default=0)
     context = context_of(folder.path)
     return Found(
         model=model,
@@ -100,9 +101,9 @@ def look(model: str, problems: str, cache: Path, *, trust_remote_code: bool, rea
         size=size,
         problems=problems,
         pool=pool,
-        trainable=len(cut.trainable),
-        with_answer=answered(cut.trainable),
-        room=None if context is None else context - lengths.longest,
+        trainable=len(trained.problems),
+        with_answer=trained.answered,
+        room=None if context is None else context - longest,
     )
 
 
@@ -123,12 +124,17 @@ def choose(found: Found, *, gpu: bool) -> Recipe:
         "training": {name: getattr(trained, name) for name in ("learning_rate", "epochs", "batch_rows")},
     }
     judged = max(LEAST, heldout_needed(parse_recipe(keys, "init")))
-    sizes = largest(found.pool, Sizes(DRAWN if found.generated else TRAIN, judged, judged)).given
-    left = len(found.pool.cut(Sizes(sizes.train, sizes.heldout, sizes.sealed)).trainable)
-    train = sizes.train if found.generated else 0
-    named = {"train_size": train, "heldout_size": sizes.heldout, "sealed_size": sizes.sealed}
-    more = {"problems": named, "sampling": {"problems_per_round": per_round if left > per_round else 0}}
+    cut = largest(found.pool, Sizes(DRAWN if found.generated else TRAIN, judged, judged))
+    train = len(cut.train) if found.generated else 0
+    named = {"train_size": train, "heldout_size": len(cut.heldout), "sealed_size": len(cut.sealed)}
+    more = {"problems": named, "sampling": {"problems_per_round": per_round if len(cut.trainable) > per_round else 0}}
     return parse_recipe(laid_over(keys, more, "init"), "init")
+
+
+def counted(recipe: Recipe, found: Found) -> Recipe:
+    """The recipe with the number of training problems in place of all there are, for its forecast."""
+    there = len(found.pool.cut(sizes_of(recipe.problems)).train)
+    return parse_recipe(laid_over(recipe.model_dump(), {"problems": {"train_size": there}}, "init"), "init")
 
 
 def _selected(found: Found) -> Recipe:

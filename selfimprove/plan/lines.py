@@ -63,7 +63,7 @@ def _work(recipe: Recipe) -> list[str]:
     return [
         f"A round samples {work.rows:,} completions of {of}: at most {work.sampled_tokens:,} tokens,",
         *([continued] if work.continuations else []),
-        f"trains at most {work.trained_rows:,} rows {work.epochs} times,",
+        f"trains at most {work.trained_rows:,} rows for {plural(work.epochs, 'epoch')},",
         f"and judges at most {answers:,} answers of the challenger, {answers * work.answer_limit:,} tokens.",
         *(["Its placebo is trained, merged and judged likewise."] if work.placebo else []),
         champion,
