@@ -30,7 +30,8 @@ from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Op, free_names, renamed, show
 from selfimprove.answer.verdict import Finding, Outcome, Verdict
 
-VERSION = "2"
+VERSION = "3"
+MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""
@@ -60,9 +61,9 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) 
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
-    found = judge(_reference(reference), read(candidate.text))
+    found = judge(_known(reference), _known(candidate.text))
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
-        return _verdict(judge(_reference(reference), read(value)), value)
+        return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
 
 
@@ -72,7 +73,7 @@ def _verdict(found: Finding, written: str) -> Verdict:
 
 def check_answer(answer: str, reference: str) -> Verdict:
     """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
-    gold, ours = _reference(reference), read(answer)
+    gold, ours = _known(reference), _known(answer)
     found = judge(gold, ours)
     if found.outcome is Outcome.UNPARSED and gold.node is not None and _is_prose(answer, ours):
         return check(answer, reference, "last")
@@ -86,10 +87,12 @@ def _is_prose(written: str, answer: Answer) -> bool:
     return extract(written, "last").text not in (None, written.strip())
 
 
-@lru_cache(maxsize=4096)
-def _reference(reference: str) -> Answer:
-    """The reference as read, kept because the same one is compared with many candidates."""
-    return read(reference)
+def _known(written: str) -> Answer:
+    """The answer as read; a short one is kept, because models and references write the same ones again and again."""
+    return _kept(written) if len(written) <= MAX_KEPT else read(written)
+
+
+_kept = lru_cache(maxsize=8192)(read)
 
 
 def judge(reference: Answer, prediction: Answer) -> Finding:
@@ -223,7 +226,7 @@ def _comma_number(answer: Answer) -> Node | None:
 def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
     """The verdict on a completion with both sides as they were read."""
     candidate = extract(text, mode)
-    gold = _reference(reference)
+    gold = _known(reference)
     ours = read(candidate.text or "")
     return Explanation(
         verdict=check(text, reference, mode),

@@ -64,6 +64,8 @@ def _number(parser: Parser) -> Node:
         if not base.isdigit():
             raise Unreadable("a number with a subscript that is no base")
         return Node(Op.BASED, (number(int(base)),), token.text)
+    if token.text.isdigit():
+        return number(int(token.text))
     mantissa, _, exponent = token.text.lower().partition("e")
     if len(exponent) > 4 or abs(int(exponent or "0")) > 1000:
         raise Unreadable("a power of ten that is too large")

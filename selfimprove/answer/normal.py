@@ -51,27 +51,29 @@ _SPACE = re.compile(
     r"\\q?quad|\\(?:thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~"
 )
 _RENAMES = (
-    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
-    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
-    (re.compile(r"\\!\s*"), ""),
-    (re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
-    (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
-    (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
-    (re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
-    (re.compile(r",\s?\.{3}"), r",\\ldots "),
-    (re.compile(r"\*\*"), "^"),
-    (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
+    ("frac", re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    ("binom", re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    ("\\!", re.compile(r"\\!\s*"), ""),
+    ("\\var", re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
+    ("\\top", re.compile(r"\\top(?![A-Za-z])"), "T"),
+    ("\\intercal", re.compile(r"\\intercal(?![A-Za-z])"), "T"),
+    ("\\", re.compile(r"(?<!\\)\\[\[\]()]"), " "),
+    (",", re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
+    ("...", re.compile(r",\s?\.{3}"), r",\\ldots "),
+    ("**", re.compile(r"\*\*"), "^"),
+    ("10", re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
+        "\\",
         re.compile(r"\^\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])"),
         r"^\\circ ",
     ),
-    (re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
-    (re.compile(r"\\%"), "%"),
-    (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
-    (re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
-    (re.compile(r"\\_"), "_"),
-    (re.compile(r"\s+"), " "),
-)
+    ("vert", re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
+    ("\\%", re.compile(r"\\%"), "%"),
+    ("\\", re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
+    ("\\dollar", re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
+    ("\\_", re.compile(r"\\_"), "_"),
+    ("", re.compile(r"\s+"), " "),
+)  # each with what a text must hold for its pattern to match
 _UNITS = (
     (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
     (
@@ -192,9 +194,11 @@ def normalise(text: str) -> str:
         text = _ordinary_brackets(text)
     if "'" in text or "prime" in text:
         text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
-    text = _SPACE.sub(" ", _DROP.sub("", text))
-    for pattern, new in _RENAMES:
-        text = pattern.sub(new, text)
+    if "\\" in text or "~" in text:
+        text = _SPACE.sub(" ", _DROP.sub("", text))
+    for sign, pattern, new in _RENAMES:
+        if sign in text:
+            text = pattern.sub(new, text)
     if "\\text" in text or "\\mathrm" in text:
         for pattern, new in _UNITS:
             text = pattern.sub(new, text)

@@ -58,7 +58,11 @@ class Answer:
     node: Node | None
     fault: str
     choice: str | None
-    words: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of a text answer, without case, marks and articles."""
+        return (self.written,) if _DECIMAL.fullmatch(self.written) else _words(self.normal)
 
     @property
     def kind(self) -> str:
@@ -83,13 +87,13 @@ _KINDS = {
 def read(written: str) -> Answer:
     """The answer as read; never raises."""
     if _DECIMAL.fullmatch(written):
-        return Answer(written, written, number(Fraction(written)), "", None, (written,))
+        return Answer(written, written, number(Fraction(written)), "", None)
     if len(written) > MAX_RAW:
-        return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None, ())
+        return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
     reason = over_limit(core)
     if reason is not None:
-        return Answer(written, "", None, f"limit: {reason}", None, ())
+        return Answer(written, "", None, f"limit: {reason}", None)
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
@@ -98,7 +102,7 @@ def read(written: str) -> Answer:
         node, fault = _tree(normal)
     if choice is None and node is not None and node.op not in (Op.MUL, Op.RATIO) and not _WORDY.search(bare):
         letter = None
-    return Answer(written, normal, node, fault, letter, _words(normal))
+    return Answer(written, normal, node, fault, letter)
 
 
 def behind_label(answer: Answer) -> str | None:
