@@ -117,7 +117,8 @@ class Looked:
 class RoundFinished:
     """A round has its record: accuracies on the problems judged, and the decision in one sentence.
 
-    `earlier`: an earlier start of the run finished it; a view is told again, the history on disk is not.
+    `earlier`: an earlier start of the run finished it; a view is told again, the history on disk is not. `reason` is
+    the decision's, as the record has it; None in histories that don't tell it.
     """
 
     number: int
@@ -127,6 +128,7 @@ class RoundFinished:
     gain: float
     sentence: str
     earlier: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

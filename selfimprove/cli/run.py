@@ -10,7 +10,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import runs as known_runs
-from selfimprove.cli.output import resume_command, stoppable
+from selfimprove.cli.output import next_steps, resume_command, stoppable
 from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime, view_mode
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def run(
         tracked(trackers, journal, chosen, view) as emit,
     ):
         run_recipe(chosen, runtime, journal, rounds, emit, view=view)
+    if mode not in ("json", "quiet"):
+        typer.echo("\n".join(next_steps(journal, rounds_dir)))
 
 
 def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:

@@ -70,6 +70,7 @@ def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
         gain=record.gain,
         sentence=record.decision.sentence,
         earlier=earlier,
+        reason=record.decision.reason,
     )
 
 
