@@ -51,7 +51,7 @@ from selfimprove.report.sections import (
     outcomes,
 )
 from selfimprove.report.series import RoundFigures, batch_rows, losses, round_figures, spreads, trail
-from selfimprove.report.svg import Chart, role_rules
+from selfimprove.report.svg import Chart, colours, role_rules
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -117,7 +117,7 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = (), live: Li
     With `live` it is the page of a server, which asks that server, and nobody else, for the run's state.
     """
     run = _read(records)
-    css, script = _source("page.css") + role_rules(), _source("page.js") + (_source("live.js") if live else "")
+    css, script = _style(), _source("page.js") + (_source("live.js") if live else "")
     flips, unknown = shown_flips(records, run.contests, max(FEWEST, FLIPS // max(1, len(run.contests))))
     shown, filters = browsed(flips, ANSWER)
     first, *beside = [_part(section, run) for section in outcomes(records)]
@@ -161,7 +161,7 @@ class Listed:
 
 def runs_html(folder: str, rows: Sequence[Listed], live: Live) -> str:
     """The list of the runs in a folder, as the first page of a server."""
-    css, script = _source("page.css"), _source("live.js")
+    css, script = _style(), _source("live.js")
     return (
         _environment()
         .get_template("runs.html.j2")
@@ -303,6 +303,10 @@ def _policy(css: str, script: str, *, served: bool) -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _style() -> str:
+    return colours() + _source("page.css") + role_rules()
 
 
 def _source(name: str) -> str:
