@@ -133,7 +133,8 @@ class GuardLooked:
 class RoundFinished:
     """A round has its record: accuracies on the problems judged, and the decision in one sentence.
 
-    `earlier`: an earlier start of the run finished it; a view is told again, the history on disk is not.
+    `earlier`: an earlier start of the run finished it; a view is told again, the history on disk is not. `reason` is
+    the decision's, as the record has it; None in histories that don't tell it.
     """
 
     number: int
@@ -145,6 +146,7 @@ class RoundFinished:
     earlier: bool = False
     parts: dict[str, float] = field(default_factory=dict)
     """What the gain is made of: `became_readable` and the others of `gate.gains.Split`; empty in older histories."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,8 +88,8 @@ def compare(
 
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
     `rounds/NAME/`, beside `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
-    `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
-    `--name NAME` shows the results so far.
+    `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a
+    recipe, `--name NAME` shows the results so far.
 
     Writes rounds/NAME/ and the --markdown FILE.
 

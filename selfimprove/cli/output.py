@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from selfimprove.errors import UsageError
+
+if TYPE_CHECKING:
+    from selfimprove.store.journal import Journal
 
 
 def write_text(path: Path, text: str, option: str) -> None:
@@ -28,6 +33,23 @@ def resume_command(name: str, rounds_dir: Path, rounds: int | None = None) -> st
     words += ["--rounds", str(rounds)] if rounds else []
     words += ["--rounds-dir", str(rounds_dir)] if rounds_dir != Path("rounds") else []
     return shlex.join(words)
+
+
+def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
+    """What to type after a finished run: one line each, and what it does where the terminal is wide enough."""
+    name, folder = journal.name, ["--rounds-dir", str(rounds_dir)] if rounds_dir != Path("rounds") else []
+    words = [
+        (["report", name, "--html", f"{name}.html"], "every flip, costs"),
+        (["ask", name, "your question"], "base and champion"),
+        (["export", name, "--to", f"{name}-model"], "take it away"),
+    ]
+    steps = [(shlex.join(["selfimprove", *typed, *folder]), told) for typed, told in words]
+    if not journal.champion().number:  # nothing was accepted: there is no champion to take away
+        steps = steps[:1]
+    room = max(len(command) for command, _ in steps)
+    lines = [f"  {command:<{room}}   {told}" for command, told in steps]
+    is_wide = max(map(len, lines)) <= shutil.get_terminal_size().columns
+    return lines if is_wide else [f"  {command}" for command, _ in steps]
 
 
 @contextmanager

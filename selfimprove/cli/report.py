@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,27 +42,42 @@ def report(
             rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve", help="Serve all runs of the folder to this machine's browser, live; Ctrl-C ends the server."
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="With --serve: the port; 0 takes a free one.")
+    ] = 8321,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
     """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
 
     docs/decision.md explains a report line by line.
 
-    Writes the FILE of --markdown or --html, and nothing else.
+    Writes the FILE of --markdown or --html, and nothing else. --serve listens on 127.0.0.1 only and changes nothing.
 
-    Exit codes: 0 shown or written; 2 there is no such run, or the file can't be written.
+    Exit codes: 0 shown, written or served; 2 there is no such run, or the file can't be written, or the port is taken.
 
     Examples:
 
         selfimprove report example
         selfimprove report example --markdown report.md
         selfimprove report example --html report.html
+        selfimprove report --serve
     """
     from rich.console import Console
 
     from selfimprove.report import report_markdown, report_tables
     from selfimprove.report.records import read_run
 
+    if serve:
+        if html or markdown or compare:
+            raise UsageError("--serve: writes no file", "Leave --html, --markdown and --compare out.")
+        _serve(rounds_dir, name, port)
+        return
     records = read_run(rounds_dir, name)
     if compare and not html:
         raise UsageError("--compare: only a page shows runs side by side", "Add --html FILE.")
@@ -86,3 +102,26 @@ def _write_page(path: Path, records: RunRecords, others: list[RunRecords]) -> No
     page = report_html(records, others)
     write_text(path, page, "--html")
     typer.echo(f"{path}: {len(page.encode()):,} bytes, built in {monotonic() - start:.1f} s")
+
+
+def _serve(rounds_dir: Path, name: str, port: int) -> None:
+    """Serve the runs of the folder until Ctrl-C; print where."""
+    from urllib.parse import quote
+
+    from selfimprove.host.stopping import heard
+    from selfimprove.report.records import read_run
+    from selfimprove.store.durable import interrupt
+    from selfimprove.view.serving import ADDRESS, Server
+
+    if name:
+        read_run(rounds_dir, name)  # refuse a run that isn't there
+    try:
+        server = Server(rounds_dir, port)
+    except OSError as error:
+        fault = f"--port {port}: {ADDRESS} can't be served there: {error.strerror}"
+        raise UsageError(fault, "Name another port, or 0 for a free one.") from None
+    with server:
+        page = f"run/{quote(name, safe='')}" if name else ""
+        typer.echo(f"Reports of the runs in {rounds_dir}: {server.url}{page} (Ctrl-C ends the server)")
+        with contextlib.suppress(KeyboardInterrupt), heard(interrupt):
+            server.serve_forever()

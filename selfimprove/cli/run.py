@@ -10,7 +10,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import runs as known_runs
-from selfimprove.cli.output import resume_command, stoppable
+from selfimprove.cli.output import next_steps, resume_command, stoppable
 from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings, view_mode
 from selfimprove.store.names import DEFAULT
 
@@ -79,3 +79,5 @@ def run(
         tracked(trackers, journal, chosen, view) as emit,
     ):
         run_recipe(chosen, runtime, journal, rounds, emit, view=view)
+    if mode not in ("json", "quiet"):
+        typer.echo("\n".join(next_steps(journal, rounds_dir)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.cli.output import resume_command
+from selfimprove.cli.output import next_steps, resume_command
 from selfimprove.cli.parsing import view_mode
 
 
@@ -21,7 +21,7 @@ def watch(
 ) -> None:
     """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
-    If the run has not begun, the command waits for it.
+    If the run has not begun, or was stopped and is about to be resumed, the command waits for it.
 
     Writes nothing.
 
@@ -53,3 +53,5 @@ def watch(
             f"selfimprove: the run isn't finished, and no process is working on it. Resume it with: {resume}\n"
         )
         raise typer.Exit(1)
+    if mode not in ("json", "quiet"):
+        typer.echo("\n".join(next_steps(journal, rounds_dir)))

@@ -1,54 +1,66 @@
-"""The picture of a comparison: points gained on the sealed problems against tokens sampled and trained, as SVG.
+"""The picture of a comparison: points gained on the sealed problems against tokens generated and trained, as SVG.
 
-Equal outcomes give equal bytes: no date is written, and the ids in the file depend on what is drawn.
+It is drawn in the style of a report's charts (`report/svg.py`). Equal outcomes give equal bytes.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selfimprove.compare.outcome import ArmOutcome, Outcome
+from selfimprove.report.svg import HUES, ROLES, standalone
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
-COLOURS = 10
-MARKERS = "osD^v"
-"""Markers, one for each round through the colours: fifty arms can be told apart."""
+MARKERS = "osD^vP"
+"""Markers, one for each round through the colours: 72 arms, filled and hollow, can be told apart."""
+WIDTH, HEIGHT = 8.0, 4.5
+"""Inches."""
+ROW = 0.2
+"""Inches of a row of the legend."""
 
 
 def picture(outcome: Outcome) -> bytes:
     """The SVG; arms without a finished run aren't in it."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.hashsalt": outcome.name, "svg.fonttype": "none", "text.parse_math": False}):
-        file = BytesIO()
-        drawn(outcome).savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
-
-
-def drawn(outcome: Outcome) -> Figure:
-    """The picture as a figure of matplotlib: a point with its interval for each arm, named in a legend."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axhline(0, color="0.6", linewidth=0.8)
     arms = [arm for arm in outcome.arms if arm.cost and arm.gain]
-    points: list[Any] = []
+    told = "; ".join(f"{arm.name} {100 * arm.gain.mean:+.1f} points" for arm in arms if arm.gain)
+    caption = f"Gains on {outcome.sealed:,} sealed problems: {told or 'no run is finished'}."
+    height = max(HEIGHT, ROW * len(arms) + 0.6)
+    return standalone("compare", caption, lambda axes: paint(axes, outcome), height, WIDTH).encode()
+
+
+def paint(axes: Axes, outcome: Outcome) -> None:
+    """A point with its 95 % interval for each arm, named in a legend beside the axes."""
+    axes.axhline(0, color=ROLES["muted"], linewidth=0.8)
+    arms = [arm for arm in outcome.arms if arm.cost and arm.gain]
     for place, arm in enumerate(arms):
         tokens, gain, reach = _place(arm)
-        marker, colour = MARKERS[place // COLOURS % len(MARKERS)], f"C{place % COLOURS}"
-        reaches = [[reach[0]], [reach[1]]]
-        points.append(axes.errorbar([tokens], [gain], reaches, fmt=marker, color=colour, capsize=3))
-    axes.set_xlabel("tokens sampled and trained in a run")
-    axes.set_ylabel("gain over base on sealed problems, points")
-    axes.set_title(f"{outcome.sealed:,} sealed problems, 95 % intervals", fontsize=10)
+        turn, colour = place // HUES, ROLES[f"hue{place % HUES}"]
+        axes.errorbar(
+            [tokens],
+            [gain],
+            [[reach[0]], [reach[1]]],
+            fmt=MARKERS[turn % len(MARKERS)],
+            color=colour,
+            markerfacecolor=colour if turn // len(MARKERS) % 2 == 0 else "none",
+            capsize=3,
+            label=arm.name,
+        )
+    axes.set_xlabel("tokens generated and trained on, per run")
+    axes.set_ylabel("gain over the base model, points")
+    axes.set_title(f"{outcome.sealed:,} sealed problems, with 95% intervals", fontsize=9, loc="left")
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.margins(x=0.1)
-    if points:
-        figure.legend(points, [arm.name for arm in arms], loc="outside right upper", fontsize=8)
-    return figure
+    if arms:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02))
+
+
+def _short(tokens: float) -> str:
+    """A number of tokens on the axis: `20k`, `1.5M`."""
+    if abs(tokens) >= 1e6:
+        return f"{tokens / 1e6:g}M"
+    return f"{tokens / 1e3:g}k" if abs(tokens) >= 1e3 else f"{tokens:g}"
 
 
 def _place(arm: ArmOutcome) -> tuple[float, float, tuple[float, float]]:

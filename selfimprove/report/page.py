@@ -28,6 +28,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from selfimprove import formatting
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
 from selfimprove.report.browsing import browsed
@@ -50,7 +51,7 @@ from selfimprove.report.sections import (
     outcomes,
 )
 from selfimprove.report.series import RoundFigures, batch_rows, losses, round_figures, spreads, trail
-from selfimprove.report.svg import Chart, role_rules
+from selfimprove.report.svg import Chart, colours, role_rules
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,10 +97,27 @@ class Run:
     rounds: tuple[RoundFigures, ...]
 
 
-def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
-    """The report of a run as one HTML file; with `others` all of them side by side before the report of the first."""
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a served page shows of a run that goes on: lines as they are now, and where to ask for later ones.
+
+    `state` is a path on the server, which answers with `lines` and `stamp`; a page whose stamp is another one is out of
+    date, and loads itself again if `reload` says so. Lines are safe to show.
+    """
+
+    state: str
+    stamp: str
+    lines: tuple[str, ...]
+    reload: bool = False
+
+
+def report_html(records: RunRecords, others: Sequence[RunRecords] = (), live: Live | None = None) -> str:
+    """The report of a run as one HTML file; with `others` all of them side by side before the report of the first.
+
+    With `live` it is the page of a server, which asks that server, and nobody else, for the run's state.
+    """
     run = _read(records)
-    css, script = _source("page.css") + role_rules(), _source("page.js")
+    css, script = _style(), _source("page.js") + (_source("live.js") if live else "")
     flips, unknown = shown_flips(records, run.contests, max(FEWEST, FLIPS // max(1, len(run.contests))))
     shown, filters = browsed(flips, ANSWER)
     first, *beside = [_part(section, run) for section in outcomes(records)]
@@ -107,9 +125,10 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            policy=_policy(css, script),
+            policy=_policy(css, script, served=live is not None),
             css=_trusted(css),
             script=_trusted(script),
+            live=live,
             name=records.name,
             running=records.running,
             compared=[_side_by_side([run, *map(_read, others)])] if others else [],
@@ -124,6 +143,56 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
             flip_sentences=_flip_sentences(run, unknown),
             footer=f"Written by selfimprove {version('selfimprove')} from the records of run {records.name}.",
         )
+    )
+
+
+RUNS = ("run", "rounds", "accepted", "base", "champion", "gain, points", "95% interval", "state")
+"""Columns of the list of runs."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in the list: where its page is, and its cells after the name."""
+
+    name: str
+    href: str
+    cells: tuple[str, ...]
+
+
+def runs_html(folder: str, rows: Sequence[Listed], live: Live) -> str:
+    """The list of the runs in a folder, as the first page of a server."""
+    css, script = _style(), _source("live.js")
+    return (
+        _environment()
+        .get_template("runs.html.j2")
+        .render(
+            policy=_policy(css, script, served=True),
+            css=_trusted(css),
+            script=_trusted(script),
+            folder=folder,
+            header=RUNS,
+            rows=rows,
+            live=live,
+            footer=f"Served by selfimprove {version('selfimprove')}, to this machine alone.",
+        )
+    )
+
+
+def listed(records: RunRecords, href: str) -> Listed:
+    """A run for the list."""
+    look = records.last_look
+    return Listed(
+        records.name,
+        href,
+        (
+            str(len(records.rounds)),
+            formatting.rounds_named(records.accepted),
+            formatting.percent(look.base_accuracy if look else None),
+            formatting.percent(look.champion_accuracy if look else None),
+            formatting.points(look.gain if look else None),
+            formatting.points_range(look.gain_interval) if look else formatting.MISSING,
+            f"running: {records.running}" if records.running else "judged" if look else "not finished",
+        ),
     )
 
 
@@ -223,16 +292,21 @@ def _flip_sentences(run: Run, unknown: str) -> list[str]:
     return [*told, *filter(None, [unknown, *(contest.fault for contest in run.contests)])]
 
 
-def _policy(css: str, script: str) -> str:
-    """The page's Content-Security-Policy: this style sheet, this script, and nothing else."""
+def _policy(css: str, script: str, *, served: bool) -> str:
+    """The page's Content-Security-Policy: this style sheet, this script, its server's state, and nothing else."""
+    asks = "connect-src 'self'; " if served else ""
     return (
-        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; {asks}"
         "base-uri 'none'; form-action 'none'"
     )
 
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _style() -> str:
+    return colours() + _source("page.css") + role_rules()
 
 
 def _source(name: str) -> str:

@@ -1,9 +1,11 @@
-"""Charts as SVG that lives inside a page: matplotlib draws, and what it wrote is fitted to the page.
+"""Charts as SVG, inside a page or as a file of its own: matplotlib draws, and what it wrote is fitted to the page.
 
 What matplotlib writes is a file of its own: colours in `style` attributes, which a strict policy forbids; ids that
 clash between two charts of one page; its name and the date. `fitted` turns the colours into classes, so that the page's
 style sheet says what they are on a light ground, on a dark one and on paper; gives the ids the chart's name; and leaves
 the rest out. A drawing uses the colours of `ROLES` alone: each stands for a part that it plays, not for a hue.
+
+A file of its own (`standalone`) brings the page's colours with it, those for a dark ground too.
 
 The same figures give the same bytes: ids are salted with a constant and no time is written.
 """
@@ -14,6 +16,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -74,17 +77,34 @@ class Chart:
     caption: str
 
 
-def drawn(name: str, caption: str, paint: Callable[[Axes], None], height: float = HEIGHT) -> Chart:
+def drawn(
+    name: str, caption: str, paint: Callable[[Axes], None], height: float = HEIGHT, width: float = WIDTH
+) -> Chart:
     """What `paint` puts on empty axes, as a chart; `name` is a word that no other chart of the page has."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())
         written = io.BytesIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return Chart(fitted(written.getvalue().decode(), name, caption), caption)
+
+
+def standalone(name: str, caption: str, paint: Callable[[Axes], None], height: float, width: float) -> str:
+    """The same as an SVG file in the page's style, on its ground; sizes are inches of 72 points."""
+    chart = drawn(name, caption, paint, height, width)
+    head, _, body = chart.svg.partition(">")
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{72 * width:.0f}pt" height="{72 * height:.0f}pt"'
+    font = "svg{background:var(--ground)}text{font-family:system-ui,sans-serif;stroke:none}"
+    style = f"<style>{colours()}{role_rules()}{font}</style>"
+    return f"{head.replace('<svg', f'<svg {size}', 1)}>{style}{body}\n"
+
+
+def colours() -> str:
+    """The style sheet's colours for a light and a dark ground, as custom properties."""
+    return files("selfimprove.report").joinpath("colours.css").read_text(encoding="utf-8")
 
 
 def role_rules() -> str:

@@ -72,6 +72,7 @@ def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
         sentence=record.decision.sentence,
         earlier=earlier,
         parts=split.plain() if (split := record.scorecard.split) else {},
+        reason=record.decision.reason,
     )
 
 

@@ -1,7 +1,8 @@
-"""The blocks of the live view: the table of rounds, the stage under way, the last flips.
+"""The blocks of the live view: the stage under way, the table of rounds, the last decision, the last flips.
 
 Each function gives complete screen lines, none of which the terminal wraps, so their number is known before they are
-drawn; a block that has nothing to show is empty. `view/live.py` stacks the blocks and cuts what doesn't fit.
+drawn; a block that has nothing to show is empty. `view/live.py` stacks the blocks and cuts what doesn't fit. The block
+of the stage has the same lines from the run's start to its end, between two stages too, so nothing below it jumps.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from selfimprove import formatting
 from selfimprove.escaping import escape_text
 from selfimprove.events import Flip, Looked
 from selfimprove.view.scene import RoundRow, Scene, Stage
+from selfimprove.view.wording import JUDGING, amount_told, rates_told, reason_told
 
 STAGES = ("sample", "harvest", "train", "merge", "judge", "decide")
 """The stages of a round in their order, as the live view lists them; any other stage has only its progress bar."""
 SPARKS = "▁▂▃▄▅▆▇█"
 LOSS_WIDTH = 32
 """Columns of the loss curve, at most."""
+NAME_LIMIT = 100
+"""Characters of a decision's reason, at most."""
 SENTENCE_LIMIT = 400
 """Characters of a decision's sentence, at most."""
 
@@ -89,21 +93,26 @@ def _decision(row: RoundRow, scene: Scene) -> Text:
 
 
 def stage(scene: Scene, width: int, now: float | None) -> Block:
-    """The stage under way: list of stages, bar, what was reused, loss or evidence; `now` is None once stopped."""
-    block = [_stages(scene, width)] if scene.current() else []
-    if scene.stage is not None:
-        block.append(_bar_line(scene.stage, width, now))
-    block += _reused(scene, width)
-    if scene.losses:
-        block.append(_loss(scene, width))
+    """The stages, a bar, and loss or evidence: three lines, empty ones if need be; `now` is None once stopped.
+
+    Empty before the run and after its end.
+    """
+    if scene.finished is not None or not (scene.run or scene.stage or scene.rounds or scene.losses):
+        return []
     current = scene.current()
-    if current is not None and current.look is not None:
-        block.append(_evidence(current.look, width))
-    return block
+    if scene.losses:
+        detail = _loss(scene, width)
+    elif current is not None and current.look is not None:
+        detail = _evidence(current.look, width)
+    else:
+        detail = Text()
+    return [_stages(scene, width), _bar_line(scene, width, now), detail]
 
 
 def _stages(scene: Scene, width: int) -> Text:
     """Every stage with a sign for its state; on a narrow screen only the one under way is named."""
+    if scene.is_sealing():
+        return Text("▶ sealed problems", style="bold cyan")
     text = Text()
     for name in STAGES:
         sign, style = _state(scene, name)
@@ -119,25 +128,39 @@ def _state(scene: Scene, name: str) -> tuple[str, str]:
     return ("▶", "bold cyan") if scene.stage is not None and scene.stage.name == name else ("·", "dim")
 
 
-def _bar_line(under_way: Stage, width: int, now: float | None) -> Text:
-    share = under_way.done / max(under_way.total, 1)
-    text = Text(f"{escape_text(under_way.name, 8):<8} ")
+def _bar_line(scene: Scene, width: int, now: float | None) -> Text:
+    """The stage under way with how far it is; between two stages the one that is next, and for how long."""
+    under_way = scene.stage
+    name = under_way.name if under_way else _next(scene)
+    share = under_way.done / max(under_way.total, 1) if under_way else 0.0
+    text = Text(f"{escape_text(name, 8):<8} ")
     text.append_text(_bar(share, _bar_width(width), "cyan"))
-    text.append(f"  {100 * share:.0f} %")
-    for fact in filter(None, _facts(under_way, width, now)):
+    if under_way:
+        text.append(f"  {100 * share:.0f} %")
+    for fact in filter(None, _facts(under_way, scene, width, now) if under_way else _waiting(scene, now)):
         if text.cell_len + 2 + len(fact) <= width:
             text.append(f"  {fact}")
     return text
 
 
-def _facts(under_way: Stage, width: int, now: float | None) -> list[str]:
+def _next(scene: Scene) -> str:
+    """The stage that comes next."""
+    if scene.current() is None:
+        return "sealed" if scene.is_sealing() else "round"
+    return next((name for name in STAGES if name not in scene.passed), STAGES[-1])
+
+
+def _waiting(scene: Scene, now: float | None) -> list[str]:
+    return ["starting"] if now is None else ["starting", formatting.duration(now - scene.since)]
+
+
+def _facts(under_way: Stage, scene: Scene, width: int, now: float | None) -> list[str]:
     """Facts about the stage, most important first."""
-    left, unit = _left(under_way, now), escape_text(under_way.unit, 12)
+    left = _left(under_way, now)
     if width < 60:
         return [left]
-    tokens, rows = under_way.token_rate(), under_way.rate()
-    rates = [formatting.stage_rate(tokens, None, unit), formatting.stage_rate(None, rows, unit)]
-    return [f"{under_way.done:,}/{under_way.total:,} {unit}", left, *rates]
+    tokens = f"{under_way.tokens:,} tokens" if under_way.tokens else ""
+    return [amount_told(under_way, scene), left, *rates_told(under_way), tokens]
 
 
 def _left(under_way: Stage, now: float | None) -> str:
@@ -155,13 +178,13 @@ def _bar(share: float, width: int, style: str) -> Text:
     return Text.assemble(("━" * full, style), ("─" * (width - full), "dim"))
 
 
-def _reused(scene: Scene, width: int) -> Block:
+def reused(scene: Scene, width: int) -> Block:
     """What an earlier start had done of this round: whole stages, and units of others."""
-    reused = [f"{escape_text(name, 12)} (whole)" for name in scene.reused] if scene.current() else []
+    told = [f"{escape_text(name, 12)} (whole)" for name in scene.reused] if scene.current() else []
     for stage in scene.kept:
-        unit, name = escape_text(stage.unit, 12), escape_text(stage.name, 12)
-        reused.append(f"{stage.kept:,} of {stage.total:,} {unit} of {name}")
-    return wrapped(f"reused   {', '.join(reused)}", width, 2, "blue") if reused else []
+        unit = "answers" if stage.name in JUDGING else escape_text(stage.unit, 12)
+        told.append(f"{stage.kept:,} of {stage.total:,} {unit} of {escape_text(stage.name, 12)}")
+    return wrapped(f"reused   {', '.join(told)}", width, 2, "blue") if told else []
 
 
 def _loss(scene: Scene, width: int) -> Text:
@@ -206,12 +229,18 @@ def _evidence_share(evidence: float, threshold: float) -> float:
 
 
 def sentence(scene: Scene, width: int) -> Block:
-    """The last decision's own sentence, on few lines; empty before the first decision."""
+    """The last decision, its reason in words and its figures, on few lines; empty before the first decision."""
     decided = [row for row in scene.rounds if row.sentence]
     if not decided:
         return []
-    text = f"Round {decided[-1].number}: {escape_text(decided[-1].sentence, SENTENCE_LIMIT)}"
-    return wrapped(text, width, 5 if width >= 60 else 8)
+    row, lines = decided[-1], 4 if width >= 60 else 7
+    why = escape_text(reason_told(row), NAME_LIMIT)
+    if not why:
+        return wrapped(f"Round {row.number}: {escape_text(row.sentence, SENTENCE_LIMIT)}", width, lines + 1)
+    outcome = "accepted" if row.accepted else "rejected"
+    figures = row.sentence.partition(": ")[2] or row.sentence
+    head = wrapped(f"Round {row.number} {outcome}: {why}.", width, 3, "bold")
+    return [*head, *wrapped(escape_text(figures, SENTENCE_LIMIT), width, lines, "dim")]
 
 
 def wrapped(text: str, width: int, lines: int, style: str = "") -> Block:

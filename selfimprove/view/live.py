@@ -1,8 +1,9 @@
 """The live view: the scene drawn with rich, redrawn at most twice a second.
 
-The screen is a stack of blocks, most important first: the header, the table of rounds, the stage under way with its
-loss or its evidence, the sealed outcome, the last flips. Each block is a list of complete lines (`Text` that is cut,
-never wrapped), so its height is known before it is drawn: what doesn't fit is left out, old rounds and flips first.
+The screen is a stack of blocks: the header with the time gone and left, the stage under way with its loss or its
+evidence, the table of rounds, the last decision, the sealed outcome, the last flips. What is above doesn't move while
+what is below grows. Each block is a list of complete lines (`Text` that is cut, never wrapped), so its height is known
+before it is drawn: what doesn't fit is left out, old rounds and flips first.
 Colours only repeat what a word says, so nothing is lost without them (`NO_COLOR`). When the view closes, the stage and
 the flips disappear and the complete table of rounds stays in the terminal's history.
 
@@ -30,7 +31,7 @@ from rich.text import Text
 from selfimprove import formatting
 from selfimprove.escaping import escape_text
 from selfimprove.events import Event, Note, RunStarted, SealedJudged
-from selfimprove.view.blocks import Block, flips, rounds, sentence, stage, wrapped
+from selfimprove.view.blocks import Block, flips, reused, rounds, sentence, stage, wrapped
 from selfimprove.view.glyphs import can_draw, drawable
 from selfimprove.view.scene import Scene, advance
 
@@ -53,6 +54,7 @@ class LiveView:
         self._console = console
         self._scene = Scene()
         self._closed = False
+        self._told: set[str] = set()
         self._drawn: list[int] = []  # widths of the lines on the screen, in cells
         self._substitute = console.legacy_windows or not can_draw(console.encoding)
         self._live = Live(self, console=console, refresh_per_second=REFRESHES, redirect_stderr=console.is_terminal)
@@ -78,7 +80,9 @@ class LiveView:
 
     def _note(self, *notes: str) -> None:
         self._live.refresh()  # at the present size, so that the note isn't cleared with lines that the terminal wrapped
-        for note in notes:
+        fresh = [note for note in dict.fromkeys(notes) if note not in self._told]  # a resumed run tells its own again
+        self._told |= set(fresh)
+        for note in fresh:
             line = Text(escape_text(note, NOTE_LIMIT), style="dim")
             self._console.print(drawable(line, self._console.encoding) if self._substitute else line)
 
@@ -98,21 +102,30 @@ def _cleared(rows: int) -> Control:
 
 def frame(scene: Scene, width: int, height: int | None, now: float) -> Block:
     """One drawing: at most `height` lines of at most `width` cells; `height` None gives the closing drawing, uncut."""
-    top, decision, end = header(scene, width), sentence(scene, width), outcome(scene, width)
+    top = header(scene, width, None if height is None else now)
+    working = [*stage(scene, width, None if height is None else now), *reused(scene, width)]
+    decision, end = sentence(scene, width), outcome(scene, width)
     if height is None:
-        stopped = [] if scene.finished else stage(scene, width, None)
-        return _stacked([top, rounds(scene, width, None), decision, stopped, end], width, gaps=True)
+        stopped = [] if scene.finished else working
+        return _stacked([top, stopped, rounds(scene, width, None), decision, end], width, gaps=True)
     gaps = height >= ROOMY
-    working = stage(scene, width, now)
     used = sum(len(block) + gaps for block in (top, decision, working, end) if block)
     table = rounds(scene, width, max(height - used - gaps, 2))
-    blocks = [top, table, decision, working, end]
+    blocks = [top, working, table, decision, end]
     left = height - sum(len(block) + gaps for block in blocks if block)
     return _stacked([*blocks, flips(scene, width, left)], width, gaps)[:height]
 
 
-def header(scene: Scene, width: int) -> Block:
-    """The run's name and progress, its model, engine and problems."""
+def progress(scene: Scene, width: int, now: float) -> list[str]:
+    """Where the run is, as lines of text: its round, the time gone and left, the stage under way; safe to show."""
+    if scene.run is None or scene.finished is not None:
+        return []
+    lines = [Text(_run_progress(scene, scene.run, now)), *stage(scene, width, now), *reused(scene, width)]
+    return [line.plain.rstrip() for line in _stacked([lines], width, gaps=False)]
+
+
+def header(scene: Scene, width: int, now: float | None) -> Block:
+    """The run's name, progress and time, its model, engine and problems; `now` is None once stopped."""
     run = scene.run
     if run is None:
         return [Text("selfimprove", style="bold")]
@@ -121,16 +134,28 @@ def header(scene: Scene, width: int) -> Block:
     problems = f"{run.train:,} to train on, {run.heldout:,} held out, {run.sealed:,} sealed"
     both = Text(f"{model} · {problems}", style="dim")
     about = [both] if both.cell_len <= width else [Text(model, style="dim"), *wrapped(problems, width, 2, "dim")]
-    return [*_justified(name, Text(_run_progress(scene, run), style="bold"), width), *about]
+    where = _run_progress(scene, run, now)
+    if name.cell_len + 2 + len(where) > width:  # rather the time in the second line than a head that grows
+        short = _run_progress(scene, run, None)
+        rest = where.removeprefix(short).removeprefix(" · ")
+        return [*_justified(name, Text(short, style="bold"), width), *wrapped(rest, width, 2, "bold"), *about]
+    return [*_justified(name, Text(where, style="bold"), width), *about]
 
 
-def _run_progress(scene: Scene, run: RunStarted) -> str:
+def _run_progress(scene: Scene, run: RunStarted, now: float | None) -> str:
+    """The round, and the time that this start has taken and that the run still takes, as far as that is known."""
     current = scene.current()
-    if current:
-        kept = f", {run.rounds_done} kept" if run.rounds_done else ""
-        return f"round {current.number} of {run.rounds_wanted}{kept}"
-    done = max(sum(row.accepted is not None for row in scene.rounds), run.rounds_done)
-    return f"{done} of {formatting.plural(run.rounds_wanted, 'round')} done"
+    kept = f", {run.rounds_done} kept" if run.rounds_done else ""
+    told = f"{scene.done()} of {formatting.plural(run.rounds_wanted, 'round')} done"
+    parts = [f"round {current.number} of {run.rounds_wanted}{kept}" if current else told]
+    if now is not None and scene.finished is None:
+        left = scene.seconds_left(now)
+        parts.append(f"{formatting.duration(now - scene.began)} gone{_about(left)}")
+    return " · ".join(parts)
+
+
+def _about(left: float | None) -> str:
+    return "" if left is None else f", about {formatting.duration(left)} left"
 
 
 def outcome(scene: Scene, width: int) -> Block:
@@ -178,7 +203,7 @@ def _run_end(scene: Scene, width: int) -> Block:
     accepted = f"accepted: {formatting.rounds_named(finished.accepted)}"
     if finished.was_complete:
         done = formatting.plural(finished.rounds, "round")
-        return wrapped(f"Nothing is owed, {done} done before; {accepted}.", width, 4)
+        return wrapped(f"Already complete: {done} done; {accepted}.", width, 4)
     done = f"{formatting.plural(finished.rounds, 'round')} done in {formatting.duration(finished.seconds)}"
     return wrapped(f"{done}; {accepted}.", width, 4)
 

@@ -31,7 +31,8 @@ from selfimprove.events import (
     TrainStep,
 )
 from selfimprove.recipe.guards import NO_PROOF_OF_HARM
-from selfimprove.view.scene import Scene, advance
+from selfimprove.view.scene import RoundRow, Scene, advance
+from selfimprove.view.wording import JUDGING, amount_told, begun_told, rates_told, reason_told
 
 LINE_LIMIT = 1000
 """Characters of a line, at most."""
@@ -66,7 +67,7 @@ class PlainView:
         match event:
             case StageStarted(total=total, kept=kept):
                 self._reported_at, self._quarter = now, 4 * kept // max(total, 1)
-                self._write_line(_stage_begun(event))
+                self._write_line(_stage_begun(event, self._scene))
             case StageProgress(done=done, total=total) if self._due(done, total, now):
                 self._write_line(_progress(self._scene, now))
             case TrainStep(step=step, steps=steps) if self._due(step, steps, now):
@@ -77,6 +78,9 @@ class PlainView:
                 self._write_line(_flip(event))
             case StageProgress() | TrainStep() | Flip():
                 pass
+            case RunStarted() if before.run is not None and before.run.run == event.run:
+                wanted = formatting.plural(event.rounds_wanted, "round")
+                self._write_line(f"run {event.run} resumed: {event.rounds_done} of {wanted} done")
             case _:
                 for line in _lines(event):
                     self._write_line(line)
@@ -136,21 +140,20 @@ def _run_begun(event: RunStarted) -> list[str]:
     ]
 
 
-def _stage_begun(event: StageStarted) -> str:
-    kept = f" ({event.kept:,} kept from an earlier start)" if event.kept else ""
-    amount = f": {event.total:,} {event.unit}" if event.total > 1 else ""
-    return f"  {event.stage}{amount}{kept}"
+def _stage_begun(event: StageStarted, scene: Scene) -> str:
+    unit = " answers" if event.stage in JUDGING else ""
+    kept = f" ({event.kept:,}{unit} kept from an earlier start)" if event.kept else ""
+    return f"  {event.stage}{begun_told(event, scene)}{kept}"
 
 
 def _progress(scene: Scene, now: float) -> str:
     stage = scene.stage
     if stage is None:
         return ""
-    share = f"{100 * stage.done // max(stage.total, 1)} %, {stage.done:,} of {stage.total:,} {stage.unit}"
     seconds = stage.seconds_left(now)
     facts = [
-        share,
-        formatting.stage_rate(stage.token_rate(), stage.rate(), stage.unit),
+        f"{100 * stage.done // max(stage.total, 1)} %, {amount_told(stage, scene)}",
+        *rates_told(stage),
         f"{formatting.duration(seconds)} left" if seconds else "",
         f"loss {formatting.decimal(scene.step.loss)}" if scene.step else "",
     ]
@@ -186,10 +189,12 @@ def _looked(event: Looked | GuardLooked, who: str, what: str) -> str:
 
 
 def _round_done(event: RoundFinished) -> list[str]:
+    why = reason_told(RoundRow(number=event.number, reason=event.reason or ""))
     accuracies = f"{formatting.percent(event.champion_accuracy)} -> {formatting.percent(event.challenger_accuracy)}"
     decision = "ACCEPTED" if event.accepted else "REJECTED"
     return [
         f"round {event.number}: {decision}, {accuracies}, gain {formatting.points(event.gain)} points",
+        *([f"  {why[:1].upper()}{why[1:]}."] if why else []),
         f"  {event.sentence}",
     ]
 
@@ -210,5 +215,5 @@ def _run_done(event: RunFinished) -> str:
     rounds = formatting.plural(event.rounds, "round")
     accepted = f"accepted: {formatting.rounds_named(event.accepted)}"
     if event.was_complete:
-        return f"run {event.run}: nothing is owed, {rounds} done before; {accepted}"
+        return f"run {event.run}: already complete, {rounds} done; {accepted}"
     return f"run {event.run}: {rounds} done in {formatting.duration(event.seconds)}; {accepted}"

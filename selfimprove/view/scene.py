@@ -6,12 +6,17 @@ clock), so a recorded list of events gives the same scenes at any speed.
 
 **Rates.** Units are reported in chunks, so a rate between two reports would jump. The rate is the mean over the stage,
 from the moment work began (the stage's start, or the last report without a new unit, such as that of a loaded model) to
-the last report. Between reports it stays constant while the time left counts down.
+the last report. Between reports it stays constant while the time left counts down. The first training step is told
+together with the stage's start, so it gives no rate: the second one does.
+
+**Time left of the run.** The rounds that are left take as long as those that this start finished, in the mean, and the
+sealed problems as long as their answers took in the last judging. Before a first round is finished, nothing is known.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from selfimprove.events import (
     Event,
@@ -35,7 +40,8 @@ from selfimprove.events import (
 class Stage:
     """A stage under way: `kept` of its `total` units were done by an earlier start, `done` are now.
 
-    `tokens` are those of this start; rates are means over the seconds from `began` to `last`.
+    `tokens` are those of this start; rates are means over the seconds from `began`, when `first` units were done, to
+    `last`.
     """
 
     number: int
@@ -43,14 +49,15 @@ class Stage:
     unit: str
     total: int
     kept: int
+    first: int
     done: int
     tokens: int
     began: float
     last: float
 
     def rate(self) -> float | None:
-        """Units per second in this start; None before the first new unit."""
-        return _ratio(self.done - self.kept, self.last - self.began)
+        """Units per second in this start; None before it is known."""
+        return _ratio(self.done - self.first, self.last - self.began)
 
     def token_rate(self) -> float | None:
         """Tokens per second in this start; None where no tokens are counted."""
@@ -74,6 +81,7 @@ class RoundRow:
     gain: float | None = None
     accepted: bool | None = None
     sentence: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,17 @@ class Scene:
     """All that a view shows.
 
     Of the round under way, `passed` are the stages that are done and `reused` those of them that an earlier start had
-    done; `kept` are the stages that began with units of an earlier start, as they were then.
+    done; `kept` are the stages that began with units of an earlier start, as they were then. Times are seconds of the
+    view's clock: the run's start, the round's, and the last start or end of a stage; `took` are the seconds of each
+    round that this start finished, `an_answer` those of one judged problem of one model.
     """
 
     run: RunStarted | None = None
+    began: float = 0.0
+    round_began: float = 0.0
+    since: float = 0.0
+    took: tuple[float, ...] = ()
+    an_answer: float = 0.0
     rounds: tuple[RoundRow, ...] = ()
     stage: Stage | None = None
     passed: tuple[str, ...] = ()
@@ -101,6 +116,28 @@ class Scene:
         """The round under way, if there is one."""
         return self.rounds[-1] if self.rounds and self.rounds[-1].accepted is None else None
 
+    def is_sealing(self) -> bool:
+        """Whether the sealed problems are judged, or are next."""
+        return self.run is not None and self.current() is None and self.done() >= self.run.rounds_wanted
+
+    def done(self) -> int:
+        """Finished rounds."""
+        told = sum(row.accepted is not None for row in self.rounds)
+        return max(told, self.run.rounds_done if self.run else 0)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until the run is finished, about; None while nothing tells."""
+        if self.run is None or self.finished or self.sealed:
+            return None
+        if self.stage is not None and self.stage.name == "sealed":
+            return self.stage.seconds_left(now)
+        if not self.took:
+            return None
+        mean, current = fmean(self.took), self.current() is not None
+        whole = max(self.run.rounds_wanted - self.done() - current, 0)
+        begun = max(mean - (now - self.round_began), 0.0) if current else 0.0
+        return mean * whole + begun + 2 * self.run.sealed * self.an_answer
+
 
 def advance(scene: Scene, event: Event, now: float) -> Scene:
     """The scene after `event`, which came at `now` seconds; an event that shows nothing leaves it as it is."""
@@ -108,7 +145,7 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
         case StageStarted() | StageProgress() | StageFinished():
             return _stage(scene, event, now)
         case RoundStarted() | Looked() | RoundFinished():
-            return _round(scene, event)
+            return _round(scene, event, now)
         case TrainStep():
             stage = _stepped(scene.stage, event, now)
             return replace(scene, stage=stage, losses=(*scene.losses, event.loss), step=event)
@@ -117,7 +154,7 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
         case RunStarted(rounds_done=done):
             # A new start begins again what was under way, and forgets rounds whose records were removed meanwhile.
             rounds = (row for row in scene.rounds if row.accepted is not None and row.number <= done)
-            return Scene(run=event, rounds=tuple(rounds))
+            return Scene(run=event, began=now, since=now, rounds=tuple(rounds))
         case SealedJudged():
             return replace(scene, sealed=event, stage=None)
         case RunFinished():
@@ -129,32 +166,43 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
 def _stage(scene: Scene, event: StageStarted | StageProgress | StageFinished, now: float) -> Scene:
     match event:
         case StageStarted(number=number, stage=name, unit=unit, total=total, kept=kept):
-            stage = Stage(
-                number=number, name=name, unit=unit, total=total, kept=kept, done=kept, tokens=0, began=now, last=now
-            )
+            stage = _begun(number, name, unit, total, kept, now)
             kept_now = (stage,) if kept else ()
-            return replace(scene, stage=stage, kept=(*scene.kept, *kept_now), losses=(), step=None)
+            return replace(scene, stage=stage, since=now, kept=(*scene.kept, *kept_now), losses=(), step=None)
         case StageProgress():
             return replace(scene, stage=_progressed(scene.stage, event, now))
         case StageFinished(stage=name, reused=reused):
             reused_now = (name,) if reused else ()
-            return replace(scene, stage=None, passed=(*scene.passed, name), reused=(*scene.reused, *reused_now))
+            rate = scene.stage.rate() if scene.stage and scene.stage.name == name == "judge" else None
+            return replace(
+                scene,
+                stage=None,
+                since=now,
+                an_answer=1 / rate if rate else scene.an_answer,
+                passed=(*scene.passed, name),
+                reused=(*scene.reused, *reused_now),
+            )
+
+
+def _begun(number: int, name: str, unit: str, total: int, done: int, now: float) -> Stage:
+    return Stage(
+        number=number,
+        name=name,
+        unit=unit,
+        total=total,
+        kept=done,
+        first=done,
+        done=done,
+        tokens=0,
+        began=now,
+        last=now,
+    )
 
 
 def _progressed(stage: Stage | None, event: StageProgress, now: float) -> Stage:
     if stage is None or stage.name != event.stage:
-        stage = Stage(
-            number=event.number,
-            name=event.stage,
-            unit="units",
-            total=event.total,
-            kept=event.done,
-            done=event.done,
-            tokens=0,
-            began=now,
-            last=now,
-        )
-    began = stage.began if event.done > stage.kept else now
+        stage = _begun(event.number, event.stage, "units", event.total, event.done, now)
+    began = stage.began if event.done > stage.kept or event.tokens else now
     return replace(stage, done=event.done, total=event.total, tokens=event.tokens, began=began, last=now)
 
 
@@ -162,14 +210,18 @@ def _stepped(stage: Stage | None, event: TrainStep, now: float) -> Stage | None:
     """The stage after a train step, if it is counted in steps; its tokens wait for the next progress report."""
     if stage is None or stage.unit != "steps" or event.step <= stage.done:
         return stage
+    if stage.done == stage.kept:  # the first step: when it began isn't known
+        return replace(stage, done=event.step, first=event.step, total=event.steps, began=now, last=now)
     return replace(stage, done=event.step, total=event.steps, last=now)
 
 
-def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished) -> Scene:
+def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished, now: float) -> Scene:
     row = next((row for row in scene.rounds if row.number == event.number), RoundRow(number=event.number))
     match event:
         case RoundStarted(champion=champion):
-            fresh = replace(scene, passed=(), reused=(), kept=(), stage=None, losses=(), step=None)
+            fresh = replace(
+                scene, round_began=now, since=now, passed=(), reused=(), kept=(), stage=None, losses=(), step=None
+            )
             return _with_row(fresh, RoundRow(number=event.number, champion=champion))
         case Looked():
             return _with_row(scene, replace(row, look=event, gain=event.gain))
@@ -181,8 +233,10 @@ def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished) -> Scene:
                 gain=event.gain,
                 accepted=event.accepted,
                 sentence=event.sentence,
+                reason=event.reason or "",
             )
-            return replace(_with_row(scene, done), stage=None, kept=())
+            took = () if event.earlier or row.champion is None else (now - scene.round_began,)
+            return replace(_with_row(scene, done), stage=None, since=now, kept=(), took=(*scene.took, *took))
 
 
 def _with_row(scene: Scene, row: RoundRow) -> Scene:

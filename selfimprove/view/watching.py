@@ -4,8 +4,9 @@ Only the history is read, and only its complete lines: one that is being written
 next poll. The view gets each event with the time that it carries, so rates and times left are those that the run itself
 would show, however late one begins to watch.
 
-Watching ends when nothing more can come: the last event says that the run is finished, or nobody
-holds the run's lock any more (a kill, a Ctrl-C, a power cut). A run that has not begun yet is waited for.
+A run that nobody works on and that isn't finished is waited for: it has not begun yet, or it is about to be resumed,
+which takes a while before its process holds the run's lock. Watching ends when nothing more can come: the last event
+says that the run is finished, or the process that held the lock has ended (a kill, a Ctrl-C, a power cut).
 """
 
 from __future__ import annotations
@@ -40,10 +41,18 @@ def watch(journal: Journal, view: View, sleep: Callable[[float], None] = time.sl
 
 
 def _wait_for(journal: Journal, view: View, sleep: Callable[[float], None]) -> None:
-    """Return when the run has begun: when its history has an event."""
+    """Return when there is something to show: somebody works on the run and has told of it, or it is finished."""
     noted = False
-    while not journal.events_since(0)[0]:
+    while not _has_begun(journal):
         if not noted:
-            view(Note(f"Run {journal.name} in {journal.folder.parent} has not begun yet; waiting for it."), time.time())
+            state = "isn't running" if journal.events_since(0)[0] else "has not begun yet"
+            view(Note(f"Run {journal.name} in {journal.folder.parent} {state}; waiting for it."), time.time())
             noted = True
         sleep(POLL_SECONDS)
+
+
+def _has_begun(journal: Journal) -> bool:
+    """Whether a process works on the run and has told of it, or the run is finished and nobody goes on with it."""
+    held = bool(journal.held_by())  # asked first, as in `watch`
+    told = journal.events_since(0)[0]
+    return bool(told) and held is not isinstance(told[-1].event, RunFinished)

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from selfimprove.answer.checking import Checker
 from selfimprove.compare.arms import Arm, read_arms
 from selfimprove.compare.budget import read_budget
 from selfimprove.compare.folder import Budget, Folder, Plan
 from selfimprove.compare.outcome import read_outcome, results
-from selfimprove.compare.plot import drawn, picture
+from selfimprove.compare.plot import paint, picture
 from selfimprove.compare.running import Comparing, fit_arms, make_runs, owed
 from selfimprove.compare.tables import markdown, sections
 from selfimprove.errors import UsageError
@@ -267,7 +268,9 @@ def test_arms_that_ask_for_the_same_samples_take_them_over_with_their_cost(table
 
 def test_the_picture_shows_each_gain_with_its_interval(table: Table) -> None:
     outcome = read_outcome(table.folder, table.make(table.arms(4, 6)))
-    bars = [container.lines[2][0] for container in drawn(outcome).axes[0].containers]
+    axes = Figure().add_subplot()
+    paint(axes, outcome)
+    bars = [container.lines[2][0] for container in axes.containers]
     for arm, bar in zip(outcome.arms, bars, strict=True):
         assert arm.cost is not None
         assert arm.gain is not None
@@ -275,6 +278,10 @@ def test_the_picture_shows_each_gain_with_its_interval(table: Table) -> None:
         assert low.tolist() == pytest.approx([arm.cost.spent, 100 * arm.gain.interval[0]])
         assert high.tolist() == pytest.approx([arm.cost.spent, 100 * arm.gain.interval[1]])
     assert picture(outcome) == picture(outcome)
+    root = ElementTree.fromstring(picture(outcome))
+    assert [text for arm in outcome.arms if (text := arm.name) not in {node.text for node in root.iter()}] == []
+    assert "prefers-color-scheme: dark" in picture(outcome).decode()
+    assert b"http" not in picture(outcome).replace(b"http://www.w3.org/2000/svg", b"")
 
 
 def test_killed_in_a_run_it_goes_on_there_with_equal_records(table: Table) -> None:

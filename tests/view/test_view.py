@@ -21,8 +21,10 @@ from selfimprove.escaping import escape_text
 from selfimprove.events import Event
 from selfimprove.view import JsonView, Mode, PlainView, QuietView, open_view
 from selfimprove.view.blocks import SPARKS, sparkline
+from selfimprove.view.blocks import stage as stage_block
 from selfimprove.view.live import LiveView, frame
 from selfimprove.view.scene import Scene, advance
+from selfimprove.view.wording import amount_told
 from tests import paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
@@ -125,6 +127,10 @@ def run(hostile: str = "plain") -> Iterator[tuple[float, Event]]:
                     gain=0.05,
                 ),
             )
+        yield (
+            begin + 215,
+            events.StageFinished(number=number, stage="judge", seconds=64.0, counts={"problems": 192}, reused=False),
+        )
         sentence = f"{'Accepted' if accepted else 'Rejected'}: {hostile}"
         yield (
             begin + 220,
@@ -218,6 +224,8 @@ def test_plain_lines_tell_the_run() -> None:
         "sample: 50 %, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
         "harvest: reused, an earlier start had finished it",
         "train: 50 %, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
+        "judge: 256 problems",
+        "judge: 50 %, challenger: 128 of 256 problems, 150 tokens/s, 40 s left",
         "gate: 64 of 256 judged, 7 won, 3 lost, gain +5.0 points, evidence 2 of 32.9 needed",
         "round 1: ACCEPTED, 30.2 % -> 35.9 %, gain +5.7 points",
         "round 2: REJECTED",
@@ -260,11 +268,9 @@ def test_a_long_stage_does_not_flood_a_log() -> None:
     assert len(plain_lines(iter(timed))) < 100
 
 
-def test_a_run_that_owes_nothing_says_so() -> None:
+def test_a_run_that_is_complete_says_so() -> None:
     done = events.RunFinished(run="demo", rounds=4, accepted=(1, 3), seconds=0.1, was_complete=True)
-    assert plain_lines(iter([(0.0, done)])) == [
-        "run demo: nothing is owed, 4 rounds done before; accepted: rounds 1 and 3"
-    ]
+    assert plain_lines(iter([(0.0, done)])) == ["run demo: already complete, 4 rounds done; accepted: rounds 1 and 3"]
 
 
 def test_the_rate_is_the_mean_from_the_moment_work_began() -> None:
@@ -341,13 +347,107 @@ def test_the_screen_while_judging() -> None:
         "round 2 of 2",
         "accepted",
         "✓ sample  ↺ harvest  ✓ train  · merge  ▶ judge  · decide",
-        "192/256 problems",
+        "challenger: 192 of 256 problems",
         "reused   harvest (whole)",
         "8 of 32.9 needed",
         "won  What is 5 + 4?",
         "lost What is 5 + 4?",
     ):
         assert told in text
+
+
+def test_the_stage_has_its_three_lines_from_start_to_end_and_nothing_below_it_jumps() -> None:
+    places = set()
+    for now, scene in scenes(run()):
+        lines = [line.plain for line in frame(scene, 120, 39, now)]
+        if scene.finished or scene.sealed:
+            break
+        bars = [place for place, line in enumerate(lines) if "─" in line or "━" in line]
+        places.add(bars[0])
+        assert len(stage_block(scene, 120, now)) == 3
+    assert places == {4}
+
+
+def test_between_two_stages_the_next_one_is_named() -> None:
+    told = [(now, scene) for now, scene in scenes(run()) if scene.passed == ("sample", "harvest") and not scene.stage]
+    (_, scene), *_ = told
+    (line,) = [line for line in frame_text(scene, 23) if line.startswith("train")]
+    assert "starting" in line
+
+
+def test_time_gone_and_left_of_the_whole_run() -> None:
+    heads = [(scene, frame(scene, 120, 39, now)[0].plain) for now, scene in scenes(run())]
+    assert "round 1 of 2 · 16:40 gone" in heads[1][1]
+    assert not any("left" in head for scene, head in heads if not scene.took)
+    # round 1 took 220 s; an answer 60/192 s, and 2 times 256 of them are left
+    head = next(head for scene, head in heads if scene.current() and scene.took)
+    assert head.endswith("round 2 of 2 · 33:20 gone, about 6:20 left")
+
+
+def test_a_rate_is_told_once_it_is_known() -> None:
+    timed: list[tuple[float, Event]] = [
+        (300.0, events.StageStarted(number=1, stage="train", total=20, kept=0, unit="steps")),
+        (300.001, events.TrainStep(number=1, step=1, steps=20, loss=2.0, learning_rate=1e-4)),
+        (500.001, events.TrainStep(number=1, step=2, steps=20, loss=1.9, learning_rate=1e-4)),
+    ]
+    first, second = (scene.stage for _, scene in scenes(iter(timed))[1:])
+    assert first
+    assert second
+    assert first.rate() is None
+    assert second.rate() == pytest.approx(1 / 200)
+
+
+def test_judging_counts_problems_of_one_model_and_not_answers() -> None:
+    started = next(event for _, event in run() if isinstance(event, events.RunStarted))
+    judge = events.StageStarted(number=1, stage="judge", total=320, kept=0, unit="problems")
+    sealed = events.StageStarted(number=1, stage="sealed", total=512, kept=0, unit="problems")
+    told = []
+    for begun, done in (
+        (judge, 32),
+        (judge, 64),
+        (judge, 112),
+        (judge, 320),
+        (sealed, 48),
+        (sealed, 304),
+        (sealed, 512),
+    ):
+        at = events.StageProgress(number=1, stage=begun.stage, done=done, total=begun.total, tokens=9)
+        scene = scenes(iter([(0.0, started), (0.0, begun), (1.0, at)]))[-1][1]
+        assert scene.stage
+        told.append(amount_told(scene.stage, scene))
+    assert told == [
+        "champion: 32 of 64 problems",
+        "challenger: 0 of 256 problems",
+        "challenger: 48 of 256 problems",
+        "challenger: 256 of 256 problems",
+        "champion: 48 of 256 problems",
+        "base: 48 of 256 problems",
+        "base: 256 of 256 problems",
+    ]
+
+
+def test_a_decision_has_its_reason_in_words() -> None:
+    done = [event for _, event in run() if isinstance(event, events.RoundFinished)]
+    rejected = replace(done[1], reason="undecided", sentence="Rejected: undecided; 3 won, 3 lost.")
+    by_guard = replace(done[1], number=3, reason="truncation")
+    text = "\n".join(frame_text(scenes(iter([(0.0, rejected)]))[-1][1], 23))
+    assert "Round 2 rejected: all problems are judged and the evidence falls short." in text
+    assert "undecided; 3 won, 3 lost." in text
+    assert "  All problems are judged and the evidence falls short." in plain_lines(iter([(0.0, rejected)]))
+    assert "  The truncation guard fired." in plain_lines(iter([(0.0, by_guard)]))
+
+
+def test_a_resumed_run_tells_its_head_once() -> None:
+    started = next(event for _, event in run() if isinstance(event, events.RunStarted))
+    again = replace(started, rounds_done=1)
+    lines = plain_lines(iter([(0.0, started), (9.0, again)]))
+    assert sum("engine scripted" in line for line in lines) == 1
+    assert lines[-1] == "run demo resumed: 1 of 2 rounds done"
+    out = io.StringIO()
+    with LiveView(Console(file=out, width=80, force_terminal=True)) as view:
+        view(started)
+        view(again)
+    assert out.getvalue().count("note plain") == 1
 
 
 def test_the_screen_while_training_shows_the_loss() -> None:
@@ -381,7 +481,7 @@ def test_a_run_that_stops_leaves_the_stage_it_stopped_in() -> None:
         view(events.RoundStarted(1, 0))
         view(events.StageStarted(number=1, stage="sample", total=256, kept=0, unit="rows"))
         raise KeyboardInterrupt
-    assert "0/256 rows" in out.getvalue()
+    assert "0 of 256 rows" in out.getvalue()
 
 
 def test_no_color_leaves_the_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,7 +230,8 @@ def test_the_end_of_a_run_is_shown_on_a_terminal_of_any_width(columns: int) -> N
     code, written = on_terminal(["watch", "example"], columns)
     lines = screen_lines(written)
     assert code == 0
-    assert max(map(cell_len, lines)) <= columns
+    typed = next(place for place, line in enumerate(lines) if line.startswith("  selfimprove report example --html"))
+    assert max(map(cell_len, lines[:typed])) <= columns
     for told in ("base 13.9 %", "champion 32.4 %", "gain +18.6 points", "accepted", "rejected"):
         assert any(told in line for line in lines)
     assert b"\x1b[1;32m" in written
@@ -330,20 +331,68 @@ def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
     plain, as_json = call("watch", "example"), call("watch", "example", "--json")
     assert (plain.returncode, as_json.returncode) == (0, 0)
-    last = plain.stdout.splitlines()[-1]
+    last, *following = plain.stdout.splitlines()[-4:]
     assert re.fullmatch(r"run demo: 2 rounds done in \d+:\d\d; accepted: round 1", last)
+    assert [line.split("   ")[0].strip() for line in following] == [
+        "selfimprove report example --html example.html",
+        "selfimprove ask example 'your question'",
+        "selfimprove export example --to example-model",
+    ]
     assert "\x1b" not in plain.stdout
     assert as_json.stdout.encode() == b"".join(LINES)
 
 
-def test_a_stopped_run_is_shown_and_told_how_to_go_on(tmp_path: Path) -> None:
+def test_a_stopped_run_is_waited_for_and_shown_from_its_resume_on(tmp_path: Path) -> None:
+    journal, told = Journal(tmp_path / "run"), Told()
+    journal.folder.mkdir()
+    journal.events_path.write_bytes(b"".join(LINES[:60]))
+
+    def resumed() -> Iterator[None]:
+        yield  # nobody works on it
+        with journal.lock():
+            yield
+            journal.events_path.write_bytes(b"".join(LINES))
+            yield
+
+    steps = resumed()
+    assert watch(journal, told.view, lambda _: next(steps)) is True
+    waiting, *lines = told.lines
+    assert "isn't running; waiting for it" in json.loads(waiting)["text"]
+    assert [line.encode() + b"\n" for line in lines] == LINES
+
+
+def test_a_finished_run_that_is_resumed_is_shown_from_its_new_start_on(tmp_path: Path) -> None:
+    journal, told = Journal(tmp_path / "run"), Told()
+    journal.folder.mkdir()
+    journal.events_path.write_bytes(b"".join(LINES))
+
+    def resumed() -> Iterator[None]:
+        with journal.lock():  # its files are looked through before it tells of its start
+            yield
+            with journal.events_path.open("ab") as file:
+                file.write(LINES[0])
+            yield
+        yield
+
+    steps = resumed()
+    next(steps)
+    assert watch(journal, told.view, lambda _: next(steps)) is False
+    assert told.names()[-2:] == ["run_finished", "run_started"]
+
+
+def test_what_a_watch_that_was_left_says(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "a run")
     (tmp_path / "a run" / "events.jsonl").write_bytes(b"".join(LINES[:60]))
-    done = call("watch", "a run", "--rounds-dir", str(tmp_path))
-    assert done.returncode == 1
-    assert f"selfimprove run --run 'a run' --rounds-dir {tmp_path}" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "gate: 128 of 256 judged" not in done.stdout
+    words = [sys.executable, "-m", "selfimprove", "watch", "a run", "--plain", "--rounds-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_interrupts
+    )
+    assert process.stdout is not None
+    assert b"Run a run in" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == b""
     assert call("watch", "../example", "--rounds-dir", str(tmp_path)).returncode == 2
 
 
