@@ -90,7 +90,7 @@ def _write_round(
     append_rows(folder.verdicts, [row.model_dump() for row in rows])
     sides = [by_key(answers.values()) for answers in (champion, challenger)]
     terms = terms_of(recipe, journal.bound(), journal.rounds())
-    decided = judgement(recipe, number, terms, list(champion), *sides)
+    decided = judgement(recipe, number, terms, list(champion), *sides, {})
     losses = [1.5 / (1 + 0.1 * step) for step in range(200)]
     stages = [
         {"stage": stage, "sha256": {}, "start": "2026-01-01T00:00:00.000Z", "end": "2026-01-01T00:01:00.000Z",

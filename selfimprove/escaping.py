@@ -85,7 +85,8 @@ def escape_lines(text: str, limit: int) -> Excerpt:
 
 def _lines(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\t", "    ").split("\n")
-    return "\n".join("".join(_pieces(line)) for line in lines)
+    plain = (line.isascii() and line.isprintable() for line in lines)
+    return "\n".join(line if is_plain else "".join(_pieces(line)) for line, is_plain in zip(lines, plain, strict=True))
 
 
 def _pieces(text: str) -> list[str]:

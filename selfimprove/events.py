@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, get_args
 
@@ -114,6 +114,22 @@ class Looked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardLooked:
+    """A guard looked at the evidence after a batch of its problems (all figures as in `gate.guards.GuardDecision`)."""
+
+    number: int
+    guard: str
+    rule: str
+    judged: int
+    total: int
+    wins: int
+    losses: int
+    evidence: float
+    threshold: float
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RoundFinished:
     """A round has its record: accuracies on the problems judged, and the decision in one sentence.
 
@@ -127,6 +143,8 @@ class RoundFinished:
     gain: float
     sentence: str
     earlier: bool = False
+    parts: dict[str, float] = field(default_factory=dict)
+    """What the gain is made of: `became_readable` and the others of `gate.gains.Split`; empty in older histories."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +166,8 @@ class SealedJudged:
     """The round that the champion came from, 0 for the base model; None in histories that don't tell it."""
     split: str | None = None
     """What the gain is made of, in words; None likewise."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """The same in figures, by name, as in `RoundFinished`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +197,7 @@ Event = (
     | TrainStep
     | Flip
     | Looked
+    | GuardLooked
     | RoundFinished
     | SealedJudged
     | RunFinished

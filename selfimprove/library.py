@@ -33,6 +33,7 @@ from selfimprove.events import Emit, Event, silence
 from selfimprove.problem.judging import judge_one
 from selfimprove.recipe import Recipe, Runtime, reading
 from selfimprove.store.journal import Journal, journal_named
+from selfimprove.store.names import DEFAULT
 from selfimprove.store.records import SealedLook
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, object]
@@ -139,7 +140,7 @@ def _prepared(
 ) -> _Job:
     if rounds < 1:
         raise UsageError(f"a run of {rounds} rounds", "`rounds` is how many the run shall have in the end, 1 or more.")
-    named = name or (Path(recipe).stem if isinstance(recipe, str | os.PathLike) else "default")
+    named = name or (Path(recipe).stem if isinstance(recipe, str | os.PathLike) else DEFAULT)
     chosen, journal = read_recipe(recipe), journal_named(Path(folder), named, "name")
     journal.examine(chosen)
     return _Job(chosen, runtime or Runtime(), journal, rounds)

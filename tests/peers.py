@@ -3,8 +3,9 @@
 A model of skill s answers a question right if the question's own number in [0, 1) is below s, so a more skilful model
 solves all that a less skilful one does. Training adds what `gains` says for the round. With `openings` the model's
 skill is that of the opening which its seed picks, the same for every model. With `rambling` the base model doesn't
-finish within the limit what it can't solve; a trained one does. Everything around them is
-real: the loop, the journal, the harvest, the checker in its processes, the gate.
+finish within the limit what it can't solve; a trained one does. `forgets` says how much skill a model, named by its
+round's folder, lacks on a question. Everything around them is real: the loop, the journal, the harvest, the checker in
+its processes, the gate.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.events import Event, silence
 from selfimprove.host.gpus import NoGpus
 from selfimprove.problem import problems_of
-from selfimprove.problem.judging import checker_digest
+from selfimprove.problem.judging import checkers_digest
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.round.job import Job
@@ -110,6 +111,8 @@ class World:
     on_event: Callable[[Event], None] = silence
     say: Callable[[str], str] = lambda question: ""
     openings: Sequence[tuple[str, float]] = ()
+    forgets: Callable[[str, str], float] = lambda model, question: 0.0
+    guards: Sequence[dict[str, Any]] = ()
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
@@ -132,13 +135,14 @@ class World:
         }
         for section, values in self.settings.items():
             data[section] = {**data.get(section, {}), **values}
-        return parse_recipe(data, "the test")
+        guards = {"guards": list(self.guards)} if self.guards else {}
+        return parse_recipe({**data, **guards}, "the test")
 
     def run(self, rounds: int) -> SealedLook:
         """The real loop on these peers; what happened is in `events`."""
         recipe = self.recipe()
         problems = problems_of(recipe)
-        identity = Identity("base", problems.fingerprint(), checker_digest(recipe.answers))
+        identity = Identity("base", problems.fingerprint(), checkers_digest(recipe))
         return run_rounds(recipe, problems, identity, self.machinery(), self.journal, rounds, self.emit)
 
     def emit(self, event: Event) -> None:
@@ -189,7 +193,8 @@ class World:
             numbers = [int(word.rstrip("?")) for word in question.split() if word.rstrip("?").isdigit()]
             first, second = numbers[-2:] if self.script_of_sums else (0, 0)
             luck = int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) / 2**32
-            answer = first + second + (0 if luck < skill else 1)
+            known = skill - self.forgets(model.parent.name, question)
+            answer = first + second + (0 if luck < known else 1)
             said = f"{first} + {second}" if self.echo else f"{answer}"
             if self.rambling and luck >= skill and model == self.folder / "base":
                 return [*map(ord, "Let me think about this for a while"), EOS]

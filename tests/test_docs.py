@@ -94,7 +94,8 @@ def _sentences_of_the_example() -> Iterator[str]:
     for record in records:
         terms = terms_of(recipe, journal.bound(), records[: record.round - 1])
         champion = answers.champion(record.round, record.parent)
-        judged = judgement(recipe, record.round, terms, champion, champion, answers.of(record.round, record.round))
+        challenger = answers.of(record.round, record.round)
+        judged = judgement(recipe, record.round, terms, champion, champion, challenger, {})
         yield f"Round {record.round}: {judged.decision.sentence}"
     (look,) = journal.sealed()
     found = {model: read_answers(journal.sealed_verdicts, model) for model in (0, look.champion)}

@@ -34,14 +34,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("export",),
     ("ask",),
     ("evaluate",),
-    ("doctor", "library"),
+    ("doctor", "init", "library"),
     ("cli",),
     ("__main__",),
 )
 HEAVY = {"torch", "transformers", "peft", "accelerate", "vllm", "ray"}
 MODEL_MODULES = {"models", "training", "merging", "engines"}
 # Who puts the real parts together, takes them away, or measures them.
-WIRING = {"runs", "export", "ask", "evaluate", "cli", "doctor"}
+WIRING = {"runs", "export", "ask", "evaluate", "cli", "doctor", "init"}
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 
 

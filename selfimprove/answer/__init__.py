@@ -19,17 +19,19 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from selfimprove.answer.clock import same_time
 from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import Mode, extract
 from selfimprove.answer.limits import shown
 from selfimprove.answer.prose import value_in_sentence
-from selfimprove.answer.reading import Answer, near_value, read
+from selfimprove.answer.reading import Answer, behind_label, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
-from selfimprove.answer.tree import Node, Op, show
+from selfimprove.answer.tree import Node, Op, free_names, renamed, show
 from selfimprove.answer.verdict import Finding, Outcome, Verdict
 
-VERSION = "2"
+VERSION = "3"
+MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""
@@ -59,9 +61,9 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) 
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
-    found = judge(_reference(reference), read(candidate.text))
+    found = judge(_known(reference), _known(candidate.text))
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
-        return _verdict(judge(_reference(reference), read(value)), value)
+        return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
 
 
@@ -71,7 +73,7 @@ def _verdict(found: Finding, written: str) -> Verdict:
 
 def check_answer(answer: str, reference: str) -> Verdict:
     """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
-    gold, ours = _reference(reference), read(answer)
+    gold, ours = _known(reference), _known(answer)
     found = judge(gold, ours)
     if found.outcome is Outcome.UNPARSED and gold.node is not None and _is_prose(answer, ours):
         return check(answer, reference, "last")
@@ -85,10 +87,12 @@ def _is_prose(written: str, answer: Answer) -> bool:
     return extract(written, "last").text not in (None, written.strip())
 
 
-@lru_cache(maxsize=4096)
-def _reference(reference: str) -> Answer:
-    """The reference as read, kept because the same one is compared with many candidates."""
-    return read(reference)
+def _known(written: str) -> Answer:
+    """The answer as read; a short one is kept, because models and references write the same ones again and again."""
+    return _kept(written) if len(written) <= MAX_KEPT else read(written)
+
+
+_kept = lru_cache(maxsize=8192)(read)
 
 
 def judge(reference: Answer, prediction: Answer) -> Finding:
@@ -104,20 +108,53 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if _same_words(reference.normal, prediction.normal):
+        return Finding(Outcome.CORRECT, "text", "the same words")
+    if (same_hour := same_time(reference.normal, prediction.normal)) is not None:
+        return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
-        same = bool(reference.words) and reference.words == prediction.words
+        same = bool(reference.words) and (reference.words == prediction.words or _replies(reference, prediction))
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
+    labelled = behind_label(prediction) if reference.kind != "choice" else None
+    if labelled is not None and (behind := read(labelled)).node is not None:
+        found = _compared(reference, behind)
+        if found.outcome is Outcome.CORRECT:
+            return found
     if prediction.node is None:
         outcome = Outcome.WRONG if prediction.fault == CONTRADICTION else Outcome.UNPARSED
         return Finding(outcome, "parse", prediction.fault)
+    return _compared(reference, prediction)
+
+
+def _compared(reference: Answer, prediction: Answer) -> Finding:
+    """The verdict on two answers that were read, each of which may also state what it is about."""
+    if reference.node is None or prediction.node is None:
+        return Finding(Outcome.UNPARSED, "parse", prediction.fault)
     found = _other_comma(reference, prediction) or compare(reference.node, prediction.node)
-    if found.outcome is Outcome.CORRECT or "\\approx" not in reference.normal:
+    if found.outcome is Outcome.CORRECT:
+        return found
+    if (same := _in_same_parameter(reference, prediction)) is not None:
+        return compare(reference.node, same)
+    if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
+        return compare(reference.node, rounded)
+    if "\\approx" not in reference.normal:
         return found
     near = near_value(reference)
     approximate = found if near is None else compare(near, prediction.node)
     return approximate if approximate.outcome is Outcome.CORRECT else found
+
+
+def _in_same_parameter(reference: Answer, prediction: Answer) -> Node | None:
+    """The prediction with its one integer parameter (`n` in Z) called as the reference's; None without both."""
+    ours, theirs = (_PARAMETER.findall(side.normal) for side in (prediction, reference))
+    if len(ours) != 1 or len(theirs) != 1 or ours == theirs or prediction.node is None:
+        return None
+    return None if theirs[0] in free_names(prediction.node) else renamed(prediction.node, {ours[0]: theirs[0]})
+
+
+_PARAMETER = re.compile(r"(?<![A-Za-z\\])([a-z])\s?\\in\s?\\mathbb\s?\{?\s?[ZN]")
 
 
 def _unspaced(normal: str) -> str:
@@ -125,6 +162,28 @@ def _unspaced(normal: str) -> str:
     return _SPACES.sub("", normal) if " " in normal else normal
 
 
+def _replies(reference: Answer, prediction: Answer) -> bool:
+    """Whether a prediction begins with the reference's yes, no, true or false: "Yes, it converges"."""
+    reply = _REPLY.match(plain_text(prediction.normal))
+    if reply is None or reference.words != (reply[1].lower(),):
+        return False
+    return not _OTHER_REPLY.search(plain_text(prediction.normal)[reply.end() :])
+
+
+_REPLY = re.compile(r"(yes|no|true|false)\s?[,.;:]\s", re.IGNORECASE)
+_OTHER_REPLY = re.compile(r"\b(?:yes|no|true|false|but|however|unless|maybe|if|wait)\b", re.IGNORECASE)
+
+
+def _same_words(reference: str, prediction: str) -> bool:
+    """Whether two texts without formulas differ in capital letters and spaces only."""
+    return (
+        len(reference) > 6
+        and _PLAIN_WORDS.fullmatch(reference) is not None
+        and _unspaced(reference).lower() == _unspaced(prediction).lower()
+    )
+
+
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
 _SPACES = re.compile(r"(?<!\d) | (?!\d)")
 
 
@@ -167,7 +226,7 @@ def _comma_number(answer: Answer) -> Node | None:
 def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
     """The verdict on a completion with both sides as they were read."""
     candidate = extract(text, mode)
-    gold = _reference(reference)
+    gold = _known(reference)
     ours = read(candidate.text or "")
     return Explanation(
         verdict=check(text, reference, mode),

@@ -64,6 +64,8 @@ def _number(parser: Parser) -> Node:
         if not base.isdigit():
             raise Unreadable("a number with a subscript that is no base")
         return Node(Op.BASED, (number(int(base)),), token.text)
+    if token.text.isdigit():
+        return number(int(token.text))
     mantissa, _, exponent = token.text.lower().partition("e")
     if len(exponent) > 4 or abs(int(exponent or "0")) > 1000:
         raise Unreadable("a power of ten that is too large")
@@ -86,12 +88,26 @@ def _variable(parser: Parser) -> Node:
     if _heads_definition(parser):
         name, inner = parser.name(), _sequence(parser, "(")
         return Node(Op.APPLY, inner.args if inner.op is Op.SEQUENCE else (inner,), name.value)
+    if token.text == "C" and _chooses(parser):
+        parser.take()
+        return call("binom", *_sequence(parser, "(").args)
     if token.text in _UNKNOWN_FUNCTIONS and (follows == "(" or (follows == "'" and parser.peek(2).text == "(")):
         name = parser.name()
         inner = _sequence(parser, "(")
         return Node(Op.APPLY, inner.args if inner.op is Op.SEQUENCE else (inner,), name.value)
     name = parser.name()
     return Node(Op.CONSTANT, (), Constant(name.name)) if name.value in ("e", "i") else name
+
+
+def _chooses(parser: Parser) -> bool:
+    """Whether `C(10, 3)` stands here, ten choose three."""
+    signs = [parser.peek(at) for at in range(1, 6)]
+    return (
+        [sign.text for sign in signs[::2]] == ["(", ",", ")"]
+        and signs[1].text.isdigit()
+        and signs[3].text.isdigit()
+        and int(signs[1].text) > int(signs[3].text)
+    )
 
 
 def _heads_definition(parser: Parser) -> bool:

@@ -23,9 +23,11 @@ _BEFORE = re.compile(
     rf"\s+should be"
     rf"|\s+would be|\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
     rf"selecting|go with|"
-    rf"going with|leaves(?: us with)?|left with|(?:correct|right|best|true) (?:one|letter|choice|"
+    rf"going with|leav(?:es|ing)(?: us with)?|left with|"
+    rf"shows|indicates|suggests|points to|yields|gives|means|say|(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
-    r"|\b(?:option|choice|answer|statement)\s[a-z ]{1,40}\sis|(?:^|\W)(?:so|thus|therefore|hence|then|"
+    r"|\b(?:option|choice|answer|statement|one)\s[a-z ]{1,60}\sis|"
+    r"\b(?:must|has to|should|would|can only)(?:\s[a-z]+)?\sbe|(?:^|\W)(?:so|thus|therefore|hence|then|"
     r"but)\s*[,:]?)[\s*_$({\\]*$",
     re.IGNORECASE,
 )
@@ -35,13 +37,18 @@ _BEHIND = re.compile(
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
-    r"[)\]*_$}\s]{0,6}(?:[.,;:!]|\Z|\s(?:because|since|as|is (?:the )?(?:correct|right|best|true|answer|only)))"
+    r"[)\]*_$}\s]{0,6}(?:[.,;:!—–]|-\s|\Z|\s(?:because|since|as|is (?:the )?(?:correct|right|best|true|answer|only)))"
 )
 _DENIED_BEFORE = re.compile(
     rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
     rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
-    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$",
+    r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$"
+    r"|\bbetween\s+(?:\(?[A-J]\)?\s*(?:,|and|or)\s*){0,3}[*_$(]*$",
     re.IGNORECASE,
+)
+_ONLY = re.compile(rf"\bonly\s+(?:{_NOUN}\s+)?[*_$(]*$", re.IGNORECASE)
+_FITS = re.compile(
+    r"[)\]*_$}\s]{0,6}\s(?:satisf(?:y|ies)|works?|fits?|matches|match|holds?|meets?|remains?|makes?)\b", re.IGNORECASE
 )
 _ALL_DENIED = re.compile(
     r"(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+)\(?[A-J]\)?){1,5}\s+are\s+(?:all\s+)?(?:not|wrong|incorrect|"
@@ -50,11 +57,13 @@ _ALL_DENIED = re.compile(
 )
 _DENIED_BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:(?:is|are|was|seems|looks)(?:n't| not)?\s+(?:also\s+)?(?:not\b|wrong|incorrect|false|"
-    r"impossible|ruled|eliminated|out\b|correct|right|true|the\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
+    r"impossible|ruled|eliminated|out\b|correct|right|true|the\b|tempting|plausible|attractive|partly|partially|"
+    r"irrelevant|off\b|too\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
-    r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail",
+    r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail|tempting|plausible|"
+    r"attractive|partly|partially|irrelevant|\boff\b|\btoo\b",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
@@ -69,7 +78,7 @@ _BEGINS = re.compile(r"\(?([A-J])\)?(?:\s*[,:;]|\s+[-–—]|\s+because\b|\s+sin
 def lone_letter(line: str) -> str | None:
     """The letter of a line that is nothing but a choice: `C`, `(C)`, `**C.**`, `Option C`."""
     match = _LONE.match(line)
-    return match[1] if match and match[1].isupper() else None
+    return match[1] if match and match[1].isupper() and not line.rstrip(" *_").endswith(":") else None
 
 
 def led_letter(text: str) -> str | None:
@@ -110,10 +119,19 @@ def named_letter(sentence: str) -> tuple[bool, str | None]:
         if _DENIED_BEFORE.search(before) or _ALL_DENIED.match(behind) or (denial and _NEGATIVE.search(denial[0])):
             continue
         affirmed.add(match[1])
-        cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)))
+        only = _ONLY.search(before) and _FITS.match(behind)
+        cued = cued or bool(_BEHIND.match(behind) or (_BEFORE.search(before) and _CLOSES.match(behind)) or only)
     if not cued:
         return False, None
     return True, affirmed.pop() if len(affirmed) == 1 else None
+
+
+def sentence_letter(sentence: str) -> str | None:
+    """The choice that a sentence behind a marker names, "I'll go with C"; None for a letter alone."""
+    if len(sentence.split()) < 3:
+        return None
+    speaks, letter = named_letter(sentence)
+    return letter if speaks else None
 
 
 def _letters(text: str) -> list[re.Match[str]]:

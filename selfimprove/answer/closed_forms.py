@@ -11,11 +11,11 @@ import operator
 import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
 from types import FrameType
 from typing import Any, TypeVar
 
 from selfimprove.answer.exact import BINARY, UNARY, exact
+from selfimprove.answer.loading import load_sympy
 from selfimprove.answer.precision import digits_of
 from selfimprove.answer.tree import BINDERS, Constant, Node, Op, Refused, free_names, walk
 from selfimprove.answer.verdict import Finding, Outcome
@@ -33,6 +33,7 @@ class _OverBudget(BaseException):
 
 def same_closed_forms(left: Node, right: Node) -> Finding:
     """Whether two trees agree once sympy has found their closed forms; never raises."""
+    load_sympy()
     try:
         gap = _budgeted(lambda: _equal(left, right))
     except _OverBudget:
@@ -51,6 +52,7 @@ def real_factors(coefficients: Sequence[Fraction]) -> list[list[Fraction]]:
 
     Raises `Refused` where another factor has a real root, or the budget is spent.
     """
+    load_sympy()
     import sympy
 
     def factored() -> list[list[Fraction]]:
@@ -86,7 +88,6 @@ def _budgeted(work: Callable[[], T]) -> T:
 
     import sympy.core.cache
 
-    _warm()
     sympy.core.cache.clear_cache()  # what was computed before must not change what this costs
     before = sys.getprofile()
     sys.setprofile(count)
@@ -94,19 +95,6 @@ def _budgeted(work: Callable[[], T]) -> T:
         return work()
     finally:
         sys.setprofile(before)
-
-
-@lru_cache(maxsize=1)
-def _warm() -> None:
-    """Make sympy import what it imports late, so that the first verdict costs no more calls than the next."""
-    import sympy
-
-    x = sympy.Symbol("x", real=True)
-    sympy.Limit(sympy.sin(x) / x, x, 0).doit()
-    sympy.Integral(sympy.exp(-(x**2)), (x, 0, sympy.oo)).doit()
-    for term in (1 / x**2, 1 / 2**x, 1 / sympy.factorial(x)):
-        sympy.Sum(term, (x, 1, sympy.oo)).doit()
-    sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2 - 1)
 
 
 def _equal(left: Node, right: Node) -> bool | None:

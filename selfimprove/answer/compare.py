@@ -16,7 +16,8 @@ from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.pieces import same_pieces
 from selfimprove.answer.regions import is_region, may_be_region, same_region
-from selfimprove.answer.shape import PERCENT, split_unit
+from selfimprove.answer.scales import in_radians, ratio
+from selfimprove.answer.shape import DEGREE, PERCENT, split_unit
 from selfimprove.answer.tree import (
     MIRRORED,
     ROUND,
@@ -55,6 +56,8 @@ def compare(left: Node, right: Node) -> Finding:
         return _named(left, right) if left.op is Op.NAMED else _named(right, left)
     if kinds <= _EQUATIONS:
         return _relations(left, right)
+    if (residue := _residue(left, right) or _residue(right, left)) is not None:
+        return residue
     if Op.CASES in kinds:
         return same_pieces(left, right) if kinds <= _PIECES else _DIFFERENT
     left, right = _collapsed(left), _collapsed(right)
@@ -146,6 +149,18 @@ def _scaled_equations(left: Node, right: Node) -> Finding:
     return _all(
         (Node(Op.MUL, (ours[at], theirs[0])), Node(Op.MUL, (ours[0], theirs[at]))) for at in range(1, len(points))
     )
+
+
+def _residue(relation: Node, other: Node) -> Finding | None:
+    """17 ≡ 2 (mod 5) beside 2: the right side, if the congruence of numbers holds; None for anything else."""
+    if relation.signs != _CONGRUENCE or other.op is not Op.NUMBER:
+        return None
+    try:
+        left, right, modulus = (exact(arg) for arg in relation.args)
+    except (Refused, ValueError):
+        return None
+    holds = modulus != 0 and ((left - right) / modulus).denominator == 1
+    return same_expression(relation.args[1], other) if holds else _OTHER_RELATIONS
 
 
 def _congruences(left: Node, right: Node) -> Finding:
@@ -340,10 +355,15 @@ def _quantities(left: Node, right: Node) -> Finding:
         return _percent(one, two, unit, other)
     if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
         return _residues(one, two, unit, other)
+    if {unit, other} == {DEGREE, None} and in_radians(one if unit is None else two):
+        return same_expression(left, right)
     if (unit is None) != (other is None):
         one, two = _without_letter(one, other), _without_letter(two, unit)
     if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
-        return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
+        share = ratio(unit, other)
+        if share is None:
+            return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
+        return same_expression(Node(Op.MUL, (one, number(share))), two)
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)

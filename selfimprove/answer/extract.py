@@ -31,10 +31,13 @@ _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_t
 _TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|end|user|endoftext|start_header_id)\|>|</s>|<end_of_turn>")
 _QUESTION = re.compile(
     r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task)(?: \d{1,3})?"
-    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:)",
+    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
+    r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
+    r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))",
     re.IGNORECASE,
 )
 
+_TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 _SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
 
 
@@ -47,6 +50,8 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         return Candidate(None, "extract", "the thinking block is not closed")
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
+    if "</" in answer:
+        answer = _TAGS.sub("", answer)
     own = _own_turn(answer)
     return _extracted(own, mode, cut=cut and len(own) == len(answer))
 

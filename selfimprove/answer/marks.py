@@ -9,44 +9,58 @@ from __future__ import annotations
 
 import re
 
-from selfimprove.answer.choices import LEAD
-from selfimprove.answer.prose import MATH, SENTENCE, inner, last_formula, tidy
-from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, is_supposed, straight, taken_back
+from selfimprove.answer import tongues
+from selfimprove.answer.choices import LEAD, sentence_letter
+from selfimprove.answer.prose import SENTENCE, tidy
+from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
+from selfimprove.answer.values import MATH, inner, last_formula
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    r"\#{4}\s*|<answer>\s*|(?:最终答案|最后答案|答案|故答案)\s*(?:是|为|：|:)*\s*"
+    rf"\#{{4}}\s*|<answer>\s*|{tongues.MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
-    r"|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b\s{0,4}[\*_]{0,3}\s{0,4}"
+    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
-    r"selection|letter)\s+is\b:?\s*",
+    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
     re.IGNORECASE,
 )
-_STRONG = re.compile(r"#{4}|<answer>|答案|answer|correct (?:choice|option)", re.IGNORECASE)
+_STRONG = re.compile(
+    r"#{4}|<answer>|answer|correct (?:choice|option)|[^\x00-\x7f]|antwort|respuesta|resposta|risposta", re.IGNORECASE
+)
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s",
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s|" + tongues.STARTS_WORDS,
     re.IGNORECASE,
 )
-_DENIAL = re.compile(r"\s*(?:definitely |certainly |probably )?(?:not|unknown|unclear|nothing)\b", re.IGNORECASE)
+_DENIAL = re.compile(
+    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing)\b|{tongues.DENIAL})", re.IGNORECASE
+)
 _INSTEAD = re.compile(
     r"(?:[,;:.—–]|\s-)\s*(?:but\s+)?(?:rather\s+|instead\s+)?(?:it(?:'s|\s+is)|the answer is|that(?:'s|"
     r"\s+is))\s+(?!not\b)|"
-    r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])",
+    r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])|" + tongues.INSTEAD,
     re.IGNORECASE,
 )
 _HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
 _WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
 _OTHERS = re.compile(
-    r"\b(?:another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$", re.I
+    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$",
+    re.I,
 )
+_BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
+_POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
+_REMARK = re.compile(
+    r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|reached|"
+    r"found|derived|obtained|based|given|supported|close|same|also)\b",
+    re.IGNORECASE,
+)  # what may be said of "this answer", which states none
 _DEFINITE = re.compile(r"[^A-Za-z]*\d|[\s$*\\({\[]*[A-J][)}\]$*.:\s]*\Z|[\s$*]*\\[A-Za-z]")
 _ENDS_SENTENCE = re.compile(r"[.!?]\s")
 
@@ -76,6 +90,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     if not line.strip(" *_$:.#"):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
     first = SENTENCE.split(line, maxsplit=1)[0]
+    if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
+        return _faulty(mark, "", shift + len(first), "a remark about the answer")
     if _is_supposed(text, mark, first):
         return _faulty(mark, "", shift + len(first), "the answer is only supposed")
     if (denial := _DENIAL.match(line)) is not None:
@@ -84,6 +100,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
     answer, end = _answer(line)
+    if _BREAKS_OFF.search(answer):
+        return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
         return _faulty(mark, answer, shift + end, "no answer by its look")
     return Statement(
@@ -105,6 +123,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
     if (
         is_supposed(head)
+        or tongues.SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")
@@ -155,10 +174,25 @@ def _answer(line: str) -> tuple[str, int]:
     end = len(written.rstrip().rstrip(".!"))
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
-    if LEAD.match(answer) or _is_short(answer):
+    if LEAD.match(answer):
+        return answer, end
+    named = None if supposes(sentence) else sentence_letter(sentence)
+    if named is not None and not in_condition(sentence, sentence.find(named)):
+        return named, len(sentence)
+    if not tongues.AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
     found = last_formula(answer)
     return (answer if found is None else found), end
+
+
+def _is_list(answer: str) -> bool:
+    """Whether what follows a marker is a list of words: "satire, horror, 2"."""
+    parts = answer.split(",")
+    return len(parts) > 2 and all(_ITEM.fullmatch(part) for part in parts) and not _NO_ITEM.search(answer)
+
+
+_ITEM = re.compile(r"\s*(?:and\s+)?[\w'-]+(?:\s[\w'-]+)?\s*")
+_NO_ITEM = re.compile(r"\b(?:so|then|thus|hence|not|which|i|we|it|is|are|or)\b|\d[^,]*\s[A-Za-z]", re.IGNORECASE)
 
 
 def _is_short(answer: str) -> bool:

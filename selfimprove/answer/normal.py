@@ -44,32 +44,36 @@ _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
 
 _DROP = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|limits|"
-    r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
+    r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|large|Large|LARGE|huge|Huge|small|footnotesize|normalsize|tiny|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
     r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
 )
 _SPACE = re.compile(
     r"\\q?quad|\\(?:thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~"
 )
 _RENAMES = (
-    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
-    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
-    (re.compile(r"\\!\s*"), ""),
-    (re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
-    (re.compile(r"\\top(?![A-Za-z])|\\intercal(?![A-Za-z])"), "T"),
-    (re.compile(r"(?<!\\)\\[\[\]()]"), " "),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\*\*"), "^"),
-    (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
+    ("frac", re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    ("binom", re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    ("\\!", re.compile(r"\\!\s*"), ""),
+    ("\\var", re.compile(r"\\var(?=(?:phi|epsilon|theta|rho|sigma|kappa|pi)(?![A-Za-z]))"), r"\\"),
+    ("\\top", re.compile(r"\\top(?![A-Za-z])"), "T"),
+    ("\\intercal", re.compile(r"\\intercal(?![A-Za-z])"), "T"),
+    ("\\", re.compile(r"(?<!\\)\\[\[\]()]"), " "),
+    (",", re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
+    ("...", re.compile(r",\s?\.{3}"), r",\\ldots "),
+    ("**", re.compile(r"\*\*"), "^"),
+    ("10", re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
+        "\\",
         re.compile(r"\^\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])"),
         r"^\\circ ",
     ),
-    (re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
-    (re.compile(r"\\%"), "%"),
-    (re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
-    (re.compile(r"\\_"), "_"),
-    (re.compile(r"\s+"), " "),
-)
+    ("vert", re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
+    ("\\%", re.compile(r"\\%"), "%"),
+    ("\\", re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
+    ("\\dollar", re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
+    ("\\_", re.compile(r"\\_"), "_"),
+    ("", re.compile(r"\s+"), " "),
+)  # each with what a text must hold for its pattern to match
 _UNITS = (
     (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
     (
@@ -163,16 +167,38 @@ def _ordinary_brackets(text: str) -> str:
     return _INTERVAL.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
 
 
+def _chained(text: str) -> str:
+    """The rows of `aligned` that each go on with a relation, as the one chain they are."""
+    found = _ALIGNED.fullmatch(text.strip())
+    if found is None:
+        return text
+    rows = [
+        row.replace("&", " ").strip() for row in re.split(r"\\\\(?:\[[^\]]{0,12}\])?", found[2]) if row.strip(" \n&")
+    ]
+    if all(_GOES_ON.match(row) for row in rows[1:]):
+        return " ".join(rows)
+    related = all(_GOES_ON.search(row) and not _GOES_ON.match(row) for row in rows)
+    return ", ".join(row.rstrip(" ,;") for row in rows) if related else text
+
+
+_ALIGNED = re.compile(r"\\begin\{(aligned|align\*?|split|gathered)\}(.{1,2000}?)\\end\{\1\}", re.DOTALL)
+_GOES_ON = re.compile(r"=|<|>|\\(?:approx|le|ge|leq|geq|equiv|Rightarrow|implies)(?![A-Za-z])")
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     text = _dollars(plain(text))
+    if "\\begin" in text:
+        text = _chained(text)
     if "[" in text or "]" in text:
         text = _ordinary_brackets(text)
     if "'" in text or "prime" in text:
         text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
-    text = _SPACE.sub(" ", _DROP.sub("", text))
-    for pattern, new in _RENAMES:
-        text = pattern.sub(new, text)
+    if "\\" in text or "~" in text:
+        text = _SPACE.sub(" ", _DROP.sub("", text))
+    for sign, pattern, new in _RENAMES:
+        if sign in text:
+            text = pattern.sub(new, text)
     if "\\text" in text or "\\mathrm" in text:
         for pattern, new in _UNITS:
             text = pattern.sub(new, text)

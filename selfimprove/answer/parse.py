@@ -124,6 +124,8 @@ class Parser:
         joins: list[Join] = []
         while (join := self.joiner()) is not None:
             if self.peek().kind == "end":
+                if join in (Join.AND, Join.OR):
+                    raise Unreadable("the answer breaks off")
                 break
             joins.append(join)
             item = self.relation()

@@ -190,6 +190,21 @@ def sign_of(left: Node, right: Node) -> int:
         return int(ctx.sign(ctx.re(gap)))
 
 
+def within(left: Node, right: Node, distance: Fraction) -> bool:
+    """Whether two constants are at most this far apart; False if that can't be seen."""
+    left, right = (node.args[0] if node.op in (Op.UNIT, Op.NAMED) else node for node in (left, right))
+    try:
+        with _LOCK:
+            ctx = context_of(DIGITS[0])
+            ctx.sizes.clear()
+            return bool(
+                abs(evaluate(left, {}, ctx) - evaluate(right, {}, ctx))
+                <= ctx.mpf(distance.numerator) / distance.denominator
+            )
+    except Refused:
+        return False
+
+
 def near(left: Node, right: Node) -> bool:
     """Whether two constants are within 5 % of each other, as around ≈ they must be; True if that can't be seen."""
     try:

@@ -15,6 +15,7 @@ from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.parse import Parser, shallow
+from selfimprove.answer.precision import within
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
@@ -43,6 +44,7 @@ _SPOKEN_SETS = {
     ("empty", "set"): Node(Op.EMPTY),
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
+_NOUNS = frozenset(("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement"))
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -56,7 +58,11 @@ class Answer:
     node: Node | None
     fault: str
     choice: str | None
-    words: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of a text answer, without case, marks and articles."""
+        return (self.written,) if _DECIMAL.fullmatch(self.written) else _words(self.normal)
 
     @property
     def kind(self) -> str:
@@ -81,28 +87,57 @@ _KINDS = {
 def read(written: str) -> Answer:
     """The answer as read; never raises."""
     if _DECIMAL.fullmatch(written):
-        return Answer(written, written, number(Fraction(written)), "", None, (written,))
+        return Answer(written, written, number(Fraction(written)), "", None)
     if len(written) > MAX_RAW:
-        return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None, ())
+        return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
     reason = over_limit(core)
     if reason is not None:
-        return Answer(written, "", None, f"limit: {reason}", None, ())
+        return Answer(written, "", None, f"limit: {reason}", None)
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
     letter = choice[1] if choice else led_letter(bare)
     with allowance():
         node, fault = _tree(normal)
-    if choice is None and node is not None and node.op is not Op.MUL and not _WORDY.search(bare):
+    if choice is None and node is not None and node.op not in (Op.MUL, Op.RATIO) and not _WORDY.search(bare):
         letter = None
-    return Answer(written, normal, node, fault, letter, _words(normal))
+    return Answer(written, normal, node, fault, letter)
+
+
+def behind_label(answer: Answer) -> str | None:
+    """What stands behind the letter of a choice, `(B) 12`, where the answer as a whole is no choice; else None."""
+    label = _LABEL.match(answer.normal)
+    return answer.normal[label.end() :] if label is not None else None
+
+
+_LABEL = re.compile(
+    r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{\s?)?(?:\([A-J]\)|[A-J]\)|[A-J][.:](?=[\s}~]))\s?\}?\s*(?=[^\s^_=+*/)-])"
+)
+
+
+def plain_text(normal: str) -> str:
+    """The text of an answer without its fonts."""
+    return _FONTS.sub("", normal).replace("{", "").replace("}", "").strip()
 
 
 def near_value(answer: Answer) -> Node | None:
     """The value behind the last ≈ of a reference that also states an exact one; None if it states none."""
     head, sign, tail = answer.normal.rpartition("\\approx")
     return read(tail).node if sign and head.strip() and tail.strip() else None
+
+
+def rounded_value(answer: Answer) -> Node | None:
+    """The decimal behind the last ≈ of an answer, if it is what the value before it rounds to; else None."""
+    head, sign, tail = answer.normal.rpartition("\\approx")
+    decimal = _DECIMAL.match(tail.strip())
+    if not sign or decimal is None or answer.node is None:
+        return None
+    near, places = read(tail), len(decimal[0].partition(".")[2])
+    exact = read(head.rpartition("=")[2])
+    if exact.node is None or near.node is None or not places:
+        return None
+    return near.node if within(exact.node, near.node, Fraction(51, 100) / 10**places) else None
 
 
 def _unbold(text: str) -> str:
@@ -194,4 +229,6 @@ def _words(normal: str) -> tuple[str, ...]:
     words = [word.lower() for word in _WORD.findall(text)]
     while len(words) > 1 and words[0] in _OPENINGS:
         del words[0]
+    while len(words) > 1 and words[-1] in _NOUNS:
+        del words[-1]
     return tuple(word for word in words if word not in ARTICLES) or tuple(words)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from selfimprove.answer.equality import same_expression
 from selfimprove.answer.matrices import matrices
 from selfimprove.answer.precision import near
+from selfimprove.answer.scales import summed
 from selfimprove.answer.tree import (
     Join,
     Node,
@@ -30,6 +31,7 @@ from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 
 CONTRADICTION = "it contradicts itself"
 PERCENT = Unit(("percent",))
+DEGREE = Unit(("degree",))
 _MOST_WORDS = 5  # of a unit
 
 
@@ -88,7 +90,7 @@ def split_unit(node: Node) -> tuple[Node, Unit | None]:
     return node, None
 
 
-_UNIT_SIGNS = {Op.PERCENT: PERCENT, Op.DEGREES: Unit(("degree",))}
+_UNIT_SIGNS = {Op.PERCENT: PERCENT, Op.DEGREES: DEGREE}
 
 
 def _units(node: Node) -> Node:
@@ -163,6 +165,8 @@ def _settle_list(node: Node) -> Node:
         items.extend(item.args if item.value is Join.COMMA and arg.op is not Op.LIST else (item,))
     if len(items) == 1:
         return items[0]
+    if node.value is not Join.OR and (total := summed(items)) is not None:
+        return total
     names = [item.args[0] for item in items if item.op is Op.NAMED]
     one_name = len(names) == 1 or (len(set(names)) == 1 and len(names) == len(items))
     if one_name and items[0].op is Op.NAMED:
@@ -252,6 +256,8 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if len(members) > 1:
         if not names and len(members) == 2 and (free_names(members[0]) | free_names(members[1])):
             return _equation(members)
+        if not names and all(member == members[0] for member in members):
+            raise Unreadable("an equation that says nothing")
         _same_values(members)
     value = settle(members[-1])
     if not names:

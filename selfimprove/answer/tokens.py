@@ -55,7 +55,8 @@ _PLAIN_UNIT = re.compile(
 )
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(
-    r"[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?: (?:s|m|kg|K|L))|[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
+    r"[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
+    r"[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
 )  # in a font command behind a number
 _INFINITIES = {
     "infinity": (), "positive infinity": (), "negative infinity": (Token("op", "-"),),
@@ -194,6 +195,8 @@ def tokenise(text: str) -> list[Token]:
             and _ends_number(tokens[-1])
         ):
             tokens.append(Token("text", match["inner"].strip(), gap))
+        elif match[0] == "mg" and not (tokens and _ends_number(tokens[-1])):
+            tokens += [Token("sym", "m", gap), Token("sym", "g")]
         else:
             tokens.extend(_token(match, gap))
         gap = False

@@ -45,7 +45,10 @@ _MODAL = (
     r"(?:\s+(?:need|have|want|going|ought|like|try)\s+to)?)"
 )
 _SET_OUT = (
-    r"(?:given\s?:|(?:it is|we are|we're) given|(?:the|this) (?:problem|question|exercise|task|equation)|"
+    r"(?:given\s?:|given (?:that )?[^.?]{1,80},\s*(?:find|determine|compute|calculate|what|how)|remember|recall|"
+    r"don't forget|keep in mind|make sure|be careful|(?:it is|we are|we're) given|"
+    r"(?:the|this) (?:problem|question|exercise|task|"
+    r"equation(?! of [^.=?]{1,60} is\b))|"
     r"we (?:already )?know|"
     r"(?:our|the) (?:goal|aim|task|(?:first |next |second |third |main |key )?(?:step|idea|formula|plan|strategy|"
     r"approach|method|trick))|next up|please|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
@@ -72,10 +75,20 @@ _WORKING = re.compile(
     re.IGNORECASE,
 )
 _INDIRECT = re.compile(
-    r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b", re.IGNORECASE
+    r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b",
+    re.IGNORECASE,
+)
+_SOLVES = re.compile(r"\bsolv(?:e|ing)\s*\Z", re.IGNORECASE)
+_SOLVED = re.compile(
+    r"\b(?:get|gives?|giving|obtain\w{0,3}|find|yields?|so|thus|hence)\b|\\implies|⇒|=>|[=].*[=]", re.IGNORECASE
 )
 _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
+    re.IGNORECASE,
+)
+_GUESSED = re.compile(
+    r"\b(?:first|initial|original|earlier|previous) (?:guess|thought|attempt|answer|try|idea)\b|"
+    r"\bi (?:first|initially|originally|previously|earlier) (?:thought|guessed|said|got|wrote|answered)\b",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b")
@@ -92,14 +105,16 @@ _REFUSED = re.compile(
     r"\b(?:(?:does|do|did)(?:n't| not) (?:work|satisfy|fit|divide|match|hold|make sense)|"
     r"(?:is|are|was)(?:n't| not) (?:a |an |the )?(?:solution|answer|prime|valid|possible|correct|right|true|equal|"
     r"enough|an? option)|fails|(?:is|are|was|be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
-    r"high))"
+    r"high|many|much|few|little|long|short))"
     r"|can(?:'t|not| not) be|contradict\w{0,5}|ruled out|"
     r"but (?:the (?:problem|question)|we (?:need|want|were asked|must)|that is not|this is not))\b",
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:(?:that|this|it|which|the (?:answer|result))(?:'s| is| was| seems| looks| must be) "
-    r"(?:wrong|incorrect|not (?:right|correct|true|possible|valid)|impossible|a mistake|an error)|"
+    r"\b(?:(?:that|this|it|which|the (?:answer|result))(?:'s| is| was| seems| looks| sounds| must be) "
+    r"(?:wrong|incorrect|not (?:right|correct|true|possible|valid)|impossible|a mistake|an error|"
+    r"too (?:big|small|large|low|high|many|much|few)|off|odd|strange|suspicious|unlikely)\b|"
+    r"(?:that|this|it|which) (?:contradicts|violates|exceeds)|"
     r"(?:that|this|it) (?:can(?:'t|not)|does(?:n't| not)) (?:be (?:right|correct|true)|seem right|look right|work))\b",
     re.IGNORECASE,
 )
@@ -112,7 +127,7 @@ _AGAIN = re.compile(
 _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)
 _STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
-    r"\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
+    r"\W*correction\s?:|\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
     r"(?:it(?:'s| is| should| must)|i mean|the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
     re.IGNORECASE,
 )
@@ -158,13 +173,15 @@ def promises(sentence: str) -> bool:
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
     if _COMPUTED.search(text):
-        return False
-    if _SETTING_OUT.match(text) or _HEDGED.search(text):
+        return bool(_GUESSED.search(text))
+    if _SETTING_OUT.match(text) or _HEDGED.search(text) or _GUESSED.search(text):
         return True
     work = _LETS.search(text) or _WORKING.match(text)
     if work is None:
         return False
     rest = _SETTING.sub(" ", text[work.start() :])[work.end() - work.start() :]
+    if _SOLVES.search(work[0]) and not _SOLVED.search(rest):
+        return True
     return bool(_INDIRECT.search(rest)) or not _RESULT.search(rest)
 
 

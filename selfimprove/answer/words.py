@@ -127,7 +127,7 @@ ARTICLES = frozenset(("a", "an", "the"))
 SHORT_WORDS = frozenset(
     (
         "and for the not odd yes one two six ten pct mph day usd eur oz lb ft hr am pm no or is to of if at by on "
-        "mod so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
+        "mod per so as all any are but nor red dog cat boy man men box car bus egg pen cup nan dne"
     ).split()
 )
 

@@ -18,14 +18,17 @@ from selfimprove.cli.ask import ask
 from selfimprove.cli.check import check
 from selfimprove.cli.compare import compare
 from selfimprove.cli.doctor import doctor
+from selfimprove.cli.env import env
 from selfimprove.cli.evaluate import evaluate
 from selfimprove.cli.export import export
+from selfimprove.cli.init import init
 from selfimprove.cli.plan import plan
 from selfimprove.cli.problems import problems
 from selfimprove.cli.prune import prune
 from selfimprove.cli.report import report
 from selfimprove.cli.rollback import rollback
 from selfimprove.cli.run import run
+from selfimprove.cli.shown import Command, Group
 from selfimprove.cli.status import status
 from selfimprove.cli.verify import verify
 from selfimprove.cli.watch import watch
@@ -33,6 +36,7 @@ from selfimprove.errors import SelfImproveError
 from selfimprove.escaping import escape_text
 
 app = typer.Typer(
+    cls=Group,
     add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,24 +47,17 @@ app = typer.Typer(
 _MESSAGE_LIMIT = 1000
 """Characters of an error, and of its hint, that are shown."""
 
-for command in (
-    run,
-    watch,
-    status,
-    report,
-    verify,
-    rollback,
-    prune,
-    export,
-    ask,
-    evaluate,
-    plan,
-    doctor,
-    problems,
-    compare,
-    check,
-):
-    app.command()(command)
+COMMANDS = {
+    "Before a run": (init, problems, doctor, plan, env),
+    "Runs": (run, watch, status, compare),
+    "Results": (report, evaluate, verify, ask, check),
+    "The model": (export, rollback, prune),
+}
+"""The commands by the panel of the help that shows them."""
+
+for panel, commands_of_panel in COMMANDS.items():
+    for command in commands_of_panel:
+        app.command(cls=Command, rich_help_panel=panel)(command)
 
 
 def main(commands: typer.Typer = app, name: str = "selfimprove") -> None:

@@ -44,7 +44,7 @@ def ask(
 
     With --gold, each answer is judged. The same seed gives the same answers on the same machine.
 
-    Writes nothing, except that a champion that was pruned is rebuilt in rounds/RUN/.
+    Writes nothing, except to rebuild a pruned champion in rounds/RUN/.
 
     Exit codes: 0 answered; 1 the engine failed; 2 invalid usage or input; 130 interrupted.
 

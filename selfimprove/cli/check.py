@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import read_mode
 from selfimprove.errors import UsageError
 
@@ -46,7 +47,7 @@ def check(
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 

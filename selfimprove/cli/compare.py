@@ -16,7 +16,7 @@ from selfimprove.cli import options as opt
 from selfimprove.cli.completion import keys
 from selfimprove.cli.completion import recipes as known_recipes
 from selfimprove.cli.output import stoppable, write_text
-from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, view_mode
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings, view_mode
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
 
@@ -33,6 +33,7 @@ Vary = Annotated[
         "--vary",
         metavar="KEY=VALUES",
         help="A recipe key and its values, as `section.key=V1,V2,…`.",
+        rich_help_panel=opt.RECIPE,
         autocompletion=keys,
     ),
 ]
@@ -50,7 +51,7 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Number of seeds per arm: 0, 1, ….")
+        int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds per arm, numbered from 0.")
     ] = 1,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds of each run.")
@@ -65,14 +66,20 @@ def compare(
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")
     ] = "",
+    model: opt.Model = "",
+    problems: opt.Problems = "",
     settings: opt.Settings = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.")
+        Path | None,
+        typer.Option(
+            "--markdown", metavar="FILE", help="Also write the table to this file.", rich_help_panel=opt.OUTPUT
+        ),
     ] = None,
     execution: opt.Execution,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.", rich_help_panel=opt.OUTPUT)] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one event per line, then the results, as JSON.")
+        bool,
+        typer.Option("--json", help="Print one event per line, then the results, as JSON.", rich_help_panel=opt.OUTPUT),
     ] = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
@@ -80,8 +87,8 @@ def compare(
     """Run several recipes on the same problems, each with several seeds, and compare them in one table.
 
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
-    `rounds/NAME/`, where `report`, `status` and `verify` find it with `--rounds-dir rounds/NAME`, beside `results.json`
-    and `compare.svg`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
+    `rounds/NAME/`, beside `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
+    `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a recipe,
     `--name NAME` shows the results so far.
 
     Writes rounds/NAME/ and the --markdown FILE.
@@ -93,6 +100,7 @@ def compare(
         selfimprove compare demo --vary prefixes.length=4,8,16,full --seeds 3
         selfimprove compare upft rft --seeds 5 --budget tokens=200000 --name upft-or-rft
         selfimprove compare --name upft-or-rft --markdown table.md
+        selfimprove compare upft-verified rft --model ./my-model --problems mine.jsonl --name mine
     """
     from selfimprove.compare.arms import read_arms
     from selfimprove.compare.budget import read_budget
@@ -100,12 +108,13 @@ def compare(
 
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     files = recipes or []
+    common = typed_settings(model, problems, settings or [])
     if not files:
-        if vary or settings or budget or not name:
+        if vary or common or budget or not name:
             raise UsageError("which recipes?", "Name recipe files; --name NAME alone shows what is there.")
         _show(_existing(rounds_dir, name), markdown, as_json)
         return
-    arms, spend = read_arms(files, vary or [], settings or []), read_budget(budget)
+    arms, spend = read_arms(files, vary or [], common), read_budget(budget)
     name = name or f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
     folder = Folder(rounds_dir / folder_name(name, "--name"))
     runtime = read_runtime(execution)

@@ -31,10 +31,12 @@ def doctor(
         int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds that must fit on the disk.")
     ] = 2,
     execution: opt.Execution,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one finding per line, as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one finding per line, as JSON.", rich_help_panel=opt.OUTPUT)
+    ] = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Check before a run that it would work: machine, model, your problems. Each line is ok, a warning or an error.
+    """Check before a run that machine, model and problems are usable. Each line is ok, a warning or an error.
 
     Downloads no weights.
 

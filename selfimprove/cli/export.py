@@ -23,13 +23,21 @@ _NOTE_LIMIT = 1000
 
 def export(
     name: opt.Run,
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.")],
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.", rich_help_panel=opt.OUTPUT)
+    ],
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the sum of the accepted ones.")
     ] = False,
     gguf: Annotated[
-        bool, typer.Option("--gguf", help="Export one GGUF file, made with llama.cpp's converter.")
-    ] = False,
+        str,
+        typer.Option(
+            "--gguf",
+            metavar="TYPE",
+            help="Export one GGUF file by llama.cpp's converter, its weights in this type: `f32`, `bf16`, `f16`, "
+            "`q8_0` or `q4_k_m`; with a Modelfile for Ollama.",
+        ),
+    ] = "",
     converter: Annotated[
         Path | None,
         typer.Option("--converter", metavar="FILE", help="Path of convert_hf_to_gguf.py in a copy of llama.cpp."),
@@ -45,7 +53,7 @@ def export(
 
     Nothing is uploaded without --hub.
 
-    Writes FOLDER, which must be new or empty, either completely or not at all.
+    FOLDER must be new or empty. Writes all of it or nothing.
 
     Exit codes: 0 done; 1 the upload failed, but the folder is complete; 2 invalid usage or input; 130 interrupted.
 
@@ -53,14 +61,19 @@ def export(
 
         selfimprove export demo --to champion
         selfimprove export demo --to my-adapter --adapter
-        selfimprove export demo --to my-gguf --gguf --hub me/my-gguf
+        selfimprove export demo --to my-gguf --gguf q8_0 --hub me/my-gguf
     """
+    from selfimprove.export.gguf import KINDS
+
     if adapter and gguf:
         raise UsageError("--adapter and --gguf are two forms", "Export twice, each to a folder of its own.")
     if converter and not gguf:
         raise UsageError("--converter is for --gguf", "Add --gguf, or leave --converter out.")
     if public and not hub:
         raise UsageError("--public is for --hub", "Add --hub REPO, or leave --public out.")
+    kind = next((one for one in KINDS if one == gguf), None)
+    if gguf and kind is None:
+        raise UsageError(f"--gguf {gguf}: not a type of weights", f"Type one of {', '.join(KINDS)}.")
     form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
     journal = existing_run(rounds_dir, name)
     runtime = read_runtime(opt.Execution(device="cpu", trust_remote_code=trust_remote_code))
@@ -68,7 +81,7 @@ def export(
     from selfimprove.formatting import byte_count
 
     with stoppable():
-        made = export_run(journal, to, form, runtime, converter)
+        made = export_run(journal, to, form, runtime, converter, kind=kind or "f16")
         for warning in made.warnings:
             sys.stderr.write(f"selfimprove: warning: {escape_text(warning, _NOTE_LIMIT)}\n")
         size = byte_count(made.size)

@@ -1,8 +1,8 @@
 """The options that several commands take, each defined once: its name, its placeholder, its help.
 
 A placeholder says what is typed: RUN a run's name, FILE and FOLDER paths, N a whole number, KEY=VALUE a recipe key. In
-the help, options are grouped in panels: what a run is (*Recipe*), how it is executed (*Execution*), what is shown
-(*Output*).
+the help, options are grouped in panels: *Model*, *Problems*, *Recipe* (what a run is), *Machine* (how it is executed)
+and *Output* (where it is written and what is shown); what one command alone has stands above them.
 
 The options of the runtime are the fields of `Execution`. A command decorated with `takes_execution` has a parameter
 `execution`; on the command line that parameter is the options named, or all of them.
@@ -21,7 +21,7 @@ import typer
 
 from selfimprove.cli.completion import engines, keys, recipes, runs, trackers
 
-RECIPE, EXECUTION, OUTPUT = "Recipe", "Execution", "Output"
+MODEL, PROBLEMS, RECIPE, MACHINE, OUTPUT = "Model", "Problems", "Recipe", "Machine", "Output"
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.", autocompletion=runs)]
 RunIfOne = Annotated[
@@ -30,7 +30,11 @@ RunIfOne = Annotated[
 RunOrAll = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's name; all runs if omitted.", autocompletion=runs)
 ]
-RunsFolder = Annotated[Path, typer.Option("--rounds-dir", metavar="FOLDER", help="Folder that holds the runs.")]
+RunsFolder = Annotated[
+    Path,
+    typer.Option("--rounds-dir", metavar="FOLDER", help="Folder that holds the runs.", rich_help_panel=OUTPUT),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
 
 Recipe = Annotated[
     Path | None,
@@ -44,14 +48,12 @@ Recipe = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", metavar="MODEL", help="Hub id, folder, .gguf file or `embedded:…`.", rich_help_panel=RECIPE
-    ),
+    typer.Option("--model", metavar="MODEL", help="Hub id, folder, .gguf file or `embedded:…`.", rich_help_panel=MODEL),
 ]
 Problems = Annotated[
     str,
     typer.Option(
-        "--problems", metavar="SOURCE", help="Hub dataset, file or `reasoning-gym:…`.", rich_help_panel=RECIPE
+        "--problems", metavar="SOURCE", help="Hub dataset, file or `reasoning-gym:…`.", rich_help_panel=PROBLEMS
     ),
 ]
 Settings = Annotated[
@@ -71,18 +73,18 @@ Engine = Annotated[
         "--engine",
         metavar="ENGINE",
         help="`auto`, `transformers` or `vllm`.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
         autocompletion=engines,
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="Torch device: `cpu`, `cuda`, ….", rich_help_panel=EXECUTION),
+    typer.Option("--device", metavar="DEVICE", help="Torch device: `cpu`, `cuda`, ….", rich_help_panel=MACHINE),
 ]
 Threads = Annotated[
     int,
     typer.Option(
-        "--threads", metavar="N", help="CPU threads for the model; 0: all usable cores.", rich_help_panel=EXECUTION
+        "--threads", metavar="N", help="CPU threads for the model; 0: all usable cores.", rich_help_panel=MACHINE
     ),
 ]
 Ray = Annotated[
@@ -91,7 +93,7 @@ Ray = Annotated[
         "--ray",
         metavar="ADDRESS",
         help="Sample and train on a Ray cluster: `auto` or HOST:PORT.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 Workers = Annotated[
@@ -100,7 +102,7 @@ Workers = Annotated[
         "--workers",
         metavar="N",
         help="Samplers on the cluster; 0: one per GPU, or one per node if there are no GPUs.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 CheckerWorkers = Annotated[
@@ -109,12 +111,12 @@ CheckerWorkers = Annotated[
         "--checker-workers",
         metavar="N",
         help="Processes of the answer checker; 0: one per usable core.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 TrainProcesses = Annotated[
     int,
-    typer.Option("--train-processes", metavar="N", help="Processes that train together.", rich_help_panel=EXECUTION),
+    typer.Option("--train-processes", metavar="N", help="Number of training processes.", rich_help_panel=MACHINE),
 ]
 Sharding = Annotated[
     str,
@@ -122,7 +124,7 @@ Sharding = Annotated[
         "--sharding",
         metavar="WAY",
         help="`none`, or `fsdp`: shard the frozen weights over the training processes.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 MicroTokens = Annotated[
@@ -131,7 +133,7 @@ MicroTokens = Annotated[
         "--micro-tokens",
         metavar="N",
         help="Tokens per forward pass in training; `auto`: chosen from the free memory.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 GradientCheckpointing = Annotated[
@@ -140,14 +142,12 @@ GradientCheckpointing = Annotated[
         "--gradient-checkpointing",
         metavar="WAY",
         help="`on`: training needs less memory and more time; `off`; `auto`: chosen from the free memory.",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 TensorParallel = Annotated[
     int,
-    typer.Option(
-        "--tensor-parallel", metavar="N", help="GPUs per copy of the model (vllm).", rich_help_panel=EXECUTION
-    ),
+    typer.Option("--tensor-parallel", metavar="N", help="GPUs per copy of the model (vllm).", rich_help_panel=MACHINE),
 ]
 DataParallel = Annotated[
     int,
@@ -155,14 +155,14 @@ DataParallel = Annotated[
         "--data-parallel",
         metavar="N",
         help="Copies of the model, each on its own GPUs (vllm).",
-        rich_help_panel=EXECUTION,
+        rich_help_panel=MACHINE,
     ),
 ]
 TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=EXECUTION)
+    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=MODEL)
 ]
 KeepModels = Annotated[
-    bool, typer.Option("--keep-models", help="Keep every round's merged model on disk.", rich_help_panel=EXECUTION)
+    bool, typer.Option("--keep-models", help="Keep every round's merged model on disk.", rich_help_panel=MACHINE)
 ]
 
 Track = Annotated[

@@ -31,12 +31,20 @@ def read_mode(text: str) -> Mode:
     return modes[text]
 
 
+def typed_settings(model: str, problems: str, settings: list[str]) -> dict[str, object]:
+    """The keys of a recipe that were typed as `--model`, `--problems` and `--set`, as plain data."""
+    from selfimprove.recipe.reading import laid_over, read_settings
+
+    named = {"model": {"name": model}} if model else {}
+    named |= {"problems": {"train": problems}} if problems else {}
+    return laid_over(named, read_settings(settings), "the command line")
+
+
 def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
     """The recipe of a file (or the default one), overridden by `--model`, `--problems` and `--set`."""
-    from selfimprove.recipe.reading import laid_over, read_recipe, read_settings
+    from selfimprove.recipe.reading import read_recipe
 
-    named = {"model": {"name": model} if model else {}, "problems": {"train": problems} if problems else {}}
-    return read_recipe(path, laid_over(named, read_settings(settings), "the command line"))
+    return read_recipe(path, typed_settings(model, problems, settings))
 
 
 def view_mode(*, as_json: bool, plain: bool, quiet: bool = False) -> ViewMode:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime
+from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime
 
 
 @opt.takes_execution("engine", "device", "threads")
@@ -17,13 +17,20 @@ def plan(
         int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds to plan for.")
     ] = 2,
     recipe: opt.Recipe = None,
+    model: opt.Model = "",
+    problems: opt.Problems = "",
     settings: opt.Settings = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure rates on this machine first, in less than a minute.")
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Measure rates on this machine first, in less than a minute.",
+            rich_help_panel=opt.MACHINE,
+        ),
     ] = False,
     execution: opt.Execution,
 ) -> None:
-    """Show the most that a run would cost, and the smallest gain that its gate can detect, before you start it.
+    """Show the maximum cost of a run, and the smallest gain that its gate can detect, before you start it.
 
     The plan needs only the recipe: no problem is read and no model is loaded. With --calibrate, the real engine and
     trainer run a short trial, and the cost is given as tokens, time, memory and disk space.
@@ -37,11 +44,11 @@ def plan(
         selfimprove plan --recipe demo
         selfimprove plan --recipe demo --rounds 10 --set problems.heldout_size=1000
         selfimprove plan --recipe demo --calibrate
+        selfimprove plan --model ./my-model --problems mine.jsonl --calibrate
     """
     from selfimprove.plan.lines import plan_lines
-    from selfimprove.recipe.reading import read_recipe, read_settings
 
-    chosen = read_recipe(recipe, read_settings(settings or []))
+    chosen = chosen_recipe(recipe, model, problems, settings or [])
     for line in plan_lines(chosen, rounds):
         typer.echo(line)
     if calibrate:

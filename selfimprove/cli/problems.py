@@ -32,8 +32,8 @@ def problems(
     """Show what a run would read from SOURCE, before you start one.
 
     Shows the fields used for question, context, options and answer; the first problems as the model will see them, each
-    with its reference answer; the rows that were set aside, with line and reason; and whether the references can be
-    judged against. With --model, also the lengths in tokens.
+    with its reference answer; the rows that were set aside, with line and reason; and whether the checker can use the
+    references. With --model, also the lengths in tokens.
 
     Writes the cache in $SELFIMPROVE_CACHE: the parsed rows of a large source, and with --model the model, once.
 

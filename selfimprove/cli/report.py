@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 def report(
     name: opt.RunIfOne = "",
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.")
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.", rich_help_panel=opt.OUTPUT),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained HTML page to this file.")
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write one self-contained HTML page to this file.",
+            rich_help_panel=opt.OUTPUT,
+        ),
     ] = None,
     compare: Annotated[
         list[str] | None,
@@ -31,6 +38,7 @@ def report(
             metavar="RUN",
             help="With --html: another run to show on the same page; repeatable.",
             autocompletion=known_runs,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
     rounds_dir: opt.RunsFolder = Path("rounds"),

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import runs as known_runs
 from selfimprove.cli.output import resume_command, stoppable
-from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime, view_mode
-
-if TYPE_CHECKING:
-    from selfimprove.recipe import Recipe
-    from selfimprove.store.journal import Journal
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings, view_mode
+from selfimprove.store.names import DEFAULT
 
 
 @opt.takes_execution()
@@ -52,7 +49,7 @@ def run(
     Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
     in $SELFIMPROVE_CACHE.
 
-    Exit codes: 0 the rounds and the sealed finish are done; 1 a stage ended without a usable result; 2 invalid usage or
+    Exit codes: 0 all rounds and sealed judging are done; 1 a stage ended without a usable result; 2 invalid usage or
     input; 130 interrupted.
 
     Examples:
@@ -63,15 +60,17 @@ def run(
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
+    from selfimprove.recipe.reading import read_recipe, typed_keys
     from selfimprove.runs.assemble import run_recipe
     from selfimprove.store.journal import journal_named
     from selfimprove.tracking import read_trackers, tracked
     from selfimprove.view import open_view
 
-    name = name or (recipe.stem if recipe else "default")
+    name = name or (recipe.stem if recipe else DEFAULT)
     journal = journal_named(rounds_dir, name, "--run")
-    chosen = _recipe(journal, recipe, model, problems, settings or [])
-    journal.examine(chosen)
+    typed = typed_settings(model, problems, settings or [])
+    chosen = journal.recipe() if journal.is_bound and not (recipe or typed) else read_recipe(recipe, typed)
+    journal.examine(chosen, typed_keys(recipe, typed))
     runtime, trackers = read_runtime(execution), read_trackers(track or [])
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     with (
@@ -80,10 +79,3 @@ def run(
         tracked(trackers, journal, chosen, view) as emit,
     ):
         run_recipe(chosen, runtime, journal, rounds, emit, view=view)
-
-
-def _recipe(journal: Journal, path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
-    """The recipe that was typed; if nothing of it was, that of the existing run."""
-    if path is None and not (model or problems or settings) and journal.is_bound:
-        return journal.recipe()
-    return chosen_recipe(path, model, problems, settings)

@@ -15,7 +15,9 @@ from selfimprove.cli.parsing import existing_run
 def verify(
     name: opt.Run,
     rounds_dir: opt.RunsFolder = Path("rounds"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every check as JSON.", rich_help_panel=opt.OUTPUT)
+    ] = False,
 ) -> None:
     """Check every hash and fingerprint of a run, and recompute its decisions and figures from the verdicts.
 

@@ -19,7 +19,7 @@ def watch(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show the live view of a run that another process executes; Ctrl-C ends the view, not the run.
+    """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
     If the run has not begun, the command waits for it.
 

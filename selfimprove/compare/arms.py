@@ -21,14 +21,14 @@ from typing import Any, NoReturn
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
-from selfimprove.recipe.reading import Setting, laid_over, read_recipe, read_setting, read_settings
+from selfimprove.recipe.reading import Setting, laid_over, read_recipe, read_setting
 
 MOST_ARMS = 1000
 NAME_LIMIT = 40
 """Characters of a value, or of a file's name, in an arm's name."""
 
-COMMON = ("model.", "problems.", "answers.")
-"""Sections in which arms may not differ, since they define what is measured."""
+COMMON = ("model.", "problems.", "answers.", "guards")
+"""Sections and tables in which arms may not differ, since they define what is measured."""
 JUDGING = (
     *("gate.samples", "gate.temperature", "gate.beside_samples", "gate.beside_temperature"),
     *("sampling.max_new_tokens", "sampling.prompt", "sampling.system"),
@@ -54,8 +54,8 @@ class Varied:
     values: tuple[object, ...]
 
 
-def read_arms(files: Sequence[Path], vary: Sequence[str], settings: Sequence[str]) -> tuple[Arm, ...]:
-    """Every recipe file with every combination of the varied values, `settings` laid over all of them.
+def read_arms(files: Sequence[Path], vary: Sequence[str], common: Mapping[str, object]) -> tuple[Arm, ...]:
+    """Every recipe file with every combination of the varied values, `common` (plain data) laid over all of them.
 
     Raises `UsageError` naming the file, key or arm that can't be compared with the others.
     """
@@ -63,7 +63,6 @@ def read_arms(files: Sequence[Path], vary: Sequence[str], settings: Sequence[str
     listed = [key.key for key in varied]
     if len({*listed}) < len(listed):
         raise UsageError("a key is varied twice", "Name all its values in one --vary KEY=V1,V2")
-    common = read_settings(settings)
     if "seed" in common:
         _refuse_seed("--set")
     arms = [_arm(path, common, varied, values) for path in files for values in _combinations(varied)]

@@ -19,7 +19,7 @@ from selfimprove.compare.folder import Fitted, Folder, Pilot, Plan, run_name
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
-from selfimprove.problem.judging import checker_digest
+from selfimprove.problem.judging import checkers_digest
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import admit
 from selfimprove.round.machinery import Machinery
@@ -114,10 +114,11 @@ def make_runs(comparing: Comparing, plan: Plan) -> Plan:
 def _refuse_other_checker(folder: Folder, plan: Plan) -> None:
     """`UsageError` if a run that is there was judged by another version of the recipe's own checker."""
     for fitted, seed in plan.runs():
-        settings, run = fitted.arm.recipe.answers, folder.run(fitted.arm, seed)
-        if settings.checker and run.is_bound and run.bound().checker != checker_digest(settings):
+        recipe, run = fitted.arm.recipe, folder.run(fitted.arm, seed)
+        if recipe.checkers and run.is_bound and run.bound().checker != checkers_digest(recipe):
+            named = ", ".join(recipe.checkers)
             raise UsageError(
-                f"the checker of run `{run.name}` changed ({settings.checker})", "Start a new comparison: --name NAME"
+                f"the checker of run `{run.name}` changed ({named})", "Start a new comparison: --name NAME"
             )
 
 

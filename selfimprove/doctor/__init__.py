@@ -7,7 +7,7 @@ Checks run one after the other, the quick ones first, and each finding is shown 
 
 Nothing is written but what the run would write to the model cache first: the converted model. Weights are not
 downloaded. `machine.py` looks at packages and devices, `resources.py` at memory, disk, cache and network, `content.py`
-at problems, answers and model.
+at problems, answers and model. `environment.py` is what `selfimprove env` tells of programs and machine.
 
 A check that raises something unforeseen is an error line too and hides no other: the doctor is called when things are
 broken.

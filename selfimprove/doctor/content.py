@@ -53,6 +53,7 @@ def problems(subject: Subject) -> Finding:
     if isinstance(found, SelfImproveError):
         return error("problems", found.message, found.hint)
     sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
+    sizes += "".join(f", {len(part):,} of guard {name}" for name, part in found.guards.items())
     if missing := missing_answers(subject.recipe, found):
         lacking = f"{missing:,} training problems lack the answer to verify with"
         return error("problems", f"{sizes}; {lacking}", answers_hint(subject.recipe))

@@ -74,4 +74,6 @@ class Subject:
             model = [self.recipe.model.name] if is_on_hub(self.recipe.model) else []
         except SelfImproveError:  # the model's own check tells
             model = []
-        return [*model, *(name for name in (problems.train, problems.heldout, problems.sealed) if is_hub_name(name))]
+        guards = (guard.problems for guard in self.recipe.guards)
+        sources = (problems.train, problems.heldout, problems.sealed, *guards)
+        return [*model, *(name for name in sources if is_hub_name(name))]

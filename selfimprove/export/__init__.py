@@ -1,7 +1,8 @@
 """Taking a run's champion away, as a folder that needs nothing of this program.
 
 Three forms, one a folder: the merged model (safetensors, loaded by transformers as any other), one adapter equal to the
-whole chain (`merging/joint.py`, loaded by peft onto the base), or one GGUF file (`export/gguf.py`). Each has a model
+whole chain (`merging/joint.py`, loaded by peft onto the base), or one GGUF file (`export/gguf.py`) with a Modelfile for
+Ollama (`export/ollama.py`). Each has a model
 card (`export/card.py`) and the licence texts of the base (`models/origin.py`).
 
 The run's folder is read and never written: everything is built beside the target under a name that begins with a dot,
@@ -18,7 +19,8 @@ from typing import Literal
 
 from selfimprove.errors import UsageError
 from selfimprove.export import card
-from selfimprove.export.gguf import convert, find_converter
+from selfimprove.export.gguf import Kind, convert, find_converter, find_quantizer
+from selfimprove.export.ollama import modelfile
 from selfimprove.export.source import Source, build, source_of
 from selfimprove.models.origin import Origin, origin_of
 from selfimprove.models.weights import fingerprint_folder
@@ -49,8 +51,9 @@ def export(
     runtime: Runtime = BY_ITSELF,
     converter: Path | None = None,
     cache: Path | None = None,
+    kind: Kind = "f16",
 ) -> Exported:
-    """The champion of a run in the new folder, whole on return or absent; `converter` is for the form `gguf`.
+    """The champion of a run in the new folder, whole on return or absent; `converter` and `kind` are for `gguf`.
 
     `cache` is the folder of converted models, by default the user's. Raises `UsageError` for a folder that holds
     something, a run whose champion is the base, and a missing converter; `StageError` if the records don't give the
@@ -58,6 +61,7 @@ def export(
     """
     _refuse_target(journal, folder)
     script = find_converter(converter) if form == "gguf" else None
+    tools = _Tools(script, find_quantizer(kind, script), kind) if script else None
     if not journal.champion().number:
         raise UsageError(
             f"run `{journal.name}`: its champion is the base model, there is nothing to take away",
@@ -71,7 +75,7 @@ def export(
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            made = _make(source, origin, temporary, form, script, runtime)
+            made = _make(source, origin, temporary, form, tools, runtime)
             if target.exists():
                 target.rmdir()  # empty, as was seen; fails if something came into it meanwhile
             publish(made, target)
@@ -80,7 +84,16 @@ def export(
     return Exported(folder, form, source.champion.number, size_of(folder), _warnings(origin))
 
 
-def _make(source: Source, origin: Origin, temporary: Path, form: Form, script: Path | None, runtime: Runtime) -> Path:
+@dataclass(frozen=True)
+class _Tools:
+    """llama.cpp's programs, and the type of weights that they are asked for."""
+
+    converter: Path
+    quantizer: Path | None
+    kind: Kind
+
+
+def _make(source: Source, origin: Origin, temporary: Path, form: Form, tools: _Tools | None, runtime: Runtime) -> Path:
     """The finished folder, below `temporary`."""
     model, made = temporary / "model" / source.journal.name, temporary / "made"  # GGUF takes the name
     fits, rank = "", 0
@@ -93,10 +106,12 @@ def _make(source: Source, origin: Origin, temporary: Path, form: Form, script: P
     else:
         build(source, model, runtime)
     text = card.card_text(card.Subject(source, origin, form, fits, rank))
-    if form == "gguf" and script:
+    if tools:
         made.mkdir()
+        file = made / f"{source.journal.name}.gguf"
         (model / card.NAME).write_text(text, encoding="utf-8")  # the converter takes licence and lineage from it
-        convert(script, model, made / f"{source.journal.name}.gguf", source.recipe.model.dtype)
+        convert(tools.converter, model, file, tools.kind, tools.quantizer)
+        (made / "Modelfile").write_text(modelfile(source, file.name, runtime), encoding="utf-8")
     elif form == "merged":
         model.rename(made)
     (made / card.NAME).write_text(text, encoding="utf-8")

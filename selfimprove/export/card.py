@@ -9,6 +9,8 @@ A card is made to be read elsewhere, so it holds no path of this machine.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -55,6 +57,28 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 model = AutoModelForCausalLM.from_pretrained("THIS FOLDER", gguf_file="{file}")
 tokenizer = AutoTokenizer.from_pretrained("THIS FOLDER", gguf_file="{file}")""",
 }
+_SERVING = {
+    "merged": """\
+# vLLM
+vllm serve THIS_FOLDER
+# llama.cpp and Ollama need a GGUF file: export again
+selfimprove export {run} --to NEW_FOLDER --gguf q8_0""",
+    "adapter": """\
+# vLLM
+vllm serve THE_BASE --enable-lora --max-lora-rank {most_rank} --lora-modules {name}=THIS_FOLDER
+# llama.cpp and Ollama need a GGUF file: export again
+selfimprove export {run} --to NEW_FOLDER --gguf q8_0""",
+    "gguf": """\
+# llama.cpp, in this folder
+llama-server --model {file}
+# Ollama, in this folder
+ollama create {name} --file Modelfile
+ollama run {name}
+# vLLM serves the merged model best: export again, without --gguf
+selfimprove export {run} --to NEW_FOLDER""",
+}
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Values that vLLM takes for its largest rank."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +118,20 @@ def card_text(subject: Subject) -> str:
         sentences=[f"Round {record.round}: {_told(record.decision.sentence)}" for record in rounds],
         placebos=[_placebo(record.round, record.placebo) for record in rounds if record.placebo],
         usage=_USES[form].format(file=f"{journal.name}.gguf"),
+        serving=_serving(subject),
         system=f" after the system turn `{_coded(recipe.sampling.system)}`" if recipe.sampling.system else "",
         prompt=_coded(recipe.sampling.prompt),
         recipe=json.dumps(recipe_told(recipe), indent=1, ensure_ascii=True),
         licence=_licence(origin),
     )
+
+
+def _serving(subject: Subject) -> str:
+    """What to type to serve the folder."""
+    run, rank = subject.source.journal.name, next((rank for rank in _RANKS if rank >= subject.rank), _RANKS[-1])
+    name = re.sub(r"[^a-z0-9._-]+", "-", run.lower())
+    file, run = (shlex.quote(part) for part in (f"{run}.gguf", run))
+    return _SERVING[subject.form].format(run=run, file=file, name=name, most_rank=rank)
 
 
 def decoding_told(rule: DrawRule, recipe: Recipe) -> str:

@@ -20,7 +20,8 @@ decision is taken again with all of those counted as right on the challenger's s
 side only: unless both agree with it, it depends on the checker and not on the models, and its sentence names the side.
 
 **Guards** check more than accuracy: an accepted challenger whose pass@k fell or whose answers are cut more often is
-rejected by the guard's name. Prefix entropy only raises an alarm.
+rejected by the guard's name. Prefix entropy only raises an alarm. The sets of problems that a recipe guards beside the
+held-out ones are `gate/guards.py`'s.
 """
 
 from __future__ import annotations
@@ -45,17 +46,20 @@ __all__ = [
     "Power",
     "Split",
     "Vitals",
+    "counted_as_right",
     "decide",
     "entropy_alarm",
     "guarded",
     "interval_of_gain",
     "interval_of_rate",
+    "number_told",
     "pass_at_k",
     "power_line",
     "power_lines",
     "sentence_of_gain",
     "split_of",
     "standing_at",
+    "unread_told",
 ]
 
 HOPE = 2.33
@@ -148,8 +152,8 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
     looks = tuple(_look(state, total, settings, alpha) for state in seen)
     judged = pairs[: looks[-1].judged]
     turning = [
-        _unread_told(unread, side)
-        for side, unread, counted in _counted_as_right(judged)
+        unread_told(unread, side)
+        for side, unread, counted in counted_as_right(judged)
         if not _same(accepted, start, counted, total, settings, alpha)
     ]
     parts = [
@@ -319,7 +323,7 @@ def _look(seen: _Seen, total: int, settings: Gate, alpha: float) -> Look:
     )
 
 
-def _counted_as_right(pairs: Sequence[Pair]) -> list[tuple[str, int, list[Pair]]]:
+def counted_as_right(pairs: Sequence[Pair]) -> list[tuple[str, int, list[Pair]]]:
     """Each side with its unclear problems: how many they are, and the pairs with all of them counted as right."""
     challenger = [replace(pair, challenger=1.0) if pair.challenger_unclear else pair for pair in pairs]
     champion = [replace(pair, champion=1.0) if pair.champion_unclear else pair for pair in pairs]
@@ -329,7 +333,8 @@ def _counted_as_right(pairs: Sequence[Pair]) -> list[tuple[str, int, list[Pair]]
     ]
 
 
-def _unread_told(unread: int, side: str) -> str:
+def unread_told(unread: int, side: str) -> str:
+    """That so many unclear problems of a side could reverse a decision."""
     problems = "1 problem" if unread == 1 else f"{unread:,} problems"
     return f"checker-dependent: the {side}'s unparsed or timed-out answers to {problems} could reverse this"
 
@@ -344,7 +349,7 @@ def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, 
     if rules_out(tally, settings.worthwhile, greedy=settings.samples == 1):
         return f"futile, a gain of {worth} or more is ruled out"
     end = tally.plus(_optimistic_rest(tally, total))
-    short, least = ("gain", worth) if end.gain < settings.worthwhile else ("evidence", _number(1 / alpha))
+    short, least = ("gain", worth) if end.gain < settings.worthwhile else ("evidence", number_told(1 / alpha))
     return f"futile, even if the other {total - int(tally.judged):,} problems go well the {short} stays below {least}"
 
 
@@ -361,7 +366,7 @@ def _figures(standing: Standing, look: Look, total: int, split: Split, *, counte
     if standing in (Standing.POINT, Standing.NONE):
         rule = "by the naive rule" if standing is Standing.POINT else "without a rule"
         return [*parts, f"gain {100 * look.gain:+.1f} points, {rule}"]
-    return [*parts, f"evidence {_number(look.evidence)}, needs {_number(look.threshold)}"]
+    return [*parts, f"evidence {number_told(look.evidence)}, needs {number_told(look.threshold)}"]
 
 
 def _became(one: str, first: int, other: str, second: int) -> str:
@@ -371,7 +376,8 @@ def _became(one: str, first: int, other: str, second: int) -> str:
     return f" (all became {one if first else other})" if first or second else ""
 
 
-def _number(value: float) -> str:
+def number_told(value: float) -> str:
+    """An e-value or a threshold in words: whole from 10 on."""
     if value >= 1e6:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

@@ -164,6 +164,11 @@ def evidence(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: flo
     return (1 - LAST_LOOK) * mixture + (1 / alpha if passed else 0.0)
 
 
+def evidence_against(tally: Tally, gain: float, *, greedy: bool) -> float:
+    """The e-value of bets against "the mean difference is `gain` or more", finite: ever 1/α with chance at most α."""
+    return math.exp(min(LARGEST_LOG, _log_average(tally, gain, -1, _shape(greedy))))
+
+
 def rules_out(tally: Tally, gain: float, *, greedy: bool, alpha: float = BOUND_ALPHA) -> bool:
     """Whether a mean difference of `gain` or more is ruled out: wrongly so at any look with chance at most `alpha`."""
     return _log_average(tally, gain, -1, _shape(greedy)) >= -math.log(alpha)

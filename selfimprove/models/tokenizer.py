@@ -77,10 +77,11 @@ class ChatTokenizer:
         """
         spelt: list[str] = []
         if self._control is not None and self._control.search(system + user):
-            turns = (part.translate(_MARKS_OUT) for part in (system, user))
-            system, user = (self._control.sub(lambda match: _hidden(match[0], spelt), part) for part in turns)
+            parts = (part.translate(_MARKS_OUT) for part in (system, user))
+            system, user = (self._control.sub(lambda match: _hidden(match[0], spelt), part) for part in parts)
         if self._tokenizer.chat_template:
-            ids = self._encoded(self._rendered(system, user), spelt, with_special=False)
+            turns = [("system", system)] if system else []
+            ids = self._encoded(self.conversation([*turns, ("user", user)]), spelt, with_special=False)
         else:
             text = "\n\n".join(part for part in (system, user) if part)
             ids = self._encoded(text, spelt, with_special=True)
@@ -92,6 +93,11 @@ class ChatTokenizer:
                 "Name a model with the tokenizer it was trained with.",
             )
         return ids
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The texts of the tokens that begin a sequence and that end the model's turn; empty where there is none."""
+        return str(self._tokenizer.bos_token or ""), str(self._tokenizer.eos_token or "")
 
     @property
     def has_template(self) -> bool:
@@ -127,13 +133,15 @@ class ChatTokenizer:
         except FAULTS as error:
             raise UsageError(f"{self._title}: its tokenizer fails: {error}", REFETCH) from error
 
-    def _rendered(self, system: str, user: str) -> str:
-        turns = [{"role": "system", "content": system}] if system else []
-        turns.append({"role": "user", "content": user})
+    def conversation(self, turns: Sequence[tuple[str, str]]) -> str:
+        """The text of these turns, each a role and what it says, up to where the model's next turn begins.
+
+        Raises `UsageError` if there is no chat template, or it refuses these turns, takes too long or gives too much.
+        """
         try:
             with bounded(SECONDS, MEMORY):
                 text = self._tokenizer.apply_chat_template(
-                    turns,
+                    [{"role": role, "content": content} for role, content in turns],
                     add_generation_prompt=True,
                     tokenize=False,
                     **self._keywords,  # type: ignore[arg-type]  # any keyword is passed on to the template
@@ -143,7 +151,8 @@ class ChatTokenizer:
         except MemoryError:
             raise self._faulty("takes too much memory") from None
         except FAULTS as error:
-            hint = "Leave sampling.system empty: not every template takes one." if system else "Mend the template."
+            asks = turns[0][0] == "system"
+            hint = "Leave sampling.system empty: not every template takes one." if asks else "Mend the template."
             raise UsageError(f"{self._title}: its chat template fails: {error}", hint) from error
         if not isinstance(text, str) or len(text) > LONGEST:
             raise self._faulty(f"gives more than {LONGEST:,} characters")

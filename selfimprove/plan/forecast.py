@@ -73,6 +73,8 @@ class Forecast:
     """The challenger's answers when the gate may decide for the first time; judging costs no less."""
     heldout_answers: int
     """A model's answers to all held-out problems."""
+    guard_answers: int
+    """A model's answers to all problems of the guards."""
     champion_each_round: bool
     """Whether every round judges the champion (new held-out problems), not only one whose champion is new."""
     placebo: bool
@@ -85,7 +87,7 @@ class Forecast:
     def judged_answers(self, *, first: bool) -> tuple[int, int]:
         """The least and the most answers of challenger and champion in the first or in a later round."""
         champion = self.heldout_answers if first or self.champion_each_round else 0
-        return self.first_look + champion, 2 * self.heldout_answers
+        return self.first_look + champion, 2 * (self.heldout_answers + self.guard_answers)
 
     def disk(self, footprint: Footprint, rounds: int, *, keep_models: bool) -> DiskNeed:
         """What `rounds` more such rounds need on the disk, and the sealed finish.
@@ -112,7 +114,7 @@ class Forecast:
     def _row_bytes(self) -> int:
         tokens = self.sampled_tokens + self.continued_tokens + self.target_tokens + self.prompt_tokens
         rows = self.rows + self.continuations + self.trained_rows
-        answers = (2 + self.placebo) * self.heldout_answers
+        answers = (2 + self.placebo) * self.heldout_answers + 2 * self.guard_answers
         return tokens * TOKEN_BYTES + rows * ROW_BYTES + answers * self._answer_bytes
 
     @property
@@ -145,6 +147,7 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         steps=recipe.training.epochs * -(-sum(examples.values()) // recipe.training.batch_rows),
         first_look=min(gate.batch * gate.samples, heldout) if gate.rule == "sequential" else heldout,
         heldout_answers=heldout,
+        guard_answers=sum(guard.size for guard in recipe.guards) * gate.samples,
         champion_each_round=gate.new_each_round,
         placebo=gate.placebo,
         sealed_answers=recipe.problems.sealed_size * (gate.samples + (second.gate.samples if second else 0)),

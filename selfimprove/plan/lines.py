@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from selfimprove.formatting import byte_count, duration, plural
 from selfimprove.gate.budget import alpha_of_round, share_of_round
 from selfimprove.gate.decision import power_lines
+from selfimprove.gate.guards import guard_lines
 from selfimprove.plan.calibration import Calibration, Range
 from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
+from selfimprove.plan.hope import power_warning
 from selfimprove.recipe import Gate, Recipe
 
 
@@ -29,7 +31,20 @@ def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
         "",
         "Round 1 at 80 % power:",
         *(f"  {line}" for line in power.lines()),
+        *([warning] if (warning := power_warning(recipe, recipe.problems.heldout_size)) else []),
+        *_guards(recipe),
     ]
+
+
+def _guards(recipe: Recipe) -> list[str]:
+    """What each guard tells in the first round whose challenger the gate accepts; nothing without guards."""
+    lines = [f"  {line}" for line in guard_lines(recipe)]
+    chance = f"at most {recipe.gate.guard_alpha:g} in any number of rounds"
+    if any(not guard.proves for guard in recipe.guards):
+        lines.append(f"  Chance that a harmless challenger is rejected because harm is shown: {chance}.")
+    if any(guard.proves for guard in recipe.guards):
+        lines.append(f"  Chance that a harmful challenger passes where no harm must be proven: {chance}.")
+    return ["", "Guards, in the first round whose challenger the gate accepts:", *lines] if lines else []
 
 
 def _work(recipe: Recipe) -> list[str]:
@@ -48,10 +63,15 @@ def _work(recipe: Recipe) -> list[str]:
     return [
         f"A round samples {work.rows:,} completions of {of}: at most {work.sampled_tokens:,} tokens,",
         *([continued] if work.continuations else []),
-        f"trains at most {work.trained_rows:,} rows {work.epochs} times,",
+        f"trains at most {work.trained_rows:,} rows for {plural(work.epochs, 'epoch')},",
         f"and judges at most {answers:,} answers of the challenger, {answers * work.answer_limit:,} tokens.",
         *(["Its placebo is trained, merged and judged likewise."] if work.placebo else []),
         champion,
+        *(
+            [f"A challenger that the gate accepts gives at most {work.guard_answers:,} answers to guards' problems."]
+            if work.guard_answers
+            else []
+        ),
         f"at the end base and champion answer {recipe.problems.sealed_size:,} sealed problems each"
         f"{', in two decodings' if recipe.beside() else ''}.",
     ]

@@ -63,7 +63,7 @@ from selfimprove.recipe import Problems
 VAGUE = ANSWERS[ANSWERS.index("answers") :]
 """Names that mean many things: passed over where a row has a surer one."""
 
-_BLANK = re.compile(r"\bN_(\d\d)\b")
+_BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
 _NAME_HINT = 'Name them in the recipe: [problems] question = "…" and answer = "…".'
 

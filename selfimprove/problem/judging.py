@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from selfimprove.answer import Verdict
     from selfimprove.answer.checking import Checker
     from selfimprove.answer.checking.worker import Request
-    from selfimprove.recipe import Answers
+    from selfimprove.recipe import Answers, Recipe
 
 _COMMAND = ("-m", "selfimprove.problem.judging")
 
@@ -61,6 +62,13 @@ def own_checker(checker: Checker) -> Checker:
 def checker_digest(settings: Answers) -> str:
     """The SHA-256 of the file of the recipe's own checker; empty if it names none. `UsageError` if it isn't there."""
     return located(settings.checker).sha256() if settings.checker else ""
+
+
+def checkers_digest(recipe: Recipe) -> str:
+    """What a run's checkers of its own are known by: that of the recipe, or of it and of those that guards name."""
+    own = checker_digest(recipe.answers)
+    named = [f"{guard.name} {located(guard.checker).sha256()}" for guard in recipe.guards if guard.checker]
+    return hashlib.sha256("\n".join([own, *named]).encode()).hexdigest() if named else own
 
 
 def judges_apart(settings: Answers, problem: Problem) -> bool:

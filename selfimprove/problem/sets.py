@@ -1,12 +1,12 @@
-"""The three sets of problems that a run works on."""
+"""The three sets of problems that a run works on, and those of its guards."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from selfimprove.problem.table import STEP, Made, keys_and_answers
 from selfimprove.problem.values import Problem, Tally
@@ -30,6 +30,8 @@ class ProblemSets:
     """By set, what the rows of its file or dataset gave."""
     later: tuple[Problem, ...] = ()
     """What the held-out source has left, for the rounds after the first (`gate.rotate`)."""
+    guards: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    """The problems of each guard, by its name: all have answers, none is in a set above; two guards may share some."""
 
     @property
     def parts(self) -> int:
@@ -56,12 +58,16 @@ class ProblemSets:
             tuple(problem for problem in part if problem.key not in keys)
             for part in (self.train, self.heldout, self.sealed, self.later)
         )
-        return replace(self, train=train, heldout=heldout, sealed=sealed, later=later)
+        guards = {
+            name: tuple(problem for problem in part if problem.key not in keys) for name, part in self.guards.items()
+        }
+        return replace(self, train=train, heldout=heldout, sealed=sealed, later=later, guards=guards)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over keys and answers of all sets, in order: equal sets give equal digits."""
         digest = hashlib.sha256(b"[")
-        for number, part in enumerate((self.train, self.heldout, self.sealed, *([self.later] if self.later else []))):
+        more = [*([self.later] if self.later else []), *self.guards.values()]
+        for number, part in enumerate((self.train, self.heldout, self.sealed, *more)):
             digest.update(b",[" if number else b"[")
             pairs = keys_and_answers(part) if isinstance(part, Made) else ((one.key, one.answer) for one in part)
             between = ""

@@ -92,14 +92,14 @@ def is_local(text: str) -> bool:
     return text.startswith(PREFIX) or bool(format_of(Path(text))) or Path(text).exists()
 
 
-def read_stock(source: Source, wanted: Problems, reading: Reading, *, as_written: bool = False) -> Stock:
+def read_stock(source: Source, wanted: Problems, reading: Reading, *, as_written: bool = False, more: int = 0) -> Stock:
     """The distinct problems of a source; raises `UsageError` for a row that is none, naming it.
 
     `as_written`: an answer is what its field holds, and not the final answer in it. From a generator, as many problems
-    are drawn as all three sets together can use.
+    are drawn as all three sets and `more` problems can use.
     """
     if isinstance(source, GeneratedSource):
-        most = wanted.train_size + wanted.heldout_size + wanted.sealed_size
+        most = wanted.train_size + wanted.heldout_size + wanted.sealed_size + more
         problems, duplicates = draw(source.name, wanted.mixtures, wanted.seed, most)
         return Stock(problems=rows_of_problems(problems), duplicates=duplicates, rows=len(problems))
     return stock_of(origin_of(source), wanted, reading, as_written=as_written)
@@ -134,14 +134,14 @@ def _of_hub(source: HubSource) -> Origin:
     return Origin(pieces=pieces, names=(str(source),), files=table.files, sizes=(size,))
 
 
-def refuse_lacking(stocks: dict[Source, Stock]) -> None:
-    """`UsageError` if the recipe names a field that no row of any source has."""
+def refuse_lacking(stocks: dict[Source, Stock], section: str = "problems") -> None:
+    """`UsageError` if the recipe names a field in this section that no row of any of its sources has."""
     read = {source: stock for source, stock in stocks.items() if not isinstance(source, GeneratedSource) and stock.rows}
     for role, name in next(iter(read.values())).lacking if read else ():
         if all((role, name) in stock.lacking for stock in read.values()):
             source, stock = next(iter(read.items()))
             raise UsageError(
-                f"problems.{role}: no row of {source} has a field `{name}`",
+                f"{section}.{role}: no row of {source} has a field `{name}`",
                 f"The fields are: {listed(stock.known)}; dots go into objects.",
             )
 

@@ -17,7 +17,7 @@ from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.parts import Piece, PieceRead
-from selfimprove.problem.table import Made, ProblemRows, Rows, joined, own_copy, problem_rows
+from selfimprove.problem.table import Made, ProblemRows, Rows, answered, joined, own_copy, problem_rows
 from selfimprove.problem.values import Aside, Tally
 from selfimprove.recipe import Problems
 
@@ -77,7 +77,7 @@ class Stock:
     @property
     def answered(self) -> int:
         """How many of the problems have an answer."""
-        return int(self.problems.rows.answered[self.problems.places].sum())
+        return answered(self.problems)
 
     def tally(self, source: object) -> Tally:
         """What the rows gave, in figures."""

@@ -191,6 +191,11 @@ def first_answered(problems: ProblemRows, count: int) -> tuple[ProblemRows, Prob
     return replace(problems, places=problems.places[taken]), replace(problems, places=problems.places[rest])
 
 
+def answered(problems: ProblemRows) -> int:
+    """How many of the problems have an answer."""
+    return int(problems.rows.answered[problems.places].sum())
+
+
 def without(problems: ProblemRows, names: set[str]) -> ProblemRows:
     """Those whose names (`Problem.names`) are none of these."""
     import numpy as np

@@ -32,7 +32,6 @@ _PUNCTUATION = re.compile(
     )""",
     re.VERBOSE,
 )
-_WORD = re.compile(r"(?<!\S)(?:\\|[^\W_])\S*")
 _TOKEN = re.compile(r"\\[^\W\d_]+|[^\W\d_]+|\d+(?:\.\d+)?|\S")
 
 
@@ -98,7 +97,7 @@ def _leaks(
 
 
 def _ngrams(form: str, length: int) -> Iterator[tuple[str, ...]]:
-    words = _WORD.findall(form)
+    words = [token for token in form.split() if token[0].isalnum() or token[0] == "\\"]
     return zip(*(words[start:] for start in range(length)), strict=False)
 
 

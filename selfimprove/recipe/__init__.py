@@ -18,15 +18,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe.gate import MOST_SAMPLES
 from selfimprove.recipe.gate import Gate as Gate
+from selfimprove.recipe.guards import Guard as Guard
 from selfimprove.recipe.problems import MixturePart as MixturePart
 from selfimprove.recipe.problems import Problems as Problems
 from selfimprove.recipe.problems import Section as Section
 from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
+from selfimprove.recipe.texts import CheckerName, Template
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
 
@@ -49,16 +51,6 @@ class Rounding:
     dtype: Literal["bfloat16", "float32"]
     way: Literal["auto", "nearest", "stochastic"] = "auto"
     seed: int = 0
-
-
-def _has_question(value: str) -> str:
-    if value.count("{question}") != 1:
-        raise ValueError("must contain {question} exactly once")
-    return value
-
-
-Template = Annotated[str, AfterValidator(_has_question)]
-"""A user's turn with a place for the question."""
 
 
 class Model(Section):
@@ -197,19 +189,11 @@ class Answers(Section):
         description="if a number is asked for, it must be given as one: arithmetic left undone (`3 - 4` for -1, `4/6` "
         "for 2/3) is wrong",
     )
-    checker: str = Field(
+    checker: CheckerName = Field(
         "",
         description="function that judges instead of the answer checker: `package.module:function` or "
         "`path/to/file.py:function`; `mode` and `finished` are then ignored",
     )
-
-    @field_validator("checker")
-    @classmethod
-    def _names_a_function(cls, value: str) -> str:
-        where, colon, function = value.rpartition(":")
-        if value and not (where and colon and function.isidentifier()):
-            raise ValueError("must name a function as package.module:function or path/to/file.py:function")
-        return value
 
 
 class Schedule(Section):
@@ -238,6 +222,8 @@ class Schedule(Section):
 class Recipe(Section):
     """What a run is: everything that bears on its records."""
 
+    later: ClassVar[frozenset[str]] = frozenset(("guards",))
+
     seed: int = Field(0, ge=0, description="seed of the whole run")
     model: Model = Model()
     problems: Problems = Problems()
@@ -248,6 +234,9 @@ class Recipe(Section):
     answers: Answers = Answers()
     gate: Gate = Gate()
     schedule: Schedule = Schedule()
+    guards: tuple[Guard, ...] = Field(
+        (), description="tables `[[guards]]`: further sets of problems on which no accepted challenger may drop"
+    )
 
     @model_validator(mode="after")
     def _prefix_fits(self) -> Recipe:
@@ -284,6 +273,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _guards_fit(self) -> Recipe:
+        names = [guard.name.casefold() for guard in self.guards]
+        if twice := next((guard.name for guard in self.guards if names.count(guard.name.casefold()) > 1), None):
+            raise ValueError(f"two guards are called `{twice}`: set the name of one")
+        if self.guards and self.gate.rule == "none":
+            raise ValueError("gate.rule is `none`, which accepts every round, so guards could reject none")
+        return self
+
+    @model_validator(mode="after")
     def _is_text(self) -> Recipe:
         try:
             json.dumps(self.model_dump(mode="python"), ensure_ascii=False, default=str).encode()
@@ -301,6 +299,21 @@ class Recipe(Section):
             return None
         update = {"temperature": self.gate.beside_temperature, "samples": self.gate.beside_samples}
         return self.model_copy(update={"gate": self.gate.model_copy(update=update)})
+
+    @property
+    def checkers(self) -> tuple[str, ...]:
+        """The checkers of one's own that it names: its own, then those of its guards."""
+        return tuple(filter(None, (self.answers.checker, *(guard.checker for guard in self.guards))))
+
+    def guarding(self, guard: Guard) -> Recipe:
+        """The recipe that judges on a guard's problems: with the guard's prompt and checker where it names them."""
+        prompt = {"prompt": guard.prompt} if guard.prompt else {}
+        checker = {"checker": guard.checker} if guard.checker else {}
+        sections = {
+            "sampling": self.sampling.model_copy(update=prompt),
+            "answers": self.answers.model_copy(update=checker),
+        }
+        return self.model_copy(update=sections)
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON, as hexadecimal digits: equal recipes have equal ones."""

@@ -16,7 +16,7 @@ MOST_ROUNDS = 1_000_000
 class Gate(Section):
     """When a challenger replaces the champion."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("rounds", "rotate"))
+    later: ClassVar[frozenset[str]] = frozenset(("rounds", "rotate", "guard_alpha"))
 
     rule: Literal["sequential", "point", "none"] = Field(
         "sequential",
@@ -30,6 +30,13 @@ class Gate(Section):
         le=MOST_ROUNDS,
         description="rounds that share `gate.alpha` equally, with one part kept for further rounds; 0: open-ended, "
         "round k has α/(k(k+1))",
+    )
+    guard_alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="chance that guards with `no proof of harm` ever reject a harmless challenger in the run, and "
+        "that guards with `proof of no harm` ever let a harmful one pass",
     )
     worthwhile: float = Field(
         0.02,

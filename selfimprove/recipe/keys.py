@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from selfimprove.recipe import TASK_TEMPLATE, Recipe, Section
+from selfimprove.recipe import TASK_TEMPLATE, Guard, Recipe, Section
+
+REQUIRED = object()
+"""Stands for the default of a key that has none."""
+
+NAMED = 6
+"""Keys that a message names."""
 
 
 def changed_keys(old: Recipe, new: Recipe) -> list[str]:
@@ -14,9 +20,20 @@ def changed_keys(old: Recipe, new: Recipe) -> list[str]:
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
+def changed_told(old: Recipe, new: Recipe, typed: Collection[str] = ()) -> str:
+    """The keys in which two recipes differ, those that were typed first; of many, the others are counted."""
+    changed = changed_keys(old, new)
+    ordered = [key for key in typed if key in changed]
+    ordered += [key for key in changed if key not in ordered]
+    shown = max(NAMED, sum(key in changed for key in typed))
+    more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
+    return ", ".join(ordered[:shown]) + more
+
+
 def key_table() -> str:
     """The recipe's keys as a Markdown table: key, default, meaning. docs/recipe.md holds it, and a test compares."""
-    rows = [f"| `{key}` | {shown(default)} | {meaning} |" for key, default, meaning in described()]
+    keys = (*described(), *described_of_guards())
+    rows = [f"| `{key}` | {shown(default)} | {meaning} |" for key, default, meaning in keys]
     return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
@@ -30,8 +47,16 @@ def described() -> Iterator[tuple[str, object, str | None]]:
             yield name, value, Recipe.model_fields[name].description
 
 
+def described_of_guards() -> Iterator[tuple[str, object, str | None]]:
+    """The same of the keys that each table `[[guards]]` may have."""
+    for key, field in Guard.model_fields.items():
+        yield f"guards.{key}", REQUIRED if field.is_required() else field.default, field.description
+
+
 def shown(value: object) -> str:
-    """A default in Markdown: its JSON in backquotes, `unset`, or `the paper's` for the task template."""
+    """A default in Markdown: its JSON in backquotes, `unset`, `required`, or `the paper's` for the task template."""
+    if value is REQUIRED:
+        return "required"
     return "unset" if value is None else "the paper's" if value == TASK_TEMPLATE else f"`{json.dumps(value)}`"
 
 

@@ -24,7 +24,7 @@ class Section(BaseModel):
         return {
             key: value
             for key, value in plain.items()
-            if key not in self.later or value != kinds[key].get_default(call_default_factory=True)
+            if key not in self.later or getattr(self, key) != kinds[key].get_default(call_default_factory=True)
         }
 
 

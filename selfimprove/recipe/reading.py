@@ -16,8 +16,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from selfimprove.errors import UsageError
-from selfimprove.recipe import MixturePart, Recipe, Runtime, Section
-from selfimprove.recipe.keys import described, shown
+from selfimprove.recipe import Guard, MixturePart, Recipe, Runtime, Section
+from selfimprove.recipe.keys import described, described_of_guards, dotted, shown
 
 _PACKAGED = Path(__file__).parents[1] / "recipes"
 _BOUNDS_OF_VERSION_1 = {"min_survival", "min_agreement", "max_kl"}
@@ -48,6 +48,12 @@ def read_recipe(path: Path | None, overrides: Mapping[str, object] | None = None
     where = str(path or "the command line")
     data = {} if path is None else _read_toml(_located(path))
     return parse_recipe(laid_over(data, overrides or {}, where), where)
+
+
+def typed_keys(path: Path | None, overrides: Mapping[str, object]) -> list[str]:
+    """The dotted names of the keys that a user wrote: those of the overrides, then those of the recipe's file."""
+    written = {} if path is None else _read_toml(_located(path))
+    return list(dict.fromkeys([*dotted(overrides), *dotted(written)]))
 
 
 def laid_over(data: Mapping[str, object], overrides: Mapping[str, object], where: str) -> dict[str, object]:
@@ -160,6 +166,8 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
 
 def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
     """The section that a fault lies in, and its key, without what pydantic adds for the parts of a union."""
+    if loc[:1] == ("guards",) and len(loc) > 1:
+        return Guard, [str(part) for part in loc]
     section: type[Section] = Recipe
     path: list[str] = []
     for step, part in enumerate(loc):
@@ -178,7 +186,8 @@ def _suggestion(key: str, section: type[Section]) -> str:
     leaf = key.rpartition(".")[2]
     if leaf in Runtime.model_fields:
         return f"It is no key of a recipe but an option: --{leaf.replace('_', '-')}."
-    keys = [name for name, *_ in described()] if "." in key else [*Recipe.model_fields]
-    moved = [name for name, *_ in described() if name.rpartition(".")[2] == leaf]
+    known = [name for name, *_ in (described_of_guards() if section is Guard else described())]
+    keys = known if "." in key else [*Recipe.model_fields]
+    moved = [name for name in known if name.rpartition(".")[2] == leaf]
     close = moved or difflib.get_close_matches(key, keys, 1)
     return f"Did you mean {' or '.join(close)}?" if close else f"Known are here: {', '.join(section.model_fields)}."

@@ -7,6 +7,7 @@ leaves a gap, and a chart without any figure isn't drawn.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MARKS = "osD^vP"
 DASHES = ("-", "--", "-.", ":")
+TICKS = 10
+"""Rounds named on an axis."""
 FEW = 6
 """Rounds up to which each line of the evidence has its number."""
 
@@ -29,12 +32,15 @@ def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) ->
     if not rows:
         return None
 
+    seen = _room(rows)
+
     def paint(axes: Axes) -> None:
         for place, (label, role, share, ends) in enumerate(rows):
             _whiskers(axes.hlines, place, ends, role)
             axes.plot([100 * share], [place], "o", color=ROLES[role], markersize=8)
             told = f"{label}  {formatting.percent(share)}"
-            axes.annotate(told, (100 * share, place), (0, 9), textcoords="offset points", ha="center")
+            axes.annotate(told, (100 * share, place), (0, 9), textcoords="offset points", ha=_aligned(share, seen))
+        axes.set_xlim(*seen)
         axes.set_ylim(len(rows) - 0.5, -0.8)
         axes.set_yticks([])
         axes.set_xlabel("accuracy on the sealed problems, %, with 95 % intervals")
@@ -44,6 +50,20 @@ def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) ->
         f"{label} {formatting.percent(share)} ({formatting.percent_range(ends)})" for label, _, share, ends in rows
     )
     return drawn(name, f"Sealed problems: {caption}.", paint, 0.9 + 0.5 * len(rows))
+
+
+def _room(rows: Sequence[tuple[str, str, float, Interval]]) -> tuple[float, float]:
+    """The range of an axis in percent, with room around all shares and their intervals."""
+    told = [100 * value for _, _, share, ends in rows for value in (share, *ends) if value is not None]
+    low, high = min(told), max(told)
+    aside = max(0.08 * (high - low), 0.5)
+    return low - aside, high + aside
+
+
+def _aligned(share: float, seen: tuple[float, float]) -> str:
+    """On which side of its mark a label stands so that it stays inside the axes."""
+    part = (100 * share - seen[0]) / (seen[1] - seen[0])
+    return "left" if part < 0.3 else "right" if part > 0.7 else "center"
 
 
 def accuracy_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
@@ -168,7 +188,10 @@ def loss_chart(losses: Sequence[Loss]) -> Chart | None:
         before = 0
         for place, loss in enumerate(drawable):
             steps, values = zip(*loss.points, strict=True)
-            axes.plot([before + step for step in steps], values, color=ROLES[f"hue{place % 2}"], linewidth=1.3)
+            colour = ROLES[f"hue{place % 2}"]
+            axes.plot([before + step for step in steps], values, color=colour, linewidth=1.3)
+            for step, value in loss.partial:
+                axes.plot([before + step], [value], "o", color=colour, markerfacecolor="none", markersize=4)
             axes.annotate(
                 str(loss.number), (before + steps[0], 1), (0, 2), xycoords=("data", "axes fraction"),
                 textcoords="offset points",
@@ -178,7 +201,10 @@ def loss_chart(losses: Sequence[Loss]) -> Chart | None:
         axes.set_xlabel("optimizer step, round after round (its number above)")
         axes.set_ylabel("loss, nats per token")
 
-    return drawn("loss", "Training loss by optimizer step, the rounds one after the other.", paint)
+    told = "Training loss by optimizer step, the rounds one after the other."
+    if any(loss.partial for loss in drawable):
+        told += " Hollow marks: the last batch of an epoch, of few rows, whose mean varies more."
+    return drawn("loss", told, paint)
 
 
 def entropy_chart(numbers: Sequence[int], entropy: Sequence[float | None], cut: Sequence[float | None]) -> Chart | None:
@@ -249,14 +275,18 @@ def _whiskers(lines: Callable[..., object], place: float, ends: Interval, role: 
 
 
 def _by_round(axes: Axes, numbers: Sequence[int], title: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("round")
     axes.set_ylabel(title)
     axes.grid(visible=False, axis="x")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if numbers:
+        axes.set_xticks(_ticks(min(numbers), max(numbers)))
         axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
+
+
+def _ticks(first: int, last: int) -> list[int]:
+    """Whole rounds, at most `TICKS`, evenly apart."""
+    apart = next(step for step in itertools.count(1) if (last - first) // step < TICKS)
+    return list(range(first, last + 1, apart))
 
 
 def _legend_above(axes: Axes) -> None:

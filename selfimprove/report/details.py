@@ -11,7 +11,7 @@ from selfimprove.report.costs import costs
 from selfimprove.report.records import RunRecords
 from selfimprove.report.section import Section
 from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, ROUNDS, TRAINING
-from selfimprove.report.series import Loss, Opening, RoundFigures, losses, openings, spreads
+from selfimprove.report.series import Loss, Opening, RoundFigures, batch_rows, losses, openings, spreads
 
 FIFTHS = 5
 
@@ -80,7 +80,7 @@ def _time_by_round(run: RunRecords) -> Section:
 
 
 def _losses(run: RunRecords) -> Section:
-    found = [losses(record) for record in run.rounds]
+    found = [losses(record, batch_rows(run.recipe)) for record in run.rounds]
     rows = tuple((str(loss.number), str(loss.steps), *_means(loss)) for loss in found if loss.points)
     header = ("round", "steps", *(f"{part}/{FIFTHS}" for part in range(1, FIFTHS + 1)))
     return Section("Mean loss by fifths of the steps", (), header, rows)

@@ -1,7 +1,8 @@
 """The flips of a run: problems that one side of a round solved and the other didn't, with both answers side by side.
 
 Flips are what the gate counts, so they come from the verdict rows, those that `selfimprove verify` recounts. What was
-asked comes from elsewhere (`questions.py`) and may stay unknown.
+asked comes from elsewhere (`questions.py`) and may stay unknown. Each flip is one of four kinds, by what the answer of
+the side that failed was: wrong, or unreadable (`gate/gains.py`).
 
 A page is for reading: of each round it shows at most a number of flips, lost ones and won ones alike, in the order of
 their keys, which are hashes and so as good as a draw. The rest stands in the verdict files. Sealed problems are
@@ -20,10 +21,11 @@ from selfimprove.round.answers import share
 from selfimprove.store.rows import Answered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flip:
     """A problem that one side solved and the other didn't: an answer of each, and how many were right."""
 
+    number: int
     key: str
     won: bool
     champion: Answered
@@ -31,6 +33,18 @@ class Flip:
     champion_right: tuple[int, int]
     challenger_right: tuple[int, int]
     asked: Asked | None = None
+
+    @property
+    def failed(self) -> Answered:
+        """The answer of the side that didn't solve it."""
+        return self.champion if self.won else self.challenger
+
+    @property
+    def change(self) -> str:
+        """What the answer became: `readable` or `right` if the problem was won, `unreadable` or `wrong` if lost."""
+        if self.won:
+            return "readable" if self.failed.unreadable else "right"
+        return "unreadable" if self.failed.unreadable else "wrong"
 
 
 @dataclass(frozen=True)
@@ -55,8 +69,17 @@ def flips(contest: Contest) -> list[Flip]:
         before, after = contest.champion[key], contest.challenger[key]
         won = share(after) > share(before)
         if share(after) != share(before):
-            right = (_right(before), _right(after))
-            found.append(Flip(key, won, _telling(before, not won), _telling(after, won), *right))
+            found.append(
+                Flip(
+                    number=contest.number,
+                    key=key,
+                    won=won,
+                    champion=_telling(before, not won),
+                    challenger=_telling(after, won),
+                    champion_right=_right(before),
+                    challenger_right=_right(after),
+                )
+            )
     return sorted(found, key=lambda flip: flip.won)
 
 

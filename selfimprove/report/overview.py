@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from selfimprove import formatting
+from selfimprove.events import SealedJudged, read_event
 from selfimprove.recipe import Recipe
 from selfimprove.report.costs import cost_of_looks, costs
 from selfimprove.report.records import RunRecords
@@ -12,17 +14,24 @@ from selfimprove.store.records import Scalar
 
 DIGITS = 12
 """Digits of a fingerprint that are shown."""
+YEAR_9999 = 253_370_764_800
+"""Seconds since the epoch, the last that a date can be made of, nearly."""
+PARTS = ("became readable", "became right", "became unreadable", "became wrong")
+"""What a gain is made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Base against champion on the sealed problems, in words."""
+    """Base against champion on the sealed problems, in words; `parts` are what the gain is made of, in points.
+
+    A champion that is the base has no gain: `champion`, `gain` and `interval` are empty then.
+    """
 
     base: str
     champion: str
     gain: str
     interval: str
-    split: str
+    parts: tuple[tuple[str, str], ...]
     verdict: str
     ground: str
     mood: str
@@ -34,15 +43,16 @@ def outcome(run: RunRecords) -> Outcome | None:
     if look is None:
         return None
     low, high = look.gain_interval
+    same = look.champion == 0
     return Outcome(
         base=formatting.percent(look.base_accuracy),
-        champion=formatting.percent(look.champion_accuracy),
-        gain=formatting.points(look.gain),
-        interval=formatting.points_range(look.gain_interval),
-        split=formatting.split_told(look.split) if look.split and look.champion else "",
+        champion="" if same else formatting.percent(look.champion_accuracy),
+        gain="" if same else formatting.points(look.gain),
+        interval="" if same else formatting.points_range(look.gain_interval),
+        parts=() if same or not look.split else tuple(zip(PARTS, formatting.split_cells(look.split), strict=True)),
         verdict=formatting.verdict_on_gain(look.gain, look.gain_interval, look.champion),
         ground=f"On {formatting.count(look.n)} sealed problems that nothing else in the run touched.",
-        mood="better" if low > 0 else "worse" if high < 0 else "",
+        mood="" if same else "better" if low > 0 else "worse" if high < 0 else "",
     )
 
 
@@ -91,15 +101,27 @@ def _last_versions(run: RunRecords) -> dict[str, Scalar]:
 
 
 def _time(run: RunRecords) -> str:
-    """From the first stage's start to the last one's end, and the seconds that stages and sealed looks took."""
+    """From the first stage's start to the end of the last stage or look, and the seconds that they took."""
     stages = [stage for record in run.rounds for stage in record.stages]
-    start, end = (stages[0].start[:16], stages[-1].end[:16]) if stages else ("", "")
+    start = stages[0].start[:16] if stages else ""
+    end = max(stages[-1].end[:16] if stages else "", _last_look_at(run))
     spent = (costs(run.rounds)[1] + cost_of_looks(run)).seconds
     same_day = start[:10] == end[:10]
     span = (
         f"{start.replace('T', ' ')} to {end[11:] if same_day else end.replace('T', ' ')} UTC" if start and end else ""
     )
     return ", ".join(filter(None, [span, f"{formatting.duration(spent)} of work" if spent else ""]))
+
+
+def _last_look_at(run: RunRecords) -> str:
+    """When the sealed problems were judged last, UTC, by the history; empty where it doesn't tell."""
+    try:
+        lines = run.journal.events_path.read_bytes().splitlines() if run.looks else []
+    except OSError:
+        return ""
+    found = [timed for line in lines if b'"sealed_judged"' in line and (timed := read_event(line))]
+    looks = [timed.time for timed in found if isinstance(timed.event, SealedJudged) and 0 <= timed.time < YEAR_9999]
+    return datetime.fromtimestamp(looks[-1], UTC).strftime("%Y-%m-%dT%H:%M") if looks else ""
 
 
 def _fingerprints(run: RunRecords) -> str:

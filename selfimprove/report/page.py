@@ -6,9 +6,11 @@ can be loaded, sent or framed from it, whatever stands in it. All text is escape
 through `escaping` first, so a control character or a mark that reverses the reading order is shown, not obeyed. The
 same records give the same bytes: the page knows no time but theirs.
 
-**What it is made of.** The sections of `sections.py`, as in the terminal and in Markdown, in their order; charts and
-further tables hang on some of them by title; then the flips. Outcome first. Long tables and earlier rounds are folded
-(`details`): a browser's own search opens them. Search over the flips is the script's only work.
+**What it is made of.** The outcome, once: three figures, what the gain is made of, a chart. Then what was judged beside
+it (`sections.outcomes`), then the flips, each a line that opens to a section of its own (`browsing.py`), then how the
+run came to that: the other sections of `sections.py`, as in the terminal and in Markdown. Charts and further tables
+hang on sections by title. Tables of detail and earlier rounds are folded (`details`): a browser's own search opens
+them. The script filters the flips and moves between them, and nothing else.
 
 **How large it gets.** At most `FLIPS` flips stand in a page, shared by its rounds, each answer with at most
 `ANSWER` characters, its two ends. What is left out is counted, and the file that holds it named.
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.report import charts, sidebyside
+from selfimprove.report.browsing import browsed
 from selfimprove.report.contests import Contest, contests, sealed_flips
 from selfimprove.report.costs import costs
 from selfimprove.report.details import details_of, openings_title
@@ -35,15 +38,25 @@ from selfimprove.report.flips import shown_flips
 from selfimprove.report.overview import facts, outcome
 from selfimprove.report.records import RunRecords
 from selfimprove.report.section import Section
-from selfimprove.report.sections import COST, DIVERSITY, EVIDENCE, OUTCOME, ROUNDS, TRAINING, sections
-from selfimprove.report.series import RoundFigures, losses, round_figures, spreads, trail
+from selfimprove.report.sections import (
+    COST,
+    DIVERSITY,
+    EVIDENCE,
+    OUTCOME,
+    ROUNDS,
+    TRAINING,
+    beside_outcome,
+    details,
+    outcomes,
+)
+from selfimprove.report.series import RoundFigures, batch_rows, losses, round_figures, spreads, trail
 from selfimprove.report.svg import Chart, role_rules
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-FLIPS = 1200
+FLIPS = 1100
 """Flips in a page, shared by its rounds."""
 FEWEST = 20
 """Flips of a round that are shown, however many rounds there are."""
@@ -51,12 +64,14 @@ ANSWER = 1200
 """Characters of an answer or a question."""
 LINE = 200
 """Characters of a cell."""
+BRIEF = 110
+"""Characters of a question in the list of flips."""
 SENTENCE = 1000
 """Characters of a sentence."""
 MOODS = {"accepted": "yes", "passed": "yes", "rejected": "no", "failed": "no"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """A section of the page: sentences, charts, a table, and further tables that are folded."""
 
@@ -84,11 +99,10 @@ class Run:
 def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
     """The report of a run as one HTML file; with `others` all of them side by side before the report of the first."""
     run = _read(records)
-    parts = [_part(section, run) for section in sections(records)]
-    if others:
-        parts.insert(0, _side_by_side([run, *map(_read, others)]))
     css, script = _source("page.css") + role_rules(), _source("page.js")
     flips, unknown = shown_flips(records, run.contests, max(FEWEST, FLIPS // max(1, len(run.contests))))
+    shown, filters = browsed(flips, ANSWER)
+    first, *beside = [_part(section, run) for section in outcomes(records)]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -98,11 +112,15 @@ def report_html(records: RunRecords, others: Sequence[RunRecords] = ()) -> str:
             script=_trusted(script),
             name=records.name,
             running=records.running,
-            subtitle="Rounds of training a model on its own samples, each accepted or rejected by evidence.",
+            compared=[_side_by_side([run, *map(_read, others)])] if others else [],
             outcome=outcome(records),
+            outcome_part=first,
+            outcome_notes=beside_outcome(records),
             facts=facts(records),
-            parts=parts,
-            flips=[found for found in flips if found.shown],
+            beside=beside,
+            parts=[_part(section, run) for section in details(records)],
+            flips=shown,
+            filters=filters,
             flip_sentences=_flip_sentences(run, unknown),
             footer=f"Written by selfimprove {version('selfimprove')} from the records of run {records.name}.",
         )
@@ -117,12 +135,17 @@ def _read(records: RunRecords) -> Run:
 
 
 def _part(section: Section, run: Run) -> Part:
-    found = tuple(chart for chart in _charts(section.title, run) if chart)
-    more = tuple(details_of(section.title, run.records, run.contests, run.rounds))
     title = section.title
-    opened = openings_title(len(run.contests)) if title == DIVERSITY else ""
     return Part(
-        _anchor(title), title, section.sentences, found, section.header, section.rows, section.words, more, opened
+        anchor=_anchor(title),
+        title=title,
+        sentences=section.sentences,
+        charts=tuple(chart for chart in _charts(title, run) if chart),
+        header=section.header,
+        rows=section.rows,
+        words=section.words,
+        more=tuple(details_of(title, run.records, run.contests, run.rounds)),
+        opened=openings_title(len(run.contests)) if title == DIVERSITY else "",
     )
 
 
@@ -142,7 +165,8 @@ def _charts(title: str, run: Run) -> list[Chart | None]:
     if title == COST:
         return [charts.cost_chart([(record.round, costs([record])[0]) for record in rounds])]
     if title == TRAINING:
-        return [charts.loss_chart([losses(record) for record in rounds])]
+        rows = batch_rows(run.records.recipe)
+        return [charts.loss_chart([losses(record, rows) for record in rounds])]
     if title == DIVERSITY:
         return [_entropy_chart(run.records), charts.length_chart(spreads(run.contests))]
     return []
@@ -154,7 +178,7 @@ def _sealed_chart(records: RunRecords) -> Chart | None:
         return charts.sealed_chart("sealed", [])
     base = ("base", "champion", look.base_accuracy, look.base_interval)
     best = ("champion", "challenger", look.champion_accuracy, look.champion_interval)
-    return charts.sealed_chart("sealed", [base, best])
+    return charts.sealed_chart("sealed", [base, best] if look.champion else [base])
 
 
 def _entropy_chart(records: RunRecords) -> Chart | None:
@@ -172,7 +196,16 @@ def _side_by_side(runs: Sequence[Run]) -> Part:
     )
     drawn = tuple(chart for chart in found if chart)
     more = (*([split] if (split := sidebyside.splits(every)).rows else []), sidebyside.differences(every))
-    return Part(_anchor(table.title), table.title, table.sentences, drawn, table.header, table.rows, table.words, more)
+    return Part(
+        anchor=_anchor(table.title),
+        title=table.title,
+        sentences=table.sentences,
+        charts=drawn,
+        header=table.header,
+        rows=table.rows,
+        words=table.words,
+        more=more,
+    )
 
 
 def _flip_sentences(run: Run, unknown: str) -> list[str]:
@@ -220,6 +253,7 @@ def _environment() -> Environment:
     made.filters |= {
         "line": lambda text: escape_text(str(text), LINE),
         "sentence": lambda text: escape_text(str(text), SENTENCE),
+        "brief": lambda text: escape_text(str(text), BRIEF),
         "excerpt": lambda text: escape_lines(text, ANSWER),
         "mood": lambda cell: MOODS.get(cell, ""),
         "drawing": _trusted,

@@ -1,7 +1,8 @@
 """What a run's records say, as sections of a report: pure, from records to sentences and tables of strings.
 
 The sealed outcome comes first: it is the number that a run reports. The rounds' own figures stand below it, since they
-come from problems that the rounds were chosen on. Cost charges rejected rounds too (`report/costs.py`).
+come from problems that the rounds were chosen on. Cost charges rejected rounds too (`report/costs.py`). What a machine,
+an engine or a checker doesn't measure, such as energy, has no column.
 
 Records are read as `report/records.py` reads them: what is missing is a dash. Strings from files stand here as they
 are; `report/__init__.py` and `report/page.py` escape them when they write them out.
@@ -11,15 +12,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from selfimprove import formatting
 from selfimprove.formatting import MISSING, plural
 from selfimprove.gate.reuse import cost_of_reuse
 from selfimprove.recipe import Recipe
+from selfimprove.report import guards
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.evaluations import evaluations_section
 from selfimprove.report.records import RunRecords, decision_of, robust
 from selfimprove.report.section import Section
+from selfimprove.report.series import batch_rows, losses
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
 
 OUTCOME = "Outcome on the sealed problems"
@@ -34,36 +39,60 @@ DIVERSITY = "Diversity of the samples"
 
 def sections(run: RunRecords) -> list[Section]:
     """The report's parts in reading order; parts with nothing to say are left out, the outcome never is."""
-    optional = (
-        _rounds,
-        _gains,
-        evaluations_section,
-        _evidence,
-        _placebo,
-        _cost,
-        _machine,
-        _training,
-        _diversity,
-        _verdicts,
-        _certificates,
-        _recipe,
-        _versions,
+    return [*outcomes(run), *details(run)]
+
+
+def outcomes(run: RunRecords) -> list[Section]:
+    """What the run came to: the sealed outcome first, then what was judged beside it."""
+    return [part for part in (_outcome(run), evaluations_section(run), _guards(run)) if part.rows or part.sentences]
+
+
+def details(run: RunRecords) -> list[Section]:
+    """How it came to that: rounds, evidence, costs, certificates; parts with nothing to say are left out."""
+    parts = (
+        _rounds(run),
+        _gains(run),
+        _evidence(run),
+        _placebo(run),
+        _told_columns(_verdicts(run)),
+        _diversity(run),
+        _training(run),
+        _told_columns(_cost(run)),
+        _told_columns(_machine(run)),
+        _told_columns(_certificates(run)),
+        _recipe(run),
+        _versions(run),
     )
-    parts = [section(run) for section in optional]
-    return [_outcome(run), *(part for part in parts if part.rows or part.sentences)]
+    return [part for part in parts if part.rows or part.sentences]
+
+
+def _told_columns(section: Section) -> Section:
+    """The section without the columns that hold nothing but dashes."""
+    kept = [
+        place for place in range(len(section.header)) if not place or any(row[place] != MISSING for row in section.rows)
+    ]
+    if not section.rows or len(kept) == len(section.header):
+        return section
+    header = tuple(section.header[place] for place in kept)
+    return replace(section, header=header, rows=tuple(tuple(row[place] for place in kept) for row in section.rows))
 
 
 def _outcome(run: RunRecords) -> Section:
     last = run.last_look
     if last is None:
         return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
-    told = [_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion)]
-    if len(run.looks) > 1:
-        told.append(f"This is look {len(run.looks)} at these problems; only the first look was at unseen ones.")
-    told.append(last.beside.sentence if last.beside else "")
+    told = (_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion))
     rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
     header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
-    return Section(OUTCOME, tuple(filter(None, told)), header, rows, frozenset({"model"}))
+    return Section(OUTCOME, (*filter(None, told), *beside_outcome(run)), header, rows, frozenset({"model"}))
+
+
+def beside_outcome(run: RunRecords) -> tuple[str, ...]:
+    """What has to be said with the outcome: that these problems were judged before, and the second decoding."""
+    last = run.last_look
+    again = f"This is look {len(run.looks)} at these problems; only the first look was at unseen ones."
+    told = (again if len(run.looks) > 1 else "", last.beside.sentence if last and last.beside else "")
+    return tuple(filter(None, told))
 
 
 def _change(look: SealedLook) -> str:
@@ -79,11 +108,13 @@ def _change(look: SealedLook) -> str:
 
 
 def _sealed_look(place: int, look: SealedLook) -> list[tuple[str, ...]]:
-    """Three rows: the base model, the champion, the gain."""
+    """Three rows: the base model, the champion, the gain; one where the base is still the champion."""
     head, n = (str(place), formatting.count(look.rounds)), formatting.count(look.n)
     base = (formatting.percent(look.base_accuracy), formatting.percent_range(look.base_interval))
     best = (formatting.percent(look.champion_accuracy), formatting.percent_range(look.champion_interval))
     change = (formatting.points(look.gain), formatting.points_range(look.gain_interval))
+    if look.champion == 0:
+        return [(*head, "base, still the champion", *base, n)]
     return [
         (*head, "base", *base, n),
         (*head, f"champion: {_source(look.champion)}", *best, n),
@@ -169,6 +200,11 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
     )
 
 
+def _guards(run: RunRecords) -> Section:
+    rows = guards.guard_rows(run.rounds)
+    return Section("Guards", (guards.TOLD,) if rows else (), guards.HEADER, rows, guards.WORDS)
+
+
 def _placebo(run: RunRecords) -> Section:
     """Gain over a twin trained on permuted targets, beside the gain over the champion; only where one was trained."""
     header = ("round", "placebo", "gain over placebo", "95 % interval", "gain over champion")
@@ -226,8 +262,11 @@ def _cost(run: RunRecords) -> Section:
         rows.append(_cost_row("per accepted point", found.per_point))
     if run.looks:
         rows.append(_cost_row("sealed, apart", cost_of_looks(run)))
-    header = ("stage", "time", "sampled", "prompts", "targets", "their prompts")
-    told = "Tokens sampled and their prompts, targets trained and theirs, over all rounds."
+    header = ("stage", "time", "generated", "read as prompts", "targets", "prompts of targets")
+    told = (
+        "Time and tokens of each stage over all rounds, rejected ones included. Generated and read: in sampling and "
+        "judging. Targets: the tokens trained on, in each epoch again."
+    )
     return Section(COST, (told, found.sentence), header, tuple(rows))
 
 
@@ -239,29 +278,38 @@ def _cost_row(name: str, cost: Spent) -> tuple[str, ...]:
 def _machine(run: RunRecords) -> Section:
     """Peaks of memory and energy by stage; nothing where no record tells."""
     spent, total = costs(run.rounds)
-    rows = [*spent.items(), ("total", total)]
+    rows = [*spent.items(), ("whole run", total)]
     found = price(run).per_point
     if found and found.energy is not None:
         rows.append(("per accepted point", found))
     header = ("stage", "peak memory, MiB", "peak GPU memory, MiB", "energy, J")
-    known = [(name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows]
-    told = any(cell != MISSING for row in known for cell in row[1:])
-    return Section("Memory and energy", (), header, tuple(known) if told else ())
+    known = tuple(
+        (name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows
+    )
+    told = "Of the whole run: the highest peak, and all energy."
+    is_known = any(cell != MISSING for row in known for cell in row[1:])
+    return Section("Memory and energy", (told,), header, known) if is_known else Section("Memory and energy")
 
 
 def _training(run: RunRecords) -> Section:
+    """Rows, steps and losses; the last loss is that of a whole batch, since one of few rows jumps."""
     header = ("round", "prefix rows", "full rows", "steps", "first loss", "last loss")
-    return _per_round(run, TRAINING, header, _training_cells)
+    rows = batch_rows(run.recipe)
+    found = _per_round(run, TRAINING, header, partial(_training_cells, rows=rows))
+    few = any(losses(record, rows).partial for record in run.rounds)
+    told = "The last loss is that of the last whole batch: the last batch of an epoch has few rows here."
+    return replace(found, sentences=(told,)) if few and found.rows else found
 
 
-def _training_cells(record: RoundRecord) -> tuple[str, ...]:
-    harvested, trained = record.counts_of("harvest"), record.counts_of("train")
+def _training_cells(record: RoundRecord, *, rows: int) -> tuple[str, ...]:
+    harvested, trained, found = record.counts_of("harvest"), record.counts_of("train"), losses(record, rows)
+    ends_in_few = bool(found.partial) and found.partial[-1][0] == found.steps
     return (
         formatting.count(harvested.prefix),
         formatting.count(harvested.full),
         formatting.count(trained.steps),
         formatting.decimal(trained.first_loss),
-        formatting.decimal(trained.last_loss),
+        formatting.decimal(found.last if ends_in_few else trained.last_loss),
     )
 
 
@@ -280,18 +328,22 @@ def _diversity_cells(record: RoundRecord) -> tuple[str, ...]:
 
 
 def _verdicts(run: RunRecords) -> Section:
-    """What the checker said of champion and challenger, as `58 → 69`."""
-    header = ("round", "correct", "wrong", "unparsed", "timed out", "truncated", "mean tokens")
-    return _per_round(run, "Verdicts, champion → challenger", header, _verdict_cells)
+    """What the checker said of champion and challenger, as `58 → 69`; `error` where a checker of one's own judges."""
+    header = ("round", "correct", "wrong", "unparsed", "timed out", "error", "truncated", "mean tokens")
+    own = bool(run.recipe and run.recipe.answers.checker)
+    return _per_round(run, "Verdicts, champion → challenger", header, partial(_verdict_cells, own=own))
 
 
-def _verdict_cells(record: RoundRecord) -> tuple[str, ...]:
-    sides = zip(_side_cells(record.scorecard.champion), _side_cells(record.scorecard.challenger), strict=True)
+def _verdict_cells(record: RoundRecord, *, own: bool) -> tuple[str, ...]:
+    sides = zip(
+        *(_side_cells(side, own) for side in (record.scorecard.champion, record.scorecard.challenger)), strict=True
+    )
     return tuple(MISSING if before == after == MISSING else f"{before} → {after}" for before, after in sides)
 
 
-def _side_cells(side: Side) -> tuple[str, ...]:
-    counts = (side.correct, side.wrong, side.unparsed, side.timed_out, side.truncated)
+def _side_cells(side: Side, own: bool) -> tuple[str, ...]:
+    error = side.error if own or side.error else None
+    counts = (side.correct, side.wrong, side.unparsed, side.timed_out, error, side.truncated)
     return (*map(formatting.count, counts), formatting.decimal(side.mean_tokens))
 
 

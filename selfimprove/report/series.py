@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
+from statistics import fmean
 
 from selfimprove.gate.evidence import gain_lower, gain_upper
 from selfimprove.gate.intervals import wilson
+from selfimprove.recipe import Recipe
 from selfimprove.report.contests import Contest
 from selfimprove.round.answers import AnswersByKey
 from selfimprove.sampling import StopReason
@@ -59,11 +62,18 @@ class Trail:
 
 @dataclass(frozen=True)
 class Loss:
-    """One round's losses: (step, loss), and how many steps it took."""
+    """One round's losses: (step, loss) of whole batches, and how many steps it took.
+
+    `partial` are the steps whose batch had fewer rows than the others, the last of an epoch: a mean over a few rows
+    jumps, and would look as if the training did.
+    """
 
     number: int
     steps: int
     points: tuple[tuple[float, float], ...]
+    partial: tuple[tuple[float, float], ...] = ()
+    last: float | None = None
+    """The loss of the last whole batch."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +134,33 @@ def trail(record: RoundRecord) -> Trail:
     return Trail(record.round, record.accepted, tuple(looks))
 
 
-def losses(record: RoundRecord) -> Loss:
-    """A round's training losses as its record holds them, thinned by averaging neighbours."""
-    found = [float(value) for value in record.counts_of("train").losses if value is not None]
-    run = -(-len(found) // LOSS_POINTS) or 1
-    parts = [(start, found[start : start + run]) for start in range(0, len(found), run)]
-    points = tuple((start + (len(part) + 1) / 2, sum(part) / len(part)) for start, part in parts)
-    return Loss(record.round, len(found), points)
+def losses(record: RoundRecord, rows: int = 0) -> Loss:
+    """A round's training losses as its record holds them, thinned by averaging neighbours.
+
+    `rows` are those of a whole batch; where they are 0 no batch counts as partial.
+    """
+    counts = record.counts_of("train")
+    found = [float("nan") if value is None else float(value) for value in counts.losses]
+    short = _partial_steps(counts.examples or 0, rows, len(found))
+    whole = [(step, loss) for step, loss in enumerate(found, start=1) if step not in short and not isnan(loss)]
+    run = -(-len(whole) // LOSS_POINTS) or 1
+    parts = [whole[start : start + run] for start in range(0, len(whole), run)]
+    points = tuple((fmean(step for step, _ in part), fmean(loss for _, loss in part)) for part in parts)
+    partial = tuple((float(step), found[step - 1]) for step in sorted(short) if not isnan(found[step - 1]))
+    return Loss(record.round, len(found), points, partial, whole[-1][1] if whole else None)
+
+
+def batch_rows(recipe: Recipe | None) -> int:
+    """Rows of a whole batch; 0 where the recipe can't be read."""
+    return recipe.training.batch_rows if recipe else 0
+
+
+def _partial_steps(examples: int, rows: int, steps: int) -> set[int]:
+    """The last step of each epoch, if its batch has at most half the rows of the others."""
+    if not examples or not rows or not 0 < examples % rows <= rows / 2:
+        return set()
+    an_epoch = -(-examples // rows)
+    return set(range(an_epoch, steps + 1, an_epoch)) if an_epoch > 1 else set()
 
 
 def spreads(rounds: Sequence[Contest]) -> list[Spread]:

@@ -27,8 +27,8 @@ def letter(place: int) -> str:
 
 def outcomes(runs: Sequence[RunRecords]) -> Section:
     """A row for each run: rounds, sealed outcome, cost and cost per point."""
-    header = ("run", "rounds", "accepted", "base", "champion", "gain", "95 % interval", "n", "time", "sampled tokens",
-              "time per point", "tokens per point")  # fmt: skip
+    header = ("run", "rounds accepted", "base", "champion", "gain, points", "95 % interval", "sealed problems", "time",
+              "generated tokens", "time per point", "tokens per point")  # fmt: skip
     rows = tuple(_outcome(place, run) for place, run in enumerate(runs))
     return Section(TITLE, _cautions(runs), header, rows, frozenset({"run"}))
 
@@ -38,8 +38,7 @@ def _outcome(place: int, run: RunRecords) -> tuple[str, ...]:
     total, per_point = costs(run.rounds)[1], price(run).per_point
     return (
         f"{letter(place)}: {run.name}",
-        str(len(run.rounds)),
-        str(len(run.accepted)),
+        f"{len(run.accepted)} of {len(run.rounds)}",
         formatting.percent(look.base_accuracy if look else None),
         formatting.percent(look.champion_accuracy if look else None),
         formatting.points(look.gain if look else None),

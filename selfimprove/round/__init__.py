@@ -17,6 +17,7 @@ from selfimprove.host.metering import metered
 from selfimprove.recipe import Recipe
 from selfimprove.round import harvest, judge, merge, placebo, rollout, sample, train
 from selfimprove.round.answers import RunAnswers, judging_decoding
+from selfimprove.round.guarding import GuardAnswers
 from selfimprove.round.job import Job
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.round.schedule import schedule_record, scheduled
@@ -42,7 +43,7 @@ STAGES = (
     Stage("harvest", harvest.select, lambda folder: [folder.examples]),
     Stage("train", train.train, lambda folder: [folder.adapter]),
     Stage("merge", merge.merge, lambda folder: [folder.certificate]),
-    Stage("judge", judge.judge, lambda folder: [folder.verdicts]),
+    Stage("judge", judge.judge, RoundFolder.verdict_files),
     Stage("placebo", placebo.placebo, lambda folder: [folder.placebo_adapter, folder.placebo_verdicts], placebo.wanted),
 )
 
@@ -70,6 +71,7 @@ def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
         gain=record.gain,
         sentence=record.decision.sentence,
         earlier=earlier,
+        parts=split.plain() if (split := record.scorecard.split) else {},
     )
 
 
@@ -93,7 +95,8 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
     answers = RunAnswers(job.journal)
     champion, challenger = answers.champion(job.number, job.champion.number), answers.of(job.number, job.number)
     heldout = [problem.key for problem in judge.held_out_order(job)]
-    judged = judge.judgement(job.recipe, job.number, judge.terms_of_job(job), heldout, champion, challenger)
+    guards = GuardAnswers(job.recipe, job.journal).of(job.number, job.champion.number)
+    judged = judge.judgement(job.recipe, job.number, judge.terms_of_job(job), heldout, champion, challenger, guards)
     if judged.alarm:
         job.emit(Note(judged.alarm))
     length = judge.statistics_length(job.recipe)
@@ -107,6 +110,7 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
         prefixes=prefix_statistics(sample.read_completions(job.files.samples), length),
         scorecard=judged.scorecard,
         decision=judged.decision,
+        **({"guards": judged.guards} if judged.guards else {}),
         alarm=judged.alarm,
         placebo=placebo.placebo_record(job.files, job.number) if job.recipe.gate.placebo else None,
         certificate=job.files.certified(),

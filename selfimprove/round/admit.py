@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, fresh_heldout
 from selfimprove.problem.references import FaultyReference, faulty_references
-from selfimprove.recipe import Recipe, Sampling
+from selfimprove.recipe import Guard, Recipe, Sampling
+from selfimprove.round.guarding import guards_checker
 from selfimprove.round.lengths import context_of, refuse_too_long
 from selfimprove.round.machinery import Machinery
 from selfimprove.sampling import Tokenizer, render_prompt
@@ -68,12 +69,14 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         fault = f"{missing} of {len(problems.train)} training problems have no answer"
         raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
     faulty = faulty_references(problems.answered(), machinery.checker, recipe.answers)
-    kept = problems.without(found.problem for found in faulty)
     _refuse_faulty(faulty, len(problems.answered()))
+    faulty += tuple(found for guard in recipe.guards for found in _faulty_in_guard(recipe, guard, problems, machinery))
+    kept = problems.without(found.problem for found in faulty)
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
-    refuse_lost(machinery.tokenizer, recipe.sampling, kept.all_problems())
-    refuse_too_long(machinery.tokenizer, recipe.sampling, kept.all_problems(), context_of(machinery.base))
+    _refuse_unaskable(recipe.sampling, kept.all_problems(), machinery)
+    for guard in recipe.guards:
+        _refuse_unaskable(recipe.guarding(guard).sampling, kept.guards[guard.name], machinery)
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
@@ -90,14 +93,31 @@ def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Pro
 
 def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:
     """`UsageError` if more than a tenth of what stands for a reference in a source that is judged by is prose."""
-    for name, tally in problems.tallies:
-        needed = name != "train" or recipe.prefixes.needs_answers
+    for key, tally in problems.tallies:
+        needed = key != "problems.train" or recipe.prefixes.needs_answers
         if needed and tally.prose > TOLERATED * (tally.prose + tally.answered):
             share = f"{tally.prose:,} of {tally.prose + tally.answered:,} answers"
             raise UsageError(
-                f"problems.{name}: {share} of {tally.source} are no final answers, such as {tally.first}",
+                f"{key}: {share} of {tally.source} are no final answers, such as {tally.first}",
                 f"Look at them: selfimprove problems {tally.source}; another field is named by problems.answer.",
             )
+
+
+def _faulty_in_guard(
+    recipe: Recipe, guard: Guard, problems: ProblemSets, machinery: Machinery
+) -> tuple[FaultyReference, ...]:
+    """The guard's problems whose reference its checker can't judge against; `UsageError` if they are too many."""
+    found = problems.guards[guard.name]
+    with guards_checker(recipe, guard, machinery) as checker:
+        faulty = faulty_references(found, checker, recipe.guarding(guard).answers)
+    _refuse_faulty(faulty, len(found))
+    return faulty
+
+
+def _refuse_unaskable(settings: Sampling, problems: Sequence[Problem], machinery: Machinery) -> None:
+    """`UsageError` if most prompts lose their question, or one leaves no room for its answer."""
+    refuse_lost(machinery.tokenizer, settings, problems)
+    refuse_too_long(machinery.tokenizer, settings, problems, context_of(machinery.base))
 
 
 def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int) -> None:
@@ -112,7 +132,8 @@ def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int) -> None:
 
 def _refuse_two_systems(recipe: Recipe, problems: ProblemSets) -> None:
     system = recipe.sampling.system
-    other = next((one for one in problems.all_problems() if one.system and system and one.system != system), None)
+    asked = (*problems.all_problems(), *(problem for part in problems.guards.values() for problem in part))
+    other = next((one for one in asked if one.system and system and one.system != system), None)
     if other is not None:
         raise UsageError(
             f"sampling.system is set, and {other.source} brings a system turn of its own",
@@ -133,7 +154,7 @@ def answers_hint(recipe: Recipe) -> str:
 
 def empty_sets(problems: ProblemSets) -> list[str]:
     """The names of the sets without a problem."""
-    sets = {"train": problems.train, "heldout": problems.heldout, "sealed": problems.sealed}
+    sets = {"train": problems.train, "heldout": problems.heldout, "sealed": problems.sealed, **problems.guards}
     return [name for name, part in sets.items() if not part]
 
 

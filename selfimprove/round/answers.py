@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +49,7 @@ from selfimprove.store.durable import append_rows, keep_rows, read_rows
 from selfimprove.store.journal import Journal
 from selfimprove.store.parsing import parsed_rows
 from selfimprove.store.records import Side
+from selfimprove.store.round_folder import RoundFolder
 from selfimprove.store.rows import Answered
 
 T = TypeVar("T")
@@ -230,15 +232,19 @@ def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
 
 
 class RunAnswers:
-    """The answers of a run's rounds as the rounds counted them; each file of verdicts is read once."""
+    """The answers of a run's rounds as the rounds counted them; each file of verdicts is read once.
 
-    def __init__(self, journal: Journal) -> None:
+    `verdicts` says which file of a round's folder: by default that of the held-out problems.
+    """
+
+    def __init__(self, journal: Journal, verdicts: Callable[[RoundFolder], Path] = attrgetter("verdicts")) -> None:
         self.journal = journal
+        self._verdicts = verdicts
         self._models: dict[int, dict[int, dict[str, list[Answered]]]] = {}
 
     def rows(self, number: int) -> list[Answered]:
         """The rows of the round's verdicts."""
-        return _read_answered(self.journal.round(number).verdicts)
+        return _read_answered(self._verdicts(self.journal.round(number)))
 
     def of(self, number: int, model: int) -> AnswersByKey:
         """The model's answers in the verdicts of round `number`."""

@@ -5,17 +5,20 @@ judged first. Then the challenger is judged batch by batch, and the gate looks a
 replays its looks at the same boundaries). Judging ends when the gate has decided, so a clear case costs a fraction of
 the held-out set. An engine that holds more than a batch samples later batches meanwhile, and what it has of them when
 the gate decides is dropped: looks, verdicts and decision are those of judging batch by batch.
+
+A challenger that the gate accepts is then judged on the problems of the recipe's guards (`round/guarding.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from selfimprove.events import Flip, Looked, StageProgress, StageStarted
 from selfimprove.gate.budget import alpha_of_round
-from selfimprove.gate.decision import Decision, decide, entropy_alarm, guarded, look_at, split_of
+from selfimprove.gate.decision import Decision, Vitals, decide, entropy_alarm, guarded, look_at, split_of
+from selfimprove.gate.guards import decided_with_guards
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
@@ -29,9 +32,18 @@ from selfimprove.round.answers import (
     scorecard,
     vitals,
 )
+from selfimprove.round.guarding import BothSides, alphas_after, guard_records, judge_guards, most_to_judge
 from selfimprove.round.job import Job
 from selfimprove.sampling import derive_seed
-from selfimprove.store.records import BoundRecord, Counts, DecisionRecord, RoundRecord, Scorecard, SplitRecord
+from selfimprove.store.records import (
+    BoundRecord,
+    Counts,
+    DecisionRecord,
+    GuardRecord,
+    RoundRecord,
+    Scorecard,
+    SplitRecord,
+)
 from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
@@ -46,6 +58,8 @@ class Terms:
     """The error that the round may spend."""
     aims: bool
     """Whether averages over samples are judged by a bet on the last look as well."""
+    guards: Mapping[str, float] = field(default_factory=dict)
+    """The error that each guard may spend, by its name."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,8 @@ class Judgement:
 
     scorecard: Scorecard
     decision: DecisionRecord
+    guards: tuple[GuardRecord, ...]
+    """Of a round that the gate accepted, the guards up to the first that rejects."""
     alarm: str
 
 
@@ -85,30 +101,75 @@ def judge(job: Job) -> Counts:
             _emit_flips(job, batch, champion, fresh)
             if _look(job, terms, order, champion, challenger) is not None:
                 break
-    return Counts(
+    counts = Counts(
         problems=len(challenger),
         champion_problems=len(missing),
         sampled_tokens=tokens_of(challenger) + tokens_of({p.key: champion[p.key] for p in missing}),
         prompt_tokens=bench.prompt_tokens([*missing, *order[: len(challenger)]]),
-        **job.samplers.counted(),
     )
+    heldout = [problem.key for problem in order]
+    if job.recipe.guards and gate_decision(job.recipe, job.number, terms, heldout, champion, challenger).accepted:
+        counts = _guarded(job, terms, counts, done, tokens)
+    return counts.model_copy(update=job.samplers.counted())
 
 
-def judgement(
-    recipe: Recipe, number: int, terms: Terms, heldout: Iterable[str], champion: AnswersByKey, challenger: AnswersByKey
-) -> Judgement:
-    """The scorecard and the decision of a round, from its answers and the terms that it is judged on alone.
+def _guarded(job: Job, terms: Terms, counts: Counts, done: int, tokens: int) -> Counts:
+    """Judge on the guards' problems, after `done` problems and `tokens`; the counts with those added."""
+    total, answered, sampled, prompts = done + most_to_judge(job), 0, 0, 0
+    with closing(judge_guards(job, terms.guards)) as steps:
+        for step in steps:
+            answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
+            prompts += step.prompt_tokens
+            progress = {"done": done + answered, "total": total, "tokens": tokens + sampled}
+            job.emit(StageProgress(number=job.number, stage="judge", **progress))
+    figures = {
+        "guard_problems": answered,
+        "sampled_tokens": (counts.sampled_tokens or 0) + sampled,
+        "prompt_tokens": (counts.prompt_tokens or 0) + prompts,
+    }
+    return counts.model_copy(update=figures)
 
-    `terms` are those of the round (`terms_of`), `heldout` are the keys of the held-out problems, `champion` its
-    answers to all of them. Raises `RuntimeError` if the answers don't suffice for a decision.
-    """
+
+def gate_decision(
+    recipe: Recipe,
+    number: int,
+    terms: Terms,
+    heldout: Iterable[str],
+    champion: AnswersByKey,
+    challenger: AnswersByKey,
+) -> Decision:
+    """The decision of a round before the guards' problems are looked at; arguments as in `judgement`."""
     order = order_keys(heldout, round_seed(recipe, number))
     pairs = pairs_of(order, champion, challenger)
     decision = decide(pairs, len(order), recipe.gate, terms.alpha, aims=terms.aims)
     if decision is None:
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
+    return guarded(decision, *_vitals(recipe, champion, challenger), recipe.gate)
+
+
+def judgement(
+    recipe: Recipe,
+    number: int,
+    terms: Terms,
+    heldout: Iterable[str],
+    champion: AnswersByKey,
+    challenger: AnswersByKey,
+    guards: Mapping[str, BothSides],
+) -> Judgement:
+    """The scorecard and the decision of a round, from its answers and the terms that it is judged on alone.
+
+    `terms` are those of the round (`terms_of`), `heldout` are the keys of the held-out problems, `champion` its
+    answers to all of them; `guards` are both sides' answers to the guards' problems. Raises `RuntimeError` if the
+    answers don't suffice for a decision.
+    """
+    order = order_keys(heldout, round_seed(recipe, number))
+    decision = gate_decision(recipe, number, terms, order, champion, challenger)
+    found: tuple[GuardRecord, ...] = ()
+    if recipe.guards and decision.accepted:
+        decided, found = guard_records(recipe, number, terms.guards, guards)
+        decision = decided_with_guards(decision, decided)
+    pairs = pairs_of(order, champion, challenger)
     judged = {key: champion[key] for key in challenger if key in champion}
-    before, after = (vitals(answers, statistics_length(recipe)) for answers in (judged, challenger))
     return Judgement(
         scorecard=Scorecard(
             judged=len(pairs),
@@ -121,8 +182,9 @@ def judgement(
             challenger=scorecard(challenger),
             champion_heldout=scorecard({key: champion[key] for key in order if key in champion}),
         ),
-        decision=DecisionRecord(alpha=terms.alpha, **asdict(guarded(decision, before, after, recipe.gate))),
-        alarm=entropy_alarm(before, after, recipe.gate),
+        decision=DecisionRecord(alpha=terms.alpha, **asdict(decision)),
+        guards=found,
+        alarm=entropy_alarm(*_vitals(recipe, champion, challenger), recipe.gate),
     )
 
 
@@ -133,7 +195,7 @@ def terms_of(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord])
     """
     since_format_3 = bound.format >= 3
     alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=since_format_3)
-    return Terms(alpha, since_format_3)
+    return Terms(alpha, since_format_3, alphas_after(recipe, earlier) if recipe.guards else {})
 
 
 def terms_of_job(job: Job) -> Terms:
@@ -157,6 +219,13 @@ def held_out_order(job: Job) -> list[Problem]:
     if job.recipe.gate.fresh:
         heldout = fresh_heldout(job.recipe.problems, job.problems, job.number)
     return judging_order(heldout, round_seed(job.recipe, job.number))
+
+
+def _vitals(recipe: Recipe, champion: AnswersByKey, challenger: AnswersByKey) -> tuple[Vitals, Vitals]:
+    """Those of champion and challenger on the problems judged."""
+    judged = {key: champion[key] for key in challenger if key in champion}
+    length = statistics_length(recipe)
+    return vitals(judged, length), vitals(challenger, length)
 
 
 def _look(

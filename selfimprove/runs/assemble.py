@@ -19,7 +19,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, silence
 from selfimprove.problem import ProblemSets, problems_of
-from selfimprove.problem.judging import checker_digest, open_checker, refuse_unloadable
+from selfimprove.problem.judging import checker_digest, checkers_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
@@ -48,7 +48,7 @@ class Shared:
 
     def run(self, recipe: Recipe, journal: Journal, rounds: int, emit: Emit) -> SealedLook:
         """Bring the run to `rounds` rounds; returns the last look at the sealed problems. See `run_rounds`."""
-        identity = Identity(self.base.fingerprint, self.problems.fingerprint(), checker_digest(recipe.answers))
+        identity = Identity(self.base.fingerprint, self.problems.fingerprint(), checkers_digest(recipe))
         return run_rounds(recipe, self.problems, identity, self.machinery_for(recipe), journal, rounds, emit)
 
     def machinery_for(self, recipe: Recipe) -> Machinery:
@@ -84,7 +84,8 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Em
     _refuse_copies_on_ray(runtime)
     with told_reading(view) as reading:
         problems = problems_of(recipe, reading)
-    refuse_unloadable(recipe.answers)
+    for settings in (recipe.answers, *(recipe.guarding(guard).answers for guard in recipe.guards if guard.checker)):
+        refuse_unloadable(settings)
     engine_of(runtime)  # refused before a model is loaded
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 

@@ -19,6 +19,7 @@ from selfimprove.formatting import plural
 from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
+from selfimprove.plan.hope import power_warning
 from selfimprove.problem import ProblemSets
 from selfimprove.problem.shown import pair_told
 from selfimprove.problem.sources import decontamination_off
@@ -83,6 +84,8 @@ def _bring_to(
     say = _recorded(journal, emit)
     problems = admitted.problems
     say(_started(recipe, problems, machinery, journal, rounds, records))
+    if not journal.round_folders() and (warning := power_warning(recipe, len(problems.heldout))):
+        say(Note(warning))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
@@ -130,6 +133,7 @@ def _started(
     alpha = terms_of(recipe, journal.bound(), records).alpha
     power = power_line(len(problems.heldout), alpha, _likely_flips(records))
     notes.append(f"{power} (`selfimprove plan` tells other sizes and rates)")
+    notes += _guards_told(recipe, problems)
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
     return RunStarted(
@@ -144,6 +148,15 @@ def _started(
         sealed=len(problems.sealed),
         notes=tuple(notes),
     )
+
+
+def _guards_told(recipe: Recipe, problems: ProblemSets) -> list[str]:
+    """The guards and what their errors come to, in a line; none without guards."""
+    named = [f"{guard.name} ({len(problems.guards[guard.name]):,} problems, {guard.rule})" for guard in recipe.guards]
+    errs = [] if all(guard.proves for guard in recipe.guards) else ["a harmless challenger is rejected for harm"]
+    errs += ["a harmful one passes"] if any(guard.proves for guard in recipe.guards) else []
+    chances = " and ".join(f"{what} with chance {recipe.gate.guard_alpha:g} at most" for what in errs)
+    return [f"guards: {', '.join(named)}; in the whole run {chances}"] if named else []
 
 
 def _likely_flips(records: Sequence[RoundRecord]) -> float:

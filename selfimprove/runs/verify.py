@@ -22,6 +22,7 @@ from pathlib import Path
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, fingerprint_of
 from selfimprove.round.answers import AnswersByKey, RunAnswers, read_answers
+from selfimprove.round.guarding import GuardAnswers
 from selfimprove.round.judge import Terms, judgement, terms_of
 from selfimprove.round.placebo import placebo_record
 from selfimprove.round.schedule import schedule_record, scheduled
@@ -50,13 +51,13 @@ def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding
     """
     bound = journal.bound()
     recipe, records, rollbacks = journal.recipe(), journal.rounds(), journal.rollbacks()
-    answers = RunAnswers(journal)
+    answers, guards = RunAnswers(journal), GuardAnswers(recipe, journal)
     findings = [_equal("recipe.json", "fingerprint", bound.fingerprint or None, fingerprint_of(bound.recipe))]
     for number, record in enumerate(records, start=1):
         earlier = records[: number - 1]
         parent, used = champion_of(earlier, rollbacks), scheduled(recipe, earlier)
         terms = terms_of(recipe, bound, earlier)
-        findings += _round_findings(answers, used, terms, record, parent, fingerprint)
+        findings += _round_findings(answers, guards, used, terms, record, parent, fingerprint)
         schedule = schedule_record(recipe, earlier)
         findings.append(_equal(f"{number:04}/round.json", "schedule", record.schedule, schedule))
     return [*findings, *_sealed_findings(journal, recipe)]
@@ -69,6 +70,7 @@ def faults_in(findings: Sequence[Finding]) -> list[Finding]:
 
 def _round_findings(
     answers: RunAnswers,
+    guards: GuardAnswers,
     recipe: Recipe,
     terms: Terms,
     record: RoundRecord,
@@ -84,7 +86,7 @@ def _round_findings(
         yield _equal(f"{name}/done/{stage.stage}.json", "done-record", files.recorded(stage.stage), stage)
     yield _equal(name, "parent", [record.parent, *record.chain], [parent.number, *parent.chain])
     yield from _certificate_findings(journal, files, record, parent, fingerprint)
-    yield from _judged_findings(answers, recipe, terms, record, parent)
+    yield from _judged_findings(answers, guards, recipe, terms, record, parent)
 
 
 def _certificate_findings(
@@ -101,7 +103,7 @@ def _certificate_findings(
 
 
 def _judged_findings(
-    answers: RunAnswers, recipe: Recipe, terms: Terms, record: RoundRecord, parent: Champion
+    answers: RunAnswers, guards: GuardAnswers, recipe: Recipe, terms: Terms, record: RoundRecord, parent: Champion
 ) -> Iterator[Finding]:
     number = record.round
     files = answers.journal.round(number)
@@ -110,13 +112,18 @@ def _judged_findings(
     champion = answers.champion(number, parent.number)
     try:
         challenger = answers.of(number, number)
-        redone = judgement(recipe, number, terms, own if recipe.gate.new_each_round else champion, champion, challenger)
+        beside = guards.of(number, parent.number)
+        heldout = own if recipe.gate.new_each_round else champion
+        redone = judgement(recipe, number, terms, heldout, champion, challenger, beside)
     except (RuntimeError, ValueError) as error:
         yield Finding(name, "decision", f"can't be made from the verdicts: {error}")
         return
     told = record.scorecard.split is not None
     for what in ("scorecard", "decision"):
         yield _redone(name, f"{what} from the verdicts", getattr(record, what), getattr(redone, what), told)
+    if recipe.guards:
+        stored, made = ([found.plain() for found in part] for part in (record.guards, redone.guards))
+        yield _equal(name, "guards from the verdicts", stored, made)
     yield _equal(name, "alarm from the verdicts", record.alarm, redone.alarm)
     if record.placebo:
         yield _redone(name, "placebo from the verdicts", record.placebo, placebo_record(files, number), told)

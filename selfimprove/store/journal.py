@@ -22,9 +22,11 @@ a clock that is set back shows in no figure.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
 from selfimprove.events import Event, Timed, read_event, to_json
 from selfimprove.recipe import Recipe
-from selfimprove.recipe.keys import changed_keys
+from selfimprove.recipe.keys import changed_told
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.durable import (
     append_rows,
@@ -45,7 +47,7 @@ from selfimprove.store.durable import (
     read_rows,
     write_json,
 )
-from selfimprove.store.names import COMPARISON, RECIPE
+from selfimprove.store.names import COMPARISON, DEFAULT, RECIPE
 from selfimprove.store.parsing import parsed, parsed_rows
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook, SealedRecord
 from selfimprove.store.round_folder import RoundFolder, utc
@@ -217,8 +219,12 @@ class Journal:
         write_json(self.sealed_path, SealedRecord(**{**stored, "looks": tuple(looks)}).plain())
         self.unfinished_sealed_cost.unlink(missing_ok=True)
 
-    def examine(self, recipe: Recipe) -> None:
-        """Refuse, before anything is loaded or written, a folder that is held, bound to another recipe, or damaged."""
+    def examine(self, recipe: Recipe, typed: Collection[str] = ()) -> None:
+        """Refuse, before anything is loaded or written, a folder that is held, bound to another recipe, or damaged.
+
+        `typed` are the keys of the recipe that were typed, by their dotted names: of those that changed they are named
+        first.
+        """
         for path in (self.folder, self.folder.parent):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
@@ -229,7 +235,7 @@ class Journal:
         rounds = self.rounds()
         self.sealed()
         if rounds or self.is_bound:
-            self._refuse_other_recipe(recipe)
+            self._refuse_other_recipe(recipe, typed)
         going_on = self.round(len(rounds) + 1)
         for path in sorted(going_on.path.glob("done/*.json")):
             going_on.done(path.stem)
@@ -259,13 +265,14 @@ class Journal:
         if not self.is_bound:
             return
         self._refuse_other_recipe(recipe)
-        stored, start_new = self.bound(), self._start_new()
+        stored, start_new = self.bound(), self._start_new(recipe)
         if stored.model != identity.model:
             raise UsageError(f"run `{self.name}` was made from other base weights ({recipe.model.name})", start_new)
         if stored.problems != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
         if stored.checker != identity.checker:
-            raise UsageError(f"the checker of run `{self.name}` changed ({recipe.answers.checker})", start_new)
+            named = ", ".join(recipe.checkers)
+            raise UsageError(f"the checker of run `{self.name}` changed ({named})", start_new)
 
     def bound(self, *, lenient: bool = False) -> BoundRecord:
         """What the folder is bound to; `UnreadableError` if that can't be read. `lenient` as in `rounds`."""
@@ -275,13 +282,19 @@ class Journal:
             raise UsageError(f"{self.recipe_path}: format {stored['format']}, this program reads 1 to {FORMAT}", hint)
         return parsed(stored, BoundRecord, self.recipe_path, lenient=lenient)
 
-    def _refuse_other_recipe(self, recipe: Recipe) -> None:
-        changed = ", ".join(changed_keys(self.recipe(), recipe))
+    def _refuse_other_recipe(self, recipe: Recipe, typed: Collection[str] = ()) -> None:
+        changed = changed_told(self.recipe(), recipe, typed)
         if changed:
-            raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", self._start_new())
+            hint = f"{self._start_new(recipe)}, or --run {self.name} alone to resume this one."
+            raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", hint)
 
-    def _start_new(self) -> str:
-        return f"Start a new run: selfimprove run --run {self.name}-2 …"
+    def _start_new(self, recipe: Recipe) -> str:
+        """What to type for a run of this recipe: a name that is free, after the problems if the run has no own name."""
+        stem = re.sub(r"[^\w.-]+", "-", Path(recipe.problems.train).stem).strip("-.")
+        base = stem if self.name == DEFAULT and stem else self.name
+        names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+        name = next(name for name in names if not (self.folder.parent / name).exists())
+        return f"Type --run {name} to start a new run"
 
     def write_event(self, event: Event) -> None:
         """Append one event to the run's history."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 RECIPE = "recipe.json"
 """The file that binds a run's folder; a run begins to exist with it."""
+DEFAULT = "default"
+"""The name of a run that was given none, by its own or by its recipe's file."""
 COMPARISON = "compare.json"
 """The file that binds the folder of a comparison (`compare/folder.py`)."""
 

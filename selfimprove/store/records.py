@@ -79,6 +79,7 @@ class Counts(Record):
 
     problems: Lenient[Count | None] = None
     champion_problems: Lenient[Count | None] = None
+    guard_problems: Lenient[Count | None] = None
     rows: Lenient[Count | None] = None
     sampled_tokens: Lenient[Count | None] = None
     prompt_tokens: Lenient[Count | None] = None
@@ -211,6 +212,29 @@ class DecisionRecord(Record):
     robust: Lenient[bool | None] = None
 
 
+class GuardRecord(Record):
+    """A guard's decision (`gate.guards.GuardDecision`), with its rule and the error that it might spend."""
+
+    name: str
+    rule: Lenient[str] = ""
+    max_drop: Lenient[Number | None] = None
+    alpha: Lenient[Number | None] = None
+    total: Lenient[Count | None] = None
+    passed: bool
+    reason: Lenient[str] = ""
+    judged: Lenient[Count | None] = None
+    wins: Lenient[Count | None] = None
+    losses: Lenient[Count | None] = None
+    evidence: Lenient[Number | None] = None
+    threshold: Lenient[Number | None] = None
+    gain: Lenient[Number | None] = None
+    gain_lower: Lenient[Number | None] = None
+    robust: Lenient[bool | None] = None
+    told: Lenient[str] = ""
+    champion: Lenient[Side | None] = None
+    challenger: Lenient[Side | None] = None
+
+
 class PlaceboRecord(Record):
     """The placebo's verdicts and the challenger's gain over it."""
 
@@ -278,6 +302,7 @@ class RoundRecord(Record):
     prefixes: Lenient[PrefixStatistics] = PrefixStatistics()
     scorecard: Scorecard
     decision: DecisionRecord
+    guards: Lenient[tuple[GuardRecord, ...]] = Field(default=(), strict=False)
     alarm: Lenient[str] = ""
     placebo: Lenient[PlaceboRecord | None] = None
     certificate: Certificate

@@ -42,6 +42,14 @@ class RoundFolder:
         """The weights of the round's adapter, whose SHA-256 its certificate names."""
         return self.adapter / "adapter_model.safetensors"
 
+    def guard_verdicts(self, name: str) -> Path:
+        """The verdicts on the problems of the guard of this name."""
+        return self.path / f"guard.{name}.jsonl"
+
+    def verdict_files(self) -> list[Path]:
+        """The verdicts of the judging stage: on the held-out problems, and on those of the guards that were judged."""
+        return [self.verdicts, *sorted(self.path.glob("guard.*.jsonl"))]
+
     def scratch(self, name: str) -> Path:
         """A folder for unfinished work that no record refers to."""
         return self.path / f".{name}"

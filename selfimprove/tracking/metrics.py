@@ -6,10 +6,12 @@ Names are the same in every tracker:
 | --- | --- | --- |
 | `train/loss`, `train/learning_rate` | step | each optimizer step; the count goes on over the rounds of the run |
 | `round/champion_accuracy`, `…/challenger_accuracy`, `…/gain`, `…/accepted` | round | the round's record |
+| `round/became_readable`, `…/became_right`, `…/became_unreadable`, `…/became_wrong` | round | the gain, split |
 | `round/evidence`, `…/threshold`, `…/wins`, `…/losses`, `…/judged` | round | the last look of the gate |
 | `round/STAGE_seconds`, `round/STAGE_COUNT` | round | what a stage took, and each of its counts, such as rows |
 | `cost/sampled_tokens`, `cost/target_tokens`, `cost/seconds` | round | all rounds up to this one together |
 | `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
+| `sealed/became_readable` and the others | round | the sealed gain, split |
 
 Only finite numbers are sent: no question, no answer, no sentence. What a resumed start repeats is not sent again: a
 step after the last checkpoint, a stage that is reused, a round of an earlier start.
@@ -100,6 +102,7 @@ class Points:
     def _round(self, done: RoundFinished) -> dict[str, float]:
         names = ("champion_accuracy", "challenger_accuracy", "gain", "accepted")
         values = {f"round/{name}": float(getattr(done, name)) for name in names}
+        values |= {f"round/{name}": part for name, part in done.parts.items()}
         look = self._looks.get(done.number)
         if look:
             seen = ("evidence", "threshold", "wins", "losses", "judged")
@@ -110,4 +113,5 @@ class Points:
 def _sealed(sealed: SealedJudged) -> dict[str, float]:
     names = ("base_accuracy", "champion_accuracy", "gain", "n", "look")
     values = {f"sealed/{name}": float(getattr(sealed, name)) for name in names}
+    values |= {f"sealed/{name}": part for name, part in sealed.parts.items()}
     return {**values, "sealed/gain_low": sealed.gain_interval[0], "sealed/gain_high": sealed.gain_interval[1]}

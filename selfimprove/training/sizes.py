@@ -13,8 +13,9 @@ backward, and counts what that holds (`fit.py`). From there memory grows with th
 cost next to nothing, then activations computed twice, which cost a third of the speed. Rows are not cut: a micro-batch
 is at least as long as its longest row.
 
-`SHARE` leaves room for what is not seen: fragments, the system's own caches, other programs that grow. All sizes are
-powers of two, so what else a machine does seldom changes them. The choice is written to the training's work folder
+`SHARE` leaves room for what is not seen: fragments of the heap (a third again of what was counted, in a model of 1.5B
+weights), the system's own caches, other programs that grow. Sizes are far apart, so what else a machine does seldom
+changes them. The choice is written to the training's work folder
 before its first step and into the round's record: a training that goes on takes it from there. What the runtime asks
 for outright is always taken.
 """
@@ -29,7 +30,7 @@ from pathlib import Path
 from selfimprove.recipe import Runtime
 
 FILE = "sizes.json"
-SHARE = 0.5
+SHARE = 0.3
 """Share of the free memory that a micro-batch's activations may take."""
 HEAD_SHARE = 1 / 32
 """Share of the free memory that the logits held at once may take."""
@@ -40,7 +41,7 @@ HEAD_FEWEST = 16
 LOGIT_BYTES = 8
 """Of a logit and its gradient: both in float32, or one of them in bfloat16 and copied."""
 
-TOKENS = (4096, 2048, 1024, 512)
+TOKENS = (4096, 2048, 1024, 768, 512, 384)
 """Tokens of a micro-batch, tried in this order, without gradient checkpointing and then with it."""
 FEWEST_TOKENS = 256
 """With gradient checkpointing, or where it is turned off, the last that is tried."""

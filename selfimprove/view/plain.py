@@ -17,6 +17,7 @@ from selfimprove.escaping import escape_text
 from selfimprove.events import (
     Event,
     Flip,
+    GuardLooked,
     Looked,
     Note,
     RoundFinished,
@@ -29,6 +30,7 @@ from selfimprove.events import (
     StageStarted,
     TrainStep,
 )
+from selfimprove.recipe.guards import NO_PROOF_OF_HARM
 from selfimprove.view.scene import Scene, advance
 
 LINE_LIMIT = 1000
@@ -108,7 +110,9 @@ def _lines(event: Event) -> list[str]:
         case StageFinished():
             return [_stage_done(event)]
         case Looked():
-            return [_looked(event)]
+            return [_looked(event, "gate", "evidence")]
+        case GuardLooked(guard=name, rule=rule):
+            return [_looked(event, f"guard {name}", f"evidence of {'harm' if rule == NO_PROOF_OF_HARM else 'no harm'}")]
         case RoundFinished():
             return _round_done(event)
         case SealedJudged():
@@ -173,10 +177,10 @@ def _flip(event: Flip) -> str:
     return f"  a problem {outcome}: {question} (answer {reference}) | champion: {champion} | challenger: {challenger}"
 
 
-def _looked(event: Looked) -> str:
-    evidence = f"evidence {formatting.decimal(event.evidence)} of {formatting.decimal(event.threshold)} needed"
+def _looked(event: Looked | GuardLooked, who: str, what: str) -> str:
+    evidence = f"{what} {formatting.decimal(event.evidence)} of {formatting.decimal(event.threshold)} needed"
     return (
-        f"  gate: {event.judged:,} of {event.total:,} judged, {event.wins} won, {event.losses} lost, "
+        f"  {who}: {event.judged:,} of {event.total:,} judged, {event.wins} won, {event.losses} lost, "
         f"gain {formatting.points(event.gain)} points, {evidence}"
     )
 

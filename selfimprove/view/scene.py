@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from selfimprove.events import (
     Event,
     Flip,
+    GuardLooked,
     Looked,
     Note,
     RoundFinished,
@@ -121,7 +122,7 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
             return replace(scene, sealed=event, stage=None)
         case RunFinished():
             return replace(scene, finished=event, stage=None)
-        case Note():
+        case GuardLooked() | Note():
             return scene
 
 

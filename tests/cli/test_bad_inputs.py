@@ -61,6 +61,8 @@ def prepare(folder: Path, tiny: Path, case: dict[str, Any]) -> None:
         shutil.copytree(ROOT / "rounds/example", folder / "rounds/demo")
     if case.get("start") == "bound":
         Journal(folder / "rounds/mine").bind(read_recipe(folder / "good.toml"), Identity("model", "problems"))
+    for name, new in case.get("moved", {}).items():
+        (folder / name).rename(folder / new)
     for name in case.get("remove", []):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()

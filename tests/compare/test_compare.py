@@ -28,6 +28,7 @@ from selfimprove.events import Emit, Event, Note, RunStarted, StageProgress, Sta
 from selfimprove.formatting import points
 from selfimprove.problem import ProblemSets, load_problems
 from selfimprove.recipe import Recipe, Training
+from selfimprove.recipe.reading import read_settings
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.verify import faults_in, verify
@@ -121,7 +122,7 @@ def _agreed(
     rounds: int = 1,
     budget: str = "",
 ) -> Plan:
-    arms = read_arms([workshop.folder / f"{name}.toml" for name in files], vary, settings)
+    arms = read_arms([workshop.folder / f"{name}.toml" for name in files], vary, read_settings(settings))
     return folder.agreed(arms, seeds, rounds, read_budget(budget))
 
 
@@ -361,7 +362,7 @@ def test_model_text_and_file_names_do_no_harm(table: Table, tmp_path: Path) -> N
     assert json.loads(json.dumps(results(outcome)))["arms"][0]["failed"]
     recipe = tmp_path / "a|b\x1b $x$ \u202e.toml"
     recipe.write_text("")
-    (arm,) = read_arms([recipe], [], [])
+    (arm,) = read_arms([recipe], [], {})
     assert arm.name.isascii()
     assert not {"|", "$", " ", "\x1b"} & set(arm.name)
 
@@ -369,7 +370,9 @@ def test_model_text_and_file_names_do_no_harm(table: Table, tmp_path: Path) -> N
 def test_arms_are_all_combinations_and_named_by_them(tmp_path: Path) -> None:
     recipe = tmp_path / "upft.toml"
     recipe.write_text("seed = 7\n")
-    arms = read_arms([recipe], ["prefixes.length=4,full", "training.learning_rate=1e-4, 1e-5"], ["training.rank=8"])
+    arms = read_arms(
+        [recipe], ["prefixes.length=4,full", "training.learning_rate=1e-4, 1e-5"], {"training": {"rank": 8}}
+    )
     assert [arm.name for arm in arms] == [
         "upft-length-4-learning_rate-0.0001",
         "upft-length-4-learning_rate-1e-05",
@@ -377,7 +380,7 @@ def test_arms_are_all_combinations_and_named_by_them(tmp_path: Path) -> None:
         "upft-length-full-learning_rate-1e-05",
     ]
     assert {(arm.recipe.seed, arm.recipe.training.rank) for arm in arms} == {(0, 8)}
-    templates = read_arms([recipe], ["prefixes.template='{question}, first','{question}; second'"], [])
+    templates = read_arms([recipe], ["prefixes.template='{question}, first','{question}; second'"], {})
     assert [arm.recipe.prefixes.template for arm in templates] == ["{question}, first", "{question}; second"]
     assert len({arm.name for arm in templates}) == 2
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from threading import Lock
 
+from selfimprove.engines.ray_files import FileEntry, FileServer
 from selfimprove.errors import UsageError
 
 
@@ -42,3 +44,35 @@ class Doubler:
             time.sleep(0.5)
         (self._folder / f"done-{number}").touch()
         return 2 * number
+
+
+class WatchedServer(FileServer):
+    """A `FileServer` that takes its time, and counts what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._now = self._most = self._hashed = 0
+
+    def read(self, path: Path, offset: int) -> bytes:
+        """As the server does, after a while."""
+        with self._lock:
+            self._now += 1
+            self._most = max(self._most, self._now)
+        time.sleep(0.2)
+        with self._lock:
+            self._now -= 1
+        return super().read(path, offset)
+
+    def manifest(self, folder: Path) -> list[FileEntry]:
+        """As the server does."""
+        self._hashed += 1
+        return super().manifest(folder)
+
+    def most_at_once(self) -> int:
+        """Most pieces that were read at the same time."""
+        return self._most
+
+    def hashed(self) -> int:
+        """How often a folder's hashes were asked for."""
+        return self._hashed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +22,6 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.recipe import Runtime
 from selfimprove.runs.assemble import versions_of
 from tests.comparable import comparable_records
-from tests.engines.ray_workers import Doubler
 from tests.paths import ROOT
 from tests.workshop import Workshop, events_of, make_workshop
 
@@ -33,7 +34,18 @@ from ray.cluster_utils import Cluster  # noqa: E402 - after the settings above
 from selfimprove.engines import ray as engine  # noqa: E402
 from selfimprove.engines.choice import promises  # noqa: E402
 from selfimprove.engines.ray_crew import TRIES, Crew  # noqa: E402
-from selfimprove.engines.ray_files import PIECE, FileServer, Source, beside_driver, fetch, holds  # noqa: E402
+from selfimprove.engines.ray_files import (  # noqa: E402
+    IN_FLIGHT,
+    PIECE,
+    FileServer,
+    Source,
+    beside_driver,
+    fetch,
+    find_or_fetch,
+    holds,
+    place_model,
+)
+from tests.engines.ray_workers import Doubler, WatchedServer  # noqa: E402 - it imports Ray
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
 LONG = ["--set", "sampling.samples=8", "--set", "prefixes.structure_ratio=0"]
@@ -208,23 +220,60 @@ def test_items_are_begun_shortly_before_they_are_needed_and_a_closed_map_leaves_
     crew.dismiss()
 
 
+def _model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "empty.txt").touch()
+    (folder / "model.safetensors").write_bytes(os.urandom(2 * PIECE + 17))
+    return folder
+
+
 @pytest.mark.usefixtures("driver")
-def test_a_model_folder_is_fetched_in_pieces_and_held_to_its_hashes(tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text("{}")
-    (model / "model.safetensors").write_bytes(os.urandom(PIECE + 17))
-    source = Source("another node", beside_driver(FileServer))
+def test_a_model_folder_is_fetched_in_pieces_under_way_together_and_held_to_its_hashes(tmp_path: Path) -> None:
+    model = _model(tmp_path / "model")
+    source = Source("another node", beside_driver(WatchedServer, threads=IN_FLIGHT))
     manifest = ray.get(source.server.manifest.remote(model))
     assert holds(model, manifest)
-    fetched = fetch(model, source, manifest, tmp_path / "store")
-    assert fetched != model
-    assert holds(fetched, manifest)
+    fetch(model, source, manifest, tmp_path / "fetched")
+    assert holds(tmp_path / "fetched", manifest)
+    assert ray.get(source.server.most_at_once.remote()) > 1
     (model / "config.json").write_text("[]")
     assert not holds(model, manifest)
-    assert fetch(model, source, manifest, tmp_path / "store") == fetched
     with pytest.raises(StageError, match=r"config\.json: changed"):
         fetch(model, source, manifest, tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["model", "fetched"]
+
+
+@pytest.mark.usefixtures("driver")
+def test_the_same_files_on_a_shared_file_system_are_not_hashed(tmp_path: Path) -> None:
+    model = _model(tmp_path / "model")
+    source = Source("another node", beside_driver(WatchedServer))
+    assert place_model(model, source, tmp_path / "cache") == model
+    assert ray.get(source.server.hashed.remote()) == 0
+
+
+@pytest.mark.usefixtures("driver")
+def test_an_equal_folder_of_a_node_is_hashed_once_and_another_one_fetched_once(tmp_path: Path) -> None:
+    model, store = _model(tmp_path / "model"), tmp_path / "store"
+    source = Source("another node", beside_driver(FileServer))
+    manifest = ray.get(source.server.manifest.remote(model))
+    assert find_or_fetch(model, source, manifest, store) == model
+    config = model / "config.json"
+    times = config.stat()
+    config.write_text("[]")
+    os.utime(config, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert find_or_fetch(model, source, manifest, store) == model, "hashed a second time"
+    os.utime(config)
+    with pytest.raises(StageError, match=r"config\.json: changed"):  # not equal any more, and so fetched
+        find_or_fetch(model, source, manifest, store)
+    config.write_text("{}")
+    (model / "model.safetensors").rename(tmp_path / "weights")
+    elsewhere = Path(shutil.copytree(model, tmp_path / "elsewhere"))
+    (tmp_path / "weights").rename(model / "model.safetensors")
+    fetch(model, source, manifest, store / "by hand")
+    found = store / hashlib.sha256("".join(f"{e.name}\0{e.sha256}\n" for e in manifest).encode()).hexdigest()[:24]
+    (store / "by hand").rename(found)
+    assert find_or_fetch(elsewhere, source, manifest, store) == found
 
 
 REFUSED = [

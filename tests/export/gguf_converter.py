@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 words = argparse.ArgumentParser()
 words.add_argument("model", type=Path)
 words.add_argument("--outfile", type=Path, required=True)
-words.add_argument("--outtype", choices=["f32", "bf16"], required=True)
+words.add_argument("--outtype", choices=["f32", "bf16", "f16", "q8_0"], required=True)
 typed = words.parse_args()
 if "refused" in typed.model.name:
     sys.exit("a first line\nNotImplementedError: not \x1b[31mrecognized\n\n")

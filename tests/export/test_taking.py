@@ -110,6 +110,8 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
     assert '"learning_rate": 0.01' in text
     assert "mit. Its text: LICENSE.txt" in text
     assert str(here.folder) not in text
+    assert "vllm serve THIS_FOLDER\n" in text
+    assert "selfimprove export whole --to NEW_FOLDER --gguf q8_0\n" in text
 
 
 def test_one_adapter_on_the_base_answers_as_the_merged_model(here: Workshop, tmp_path: Path) -> None:
@@ -124,17 +126,47 @@ def test_one_adapter_on_the_base_answers_as_the_merged_model(here: Workshop, tmp
     merged = load_model(here.runs / "whole" / "0002" / "model", torch.float32)
     trained = (_logits(load_model(base, torch.float32)) - _logits(merged)).square().mean()
     assert (_logits(joint) - _logits(merged)).square().mean() < trained / 20  # what the merge's rounding leaves
-    assert fingerprint_folder(base) in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert fingerprint_folder(base) in card
+    assert "vllm serve THE_BASE --enable-lora --max-lora-rank 8 --lora-modules whole=THIS_FOLDER\n" in card
 
 
 def test_gguf_is_what_the_converter_makes_of_model_and_card(here: Workshop, tmp_path: Path) -> None:
-    made = export(_journal(here), tmp_path / "out", "gguf", RUNTIME, CONVERTER, here.folder / "cache")
-    assert {path.name for path in made.folder.iterdir()} == {"README.md", "LICENSE.txt", "whole.gguf"}
+    made = export(_journal(here), tmp_path / "out", "gguf", RUNTIME, CONVERTER, here.folder / "cache", kind="q8_0")
+    assert {path.name for path in made.folder.iterdir()} == {"README.md", "LICENSE.txt", "Modelfile", "whole.gguf"}
     reader = GGUFReader(tmp_path / "out" / "whole.gguf")
     told = {name: reader.fields[name].contents() for name in ("general.name", "test.outtype", "test.card")}
-    assert (told["general.name"], told["test.outtype"]) == ("whole", "bf16")
+    assert (told["general.name"], told["test.outtype"]) == ("whole", "q8_0")
     assert "license: mit" in told["test.card"]
     assert len(reader.tensors) > 10
+    lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
+    assert lines[0] == "FROM ./whole.gguf"
+    assert "PARAMETER temperature 0" in lines
+    assert any(line.startswith('TEMPLATE """') for line in lines)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "llama-server --model whole.gguf\n" in card
+    assert "ollama create whole --file Modelfile\n" in card
+
+
+def test_four_bits_need_llama_cpps_program_and_get_it_beside_the_converter(
+    here: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "llama.cpp" / "convert_hf_to_gguf.py"
+    script.parent.mkdir()
+    shutil.copy(CONVERTER, script)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ["export", "whole", "--to", str(tmp_path / "out"), "--gguf", "q4_k_m", "--converter", str(script)]
+    with pytest.raises(UsageError, match="llama-quantize isn't installed") as raised:
+        app(words, standalone_mode=False)
+    assert raised.value.hint == "Type: brew install llama.cpp, or --gguf q8_0, which needs no program."
+    assert not (tmp_path / "out").exists()
+    program = script.parent / "build" / "bin" / "llama-quantize"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\n[ "$3" = Q4_K_M ] && while read -r line; do echo "$line"; done < /dev/null > "$2"\n')
+    program.chmod(0o755)
+    app(words, standalone_mode=False)
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"whole.gguf", "Modelfile"}
+    assert not list((tmp_path / "out").glob("*f16*"))
 
 
 def test_a_converter_that_fails_is_quoted_and_leaves_nothing(here: Workshop, tmp_path: Path) -> None:
@@ -177,10 +209,11 @@ REFUSALS = [
     (["--to", "full"], "full: there already, and not empty"),
     (["--to", "sums.jsonl"], "not a folder"),
     (["--to", "rounds/whole/taken"], "inside the run's own folder"),
-    (["--to", "o", "--adapter", "--gguf"], "two forms"),
+    (["--to", "o", "--adapter", "--gguf", "f16"], "two forms"),
+    (["--to", "o", "--gguf", "q3"], "--gguf q3: not a type of weights"),
     (["--to", "o", "--public"], "--public is for --hub"),
     (["--to", "o", "--converter", "c.py"], "--converter is for --gguf"),
-    (["--to", "o", "--gguf", "--converter", "c.py"], "c.py: no such file"),
+    (["--to", "o", "--gguf", "f16", "--converter", "c.py"], "c.py: no such file"),
 ]
 
 

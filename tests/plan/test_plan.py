@@ -158,3 +158,23 @@ def test_the_command_calibrates_on_the_recipes_own_model(tmp_path: Path) -> None
     assert "a row" in done.stdout
     assert "not measured" not in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "sums.jsonl", "tiny", "tiny.toml"]
+
+
+def test_guards_are_planned_for() -> None:
+    guards = [{"problems": "english.jsonl"}, {"problems": "code.jsonl", "rule": "proof of no harm", "size": 2000}]
+    recipe = parse_recipe({"guards": guards}, "the test")
+    told = plan_lines(recipe, 2)
+    assert "A challenger that the gate accepts gives at most 2,200 answers to guards' problems." in told
+    start = told.index("Guards, in the first round whose challenger the gate accepts:")
+    english, code, harmless, harmful = told[start + 1 :]
+    assert english.startswith("  guard english, 200 problems: a drop of more than 2 points must not be shown; ")
+    assert code.startswith(
+        "  guard code, 2,000 problems: a drop of 2 points or more must be ruled out; problems needed "
+    )
+    assert harmless.endswith("because harm is shown: at most 0.05 in any number of rounds.")
+    assert harmful.endswith("no harm must be proven: at most 0.05 in any number of rounds.")
+    assert not any("uard" in line for line in plan_lines(parse_recipe({}, "the test"), 2))
+    plain, guarded = (forecast_round(one, 100) for one in (parse_recipe({}, "the test"), recipe))
+    assert guarded.judged_answers(first=True)[1] == plain.judged_answers(first=True)[1] + 2 * 2200
+    disks = [one.disk(Footprint(8, 4), 1, keep_models=False).rows for one in (plain, guarded)]
+    assert disks[1] > disks[0]

@@ -19,7 +19,7 @@ from selfimprove.errors import UsageError
 from selfimprove.host.metering import Cost
 from selfimprove.problem.fields import problem_from_row
 from selfimprove.problem.files import file_rows
-from selfimprove.recipe import Problems, Recipe
+from selfimprove.recipe import Guard, Problems, Recipe, Section
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_recipe, read_recipe
 from selfimprove.report import report_markdown, status_lines
@@ -157,7 +157,8 @@ Reader = tuple[str, Callable[[Journal], object], st.SearchStrategy[bytes]]
 PROBLEM = {"question": "What is 1 + 1?", "answer": "2", "solution": "so $\\boxed{2}$"}
 LABELLED = {"gold": "1", "prediction": "1", "equal": True, "kind": "integer", "form": "bare"}
 CSV = b'question,answer\n"What, then, is 1 + 1?",2\r\n"a ""b""\n c",3\n'
-KEYS = [f"[{name}]\n{key}" for name, part in Recipe() if name != "seed" for key in type(part).model_fields]
+SECTIONS = {f"[{name}]": type(part) for name, part in Recipe() if isinstance(part, Section)} | {"[[guards]]": Guard}
+KEYS = [f"{name}\n{key}" for name, part in SECTIONS.items() for key in part.model_fields]
 VALUES = [
     "1",
     "-1",

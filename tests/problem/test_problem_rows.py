@@ -98,7 +98,7 @@ def test_rows_without_answers_are_trained_on_and_never_judged(tmp_path: Path) ->
     )
     problems = load_problems(Problems(train=str(bare), heldout=good, **sizes(2, 5, 5)))
     assert [problem.answer for problem in problems.train] == [None, None]
-    with pytest.raises(UsageError, match=r"0 distinct problems with answers left for it: .*bare\.jsonl:2: `solution`"):
+    with pytest.raises(UsageError, match=r"2 distinct problems, 0 of them with an answer, .*bare\.jsonl:2: `solution`"):
         load_problems(Problems(train=good, heldout=str(bare), **sizes(2, 1, 1)))
 
 

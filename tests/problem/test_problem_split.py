@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests import paths
 
 CASES = paths.CASES / "problems"
 GOOD = str(CASES / "good" / "gsm8k.jsonl")
+SIZES = ["train_size", "heldout_size", "sealed_size"]
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 40), st.sampled_from(["What is {}?", "what is {}.0", "WHAT  IS {},"])), min_size=8
@@ -127,7 +129,7 @@ def test_heldout_loses_what_is_sealed() -> None:
 def test_what_a_rotated_source_has_left_is_held_out_for_later_rounds_and_not_trained_on(tmp_path: Path) -> None:
     csv_file = str(CASES / "good" / "gsm8k.csv")
     wanted = Problems(train=GOOD, heldout=csv_file, train_size=0, heldout_size=4, sealed_size=8)
-    with pytest.raises(UsageError, match="0 distinct problems left"):  # both files hold the same problems
+    with pytest.raises(UsageError, match="0 distinct problems beside those of other sets"):  # both files are equal
         load_problems(wanted, rotate=True)
     rows = [(number, "What is {0} and 0?") for number in range(9)]
     other = wanted.model_copy(update={"train": written(tmp_path, "sums.jsonl", rows)})
@@ -141,21 +143,73 @@ def test_what_a_rotated_source_has_left_is_held_out_for_later_rounds_and_not_tra
 
 
 @pytest.mark.parametrize(
-    ("sizes", "fault"),
+    ("sizes", "asked", "fit"),
     [
-        ((10, 10, 31), "problems.sealed_size is 31, but {} has 30 distinct problems with answers left for it"),
-        ((10, 21, 10), "problems.heldout_size is 21, but {} has 20 distinct problems with answers left for it"),
-        ((11, 10, 10), "problems.train_size is 11, but {} has 10 distinct problems left"),
-        ((0, 20, 10), "problems.train_size is all there are, but {} has 0 distinct problems left"),
+        ((10, 10, 31), "10 training, 10 held-out and 31 sealed ones", (5, 5, 18)),
+        ((10, 21, 10), "10 training, 21 held-out and 10 sealed ones", (7, 15, 7)),
+        ((11, 10, 10), "11 training, 10 held-out and 10 sealed ones", (10, 9, 9)),
+        ((0, 20, 10), "all training, 20 held-out and 10 sealed ones", (0, 10, 5)),
+        ((256, 256, 256), "256 training, 256 held-out and 256 sealed ones", (10, 10, 10)),
     ],
 )
-def test_asking_for_too_many_names_both_numbers(sizes: tuple[int, int, int], fault: str) -> None:
-    train, heldout, sealed = sizes
+def test_asking_for_too_many_is_one_message_with_sizes_that_fit(
+    sizes: tuple[int, int, int], asked: str, fit: tuple[int, int, int]
+) -> None:
+    wanted = Problems(train=GOOD, **dict(zip(SIZES, sizes, strict=True)))
     with pytest.raises(UsageError) as caught:
-        load_problems(Problems(train=GOOD, train_size=train, heldout_size=heldout, sealed_size=sealed))
-    assert "gsm8k.jsonl has" in caught.value.message
-    assert caught.value.message.startswith(fault.split(" {}")[0])
-    assert fault.split("{}")[1] in caught.value.message
+        load_problems(wanted)
+    named = Path(GOOD).relative_to(Path.cwd()) if Path(GOOD).is_relative_to(Path.cwd()) else GOOD
+    assert caught.value.message == f"{named} has 30 distinct problems, but the recipe asks for {asked}"
+    typed = " ".join(f"--set problems.{name}={size}" for name, size in zip(SIZES, fit, strict=True))
+    assert caught.value.hint == f"Sizes that fit: {typed}"
+    assert load_problems(typed_over(wanted, caught.value.hint)).train
+
+
+def typed_over(wanted: Problems, hint: str) -> Problems:
+    """The recipe with the sizes of a hint."""
+    sizes = {name: int(size) for name, size in re.findall(r"--set problems\.(\w+)=(\d+)", hint)}
+    assert list(sizes) == SIZES
+    return wanted.model_copy(update=sizes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1), min_size=1, max_size=3),
+    st.tuples(st.integers(0, 40), st.integers(1, 40), st.integers(1, 40)),
+)
+def test_sizes_that_are_said_to_fit_do(files: list[list[tuple[int, bool]]], sizes: tuple[int, int, int]) -> None:
+    """Whichever sets share a source, whichever problems stand in several and lack an answer in some."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = ["train", "heldout", "sealed"][: len(files)]
+        for name, rows in zip(names, files, strict=True):
+            made = [{"question": f"What is {n} + 1?", **({"answer": str(n + 1)} if told else {})} for n, told in rows]
+            (Path(folder) / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+        sources = {name: str(Path(folder) / f"{name}.jsonl") for name in names}
+        wanted = Problems(**sources, **dict(zip(SIZES, sizes, strict=True)))
+        try:
+            problems = load_problems(wanted)
+        except UsageError as error:
+            assume(error.hint.startswith("Sizes that fit"))
+            fit = typed_over(wanted, error.hint)
+            problems = load_problems(fit)
+            assert all(getattr(fit, name) <= max(1, size) for name, size in zip(SIZES, sizes, strict=True))
+        assert min(map(len, (problems.train, problems.heldout, problems.sealed))) > 0
+
+
+def test_files_with_the_same_problems_are_shared_out_as_one() -> None:
+    csv_file = str(CASES / "good" / "gsm8k.csv")
+    wanted = Problems(train=GOOD, heldout=csv_file, train_size=20, heldout_size=20, sealed_size=20)
+    with pytest.raises(UsageError, match=r"gsm8k\.csv has 30 distinct problems, .*20 held-out and 20 sealed") as caught:
+        load_problems(wanted)
+    sets = load_problems(typed_over(wanted, caught.value.hint))
+    assert [len(part) for part in identities(sets)] == [10, 10, 10]
+
+
+def test_no_sizes_are_named_where_none_would_do(tmp_path: Path) -> None:
+    two = written(tmp_path, "two.jsonl", [(1, "What is {}?"), (2, "What is {}?")])
+    with pytest.raises(UsageError, match="2 distinct problems, but the recipe asks for 256 training") as caught:
+        load_problems(Problems(train=two))
+    assert caught.value.hint == "Add rows, or name a larger source in problems.train."
 
 
 def test_rows_without_answers_are_left_to_training(tmp_path: Path) -> None:
@@ -165,8 +219,10 @@ def test_rows_without_answers_are_left_to_training(tmp_path: Path) -> None:
     problems = load_problems(Problems(train=str(path), train_size=0, heldout_size=5, sealed_size=5))
     assert all(problem.answer for problem in (*problems.heldout, *problems.sealed))
     assert {problem.answer for problem in problems.train} == {None}
-    with pytest.raises(UsageError, match=r"heldout_size is 6, .* has 5 distinct problems with answers"):
+    with pytest.raises(UsageError, match=r"20 distinct problems, 10 of them with an answer, but .* 6 held-out") as told:
         load_problems(Problems(train=str(path), train_size=1, heldout_size=6, sealed_size=5))
+    assert "some.jsonl:1: no answer" in told.value.message
+    assert told.value.hint.endswith("train_size=1 --set problems.heldout_size=5 --set problems.sealed_size=4")
 
 
 def test_the_twin_with_an_answer_is_kept(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from rich.console import Console
 
 from selfimprove.errors import UnreadableError
 from selfimprove.escaping import escape_markdown, escape_text
+from selfimprove.recipe import Recipe
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
 from selfimprove.report.sections import sections
+from selfimprove.report.series import losses
 from selfimprove.store.journal import Journal
 from selfimprove.store.parsing import parsed
 from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord
@@ -241,11 +244,50 @@ def test_rejected_rounds_are_charged() -> None:
     assert "total 12:00 24,000 46,000 8,000 30,000" in text
     assert "per accepted point 1:00 2,000 3,833 667 2,500" in text  # over 12 points
     assert "sealed, apart 30 s 5,000 9,000 – –" in text
-    assert "total 900 – 14,400" in text
-    assert "per accepted point – – 1,200" in text
+    assert "whole run 900 14,400" in text
+    assert "per accepted point – 1,200" in text
     assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in terminal(
         records(), 200
     )
+
+
+def test_a_column_that_no_row_has_a_figure_for_is_left_out() -> None:
+    text = terminal(records())
+    assert "GPU memory" not in text
+    assert "energy, J" in text
+    plain = [round_record(1, True)]
+    for stage in plain[0]["stages"]:
+        del stage["energy_j"]
+    assert "energy, J" not in terminal(records(rounds=plain))
+
+
+def test_the_whole_run_has_the_highest_peak_and_all_energy() -> None:
+    rounds = [round_record(1, True), round_record(2, False)]
+    rounds[1]["stages"][2]["peak_rss_mb"] = 1500
+    text = squeezed(terminal(records(rounds=rounds)))
+    assert "Of the whole run: the highest peak, and all energy." in text
+    assert "whole run 1,500 14,400" in text
+
+
+def test_answers_that_a_checker_of_ones_own_failed_over_are_counted() -> None:
+    assert " timed out error " not in squeezed(terminal(records(), 120))
+    failed = round_record(1, True)
+    failed["scorecard"]["challenger"]["error"] = 3
+    text = squeezed(terminal(records(rounds=(failed,)), 120))
+    assert "correct wrong unparsed timed out error truncated" in text
+    assert "0 → 0 – → 3 3 → 3" in text
+
+
+def test_the_loss_of_a_last_batch_of_few_rows_is_not_the_last_loss() -> None:
+    record = round_record(1, True)
+    record["stages"][2]["counts"] |= {"examples": 129, "losses": [1.5, 1.0, 4.0], "last_loss": 4.0, "steps": 3}
+    run = records(rounds=(record,))
+    assert "3 1.52 4" in squeezed(terminal(run))
+    text = squeezed(terminal(replace(run, recipe=Recipe()), 120))  # batches of 64 rows
+    assert "3 1.52 1" in text
+    assert "The last loss is that of the last whole batch" in text
+    loss = losses(run.rounds[0], 64)
+    assert (loss.points, loss.partial) == (((1, 1.5), (2, 1.0)), ((3, 4.0),))
 
 
 def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:

@@ -133,6 +133,12 @@ def test_a_later_start_goes_on_and_a_tracker_chosen_late_is_told_the_history(tmp
     assert first.values("round/gain") + knowing.values("round/gain") == late.values("round/gain")
     assert [number for number, _ in late.values("train/loss")] == [1, 2, 3]
     assert [number for number, _ in knowing.values("train/loss")] == [2, 3]
+    for whole in ("round", "sealed"):
+        parts = ("became_readable", "became_right", "became_unreadable", "became_wrong")
+        split = zip(*([value for _, value in late.values(f"{whole}/{part}")] for part in parts), strict=True)
+        gains = [readable + right - unreadable - wrong for readable, right, unreadable, wrong in split]
+        assert gains
+        assert gains == pytest.approx([gain for _, gain in late.values(f"{whole}/gain")])
     assert first.runs[0].key == late.runs[0].key
     assert first.runs[0].config["gate.batch"] == 50
     assert knowing.values("cost/sampled_tokens") == late.values("cost/sampled_tokens")[1:]

@@ -62,14 +62,15 @@ def chosen(free: float, runtime: Runtime = AUTO) -> tuple[int, bool]:
 
 
 def test_fewer_tokens_are_tried_before_activations_are_computed_twice() -> None:
-    assert [chosen(gb * GB) for gb in (64, 40, 16, 8, 5, 3, 1)] == [
+    assert [chosen(gb * GB) for gb in (72, 40, 18, 13, 9, 7, 6, 4)] == [
         (4096, False),
         (2048, False),
         (1024, False),
+        (768, False),
         (512, False),
+        (384, False),
         (4096, True),
         (2048, True),
-        (1024, True),
     ]
     assert chosen(0.1 * GB) == (256, True)  # tried all the same
 
@@ -241,6 +242,6 @@ def test_what_a_round_takes_is_told_by_what_is_free() -> None:
     told = {room: memory_need(Recipe(), AUTO, shape, 4, room * GB, "cpu") for room in (8, 15, 23)}
     assert all(need.peak < room * GB for room, need in told.items() if room > 8)
     assert told[8].least < 8 * GB
-    assert (told[15].sizes.micro_tokens, told[23].sizes.micro_tokens) == (512, 1024)
-    assert told[23].peak < 14 * GB
-    assert "a round takes about 13.3 GB: training 13.3 GB (1,024 tokens in one pass)" in told[23].told()
+    assert (told[15].sizes.micro_tokens, told[23].sizes.micro_tokens) == (384, 768)
+    assert told[23].peak < 12.5 * GB
+    assert "a round takes about 12.0 GB: training 12.0 GB (768 tokens in one pass)" in told[23].told()

@@ -21,12 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from selfimprove.answer.checking.worker import HEADER, LOADING, Reply, Request, packed
+from selfimprove.answer.checking.worker import HEADER, LOADING, Failure, Reply, Request, packed
 from selfimprove.errors import StageError, UsageError
 
 TIMEOUT = 3.0  # seconds for one answer
 ENDING = 5.0  # seconds a contained worker has to end what it started
-STARTING = 120.0  # seconds a fresh process may take to say hello
+STARTING = 120.0  # seconds a fresh process may take to say hello, or to load sympy
 AHEAD = 16_000  # bytes written ahead; below what a pipe holds
 
 
@@ -95,7 +95,10 @@ class Worker:
                 self._send(data)
                 waiting.append(len(data))
                 sent += 1
-            yield self._receive(time.monotonic() + self.timeout)
+            reply = self._receive(time.monotonic() + self.timeout)
+            if reply.failed is Failure.LOADING:
+                reply = self._receive(time.monotonic() + STARTING)
+            yield reply
             waiting.pop(0)
             self.served += 1
 

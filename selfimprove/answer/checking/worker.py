@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal, TypedDict
 
 from selfimprove.answer import Mode, check, check_answer, fault_of_reference
+from selfimprove.answer.loading import Waits
 
 HEADER = 4  # bytes of length, big-endian
 LOADING = 60.0  # seconds that loading a checker of one's own may take, and what a problem of its needs
@@ -39,6 +40,8 @@ class Failure(StrEnum):
     """The worker ended over it, twice."""
     MEMORY = "memory"
     """The worker reached its limit on memory."""
+    LOADING = "loading"
+    """The worker loads a library first; the result follows."""
 
 
 Form = Mode | Literal["bare"]
@@ -131,6 +134,26 @@ def limit_resources(memory_mb: int, caps: Mapping[str, int] = SEALED) -> None:
             continue
 
 
+class _Loading:
+    """The time that a worker spends on loading a library within a request: the parent is told, and it isn't counted."""
+
+    def __init__(self, target: BinaryIO, seconds_per_request: float) -> None:
+        self._target, self._allowed = target, seconds_per_request
+        self._since = 0.0
+        self.seconds = 0.0
+
+    def begun(self) -> None:
+        """Stop the timer and say that the result takes longer."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        write(self._target, Reply([], failed=Failure.LOADING))
+        self._since = time.perf_counter()
+
+    def done(self) -> None:
+        """Start the timer anew."""
+        self.seconds += time.perf_counter() - self._since
+        signal.setitimer(signal.ITIMER_REAL, self._allowed)
+
+
 def serve(handler: Handler, arguments: list[str]) -> None:
     """Say hello, then answer requests until the input ends; one that needs too much memory ends the process.
 
@@ -142,11 +165,14 @@ def serve(handler: Handler, arguments: list[str]) -> None:
     sys.set_int_max_str_digits(20_000)
     source, target = sys.stdin.buffer, sys.stdout.buffer
     write(target, Reply([]))
+    loading = _Loading(target, timeout + GRACE)
+    Waits.before, Waits.after = loading.begun, loading.done
     while (request := read_request(source)) is not None:
         signal.setitimer(signal.ITIMER_REAL, timeout + GRACE)
-        start = time.perf_counter()
+        start, loading.seconds = time.perf_counter(), 0.0
         try:
-            reply = Reply(handler(request), 1000 * (time.perf_counter() - start))
+            fields = handler(request)
+            reply = Reply(fields, 1000 * (time.perf_counter() - start - loading.seconds))
         except MemoryError:
             write(target, Reply([], failed=Failure.MEMORY))
             os._exit(3)

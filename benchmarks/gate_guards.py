@@ -1,0 +1,239 @@
+"""Guards over whole runs, and what they detect: rows of docs/gate.md.
+
+As in `gate_draws.py`, evidence is the program's own (`evidence_of_guard`), put once to each distinct state of a look.
+The bet that aims at the last problem depends on the order of the problems, so it alone is written again here, for all
+repeats at once; the last row holds it against `decide_guard`. A set is fixed for a run: each of its problems is one
+that the champion solves or misses, and an accepted challenger's flips stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from gate_draws import ALPHA, BASE_ACCURACY, SETTINGS, Counts, Flags, Gains, looks, tally_of
+from gate_figures import any_round, met_told, upper_bound
+from gate_page import Row
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from selfimprove.gate.aimed import EXPECTED_SQUARE, EXPECTED_WEIGHT, LOST, MOST_STAKE
+from selfimprove.gate.evidence import LAST_LOOK, rules_out
+from selfimprove.gate.gains import Pair
+from selfimprove.gate.guards import (
+    alphas_of_guards,
+    decide_guard,
+    drop_shown,
+    evidence_of_guard,
+    shifted,
+    size_for_proof,
+)
+from selfimprove.recipe import Guard, Recipe
+
+JUDGEMENTS, SETS, SIZE = 10, 3, 200
+FLIPS, DROP = 0.10, 0.08
+HARM = Guard(problems="a.jsonl", size=SIZE)
+PROOF = Guard(problems="a.jsonl", size=SIZE, rule="proof of no harm")
+
+Differences = NDArray[np.int8]
+"""Of challenger minus champion, (repeats, problems)."""
+Drops = Callable[[int], float]
+"""The true drop of a judgement's challenger on every set, from its number."""
+
+
+# --- one guard, over many repeats at once ---
+
+
+def passes(differences: Differences, guard: Guard, alpha: float) -> Flags:
+    """Which repeats pass the guard."""
+    seen = looks(differences.shape[1])
+    wealth = _aimed(differences, guard, alpha)
+    wins, losses = ((differences == side).cumsum(axis=1)[:, np.array(seen) - 1] for side in (1, -1))
+    refuted, shown = (np.zeros(len(differences), bool) for _ in range(2))
+    for look, judged in enumerate(seen):
+        states, which = np.unique(wins[:, look] * (judged + 1) + losses[:, look], return_inverse=True)
+        exact = guard.max_drop == 0  # there the evidence depends on the error and the last look, and has no bet
+        how = (guard, alpha, judged == seen[-1]) if exact else (guard, ALPHA, False)
+        found = [_state(judged, *divmod(int(state), judged + 1), *how) for state in states]
+        evidence, ruled_out = (np.array(part)[which] for part in zip(*found, strict=True))
+        bet = 0.0 if exact else LAST_LOOK * wealth[:, look]
+        refuted |= evidence + bet >= 1 / alpha
+        shown |= ruled_out & ~refuted
+    return refuted & ~shown if guard.proves else ~refuted
+
+
+@cache
+def _state(judged: int, wins: int, losses: int, guard: Guard, alpha: float, last: bool) -> tuple[float, bool]:
+    """The evidence without the bet, and whether more than the harmless drop is shown at 95 %."""
+    tally = tally_of(judged, wins, losses)
+    evidence = evidence_of_guard(tally, 0.0, guard, alpha, last=last, greedy=True)
+    return evidence, guard.proves and rules_out(tally, -guard.max_drop, greedy=True)
+
+
+def _aimed(differences: Differences, guard: Guard, alpha: float) -> Gains:
+    """The wealth of `Aim` at each look, (repeats, looks)."""
+    repeats, total = differences.shape
+    target, wealth, at_looks = 1 / (LAST_LOOK * alpha), np.ones(repeats), []
+    square = np.full(repeats, EXPECTED_SQUARE * EXPECTED_WEIGHT)
+    values = np.array([shifted(side, guard) for side in (-1, 0, 1)])
+    for place in range(total):
+        value = values[differences[:, place] + 1]
+        share = wealth / target
+        going = (share > LOST) & (share < 1)
+        level = ndtri(np.where(going, share, 0.5))
+        stake = target * np.exp(-level * level / 2) / np.sqrt(2 * np.pi)
+        stake /= np.sqrt(square / (place + EXPECTED_WEIGHT) * (total - place))
+        wealth = wealth + np.where(going, np.minimum(stake, MOST_STAKE * wealth) * value, 0.0)
+        square += value * value
+        if place + 1 in looks(total):
+            at_looks.append(wealth)
+    return np.stack(at_looks, axis=1)
+
+
+def drawn(rng: np.random.Generator, repeats: int, size: int, flips: float, drop: float) -> Differences:
+    """Independent problems of which `flips` flip, with a true drop of `drop`."""
+    chance = rng.random((repeats, size))
+    return np.where(chance < (flips - drop) / 2, 1, np.where(chance < flips, -1, 0)).astype(np.int8)
+
+
+# --- whole runs, every challenger of which passes the gate ---
+
+
+@dataclass(frozen=True)
+class GuardedRuns:
+    """Simulated runs, both (repeats, judgements)."""
+
+    rejected: Flags
+    harmful: Flags
+
+
+def guarded_runs(rng: np.random.Generator, repeats: int, guards: Sequence[Guard], drops: Drops) -> GuardedRuns:
+    """Runs of 10 judgements on fixed sets, with the budget that each run's own decisions leave it."""
+    named = (guard.model_copy(update={"name": f"g{place}"}) for place, guard in enumerate(guards))
+    recipe = Recipe(guards=tuple(named))
+    right = [rng.random((repeats, guard.size)) < BASE_ACCURACY for guard in guards]
+    accuracy = np.full((repeats, 1), BASE_ACCURACY)
+    shown, passed = (np.zeros((repeats, JUDGEMENTS), bool) for _ in range(2))
+    rejected, harmful = (np.zeros((repeats, JUDGEMENTS), bool) for _ in range(2))
+    for place in range(JUDGEMENTS):
+        drop = drops(place + 1)
+        found, changes = np.zeros((len(guards), repeats), bool), []
+        for number, guard in enumerate(recipe.guards):
+            chance = rng.random((repeats, guard.size))
+            lost = right[number] & (chance < (FLIPS + drop) / 2 / accuracy)
+            won = ~right[number] & (chance < (FLIPS - drop) / 2 / (1 - accuracy))
+            changes.append((lost, won))
+            mixed = rng.permuted(won.astype(np.int8) - lost.astype(np.int8), axis=1)
+            for alpha, these in _alphas(recipe, guard, shown[:, :place], passed[:, :place]):
+                found[number, these] = passes(mixed[these], guard, alpha)
+        of_rule = [np.array([guard.proves for guard in guards]) == proves for proves in (False, True)]
+        shown[:, place] = (~found[of_rule[0]]).any(axis=0)
+        passed[:, place] = found[of_rule[1]].all(axis=0)
+        rejected[:, place], harmful[:, place] = ~found.all(axis=0), any(drop > guard.max_drop for guard in guards)
+        taken = found.all(axis=0)[:, None]
+        for number, (lost, won) in enumerate(changes):
+            right[number] = np.where(taken, right[number] & ~lost | won, right[number])
+        accuracy = accuracy - drop * taken
+    return GuardedRuns(rejected, harmful)
+
+
+def _alphas(recipe: Recipe, guard: Guard, shown: Flags, passed: Flags) -> list[tuple[float, Counts]]:
+    """The error that the guard may spend, with the repeats whose history leaves it that."""
+    histories, which = np.unique(np.concatenate([shown, passed], axis=1), axis=0, return_inverse=True)
+    alphas = []
+    for history in histories.astype(bool).tolist():
+        harm, proof = history[: shown.shape[1]], history[shown.shape[1] :]
+        alphas.append(alphas_of_guards(recipe, harm, proof)[guard.name])
+    of_run = np.array(alphas)[which.reshape(-1)]
+    return [(float(alpha), np.flatnonzero(of_run == alpha)) for alpha in np.unique(of_run)]
+
+
+# --- rows of the table ---
+
+
+def guard_rows(repeats: int) -> list[Row]:
+    """What guards err, what they detect, and this file held against `decide_guard`."""
+    runs = max(10, repeats // 5)
+    return [*_error_rows(runs), *_drop_rows(runs), _proof_row(runs), agreement_row(max(8, repeats // 100))]
+
+
+def _error_rows(repeats: int) -> list[Row]:
+    edge = HARM.max_drop
+    setting = f"{SETS} sets of {SIZE}, {JUDGEMENTS} rounds that pass the gate, flips {FLIPS:.0%}"
+    cases: list[tuple[str, Drops]] = [
+        (f"guards, no proof of harm, {setting}, no drop: any of them rejects a harmless challenger", lambda place: 0.0),
+        (f"the same, each challenger worse by {100 * edge:g} points on each set, the most that is harmless",
+         lambda place: edge),
+        ("the same, but rounds 1, 3, 5, … worse by 15 points (rejected, error carried on): any of the others rejected",
+         lambda place: 0.15 if place % 2 else edge),
+    ]  # fmt: skip
+    rows = []
+    for seed, (claim, drops) in enumerate(cases, start=30):
+        found = guarded_runs(np.random.default_rng(seed), repeats, [HARM] * SETS, drops)
+        rows.append(_bounded(claim, any_round(found.rejected & ~found.harmful)))
+    proof = guarded_runs(np.random.default_rng(33), repeats, [PROOF], lambda place: edge)
+    claim = f"guard, proof of no harm, {JUDGEMENTS} rounds, each challenger worse by {100 * edge:g} points: any passes"
+    return [*rows, _bounded(claim, any_round(~proof.rejected))]
+
+
+def _bounded(claim: str, run: Flags) -> Row:
+    bound = upper_bound(int(run.sum()), len(run))
+    figure = f"{run.mean():.4f}, upper bound {bound:.4f} ({len(run):,} runs)"
+    return Row(claim, figure, f"≤ {ALPHA}", met_told(bound <= ALPHA))
+
+
+def _drop_rows(repeats: int) -> list[Row]:
+    """How often a drop of 8 points is shown, and the size of a set that shows it in 90 %."""
+    rows = []
+    for most in (HARM.max_drop, 0.0):
+        guard = HARM.model_copy(update={"max_drop": most})
+        for flips, place in ((FLIPS, 1), (0.15, 1), (0.20, 1), (FLIPS, 5)):
+            alpha = alphas_of_guards(Recipe(guards=(guard,)), (False,) * (place - 1), ())[guard.name] / SETS
+            missed = float(passes(drawn(np.random.default_rng(34), repeats, SIZE, flips, DROP), guard, alpha).mean())
+            caught = 1 - missed, 1 - missed**SETS
+            size = _size_for(guard, flips, alpha, repeats)
+            setting = f"max_drop {most:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, round {place} that passes the gate"
+            claim = f"guards, no proof of harm, {setting}: a drop of {100 * DROP:g} points shown, on one set → on all"
+            figure = f"{caught[0]:.3f} → {caught[1]:.3f} ({repeats:,}); on one in 0.90 with sets of {size}"
+            rows.append(Row(claim, figure, "≥ 0.90 on all", met_told(caught[1] >= 0.9)))
+    return rows
+
+
+def _size_for(guard: Guard, flips: float, alpha: float, repeats: int) -> int:
+    """The size, in steps of 25, at which the drop is shown in 90 % of the repeats."""
+    low, high = 0, 40
+    while high - low > 1:
+        middle = (low + high) // 2
+        differences = drawn(np.random.default_rng(35), repeats, 25 * middle, flips, DROP)
+        low, high = (low, middle) if passes(differences, guard, alpha).mean() <= 0.1 else (middle, high)
+    return 25 * high
+
+
+def _proof_row(repeats: int) -> Row:
+    """Whether the sizes and drops that the plan prints at 80 % power are seen that often."""
+    rng, parts = np.random.default_rng(36), []
+    first = alphas_of_guards(Recipe(guards=(PROOF,)), (), ())[PROOF.name]
+    for flips in (0.05, FLIPS):
+        size = size_for_proof(PROOF, first, flips)
+        seen = passes(drawn(rng, repeats // 4, size, flips, 0.0), PROOF, first).mean()
+        worse = passes(drawn(rng, repeats // 4, size, flips, min(flips, DROP)), PROOF, first).mean()
+        parts.append(f"proof, flips {flips:.0%}, {size:,} problems: {seen:.1%} of harmless pass, {worse:.1%} of those "
+                     f"worse by {100 * min(flips, DROP):g} points")  # fmt: skip
+    drop = drop_shown(HARM, first, FLIPS) or FLIPS
+    seen = 1 - passes(drawn(rng, repeats, SIZE, FLIPS, drop), HARM, first).mean()
+    parts.append(f"harm, {SIZE} problems: a drop of {100 * drop:.1f} points shown in {seen:.1%}")
+    return Row("guards: what the plan prints at 80% power, seen", "; ".join(parts))
+
+
+def agreement_row(repeats: int) -> Row:
+    """The fast path of this file against `decide_guard` on the same outcomes."""
+    rng, equal, alpha = np.random.default_rng(37), 0, 0.025
+    guards = [HARM, PROOF, HARM.model_copy(update={"max_drop": 0.0}), PROOF.model_copy(update={"max_drop": 0.1})]
+    for number in range(repeats):
+        guard = guards[number % len(guards)]
+        d = drawn(rng, 1, SIZE, FLIPS, (0.0, DROP, 0.05)[number // len(guards) % 3])
+        slow = decide_guard([Pair(float(x < 0), float(x > 0)) for x in d[0]], SIZE, guard, SETTINGS, alpha)
+        equal += slow is not None and slow.passed == passes(d, guard, alpha)[0]
+    return Row("this simulation and `decide_guard` agree", f"{equal} of {repeats}", "all", met_told(equal == repeats))

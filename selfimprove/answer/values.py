@@ -1,0 +1,227 @@
+"""The value that a sentence states: its last formula, point, number, quantity, list or relation.
+
+Plain text is searched by shape: a number may have a root, pi, a power, a power of ten, a clock's or ratio's colon and
+a known unit behind it, so that `3√2`, `2^10`, `7:45` and `5 minutes` are not read as 2, 10, 45 and 5. Numbers or
+relations that are only joined ("2 and 3", "x = 2 or x = 3") are one list. A number in a phrase behind another one ("$98
+on 16 jars") is not the one that is stated.
+"""
+
+from __future__ import annotations
+
+import re
+
+from selfimprove.answer.words import BARE_UNITS
+
+MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
+_DIGITS = (
+    rf"(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
+)
+_ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)"
+_POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
+_RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
+    rf"(?:\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
+    rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
+    r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
+    rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
+    re.IGNORECASE,
+)
+_WORD = "|".join(sorted(BARE_UNITS - {"pounds", "percents", "unit", "units"}, key=len, reverse=True))
+_UNIT = re.compile(
+    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
+    rf"(?:\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
+    rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|m/s(?:\^?2|²)?)(?![\w/^]))?",
+    re.IGNORECASE,
+)
+_NEAR = re.compile(rf"\s?(?:≈|\\approx)\s?[$€£]?{_DIGITS}")
+_TUPLE = re.compile(r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]")
+_POINTS = re.compile(
+    r"(?:\bis|\bare|\bat|\bpoints?|\bpair|\bvertex|\bcent(?:er|re)|\bfocus|\bset|\binterval|\bsolution|\bcoordinates|"
+    r"\bto|=|:)"
+    r"[\s*]*$",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(r"(?<=[\w.,$%*]) \([^()]{1,120}\)")
+_MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
+_PHRASE = re.compile(
+    r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
+)
+_CLAUSE = re.compile(
+    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
+    r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
+    r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|so (?:there|that leaves|the|he|she|they))\b", re.I
+)
+_TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
+_RELATION = re.compile(
+    rf"(?:[-−]?[\d./]+\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
+    rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
+)
+_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
+_OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"\W*(?:(?:so|thus|therefore|hence)\W+)?([$€£]?\d[\d,.]*)\s+(?:is|are|was)\s+(?:the|our|your|my)\s"
+    r"[^,;=\d]*\d[^,;=]*\Z",
+    re.IGNORECASE,
+)
+_PIECE = (
+    r"(?>(?:sqrt|log|ln|sin|cos|tan|exp)(?:_\{?\w+\}?)?\s?|\d++(?:\.\d++)?|(?<![A-Za-z])[A-Za-z]{1,2}+(?![A-Za-z])|"
+    r"\([^()\n]{1,30}\)|[√π²³!]|\^[({]?-?\w++[)}]?)"
+)
+_EXPRESSION = re.compile(
+    rf"(?<![\w.$^_])-?{_PIECE}{{1,8}}+(?:\s?[-+*/·−]\s?{_PIECE}{{1,8}}+){{0,8}}+(?![\w^])", re.IGNORECASE
+)
+_VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+_JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
+_BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
+_HEADED = re.compile(
+    r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
+    r"option|note|#)\s+#?\Z",
+    re.IGNORECASE,
+)
+_CHANCE = re.compile(r"\b(?:probability|chances?|odds|fraction|proportion|likelihood)\b", re.IGNORECASE)
+_OUT_OF = re.compile(r"\b(\d+)\s(?:out\sof|in)\s(\d+)(?=[\s.,;!*]*\Z)")
+_RATIO = re.compile(r"\b(\d+(?:\sto\s\d+)+)(?=[\s.,;!*]*\Z)")
+_FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
+_TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
+Span = tuple[int, int]
+
+
+def inner(match: re.Match[str]) -> str:
+    """What a match of `MATH` holds."""
+    return next(group for group in match.groups() if group is not None).strip()
+
+
+def last_formula(sentence: str) -> str | None:
+    """The last formula, point or number of a sentence, whichever stands later; a bold one before others."""
+    bold = [found for part in _BOLD.findall(sentence) if (found := _last(part)) and not part.rstrip().endswith(":")]
+    return bold[-1] if bold else _last(sentence)
+
+
+def _last(sentence: str) -> str | None:
+    math = None
+    for match in MATH.finditer(sentence):
+        if not re.fullmatch(r"\\?[A-Za-z]{1,8}", inner(match)) or math is None:
+            math = match
+    prose = MATH.sub(lambda m: " " * len(m[0]), sentence)
+    if math is None and (shared := _shared(prose)) is not None:
+        return shared
+    point: Span | None = None
+    for match in _TUPLE.finditer(prose):
+        if re.search(r"\d", match[0]) and (
+            match.start() == 0 or _POINTS.search(prose[max(0, match.start() - 30) : match.start()])
+        ):
+            point = match.span()
+    if point is None:
+        outside = _ASIDE.sub(lambda m: " " * len(m[0]), prose)
+        prose = outside if _NUMBER.search(outside) else prose
+    found = _last_value(prose)
+    if point is not None and (found is None or found[1] <= point[1]):
+        found = point
+    if math is not None and (found is None or math.start() > found[0]):
+        return inner(math)
+    return None if found is None else _written(prose, *found)
+
+
+def _written(prose: str, start: int, end: int) -> str:
+    """The value as it is compared: "minus 5" is -5, "1 and 1/2" a mixed number."""
+    text = prose[start:end].strip().strip("+")
+    text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
+    return f"-{text}" if _MINUS.search(prose[max(0, start - 30) : start]) and text[:1].isdigit() else text
+
+
+_MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)
+
+
+def _shared(prose: str) -> str | None:
+    """A chance of "3 out of 8" or "3 in 8", or a ratio of "3 to 8", as a fraction or ratio."""
+    if _CHANCE.search(prose) and (found := _OUT_OF.search(prose)) is not None:
+        return f"{found[1]}/{found[2]}"
+    ratio = _RATIO.search(prose) if "ratio" in prose else None
+    return None if ratio is None else re.sub(r"\s+to\s+", ":", ratio[1])
+
+
+def _last_value(prose: str) -> Span | None:
+    """The last number, relation or list of them that is not part of a phrase behind an earlier one."""
+    subject = _SUBJECT.match(prose)
+    if subject is not None:
+        return subject.span(1)
+    numbers = [match.span() for match in _NUMBER.finditer(prose) if _may_be_stated(prose, match)]
+    found = _last_number(prose, numbers)
+    relations = [match.span() for match in _RELATION.finditer(prose)]
+    for start, end in relations:
+        wider = found is None or end > found[1] or (end == found[1] and start < found[0])
+        if wider and (found is None or start < found[1] or not _in_phrase(prose, found[1], start)):
+            found = start, end
+    if found is None:
+        return None
+    approximate = _NEAR.match(prose, found[1])
+    if approximate is not None:
+        return found[0], approximate.end()
+    if found not in relations and (expression := _expression(prose, found)) is not None:
+        return expression
+    end = _with_unit(prose, found[1])
+    return _joined(prose, (found[0], end), relations if found in relations else numbers, measured=end > found[1])
+
+
+def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
+    """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
+    before = prose[max(0, match.start() - 24) : match.start()]
+    return not (_HEADED.search(before[-12:]) or _THAN.search(before) or _OF_THEM.match(prose, match.end()))
+
+
+def _last_number(prose: str, numbers: list[Span]) -> Span | None:
+    result = prose.rfind("=")
+    found: Span | None = None
+    for start, end in numbers:
+        if found is not None:
+            moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
+            if not moved and _in_phrase(prose, found[1], start):
+                continue
+            if 0 <= result < found[1] and not _GOES_ON.search(prose, found[1], start):
+                continue
+        found = start, end
+    return found
+
+
+def _expression(prose: str, found: Span) -> Span | None:
+    """The expression with variables or functions that the number is a part of: the 3 of "2x + 3"; else None."""
+    start = max(0, found[0] - 80)
+    for match in _EXPRESSION.finditer(prose, start, found[1] + 80):
+        if match.start() <= found[0] + 1 and match.end() >= found[1] and _VARIABLE.search(match[0]):
+            return match.span()
+    return None
+
+
+def _with_unit(prose: str, end: int) -> int:
+    unit = _UNIT.match(prose, end)
+    return end if unit is None else unit.end()
+
+
+def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Span:
+    """The span together with those before it that only commas, and, or join to it; `measured`: it has a unit."""
+    start, end = last
+    for before in reversed([span for span in spans if span[1] <= start]):
+        if not _JOINED.fullmatch(prose, _with_unit(prose, before[1]) if measured else before[1], start):
+            break
+        start = before[0]
+    return start, end
+
+
+def _in_phrase(prose: str, end: int, start: int) -> bool:
+    """Whether a number stands in a phrase ("for 3 boxes", "on ice cream for 16 jars") behind an earlier number."""
+    if _MODIFIER.search(prose[max(0, start - 12) : start]):
+        return True
+    between = prose[end:start]
+    return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
+
+
+def only_number(plain: str) -> str | None:
+    """The number of a sentence that has one and no more."""
+    numbers = _NUMBER.findall(plain)
+    return str(numbers[0]).strip() if len(numbers) == 1 else None

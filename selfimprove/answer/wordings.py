@@ -1,0 +1,73 @@
+"""Answers in words: what a sentence says of its subject ("The function is odd.", "It is Evelyn."), or who did it.
+
+The words are a closed list, or names. A sentence that denies, asks, or supposes says none.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
+
+from selfimprove.answer.unfinished import straight
+from selfimprove.answer.values import MATH, inner
+
+_PREDICATE = re.compile(
+    r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:an?\s+|"
+    r"the\s+)?([A-Za-z][\w'-]*(?:\s[A-Za-z][\w'-]*){0,2})\W*$"
+)
+_WORDS = frozenset(
+    (
+        "odd even prime composite yes no true false increasing decreasing constant convergent divergent linear "
+        "quadratic cubic ellipse parabola hyperbola circle line point isosceles equilateral scalene acute obtuse right "
+        "rational irrational continuous injective surjective bijective symmetric parallel perpendicular positive "
+        "negative zero undefined infinite finite infinity invertible singular independent dependent heads tails red "
+        "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
+        "trapezoid kite cube tetrahedron sphere cone cylinder octahedron pyramid prism triangle pentagon hexagon "
+        "octagon monday tuesday wednesday thursday friday saturday sunday"
+    ).split()
+)
+_NOUNS = frozenset("function number integer day matrix series sequence graph curve polynomial statement one".split())
+_UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|suppose|assume)\b", re.IGNORECASE)
+_NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
+_NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
+_CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IGNORECASE)
+_CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
+_WINNER = re.compile(
+    r"\W*(?:(?i:so|thus|therefore|hence|then|and)\b,?\s*)*([A-Z][a-z]+)\s+(?:wins|won|will win|is the winner)\b"
+    r"[^,;.]*\W*$"
+)
+_NO_NAMES = frozenset(
+    "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
+)
+_YES_NO = re.compile(r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!.*\b(?:yes|no|wrong)\b)", re.IGNORECASE | re.DOTALL)
+
+
+def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
+    """The word that a sentence says of its subject, and whether it stands before numbers earlier in the sentence.
+
+    `plain` is the sentence without emphasis.
+    """
+    plain = straight(MATH.sub(lambda m: inner(m) if len(inner(m)) < 8 else "?", plain))
+    answered = _YES_NO.match(plain)
+    if answered is not None:
+        return answered[1], False
+    if "?" in plain or _UNSURE.search(plain):
+        return None
+    winner = _WINNER.match(plain)
+    if winner is not None and winner[1] not in _NO_NAMES and not _NO.search(plain):
+        return winner[1], False
+    neither = _NEITHER.search(plain)
+    if neither is not None:
+        return neither[1], False
+    clauses = _CLAUSES.split(plain)
+    found = _PREDICATE.search(clauses[-1])
+    if found is None or _NO.search(clauses[-1]):
+        return None
+    words = found[1].split()
+    if len(words) > 1 and words[-1].lower() in _NOUNS:
+        del words[-1]
+    known = words[-1].lower() in _WORDS and len(words) <= 2
+    if not known and not (all(word[0].isupper() for word in words) and len(words[0]) > 1):
+        return None
+    concluded = len(clauses) > 1 and _CONCLUDES.match(clauses[-1]) is not None and not re.search(r"\d", clauses[-1])
+    return " ".join(words), concluded and known

@@ -1,0 +1,148 @@
+"""`selfimprove init`: a recipe written from a look at the model and the problems.
+
+`look` reads both, as a run would: how many parameters the model has, how long the prompts are, how many problems there
+are and whether all of them have an answer. From that `choose` takes the few keys that matter:
+
+- **Selection**: by answers if every training problem has one, as `rft` does it. Without answers the most common prefix
+  of a problem, or for a model as large as the paper's the paper's method, unselected prefixes.
+- **Sizes**: as many held-out problems as detect the gain that can be hoped for (`plan/hope.py`), and as many sealed
+  ones; fewer of each, in the same proportions, if there aren't that many (`problem/sizes.py`).
+- **Training**: the settings of the recipes that come with the program, the demo's for a small model.
+
+`text.py` writes them down with the reason for each beside it. Every other key has its default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfimprove.formatting import byte_count
+from selfimprove.models import load_tokenizer, preview_model
+from selfimprove.models.weights import footprint
+from selfimprove.plan.hope import heldout_needed
+from selfimprove.problem.generated import PREFIX
+from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
+from selfimprove.problem.sources import GeneratedSource
+from selfimprove.problem.split import read_pool
+from selfimprove.problem.stock import Reading
+from selfimprove.recipe import Model, Problems, Recipe, Sampling
+from selfimprove.recipe.reading import laid_over, parse_recipe, read_recipe
+from selfimprove.round.lengths import context_of, measured
+
+SMALL, LARGE = 500 * 10**6, 6 * 10**9
+"""Parameters below which a model is trained as the demo's is, and from which on it is as large as the paper's."""
+LEAST = 256
+"""Held-out and sealed problems, if there are that many, however large the gain hoped for."""
+TRAIN = 256
+"""Training problems that held-out and sealed ones leave, if there are enough."""
+DRAWN = 2000
+"""Training problems drawn from a generator, which has no end."""
+PER_ROUND = {"cpu": 256, "gpu": 1024}
+"""Training problems sampled in a round, at most."""
+LENGTH = 16
+"""Tokens of the most common prefixes; docs/study.md compares lengths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was seen of model and problems.
+
+    `trainable` are the distinct problems of the training source, those that become held out among them. `parameters`
+    and `size` (bytes) are None before a model on the hub is downloaded; `room` is what the context leaves for an answer
+    beside the longest prompt, None if the model states no context.
+    """
+
+    model: str
+    parameters: int | None
+    size: int | None
+    problems: str
+    pool: Pool
+    trainable: int
+    with_answer: int
+    room: int | None
+
+    def told(self) -> list[str]:
+        """The same in words, a line each."""
+        weights = "weights not downloaded yet"
+        if self.parameters is not None and self.size is not None:
+            weights = f"{self.parameters / 1e6:.3g} million parameters, {byte_count(self.size)}"
+        answers = "all with an answer" if self.all_answered else f"{self.with_answer:,} of them with an answer"
+        count = "drawn as needed" if self.generated else f"{self.trainable:,} distinct problems"
+        return [f"model: {self.model}: {weights}", f"problems: {self.problems}: {count}, {answers}"]
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether every problem that may be trained on has an answer."""
+        return self.with_answer == self.trainable
+
+    @property
+    def generated(self) -> bool:
+        """Whether the training problems have no end."""
+        return isinstance(self.pool.sources.train, GeneratedSource)
+
+
+def look(model: str, problems: str, cache: Path, *, trust_remote_code: bool, reading: Reading | None = None) -> Found:
+    """What there is to know of model and problems; raises `UsageError` for one that no run could use."""
+    named = Model(name=model)
+    folder, whole = preview_model(named, cache, trust_remote_code)
+    size = footprint(folder.path, named.dtype, 1).model if whole else None
+    tokenizer = load_tokenizer(folder.path, trust_remote_code, folder.source)
+    sizes = {"train_size": DRAWN, "heldout_size": DRAWN, "sealed_size": DRAWN}
+    wanted = Problems(train=problems, **(sizes if problems.startswith(PREFIX) else {"train_size": 0}))
+    pool = read_pool(wanted, reading or Reading())
+    trained = pool.stocks[pool.sources.train]
+    parts = [stock.problems for stock in pool.stocks.values() if len(stock.problems)]
+    longest = max((measured(tokenizer, Sampling(), part, None).longest for part in parts), default=0)
+    context = context_of(folder.path)
+    return Found(
+        model=model,
+        parameters=None if size is None else size // 2,
+        size=size,
+        problems=problems,
+        pool=pool,
+        trainable=len(trained.problems),
+        with_answer=trained.answered,
+        room=None if context is None else context - longest,
+    )
+
+
+def choose(found: Found, *, gpu: bool) -> Recipe:
+    """The recipe for what was found; raises `UsageError` if the problems can't be split into three sets."""
+    small = found.parameters is not None and found.parameters < SMALL
+    chosen = _selected(found)
+    trained = read_recipe(Path("demo")).training if small else chosen.training
+    limit = chosen.sampling.max_new_tokens
+    if found.room is not None:
+        limit = max(1, min(limit, found.room))
+    per_round = PER_ROUND["gpu" if gpu else "cpu"]
+    keys: dict[str, object] = {
+        "model": {"name": found.model},
+        "problems": {"train": found.problems},
+        "sampling": {"max_new_tokens": limit, "samples": chosen.sampling.samples},
+        "prefixes": {name: getattr(chosen.prefixes, name) for name in ("select", "length", "structure_ratio")},
+        "training": {name: getattr(trained, name) for name in ("learning_rate", "epochs", "batch_rows")},
+    }
+    judged = max(LEAST, heldout_needed(parse_recipe(keys, "init")))
+    cut = largest(found.pool, Sizes(DRAWN if found.generated else TRAIN, judged, judged))
+    train = len(cut.train) if found.generated else 0
+    named = {"train_size": train, "heldout_size": len(cut.heldout), "sealed_size": len(cut.sealed)}
+    more = {"problems": named, "sampling": {"problems_per_round": per_round if len(cut.trainable) > per_round else 0}}
+    return parse_recipe(laid_over(keys, more, "init"), "init")
+
+
+def counted(recipe: Recipe, found: Found) -> Recipe:
+    """The recipe with the number of training problems in place of all there are, for its forecast."""
+    there = len(found.pool.cut(sizes_of(recipe.problems)).train)
+    return parse_recipe(laid_over(recipe.model_dump(), {"problems": {"train_size": there}}, "init"), "init")
+
+
+def _selected(found: Found) -> Recipe:
+    """The recipe of the program whose selection fits."""
+    if found.all_answered:
+        return read_recipe(Path("rft"))
+    if found.parameters is not None and found.parameters >= LARGE:
+        return read_recipe(Path("upft"))
+    changes = {"select": "modal", "length": LENGTH}
+    samples = read_recipe(Path("rft")).sampling.samples
+    return read_recipe(Path("upft"), {"prefixes": changes, "sampling": {"samples": samples}})

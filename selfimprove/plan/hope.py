@@ -1,0 +1,67 @@
+"""The gain that can be hoped for, held against what the gate can detect: told before a run costs anything.
+
+What can be hoped for is the largest gain that is known for such a recipe: even a round that gains as much would be
+missed more than one time in five. Another model and other problems may gain more, so nothing is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selfimprove.formatting import points_worth
+from selfimprove.gate.budget import alpha_of_round
+from selfimprove.gate.intervals import LIKELY_FLIPS, POWER, power, size_needed, smallest_gain
+from selfimprove.recipe import EMBEDDED, Recipe
+
+SLACK = 0.02
+"""What power may lack without a warning: it goes up and down by as much from one size to the next."""
+
+
+@dataclass(frozen=True)
+class Hope:
+    """A gain in accuracy as a share of the problems, and where it was seen."""
+
+    gain: float
+    seen: str
+
+
+PUBLISHED = Hope(0.044, "the largest that the paper of the method reports")
+"""arXiv 2503.02875, its tables: a 7B model's mean over four benchmarks."""
+STUDIED = Hope(0.242, "that of docs/study.md")
+"""The embedded model on generated arithmetic, trained on verified solutions."""
+
+
+def hoped(recipe: Recipe) -> Hope:
+    """The largest gain of one round that is known for such a recipe."""
+    return STUDIED if recipe.model.name == EMBEDDED and recipe.prefixes.needs_answers else PUBLISHED
+
+
+def heldout_needed(recipe: Recipe) -> int:
+    """Held-out problems with which round 1 detects the gain hoped for at 80 % power, if answers are greedy."""
+    gain = hoped(recipe).gain
+    return size_needed(gain, alpha_of_round(recipe.gate, ()), _flips(gain))
+
+
+def power_warning(recipe: Recipe, heldout: int) -> str:
+    """A warning that `heldout` problems can't detect the gain hoped for, with the number that can; else empty.
+
+    Empty also where power isn't computed: without a test, and for averages of several answers.
+    """
+    if recipe.gate.rule != "sequential" or recipe.gate.samples > 1:
+        return ""
+    hope = hoped(recipe)
+    alpha, flips = alpha_of_round(recipe.gate, ()), _flips(hope.gain)
+    if power(heldout, alpha, flips, hope.gain) >= POWER - SLACK:
+        return ""
+    found = smallest_gain(heldout, alpha, flips)
+    least = "no gain is" if found is None else f"only a gain of {100 * found:.1f} points or more is"
+    return (
+        f"warning: with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain to hope "
+        f"for is {points_worth(hope.gain)} ({hope.seen}); enough for it: --set problems.heldout_size="
+        f"{heldout_needed(recipe)}"
+    )
+
+
+def _flips(gain: float) -> float:
+    """The share of problems that flip: what is likely, or somewhat more than the gain where that is larger."""
+    return max(LIKELY_FLIPS, 1.25 * gain)

@@ -1,0 +1,42 @@
+"""The guards of a run's rounds, as a table of strings for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfimprove import formatting
+from selfimprove.formatting import MISSING
+from selfimprove.store.records import GuardRecord, RoundRecord
+
+HEADER = (
+    *("round", "guard", "rule", "judged", "champion", "challenger", "change", "won–lost", "drop at most"),
+    *("evidence", "needed", "outcome"),
+)
+WORDS = frozenset({"guard", "rule", "outcome"})
+TOLD = (
+    "Evidence of harm rejects under `no proof of harm`; evidence of no harm is what `proof of no harm` needs. "
+    "A drop is measured from the champion of the round."
+)
+
+
+def guard_rows(rounds: Sequence[RoundRecord]) -> tuple[tuple[str, ...], ...]:
+    """A row for each guard of each round that judged on it."""
+    return tuple((str(record.round), *_cells(found)) for record in rounds for found in record.guards)
+
+
+def _cells(found: GuardRecord) -> tuple[str, ...]:
+    sides = (side.accuracy if side else None for side in (found.champion, found.challenger))
+    judged = MISSING if found.judged is None else f"{formatting.count(found.judged)}/{formatting.count(found.total)}"
+    drop = None if found.gain_lower is None else max(0.0, -found.gain_lower)
+    return (
+        found.name,
+        found.rule or MISSING,
+        judged,
+        *map(formatting.percent, sides),
+        formatting.points(found.gain),
+        f"{formatting.count(found.wins)}–{formatting.count(found.losses)}",
+        formatting.points(drop).removeprefix("+"),
+        formatting.decimal(found.evidence),
+        formatting.decimal(found.threshold),
+        found.reason or MISSING,
+    )

@@ -1,0 +1,117 @@
+"""Recipes that `selfimprove init` writes: they load, they fit what was looked at, and they run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfimprove.cli.app import app
+from selfimprove.errors import UsageError
+from selfimprove.problem import load_problems
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import read_recipe
+from tests.workshop import Workshop, events_of, make_workshop
+
+QUICK = ["--threads", "1", "--device", "cpu", "--engine", "transformers"]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A workshop with two more files: one that holds enough problems, one in which some answers are missing."""
+    made = make_workshop(tmp_path_factory.mktemp("init"))
+    for name, count in (("many", 1500), ("bare", 60)):
+        rows = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(count)]
+        rows[:20] = [{"question": row["question"]} for row in rows[:20]] if name == "bare" else rows[:20]
+        (made.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return made
+
+
+@pytest.fixture
+def here(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """The workshop as the working folder of this process."""
+    monkeypatch.chdir(workshop.folder)
+    monkeypatch.setenv("SELFIMPROVE_CACHE", str(workshop.folder / "cache"))
+    return workshop
+
+
+def written(problems: str, *more: str) -> Recipe:
+    """The recipe that the command writes for these problems."""
+    output = Path(problems).with_suffix(".toml")
+    output.unlink(missing_ok=True)
+    app(["init", "--model", "./tiny", "--problems", problems, "--yes", "--no-calibrate", *more], standalone_mode=False)
+    return read_recipe(output)
+
+
+def test_enough_problems_with_answers_are_selected_by_them_and_detect_the_gain(here: Workshop) -> None:
+    recipe = written("many.jsonl")
+    assert (recipe.prefixes.select, recipe.prefixes.length, recipe.sampling.samples) == ("verified", "full", 4)
+    assert (recipe.problems.heldout_size, recipe.problems.sealed_size, recipe.problems.train_size) == (464, 464, 0)
+    assert recipe.sampling.problems_per_round == 256
+    assert len(load_problems(recipe.problems).train) == 1500 - 2 * 464
+    text = Path("many.toml").read_text()
+    assert "With 464 held-out problems, a gain of 4.4 points or more is detectable at 80% power" in text
+    assert "# A round samples 1,024 completions of 256 problems" in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_too_few_problems_are_shared_out_and_the_file_says_what_they_detect(here: Workshop) -> None:
+    recipe = written("sums.jsonl")
+    sets = load_problems(recipe.problems)
+    assert len(sets.train) + len(sets.heldout) + len(sets.sealed) == 81
+    assert min(len(sets.train), len(sets.heldout), len(sets.sealed)) > 15
+    assert "It takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
+
+
+def test_a_generator_has_no_end_and_gets_a_size(here: Workshop) -> None:
+    words = ["--model", "./tiny", "--problems", "reasoning-gym:arithmetic", "--yes", "--no-calibrate"]
+    app(["init", *words], standalone_mode=False)
+    recipe = read_recipe(Path("arithmetic.toml"))
+    assert (recipe.problems.train_size, recipe.problems.heldout_size) == (2000, 464)
+
+
+def test_a_recipe_for_problems_that_lack_answers_runs(workshop: Workshop) -> None:
+    words = ["init", "--model", "./tiny", "--problems", "bare.jsonl", "--yes", "--no-calibrate", *QUICK]
+    done = workshop.call(*words)
+    assert done.returncode == 0, done.stderr
+    recipe = read_recipe(workshop.folder / "bare.toml")
+    assert (recipe.prefixes.select, recipe.prefixes.length) == ("modal", 16)
+    quick = ["--set", "sampling.max_new_tokens=16", "--set", "sampling.temperature=0", "--checker-workers", "1", *QUICK]
+    done = workshop.call("run", "--recipe", "bare.toml", "--rounds", "1", "--json", *quick)
+    assert events_of(done)[-1]["event"] == "run_finished"
+
+
+@pytest.mark.slow
+def test_a_round_is_measured_on_this_machine(workshop: Workshop) -> None:
+    words = ["--model", "./tiny", "--problems", "sums.jsonl", "--yes", "--output", "measured.toml", *QUICK]
+    done = workshop.call("init", *words)
+    assert done.returncode == 0, done.stderr
+    text = (workshop.folder / "measured.toml").read_text()
+    assert "# Measured in " in text
+    assert "# Memory: a round takes about" in text
+
+
+def test_a_file_that_is_there_is_kept_unless_its_user_says_otherwise(
+    here: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.toml").write_text("# mine\n")
+    words = ["init", "--model", "./tiny", "--problems", "sums.jsonl", "--output", "mine.toml", "--no-calibrate"]
+    for more in ([], ["--yes"]):
+        with pytest.raises(UsageError, match=r"mine\.toml: there already"):
+            app([*words, *more], standalone_mode=False)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as typed, os.fdopen(os.dup(theirs), "w") as shown:
+        monkeypatch.setattr(sys, "stdin", typed)
+        monkeypatch.setattr(sys, "stdout", shown)
+        os.write(ours, b"n\n")
+        assert app(words, standalone_mode=False) == 1
+        assert Path("mine.toml").read_text() == "# mine\n"
+        os.write(ours, b"y\n")
+        app(words, standalone_mode=False)
+        shown.flush()
+        assert "Replace it?" in os.read(ours, 4096).decode()
+    os.close(ours)
+    assert read_recipe(Path("mine.toml")).model.name == "./tiny"

@@ -1,0 +1,60 @@
+"""The warning that a held-out set can't detect what can be hoped for: from values, and once in a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from selfimprove.plan.hope import PUBLISHED, STUDIED, heldout_needed, hoped, power_warning
+from selfimprove.plan.lines import plan_lines
+from selfimprove.recipe import Recipe
+from selfimprove.recipe.reading import parse_recipe, read_recipe
+from tests.paths import ROOT
+from tests.workshop import events_of, make_workshop
+
+OTHER = {"model": {"name": "other/model"}}
+
+
+def recipe(heldout: int = 256, **gate: object) -> Recipe:
+    return parse_recipe({**OTHER, "problems": {"heldout_size": heldout}, "gate": gate}, "the test")
+
+
+def test_the_size_that_is_named_is_enough_and_a_tenth_less_is_not() -> None:
+    told = power_warning(recipe(), 256)
+    assert told.startswith("warning: with 256 held-out problems only a gain of 5.9 points or more is detectable at 80%")
+    assert "the gain to hope for is 4.4 points" in told
+    (size,) = map(int, re.findall(r"--set problems\.heldout_size=(\d+)$", told))
+    assert size == heldout_needed(recipe())
+    assert power_warning(recipe(size), size) == ""
+    assert power_warning(recipe(), round(0.9 * size))
+    assert "no gain is detectable" in power_warning(recipe(), 30)
+
+
+@pytest.mark.parametrize("gate", [{"rule": "none"}, {"rule": "point"}, {"samples": 4}])
+def test_no_warning_where_power_is_not_computed(gate: dict[str, object]) -> None:
+    assert power_warning(recipe(**gate), 30) == ""
+
+
+def test_the_demo_is_not_warned_of_and_the_plan_says_what_the_run_says() -> None:
+    demo = read_recipe(Path("demo"))
+    assert hoped(demo) == STUDIED
+    assert power_warning(demo, demo.problems.heldout_size) == ""
+    assert plan_lines(recipe(), 2)[-1] == power_warning(recipe(), 256)
+    assert not plan_lines(demo, 2)[-1].startswith("warning")
+
+
+def test_the_gains_to_hope_for_are_those_of_the_pages() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"1.2 to {100 * PUBLISHED.gain:g} points on 7B" in readme
+    assert f"gains {100 * STUDIED.gain:g} points on 512 sealed problems" in readme
+
+
+def test_a_run_warns_once_and_its_history_keeps_it(tmp_path: Path) -> None:
+    workshop = make_workshop(tmp_path)
+    for start in (1, 2):
+        told = [event for event in events_of(workshop.run("mine", 1)) if event["event"] == "note"]
+        warnings = [event["text"] for event in told if event["text"].startswith("warning: with 24 held-out problems")]
+        assert len(warnings) == (1 if start == 1 else 0)
+    assert (workshop.runs / "mine" / "events.jsonl").read_text().count("warning: with 24 held-out") == 1
