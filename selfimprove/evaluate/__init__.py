@@ -191,9 +191,10 @@ def _groups(asked: Asked, by: Sequence[str]) -> list[Group]:
 
 
 def _refuse_unfit(subjects: Sequence[Subject], problems: Sequence[Problem], recipe: Recipe) -> None:
-    for subject in subjects:
-        refuse_lost(subject.machinery.tokenizer, recipe.sampling, problems)
-        refuse_too_long(subject.machinery.tokenizer, recipe.sampling, problems, context_of(subject.machinery.base))
+    """`UsageError` if a model's tokenizer loses the questions, or its context has no room for one."""
+    for machinery in {one.machinery.base: one.machinery for one in subjects}.values():
+        refuse_lost(machinery.tokenizer, recipe.sampling, problems)
+        refuse_too_long(machinery.tokenizer, recipe.sampling, problems, context_of(machinery.base))
 
 
 def _sources(asked: Asked, faulty: Mapping[str, int]) -> tuple[EvaluatedSource, ...]:

@@ -74,11 +74,13 @@ class Book:
 
     def owed(self, problems: Sequence[Problem]) -> list[Sequence[Problem]]:
         """The batches to pass to `Judge` for these problems, in a plan that is durable; none if all are answered."""
-        named, planned, held = {problem.key: problem for problem in problems}, self._planned(), self.held()
-        self._drop([key for batch in planned if not held.keys() >= set(batch) for key in batch])
+        named, planned = {problem.key: problem for problem in problems}, self._planned()
+        held = set(self.held())
+        torn = {key for batch in planned if not held.issuperset(batch) for key in batch}
+        self._drop(torn)
         if not all(key in named for batch in planned for key in batch):
             planned = []
-        covered = {key for batch in planned for key in batch} | self.held().keys()
+        covered = {key for batch in planned for key in batch} | held - torn
         missing = [key for key in named if key not in covered]
         batches = [*planned, *(list(part) for part in batched(missing, self.batch))]
         if batches:
@@ -112,8 +114,9 @@ class Book:
         except UnreadableError:
             return []
 
-    def _drop(self, keys: Sequence[str]) -> None:
-        gone = set(keys)
+    def _drop(self, gone: set[str]) -> None:
+        if not gone:
+            return
         found = read_answers(self.path, MODEL)
         if gone & found.keys():
             rows = [row for key, rows in found.items() if key not in gone for row in rows]

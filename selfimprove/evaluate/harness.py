@@ -11,7 +11,9 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,16 @@ def figures(
     manager = _manager(tasks, tasks_from)
     found: list[TaskFigures] = []
     for subject in subjects:
-        emit(StageStarted(number=0, stage=f"{subject.name}: tasks", total=len(tasks), kept=0, unit="tasks"))
-        for done, task in enumerate(tasks, 1):
-            path = folder / "tasks" / f"{subject.sha256[:DIGITS]}-{_digest(task, tasks_from, limit)}.json"
-            result = _kept(path) or _run(path, subject, task, manager, limit)
-            found += _figures(subject.name, result)
-            emit(StageProgress(number=0, stage=f"{subject.name}: tasks", done=done, total=len(tasks), tokens=0))
+        stage = f"{subject.name}: tasks"
+        names = {task: f"{subject.sha256[:DIGITS]}-{_digest(task, tasks_from, limit)}.json" for task in tasks}
+        results = {task: _kept(folder / "tasks" / name) for task, name in names.items()}
+        owed = [task for task, result in results.items() if result is None]
+        emit(StageStarted(number=0, stage=stage, total=len(tasks), kept=len(tasks) - len(owed), unit="tasks"))
+        with subject.opened() if owed else nullcontext(Path()) as model:
+            for done, task in enumerate(owed, len(tasks) - len(owed) + 1):
+                results[task] = _run(folder / "tasks" / names[task], model, subject, task, manager, limit)
+                emit(StageProgress(number=0, stage=stage, done=done, total=len(tasks), tokens=0))
+        found += [one for task in tasks for one in _figures(subject.name, results[task] or {})]
     return tuple(found)
 
 
@@ -83,16 +89,16 @@ def _kept(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _run(path: Path, subject: Subject, task: str, manager: Any, limit: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+def _run(path: Path, model: Path, subject: Subject, task: str, manager: Any, limit: int) -> dict[str, Any]:  # noqa: ANN401 - as above
     """What the harness says of the task, which is on record then."""
     from lm_eval import simple_evaluate
 
     from selfimprove.models.gpus import choose_device
 
     runtime = subject.machinery.runtime
-    with subject.opened() as folder:
-        arguments = {"pretrained": str(folder), "trust_remote_code": runtime.trust_remote_code, "dtype": "auto"}
-        try:
+    arguments = {"pretrained": str(model), "trust_remote_code": runtime.trust_remote_code, "dtype": "auto"}
+    try:
+        with redirect_stdout(sys.stderr):  # ours holds nothing but our own
             found = simple_evaluate(
                 model="hf",
                 model_args=arguments,
@@ -104,8 +110,8 @@ def _run(path: Path, subject: Subject, task: str, manager: Any, limit: int) -> d
                 log_samples=False,
                 bootstrap_iters=1000,
             )
-        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
-            raise StageError(f"lm-evaluation-harness failed over task {task}: {error}") from error
+    except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+        raise StageError(f"lm-evaluation-harness failed over task {task}: {error}") from error
     kept = {"results": found["results"], "n": {name: n["effective"] for name, n in found["n-samples"].items()}}
     plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +122,7 @@ def _run(path: Path, subject: Subject, task: str, manager: Any, limit: int) -> d
 def _figures(model: str, result: Mapping[str, Any]) -> list[TaskFigures]:
     """The metrics of a result; the harness names them `metric,filter`, and their errors `metric_stderr,filter`."""
     found = []
-    for task, metrics in result["results"].items():
+    for task, metrics in result.get("results", {}).items():
         for name, value in metrics.items():
             metric, comma, filtered = name.partition(",")
             if not comma or metric.endswith(STDERR) or not isinstance(value, (int, float)):
@@ -130,7 +136,7 @@ def _figures(model: str, result: Mapping[str, Any]) -> list[TaskFigures]:
                     filter=filtered,
                     value=value,
                     stderr=error if isinstance(error, (int, float)) else None,
-                    n=result["n"].get(task),
+                    n=result.get("n", {}).get(task),
                 )
             )
     return found

@@ -125,8 +125,8 @@ def _gain(gain: GainFigures) -> tuple[str, ...]:
 
 def _groups(record: Evaluation) -> Section:
     first, *others = [model.name for model in record.models]
-    paired = ("model", "accuracy", "gain") if others else ()
-    header = ("field", "value", "n", first, *paired, "interval")
+    paired = ("first model", "model", "accuracy", "gain") if others else ("accuracy",)
+    header = ("field", "value", "n", *paired, "interval")
     rows = tuple(row for group in record.groups for row in _group(group, others))
     told = (
         f"The {plural(record.intervals, 'interval')} of this table hold together with 95 % probability: each is a "

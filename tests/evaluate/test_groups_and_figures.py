@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfimprove.answer.verdict import Outcome
@@ -14,7 +14,7 @@ from selfimprove.errors import UsageError
 from selfimprove.evaluate.answering import MODEL, Book
 from selfimprove.evaluate.figures import figures_of
 from selfimprove.evaluate.groups import MOST_VALUES, OTHERS, Group, groups_of
-from selfimprove.gate.intervals import clopper_pearson, tango, wilson
+from selfimprove.gate.intervals import clopper_pearson, tango
 from selfimprove.problem import Problem
 from selfimprove.problem.benchmarks import Benchmark, load_benchmark
 from selfimprove.problem.values import make_problem
@@ -94,13 +94,13 @@ def test_a_rows_intervals_widen_with_their_number() -> None:
     assert figures_of([], halves[:1], {"base": base})["sides"] == ()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 60).flatmap(lambda size: st.tuples(st.integers(0, size), st.just(size))))
 def test_a_higher_level_is_a_wider_interval(case: tuple[int, int]) -> None:
     wins, size = case
     low, high = clopper_pearson(wins, size, 0.95)
     wide = clopper_pearson(wins, size, 0.999)
     assert wide[0] <= low <= wins / size <= high <= wide[1]
-    assert low <= wilson(wins, size)[0] + 1e-3
     narrow, wider = tango(wins, 0, size), tango(wins, 0, size, 0.999)
     assert wider[0] <= narrow[0] <= narrow[1] <= wider[1]
 
