@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
-from selfimprove.answer import tongues
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.prose import SENTENCE, tidy
+from selfimprove.answer.tongues import AROUND, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
 from selfimprove.answer.values import MATH, inner, last_formula
 from selfimprove.answer.verdict import Statement
@@ -19,7 +19,7 @@ from selfimprove.answer.verdict import Statement
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    rf"\#{{4}}\s*|<answer>\s*|{tongues.MARK}"
+    rf"\#{{4}}\s*|<answer>\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
@@ -35,16 +35,16 @@ _STRONG = re.compile(
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s|" + tongues.STARTS_WORDS,
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s|" + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing)\b|{tongues.DENIAL})", re.IGNORECASE
+    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing)\b|{DENIAL})", re.IGNORECASE
 )
 _INSTEAD = re.compile(
     r"(?:[,;:.—–]|\s-)\s*(?:but\s+)?(?:rather\s+|instead\s+)?(?:it(?:'s|\s+is)|the answer is|that(?:'s|"
     r"\s+is))\s+(?!not\b)|"
-    r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])|" + tongues.INSTEAD,
+    r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])|" + INSTEAD,
     re.IGNORECASE,
 )
 _HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
@@ -123,7 +123,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
     if (
         is_supposed(head)
-        or tongues.SUPPOSED.search(head[-12:] + first)
+        or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")
@@ -179,7 +179,7 @@ def _answer(line: str) -> tuple[str, int]:
     named = None if supposes(sentence) else sentence_letter(sentence)
     if named is not None and not in_condition(sentence, sentence.find(named)):
         return named, len(sentence)
-    if not tongues.AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
+    if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
     found = last_formula(answer)
     return (answer if found is None else found), end

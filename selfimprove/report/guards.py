@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from selfimprove import formatting
 from selfimprove.formatting import MISSING
-from selfimprove.store.records import GuardRecord, RoundRecord
+from selfimprove.report.records import RunRecords
+from selfimprove.report.section import Section
+from selfimprove.store.records import GuardRecord
 
-HEADER = (
+_HEADER = (
     *("round", "guard", "rule", "judged", "champion", "challenger", "change", "won–lost", "drop at most"),
     *("evidence", "needed", "outcome"),
 )
-WORDS = frozenset({"guard", "rule", "outcome"})
-TOLD = (
+_WORDS = frozenset({"guard", "rule", "outcome"})
+_TOLD = (
     "Evidence of harm rejects under `no proof of harm`; evidence of no harm is what `proof of no harm` needs. "
     "A drop is measured from the champion of the round."
 )
 
 
-def guard_rows(rounds: Sequence[RoundRecord]) -> tuple[tuple[str, ...], ...]:
+def guards_section(run: RunRecords) -> Section:
     """A row for each guard of each round that judged on it."""
-    return tuple((str(record.round), *_cells(found)) for record in rounds for found in record.guards)
+    rows = tuple((str(record.round), *_cells(found)) for record in run.rounds for found in record.guards)
+    return Section("Guards", (_TOLD,) if rows else (), _HEADER, rows, _WORDS)
 
 
 def _cells(found: GuardRecord) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ are; `report/__init__.py` and `report/page.py` escape them when they write them 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,13 +17,13 @@ from functools import partial
 from selfimprove import formatting
 from selfimprove.formatting import MISSING, plural
 from selfimprove.gate.reuse import cost_of_reuse
-from selfimprove.recipe import Recipe
-from selfimprove.report import guards
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.evaluations import evaluations_section
+from selfimprove.report.guards import guards_section
 from selfimprove.report.records import RunRecords, decision_of, robust
 from selfimprove.report.section import Section
 from selfimprove.report.series import batch_rows, losses
+from selfimprove.report.settings import recipe_section, versions_section
 from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
 
 OUTCOME = "Outcome on the sealed problems"
@@ -44,7 +43,8 @@ def sections(run: RunRecords) -> list[Section]:
 
 def outcomes(run: RunRecords) -> list[Section]:
     """What the run came to: the sealed outcome first, then what was judged beside it."""
-    return [part for part in (_outcome(run), evaluations_section(run), _guards(run)) if part.rows or part.sentences]
+    parts = (_outcome(run), evaluations_section(run), guards_section(run))
+    return [part for part in parts if part.rows or part.sentences]
 
 
 def details(run: RunRecords) -> list[Section]:
@@ -60,8 +60,8 @@ def details(run: RunRecords) -> list[Section]:
         _told_columns(_cost(run)),
         _told_columns(_machine(run)),
         _told_columns(_certificates(run)),
-        _recipe(run),
-        _versions(run),
+        recipe_section(run),
+        versions_section(run),
     )
     return [part for part in parts if part.rows or part.sentences]
 
@@ -198,11 +198,6 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         f"them may be luck, {100 * cost.most:.1f} in one run of 20 (simulated; docs/gate.md). The sealed problems have "
         "no part in it.",
     )
-
-
-def _guards(run: RunRecords) -> Section:
-    rows = guards.guard_rows(run.rounds)
-    return Section("Guards", (guards.TOLD,) if rows else (), guards.HEADER, rows, guards.WORDS)
 
 
 def _placebo(run: RunRecords) -> Section:
@@ -373,38 +368,3 @@ def _per_round(
     rows = tuple((str(record.round), *cells(record)) for record in run.rounds)
     known = any(cell != MISSING for row in rows for cell in row[1:])
     return Section(title, (), header, rows if known else ())
-
-
-def _recipe(run: RunRecords) -> Section:
-    """The keys whose value isn't the default; `format` is the file's, not the recipe's."""
-    default = flat(Recipe().model_dump(mode="json"))
-    own = {key: value for key, value in flat(run.bound.recipe).items() if key != "format"}
-    rows = tuple(
-        (key, json.dumps(own[key], ensure_ascii=False, default=str), json.dumps(default.get(key), ensure_ascii=False))
-        for key in sorted(own)
-        if key not in default or own[key] != default[key]
-    )
-    title, header = "Recipe, where it differs from the defaults", ("key", "value", "default")
-    return Section(title, () if rows else ("All keys have their defaults.",), header, rows, frozenset(header))
-
-
-def flat(data: object, prefix: str = "") -> dict[str, object]:
-    """The values of nested tables by their dotted keys."""
-    if not isinstance(data, dict) or not (data or not prefix):
-        return {prefix.removesuffix("."): data}
-    found: dict[str, object] = {}
-    for key, value in data.items():
-        found |= flat(value, f"{prefix}{key}.")
-    return found
-
-
-def _versions(run: RunRecords) -> Section:
-    """Each package with its version, or its versions in the order of the rounds where they changed."""
-    seen: dict[str, list[str]] = {}
-    for record in run.rounds:
-        for name, version in record.versions.items():
-            versions = seen.setdefault(name, [])
-            if str(version) not in versions:
-                versions.append(str(version))
-    rows = tuple((name, ", then ".join(versions)) for name, versions in sorted(seen.items()))
-    return Section("Versions", (), ("package", "version"), rows, frozenset({"package", "version"}))

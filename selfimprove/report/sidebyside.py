@@ -14,8 +14,8 @@ from selfimprove.formatting import MISSING
 from selfimprove.report.costs import costs, price
 from selfimprove.report.records import RunRecords
 from selfimprove.report.section import Section
-from selfimprove.report.sections import flat
 from selfimprove.report.series import Interval
+from selfimprove.report.settings import flat
 
 TITLE = "Runs side by side"
 
