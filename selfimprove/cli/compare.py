@@ -37,19 +37,32 @@ Vary = Annotated[
         autocompletion=keys,
     ),
 ]
+Recipes = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="RECIPE…",
+        help="Recipes; without any, the results of --name so far are shown.",
+        autocompletion=known_recipes,
+    ),
+]
+Budget = Annotated[
+    str,
+    typer.Option("--budget", metavar="BUDGET", help="Budget of a round: `rows=N`, or `tokens=N` sampled plus trained."),
+]
+Markdown = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.", rich_help_panel=opt.OUTPUT),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one event per line, then the results, as JSON.", rich_help_panel=opt.OUTPUT),
+]
 
 
 @opt.takes_execution()
 def compare(
     *,
-    recipes: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="RECIPE…",
-            help="Recipes; without any, the results of --name so far are shown.",
-            autocompletion=known_recipes,
-        ),
-    ] = None,
+    recipes: Recipes = None,
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, max=1000, help="Seeds per arm, numbered from 0.")
     ] = 1,
@@ -57,30 +70,17 @@ def compare(
         int, typer.Option("--rounds", metavar="N", min=1, max=MAX_ROUNDS, help="Rounds of each run.")
     ] = 2,
     vary: Vary = None,
-    budget: Annotated[
-        str,
-        typer.Option(
-            "--budget", metavar="BUDGET", help="Budget of a round: `rows=N`, or `tokens=N` sampled plus trained."
-        ),
-    ] = "",
+    budget: Budget = "",
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")
     ] = "",
     model: opt.Model = "",
     problems: opt.Problems = "",
     settings: opt.Settings = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(
-            "--markdown", metavar="FILE", help="Also write the table to this file.", rich_help_panel=opt.OUTPUT
-        ),
-    ] = None,
+    markdown: Markdown = None,
     execution: opt.Execution,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.", rich_help_panel=opt.OUTPUT)] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one event per line, then the results, as JSON.", rich_help_panel=opt.OUTPUT),
-    ] = False,
+    as_json: AsJson = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:

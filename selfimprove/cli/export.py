@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 _NOTE_LIMIT = 1000
 """Characters of a warning or an address that are shown."""
+Gguf = Annotated[
+    str,
+    typer.Option(
+        "--gguf",
+        metavar="TYPE",
+        help="Export one GGUF file by llama.cpp's converter, its weights in this type: `f32`, `bf16`, `f16`, "
+        "`q8_0` or `q4_k_m`; with a Modelfile for Ollama.",
+    ),
+]
 
 
 def export(
@@ -29,15 +38,7 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the sum of the accepted ones.")
     ] = False,
-    gguf: Annotated[
-        str,
-        typer.Option(
-            "--gguf",
-            metavar="TYPE",
-            help="Export one GGUF file by llama.cpp's converter, its weights in this type: `f32`, `bf16`, `f16`, "
-            "`q8_0` or `q4_k_m`; with a Modelfile for Ollama.",
-        ),
-    ] = "",
+    gguf: Gguf = "",
     converter: Annotated[
         Path | None,
         typer.Option("--converter", metavar="FILE", help="Path of convert_hf_to_gguf.py in a copy of llama.cpp."),

@@ -96,8 +96,13 @@ class ChatTokenizer:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The texts of the tokens that begin a sequence and that end the model's turn; empty where there is none."""
-        return str(self._tokenizer.bos_token or ""), str(self._tokenizer.eos_token or "")
+        """The texts of the token that is put before every text, empty if none is, and of the one that ends a turn.
+
+        A model may name a token that begins texts and yet put none there: only what encoding puts there counts.
+        """
+        first = self._ids("a", with_special=True)[:1]
+        begins = first == [self._tokenizer.bos_token_id]
+        return str(self._tokenizer.bos_token) if begins else "", str(self._tokenizer.eos_token)
 
     @property
     def has_template(self) -> bool:

@@ -8,7 +8,7 @@ generators they come from. A file's problem is known by the normal form of its q
 
 A run starts on good rows or not at all: the first bad row of a file is named with its line (`files`, `fields`).
 What is read is put into an order that depends on the seed and the problems alone (`distinct`), then split
-(`split`).
+(`split`, `sizes`).
 """
 
 from __future__ import annotations

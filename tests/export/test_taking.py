@@ -142,7 +142,9 @@ def test_gguf_is_what_the_converter_makes_of_model_and_card(here: Workshop, tmp_
     lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
     assert lines[0] == "FROM ./whole.gguf"
     assert "PARAMETER temperature 0" in lines
-    assert any(line.startswith('TEMPLATE """') for line in lines)
+    assert 'TEMPLATE """{{ if .System }}<|start|>system' in lines
+    assert "{{ .System }}<|end|>" in lines
+    assert "{{ end }}{{ if .Prompt }}<|start|>user" in lines
     card = (tmp_path / "out" / "README.md").read_text()
     assert "llama-server --model whole.gguf\n" in card
     assert "ollama create whole --file Modelfile\n" in card
