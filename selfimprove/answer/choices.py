@@ -32,8 +32,8 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|seems|has to be|should be)\s+(?:also\s+)?"
-    r"(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b)",
+    r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|(?:seems|appears|looks)(?: to be)?|has to be|"
+    r"should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b)",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(

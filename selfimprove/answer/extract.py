@@ -52,6 +52,8 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "</" in answer:
         answer = _TAGS.sub("", answer)
+    if "~~" in answer:
+        answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
     own = _own_turn(answer)
     return _extracted(own, mode, cut=cut and len(own) == len(answer))
 

@@ -55,6 +55,7 @@ _OTHERS = re.compile(
     re.I,
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
+_REASONED = re.compile(r"\b(?:because|since|so that|which|where)\b", re.IGNORECASE)
 _POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
 _REMARK = re.compile(
     r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|reached|"
@@ -62,6 +63,8 @@ _REMARK = re.compile(
     re.IGNORECASE,
 )  # what may be said of "this answer", which states none
 _DEFINITE = re.compile(r"[^A-Za-z]*\d|[\s$*\\({\[]*[A-J][)}\]$*.:\s]*\Z|[\s$*]*\\[A-Za-z]")
+_SPELLED = re.compile(r"[a-z]+(?:[ -][a-z]+){0,4}\s\((\d[\d,.]*)\)", re.IGNORECASE)  # "twenty-four (24)"
+_FULL_STOP = re.compile(r"(?<=\d)\.\s+(?=\d)")  # "The answer is 17. 11 + 6 = 17."
 _ENDS_SENTENCE = re.compile(r"[.!?]\s")
 
 
@@ -73,6 +76,8 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     faulty: Statement | None = None
     denied: set[str] = set()
     for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
+        if _REASONED.search(mark[0]):
+            continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
         if not found.fault or found.fault == TAKEN_BACK:
             return faulty if found.text in denied else found
@@ -167,10 +172,12 @@ def _answer(line: str) -> tuple[str, int]:
     if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
         return inner(math) + (unit[0] if unit else ""), math.end() + (unit.end() if unit else 0)
-    sentence = SENTENCE.split(line, maxsplit=1)[0]
+    sentence = _FULL_STOP.split(SENTENCE.split(line, maxsplit=1)[0], maxsplit=1)[0]
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
     answer = tidy(written)
+    if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
+        return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end

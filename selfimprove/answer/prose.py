@@ -54,7 +54,7 @@ _HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
 _COURTESY = re.compile(
     r"\W*(?:(?:please )?let me know|i hope|hope this|feel free|(?:is|are) there any|(?:do|would|can|could|"
     r"should) (?:you|i)\b|"
-    r"any (?:other )?questions|thank)",
+    r"any (?:other )?questions|thank|does (?:this|that|it) (?:make sense|help|look))",
     re.IGNORECASE,
 )
 _WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
@@ -203,7 +203,9 @@ def _breaks_off(text: str) -> bool:
         return True
     word = re.search(r"([A-Za-z']+)$", text[-40:])
     if word is not None:
-        return word[1].lower() in _DANGLING and not re.search(r"\b[A-J] (?:is|are) not\Z", text[-40:])
+        return (
+            word[1] != "A" and word[1].lower() in _DANGLING and not re.search(r"\b[A-J] (?:is|are) not\Z", text[-40:])
+        )
     return (
         _opens_formula(text.rsplit("\n", 1)[-1]) or text[-1] in "+-*/=<>,({\\^_" or text.endswith(("\\cdot", "\\times"))
     ) and not text.endswith("**")

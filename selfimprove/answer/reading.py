@@ -45,6 +45,7 @@ _SPOKEN_SETS = {
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
 _NOUNS = frozenset(("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement"))
+_SPOKEN = re.compile(r"[A-Za-z]{3,9}(?:[ -][A-Za-z]{3,9}){1,8}")
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -149,6 +150,8 @@ def _unbold(text: str) -> str:
 
 def _tree(normal: str) -> tuple[Node | None, str]:
     """The settled tree, or None and the reason why there is none."""
+    if "-" in normal and _SPOKEN.fullmatch(normal) and (value := spoken_number(normal)) is not None:
+        return number(value), ""
     try:
         tokens = trimmed(tokenise(normal))
         if not tokens:

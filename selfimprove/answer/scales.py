@@ -47,7 +47,12 @@ def summed(items: list[Node]) -> Node | None:
             return None
         scaled = Node(Op.MUL, (total.args[0], number(share)))
         total, unit = Node(Op.UNIT, (Node(Op.ADD, (scaled, item.args[0])),), item.value), item.value
+    if len(items) > 1 and unit == _CENT:
+        return Node(Op.UNIT, (Node(Op.DIV, (total.args[0], number(100))),), _DOLLAR)
     return total if len(items) > 1 else None
+
+
+_DOLLAR, _CENT = Unit(("dollar",)), Unit(("cent",))
 
 
 def _scale(unit: Unit) -> tuple[Fraction, dict[str, int]] | None:

@@ -228,6 +228,8 @@ def _settle_relation(node: Node, *, split: bool = True) -> Node:
         signs, members = signs[arrows[-1] + 1 :], members[arrows[-1] + 1 :]
     if not signs:
         return settle(members[0])
+    if signs == (Sign.IN,) and members[1].op is Op.SET and members[0].op is Op.SYMBOL:
+        return settle(members[1])
     if signs == (Sign.IN,):
         return Node(Op.RELATION, (members[0], settle(members[1])), signs)
     if any(sign is not Sign.EQUAL for sign in signs):

@@ -54,12 +54,19 @@ _CLAUSE = re.compile(
     r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
+_PARTICIPLE = re.compile(r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z", re.IGNORECASE)
+_RANGE = re.compile(
+    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
+    re.IGNORECASE,
+)
 _GOES_ON = re.compile(
-    r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|so (?:there|that leaves|the|he|she|they))\b", re.I
+    r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
+    r"so (?:there|that leaves|the|he|she|they))\b",
+    re.I,
 )
 _TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
 _RELATION = re.compile(
-    rf"(?:[-−]?[\d./]+\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
+    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
 _THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
@@ -171,8 +178,13 @@ def _last_value(prose: str) -> Span | None:
 
 def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
     """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
-    before = prose[max(0, match.start() - 24) : match.start()]
-    return not (_HEADED.search(before[-12:]) or _THAN.search(before) or _OF_THEM.match(prose, match.end()))
+    before = prose[max(0, match.start() - 60) : match.start()]
+    return not (
+        _RANGE.search(before)
+        or _HEADED.search(before[-12:])
+        or _THAN.search(before)
+        or _OF_THEM.match(prose, match.end())
+    )
 
 
 def _last_number(prose: str, numbers: list[Span]) -> Span | None:
@@ -218,6 +230,8 @@ def _in_phrase(prose: str, end: int, start: int) -> bool:
     if _MODIFIER.search(prose[max(0, start - 12) : start]):
         return True
     between = prose[end:start]
+    if len(between) < 120 and _PARTICIPLE.search(between):
+        return True
     return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
 
 

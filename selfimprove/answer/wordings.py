@@ -33,8 +33,8 @@ _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNO
 _CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
 _WINNER = re.compile(
-    r"\W*(?:(?i:so|thus|therefore|hence|then|and)\b,?\s*)*([A-Z][a-z]+)\s+(?:wins|won|will win|is the winner)\b"
-    r"[^,;.]*\W*$"
+    r"\W*(?:(?i:so|thus|therefore|hence|then|and)\b,?\s*)*([A-Z][a-z]+)\s+"
+    r"(?:wins|won|will win|is the (?:winner|\w+est|most|least))\b[^,;.]*\W*$"
 )
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()

@@ -23,6 +23,7 @@ HOSTILE = [
     r"\begin{pmatrix}1&2\\3&4\end{pmatrix}" * 40, r"\prod_{k=1}^{99}\prod_{j=1}^{99}\prod_{l=1}^{99}\prod_{m=1}^{99} k",
     r"\sum_{k=1}^{1900} 2^{10000+k}", "-" * 100 + "5", r"e^{e^{e^{x}}}", r"\sin\prod_{k=1}^{99}^9^9e", "{" * 20_000,
     r"\Gamma(\Gamma(x+5))", "1.5^{" * 30 + "2" + "}" * 30, r"\lim_{x\to0} 9^{9^{x}}", "((9**9)**9)**9", "|" * 500,
+    "1." * 2_900, "A and B " * 700, "from 5 to 6 " * 400, "2x + " * 1_000, "a-" * 2_000, "3 hours and " * 400,
     ",".join(rf"\sqrt{{{n}}}" for n in range(2, 60)), r"\frac{1}{1+" * 1000, r"\boxed{" * 3000,
 ]  # fmt: skip
 

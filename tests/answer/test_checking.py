@@ -52,6 +52,13 @@ def test_worker_runs_the_code_of_its_parent(checker: Checker) -> None:
     assert psutil.Process(workers_of(checker)[0]).environ()["PYTHONPATH"] == str(ROOT)
 
 
+def test_loading_sympy_is_no_part_of_a_verdict() -> None:
+    with Checker(workers=1, timeout=1.0) as quick:
+        first, second = quick.timed([(r"\boxed{\int_0^1 x^2\, dx}", r"\frac13", "last", False)] * 2)
+    assert (first[0].outcome, first[0].stage) == (Outcome.CORRECT, "algebra")
+    assert second[0] == first[0]
+
+
 def test_batch_keeps_order_and_reports_progress(checker: Checker) -> None:
     items = [(f"The answer is {n}.", str(n if n % 3 else n + 1)) for n in range(500)]
     seen: list[tuple[int, int]] = []
