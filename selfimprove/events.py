@@ -56,7 +56,10 @@ class StageStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress:
-    """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since the stage began."""
+    """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since the stage began.
+
+    Tokens count while their units aren't durable yet, so a chunk of minutes is seen to move.
+    """
 
     number: int
     stage: str

@@ -229,6 +229,17 @@ class Sampler(AbstractContextManager["Sampler"], Protocol):
         ...
 
 
+OnTokens = Callable[[int], None]
+"""Called now and then while chunks are sampled, with the tokens of those in hand so far, in the caller's thread."""
+
+
+@runtime_checkable
+class TellingSampler(Protocol):
+    """What a `Sampler` is besides that tells how far it is inside a chunk, which may take minutes."""
+
+    on_tokens: OnTokens
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hold:
     """What one worker of an engine samples at once: whole chunks, up to so many rows and padded tokens."""

@@ -39,7 +39,7 @@ from selfimprove.round.machinery import (
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
 from selfimprove.runs.loop import run_rounds
-from selfimprove.sampling import Completion, Hold, Request, Sampler
+from selfimprove.sampling import Completion, Hold, OnTokens, Request, Sampler
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import BASE, Identity, Journal
 from selfimprove.store.records import Certificate, SealedLook
@@ -90,6 +90,22 @@ class Ahead:
         yield from [list(self.sampler.sample(chunk)) for chunk in chunks]
 
 
+class Telling(ScriptedSampler):
+    """A sampler that tells how far it is after each completion."""
+
+    def __init__(self, script: Callable[[Request], Sequence[int]], eos_id: int) -> None:
+        super().__init__(script, eos_id)
+        self.on_tokens: OnTokens = lambda tokens: None
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """As a scripted one does."""
+        tokens = 0
+        for found in super().sample(requests):
+            tokens += len(found.token_ids)
+            self.on_tokens(tokens)
+            yield found
+
+
 @dataclass
 class World:
     """A folder with problems, a recipe and a base model of a given skill; `gains` is what each training adds."""
@@ -108,6 +124,7 @@ class World:
     echo: bool = False
     rambling: bool = False
     ahead: bool = False
+    telling: bool = False
     on_event: Callable[[Event], None] = silence
     say: Callable[[str], str] = lambda question: ""
     openings: Sequence[tuple[str, float]] = ()
@@ -200,7 +217,7 @@ class World:
                 return [*map(ord, "Let me think about this for a while"), EOS]
             return [*map(ord, f"{self.say(question)}The answer is {said}.".replace("\0", NUL)), EOS]
 
-        sampler = ScriptedSampler(script, EOS)
+        sampler = (Telling if self.telling else ScriptedSampler)(script, EOS)
         return Ahead(sampler) if self.ahead else sampler
 
     def _opened(self, prompt: str, seed: int) -> list[int]:

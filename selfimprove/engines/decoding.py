@@ -15,7 +15,7 @@ sums are rounded, is the same on every run with the same number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
@@ -24,8 +24,10 @@ import torch
 
 from selfimprove.engines.draws import Repetition, draw, uniforms
 from selfimprove.errors import StageError
-from selfimprove.sampling import DrawRule, Request
+from selfimprove.sampling import DrawRule, OnTokens, Request
 
+PULSE = 5.0
+"""Seconds between two words on how far a chunk is."""
 REFILL = 0.25
 """Share of the batch that has to be free before waiting rows enter."""
 
@@ -71,8 +73,12 @@ def decode(
     rule: DrawRule,
     ends: frozenset[int],
     plan: Plan,
+    on_tokens: OnTokens = lambda tokens: None,
 ) -> list[list[int]]:
-    """The sampled ids of each request, up to and with an id of `ends`, or as many as the request allows."""
+    """The sampled ids of each request, up to and with an id of `ends`, or as many as the request allows.
+
+    `on_tokens` is told every `PULSE` seconds how many ids there are so far.
+    """
     rows = [_Row(request, uniforms(request), []) for request in requests]
     stopped, threads = Event(), torch.get_num_threads()
 
@@ -85,8 +91,14 @@ def decode(
         with ThreadPoolExecutor(plan.lanes) as pool:
             lanes = [pool.submit(run, lane) for lane in _deal(rows, plan.lanes)]
             try:
-                for done in as_completed(lanes):
-                    done.result()
+                pending = set(lanes)
+                while pending:
+                    done, pending = wait(pending, PULSE, FIRST_COMPLETED)
+                    for lane in done:
+                        lane.result()
+                    so_far = sum(len(row.ids) for row in rows)
+                    if so_far and not done:
+                        on_tokens(so_far)
             finally:  # Ctrl-C, or a lane that failed: the others shall not go on to their ends
                 stopped.set()
     finally:

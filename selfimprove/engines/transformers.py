@@ -35,6 +35,7 @@ from selfimprove.sampling import (
     Completion,
     DrawRule,
     Hold,
+    OnTokens,
     OwnDecoding,
     Request,
     StopReason,
@@ -76,6 +77,7 @@ class TransformersSampler:
         self._llama: Llama | None = None
         self._attention: Attention | None = None
         self.hold = ONE_CHUNK
+        self.on_tokens: OnTokens = lambda tokens: None
         self._stack = ExitStack()
 
     def __enter__(self) -> TransformersSampler:
@@ -115,7 +117,8 @@ class TransformersSampler:
             return []
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
         ends, plan = _end_ids(model), self._plan(requests)
-        found = decode(lambda: self._decoder(requests, plan), requests, _rule(requests, self._own), ends, plan)
+        rule = _rule(requests, self._own)
+        found = decode(lambda: self._decoder(requests, plan), requests, rule, ends, plan, self.on_tokens)
         return [
             request.completion(ids, StopReason.EOS if ids[-1] in ends else StopReason.LENGTH)
             for request, ids in zip(requests, found, strict=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
-from selfimprove.events import Flip, Looked, StageProgress, StageStarted
+from selfimprove.events import Flip, Looked, StageStarted
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, Vitals, decide, entropy_alarm, guarded, look_at, split_of
 from selfimprove.gate.guards import decided_with_guards
@@ -34,6 +34,7 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.guarding import BothSides, alphas_after, guard_records, judge_guards, most_to_judge
 from selfimprove.round.job import Job
+from selfimprove.round.progress import Progress
 from selfimprove.sampling import derive_seed
 from selfimprove.store.records import (
     BoundRecord,
@@ -82,22 +83,19 @@ def judge(job: Job) -> Counts:
     total = len(missing) + len(order)
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
     job.emit(StageStarted(number=job.number, stage="judge", total=total, kept=kept, unit="problems"))
-    champion = dict(known)
-    done = tokens = 0
+    champion, progress = dict(known), Progress(job, "judge", total)
     size = job.recipe.gate.batch
     for fresh in bench.answers(
-        lambda: job.samplers.at(job.champion_model()), job.champion.number, list(batched(missing, size))
+        lambda: progress.sampler(job.champion_model()), job.champion.number, list(batched(missing, size))
     ):
         champion |= fresh
-        done, tokens = done + len(fresh), tokens + tokens_of(fresh)
-        job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
+        progress.add(len(fresh), tokens_of(fresh))
     challenger: dict[str, Sequence[Answered]] = {}
     batches = list(batched(order, size))
-    with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as looks:
+    with closing(bench.answers(lambda: progress.sampler(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
             challenger |= fresh
-            done, tokens = done + len(batch), tokens + tokens_of(fresh)
-            job.emit(StageProgress(number=job.number, stage="judge", done=done, total=total, tokens=tokens))
+            progress.add(len(batch), tokens_of(fresh))
             _emit_flips(job, batch, champion, fresh)
             if _look(job, terms, order, champion, challenger) is not None:
                 break

@@ -15,7 +15,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.host.gpus import Gpus
 from selfimprove.recipe import Merging, Rounding, Runtime, Training
 from selfimprove.round.prefixes import Example
-from selfimprove.sampling import Sampler, Tokenizer, held_rows
+from selfimprove.sampling import OnTokens, Sampler, TellingSampler, Tokenizer, held_rows
 from selfimprove.store.records import Certificate, Scalar
 
 OnStep = Callable[[int, int, float, float], None]
@@ -145,12 +145,14 @@ class Samplers:
         self._model: Path | None = None
         self._sampler: Sampler | None = None
 
-    def at(self, model: Path) -> Sampler:
-        """The sampler on this model; one on another model is closed first."""
+    def at(self, model: Path, on_tokens: OnTokens = lambda tokens: None) -> Sampler:
+        """The sampler on this model, telling `on_tokens` if it can; one on another model is closed first."""
         if self._sampler is None or self._model != model:
             self.close()
             self._sampler = self._stack.enter_context(self._open(model))
             self._model = model
+        if isinstance(self._sampler, TellingSampler):
+            self._sampler.on_tokens = on_tokens
         return self._sampler
 
     def counted(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from selfimprove.events import Note, SealedJudged, StageProgress, StageStarted
+from selfimprove.events import Note, SealedJudged, StageStarted
 from selfimprove.formatting import SAME_MODEL, percent, split_told
 from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_at_k, sentence_of_gain, split_of
 from selfimprove.host.metering import metered
@@ -25,6 +25,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.answers import AnswersByKey, Judge, batched, judging_order, pairs_of
 from selfimprove.round.job import Job
 from selfimprove.round.judge import tokens_of
+from selfimprove.round.progress import Progress
 from selfimprove.sampling import Sampler, derive_seed
 from selfimprove.store.durable import content_hash, size_of
 from selfimprove.store.journal import BASE, Champion
@@ -131,14 +132,13 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
     kept = sum(judge.kept(side.number, order) for side in sides for judge in judges.values())
     job.emit(StageStarted(number=job.number, stage="sealed", total=total, kept=kept, unit="problems"))
     found: dict[str, Found] = {name: {side.number: {} for side in sides} for name in judges}
-    tokens = done = 0
+    progress = Progress(job, "sealed", total)
     batches = list(batched(order, job.recipe.gate.batch))
     for side in sides:
         for name, judge in judges.items():
-            for fresh in judge.answers(partial(_sampler_at, job, side), side.number, batches):
+            for fresh in judge.answers(partial(_sampler_at, job, side, progress), side.number, batches):
                 found[name][side.number] |= fresh
-                tokens, done = tokens + tokens_of(fresh), done + len(fresh)
-                job.emit(StageProgress(number=job.number, stage="sealed", done=done, total=total, tokens=tokens))
+                progress.add(len(fresh), tokens_of(fresh))
     return found
 
 
@@ -146,8 +146,8 @@ def _seen(path: Path) -> FileSeen:
     return FileSeen(bytes=size_of(path), sha256=content_hash(path))
 
 
-def _sampler_at(job: Job, side: Champion) -> Sampler:
-    return job.samplers.at(job.models.folder(side))
+def _sampler_at(job: Job, side: Champion, progress: Progress) -> Sampler:
+    return progress.sampler(job.models.folder(side))
 
 
 def _event(look: SealedLook) -> SealedJudged:

@@ -41,7 +41,7 @@ class Stage:
     """A stage under way: `kept` of its `total` units were done by an earlier start, `done` are now.
 
     `tokens` are those of this start; rates are means over the seconds from `began`, when `first` units were done, to
-    `last`.
+    `last` for tokens and to `last_done` for units, when these were told last.
     """
 
     number: int
@@ -54,10 +54,11 @@ class Stage:
     tokens: int
     began: float
     last: float
+    last_done: float
 
     def rate(self) -> float | None:
         """Units per second in this start; None before it is known."""
-        return _ratio(self.done - self.first, self.last - self.began)
+        return _ratio(self.done - self.first, self.last_done - self.began)
 
     def token_rate(self) -> float | None:
         """Tokens per second in this start; None where no tokens are counted."""
@@ -66,7 +67,7 @@ class Stage:
     def seconds_left(self, now: float) -> float | None:
         """Seconds until all units are done at the stage's rate, at least 0; None while there is no rate."""
         rate = self.rate()
-        return None if rate is None else max((self.total - self.done) / rate - (now - self.last), 0.0)
+        return None if rate is None else max((self.total - self.done) / rate - (now - self.last_done), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +197,7 @@ def _begun(number: int, name: str, unit: str, total: int, done: int, now: float)
         tokens=0,
         began=now,
         last=now,
+        last_done=now,
     )
 
 
@@ -203,7 +205,10 @@ def _progressed(stage: Stage | None, event: StageProgress, now: float) -> Stage:
     if stage is None or stage.name != event.stage:
         stage = _begun(event.number, event.stage, "units", event.total, event.done, now)
     began = stage.began if event.done > stage.kept or event.tokens else now
-    return replace(stage, done=event.done, total=event.total, tokens=event.tokens, began=began, last=now)
+    last_done = now if event.done != stage.done else stage.last_done
+    return replace(
+        stage, done=event.done, total=event.total, tokens=event.tokens, began=began, last=now, last_done=last_done
+    )
 
 
 def _stepped(stage: Stage | None, event: TrainStep, now: float) -> Stage | None:
@@ -211,8 +216,8 @@ def _stepped(stage: Stage | None, event: TrainStep, now: float) -> Stage | None:
     if stage is None or stage.unit != "steps" or event.step <= stage.done:
         return stage
     if stage.done == stage.kept:  # the first step: when it began isn't known
-        return replace(stage, done=event.step, first=event.step, total=event.steps, began=now, last=now)
-    return replace(stage, done=event.step, total=event.steps, last=now)
+        return replace(stage, done=event.step, first=event.step, total=event.steps, began=now, last=now, last_done=now)
+    return replace(stage, done=event.step, total=event.steps, last=now, last_done=now)
 
 
 def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished, now: float) -> Scene:

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
+from selfimprove.engines import decoding
 from selfimprove.engines.decoding import Plan, decode
 from selfimprove.engines.llama import Llama, fits, packs
 from selfimprove.engines.native import compiled_attention, compiler
@@ -217,6 +218,15 @@ def test_a_lane_that_fails_ends_the_others_and_the_threads_are_as_before() -> No
     with pytest.raises(ValueError, match="a lane failed"):
         decode(_Faulty, requests, DrawRule(temperature=0.0), frozenset(), Plan(2, 4, 1))
     assert (torch.get_num_threads(), threading.active_count()) == (before, running)
+
+
+def test_a_chunk_tells_how_many_tokens_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PULSE", 0.05)
+    requests, told = [_request(n, (n,), 20, WARM) for n in (4, 5)], list[int]()
+    found = decode(_Faulty, requests, DrawRule(temperature=0.0), frozenset(), Plan(2, 4, 1), told.append)
+    assert len(told) >= 2
+    assert told == sorted(told)
+    assert 0 < told[-1] < sum(map(len, found)) == 40
 
 
 def test_draws_of_a_row_do_not_depend_on_its_neighbours(model: Path) -> None:

@@ -118,6 +118,23 @@ def test_the_rows_that_an_engine_has_at_once_stand_in_the_record(tmp_path: Path,
         shutil.rmtree(world.journal.folder)
 
 
+def test_tokens_are_told_within_a_chunk_under_the_stage_that_asked_for_it(tmp_path: Path, checker: Checker) -> None:
+    records = []
+    for telling in (False, True):
+        world = World(tmp_path, checker, gains=[0.4], telling=telling, settings={"gate": {"placebo": True}})
+        world.run(1)
+        records.append(comparable_records(world.journal.folder))
+        shutil.rmtree(world.journal.folder)
+    assert records[0] == records[1]
+    told = [event for event in world.events if isinstance(event, StageProgress)]
+    for stage in ("sample", "judge", "sealed"):
+        found = [(event.done, event.tokens) for event in told if event.stage == stage]
+        assert found == sorted(found)
+        assert any(done == 0 < tokens for done, tokens in found)
+        assert len(found) > 2 * len({done for done, _ in found})
+    assert all(event.done for event in told if event.stage == "placebo")
+
+
 @pytest.mark.parametrize("stage", ["sample", "judge"])
 def test_a_run_stopped_on_one_machine_goes_on_where_the_engine_holds_more(
     stage: str, tmp_path: Path, checker: Checker

@@ -397,6 +397,22 @@ def test_a_rate_is_told_once_it_is_known() -> None:
     assert second.rate() == pytest.approx(1 / 200)
 
 
+def test_a_chunk_of_minutes_is_seen_to_move() -> None:
+    timed: list[tuple[float, Event]] = [
+        (0.0, events.StageStarted(number=1, stage="sample", total=64, kept=0, unit="rows")),
+        (60.0, events.StageProgress(number=1, stage="sample", done=0, total=64, tokens=3000)),
+        (120.0, events.StageProgress(number=1, stage="sample", done=32, total=64, tokens=6000)),
+        (180.0, events.StageProgress(number=1, stage="sample", done=32, total=64, tokens=9000)),
+    ]
+    told = [
+        next(line for line in frame_text(scene, 23, 120) if line.startswith("sample "))
+        for _, scene in scenes(iter(timed))
+    ]
+    assert "0 of 64 rows  50 tokens/s  3,000 tokens" in told[1]
+    assert "32 of 64 rows" in told[3]
+    assert "50 tokens/s  0.267 rows/s  9,000 tokens" in told[3]  # units are counted up to their last report
+
+
 def test_judging_counts_problems_of_one_model_and_not_answers() -> None:
     started = next(event for _, event in run() if isinstance(event, events.RunStarted))
     judge = events.StageStarted(number=1, stage="judge", total=320, kept=0, unit="problems")

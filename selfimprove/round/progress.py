@@ -1,0 +1,40 @@
+"""A stage's progress as events: units when they are durable, and between them the tokens of the chunk in hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from selfimprove.events import StageProgress
+from selfimprove.round.job import Job
+from selfimprove.sampling import Sampler
+
+
+class Progress:
+    """Counts the units and tokens of one stage and emits each change; the samplers that it opens tell it the rest."""
+
+    def __init__(self, job: Job, stage: str, total: int, done: int = 0) -> None:
+        self._job = job
+        self._stage = stage
+        self._total = total
+        self._done = done
+        self._tokens = self._most = 0
+
+    def sampler(self, model: Path) -> Sampler:
+        """The sampler on this model, whose tokens count here from now on."""
+        return self._job.samplers.at(model, self._in_hand)
+
+    def add(self, done: int, tokens: int) -> None:
+        """So many more units are durable, which took so many tokens."""
+        self._done += done
+        self._tokens += tokens
+        self._emit(self._tokens)
+
+    def _in_hand(self, tokens: int) -> None:
+        self._emit(max(self._most, self._tokens + tokens))  # of a batch of several chunks only the last one tells
+
+    def _emit(self, tokens: int) -> None:
+        self._most = tokens
+        number = self._job.number
+        self._job.emit(
+            StageProgress(number=number, stage=self._stage, done=self._done, total=self._total, tokens=tokens)
+        )
