@@ -27,7 +27,7 @@ from selfimprove.problem.sources import GeneratedSource
 from selfimprove.problem.split import read_pool
 from selfimprove.problem.stock import Reading
 from selfimprove.recipe import Model, Problems, Recipe, Sampling
-from selfimprove.recipe.reading import laid_over, parse_recipe, read_recipe
+from selfimprove.recipe.reading import laid_over, packaged_recipe, parse_recipe
 from selfimprove.round.lengths import context_of, measured
 
 SMALL, LARGE = 500 * 10**6, 6 * 10**9
@@ -111,7 +111,7 @@ def choose(found: Found, *, gpu: bool) -> Recipe:
     """The recipe for what was found; raises `UsageError` if the problems can't be split into three sets."""
     small = found.parameters is not None and found.parameters < SMALL
     chosen = _selected(found)
-    trained = read_recipe(Path("demo")).training if small else chosen.training
+    trained = packaged_recipe("demo").training if small else chosen.training
     limit = chosen.sampling.max_new_tokens
     if found.room is not None:
         limit = max(1, min(limit, found.room))
@@ -140,9 +140,9 @@ def counted(recipe: Recipe, found: Found) -> Recipe:
 def _selected(found: Found) -> Recipe:
     """The recipe of the program whose selection fits."""
     if found.all_answered:
-        return read_recipe(Path("rft"))
+        return packaged_recipe("rft")
     if found.parameters is not None and found.parameters >= LARGE:
-        return read_recipe(Path("upft"))
+        return packaged_recipe("upft")
     changes = {"select": "modal", "length": LENGTH}
-    samples = read_recipe(Path("rft")).sampling.samples
-    return read_recipe(Path("upft"), {"prefixes": changes, "sampling": {"samples": samples}})
+    samples = packaged_recipe("rft").sampling.samples
+    return packaged_recipe("upft", {"prefixes": changes, "sampling": {"samples": samples}})

@@ -50,6 +50,11 @@ def read_recipe(path: Path | None, overrides: Mapping[str, object] | None = None
     return parse_recipe(laid_over(data, overrides or {}, where), where)
 
 
+def packaged_recipe(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:
+    """A recipe that comes with the program, whatever file of its name lies in the working folder."""
+    return read_recipe(_PACKAGED / f"{name}.toml", overrides)
+
+
 def typed_keys(path: Path | None, overrides: Mapping[str, object]) -> list[str]:
     """The dotted names of the keys that a user wrote: those of the overrides, then those of the recipe's file."""
     written = {} if path is None else _read_toml(_located(path))

@@ -13,7 +13,7 @@ from selfimprove.cli.app import app
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe
-from selfimprove.recipe.reading import read_recipe
+from selfimprove.recipe.reading import packaged_recipe, read_recipe
 from tests.workshop import Workshop, events_of, make_workshop
 
 QUICK = ["--threads", "1", "--device", "cpu", "--engine", "transformers"]
@@ -47,7 +47,9 @@ def written(problems: str, *more: str) -> Recipe:
 
 
 def test_enough_problems_with_answers_are_selected_by_them_and_detect_the_gain(here: Workshop) -> None:
+    Path("demo").write_text("a file of the name of a recipe of the program's")
     recipe = written("many.jsonl")
+    assert recipe.training.learning_rate == packaged_recipe("demo").training.learning_rate
     assert (recipe.prefixes.select, recipe.prefixes.length, recipe.sampling.samples) == ("verified", "full", 4)
     assert (recipe.problems.heldout_size, recipe.problems.sealed_size, recipe.problems.train_size) == (464, 464, 0)
     assert recipe.sampling.problems_per_round == 256
