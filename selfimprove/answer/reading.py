@@ -45,6 +45,7 @@ _SPOKEN_SETS = {
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
 _NOUNS = frozenset(("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement"))
+_OPTION = re.compile(r"\([A-J]\)\s")
 _SPOKEN = re.compile(r"[A-Za-z]{3,9}(?:[ -][A-Za-z]{3,9}){1,8}")
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
@@ -101,7 +102,13 @@ def read(written: str) -> Answer:
     letter = choice[1] if choice else led_letter(bare)
     with allowance():
         node, fault = _tree(normal)
-    if choice is None and node is not None and node.op not in (Op.MUL, Op.RATIO) and not _WORDY.search(bare):
+    if (
+        choice is None
+        and node is not None
+        and node.op not in (Op.MUL, Op.RATIO)
+        and not _OPTION.match(bare)
+        and not _WORDY.search(bare)
+    ):
         letter = None
     return Answer(written, normal, node, fault, letter)
 

@@ -11,8 +11,8 @@ import re
 
 MARK = (
     r"\b(?:antwort|lösung|respuesta|réponse|risposta|resposta|odpowied[źz]|cevap|jawaban(?:nya)?|antwoord|svaret|"
-    r"đáp\sán|câu\strả\slời|ответ(?:ом)?|відповідь)\b(?:\s(?:final|correcta|correcte|corretta|finale|correta|cuối\scùng))?"
-    r"\s?(?:(?:ist|es|est|è|é|is|är|là|adalah|to|jest|является)\b|[:：=—–])?[\s*_:]*"
+    r"đáp\sán|câu\strả\slời|ответ(?:ом)?|відповідь)\b(?:\s(?:final|correcta|correcte|corretta|finale|correta|cuối\scùng)\b)?"
+    r"\s?(?:(?:ist|es|est|è|é|is|är|là|adalah|to|jest|является)\b(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=—–])?[\s*_:]*"
     r"|(?:最终答案|最后答案|正确答案|答案|故答案)\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
     r"|(?:الإجابة|الجواب|উত্তর|उत्तर)\s?(?:النهائية\s?|الصحيحة\s?)?(?:هي|هو|है)?\s?[:：]?\s*"

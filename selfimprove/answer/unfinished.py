@@ -128,7 +128,8 @@ _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORE
 _STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
     r"\W*correction\s?:|\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
-    r"(?:it(?:'s| is| should| must)|i mean|the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
+    r"(?:it(?:'s| is| should| must)|i (?:mean|miscounted|misread|miscalculated|forgot|overlooked|made)|"
+    r"the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
     re.IGNORECASE,
 )
 _SENTENCES = re.compile(r"(?<=[.?!])\s+|\n+")

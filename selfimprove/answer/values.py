@@ -28,11 +28,11 @@ _NUMBER = re.compile(
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
     re.IGNORECASE,
 )
-_WORD = "|".join(sorted(BARE_UNITS - {"pounds", "percents", "unit", "units"}, key=len, reverse=True))
+_WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
     rf"(?:\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
-    rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|m/s(?:\^?2|²)?)(?![\w/^]))?",
+    rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:[gmshL])|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
 )
 _NEAR = re.compile(rf"\s?(?:≈|\\approx)\s?[$€£]?{_DIGITS}")
@@ -70,6 +70,8 @@ _RELATION = re.compile(
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
 _THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
+_WHICH_IS = re.compile(r"\d[^\d.]*,\s+(?:which|and that) (?:is|was)\s+[$€£]?\Z", re.IGNORECASE)
+_BY_WHICH = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|\w+er|times)\b", re.IGNORECASE)
 _OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"\W*(?:(?:so|thus|therefore|hence)\W+)?([$€£]?\d[\d,.]*)\s+(?:is|are|was)\s+(?:the|our|your|my)\s"
@@ -139,6 +141,7 @@ def _written(prose: str, start: int, end: int) -> str:
     """The value as it is compared: "minus 5" is -5, "1 and 1/2" a mixed number."""
     text = prose[start:end].strip().strip("+")
     text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
+    text = re.sub(r"(?<=\d) ([gmshL])$", r"\\text{ \1}", text)
     return f"-{text}" if _MINUS.search(prose[max(0, start - 30) : start]) and text[:1].isdigit() else text
 
 
@@ -179,6 +182,8 @@ def _last_value(prose: str) -> Span | None:
 def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
     """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
     before = prose[max(0, match.start() - 60) : match.start()]
+    if _WHICH_IS.search(before) and _BY_WHICH.match(prose, match.end()):
+        return False
     return not (
         _RANGE.search(before)
         or _HEADED.search(before[-12:])

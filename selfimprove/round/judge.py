@@ -107,19 +107,19 @@ def judge(job: Job) -> Counts:
     )
     heldout = [problem.key for problem in order]
     if job.recipe.guards and gate_decision(job.recipe, job.number, terms, heldout, champion, challenger).accepted:
-        counts = _guarded(job, terms, counts, done, tokens)
+        counts = _guarded(job, terms, counts, progress)
     return counts.model_copy(update=job.samplers.counted())
 
 
-def _guarded(job: Job, terms: Terms, counts: Counts, done: int, tokens: int) -> Counts:
-    """Judge on the guards' problems, after `done` problems and `tokens`; the counts with those added."""
-    total, answered, sampled, prompts = done + most_to_judge(job), 0, 0, 0
+def _guarded(job: Job, terms: Terms, counts: Counts, progress: Progress) -> Counts:
+    """Judge on the guards' problems; the counts with those added."""
+    progress.expect(most_to_judge(job))
+    answered = sampled = prompts = 0
     with closing(judge_guards(job, terms.guards)) as steps:
         for step in steps:
             answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
             prompts += step.prompt_tokens
-            progress = {"done": done + answered, "total": total, "tokens": tokens + sampled}
-            job.emit(StageProgress(number=job.number, stage="judge", **progress))
+            progress.add(len(step.answers), tokens_of(step.answers))
     figures = {
         "guard_problems": answered,
         "sampled_tokens": (counts.sampled_tokens or 0) + sampled,

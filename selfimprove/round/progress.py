@@ -23,6 +23,10 @@ class Progress:
         """The sampler on this model, whose tokens count here from now on."""
         return self._job.samplers.at(model, self._in_hand)
 
+    def expect(self, more: int) -> None:
+        """At most so many more units follow those that are done."""
+        self._total = self._done + more
+
     def add(self, done: int, tokens: int) -> None:
         """So many more units are durable, which took so many tokens."""
         self._done += done
