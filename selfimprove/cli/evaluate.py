@@ -31,6 +31,7 @@ Models = Annotated[
         "--models",
         metavar="NAMES",
         help="Comma-separated: `base`, `champion`, rounds by number, folders, hub ids; compared with the first.",
+        rich_help_panel=opt.MODEL,
     ),
 ]
 Samples = Annotated[
@@ -50,13 +51,17 @@ Longest = Annotated[
     int | None,
     typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest answer, in tokens [default: the run's]."),
 ]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Problems of each source, a random N; 0: all.")]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=0, help="Random N of each source; 0: all.", rich_help_panel=opt.PROBLEMS),
+]
 By = Annotated[
     list[str] | None,
     typer.Option(
         "--by",
         metavar="FIELD",
         help="Field of the problems for the rows of the table; repeatable [default: level, subject and the like].",
+        rich_help_panel=opt.PROBLEMS,
     ),
 ]
 Tasks = Annotated[
@@ -70,7 +75,6 @@ Markdown = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.", rich_help_panel=opt.OUTPUT),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=opt.OUTPUT)]
 
 
 @opt.takes_execution(
@@ -79,7 +83,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", r
 def evaluate(
     *,
     name: opt.Run,
-    problems: Sources = None,
+    sources: Sources = None,
     models: Models = "base,champion",
     samples: Samples = None,
     temperature: Temperature = None,
@@ -92,7 +96,7 @@ def evaluate(
     execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
     markdown: Markdown = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
 
@@ -123,7 +127,7 @@ def evaluate(
     typed = [f"{key}={value}" for key, value in options.items() if value is not None]
     wanted = Wanted(
         models=_names(models),
-        sources=tuple(problems or ()),
+        sources=tuple(sources or ()),
         settings=read_settings([*(settings or []), *typed]),
         limit=limit,
         by=tuple(by or ()),

@@ -79,8 +79,7 @@ def evaluate(journal: Journal, wanted: Wanted, runtime: Runtime, emit: Emit, cac
     run_recipe = journal.recipe()
     recipe = asked_recipe(run_recipe, wanted.settings)
     named = named_models(wanted.models, journal)
-    if wanted.tasks:
-        harness.refuse_missing(wanted.tasks_from)
+    tasks = harness.known_tasks(wanted.tasks, wanted.tasks_from, wanted.limit)
     with told_reading(emit) as reading:
         asked = asked_problems(journal, wanted.sources, recipe, wanted.limit, reading)
     refuse_unloadable(recipe.answers)
@@ -94,7 +93,7 @@ def evaluate(journal: Journal, wanted: Wanted, runtime: Runtime, emit: Emit, cac
         _refuse_unfit(subjects, asked.problems(), recipe)
         lends = settings_digest(recipe) == settings_digest(run_recipe)
         answers = {one.name: _answers(journal, one, asked.problems(), recipe, emit, lends=lends) for one in subjects}
-        tasks = harness.figures(_folder(journal), subjects, wanted.tasks, wanted.tasks_from, wanted.limit, emit)
+        told_by_harness = harness.figures(_folder(journal), subjects, tasks, emit)
     keys = [problem.key for problem in asked.problems() if problem.key not in asked.training]
     record = Evaluation(
         format=FORMAT,
@@ -108,7 +107,7 @@ def evaluate(journal: Journal, wanted: Wanted, runtime: Runtime, emit: Emit, cac
         sealed=asked.sealed,
         **figures_of(keys, groups, answers),
         notes=(*asked.notes, *_notes(named, journal)),
-        tasks=tasks,
+        tasks=told_by_harness,
         versions=subjects[0].machinery.versions,
     )
     _write(journal, record)

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ PACKAGE = "lm_eval"
 STDERR = "_stderr"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tasks:
+    """Tasks by name, a folder with files of one's own, how many rows of each are taken (0: all), who loads them."""
+
+    names: tuple[str, ...]
+    folder: Path | None
+    limit: int
+    manager: Any
+    """The harness's `TaskManager`; the package ships no types."""
+
+
 def refuse_missing(tasks_from: Path | None) -> None:
     """`UsageError` if the harness isn't installed, or the folder of task files isn't there."""
     if importlib.util.find_spec(PACKAGE) is None:
@@ -38,47 +50,48 @@ def refuse_missing(tasks_from: Path | None) -> None:
         raise UsageError(f"--tasks-from {tasks_from}: no such folder", "Name a folder with task files (.yaml).")
 
 
-def figures(
-    folder: Path, subjects: Sequence[Subject], tasks: Sequence[str], tasks_from: Path | None, limit: int, emit: Emit
-) -> tuple[TaskFigures, ...]:
+def known_tasks(names: tuple[str, ...], folder: Path | None, limit: int) -> Tasks:
+    """These tasks, which may be none; `UsageError` for one that the harness doesn't know, or if it isn't installed."""
+    if not names:
+        return Tasks(names=(), folder=None, limit=0, manager=None)
+    refuse_missing(folder)
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(folder) if folder else None)
+    known = set(manager.all_tasks)
+    for name in names:
+        if name not in known:
+            hint = "Its own tasks: lm-eval ls tasks; those of yours come from --tasks-from FOLDER."
+            raise UsageError(f"--tasks {name}: lm-evaluation-harness has no such task", hint)
+    return Tasks(names=names, folder=folder, limit=limit, manager=manager)
+
+
+def figures(folder: Path, subjects: Sequence[Subject], tasks: Tasks, emit: Emit) -> tuple[TaskFigures, ...]:
     """The figures of each model on each task, from the record in `folder` where one is there; none without tasks.
 
-    Raises `UsageError` for a task that the harness doesn't know, `StageError` if the harness fails over one.
+    Raises `StageError` if the harness fails over a task.
     """
-    if not tasks:
+    if not tasks.names:
         return ()
-    manager = _manager(tasks, tasks_from)
     found: list[TaskFigures] = []
     for subject in subjects:
         stage = f"{subject.name}: tasks"
-        names = {task: f"{subject.sha256[:DIGITS]}-{_digest(task, tasks_from, limit)}.json" for task in tasks}
+        names = {task: f"{subject.sha256[:DIGITS]}-{_digest(task, tasks)}.json" for task in tasks.names}
         results = {task: _kept(folder / "tasks" / name) for task, name in names.items()}
         owed = [task for task, result in results.items() if result is None]
-        emit(StageStarted(number=0, stage=stage, total=len(tasks), kept=len(tasks) - len(owed), unit="tasks"))
+        emit(StageStarted(number=0, stage=stage, total=len(names), kept=len(names) - len(owed), unit="tasks"))
         with subject.opened() if owed else nullcontext(Path()) as model:
-            for done, task in enumerate(owed, len(tasks) - len(owed) + 1):
-                results[task] = _run(folder / "tasks" / names[task], model, subject, task, manager, limit)
-                emit(StageProgress(number=0, stage=stage, done=done, total=len(tasks), tokens=0))
-        found += [one for task in tasks for one in _figures(subject.name, results[task] or {})]
+            for done, task in enumerate(owed, len(names) - len(owed) + 1):
+                results[task] = _run(folder / "tasks" / names[task], model, subject, task, tasks)
+                emit(StageProgress(number=0, stage=stage, done=done, total=len(names), tokens=0))
+        found += [one for task in names for one in _figures(subject.name, results[task] or {})]
     return tuple(found)
 
 
-def _manager(tasks: Sequence[str], tasks_from: Path | None) -> Any:  # noqa: ANN401 - the package ships no types
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(tasks_from) if tasks_from else None)
-    known = set(manager.all_tasks)
-    for task in tasks:
-        if task not in known:
-            hint = "Its own tasks: lm-eval ls tasks; those of yours come from --tasks-from FOLDER."
-            raise UsageError(f"--tasks {task}: lm-evaluation-harness has no such task", hint)
-    return manager
-
-
-def _digest(task: str, tasks_from: Path | None, limit: int) -> str:
+def _digest(name: str, tasks: Tasks) -> str:
     """A hash of the task, of the files it may be made of, and of the harness's version."""
-    files = content_hash(tasks_from) if tasks_from else ""
-    told = [task, files, limit, importlib.metadata.version(PACKAGE)]
+    files = content_hash(tasks.folder) if tasks.folder else ""
+    told = [name, files, tasks.limit, importlib.metadata.version(PACKAGE)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:DIGITS]
 
 
@@ -89,7 +102,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _run(path: Path, model: Path, subject: Subject, task: str, manager: Any, limit: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+def _run(path: Path, model: Path, subject: Subject, task: str, tasks: Tasks) -> dict[str, Any]:
     """What the harness says of the task, which is on record then."""
     from lm_eval import simple_evaluate
 
@@ -103,10 +116,10 @@ def _run(path: Path, model: Path, subject: Subject, task: str, manager: Any, lim
                 model="hf",
                 model_args=arguments,
                 tasks=[task],
-                task_manager=manager,
+                task_manager=tasks.manager,
                 device=str(choose_device(runtime.device)),
                 batch_size=8,
-                limit=limit or None,
+                limit=tasks.limit or None,
                 log_samples=False,
                 bootstrap_iters=1000,
             )

@@ -3,7 +3,8 @@
 - *Training problems* of the run, and those whose wording is too like one (where the recipe's `problems.decontaminate`
   compares wording), are no test of a model that was trained on them. They are answered, shown in a row of their own,
   and in no other figure.
-- *Held-out problems* are in the figures and counted: rounds were accepted on them, which favours the champion.
+- *Held-out problems*, those of guards among them, are in the figures and counted: rounds were accepted on them, which
+  favours the champion.
 - *Sealed problems* are left out until the run has judged them: an evaluation must not use up their first look.
 
 A problem that stands in several sources counts under the first.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, problems_of
@@ -108,7 +110,7 @@ def _apart(
     if not problems:
         raise UsageError("no problem is left to evaluate on", "Name other problems.")
     notes = () if sets is not None else (f"{trouble.message}: training problems are told by the keys in its records.",)
-    heldout = _names((*sets.heldout, *sets.later)) if sets is not None else frozenset()
+    heldout = frozenset() if sets is None else _names((*sets.heldout, *sets.later, *chain(*sets.guards.values())))
     return Asked(
         benchmarks=tuple(kept),
         training=_training(journal, problems, sets),

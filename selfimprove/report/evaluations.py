@@ -91,8 +91,8 @@ def _told(record: Evaluation) -> list[str]:
         )
     if record.heldout:
         told.append(
-            f"{plural(record.heldout, 'problem')} of these are held-out problems of the run: rounds were accepted on "
-            "them, which favours the champion."
+            f"{plural(record.heldout, 'problem')} of these are held-out or guard problems of the run: rounds were "
+            "accepted on them, which favours the champion."
         )
     if record.sealed:
         told.append(f"{plural(record.sealed, 'sealed problem')} are left out until the run has judged them.")
