@@ -15,7 +15,7 @@ import typer
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import keys
 from selfimprove.cli.completion import recipes as known_recipes
-from selfimprove.cli.output import stoppable, write_text
+from selfimprove.cli.output import stoppable, table_width, write_text
 from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings, view_mode
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from selfimprove.recipe import Runtime
     from selfimprove.view import Mode
 
-WIDTH = 120
-"""Columns of a table that goes to a file or a pipe."""
 Vary = Annotated[
     list[str] | None,
     typer.Option(
@@ -183,7 +181,7 @@ def _show(folder: Folder, markdown_file: Path | None, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"event": "compared", **results(outcome)}))
         return
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = Console(width=table_width())
     for section in sections(outcome):
         for part in section_tables(section):
             console.print(part)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.cli.output import stoppable, write_text
+from selfimprove.cli.output import stoppable, table_width, write_text
 from selfimprove.cli.parsing import existing_run, read_runtime, view_mode
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _show(record: Evaluation) -> None:
     from selfimprove.report import section_tables
     from selfimprove.report.evaluations import evaluation_sections
 
-    console = Console()
+    console = Console(width=table_width())
     for section in evaluation_sections(record):
         for part in section_tables(section):
             console.print(part)

@@ -55,7 +55,8 @@ def init(
     hope for, and says what a run costs on this machine. A model on the hub is measured once it has been downloaded.
     Questions are asked only on a terminal, and never with --yes.
 
-    Writes the --output FILE; one that exists is only replaced if you say so. Fills the cache in $SELFIMPROVE_CACHE.
+    Writes the --output FILE; one that exists is only replaced if you say so at the terminal. Fills the cache in
+    $SELFIMPROVE_CACHE.
 
     Exit codes: 0 written; 1 not written, as you chose; 2 invalid usage or input; 130 interrupted.
 
@@ -64,7 +65,7 @@ def init(
         selfimprove init --model ./my-model --problems mine.jsonl
         selfimprove init --model ./my-model --problems mine.jsonl --yes --output first.toml
     """
-    from selfimprove.init import choose, look
+    from selfimprove.init import advice, choose, look
     from selfimprove.init.text import recipe_text
     from selfimprove.models import default_cache
     from selfimprove.models.gpus import gpus_here
@@ -79,7 +80,7 @@ def init(
     with stoppable():
         found = look(model, problems, default_cache(), trust_remote_code=runtime.trust_remote_code)
         recipe = choose(found, gpu=gpus_here().usable())
-        for line in found.told():
+        for line in (*found.told(), *advice(recipe, found)):
             typer.echo(escape_text(line, _LINE))
         measures = not no_calibrate and found.size is not None
         measures = measures and (not asks or typer.confirm("Measure a round on this machine, in a minute?", True))
@@ -103,7 +104,7 @@ def _refuse_or_ask(output: Path, *, asks: bool) -> None:
     if not output.exists():
         return
     if not asks:
-        raise UsageError(f"{output}: there already", "Type --output FILE with another name.")
+        raise UsageError(f"{output}: there already", "Type --output FILE with another name, or remove it.")
     if not typer.confirm(f"{output} is there already. Replace it?", default=False):
         raise typer.Exit(1)
 

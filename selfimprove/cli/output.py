@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from selfimprove.store.journal import Journal
 
 
+PIPE_WIDTH = 120
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def table_width() -> int | None:
+    """The columns that a table may take; None leaves it to the terminal."""
+    return None if sys.stdout.isatty() else PIPE_WIDTH
+
+
 def write_text(path: Path, text: str, option: str) -> None:
     """Write the file that an option names; `UsageError` names both if it can't be written."""
     try:

@@ -10,7 +10,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.completion import runs as known_runs
-from selfimprove.cli.output import write_text
+from selfimprove.cli.output import table_width, write_text
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def report(
     if markdown:
         write_text(markdown, report_markdown(records), "--markdown")
         return
-    console = Console()
+    console = Console(width=table_width())
     for table in report_tables(records):
         console.print(table)
 

@@ -43,6 +43,7 @@ Adam moves a weight of the LoRA by about its rate at each step, so the product s
 6e-5 and 73 % at 6e-4. Measured on the embedded model: the figures leave room for others."""
 TESTED = 2000
 """References tested at most; a run tests all of them."""
+NO_PROBLEMS, NO_MODEL = "not tested: the problems have an error", "not tested: the model has an error"
 TOLERATED = 0.05
 """Share of faulty references above which it is the source that is at fault, not some of its rows."""
 
@@ -70,7 +71,7 @@ def references(subject: Subject) -> Finding:
     """Whether the checker accepts each reference as its own answer and rejects a perturbed copy of it."""
     found = subject.problems
     if isinstance(found, SelfImproveError):
-        return warning("checker", "not tested: there are no problems", "See problems.")
+        return warning("checker", NO_PROBLEMS, "")
     listed = found.answered()
     listed = listed[:: max(1, -(-len(listed) // TESTED))]  # spread over the sets
     settings = subject.recipe.answers
@@ -112,7 +113,7 @@ def targets(subject: Subject) -> Finding:
 
     found = subject.model
     if isinstance(found, SelfImproveError):
-        return warning("targets", "not tested: there is no model", "See model.")
+        return warning("targets", NO_MODEL, "")
     if found.footprint is None:
         return ok("targets", "not known before the weights are here")
     seen = find_targets(found.folder.source, found.folder.path, subject.runtime.trust_remote_code)
@@ -129,7 +130,7 @@ def decoding(subject: Subject) -> Finding:
     """How tokens are drawn, and what of the model's generation config no engine applies."""
     found = subject.model
     if isinstance(found, SelfImproveError):
-        return warning("decoding", "not tested: there is no model", "See model.")
+        return warning("decoding", NO_MODEL, "")
     own = read_own_decoding(found.folder.path, found.folder.source)
     sampled = told_rule(resolve(training_decoding(subject.recipe), own))
     told_of = f"samples: {sampled}; judging: {told_rule(resolve(judging_decoding(subject.recipe), own))}"
@@ -147,11 +148,11 @@ def merge(subject: Subject) -> Finding:
     try:
         way = _way_of_rounding(recipe)
     except SelfImproveError:  # the model's own check tells
-        return warning("merge", "not tested: there is no model", "See model.")
+        return warning("merge", NO_MODEL, "")
     if way == "finer":
         return ok("merge", "the base is finer than bfloat16: sums are rounded to nearest")
     if isinstance(found, SelfImproveError):
-        return warning("merge", "not tested: there are no problems", "See problems.")
+        return warning("merge", NO_PROBLEMS, "")
     steps, rate = forecast_round(recipe, len(found.train)).steps, recipe.training.learning_rate
     told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {rate:g}"
     if rate * steps >= HELD[way]:
@@ -176,9 +177,9 @@ def template(subject: Subject) -> Finding:
     """Whether questions survive in their prompts: rendered, encoded, decoded, and encoded again to the same ids."""
     found, sets = subject.model, subject.problems
     if isinstance(found, SelfImproveError):
-        return warning("template", "not tested: there is no model", "See model.")
+        return warning("template", NO_MODEL, "")
     if isinstance(sets, SelfImproveError):
-        return warning("template", "not tested: there are no problems", "See problems.")
+        return warning("template", NO_PROBLEMS, "")
     try:
         finding = _round_trip(found, try_prompts(found.tokenizer, subject.recipe.sampling, sets.all_problems()))
         return replace(finding, found=finding.found + _control_told(found, sets.all_problems()))

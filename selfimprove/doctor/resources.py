@@ -62,7 +62,8 @@ def disk(subject: Subject) -> Finding:
     free = shutil.disk_usage(there).free
     problems, model = subject.problems, subject.model
     if isinstance(problems, SelfImproveError) or isinstance(model, SelfImproveError) or model.footprint is None:
-        return ok("disk", f"{there}: {byte_count(free)} free; need {UNKNOWN}")
+        unknown = "not known without problems" if isinstance(problems, SelfImproveError) else UNKNOWN
+        return ok("disk", f"{there}: {byte_count(free)} free; need {unknown}")
     work, keep_models = forecast_round(subject.recipe, len(problems.train)), subject.runtime.keep_models
     need = work.disk(model.footprint, subject.rounds, keep_models=keep_models).total
     found = f"{there}: {byte_count(free)} free, {plural(subject.rounds, 'round')} may need {byte_count(need)}"

@@ -20,7 +20,7 @@ from pathlib import Path
 from selfimprove.formatting import byte_count
 from selfimprove.models import load_tokenizer, preview_model
 from selfimprove.models.weights import footprint
-from selfimprove.plan.hope import heldout_needed
+from selfimprove.plan.hope import heldout_needed, power_warning
 from selfimprove.problem.generated import PREFIX
 from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
 from selfimprove.problem.sources import GeneratedSource
@@ -129,6 +129,17 @@ def choose(found: Found, *, gpu: bool) -> Recipe:
     named = {"train_size": train, "heldout_size": len(cut.heldout), "sealed_size": len(cut.sealed)}
     more = {"problems": named, "sampling": {"problems_per_round": per_round if len(cut.trainable) > per_round else 0}}
     return parse_recipe(laid_over(keys, more, "init"), "init")
+
+
+def advice(recipe: Recipe, found: Found) -> list[str]:
+    """What the user should know of the choice before running it: rows that changed the method, too few problems."""
+    lacking = found.trainable - found.with_answer
+    selected = (
+        f"{lacking:,} of {found.trainable:,} problems have no usable answer, so the recipe trains without answers; "
+        "without these rows it would train on verified solutions"
+    )
+    warning = power_warning(recipe, recipe.problems.heldout_size)
+    return [*([selected] if lacking and not found.generated else []), *([warning] if warning else [])]
 
 
 def counted(recipe: Recipe, found: Found) -> Recipe:

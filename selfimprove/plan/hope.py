@@ -57,8 +57,9 @@ def power_warning(recipe: Recipe, heldout: int) -> str:
     least = "no gain is" if found is None else f"only a gain of {100 * found:.1f} points or more is"
     return (
         f"warning: with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain to hope "
-        f"for is {points_worth(hope.gain)} ({hope.seen}); enough for it: --set problems.heldout_size="
-        f"{heldout_needed(recipe)}"
+        f"for is {points_worth(hope.gain)} ({hope.seen}). It takes {heldout_needed(recipe):,} "
+        f"held-out problems (--set problems.heldout_size={heldout_needed(recipe)}), or several answers to each "
+        "(--set gate.samples=4)"
     )
 
 

@@ -1,7 +1,8 @@
 """Problems to evaluate on: all of a source that have an answer, with the other fields of their rows.
 
-A benchmark is read as a run reads its problems (`sources.read_stock`), in the same seeded order, so its first n are a
-random n of it whatever the order of its rows. It isn't split: nothing is trained on it.
+A benchmark is read as a run reads its problems (`sources.read_stock`). It isn't split: nothing is trained on it. A
+limit takes those with the smallest keys, which are hashes: a random choice, and another one than a run makes, whose
+sealed and held-out problems are the first of its own order.
 
 A problem keeps nothing of its row but question, answer and place. So the rows of the problems that were taken are gone
 through once more, and the short values in them kept: a level, a subject, a language.
@@ -21,7 +22,7 @@ from selfimprove.problem.names import Row
 from selfimprove.problem.preview import DRAWN, refuse_unusable
 from selfimprove.problem.sources import GeneratedSource, Source, found_source, origin_of, read_stock
 from selfimprove.problem.stock import Reading
-from selfimprove.problem.table import first_answered
+from selfimprove.problem.table import first_answered, texts
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Problems
 
@@ -46,7 +47,7 @@ class Benchmark:
 def load_benchmark(
     text: str, wanted: Problems, reading: Reading | None = None, *, limit: int = 0, as_written: bool = False
 ) -> Benchmark:
-    """The first `limit` (0: all) answered problems of a source in seeded order; `as_written` as in `load_problems`.
+    """At most `limit` (0: all) answered problems of a source, chosen at random; `as_written` as in `load_problems`.
 
     Of a dataset the split that is judged by is read, as for `problems.heldout`. A generator gives 256 problems if there
     is no limit, of a draw of their own. Raises `UsageError` for a source that isn't there, a row that is none, and rows
@@ -59,7 +60,10 @@ def load_benchmark(
         limit = limit or DRAWN
     stock = read_stock(source, wanted, reading or Reading(), as_written=as_written)
     refuse_unusable(text, stock)
-    problems = tuple(first_answered(stock.problems, limit or len(stock.problems))[0])
+    answered, _ = first_answered(stock.problems, len(stock.problems))
+    keys = list(texts(answered, "key"))
+    taken = sorted(range(len(keys)), key=keys.__getitem__)[:limit]
+    problems = tuple(answered[place] for place in sorted(taken)) if limit else tuple(answered)
     return Benchmark(
         name=text,
         problems=problems,

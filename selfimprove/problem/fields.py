@@ -65,7 +65,7 @@ VAGUE = ANSWERS[ANSWERS.index("answers") :]
 
 _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
-_NAME_HINT = 'Name them in the recipe: [problems] question = "…" and answer = "…".'
+_NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -368,7 +368,7 @@ def _parsed(text: str, path: Path, first_line: int) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        line, cause = first_line + error.lineno - 1, error.msg
+        line, cause = first_line + error.lineno - 1, f"{error.msg} (column {error.colno})"
     except ValueError as error:  # a number of too many digits
         line, cause = first_line, str(error)
     except RecursionError:

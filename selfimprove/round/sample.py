@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from selfimprove.events import StageStarted
+from selfimprove.events import Note, StageStarted
 from selfimprove.recipe import Recipe
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import assign_kinds, token_limit
@@ -21,12 +21,21 @@ from selfimprove.store.parsing import parsed_rows
 from selfimprove.store.records import Counts
 from selfimprove.store.rows import Kind, SampleRow
 
+MOST_CUT = 0.5
+"""Share of the whole solutions that may be cut at the token limit without a word."""
+
 
 def sample(job: Job) -> Counts:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
     kinds = kinds_of_round(job)
     requests = _requests(job, kinds)
-    return draw(job, "sample", job.files.samples, requests, kinds.__getitem__)
+    counts = draw(job, "sample", job.files.samples, requests, kinds.__getitem__)
+    whole = [row for row in read_completions(job.files.samples) if kinds[row.row] is Kind.FULL]
+    cut = sum(row.stop is StopReason.LENGTH for row in whole)
+    if cut > MOST_CUT * len(whole):
+        limit = f"{cut:,} of {len(whole):,} whole solutions were cut at sampling.max_new_tokens"
+        job.emit(Note(f"{limit} = {job.recipe.sampling.max_new_tokens}: a cut solution has no answer to train on"))
+    return counts
 
 
 def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of: Callable[[Row], Kind]) -> Counts:

@@ -131,7 +131,7 @@ def _lines(event: Event) -> list[str]:
 
 def _run_begun(event: RunStarted) -> list[str]:
     wanted = formatting.plural(event.rounds_wanted, "round")
-    kept = ", kept from an earlier start" if event.rounds_done else ""
+    kept = ", already on record" if event.rounds_done else ""
     return [
         f"run {event.run} in {event.folder}: {event.rounds_done} of {wanted} done{kept}",
         f"  model {event.model}, engine {event.engine}",
@@ -142,7 +142,7 @@ def _run_begun(event: RunStarted) -> list[str]:
 
 def _stage_begun(event: StageStarted, scene: Scene) -> str:
     unit = " answers" if event.stage in JUDGING else ""
-    kept = f" ({event.kept:,}{unit} kept from an earlier start)" if event.kept else ""
+    kept = f" ({event.kept:,}{unit} already on record)" if event.kept else ""
     return f"  {event.stage}{begun_told(event, scene)}{kept}"
 
 

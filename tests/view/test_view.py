@@ -220,7 +220,7 @@ def test_plain_lines_tell_the_run() -> None:
     for told in (
         "run demo in rounds/demo: 0 of 2 rounds done",
         "round 1: challenging the base model",
-        "sample: 256 rows (64 kept from an earlier start)",
+        "sample: 256 rows (64 already on record)",
         "sample: 50 %, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
         "harvest: reused, an earlier start had finished it",
         "train: 50 %, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
