@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, get_args
 
@@ -147,8 +147,8 @@ class RoundFinished:
     gain: float
     sentence: str
     earlier: bool = False
-    parts: dict[str, float] = field(default_factory=dict)
-    """What the gain is made of: `became_readable` and the others of `gate.gains.Split`; empty in older histories."""
+    parts: dict[str, float] | None = None
+    """What the gain is made of: `became_readable` and the others of `gate.gains.Split`; None in older histories."""
     reason: str | None = None
 
 
@@ -171,7 +171,7 @@ class SealedJudged:
     """The round that the champion came from, 0 for the base model; None in histories that don't tell it."""
     split: str | None = None
     """What the gain is made of, in words; None likewise."""
-    parts: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, float] | None = None
     """The same in figures, by name, as in `RoundFinished`."""
 
 

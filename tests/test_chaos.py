@@ -81,6 +81,7 @@ def _late_in_training(trace: Trace, kills: int, seed: int) -> list[Kill]:
     ]
 
 
+@pytest.mark.slow
 def test_a_program_that_keeps_half_a_chunk_is_found_out_by_name(tmp_path: Path) -> None:
     report = run_chaos(3, 0, tmp_path, plan=_last_chunk_torn, mutate=torn_rows_count_as_whole)
     assert not report.equal
@@ -89,6 +90,7 @@ def test_a_program_that_keeps_half_a_chunk_is_found_out_by_name(tmp_path: Path) 
     assert (tmp_path / report.runs[0].name).is_dir()
 
 
+@pytest.mark.slow
 def test_a_program_that_forgets_its_training_is_found_out_by_what_it_costs(tmp_path: Path) -> None:
     report = run_chaos(2, 0, tmp_path, plan=_late_in_training, mutate=checkpoints_are_lost)
     assert report.equal

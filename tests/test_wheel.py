@@ -41,6 +41,7 @@ def test_the_wheel_holds_the_recipes_and_nothing_that_only_developers_run(instal
     assert not [name for name in names if name.startswith(("benchmarks", "tests", "selfimprove/bench"))]
 
 
+@pytest.mark.slow
 def test_its_commands_find_the_recipes_by_name(installed: Path, workshop: Workshop) -> None:
     def call(*words: str, complete: str = "") -> subprocess.CompletedProcess[str]:
         environment = {**workshop.environment(), "PYTHONPATH": str(installed)}

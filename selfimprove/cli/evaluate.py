@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PROBLEMS]…",
+        metavar="PROBLEMS",
         help="Files, folders, hub datasets, `reasoning-gym:…`, or the run's own sets `heldout` and `sealed` "
         "[default: sealed, or heldout before the run has judged its sealed problems].",
     ),

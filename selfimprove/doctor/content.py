@@ -71,7 +71,7 @@ def references(subject: Subject) -> Finding:
     """Whether the checker accepts each reference as its own answer and rejects a perturbed copy of it."""
     found = subject.problems
     if isinstance(found, SelfImproveError):
-        return warning("checker", NO_PROBLEMS, "")
+        return warning("checker", NO_PROBLEMS, "Correct the problems first.")
     listed = found.answered()
     listed = listed[:: max(1, -(-len(listed) // TESTED))]  # spread over the sets
     settings = subject.recipe.answers
@@ -113,7 +113,7 @@ def targets(subject: Subject) -> Finding:
 
     found = subject.model
     if isinstance(found, SelfImproveError):
-        return warning("targets", NO_MODEL, "")
+        return warning("targets", NO_MODEL, "Correct the model first.")
     if found.footprint is None:
         return ok("targets", "not known before the weights are here")
     seen = find_targets(found.folder.source, found.folder.path, subject.runtime.trust_remote_code)
@@ -130,7 +130,7 @@ def decoding(subject: Subject) -> Finding:
     """How tokens are drawn, and what of the model's generation config no engine applies."""
     found = subject.model
     if isinstance(found, SelfImproveError):
-        return warning("decoding", NO_MODEL, "")
+        return warning("decoding", NO_MODEL, "Correct the model first.")
     own = read_own_decoding(found.folder.path, found.folder.source)
     sampled = told_rule(resolve(training_decoding(subject.recipe), own))
     told_of = f"samples: {sampled}; judging: {told_rule(resolve(judging_decoding(subject.recipe), own))}"
@@ -148,11 +148,11 @@ def merge(subject: Subject) -> Finding:
     try:
         way = _way_of_rounding(recipe)
     except SelfImproveError:  # the model's own check tells
-        return warning("merge", NO_MODEL, "")
+        return warning("merge", NO_MODEL, "Correct the model first.")
     if way == "finer":
         return ok("merge", "the base is finer than bfloat16: sums are rounded to nearest")
     if isinstance(found, SelfImproveError):
-        return warning("merge", NO_PROBLEMS, "")
+        return warning("merge", NO_PROBLEMS, "Correct the problems first.")
     steps, rate = forecast_round(recipe, len(found.train)).steps, recipe.training.learning_rate
     told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {rate:g}"
     if rate * steps >= HELD[way]:
@@ -177,9 +177,9 @@ def template(subject: Subject) -> Finding:
     """Whether questions survive in their prompts: rendered, encoded, decoded, and encoded again to the same ids."""
     found, sets = subject.model, subject.problems
     if isinstance(found, SelfImproveError):
-        return warning("template", NO_MODEL, "")
+        return warning("template", NO_MODEL, "Correct the model first.")
     if isinstance(sets, SelfImproveError):
-        return warning("template", NO_PROBLEMS, "")
+        return warning("template", NO_PROBLEMS, "Correct the problems first.")
     try:
         finding = _round_trip(found, try_prompts(found.tokenizer, subject.recipe.sampling, sets.all_problems()))
         return replace(finding, found=finding.found + _control_told(found, sets.all_problems()))

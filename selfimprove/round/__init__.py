@@ -71,7 +71,7 @@ def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
         gain=record.gain,
         sentence=record.decision.sentence,
         earlier=earlier,
-        parts=split.plain() if (split := record.scorecard.split) else {},
+        parts=split.plain() if (split := record.scorecard.split) else None,
         reason=record.decision.reason,
     )
 

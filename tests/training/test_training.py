@@ -321,6 +321,7 @@ def run_once(folder: Path, *stop: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "model")
     killed = run_once(tmp_path, "8")

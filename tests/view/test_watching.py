@@ -435,6 +435,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return make_workshop(tmp_path_factory.mktemp("workshop"))
 
 
+@pytest.mark.slow
 def test_a_real_run_is_watched_from_before_it_begins_until_it_is_killed_and_finished(workshop: Workshop) -> None:
     watching = subprocess.Popen(
         workshop.command("watch", "seen", "--json"),
