@@ -47,6 +47,10 @@ def test_every_block_says_what_it_is() -> None:
         assert set(openings) <= {"sh", "text", "python", "toml", "json"}, page.name
 
 
+WRITTEN = {"mine.toml"}
+"""Recipes that a documented command writes."""
+
+
 @pytest.mark.parametrize("line", documented())
 def test_a_command_is_one_that_the_program_takes(line: str) -> None:
     for words in own(line):
@@ -56,6 +60,8 @@ def test_a_command_is_one_that_the_program_takes(line: str) -> None:
         params = COMMANDS[words[0]].make_context(words[0], words[1:]).params
         recipes = [params["recipe"]] if params.get("recipe") else params.get("recipes") or []
         for recipe in recipes or [None]:
+            if str(recipe) in WRITTEN:
+                continue
             read_recipe(recipe, read_settings(list(params.get("settings") or [])))
 
 
