@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 _SIGNS = str.maketrans({"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "})
@@ -55,8 +56,12 @@ def shared_ngrams(judged: Iterable[str], training: Iterable[str], length: int = 
         asked += 1
         for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
+    frequency = Counter(word for gram in owners for word in gram)
+    rarest = {min(gram, key=frequency.__getitem__) for gram in owners}
     shared: set[int] = set()
     for form in training:
+        if rarest.isdisjoint(form.split()):  # of each n-gram one word is looked for: most questions end here
+            continue
         if owners and not owners.keys().isdisjoint(_ngrams(form, length)):
             for gram in _ngrams(form, length):
                 shared |= owners.pop(gram, set())
