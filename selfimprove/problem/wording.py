@@ -57,14 +57,17 @@ def shared_ngrams(judged: Iterable[str], training: Iterable[str], length: int = 
         for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
     frequency = Counter(word for gram in owners for word in gram)
-    rarest = {min(gram, key=frequency.__getitem__) for gram in owners}
+    rarest = {gram: min(gram, key=frequency.__getitem__) for gram in owners}
+    sought = Counter(rarest.values())
     shared: set[int] = set()
     for form in training:
-        if rarest.isdisjoint(form.split()):  # of each n-gram one word is looked for: most questions end here
+        if sought.keys().isdisjoint(form.split()):  # of each n-gram one word is looked for: most questions end here
             continue
-        if owners and not owners.keys().isdisjoint(_ngrams(form, length)):
-            for gram in _ngrams(form, length):
-                shared |= owners.pop(gram, set())
+        for gram in owners.keys() & set(_ngrams(form, length)):
+            shared |= owners.pop(gram)
+            sought[rarest[gram]] -= 1
+            if not sought[rarest[gram]]:
+                del sought[rarest[gram]]
     return len(shared) / asked if asked else 0.0
 
 
