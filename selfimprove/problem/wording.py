@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 _SIGNS = str.maketrans({"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "})
@@ -56,18 +55,11 @@ def shared_ngrams(judged: Iterable[str], training: Iterable[str], length: int = 
         asked += 1
         for gram in _ngrams(form, length):
             owners.setdefault(gram, set()).add(number)
-    frequency = Counter(word for gram in owners for word in gram)
-    rarest = {gram: min(gram, key=frequency.__getitem__) for gram in owners}
-    sought = Counter(rarest.values())
     shared: set[int] = set()
     for form in training:
-        if sought.keys().isdisjoint(form.split()):  # of each n-gram one word is looked for: most questions end here
-            continue
-        for gram in owners.keys() & set(_ngrams(form, length)):
-            shared |= owners.pop(gram)
-            sought[rarest[gram]] -= 1
-            if not sought[rarest[gram]]:
-                del sought[rarest[gram]]
+        if owners and not owners.keys().isdisjoint(_ngrams(form, length)):
+            for gram in _ngrams(form, length):
+                shared |= owners.pop(gram, set())
     return len(shared) / asked if asked else 0.0
 
 
