@@ -99,6 +99,7 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
         finite_weight(source.title, name, tensor)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    _forget_offline(out / "tokenizer_config.json")
     for path in out.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors leaves it readable to the owner alone
     config = read_config(out)
@@ -116,6 +117,14 @@ def _read_gguf(
         folder, gguf_file=file, dtype=dtype, quantization_config=packing
     )
     return model, tokenizer
+
+
+def _forget_offline(path: Path) -> None:
+    """Write the same whether the hub was offline or not: the base in float32, made later, must have equal files."""
+    data = read_json(path)
+    if data.get("local_files_only"):
+        data["local_files_only"] = False
+        path.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _drop_version(path: Path) -> None:

@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufCo
 from selfimprove import models
 from selfimprove.errors import UsageError
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models.conversion import convert
 from selfimprove.models.tiny import EOS, make_tiny_model, make_tokenizer
 from selfimprove.models.tokenizer import PATTERN_TOKENS
 from selfimprove.models.weights import fingerprint_folder
@@ -229,6 +230,14 @@ def test_gguf_weights_are_rounded_from_float32_once() -> None:
     ).state_dict()
     stored = load_file(resolve_model(Model(), default_cache()).path / "model.safetensors")
     assert all(torch.equal(exact[name].bfloat16(), weight) for name, weight in stored.items())
+
+
+@needs_wheel
+@pytest.mark.slow
+def test_a_conversion_does_not_tell_whether_the_hub_was_offline(tmp_path: Path) -> None:
+    """Tests run offline; a base converted online for the merge must have equal files beside its weights."""
+    convert(models._embedded(models.EMBEDDED), tmp_path, "bfloat16", trust_remote_code=False)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["local_files_only"] is False
 
 
 def test_settings_of_cuda_are_there_before_it_is_used_and_a_users_own_stay() -> None:
