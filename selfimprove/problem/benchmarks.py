@@ -22,7 +22,7 @@ from selfimprove.problem.names import Row
 from selfimprove.problem.preview import DRAWN, refuse_unusable
 from selfimprove.problem.sources import GeneratedSource, Source, found_source, origin_of, read_stock
 from selfimprove.problem.stock import Reading
-from selfimprove.problem.table import first_answered, texts
+from selfimprove.problem.table import ProblemRows, first_answered, texts
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Problems
 
@@ -61,9 +61,7 @@ def load_benchmark(
     stock = read_stock(source, wanted, reading or Reading(), as_written=as_written)
     refuse_unusable(text, stock)
     answered, _ = first_answered(stock.problems, len(stock.problems))
-    keys = list(texts(answered, "key"))
-    taken = sorted(range(len(keys)), key=keys.__getitem__)[:limit]
-    problems = tuple(answered[place] for place in sorted(taken)) if limit else tuple(answered)
+    problems = tuple(_some(answered, limit) if limit else answered)
     return Benchmark(
         name=text,
         problems=problems,
@@ -71,6 +69,12 @@ def load_benchmark(
         set_aside=len(stock.aside),
         repeated=stock.duplicates,
     )
+
+
+def _some(problems: ProblemRows, limit: int) -> list[Problem]:
+    """Those with the smallest keys, in the order of the source."""
+    keys = list(texts(problems, "key"))
+    return [problems[place] for place in sorted(sorted(range(len(keys)), key=keys.__getitem__)[:limit])]
 
 
 def fields_of(source: Source, problems: Sequence[Problem]) -> Fields:

@@ -28,14 +28,7 @@ MOST_CUT = 0.5
 def sample(job: Job) -> Counts:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
     kinds = kinds_of_round(job)
-    requests = _requests(job, kinds)
-    counts = draw(job, "sample", job.files.samples, requests, kinds.__getitem__)
-    whole = [row for row in read_completions(job.files.samples) if kinds[row.row] is Kind.FULL]
-    cut = sum(row.stop is StopReason.LENGTH for row in whole)
-    if cut > MOST_CUT * len(whole):
-        limit = f"{cut:,} of {len(whole):,} whole solutions were cut at sampling.max_new_tokens"
-        job.emit(Note(f"{limit} = {job.recipe.sampling.max_new_tokens}: a cut solution has no answer to train on"))
-    return counts
+    return draw(job, "sample", job.files.samples, _requests(job, kinds), kinds.__getitem__)
 
 
 def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of: Callable[[Row], Kind]) -> Counts:
@@ -57,6 +50,7 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
         progress.add(len(fresh), sum(len(c.token_ids) for c in fresh))
     if not path.exists():  # nothing was asked for: the stage's file is there, and empty
         write_atomically(path, b"")
+    _tell_cut(job, [completion for completion in done if kind_of(completion.row) is Kind.FULL])
     return Counts(
         rows=len(done),
         sampled_tokens=sum(len(c.token_ids) for c in done),
@@ -64,6 +58,14 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
         truncated=sum(c.stop is StopReason.LENGTH for c in done),
         **(job.samplers.counted() if owed else {}),
     )
+
+
+def _tell_cut(job: Job, solutions: Sequence[Completion]) -> None:
+    """Say so where most whole solutions were cut: the commonest cause of a round without examples."""
+    cut = sum(solution.stop is StopReason.LENGTH for solution in solutions)
+    if cut > MOST_CUT * len(solutions):
+        limit = f"sampling.max_new_tokens = {job.recipe.sampling.max_new_tokens}"
+        job.emit(Note(f"{cut:,} of {len(solutions):,} whole solutions were cut at {limit} before they had an answer"))
 
 
 def read_completions(path: Path) -> list[Completion]:

@@ -79,6 +79,8 @@ def test_a_recipe_for_problems_that_lack_answers_runs(workshop: Workshop) -> Non
     words = ["init", "--model", "./tiny", "--problems", "bare.jsonl", "--yes", "--no-calibrate", *QUICK]
     done = workshop.call(*words)
     assert done.returncode == 0, done.stderr
+    assert "problems have no usable answer, so the recipe trains without answers" in done.stdout
+    assert "held-out problems no gain is detectable at 80% power" in done.stdout
     recipe = read_recipe(workshop.folder / "bare.toml")
     assert (recipe.prefixes.select, recipe.prefixes.length) == ("modal", 16)
     quick = ["--set", "sampling.max_new_tokens=16", "--set", "sampling.temperature=0", "--checker-workers", "1", *QUICK]

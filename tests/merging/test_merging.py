@@ -421,7 +421,6 @@ needs_embedded = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
 @needs_embedded
 def test_the_embedded_model_merges(tmp_path: Path) -> None:
     folder = resolve_model(Model(), default_cache())

@@ -23,6 +23,7 @@ from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal, champion_of
 from selfimprove.view import PlainView
 from tests.comparable import comparable_records
+from tests.edits import edit
 from tests.peers import World
 from tests.workshop import events_of, make_workshop
 
@@ -134,15 +135,6 @@ def test_a_run_with_guards_verifies(copy: Journal) -> None:
     assert not faults_in(verify(copy, content_hash))
 
 
-def _edit(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        value = json.loads((folder / name).read_text())
-        change(value)
-        (folder / name).write_text(json.dumps(value))
-
-    return edit
-
-
 def _turn_a_verdict(folder: Path) -> None:
     path = folder / "0001" / "guard.told.jsonl"
     before = content_hash(path)
@@ -152,11 +144,14 @@ def _turn_a_verdict(folder: Path) -> None:
 
 
 TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "evidence": (_edit("0001/round.json", lambda r: r["guards"][0].update(evidence=0.5)), "guards from the verdicts"),
-    "rule": (_edit("0001/round.json", lambda r: r["guards"][0].update(rule="none")), "guards from the verdicts"),
-    "left out": (_edit("0003/round.json", lambda r: r.pop("guards")), "0003/round.json: guards from the verdicts"),
-    "passed": (_edit("0002/round.json", lambda r: r["guards"][0].update(passed=True)), "0003/round.json: guards from"),
-    "decision": (_edit("0002/round.json", lambda r: r["decision"].update(accepted=True)), "decision from the verdicts"),
+    "evidence": (edit("0001/round.json", lambda r: r["guards"][0].update(evidence=0.5)), "guards from the verdicts"),
+    "rule": (edit("0001/round.json", lambda r: r["guards"][0].update(rule="none")), "guards from the verdicts"),
+    "left out": (edit("0003/round.json", lambda r: r.pop("guards")), "0003/round.json: guards from the verdicts"),
+    "passed": (edit("0002/round.json", lambda r: r["guards"][0].update(passed=True)), "0003/round.json: guards from"),
+    "decision": (
+        edit("0002/round.json", lambda r: r["decision"].update(accepted=True)),
+        "decision from the verdicts",
+    ),
     "verdict": (_turn_a_verdict, "guards from the verdicts"),
     "file": (lambda folder: (folder / "0001/guard.more.jsonl").unlink(), "0001/guard.more.jsonl: SHA-256"),
 }

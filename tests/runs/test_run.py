@@ -130,6 +130,12 @@ def test_killed_in_every_stage_the_records_equal_an_undisturbed_runs(workshop: W
     assert comparable_records(workshop.runs / "killed") == comparable_records(workshop.runs / "whole")
 
 
+def test_a_run_says_when_most_solutions_are_cut(workshop: Workshop) -> None:
+    few = ["--set", "prefixes.structure_ratio=1", "--set", "sampling.max_new_tokens=4", "--set", "prefixes.length=4"]
+    told = workshop.run("cut", 1, *few).stdout
+    assert "whole solutions were cut at sampling.max_new_tokens = 4 before they had an answer" in told
+
+
 def test_a_kept_chunk_is_not_sampled_again(workshop: Workshop) -> None:
     workshop.run_until("kept", 1, _in_stage(1, "sample"), signal.SIGKILL)
     before = (workshop.runs / "kept" / "0001" / "samples.jsonl").read_bytes()

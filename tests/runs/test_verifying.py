@@ -20,6 +20,7 @@ from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Identity, Journal
 from tests.comparable import comparable_records
+from tests.edits import edit
 from tests.paths import ROOT
 from tests.peers import World
 
@@ -51,15 +52,6 @@ def test_a_pruned_run_and_a_rolled_back_one_verify(copy: Journal) -> None:
     assert not faults_in(verify(copy, content_hash))
 
 
-def _edit(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        value = json.loads((folder / name).read_text())
-        change(value)
-        (folder / name).write_text(json.dumps(value))
-
-    return edit
-
-
 def _turn_a_verdict(folder: Path) -> None:
     path = folder / "0001" / "verdicts.jsonl"
     path.write_text(path.read_text().replace('"wrong"', '"correct"', 1))
@@ -70,24 +62,27 @@ def _cut(name: str) -> Callable[[Path], None]:
 
 
 TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "recipe": (_edit("recipe.json", lambda r: r["recipe"]["gate"].update(alpha=0.06)), "recipe.json: fingerprint"),
-    "decision": (_edit("0002/round.json", lambda r: r["decision"].update(accepted=True)), "decision from the verdicts"),
-    "look": (_edit("0001/round.json", lambda r: r["decision"]["looks"][0].update(wins=99)), "decision from the verd"),
-    "budget": (_edit("0002/round.json", lambda r: r["decision"].update(alpha=0.05 / 6)), "decision from the verdicts"),
-    "format": (_edit("recipe.json", lambda r: r.update(format=2)), "0002/round.json: decision from the verdicts"),
-    "wins": (_edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
-    "accuracy": (_edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
-    "split": (_edit("0001/round.json", lambda r: r["scorecard"]["split"].update(became_right=0.9)), "scorecard from"),
-    "sentence": (_edit("0001/round.json", lambda r: r["decision"].update(sentence="Accepted.")), "decision from the"),
+    "recipe": (edit("recipe.json", lambda r: r["recipe"]["gate"].update(alpha=0.06)), "recipe.json: fingerprint"),
+    "decision": (
+        edit("0002/round.json", lambda r: r["decision"].update(accepted=True)),
+        "decision from the verdicts",
+    ),
+    "look": (edit("0001/round.json", lambda r: r["decision"]["looks"][0].update(wins=99)), "decision from the verd"),
+    "budget": (edit("0002/round.json", lambda r: r["decision"].update(alpha=0.05 / 6)), "decision from the verdicts"),
+    "format": (edit("recipe.json", lambda r: r.update(format=2)), "0002/round.json: decision from the verdicts"),
+    "wins": (edit("0003/round.json", lambda r: r["scorecard"].update(wins=99)), "scorecard from the verdicts"),
+    "accuracy": (edit("0003/round.json", lambda r: r["scorecard"]["challenger"].update(accuracy=0.9)), "scorecard"),
+    "split": (edit("0001/round.json", lambda r: r["scorecard"]["split"].update(became_right=0.9)), "scorecard from"),
+    "sentence": (edit("0001/round.json", lambda r: r["decision"].update(sentence="Accepted.")), "decision from the"),
     "sealed split": (
-        _edit("sealed.json", lambda r: r["looks"][0]["split"].update(became_wrong=0.9)),
+        edit("sealed.json", lambda r: r["looks"][0]["split"].update(became_wrong=0.9)),
         "look 1: figures",
     ),
-    "placebo": (_edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
-    "chain": (_edit("0003/round.json", lambda r: r.update(chain=[1, 2])), "0003: parent"),
-    "certificate": (_edit("0001/round.json", lambda r: r["certificate"].update(survival=0.1)), "certificate: differs"),
-    "counts": (_edit("0001/done/sample.json", lambda r: r["counts"].update(rows=1)), "done/sample.json: done-record"),
-    "sealed": (_edit("sealed.json", lambda r: r["looks"][0].update(gain=0.9)), "look 1: figures from the verdicts"),
+    "placebo": (edit("0001/round.json", lambda r: r["placebo"].update(gain_over_placebo=0.9)), "placebo from the"),
+    "chain": (edit("0003/round.json", lambda r: r.update(chain=[1, 2])), "0003: parent"),
+    "certificate": (edit("0001/round.json", lambda r: r["certificate"].update(survival=0.1)), "certificate: differs"),
+    "counts": (edit("0001/done/sample.json", lambda r: r["counts"].update(rows=1)), "done/sample.json: done-record"),
+    "sealed": (edit("sealed.json", lambda r: r["looks"][0].update(gain=0.9)), "look 1: figures from the verdicts"),
     "sealed verdicts": (_cut("sealed.verdicts.jsonl"), "look 1: SHA-256 of its verdicts"),
     "verdict": (_turn_a_verdict, "0001/verdicts.jsonl: SHA-256"),
     "samples": (_cut("0002/samples.jsonl"), "0002/samples.jsonl: SHA-256"),
@@ -149,7 +144,7 @@ def test_an_old_run_keeps_its_rules_when_it_goes_on_and_verifies(tmp_path: Path,
         world = World(tmp_path, checker, gains=[0.0, 0.2, 0.2], settings={"gate": gate})
         journal, recipe = world.journal, world.recipe()
         journal.bind(recipe, Identity("base", load_problems(recipe.problems).fingerprint()))
-        _edit("recipe.json", lambda record: record.update(format=2))(journal.folder)
+        edit("recipe.json", lambda record: record.update(format=2))(journal.folder)
         world.run(1)
         world.run(3)
     rounds = journal.rounds()
@@ -157,7 +152,7 @@ def test_an_old_run_keeps_its_rules_when_it_goes_on_and_verifies(tmp_path: Path,
     assert [record.decision.alpha for record in rounds] == [0.05 / 2, 0.05 / 6, 0.05 / 12]
     assert [record.format for record in rounds] == [2, 2, 2]
     assert not faults_in(verify(journal, content_hash))
-    _edit("recipe.json", lambda record: record.update(format=3))(journal.folder)
+    edit("recipe.json", lambda record: record.update(format=3))(journal.folder)
     told = [f"{found.where}: {found.what}" for found in faults_in(verify(journal, content_hash))]
     otherwise = [3] if samples == 1 else [2, 3]  # round 3 by its budget, averages that differ by their last look
     assert told == [f"{number:04}/round.json: decision from the verdicts" for number in otherwise]
