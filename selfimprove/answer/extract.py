@@ -26,6 +26,8 @@ Mode = Literal["boxed", "marked", "last"]
 MAX_QUESTIONS = 20  # headings of questions that are looked at
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
 
+_MAY_THINK = ("<t", "<T", "<r", "<R", "</", "<|", "◁")
+"""What the tags of thinking blocks begin with: most texts have none, and are not searched for the tags."""
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thought\|>|◁/think▷", re.IGNORECASE)
 _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_thought\|>|◁think▷", re.IGNORECASE)
 _TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|end|user|endoftext|start_header_id)\|>|</s>|<end_of_turn>")
@@ -81,6 +83,8 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
 
 def after_thinking(text: str) -> str | None:
     """The text behind the last closed thinking block, or None if one is open."""
+    if not any(opening in text for opening in _MAY_THINK):
+        return text
     last = None
     for last in _THINK_END.finditer(text):  # noqa: B007 - the last match is what is wanted
         pass

@@ -19,9 +19,9 @@ from itertools import chain
 from selfimprove.errors import UsageError
 from selfimprove.problem import Problem, ProblemSets, problems_of
 from selfimprove.problem.benchmarks import Benchmark, fields_of, load_benchmark
+from selfimprove.problem.grams import resembled
 from selfimprove.problem.sources import GeneratedSource, find_sources
 from selfimprove.problem.stock import Reading
-from selfimprove.problem.wording import resembled
 from selfimprove.recipe import Recipe
 from selfimprove.store.durable import read_rows
 from selfimprove.store.journal import Journal

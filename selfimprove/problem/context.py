@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selfimprove.problem.names import CONTEXTS, Row, bare_name, find
+from selfimprove.problem.names import CONTEXTS, Names, Row, bare_name, find
 
 _AFTER = ("input",)
 
@@ -18,7 +18,7 @@ class Context:
     names: tuple[str, ...]
 
 
-def context_of(row: Row, names: dict[str, str], named: str, question_name: str, question: str) -> Context:
+def context_of(row: Row, names: Names, named: str, question_name: str, question: str) -> Context:
     """The context of a question; what the question already holds is not put before it again."""
     before: list[str] = []
     after: list[str] = []
@@ -32,13 +32,13 @@ def context_of(row: Row, names: dict[str, str], named: str, question_name: str, 
     return Context(tuple(before), tuple(after), tuple(used))
 
 
-def _values(row: Row, names: dict[str, str], named: str) -> list[tuple[str, object]]:
-    if named and (found := find(row, named))[0]:
-        return [(named, found[1])]
-    wanted = [bare for bare in CONTEXTS if bare in names]
+def _values(row: Row, names: Names, named: str) -> list[tuple[str, object]]:
+    if named and (own := find(row, named))[0]:
+        return [(named, own[1])]
+    found = [(name, row[name]) for name in names.among(CONTEXTS)]
     if "hint" in names and "lecture" in names:  # science questions whose figure is told in words
-        wanted.append("hint")
-    return [(names[bare], row[names[bare]]) for bare in wanted]
+        found.append((names["hint"], row[names["hint"]]))
+    return found
 
 
 def flat(value: object) -> str:

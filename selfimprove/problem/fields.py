@@ -37,6 +37,7 @@ from selfimprove.problem.names import (
     SOLUTIONS,
     SYSTEMS,
     TESTS,
+    Names,
     Row,
     bare_name,
     find,
@@ -60,8 +61,8 @@ from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
 
-VAGUE = ANSWERS[ANSWERS.index("answers") :]
-"""Names that mean many things: passed over where a row has a surer one."""
+SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answers") :]
+"""Names of answers, and those that mean many things: passed over where a row has a surer one."""
 
 _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
@@ -101,7 +102,7 @@ class FieldReader:
 
     def __init__(self, named: Problems, *, as_written: bool = False) -> None:
         self._named, self._as_written = named, as_written
-        self._names: dict[tuple[object, ...], dict[str, str]] = {}
+        self._names: dict[tuple[object, ...], Names] = {}
         self.used: dict[str, Counter[str]] = {role: Counter() for role in ("question", "context", "options", "answer")}
         self.learnt = Learnt(lacking={role: getattr(named, role) for role in self.used if getattr(named, role)})
 
@@ -157,39 +158,39 @@ class FieldReader:
         problem = make_problem(question, answer, source, system=asked.system)
         return RowRead(problem=problem, kind=final.kind, why=final.why if answer is None else "")
 
-    def _bare_names(self, row: Row) -> dict[str, str]:
+    def _bare_names(self, row: Row) -> Names:
         keys = tuple(row)
         if keys not in self._names:
             if len(self._names) > 1000:
                 self._names.clear()
-            self._names[keys] = {bare_name(key): str(key) for key in reversed(keys) if isinstance(key, str)}
+            self._names[keys] = Names(keys)
         return self._names[keys]
 
-    def _asked(self, row: Row, names: dict[str, str], where: str) -> _Asked:
+    def _asked(self, row: Row, names: Names, where: str) -> _Asked:
         """The row's question; `UsageError` if it has none."""
         if self._named.question and (found := find(row, self._named.question))[0]:
             candidates = [(self._named.question, found[1])]
         else:
-            candidates = [(names[bare], row[names[bare]]) for bare in QUESTIONS if bare in names]
+            candidates = [(name, row[name]) for name in names.among(QUESTIONS)]
         filled = [(name, value) for name, value in candidates if value not in (None, "", [])]
         if filled:
             return self._opened_question(*filled[0], row, names, where)
         for name, inner in _containers(row, names):
             inside = self._bare_names(inner)
-            for bare in QUESTIONS:
-                if bare in inside and isinstance(text := inner[inside[bare]], str) and text.strip():
-                    self.used["question"][f"{name}.{inside[bare]}"] += 1
-                    return _Asked(f"{name}.{inside[bare]}", text, inside=inner)
+            for key in inside.among(QUESTIONS):
+                if isinstance(text := inner[key], str) and text.strip():
+                    self.used["question"][f"{name}.{key}"] += 1
+                    return _Asked(f"{name}.{key}", text, inside=inner)
         if candidates:
             return self._opened_question(*candidates[0], row, names, where)
         raise UsageError(f"{where}: no question; the fields are: {listed(row)}", _NAME_HINT)
 
-    def _opened_question(self, name: str, value: object, row: Row, names: dict[str, str], where: str) -> _Asked:
+    def _opened_question(self, name: str, value: object, row: Row, names: Names, where: str) -> _Asked:
         inner = opened(value)
-        system = next((text for bare in SYSTEMS if isinstance(text := _of(row, names, bare), str)), "")
+        system = next((text for name in names.among(SYSTEMS) if isinstance(text := row[name], str)), "")
         if isinstance(inner, dict) and not is_chat(value):
             inside = self._bare_names(inner)
-            text = next((inside[bare] for bare in (*QUESTIONS, "text") if bare in inside), None)
+            text = next(iter(inside.among((*QUESTIONS, "text"))), None)
             if text is not None and isinstance(inner[text], str) and inner[text].strip():
                 self.used["question"][f"{name}.{text}"] += 1
                 return _Asked(f"{name}.{text}", str(inner[text]), inside=inner)
@@ -209,7 +210,7 @@ class FieldReader:
         self.used["question"][name] += 1
         return _Asked(name, value, system.strip())
 
-    def _with_context(self, row: Row, names: dict[str, str], asked: _Asked) -> str:
+    def _with_context(self, row: Row, names: Names, asked: _Asked) -> str:
         """The question with what it can't be answered without, blanks filled in."""
         found = context_of(row, names, self._named.context, asked.name, asked.text)
         for name in found.names:
@@ -224,7 +225,7 @@ class FieldReader:
             raise _SetAside("blank", f"`{asked.name}` has blanks such as N_00 and the row no `Numbers` for them")
         return blank.sub(lambda match: numbers[int(match[1])], question)
 
-    def _options(self, row: Row, names: dict[str, str]) -> Options | None:
+    def _options(self, row: Row, names: Names) -> Options | None:
         if self._named.options and (found := find(row, self._named.options))[0]:
             named = options_in(row, names, self._named.options, found[1])
             if named is None and found[1] not in (None, "", [], {}):
@@ -242,26 +243,25 @@ class FieldReader:
         if isinstance(inner := opened(_of(row, names, "question")), dict):
             for key, value in inner.items():
                 if bare_name(key) in OPTIONS and read_options(value) is not None:
-                    return options_in(inner, {}, str(key), value)
+                    return options_in(inner, Names(()), str(key), value)
         several = options_in(row, names, "", None)
         if several is None and unread:
             raise _SetAside("options", f"`{unread}` holds options in a form that isn't read")
         return several
 
-    def _chosen(self, row: Row, names: dict[str, str]) -> Iterator[tuple[str, object]]:
+    def _chosen(self, row: Row, names: Names) -> Iterator[tuple[str, object]]:
         """The fields that may say which option is right, with what they hold."""
         if self._named.answer and (found := find(row, self._named.answer))[0]:
             yield self._named.answer, opened(found[1])
             return
-        for bare in CHOSEN:
-            if bare in names:
-                yield names[bare], opened(row[names[bare]])
+        for name in names.among(CHOSEN):
+            yield name, opened(row[name])
         for name, inner in _containers(row, names):
             for bare, key in self._bare_names(inner).items():
                 if bare in CHOSEN:
                     yield f"{name}.{key}", opened(inner[key])
 
-    def _choice(self, row: Row, names: dict[str, str], options: Options) -> Final:
+    def _choice(self, row: Row, names: Names, options: Options) -> Final:
         """The letter of the right option; a row in which it can't be told is set aside."""
         places: dict[str, int] = {}
         unread: list[str] = []
@@ -292,14 +292,12 @@ class FieldReader:
             place = place_of(options, final.text, "text") if final.text else None
         return place
 
-    def _final(self, row: Row, names: dict[str, str], asked: _Asked, question: str, where: str) -> Final:
+    def _final(self, row: Row, names: Names, asked: _Asked, question: str, where: str) -> Final:
         """The row's final answer: of a bare or marked one in the surest field, else why there is none."""
         if self._as_written:
             answers = self._answers(row, names, asked)
             return written_answer(row, names, answers, self._named.answer, self.used["answer"])
-        if program := next(
-            (names[bare] for bare in TESTS if bare in names and row[names[bare]] not in (None, "", [], {})), ""
-        ):
+        if program := next((name for name in names.among(TESTS) if row[name] not in (None, "", [], {})), ""):
             return Final(
                 text=None, kind="program", why=f"an answer that is judged by running it: the row has `{program}`"
             )
@@ -330,26 +328,27 @@ class FieldReader:
             return lack
         return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
 
-    def _answers(self, row: Row, names: dict[str, str], asked: _Asked) -> Iterator[tuple[str, object]]:
+    def _answers(self, row: Row, names: Names, asked: _Asked) -> Iterator[tuple[str, object]]:
         """The fields that may hold the answer, the surest first."""
         if self._named.answer and (found := find(row, self._named.answer))[0]:
             yield self._named.answer, found[1]
             return
         sure = False
-        for bare in ANSWERS:
-            if bare in names and not (bare in VAGUE and sure):
-                sure = sure or row[names[bare]] not in (None, "")
-                yield names[bare], row[names[bare]]
+        for name in names.among(SURE):
+            sure = sure or row[name] not in (None, "")
+            yield name, row[name]
+        for name in names.among(VAGUE):
+            if not sure:
+                sure = row[name] not in (None, "")
+                yield name, row[name]
         for name, inner in _containers(row, names):
-            inside = self._bare_names(inner)
-            for bare in ANSWERS[: ANSWERS.index("answers")]:
-                if bare in inside:
-                    yield f"{name}.{inside[bare]}", inner[inside[bare]]
-        if any(_of(row, names, bare) is False for bare in GRADES):
+            for key in self._bare_names(inner).among(SURE):
+                yield f"{name}.{key}", inner[key]
+        if any(row[name] is False for name in names.among(GRADES)):
             return  # a model's solution that was found wrong
-        for bare in SOLUTIONS:
-            if bare in names and names[bare] != asked.name:
-                yield names[bare], row[names[bare]]
+        for name in names.among(SOLUTIONS):
+            if name != asked.name:
+                yield name, row[name]
         if asked.answer is not None:
             yield asked.name, asked.answer
 
@@ -372,7 +371,7 @@ def as_row(row: object) -> Row | None:
     return {"conversations": row} if is_chat(row) else None
 
 
-def _containers(row: Row, names: dict[str, str]) -> Iterator[tuple[str, Row]]:
+def _containers(row: Row, names: Names) -> Iterator[tuple[str, Row]]:
     """The objects inside a row, the likeliest to hold the answer first."""
     order = {bare: place for place, bare in enumerate(CONTAINERS)}
     for _, name in sorted(names.items(), key=lambda item: order.get(item[0], len(order))):
@@ -388,13 +387,13 @@ def _of_chat(name: str, chat: Chat, system: str, where: str) -> _Asked:
     return _Asked(name, chat.question, (chat.system or system).strip(), chat.answer)
 
 
-def _refuse_pictures(row: Row, names: dict[str, str]) -> None:
-    for bare in PICTURES:
-        value = _of(row, names, bare)
+def _refuse_pictures(row: Row, names: Names) -> None:
+    for name in names.among(PICTURES):
+        value = row[name]
         if value not in (None, "", [], {}, False) and str(value).casefold() not in ("none", "null", "nan"):
-            raise _SetAside("picture", f"`{names[bare]}` holds a picture, which the model would not see")
+            raise _SetAside("picture", f"`{name}` holds a picture, which the model would not see")
 
 
-def _of(row: Row, names: dict[str, str], bare: str) -> object:
+def _of(row: Row, names: Names, bare: str) -> object:
     """What the row's field of this bare name holds; None without one."""
     return row[names[bare]] if bare in names else None

@@ -16,6 +16,24 @@ from collections.abc import Iterable
 
 Row = dict[str, object]
 
+
+class Names(dict[str, str]):
+    """The fields of a row by their bare names.
+
+    All rows with the same fields share one: which of the many names of a role they have is looked up once.
+    """
+
+    def __init__(self, fields: Iterable[object]) -> None:
+        super().__init__({bare_name(name): name for name in reversed(list(fields)) if isinstance(name, str)})
+        self._roles: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def among(self, role: tuple[str, ...]) -> tuple[str, ...]:
+        """The fields whose bare names are among these, in the order of these."""
+        if role not in self._roles:
+            self._roles[role] = tuple(self[bare] for bare in role if bare in self)
+        return self._roles[role]
+
+
 QUESTIONS = tuple(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
@@ -101,12 +119,9 @@ def opened(value: object) -> object:
     prints them; else the value."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return opened(value[0]) if isinstance(value[0], (list, tuple, dict)) else value[0]
-    if (
-        isinstance(value, str)
-        and 1 < len(value) < LONGEST_JSON
-        and value.lstrip()[:1] in ("{", "[")
-        and value.rstrip()[-1:] in ("}", "]")
-    ):
+    if not isinstance(value, str) or (value[:1].isalnum() and value[:2] not in ("b'", 'b"')):
+        return value
+    if 1 < len(value) < LONGEST_JSON and value.lstrip()[:1] in ("{", "[") and value.rstrip()[-1:] in ("}", "]"):
         if not re.match(r'\s*(?:\{\s*"|\[\s*["{])', value):
             return value
         try:
@@ -114,7 +129,7 @@ def opened(value: object) -> object:
         except (ValueError, RecursionError):
             return value
         return opened(inner) if isinstance(inner, list) else inner
-    if isinstance(value, str) and value[:2] in ("b'", 'b"') and len(value) < LONGEST_JSON and _BYTES.fullmatch(value):
+    if value[:2] in ("b'", 'b"') and len(value) < LONGEST_JSON and _BYTES.fullmatch(value):
         with contextlib.suppress(ValueError, SyntaxError):
             return str(ast.literal_eval(value).decode()).strip()
     return value

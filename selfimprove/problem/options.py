@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from selfimprove.problem.names import OPTIONS, Row, bare_name, opened
+from selfimprove.problem.names import OPTIONS, Names, Row, bare_name, opened
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -67,7 +67,7 @@ class Options:
         return tuple(LETTERS[: len(self.texts)])
 
 
-def options_in(row: Row, names: dict[str, str], named: str, value: object) -> Options | None:
+def options_in(row: Row, names: Names, named: str, value: object) -> Options | None:
     """The options of a row; `names` are its fields by their bare names, `value` is what the field `named` holds."""
     if named:
         found = read_options(value)
@@ -168,7 +168,7 @@ def _from_objects(items: Sequence[Row]) -> Options | None:
     return Options(texts=tuple(columns[texts]), labels=tuple(columns[labels]) if labels else ())
 
 
-def _several_fields(row: Row, names: dict[str, str]) -> Options | None:
+def _several_fields(row: Row, names: Names) -> Options | None:
     if not _may_be_several(tuple(names)):
         return None
     wrong = [name for bare, name in sorted(names.items()) if _WRONG.fullmatch(bare)]

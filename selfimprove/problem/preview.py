@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.grams import leaked
 from selfimprove.problem.hub import JUDGED_SPLITS
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.names import listed
@@ -24,7 +25,6 @@ from selfimprove.problem.sources import (
 from selfimprove.problem.stock import Reading, Stock
 from selfimprove.problem.table import texts, without_places
 from selfimprove.problem.values import Aside, Problem
-from selfimprove.problem.wording import leaked
 from selfimprove.recipe import Answers, Problems
 
 TESTED = 2000

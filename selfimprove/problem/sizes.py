@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 from selfimprove.errors import UsageError
 from selfimprove.formatting import plural
+from selfimprove.problem.grams import leaked
 from selfimprove.problem.guarded import Guarded
 from selfimprove.problem.sources import GeneratedSource, Source, Sources
 from selfimprove.problem.stock import Stock
 from selfimprove.problem.table import ProblemRows, answered, texts, without_places
 from selfimprove.problem.taking import cause_of_lack, take_answered, without_these
 from selfimprove.problem.values import Problem
-from selfimprove.problem.wording import leaked
 from selfimprove.recipe import Problems
 
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.generated import derive_round, draw
+from selfimprove.problem.grams import shared_ngrams
 from selfimprove.problem.guarded import take_guards
 from selfimprove.problem.kept import found_again
 from selfimprove.problem.sets import ProblemSets
@@ -30,7 +31,6 @@ from selfimprove.problem.stock import Reading, Stock
 from selfimprove.problem.table import rows_of_problems, texts
 from selfimprove.problem.taking import take_answered, without_these
 from selfimprove.problem.values import Problem
-from selfimprove.problem.wording import shared_ngrams
 from selfimprove.recipe import Guard, Problems, Recipe
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quoted
 
 from selfimprove.answer import Outcome, check_answer
 from selfimprove.problem.wording import normal_form
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ def make_problem(question: str, answer: str | None, source: str, identity: str =
     """A problem with its key; `identity` defaults to the normal form of the question, with its system turn if any."""
     form = normal_form(question)
     known_by = identity or (f"{form} system: {normal_form(system)}" if system else form)
-    text = _ENCODER.encode([known_by, answer])
+    text = f"[{quoted(known_by)},{'null' if answer is None else quoted(answer)}]"  # a list as JSON, without an encoder
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Problem(
         question=question, answer=answer, source=source, identity=known_by, key=key, form=form, system=system

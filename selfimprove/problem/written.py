@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 from selfimprove.problem.finals import Final
-from selfimprove.problem.names import TESTS, Row, listed
+from selfimprove.problem.names import TESTS, Names, Row, listed
 
 
 def written_answer(
-    row: Row, names: dict[str, str], fields: Iterable[tuple[str, object]], named: str, used: Counter[str]
+    row: Row, names: Names, fields: Iterable[tuple[str, object]], named: str, used: Counter[str]
 ) -> Final:
     """What stands in the row's surest field, which `used` counts: the one `named`, a program's tests, an answer.
 
     `fields` are those that may hold the answer, the surest first.
     """
-    tests = [] if named else [(names[bare], row[names[bare]]) for bare in TESTS if bare in names]
+    tests = [] if named else [(name, row[name]) for name in names.among(TESTS)]
     for name, value in (*tests, *fields):
         if value not in (None, "", [], {}):
             used[name] += 1

@@ -17,8 +17,8 @@ from selfimprove.evaluate.groups import MOST_VALUES, OTHERS, Group, groups_of
 from selfimprove.gate.intervals import clopper_pearson, tango
 from selfimprove.problem import Problem
 from selfimprove.problem.benchmarks import Benchmark, load_benchmark
+from selfimprove.problem.grams import leaked, resembled
 from selfimprove.problem.values import make_problem
-from selfimprove.problem.wording import leaked, resembled
 from selfimprove.recipe import Problems
 from selfimprove.sampling import StopReason
 from selfimprove.store.durable import append_rows

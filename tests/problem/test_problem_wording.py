@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.problem.wording import normal_form, shared_ngrams
+from selfimprove.problem.wording import normal_form
 from tests import paths
 
 CASES = json.loads((paths.CASES / "problems" / "wording.json").read_text())
@@ -45,13 +45,3 @@ def test_hostile_text_costs_linear_time(piece: str) -> None:
     start = time.perf_counter()
     normal_form(piece * 200_000)
     assert time.perf_counter() - start < 5
-
-
-def test_overlap_is_the_share_of_questions_with_eight_words_in_common() -> None:
-    training = [normal_form("One two three four five six seven eight nine.")]
-    questions = ["zero one TWO three, four five six seven eight", "two three four five six seven eight ten", "one two"]
-    judged = [normal_form(question) for question in questions]
-    assert shared_ngrams(judged, training) == pytest.approx(1 / 3)
-    assert shared_ngrams(judged, []) == 0.0
-    assert shared_ngrams([], training) == 0.0
-    assert shared_ngrams(judged, training, length=2) == 1.0
