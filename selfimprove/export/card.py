@@ -28,7 +28,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.report.records import decision_of
 from selfimprove.round.answers import judging_decoding
 from selfimprove.sampling import DrawRule, read_own_decoding, resolve, told_rule
-from selfimprove.store.records import PlaceboRecord, RoundRecord, SealedLook
+from selfimprove.store.records import GuardRecord, PlaceboRecord, RoundRecord, SealedLook
 
 NAME = "README.md"
 LIMIT = 500
@@ -116,6 +116,7 @@ def card_text(subject: Subject) -> str:
         chain=formatting.rounds_named(source.champion.chain),
         rounds=[_round(record) for record in rounds],
         sentences=[f"Round {record.round}: {_told(record.decision.sentence)}" for record in rounds],
+        guards=[_guard(record.round, guard) for record in rounds for guard in record.guards],
         placebos=[_placebo(record.round, record.placebo) for record in rounds if record.placebo],
         usage=_USES[form].format(file=f"{journal.name}.gguf"),
         serving=_serving(subject),
@@ -189,6 +190,12 @@ def _round(record: RoundRecord) -> tuple[str, ...]:
     card = record.scorecard
     sides = (formatting.percent(card.champion.accuracy), formatting.percent(card.challenger.accuracy))
     return str(record.round), *sides, formatting.points(record.gain), decision_of(record)
+
+
+def _guard(number: int, guard: GuardRecord) -> tuple[str, ...]:
+    sides = (formatting.percent(side.accuracy if side else None) for side in (guard.champion, guard.challenger))
+    most = formatting.points(guard.max_drop).removeprefix("+")
+    return str(number), _told(guard.name), *sides, formatting.points(guard.gain), most, _told(guard.reason)
 
 
 def _placebo(number: int, placebo: PlaceboRecord) -> tuple[str, ...]:

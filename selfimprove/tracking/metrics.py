@@ -8,6 +8,7 @@ Names are the same in every tracker:
 | `round/champion_accuracy`, `…/challenger_accuracy`, `…/gain`, `…/accepted` | round | the round's record |
 | `round/became_readable`, `…/became_right`, `…/became_unreadable`, `…/became_wrong` | round | the gain, split |
 | `round/evidence`, `…/threshold`, `…/wins`, `…/losses`, `…/judged` | round | the last look of the gate |
+| `guard/NAME_gain`, `…_evidence`, `…_threshold`, `…_wins`, `…_losses`, `…_judged` | round | its last look |
 | `round/STAGE_seconds`, `round/STAGE_COUNT` | round | what a stage took, and each of its counts, such as rows |
 | `cost/sampled_tokens`, `cost/target_tokens`, `cost/seconds` | round | all rounds up to this one together |
 | `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
@@ -23,9 +24,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from selfimprove.events import Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
+from selfimprove.events import GuardLooked, Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
 
 _COSTS = ("sampled_tokens", "target_tokens")
+_SEEN = ("evidence", "threshold", "wins", "losses", "judged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ class Points:
         self._sent: set[tuple[object, ...]] = set()
         self._steps: dict[int, int] = {}
         self._looks: dict[int, Looked] = {}
+        self._guards: dict[int, dict[str, GuardLooked]] = {}
         self._costs = dict.fromkeys((*_COSTS, "seconds"), 0.0)
 
     def hear(self, timed: Timed) -> list[Point]:
@@ -66,6 +69,8 @@ class Points:
         match timed.event:
             case Looked() as look:
                 self._looks[look.number] = look
+            case GuardLooked() as look:
+                self._guards.setdefault(look.number, {})[look.guard] = look
             case TrainStep() as step if self._is_new(step.number, "step", step.step):
                 self._steps[step.number] = step.steps
                 values = {"train/loss": step.loss, "train/learning_rate": step.learning_rate}
@@ -105,8 +110,9 @@ class Points:
         values |= {f"round/{name}": part for name, part in (done.parts or {}).items()}
         look = self._looks.get(done.number)
         if look:
-            seen = ("evidence", "threshold", "wins", "losses", "judged")
-            values |= {f"round/{name}": float(getattr(look, name)) for name in seen}
+            values |= {f"round/{name}": float(getattr(look, name)) for name in _SEEN}
+        for guard, last in self._guards.get(done.number, {}).items():
+            values |= {f"guard/{guard}_{name}": float(getattr(last, name)) for name in (*_SEEN, "gain")}
         return values if done.earlier else {**values, **{f"cost/{name}": sum_ for name, sum_ in self._costs.items()}}
 
 

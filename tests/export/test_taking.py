@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,11 @@ from tests.workshop import Workshop, events_of, make_workshop
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
 ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]
+SETTINGS = (
+    *("--set", "gate.rule=point"),
+    *("--set", "training.learning_rate=1e-2"),
+    *("--set", "guards=[{name='other', problems='reasoning-gym:sums', size=8, max_drop=0.9}]"),
+)
 CONVERTER = Path(__file__).with_name("gguf_converter.py")
 
 
@@ -45,7 +51,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = make_workshop(tmp_path_factory.mktemp("taken"))
     (made.folder / "tiny" / "README.md").write_text("---\nlicense: MIT\n---\nTiny.\n")
     (made.folder / "tiny" / "LICENSE.txt").write_text("Do as you like.\n")
-    finished = events_of(made.run("whole", 2, "--set", "gate.rule=point", "--set", "training.learning_rate=1e-2"))[-1]
+    finished = events_of(made.run("whole", 2, *SETTINGS))[-1]
     assert finished["accepted"] == [1, 2]
     return made
 
@@ -107,6 +113,8 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
         assert said in text
     assert f"nothing else touched: {split_told(SplitRecord(**look['split']))} (unreadable: unparsed or cut). " in text
     assert "| 2 |" in text
+    assert "| round | guard | champion | challenger | change | drop allowed | outcome |\n" in text
+    assert re.search(r"\| 1 \| other \| [\d.]+ % \| [\d.]+ % \| [+−0-9.]+ \| 90\.0 \| no harm shown \|\n", text)
     assert '"learning_rate": 0.01' in text
     assert "mit. Its text: LICENSE.txt" in text
     assert str(here.folder) not in text

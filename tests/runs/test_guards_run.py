@@ -21,6 +21,7 @@ from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Journal, champion_of
+from selfimprove.tracking.metrics import Points
 from selfimprove.view import PlainView
 from tests.comparable import comparable_records
 from tests.edits import edit
@@ -129,6 +130,16 @@ def test_views_report_and_events_tell_guards(world: World) -> None:
     report = report_markdown(read_run(world.folder / "rounds", "run"))
     assert "## Guards" in report
     assert "| 2 | told | no proof of harm | 50/100 |" in report
+    points = Points()
+    sent = [point for timed in world.journal.events_since(0)[0] for point in points.hear(timed)]
+    assert [
+        (point.round, point.values["guard/told_judged"]) for point in sent if "guard/told_judged" in point.values
+    ] == [
+        *((1, 100.0), (2, 50.0), (3, 100.0)),
+    ]
+    (second,) = (point.values for point in sent if point.round == 2 and "guard/told_judged" in point.values)
+    assert second["guard/told_evidence"] >= second["guard/told_threshold"]
+    assert "guard/more_gain" not in second
 
 
 def test_a_run_with_guards_verifies(copy: Journal) -> None:
