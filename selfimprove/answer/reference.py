@@ -61,6 +61,7 @@ _TOLD = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ )?[a-z]+(?:ed|[^s]s) [^$\\]*\d")
 """A name, a verb and a number: `Tom buys 7 apples`."""
 _BREAK = re.compile(r"[.?!]\s+[A-Z]")
 _PROGRAM = re.compile(r"\b(?:def|class|import|lambda)\s+\w|\breturn\b|\bprint\s*\(|#include|;\s*$|\bfunction\s*\(")
+_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _COUNTED = re.compile(r"([-+−]?[\d.,/]+) \([A-Za-z][A-Za-z .'-]*\)")
 
 
@@ -185,6 +186,8 @@ def _marked(text: str) -> Reference | None:
     if found is None or found.fault or not found.text.strip() or not is_bare(found.text):
         return None
     if tail.startswith("####", found.at):  # a heading, or `_hashes` would have taken it
+        return None
+    if (tagged := _TAGGED.match(tail, found.at)) is not None and not is_bare(tagged[1].strip()):
         return None
     rest = tail[found.end :].strip()
     if "\n" in rest or re.search(r"\d", rest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selfimprove.problem.names import CONTEXTS, Names, Row, bare_name, find
+from selfimprove.problem.names import Names, Row, bare_name, find
 
 _AFTER = ("input",)
 
@@ -35,7 +35,7 @@ def context_of(row: Row, names: Names, named: str, question_name: str, question:
 def _values(row: Row, names: Names, named: str) -> list[tuple[str, object]]:
     if named and (own := find(row, named))[0]:
         return [(named, own[1])]
-    found = [(name, row[name]) for name in names.among(CONTEXTS)]
+    found = [(name, row[name]) for name in names.contexts()]
     if "hint" in names and "lecture" in names:  # science questions whose figure is told in words
         found.append((names["hint"], row[names["hint"]]))
     return found
@@ -55,9 +55,11 @@ def flat(value: object) -> str:
         if isinstance(titles, (list, tuple)) and isinstance(value.get("sentences"), (list, tuple)):
             pairs = zip(titles, value["sentences"], strict=False)
             return "\n".join(f"{flat(title)}: {' '.join(map(flat, text))}" for title, text in pairs)
-        for part in ("contexts", "text"):
+        for part in ("contexts", "text", "table"):
             if value.get(part):
                 return flat(value[part])
+        if value.get("rows"):
+            return "\n".join(filter(None, (flat([value.get("header") or []]), flat(value["rows"]))))
         texts = [inner for inner in value.values() if isinstance(inner, str)]
         return "\n".join(text for text in map(flat, texts or columns) if text)
     return "" if value is None or isinstance(value, bool) else str(value)

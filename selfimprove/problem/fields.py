@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
 from selfimprove.problem.finals import Final, Kind, final_of
+from selfimprove.problem.flags import disowned, lost_options, picture_in
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.names import (
     ANSWERS,
@@ -32,8 +33,8 @@ from selfimprove.problem.names import (
     CONTAINERS,
     GRADES,
     OPTIONS,
-    PICTURES,
     QUESTIONS,
+    RATINGS,
     SOLUTIONS,
     SYSTEMS,
     TESTS,
@@ -141,16 +142,21 @@ class FieldReader:
     def _read(self, row: Row, where: str, source: str) -> RowRead:
         names = self._bare_names(row)
         asked = self._asked(row, names, where)
-        _refuse_pictures(row, names)
+        if name := picture_in(row, names):
+            raise _SetAside("picture", f"`{name}` holds a picture, which the model would not see")
         question = self._with_context(row, names, asked)
         options = self._options(row, names)
         if options is None:
             final = self._final(row, names, asked, question, where)
+            if final.text is not None and lost_options(question, final.text):
+                raise _SetAside("options", f"the answer is the number {final.text} of an option, and none are shown")
         else:
             lines, right = options.rendered(question, self._named.seed)
             self.used["options"][", ".join(options.fields)] += 1
             final = Final(text=right) if right else self._choice(row, names, options)
             question = question if shows(question, options) else f"{question}\n\n{lines}"
+        if why := disowned(row, names):
+            final = Final(text=None, why=why)
         question, answer = (
             checked_text(question, asked.name, where),
             final.text and checked_text(final.text, "answer", where),
@@ -254,7 +260,7 @@ class FieldReader:
         if self._named.answer and (found := find(row, self._named.answer))[0]:
             yield self._named.answer, opened(found[1])
             return
-        for name in names.among(CHOSEN):
+        for name in names.chosen():
             yield name, opened(row[name])
         for name, inner in _containers(row, names):
             for bare, key in self._bare_names(inner).items():
@@ -346,7 +352,7 @@ class FieldReader:
                 yield f"{name}.{key}", inner[key]
         if any(row[name] is False for name in names.among(GRADES)):
             return  # a model's solution that was found wrong
-        for name in names.among(SOLUTIONS):
+        for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
             if name != asked.name:
                 yield name, row[name]
         if asked.answer is not None:
@@ -385,13 +391,6 @@ def _of_chat(name: str, chat: Chat, system: str, where: str) -> _Asked:
     if not chat.question.strip():
         raise UsageError(f"{where}: `{name}` holds an empty user turn", "Correct or remove the row.")
     return _Asked(name, chat.question, (chat.system or system).strip(), chat.answer)
-
-
-def _refuse_pictures(row: Row, names: Names) -> None:
-    for name in names.among(PICTURES):
-        value = row[name]
-        if value not in (None, "", [], {}, False) and str(value).casefold() not in ("none", "null", "nan"):
-            raise _SetAside("picture", f"`{name}` holds a picture, which the model would not see")
 
 
 def _of(row: Row, names: Names, bare: str) -> object:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selfimprove.answer.reference import reference_of
-from selfimprove.problem.names import bare_name, opened
+from selfimprove.problem.names import ALIASED, bare_name, opened
 from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
 
@@ -40,6 +40,9 @@ class Final:
 def final_of(value: object, name: str, question: str) -> Final:
     """The final answer that the field `name` of a problem with this question holds."""
     plain = _unwrapped(value)
+    if isinstance(plain, Final) and plain.kind == "several answers" and bare_name(name) in ALIASED:
+        several = opened(value)
+        plain = _unwrapped(several[0]) if isinstance(several, (list, tuple)) else plain
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if plain is None or (isinstance(plain, str) and not plain.strip()):

@@ -33,6 +33,14 @@ class Names(dict[str, str]):
             self._roles[role] = tuple(self[bare] for bare in role if bare in self)
         return self._roles[role]
 
+    def chosen(self) -> tuple[str, ...]:
+        """The fields that may say which option is right, by their usual names or else by ones like them."""
+        return self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
+
+    def contexts(self) -> tuple[str, ...]:
+        """The fields of what a question can't be answered without; those named much like one where none is named so."""
+        return self.among(CONTEXTS) or self.among(tuple(bare for bare in self if _LIKE_CONTEXT.fullmatch(bare)))
+
 
 QUESTIONS = tuple(
     (
@@ -46,7 +54,8 @@ ANSWERS = tuple(
     (
         "expectedanswer answer finalanswer groundtruthanswer groundtruth goldanswer goldenanswer "
         "referenceanswer correctanswer answernumber numericalanswer numericanswer answervalue shortanswer "
-        "finaldecision exeans finalans answers answersspans goldenanswers ans gold golden lsolutions "
+        "finaldecision exeans finalans qans possibleanswers acceptableanswers acceptedanswers validanswers answers "
+        "answersspans goldenanswers ans gold golden lsolutions "
         "outputanswer gtanswer answertext targettext bestanswer result final targets target"
     ).split()
 )
@@ -75,10 +84,21 @@ CHOSEN = tuple(
         "answerkey answeridx answerindex answerletter correctoption correctanswer correctchoice correctidx "
         "correctindex correctanswerindex correctoptionindex correctansweridx correctanswerid ra correct "
         "correctlabel answer answervalue label goldlabel gold goldindex cop answerid rightanswer target "
-        "groundtruth expectedanswer finalanswer solution output response"
+        "groundtruth expectedanswer finalanswer qans solution output response"
     ).split()
 )
 """Names of what says which option is right."""
+ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validanswers".split())
+"""Names of lists of which each entry is right, the usual one first."""
+RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
+"""Names of the grades that people gave a model's response."""
+SOUND = tuple("answerable isanswerable hasanswer".split())
+UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
+"""Names of a truth value that says whether what the question comes with answers it, and that it does not."""
+FAULTS = tuple("errortype".split())
+"""Names of what reviewers found wrong with a row; `ok` where they found nothing."""
+NESTED = tuple("questions qas qapairs questionanswerpairs".split())
+"""Names of a list of questions about what stands beside them."""
 GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
 SYSTEMS = tuple("system systemprompt".split())
@@ -92,6 +112,24 @@ LONGEST_JSON = 1_000_000
 
 _BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
+_LIKE_CHOSEN = re.compile(
+    r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
+)
+_LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
+
+
+def unfolded(row: object) -> list[Row] | list[object]:
+    """The questions that a row asks about one passage, a row each with what stands beside them; else the row."""
+    if isinstance(row, dict):
+        for key, inner in row.items():
+            if isinstance(inner, list) and inner and bare_name(key) in NESTED and all(map(_asks, inner)):
+                beside = {name: value for name, value in row.items() if name != key}
+                return [{**beside, **one} for one in inner]
+    return [row]
+
+
+def _asks(inner: object) -> bool:
+    return isinstance(inner, dict) and any(bare_name(name) in QUESTIONS for name in inner)
 
 
 def bare_name(name: object) -> str:

@@ -26,7 +26,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OWN = re.compile(r"\s*[(\[]?([A-Za-z]|\d{1,2})\s*(?:[).:\]]\s*|\s-\s)")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;\n]))[(\[]?([A-Za-z])\s*[).:\]]\s*")
 _TITLE = re.compile(r"^\s*(?:answer\s+)?(?:choices|options)\s*:\s*", re.IGNORECASE)
-_NUMBERED = re.compile(r"(option|opt|op|choice|answer|ans|sol|ending|candidate|)([a-j]|\d)")
+_NUMBERED = re.compile(r"(q?(?:option|opt|op)|choice|(?:mc)?answer|ans|sol|ending|candidate|)([a-j]|\d)")
 _WRONG = re.compile(r"(?:incorrectanswers?|distractors?|wronganswers?|incorrectoptions?)\d*")
 NAMED_SO = re.compile(r"(?!correct|right|gold|num|n)\w*(?:choices|options|candidates|alternatives)")
 """Bare names of fields that hold options, whatever stands before."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from selfimprove.problem.fields import FieldReader
 from selfimprove.problem.files import Part, rows_of
 from selfimprove.problem.learnt import Learnt
+from selfimprove.problem.names import unfolded
 from selfimprove.problem.table import Columns
 from selfimprove.recipe import Problems
 
@@ -45,7 +46,7 @@ def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt |
 
     `as_written` as in `FieldReader`.
     """
-    rows = list(rows_of(piece.part, Path(piece.title)))
+    rows = [(number, one) for number, row in rows_of(piece.part, Path(piece.title)) for one in unfolded(row)]
     reader = FieldReader(named, as_written=as_written)
     if learnt is None:
         for _, row in rows:

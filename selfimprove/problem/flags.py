@@ -1,0 +1,44 @@
+"""What a row says of itself: that it has no sound answer, that its options are gone, that it needs a picture."""
+
+from __future__ import annotations
+
+import re
+
+from selfimprove.problem.names import FAULTS, PICTURES, SOUND, UNSOUND, Names, Row
+
+_OFFERS = re.compile(
+    r"\bwhich (?:one )?of (?:the following|these|the (?:options|choices|answers))\b|\bamong A through [B-J]\b|"
+    r"\banswer choices\b",
+    re.IGNORECASE,
+)
+
+
+def disowned(row: Row, names: Names) -> str:
+    """Why the row's answer is none, where the row says so itself; empty where it doesn't."""
+    for name in names.among(SOUND):
+        if row[name] is False:
+            return f"`{name}` says that there is no answer"
+    for name in names.among(UNSOUND):
+        if row[name] is True:
+            return f"`{name}` says that there is no answer"
+    for name in names.among(FAULTS):
+        fault = row[name]
+        if isinstance(fault, str) and fault.strip().casefold() not in ("", "ok", "none", "no error"):
+            return f"`{name}` says that the question is at fault: {fault!r:.60}"
+    return ""
+
+
+def picture_in(row: Row, names: Names) -> str:
+    """The field that holds a picture; empty without one."""
+    for name in names.among(PICTURES):
+        value = row[name]
+        if value not in (None, "", [], {}, False) and str(value).casefold() not in ("none", "null", "nan"):
+            return name
+    return ""
+
+
+def lost_options(question: str, answer: str) -> bool:
+    """Whether the answer can only be the number of an option, and the question shows none to count."""
+    if not re.fullmatch(r"\d", answer) or not _OFFERS.search(question):
+        return False
+    return not re.search(rf"(?<!\d){answer}(?!\d)", question)
