@@ -31,7 +31,7 @@ def references_of(source: str) -> list[str]:
 def soundness(checker: Checker, source: str, references: list[str]) -> None:
     """Print how many references fail against themselves or a perturbed copy."""
     faults = [fault for fault in checker.faults_of_references(references) if fault]
-    print(f"{source}: {len(references)} references, {len(faults)} at fault")
+    print(f"{source}: {len(references)} references, {len(faults)} faulty")
 
 
 def cross_pairs(checker: Checker, references: list[str], count: int) -> None:

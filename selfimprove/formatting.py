@@ -10,7 +10,7 @@ import math
 from typing import Protocol
 
 MISSING = "–"
-SAME_MODEL = "Base and champion are the same model: no gain to judge."
+SAME_MODEL = "Base and champion are the same model, so there is no gain to judge."
 
 
 class GainParts(Protocol):
@@ -157,9 +157,9 @@ def verdict_on_gain(gain: float | None, interval: tuple[float | None, float | No
     if gain is None or low is None or high is None:
         return ""
     if gain == low == high == 0:
-        return "There is no difference between the two."
+        return "Base model and champion don't differ."
     if low > 0:
         return "The champion is better than the base model."
     if high < 0:
         return "The champion is worse than the base model."
-    return "The interval includes zero: the difference may be chance."
+    return "The interval includes zero: the difference may be due to chance."

@@ -139,7 +139,7 @@ def _prepared(
     recipe: RecipeLike, rounds: int, name: str, folder: str | os.PathLike[str], runtime: Runtime | None
 ) -> _Job:
     if rounds < 1:
-        raise UsageError(f"a run of {rounds} rounds", "`rounds` is how many the run shall have in the end, 1 or more.")
+        raise UsageError(f"a run of {rounds} rounds", "`rounds` is the total number of rounds, 1 or more.")
     named = name or (Path(recipe).stem if isinstance(recipe, str | os.PathLike) else DEFAULT)
     chosen, journal = read_recipe(recipe), journal_named(Path(folder), named, "name")
     journal.examine(chosen)

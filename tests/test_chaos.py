@@ -203,7 +203,7 @@ def test_the_command_prints_its_table_and_removes_its_folder(tmp_path: Path) -> 
     process = _chaos(tmp_path, "--kills", "3")
     out, error = process.communicate(timeout=240)
     assert process.returncode == 0, error
-    assert out.startswith("way of killing")
+    assert out.startswith("kind of kill")
     assert out.rstrip().endswith("PASSED")
     assert not (tmp_path / "rounds").exists()
     refused = _chaos(tmp_path, "--kills", "none")

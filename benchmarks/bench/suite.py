@@ -166,7 +166,7 @@ def _trainer_rows(found: dict[tuple[str, str], Any]) -> list[Row]:
         ours=upft,
         other=full,
         reach=0.35,
-        note="a problem's UPFT row against one whole row of it; RFT that keeps more rows a problem costs more",
+        note="a problem's UPFT row compared with one whole-solution row; RFT with more rows per problem costs more",
     )
     return [*rows, training_time]
 

@@ -77,7 +77,7 @@ def measure_tokens(setting: Setting, runtime: Runtime, repeats: int, model: str 
     found = measure_rounds(setting, runtime, repeats, model)
     upft, rft = ([pair[side] for pair in found] for side in (0, 1))
     mean = rft[0].tokens / rft[0].rows
-    note = f"{setting.problems} problems; RFT completions of {mean:.1f} tokens in the mean, at most {setting.longest}"
+    note = f"{setting.problems} problems; RFT completions of {mean:.1f} tokens on average, at most {setting.longest}"
     kept = f"{note}; RFT's targets are those of the completions that the checker accepted"
     against, answers = f"RFT with {SAMPLES} samples", f"{setting.name} answers"
     return [

@@ -118,7 +118,7 @@ def measure_trainer(
     from selfimprove.recipe import Model, Runtime
 
     if set(tools) - {"ours"} and find_spec("trl") is None:
-        raise UsageError("TRL isn't installed", "Type: pip install 'selfimprove[bench]'")
+        raise UsageError("TRL isn't installed", "Run: pip install 'selfimprove[bench]'")
     runtime = Runtime(device=device, threads=threads)
     model = resolve_model(Model(), default_cache())
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ def located(name: str) -> Located:
             break
         root = root or str(Path(next(iter(search))).parent)
     if found is None or found.name != where or not (found.origin and found.origin.endswith(".py")):
-        raise UsageError(f"{_KEY}: no module `{where}` in the current folder or where Python looks", _HINT)
+        raise UsageError(f"{_KEY}: no module `{where}` in the current folder or on Python's path", _HINT)
     file = Path(found.origin).resolve()
     return Located(name=name, file=str(file), module=where, root=root or str(file.parent), function=function)
 
@@ -87,7 +87,7 @@ def loaded(where: Located) -> Callable[..., object]:
     if where.name.rpartition(":")[0].endswith(".py"):
         spec = importlib.util.spec_from_file_location(where.module, where.file)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{where.file} is no module")
+            raise ImportError(f"{where.file} isn't a module")
         sys.path.append(where.root)  # behind all others: a file beside it hides no library
         module = importlib.util.module_from_spec(spec)
         sys.modules[where.module] = module

@@ -81,7 +81,7 @@ def final_answer(reply: Reply) -> str:
 def _heading(asked: Asked) -> str:
     decoding = decoding_told(asked.decoding, asked.recipe)
     if not asked.champion.number:
-        return f"no round is accepted, the base model is the champion: it answers alone; {decoding}"
+        return f"the base model is the champion, so only one model answers; {decoding}"
     return f"the base model and {formatting.model_named(asked.champion.number)}; {decoding}"
 
 

@@ -16,7 +16,7 @@ def read_questions(typed: Sequence[str], golds: Sequence[str], lines: Iterable[s
     given = list(lines) if "-" in typed else []
     texts = [text.strip() for word in typed for text in (given if word == "-" else [word]) if text.strip()]
     if not texts:
-        raise UsageError("what shall be asked?", 'Type: selfimprove ask RUN "question"')
+        raise UsageError("no question given", 'Run: selfimprove ask RUN "question"')
     if golds and len(golds) != len(texts):
         raise UsageError(f"{len(golds)} of --gold for {len(texts)} questions", "Give one --gold for each question.")
     references: Sequence[str | None] = golds or [None] * len(texts)

@@ -71,7 +71,7 @@ def main(commands: typer.Typer = app, name: str = "selfimprove") -> None:
         code = error.exit_code
     except typer.TyperException as error:
         path = getattr(getattr(error, "ctx", None), "command_path", name)
-        _print_error(error.format_message(), f"Correct it; {path} --help lists what can be typed.")
+        _print_error(error.format_message(), f"Run {path} --help for usage.")
         code = error.exit_code
     raise SystemExit(code or 0)
 

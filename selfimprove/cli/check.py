@@ -78,7 +78,7 @@ def check(
         sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
         typer.echo(references_text(load_problems(sources, as_written=bool(checker)), settings, cores))
     elif answer is None or gold is None:
-        raise UsageError("what is to be checked?", "Type: selfimprove check ANSWER GOLD, or --cases FILE.jsonl")
+        raise UsageError("nothing to check", "Give an ANSWER and a GOLD reference, or --cases FILE.jsonl.")
     elif checker:
         _tell(_judged_apart(answer, gold, question, settings, as_json))
     else:
@@ -95,7 +95,7 @@ def _settings(checker: str, about_ours: bool) -> Answers:
     from selfimprove.recipe.reading import parse_recipe
 
     if checker and about_ours:
-        raise UsageError("--cases and --explain are about the answer checker", "Leave --checker out.")
+        raise UsageError("--cases and --explain can't be combined with --checker", "Leave --checker out.")
     return parse_recipe({"answers": {"checker": checker}}, "--checker").answers
 
 

@@ -45,7 +45,7 @@ Recipes = Annotated[
 ]
 Budget = Annotated[
     str,
-    typer.Option("--budget", metavar="BUDGET", help="Budget of a round: `rows=N`, or `tokens=N` sampled plus trained."),
+    typer.Option("--budget", metavar="BUDGET", help="Budget per round: `rows=N`, or `tokens=N` sampled plus trained."),
 ]
 Markdown = Annotated[
     Path | None,
@@ -85,7 +85,7 @@ def compare(
     """Run several recipes on the same problems, each with several seeds, and compare them in one table.
 
     Each recipe with each combination of the varied values is an arm. Every arm and seed is a run in
-    `rounds/NAME/`, beside `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
+    `rounds/NAME/`, next to `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
     `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a
     recipe, `--name NAME` shows the results so far.
 
@@ -109,7 +109,7 @@ def compare(
     common = typed_settings(model, problems, settings or [])
     if not files:
         if vary or common or budget or not name:
-            raise UsageError("which recipes?", "Name recipe files; --name NAME alone shows what is there.")
+            raise UsageError("no recipes given", "Name recipe files; --name NAME alone shows the results so far.")
         _show(_existing(rounds_dir, name), markdown, as_json)
         return
     arms, spend = read_arms(files, vary or [], common), read_budget(budget)

@@ -53,20 +53,26 @@ Longest = Annotated[
 ]
 Limit = Annotated[
     int,
-    typer.Option("--limit", metavar="N", min=0, help="Random N of each source; 0: all.", rich_help_panel=opt.PROBLEMS),
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="N random problems from each source; 0: all.",
+        rich_help_panel=opt.PROBLEMS,
+    ),
 ]
 By = Annotated[
     list[str] | None,
     typer.Option(
         "--by",
         metavar="FIELD",
-        help="Field of the problems for the rows of the table; repeatable [default: level, subject and the like].",
+        help="Problem field to break results down by; repeatable [default: level, subject and the like].",
         rich_help_panel=opt.PROBLEMS,
     ),
 ]
 Tasks = Annotated[
     str,
-    typer.Option("--tasks", metavar="NAMES", help="Tasks of lm-evaluation-harness, with the extra `eval`."),
+    typer.Option("--tasks", metavar="NAMES", help="Tasks of lm-evaluation-harness; needs the extra `eval`."),
 ]
 TasksFrom = Annotated[
     Path | None, typer.Option("--tasks-from", metavar="FOLDER", help="Folder of your own task files for --tasks.")
@@ -101,9 +107,9 @@ def evaluate(
     """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
 
     Shows accuracy, the paired difference, what became readable, right and wrong, pass@k and tokens, also by source,
-    level, subject and length of the answer, with intervals. Decides nothing: rounds are accepted by the run alone.
-    Training problems of the run are kept apart. --set changes the prompt (sampling.prompt) or the checker
-    (answers.checker). If the command is killed, type it again: it ends with the same figures.
+    level, subject and length of the answer, with intervals. Doesn't affect the run's decisions. The run's training
+    problems are shown separately. --set changes the prompt (sampling.prompt) or the checker (answers.checker). If the
+    command is killed, run it again: the results are the same.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 

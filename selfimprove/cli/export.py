@@ -24,8 +24,8 @@ Gguf = Annotated[
     typer.Option(
         "--gguf",
         metavar="TYPE",
-        help="Export one GGUF file by llama.cpp's converter, its weights in this type: `f32`, `bf16`, `f16`, "
-        "`q8_0` or `q4_k_m`; with a Modelfile for Ollama.",
+        help="Export one GGUF file, made by llama.cpp's converter, with weights of this type: `f32`, `bf16`, `f16`, "
+        "`q8_0` or `q4_k_m`; adds a Modelfile for Ollama.",
     ),
 ]
 
@@ -54,7 +54,7 @@ def export(
 
     Nothing is uploaded without --hub.
 
-    FOLDER must be new or empty. Writes all of it or nothing.
+    FOLDER must be new or empty. Writes the complete export or nothing.
 
     Exit codes: 0 done; 1 the upload failed, but the folder is complete; 2 invalid usage or input; 130 interrupted.
 
@@ -67,14 +67,14 @@ def export(
     from selfimprove.export.gguf import KINDS
 
     if adapter and gguf:
-        raise UsageError("--adapter and --gguf are two forms", "Export twice, each to a folder of its own.")
+        raise UsageError("--adapter and --gguf can't be combined", "Export twice, each time to its own folder.")
     if converter and not gguf:
-        raise UsageError("--converter is for --gguf", "Add --gguf, or leave --converter out.")
+        raise UsageError("--converter works only with --gguf", "Add --gguf, or leave --converter out.")
     if public and not hub:
-        raise UsageError("--public is for --hub", "Add --hub REPO, or leave --public out.")
+        raise UsageError("--public works only with --hub", "Add --hub REPO, or leave --public out.")
     kind = next((one for one in KINDS if one == gguf), None)
     if gguf and kind is None:
-        raise UsageError(f"--gguf {gguf}: not a type of weights", f"Type one of {', '.join(KINDS)}.")
+        raise UsageError(f"--gguf {gguf}: not a type of weights", f"Use one of {', '.join(KINDS)}.")
     form: Form = "adapter" if adapter else "gguf" if gguf else "merged"
     journal = existing_run(rounds_dir, name)
     runtime = read_runtime(opt.Execution(device="cpu", trust_remote_code=trust_remote_code))

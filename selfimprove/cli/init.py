@@ -30,7 +30,7 @@ def init(
     model: opt.Model = "",
     problems: opt.Problems = "",
     yes: Annotated[
-        bool, typer.Option("--yes", help="Ask nothing: measure, and take the defaults for what isn't typed.")
+        bool, typer.Option("--yes", help="Don't ask: measure, and use the defaults for what isn't given.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -51,11 +51,11 @@ def init(
 ) -> None:
     """Look at a model and problems, and write a recipe of the few keys that matter, with the reason for each.
 
-    The recipe selects by answers if all training problems have one, holds out as many problems as detect the gain to
-    hope for, and says what a run costs on this machine. A model on the hub is measured once it has been downloaded.
-    Questions are asked only on a terminal, and never with --yes.
+    The recipe selects solutions by their answers if all training problems have one, and holds out enough problems to
+    detect the gain that you can hope for. It says what a run costs on this machine. A model on the hub is measured once
+    it has been downloaded. Questions are asked only on a terminal, and never with --yes.
 
-    Writes the --output FILE; one that exists is only replaced if you say so at the terminal. Fills the cache in
+    Writes the --output FILE; an existing file is replaced only if you confirm it at the terminal. Fills the cache in
     $SELFIMPROVE_CACHE.
 
     Exit codes: 0 written; 1 not written, as you chose; 2 invalid usage or input; 130 interrupted.
@@ -83,7 +83,7 @@ def init(
         for line in (*found.told(), *advice(recipe, found)):
             typer.echo(escape_text(line, _LINE))
         measures = not no_calibrate and found.size is not None
-        measures = measures and (not asks or typer.confirm("Measure a round on this machine, in a minute?", True))
+        measures = measures and (not asks or typer.confirm("Measure a round on this machine (takes a minute)?", True))
         cost = _cost(recipe, found, runtime, measures=measures)
     write_text(output, recipe_text(recipe, found, cost, output), "--output")
     typer.echo(f"wrote {output}; next:\n  selfimprove doctor --recipe {output}")
@@ -104,8 +104,8 @@ def _refuse_or_ask(output: Path, *, asks: bool) -> None:
     if not output.exists():
         return
     if not asks:
-        raise UsageError(f"{output}: there already", "Type --output FILE with another name, or remove it.")
-    if not typer.confirm(f"{output} is there already. Replace it?", default=False):
+        raise UsageError(f"{output}: already exists", "Choose another file with --output, or remove this one.")
+    if not typer.confirm(f"{output} already exists. Replace it?", default=False):
         raise typer.Exit(1)
 
 
@@ -118,8 +118,8 @@ def _cost(recipe: Recipe, found: Found, runtime: Runtime, *, measures: bool) -> 
     counts = plan_lines(counted(recipe, found), ROUNDS)
     counts = counts[: counts.index("")]
     if not measures:
-        why = "its weights aren't downloaded yet" if found.size is None else "--no-calibrate"
-        return [*counts, f"Not measured on this machine ({why}). selfimprove plan --recipe FILE --calibrate does it."]
+        why = "the model isn't downloaded yet" if found.size is None else "--no-calibrate"
+        return [*counts, f"Not measured here ({why}). To measure it: selfimprove plan --recipe FILE --calibrate"]
     typer.echo("measuring ...")
     try:
         return [*counts, *measured_plan(recipe, runtime, ROUNDS)]

@@ -122,7 +122,7 @@ Sharding = Annotated[
     str,
     typer.Option(
         "--sharding",
-        metavar="WAY",
+        metavar="MODE",
         help="`none`, or `fsdp`: shard the frozen weights over the training processes.",
         rich_help_panel=MACHINE,
     ),
@@ -132,7 +132,7 @@ MicroTokens = Annotated[
     typer.Option(
         "--micro-tokens",
         metavar="N",
-        help="Tokens per forward pass in training; `auto`: chosen from the free memory.",
+        help="Tokens per forward pass in training; `auto`: based on free memory.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -140,8 +140,8 @@ GradientCheckpointing = Annotated[
     str,
     typer.Option(
         "--gradient-checkpointing",
-        metavar="WAY",
-        help="`on`: training needs less memory and more time; `off`; `auto`: chosen from the free memory.",
+        metavar="MODE",
+        help="`on` (less memory, more time), `off`, or `auto`: based on free memory.",
         rich_help_panel=MACHINE,
     ),
 ]

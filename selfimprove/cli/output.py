@@ -32,7 +32,7 @@ def write_text(path: Path, text: str, option: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        hint = "Name a file in a folder that is there and can be written to."
+        hint = "Name a file in an existing, writable folder."
         raise UsageError(f"{option} {path}: can't be written: {error.strerror}", hint) from None
 
 
@@ -50,7 +50,7 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
     words = [
         (["report", name, "--html", f"{name}.html"], "every flip, costs"),
         (["ask", name, "your question"], "base and champion"),
-        (["export", name, "--to", f"{name}-model"], "take it away"),
+        (["export", name, "--to", f"{name}-model"], "export the model"),
     ]
     steps = [(shlex.join(["selfimprove", *typed, *folder]), told) for typed, told in words]
     if not journal.champion().number:  # nothing was accepted: there is no champion to take away
@@ -74,6 +74,6 @@ def stoppable(resume: str = "") -> Iterator[None]:
         with heard(interrupt):
             yield
     except KeyboardInterrupt:
-        kept = f"; what is done is kept. Go on with: {resume}" if resume else ""
+        kept = f"; finished work is kept. Resume with: {resume}" if resume else ""
         sys.stderr.write(f"selfimprove: interrupted{kept}\n")
         raise typer.Exit(EXIT_CODE) from None

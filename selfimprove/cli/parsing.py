@@ -27,7 +27,7 @@ def read_mode(text: str) -> Mode:
     """Where the checker looks for an answer; `UsageError` lists the modes."""
     modes: dict[str, Mode] = {"boxed": "boxed", "marked": "marked", "last": "last"}
     if text not in modes:
-        raise UsageError(f"--mode {text}: not a mode", f"Type one of {', '.join(modes)}.")
+        raise UsageError(f"--mode {text}: not a mode", f"Use one of {', '.join(modes)}.")
     return modes[text]
 
 
@@ -64,10 +64,10 @@ def read_runtime(execution: Execution) -> Runtime:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         option, meaning = f"--{name.replace('_', '-')}", Runtime.model_fields[name].description
-        hint = f"{option} is: {meaning}."
+        hint = f"{option}: {meaning}."
         raise UsageError(f"{option} {json.dumps(fault['input'])}: {fault['msg']}", hint) from None
     if runtime.workers and not runtime.ray:
-        raise UsageError("--workers are those of a cluster", "Add --ray auto, or leave --workers out.")
+        raise UsageError("--workers works only with --ray", "Add --ray auto, or leave --workers out.")
     return runtime
 
 

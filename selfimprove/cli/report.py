@@ -45,7 +45,7 @@ def report(
     serve: Annotated[
         bool,
         typer.Option(
-            "--serve", help="Serve all runs of the folder to this machine's browser, live; Ctrl-C ends the server."
+            "--serve", help="Serve live reports of the folder's runs to browsers on this machine; Ctrl-C stops it."
         ),
     ] = False,
     port: Annotated[
@@ -80,7 +80,7 @@ def report(
         return
     records = read_run(rounds_dir, name)
     if compare and not html:
-        raise UsageError("--compare: only a page shows runs side by side", "Add --html FILE.")
+        raise UsageError("--compare works only with --html", "Add --html FILE.")
     if html:
         _write_page(html, records, [read_run(rounds_dir, other) for other in compare or []])
         return
@@ -118,10 +118,10 @@ def _serve(rounds_dir: Path, name: str, port: int) -> None:
     try:
         server = Server(rounds_dir, port)
     except OSError as error:
-        fault = f"--port {port}: {ADDRESS} can't be served there: {error.strerror}"
+        fault = f"--port {port}: can't listen on {ADDRESS}: {error.strerror}"
         raise UsageError(fault, "Name another port, or 0 for a free one.") from None
     with server:
         page = f"run/{quote(name, safe='')}" if name else ""
-        typer.echo(f"Reports of the runs in {rounds_dir}: {server.url}{page} (Ctrl-C ends the server)")
+        typer.echo(f"Reports of the runs in {rounds_dir}: {server.url}{page} (Ctrl-C stops the server)")
         with contextlib.suppress(KeyboardInterrupt), heard(interrupt):
             server.serve_forever()

@@ -46,5 +46,5 @@ def verify(
     else:
         for finding in faults:
             typer.echo(f"{finding.where}: {finding.what}: {finding.fault}")
-        typer.echo(f"{len(findings)} checks, {len(faults)} at fault")
+        typer.echo(f"{len(findings)} checks, {len(faults)} failed")
     raise typer.Exit(1 if faults else 0)

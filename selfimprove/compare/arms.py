@@ -88,9 +88,13 @@ def _varied(text: str) -> Varied:
         _refuse_seed("--vary")
     values = _values(key, listed) if equals else []
     if not values or "." not in key:
-        raise UsageError(f"--vary {text!r}: not of the form section.key=V1,V2,…", "Such as prefixes.length=4,8,full")
+        raise UsageError(
+            f"--vary {text!r}: not of the form section.key=V1,V2,…", "For example: prefixes.length=4,8,full"
+        )
     if key.startswith(COMMON):
-        raise UsageError(f"--vary {key}: arms share the sections model, problems and answers", "Compare them apart.")
+        raise UsageError(
+            f"--vary {key}: arms share the sections model, problems and answers", "Compare them separately."
+        )
     return Varied(key, tuple(values))
 
 
@@ -106,12 +110,12 @@ def _values(key: str, listed: str) -> list[object]:
 def _combinations(varied: Sequence[Varied]) -> list[tuple[object, ...]]:
     count = math.prod(len(key.values) for key in varied)
     if count > MOST_ARMS:
-        raise UsageError(f"{count:,} combinations of the varied values", f"Vary less: at most {MOST_ARMS:,}.")
+        raise UsageError(f"{count:,} combinations of the varied values", f"Vary fewer values: at most {MOST_ARMS:,}.")
     return list(itertools.product(*(key.values for key in varied)))
 
 
 def _refuse_seed(option: str) -> NoReturn:
-    raise UsageError(f"{option} seed: every arm of a comparison is run with seeds 0, 1, …", "Type --seeds N.")
+    raise UsageError(f"{option} seed: every arm of a comparison is run with seeds 0, 1, …", "Use --seeds N.")
 
 
 def _arm(path: Path, common: Mapping[str, object], varied: Sequence[Varied], values: Sequence[Any]) -> Arm:
@@ -147,5 +151,5 @@ def _refuse_unlike(first: Arm, other: Arm) -> None:
     if changed:
         raise UsageError(
             f"`{other.name}` can't be compared with `{first.name}`, since it differs in {', '.join(changed)}",
-            "Arms share the sections model, problems and answers; --set lays one value over all of them.",
+            "Arms share the sections model, problems and answers; --set sets a key for all of them.",
         )

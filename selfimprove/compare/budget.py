@@ -40,7 +40,7 @@ def read_budget(text: str) -> Budget | None:
     digits = amount.replace("_", "")
     # No round needs ten digits, and int() raises beyond some thousands of them.
     if of not in ("rows", "tokens") or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
-        raise UsageError(f"--budget {text!r}: not a budget", "Type --budget rows=512 or --budget tokens=200000.")
+        raise UsageError(f"--budget {text!r}: not a budget", "Use --budget rows=512 or --budget tokens=200000.")
     return Budget("rows" if of == "rows" else "tokens", int(digits))
 
 
@@ -49,7 +49,7 @@ def fit_rows(arm: Arm, rows: int, pool: int) -> Fitted:
     problems = problems_within(arm.recipe, rows)
     if not problems:
         samples = arm.recipe.sampling.samples
-        raise UsageError(f"`{arm.name}` samples {samples} rows of one problem, above --budget rows={rows}", _LARGER)
+        raise UsageError(f"`{arm.name}` samples {samples} rows per problem, more than --budget rows={rows}", _LARGER)
     return Fitted(arm, _from_pool(arm, problems, pool))
 
 
@@ -59,18 +59,18 @@ def fit_tokens(arm: Arm, tokens: int, pilot: Pilot, pool: int) -> Fitted:
     problems = round(tokens * pilot.problems / max(1, spent))
     if not problems:
         each = spent // pilot.problems
-        raise UsageError(f"one problem costs `{arm.name}` {each:,} tokens, above --budget tokens={tokens}", _LARGER)
+        raise UsageError(f"one problem costs `{arm.name}` {each:,} tokens, more than --budget tokens={tokens}", _LARGER)
     return Fitted(arm, _from_pool(arm, problems, pool), pilot)
 
 
-_LARGER = "Type a larger budget, or fewer sampling.samples."
+_LARGER = "Set a larger budget, or lower sampling.samples."
 
 
 def _from_pool(arm: Arm, problems: int, pool: int) -> int:
     if problems > pool:
         raise UsageError(
-            f"this budget is {problems:,} problems a round for `{arm.name}`, and there are {pool:,} training problems",
-            "Type a smaller budget, or raise problems.train_size.",
+            f"this budget needs {problems:,} problems per round of `{arm.name}`; there are {pool:,} training problems",
+            "Set a smaller budget, or raise problems.train_size.",
         )
     return problems
 

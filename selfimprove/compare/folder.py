@@ -202,8 +202,8 @@ class Folder:
             return Plan(rounds, seeds, budget, tuple(fresh), {})
         changes = _changes(bound, arms, seeds, rounds, budget)
         if changes:
-            hint = "More seeds and more arms can be added; for another comparison name it with --name."
-            raise UsageError(f"comparison `{self.name}` was begun with {'; '.join(changes)}", hint)
+            hint = "You can add seeds and arms; to start another comparison, choose another --name."
+            raise UsageError(f"comparison `{self.name}` was started with {'; '.join(changes)}", hint)
         known = {fitted.arm.name for fitted in bound.arms}
         added = tuple(Fitted(arm) for arm in arms if arm.name not in known)
         return replace(bound, seeds=seeds, arms=(*bound.arms, *added))

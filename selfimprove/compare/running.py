@@ -92,7 +92,7 @@ def fit_arms(comparing: Comparing, plan: Plan) -> Plan:
 def _piloted(comparing: Comparing, problems: ProblemSets, arm: Arm) -> Pilot:
     scratch = Journal(comparing.folder.path / ".pilot" / arm.name)
     with comparing.open_view() as emit:
-        emit(Note(f"{arm.name}: a few rows show what a problem costs"))
+        emit(Note(f"{arm.name}: measuring on a few rows what a problem costs"))
         return run_pilot(arm, problems, comparing.ground.machinery_for(arm.recipe), scratch, emit)
 
 

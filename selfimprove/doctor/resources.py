@@ -23,7 +23,7 @@ SECONDS = 2.0
 """How long the hub may take to answer."""
 TIGHT = 0.95
 """Share of the memory beyond which a round may not fit: its need is an estimate."""
-UNKNOWN = "not known before the weights are here"
+UNKNOWN = "unknown until the weights are downloaded"
 
 
 def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
@@ -45,9 +45,9 @@ def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
     need = foretold(subject.recipe, subject.runtime, subject.model.folder.path, device, room)
     found = f"{where}; {need.told()}"
     if need.least > room:
-        return error("memory", found, "Name a smaller model, or a machine with more memory.")
+        return error("memory", found, "Use a smaller model, or a machine with more memory.")
     if need.peak > TIGHT * room:
-        return warning("memory", found, "End what else uses the memory, or lower sampling.chunk_rows.")
+        return warning("memory", found, "Stop other programs that use the memory, or lower sampling.chunk_rows.")
     return ok("memory", found)
 
 
@@ -56,19 +56,17 @@ def disk(subject: Subject) -> Finding:
     there = existing_part(subject.folder)
     fault = _fault_of_writing(there)
     if fault:
-        return error(
-            "disk", f"{there}: can't be written to ({fault})", "Make it writable, or type --rounds-dir FOLDER."
-        )
+        return error("disk", f"{there}: can't be written to ({fault})", "Make it writable, or use --rounds-dir FOLDER.")
     free = shutil.disk_usage(there).free
     problems, model = subject.problems, subject.model
     if isinstance(problems, SelfImproveError) or isinstance(model, SelfImproveError) or model.footprint is None:
-        unknown = "not known without problems" if isinstance(problems, SelfImproveError) else UNKNOWN
+        unknown = "unknown without problems" if isinstance(problems, SelfImproveError) else UNKNOWN
         return ok("disk", f"{there}: {byte_count(free)} free; need {unknown}")
     work, keep_models = forecast_round(subject.recipe, len(problems.train)), subject.runtime.keep_models
     need = work.disk(model.footprint, subject.rounds, keep_models=keep_models).total
     found = f"{there}: {byte_count(free)} free, {plural(subject.rounds, 'round')} may need {byte_count(need)}"
     if need > free:
-        return error("disk", found, "Free some (selfimprove prune RUN), or type --rounds-dir on a larger disk.")
+        return error("disk", found, "Free some space (selfimprove prune RUN), or name a --rounds-dir with more space.")
     return ok("disk", found)
 
 

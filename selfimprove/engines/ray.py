@@ -46,7 +46,7 @@ try:
     from ray.exceptions import RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError:
-    raise UsageError("ray is not installed", "Type: pip install 'selfimprove[ray]'") from None
+    raise UsageError("ray is not installed", "Run: pip install 'selfimprove[ray]'") from None
 
 from selfimprove.engines.choice import choose_engine, open_sampler, promises
 from selfimprove.engines.ordered import never
@@ -245,14 +245,16 @@ def _connect(address: str) -> None:
         signal.signal(signal.SIGTERM, on_terminate)
 
 
-_HINT = "On the first machine type: ray start --head; on the others: ray start --address=HOST:6379; see docs/scale.md."
+_HINT = "On the first machine run: ray start --head; on the others: ray start --address=HOST:6379; see docs/scale.md."
 
 
 def _refuse_unreachable(address: str) -> None:
     """`UsageError` within `REACH_SECONDS`, where Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
-        raise UsageError(f"--ray {address}: not of the form HOST:PORT", "Type `auto`, or run this on a node of it.")
+        raise UsageError(
+            f"--ray {address}: not of the form HOST:PORT", "Use `auto`, or run this on a node of the cluster."
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -280,7 +282,7 @@ def refuse_small(nodes: Sequence[dict[str, float]], threads: int, gpus: int, pro
     for what, count, wanted in (("sampler", 1, gpus), ("training process", processes, min(1, gpus))):
         room = sum(_fits(node, threads, wanted) for node in nodes)
         if room < count:
-            size = f"{threads} processors" + (f" and {wanted} GPUs" if wanted else "")
+            size = f"{threads} cores" + (f" and {wanted} GPUs" if wanted else "")
             raise UsageError(
                 f"the cluster has room for {room} of {count} {what} with {size} each",
                 "Lower --threads, --tensor-parallel or --train-processes, or add nodes.",
@@ -291,8 +293,8 @@ def refuse_split(engine: str, gpus: int) -> None:
     """`UsageError` if the model is to be split over GPUs by an engine that uses one."""
     if engine == "transformers" and gpus > 1:
         raise UsageError(
-            f"--tensor-parallel {gpus}: several GPUs are for the vllm engine, and on this cluster transformers samples",
-            "Leave --tensor-parallel out, or on every node with GPUs type: pip install 'selfimprove[vllm]'",
+            f"--tensor-parallel {gpus}: several GPUs need the vllm engine, and this cluster samples with transformers",
+            "Leave --tensor-parallel out, or on every node with GPUs run: pip install 'selfimprove[vllm]'",
         )
 
 
@@ -318,8 +320,8 @@ def _refuse_versions(driver: dict[str, str]) -> None:
     if other:
         wanted = ", ".join(f"{name}=={driver[name]}" for name in driver if own.get(name) != driver[name])
         raise UsageError(
-            f"node {socket.gethostname()} has {', '.join(other)}: other versions sample other tokens",
-            f"Install what this machine has: {wanted}",
+            f"node {socket.gethostname()} has {', '.join(other)}: different versions sample different tokens",
+            f"Install the versions of this machine: {wanted}",
         )
 
 

@@ -145,7 +145,7 @@ class Crew:
     def _replace(self, member: _Member, cause: str) -> None:
         self._losses += 1
         if self._losses > LOSSES * self._size:
-            raise StageError(f"the cluster's workers are lost before they finish anything: {cause}")
+            raise StageError(f"the cluster's workers were lost before they finished anything: {cause}")
         ray.kill(member.actor)
         member.actor = self._hire()
         member.task = member.actor.prepare.remote(*self._setup)
@@ -154,7 +154,7 @@ class Crew:
         for number, content in load:
             losses[number] += 1
             if losses[number] >= TRIES:
-                raise StageError(f"{self._name(content)}: {TRIES} workers were lost at it; the last one: {cause}")
+                raise StageError(f"{self._name(content)}: {TRIES} workers were lost on it; the last one: {cause}")
             order.again((number, content))
 
 

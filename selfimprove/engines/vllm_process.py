@@ -124,7 +124,7 @@ class Worker:
             how = "hangs: it did not answer in time, and was killed"
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         tail = "\n".join(escape_text(line, LINE_LENGTH) for line in lines)
-        return StageError(f"the vllm engine {how}; its whole log is {self._log}", tail)
+        return StageError(f"the vllm engine {how}; its full log is {self._log}", tail)
 
     def _kill(self) -> None:
         """Kill and reap the process, wait until its group is empty, at most `END_SECONDS`, and close the pipes."""

@@ -227,7 +227,7 @@ def _settings(recipe: Recipe, limit: int) -> dict[str, str | int | float | bool 
 def _notes(named: Sequence[Named], journal: Journal) -> Iterator[str]:
     number = journal.champion().number
     if number == 0 and len(named) == 1 and named[0].name == "base":
-        yield "No round is accepted: the base is the champion, and answers alone."
+        yield "The base model is the champion, so only one model was evaluated."
 
 
 def _name(asked: Asked, subjects: Sequence[Subject], recipe: Recipe, wanted: Wanted) -> str:
@@ -263,9 +263,9 @@ def _alone(journal: Journal) -> Iterator[None]:
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"another process evaluates run `{journal.name}`", "Wait for it, or stop it.") from None
+        raise UsageError(f"another process is evaluating run `{journal.name}`", "Wait for it, or stop it.") from None
     except OSError as error:
-        hint = "Copy the run to a folder that can be written to."
+        hint = "Copy the run to a writable folder."
         raise UsageError(f"{folder}: can't be written to: {error.strerror}", hint) from None
     try:
         yield

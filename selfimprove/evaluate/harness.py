@@ -44,7 +44,7 @@ def refuse_missing(tasks_from: Path | None) -> None:
     """`UsageError` if the harness isn't installed, or the folder of task files isn't there."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise UsageError(
-            "--tasks needs lm-evaluation-harness, which isn't installed", "Type: pip install 'selfimprove[eval]'"
+            "--tasks needs lm-evaluation-harness, which isn't installed", "Run: pip install 'selfimprove[eval]'"
         )
     if tasks_from is not None and not tasks_from.is_dir():
         raise UsageError(f"--tasks-from {tasks_from}: no such folder", "Name a folder with task files (.yaml).")
@@ -61,7 +61,7 @@ def known_tasks(names: tuple[str, ...], folder: Path | None, limit: int) -> Task
     known = set(manager.all_tasks)
     for name in names:
         if name not in known:
-            hint = "Its own tasks: lm-eval ls tasks; those of yours come from --tasks-from FOLDER."
+            hint = "`lm-eval ls tasks` lists its own tasks; your own come from --tasks-from FOLDER."
             raise UsageError(f"--tasks {name}: lm-evaluation-harness has no such task", hint)
     return Tasks(names=names, folder=folder, limit=limit, manager=manager)
 
@@ -124,7 +124,7 @@ def _run(path: Path, model: Path, subject: Subject, task: str, tasks: Tasks) -> 
                 bootstrap_iters=1000,
             )
     except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
-        raise StageError(f"lm-evaluation-harness failed over task {task}: {error}") from error
+        raise StageError(f"lm-evaluation-harness failed on task {task}: {error}") from error
     kept = {"results": found["results"], "n": {name: n["effective"] for name, n in found["n-samples"].items()}}
     plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -76,7 +76,7 @@ def asked_problems(
 def _run_sets(journal: Journal, reading: Reading | None) -> tuple[ProblemSets | None, UsageError]:
     """The run's sets, or None and why they can't be read as the run read them."""
     recipe = journal.recipe()
-    changed = UsageError(f"the problems of run `{journal.name}` changed ({recipe.problems.train})", "Bring them back.")
+    changed = UsageError(f"the problems of run `{journal.name}` changed ({recipe.problems.train})", "Restore them.")
     try:
         sets = problems_of(recipe, reading)
     except UsageError as error:
@@ -109,7 +109,8 @@ def _apart(
     problems = [problem for benchmark in kept for problem in benchmark.problems]
     if not problems:
         raise UsageError("no problem is left to evaluate on", "Name other problems.")
-    notes = () if sets is not None else (f"{trouble.message}: training problems are told by the keys in its records.",)
+    told = f"{trouble.message}: training problems are recognized only by the keys in the run's records."
+    notes = () if sets is not None else (told,)
     heldout = frozenset() if sets is None else _names((*sets.heldout, *sets.later, *chain(*sets.guards.values())))
     return Asked(
         benchmarks=tuple(kept),

@@ -114,8 +114,8 @@ def _refuse_lost(journal: Journal, member: Champion, title: str) -> None:
         path = journal.round(number).adapter_weights
         if not path.is_file():
             raise UsageError(
-                f"--models: {title} can't be built, {path} isn't there",
-                "Bring the round's folder back, or name other models, such as --models base.",
+                f"--models: {title} can't be rebuilt, {path} is missing",
+                "Restore the round's folder, or name other models, such as --models base.",
             )
 
 

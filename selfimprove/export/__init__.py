@@ -64,8 +64,8 @@ def export(
     tools = _Tools(script, find_quantizer(kind, script), kind) if script else None
     if not journal.champion().number:
         raise UsageError(
-            f"run `{journal.name}`: its champion is the base model, there is nothing to take away",
-            f"selfimprove report {journal.name} shows what the rounds came to.",
+            f"run `{journal.name}`: its champion is the base model, so there is nothing to export",
+            f"selfimprove report {journal.name} shows the outcome of each round.",
         )
     source = source_of(journal, runtime, cache)
     origin = origin_of(source.recipe.model, source.base)
@@ -123,14 +123,14 @@ def _make(source: Source, origin: Origin, temporary: Path, form: Form, tools: _T
 def _refuse_target(journal: Journal, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "not empty" if folder.is_dir() else "not a folder"
-        raise UsageError(f"--to {folder}: there already, and {what}", "Name a folder that isn't there yet.")
+        raise UsageError(f"--to {folder}: already exists and is {what}", "Name a new folder.")
     if journal.folder.resolve() in (folder.resolve(), *folder.resolve().parents):
-        raise UsageError(f"--to {folder}: inside the run's own folder", "Name a folder outside of it.")
+        raise UsageError(f"--to {folder}: inside the run's own folder", "Name a folder outside the run's.")
 
 
 def _warnings(origin: Origin) -> tuple[str, ...]:
     if not origin.licence:
-        return (f"the licence of the base isn't known ({origin.title}); the model card says so: look it up there",)
+        return (f"the base model's licence isn't known ({origin.title}), and the model card says so: look it up",)
     if not origin.texts:
-        return (f"the base is under {origin.licence}, but no text of that licence was found to take along",)
+        return (f"the base model's licence is {origin.licence}, but no text of it was found to include",)
     return ()

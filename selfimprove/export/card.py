@@ -36,7 +36,7 @@ _RELATIONS = {"merged": "finetune", "adapter": "adapter", "gguf": "finetune"}
 _LIBRARIES = {"merged": "transformers", "adapter": "peft", "gguf": "gguf"}
 _FORMS = {
     "merged": "This folder holds the merged model.",
-    "adapter": "This folder holds one LoRA adapter of rank {rank}, equal to all accepted ones together.",
+    "adapter": "This folder holds one LoRA adapter of rank {rank}, equal to the sum of all accepted ones.",
     "gguf": "This folder holds the merged model as a GGUF file.",
 }
 _USES = {
@@ -178,9 +178,9 @@ def _outcome(looks: Sequence[SealedLook], champion: int) -> tuple[list[str], lis
         f"{formatting.points_range(look.gain_interval)}, on {size} problems that nothing else touched{split}. "
         f"{formatting.verdict_on_gain(look.gain, look.gain_interval, champion)}"
     )
-    looked = "It was the only look at these problems."
+    looked = "These problems were judged only once."
     if len(looks) > 1:
-        looked = f"It was look {place} of {len(looks)} at these problems; only the first was at unseen ones."
+        looked = f"This is look {place} of {len(looks)} at these problems; they were unseen only the first time."
     base = (formatting.percent(look.base_accuracy), formatting.percent_range(look.base_interval))
     best = (formatting.percent(look.champion_accuracy), formatting.percent_range(look.champion_interval))
     return [told, looked], [("base", *base, size), ("this model", *best, size)]
@@ -216,10 +216,11 @@ def _fits(subject: Subject) -> list[str]:
 
 def _licence(origin: Origin) -> str:
     if not origin.licence:
-        return "Unknown: see the base model. What the base's licence asks for holds for this model too."
+        return "Unknown: see the base model. The terms of its licence also apply to this model."
     named = _told(" ".join(filter(None, (origin.licence, origin.licence_name, origin.licence_link))))
     files = ", ".join(_told(path.name) for path in origin.texts)
-    return f"That of the base: {named}. " + (f"Its text: {files}." if files else "Its text was not found there.")
+    text = f"Its text: {files}." if files else "No text of it was found with the base model."
+    return f"The base model's licence: {named}. {text}"
 
 
 def _told(text: str) -> str:

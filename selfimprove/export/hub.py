@@ -30,6 +30,6 @@ def upload(folder: Path, repo: str, *, public: bool = False) -> str:
         cause = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise SelfImproveError(
             f"--hub {repo}: not uploaded: {cause}",
-            f"The export stands in {folder}. Type: hf auth login, then: {command}",
+            f"The export is in {folder}. Run: hf auth login, then: {command}",
         ) from error
     return f"{hub.endpoint}/{repo_id}"

@@ -51,8 +51,8 @@ def source_at(journal: Journal, champion: Champion, runtime: Runtime, cache: Pat
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
     if base.fingerprint != journal.bound().model:
         raise UsageError(
-            f"run `{journal.name}` was made from other base weights than {recipe.model.name} has now",
-            "Bring back the model that the run was started with.",
+            f"run `{journal.name}` was started from other base weights than {recipe.model.name} has now",
+            "Restore the model that the run was started with.",
         )
     exact = resolve_exact(recipe.model, base, cache, runtime.trust_remote_code)
     adapters = tuple(journal.round(number).adapter for number in champion.chain)

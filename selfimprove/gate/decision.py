@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 
-from selfimprove.formatting import points_worth, split_told
+from selfimprove.formatting import plural, points_worth, split_told
 from selfimprove.gate.aimed import Aim
 from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, gain_lower, gain_upper, rules_out
 from selfimprove.gate.gains import DIGITS, Pair, Split, split_of
@@ -209,7 +209,7 @@ def entropy_alarm(champion: Vitals, challenger: Vitals, settings: Gate) -> str:
         return ""
     return (
         f"Prefix entropy fell from {champion.entropy:.2f} to {challenger.entropy:.2f} nats, "
-        f"below {settings.min_entropy:.0%} of the champion's: diversity is being eaten."
+        f"below {settings.min_entropy:.0%} of the champion's: the samples lose diversity."
     )
 
 
@@ -236,10 +236,10 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
     """The gain over `over` (“base”, “champion”, “placebo”) in one sentence: its interval, and what it is made of."""
     tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
     low, high = interval_of_gain(pairs)
-    method = "Tango's score" if tally.whole else "betting"
+    method = "Tango's 95 % score interval" if tally.whole else "95 % betting interval"
     return (
         f"Gain over {over}: {100 * tally.gain:+.1f} points on {len(pairs):,} problems "
-        f"(95 % {method} interval {100 * low:+.1f} to {100 * high:+.1f}): {split_told(split_of(pairs))}."
+        f"({method} {100 * low:+.1f} to {100 * high:+.1f}): {split_told(split_of(pairs))}."
     )
 
 
@@ -345,7 +345,7 @@ def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, 
     if standing is Standing.POINT:
         return "accuracy fell"
     if standing is Standing.UNDECIDED:
-        return "undecided, the evidence falls short after all problems"
+        return "undecided, all problems are judged and the evidence falls short"
     if rules_out(tally, settings.worthwhile, greedy=settings.samples == 1):
         return f"futile, a gain of {worth} or more is ruled out"
     end = tally.plus(_optimistic_rest(tally, total))
@@ -356,13 +356,13 @@ def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, 
 def _figures(standing: Standing, look: Look, total: int, split: Split, *, counted: bool) -> list[str]:
     """The sentence's figures: flips, what they are made of (counted, or in points), and the evidence or the gain."""
     of_total = "" if look.judged == total else f" of {total:,}"
-    after = f"of {look.wins + look.losses} flips after {look.judged:,}{of_total} problems"
+    flips = f"{plural(look.wins + look.losses, 'flip')} in {look.judged:,}{of_total} problems"
     if counted:
         readable, right, unreadable, wrong = (round(part * look.judged) for part in astuple(split))
         won, lost = _became("readable", readable, "right", right), _became("unreadable", unreadable, "wrong", wrong)
-        parts = [f"{look.wins} won{won}, {look.losses} lost{lost} {after}"]
+        parts = [f"{flips}: {look.wins} won{won}, {look.losses} lost{lost}"]
     else:
-        parts = [f"{look.wins} won, {look.losses} lost {after}", split_told(split)]
+        parts = [f"{flips}: {look.wins} won, {look.losses} lost", split_told(split)]
     if standing in (Standing.POINT, Standing.NONE):
         rule = "by the naive rule" if standing is Standing.POINT else "without a rule"
         return [*parts, f"gain {100 * look.gain:+.1f} points, {rule}"]
@@ -372,7 +372,7 @@ def _figures(standing: Standing, look: Look, total: int, split: Split, *, counte
 def _became(one: str, first: int, other: str, second: int) -> str:
     """What so many flips of one kind became, in parentheses; empty where there are none."""
     if first and second:
-        return f" ({first} became {one}, {second} {other})"
+        return f" ({first} became {one}, {second} became {other})"
     return f" (all became {one if first else other})" if first or second else ""
 
 
@@ -392,7 +392,7 @@ def _fired(champion: Vitals, challenger: Vitals, settings: Gate) -> tuple[str, s
         )
     if challenger.truncated - champion.truncated > settings.max_truncation_rise:
         return "truncation", (
-            f"cut answers rose from {champion.truncated:.1%} to {challenger.truncated:.1%}, "
+            f"the share of cut answers rose from {champion.truncated:.1%} to {challenger.truncated:.1%}, "
             f"by more than {100 * settings.max_truncation_rise:g} points"
         )
     return None

@@ -220,7 +220,7 @@ def _told(ruling: Ruling, seen: Seen, total: int, guard: Guard, alpha: float) ->
     }[ruling]
     of_total = "" if tally.judged == total else f" of {total:,}"
     return (
-        f"{why}; {int(tally.wins)} won, {int(tally.losses)} lost after {int(tally.judged):,}{of_total} problems, "
+        f"{why}; {int(tally.wins)} won, {int(tally.losses)} lost in {int(tally.judged):,}{of_total} problems, "
         f"{points(tally.gain)} points; evidence {number_told(seen.evidence)}, needs {number_told(1 / alpha)}"
     )
 

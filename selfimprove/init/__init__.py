@@ -68,7 +68,7 @@ class Found:
         if self.parameters is not None and self.size is not None:
             weights = f"{self.parameters / 1e6:.3g} million parameters, {byte_count(self.size)}"
         answers = "all with an answer" if self.all_answered else f"{self.with_answer:,} of them with an answer"
-        count = "drawn as needed" if self.generated else f"{self.trainable:,} distinct problems"
+        count = "generated as needed" if self.generated else f"{self.trainable:,} distinct problems"
         return [f"model: {self.model}: {weights}", f"problems: {self.problems}: {count}, {answers}"]
 
     @property

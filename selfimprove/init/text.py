@@ -27,7 +27,7 @@ def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path)
     problems, sampling, prefixes, training = recipe.problems, recipe.sampling, recipe.prefixes, recipe.training
     lines = [
         *_comments([f"Written by: selfimprove init. Run it: selfimprove run --recipe {output} --rounds 3"]),
-        *_comments(["Every key that isn't here has its default; docs/recipe.md lists all of them."]),
+        *_comments(["Keys that aren't listed here have their default values; docs/recipe.md lists all keys."]),
         "#",
         *_comments(found.told()),
         "#",
@@ -55,7 +55,7 @@ def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path)
         *([] if prefixes.whole else [_key("structure_ratio", prefixes.structure_ratio, "share of whole solutions")]),
         "",
         "[training]",
-        _key("learning_rate", f"{training.learning_rate:g}", "try half and twice as much: selfimprove compare"),
+        _key("learning_rate", f"{training.learning_rate:g}", "also try half and double: selfimprove compare"),
         _key("epochs", training.epochs, ""),
         _key("batch_rows", training.batch_rows, "examples per optimizer step"),
     ]
@@ -69,10 +69,11 @@ def _power(recipe: Recipe) -> list[str]:
     least = "no gain is" if gain is None else f"a gain of {100 * gain:.1f} points or more is"
     told = [
         f"With {size:,} held-out problems, {least} detectable at {POWER:.0%} power in round 1 if {LIKELY_FLIPS:.0%} of "
-        f"them flip. The gain to hope for is {points_worth(hope.gain)} ({hope.seen})."
+        f"them flip. The gain that you can hope for is {points_worth(hope.gain)} ({hope.seen})."
     ]
     needed = heldout_needed(recipe)
-    return told if size >= needed else [*told, f"It takes {needed:,} problems: add problems, or set gate.samples = 4."]
+    more = f"Detecting it takes {needed:,} problems: add problems, or set gate.samples = 4."
+    return told if size >= needed else [*told, more]
 
 
 def _key(name: str, value: object, why: str) -> str:

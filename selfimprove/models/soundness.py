@@ -48,7 +48,9 @@ def finite_weight(title: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor as it is; `UsageError` naming it if a floating-point value in it is NaN or infinite."""
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         kind = str(tensor.dtype).removeprefix("torch.")
-        raise UsageError(f"{title}: {name} holds NaN or infinite weights (as {kind})", "Fetch or make the model anew.")
+        raise UsageError(
+            f"{title}: {name} holds NaN or infinite weights (as {kind})", "Download or build the model again."
+        )
     return tensor
 
 
@@ -114,7 +116,7 @@ def skeleton(
     except OutOfTime:
         raise UsageError(f"{title}: building what config.json describes takes over {SECONDS:.0f} seconds") from None
     except BUILD_FAULTS as error:
-        raise UsageError(f"{title}: config.json makes no model: {first_line(error)}") from error
+        raise UsageError(f"{title}: no model can be built from config.json: {first_line(error)}") from error
     return model
 
 
@@ -123,7 +125,7 @@ def skeleton_of(title: str, folder: Path, trust_remote_code: bool = False) -> tr
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except BUILD_FAULTS as error:
-        raise UsageError(f"{title}: config.json makes no model: {first_line(error)}") from error
+        raise UsageError(f"{title}: no model can be built from config.json: {first_line(error)}") from error
     return skeleton(title, config, trust_remote_code)
 
 

@@ -86,7 +86,7 @@ class ChatTokenizer:
             text = "\n\n".join(part for part in (system, user) if part)
             ids = self._encoded(text, spelt, with_special=True)
         if not ids:
-            raise UsageError(f"{self._title}: its chat template renders nothing", "Mend the template.")
+            raise UsageError(f"{self._title}: its chat template renders nothing", "Fix the template.")
         if self._rows is not None and max(ids) >= self._rows:
             raise UsageError(
                 f"{self._title}: its tokenizer gives id {max(ids)}, its embedding has {self._rows} rows",
@@ -157,14 +157,14 @@ class ChatTokenizer:
             raise self._faulty("takes too much memory") from None
         except FAULTS as error:
             asks = turns[0][0] == "system"
-            hint = "Leave sampling.system empty: not every template takes one." if asks else "Mend the template."
+            hint = "Leave sampling.system empty: not every template takes one." if asks else "Fix the template."
             raise UsageError(f"{self._title}: its chat template fails: {error}", hint) from error
         if not isinstance(text, str) or len(text) > LONGEST:
             raise self._faulty(f"gives more than {LONGEST:,} characters")
         return text
 
     def _faulty(self, what: str) -> UsageError:
-        return UsageError(f"{self._title}: its chat template {what}", "Mend the template.")
+        return UsageError(f"{self._title}: its chat template {what}", "Fix the template.")
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of the ids, special tokens left out, spaces as sampled."""
@@ -208,7 +208,7 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
     except Exception as error:  # the Rust library under it raises a bare Exception for a broken file
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         own_code = "custom code" in str(error) and not trust_remote_code
-        hint = "If you trust that code, type --trust-remote-code." if own_code else REFETCH
+        hint = "If you trust that code, add --trust-remote-code." if own_code else REFETCH
         raise UsageError(f"{title}: no tokenizer that can be loaded: {cause}", hint) from error
     if tokenizer.eos_token_id is None:
         raise UsageError(

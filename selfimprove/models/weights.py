@@ -49,7 +49,7 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 INDEX = "model.safetensors.index.json"
 NOT_ADAPTED = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "wpe.weight")
-FETCH = "Fetch the model again, or mend the file."
+FETCH = "Fetch the model again, or fix the file."
 """What to do about a model's file that is damaged."""
 _PASSING_KEYS = ("_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype")
 
@@ -91,7 +91,7 @@ def _no_weights(folder: Path, name: str) -> UsageError:
         )
     if (folder / "adapter_config.json").is_file():
         return UsageError(f"{folder}: an adapter, not a model", "Merge it into its base model, and name that folder.")
-    return UsageError(f"{folder}: not a whole model folder, {name} is missing", "Name a folder with safetensors.")
+    return UsageError(f"{folder}: not a complete model folder, {name} is missing", "Name a folder with safetensors.")
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -126,14 +126,14 @@ def carried_files(folder: Path, code: bool = False) -> list[Path]:
 def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
     """Write the folder's weights to `out`, each tensor passed through `change(name, tensor)`, in the same shards.
 
-    One shard is held in memory at a time. Raises `UsageError` for a file that is not whole safetensors.
+    One shard is held in memory at a time. Raises `UsageError` for an incomplete safetensors file.
     """
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="pt") as file:
                 changed = {name: change(name, file.get_tensor(name)).contiguous() for name in sorted(file.keys())}
         except (SafetensorError, OSError) as error:
-            raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
+            raise UsageError(f"{path}: not a complete safetensors file: {error}", "Fetch the file again.") from None
         save_file(changed, out / path.name, metadata={"format": "pt"})
         (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
     if (folder / INDEX).is_file():
@@ -159,7 +159,7 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
                     part = file.get_slice(name)
                     found[name] = Head(path, part.get_dtype(), tuple(part.get_shape()))
         except (SafetensorError, OSError) as error:
-            raise UsageError(f"{path}: not whole safetensors: {error}", "Fetch the file again.") from None
+            raise UsageError(f"{path}: not a complete safetensors file: {error}", "Fetch the file again.") from None
     return found
 
 

@@ -36,7 +36,7 @@ def refuse_if_short(folder: Path, need: DiskNeed) -> None:
         raise UsageError(
             f"{folder}: the run may need {byte_count(wanted)} on this disk (models {byte_count(need.models)}, adapters "
             f"{byte_count(need.adapters + need.training)}, rows {byte_count(need.rows)}); {byte_count(free)} are free",
-            "Free some (selfimprove prune RUN deletes what can be rebuilt), or type --rounds-dir on a larger disk.",
+            "Free space (selfimprove prune RUN deletes what can be rebuilt), or name a --rounds-dir with more space.",
         )
 
 
@@ -65,9 +65,9 @@ def explained(folder: Path) -> Iterator[None]:
 def _explained(number: int, where: Path, cause: str) -> Exception:
     if number in _FULL:
         return StageError(
-            f"{where}: the disk is full ({cause}); what was durable is kept",
-            "Free some room (selfimprove prune RUN deletes models that can be rebuilt), then type the same command.",
+            f"{where}: the disk is full ({cause}); saved work is kept",
+            "Free some space (selfimprove prune RUN deletes models that can be rebuilt), then run the same command.",
         )
     if number in _BROKEN:
-        return StageError(f"{where}: the disk fails ({cause})", "Look at the disk, then type the same command.")
-    return UsageError(f"{where}: can't be written ({cause})", "Make it writable, or type --rounds-dir FOLDER.")
+        return StageError(f"{where}: the disk fails ({cause})", "Check the disk, then run the same command.")
+    return UsageError(f"{where}: can't be written ({cause})", "Make it writable, or use --rounds-dir FOLDER.")

@@ -56,9 +56,9 @@ def power_warning(recipe: Recipe, heldout: int) -> str:
     found = smallest_gain(heldout, alpha, flips)
     least = "no gain is" if found is None else f"only a gain of {100 * found:.1f} points or more is"
     return (
-        f"warning: with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain to hope "
-        f"for is {points_worth(hope.gain)} ({hope.seen}). It takes {heldout_needed(recipe):,} "
-        f"held-out problems (--set problems.heldout_size={heldout_needed(recipe)}), or several answers to each "
+        f"warning: with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain that you "
+        f"can hope for is {points_worth(hope.gain)} ({hope.seen}). Detecting it takes {heldout_needed(recipe):,} "
+        f"held-out problems (--set problems.heldout_size={heldout_needed(recipe)}), or several answers per problem "
         "(--set gate.samples=4)"
     )
 

@@ -65,7 +65,7 @@ def _work(recipe: Recipe) -> list[str]:
         *([continued] if work.continuations else []),
         f"trains at most {work.trained_rows:,} rows for {plural(work.epochs, 'epoch')},",
         f"and judges at most {answers:,} answers of the challenger, {answers * work.answer_limit:,} tokens.",
-        *(["Its placebo is trained, merged and judged likewise."] if work.placebo else []),
+        *(["The placebo twin is trained, merged and judged in the same way."] if work.placebo else []),
         champion,
         *(
             [f"A challenger that the gate accepts gives at most {work.guard_answers:,} answers to guards' problems."]
@@ -79,7 +79,7 @@ def _work(recipe: Recipe) -> list[str]:
 
 def _gate(recipe: Recipe, rounds: int) -> list[str]:
     if recipe.gate.rule == "none":
-        return ["Every round is accepted (gate.rule is `none`): held-out figures are told, and decide nothing."]
+        return ["Every round is accepted (gate.rule is `none`); held-out figures don't affect the decision."]
     if recipe.gate.rule == "point":
         return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
     spent = sum(share_of_round(recipe.gate, number) for number in range(1, rounds + 1))
@@ -87,8 +87,8 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     other = recipe.gate.model_copy(update={"rounds": 0 if recipe.gate.rounds else rounds})
     return [
         f"Evidence needed in rounds 1 to {rounds}: {_needed(recipe.gate, rounds, accepted=False)}.",
-        f"While every round is accepted, its error is carried on: {_needed(recipe.gate, rounds, accepted=True)}.",
-        f"{told}: {_needed(other, rounds, accepted=False)}; carried on: {_needed(other, rounds, accepted=True)}.",
+        f"While every round is accepted, its error is carried forward: {_needed(recipe.gate, rounds, accepted=True)}.",
+        f"{told}: {_needed(other, rounds, accepted=False)}; carried forward: {_needed(other, rounds, accepted=True)}.",
         f"Chance of any false accept: at most {spent:.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
     ]
 
@@ -110,7 +110,7 @@ def calibrated_lines(work: Forecast, need: DiskNeed, memory: str, found: Calibra
     missing = "" if found.row_seconds and found.merge_seconds else " without what was not measured"
     return [
         f"Measured in {found.seconds:.0f} s: {found.rows} completions of {_sampled_told(found)}; a few training steps.",
-        "Round 1:" if work.champion_each_round else "Round 1 (a later round judges the champion only where it is new):",
+        "Round 1:" if work.champion_each_round else "Round 1 (a later round judges the champion only if it is new):",
         *(f"  {name}: {stage.told}, {_span(stage.seconds)}" for name, stage in first.items()),
         f"Sealed problems at the end: {sealed.told}, {_span(sealed.seconds)}",
         f"All {plural(rounds, 'round')}{missing}: {_span(total)}",
@@ -140,7 +140,7 @@ def _stages(work: Forecast, found: Calibration, *, first: bool) -> dict[str, _St
         return stages
     judged = _answered(found, work.first_look, work.heldout_answers)
     seconds = _sum([stages["training"].seconds, stages["merging"].seconds, judged.seconds])
-    return {**stages, "placebo": _Stage(f"trained and merged likewise, {judged.told}", seconds)}
+    return {**stages, "placebo": _Stage(f"trained and merged in the same way, {judged.told}", seconds)}
 
 
 def _total(stages: dict[str, _Stage]) -> Range:
@@ -169,7 +169,7 @@ def _training(work: Forecast, found: Calibration) -> _Stage:
     if found.row_seconds is None:
         return _Stage(f"{told}, time not measured", (0.0, 0.0))
     load, each = found.train_load_seconds or 0.0, work.epochs * found.row_seconds
-    return _Stage(f"{told} at {found.row_seconds:.2g} s a row", (load + low * each, load + high * each))
+    return _Stage(f"{told} at {found.row_seconds:.2g} s per row", (load + low * each, load + high * each))
 
 
 def _merging(found: Calibration) -> _Stage:
@@ -187,12 +187,12 @@ def _answered(found: Calibration, least: int, most: int) -> _Stage:
 def _sampled_told(found: Calibration) -> str:
     low, high = found.long_tokens
     cut = f"sampled to {found.limit} tokens at {found.short_rate:.0f} to {found.long_rate:.0f} tokens/s"
-    return f"{low:.1f} to {high:.1f} tokens in the mean, {cut}"
+    return f"{low:.1f} to {high:.1f} tokens on average, {cut}"
 
 
 def _memory(need: str, found: Calibration) -> str:
     gpu = f", {found.peak_gpu_mb:,} MiB on the GPU" if found.peak_gpu_mb is not None else ""
-    return f"Memory: {need}; seen in this trial: {found.peak_rss_mb or 0:,} MiB{gpu}."
+    return f"Memory: {need}; measured in this trial: {found.peak_rss_mb or 0:,} MiB{gpu}."
 
 
 def _span(seconds: Range) -> str:

@@ -105,7 +105,7 @@ def _without_bare_letters(rows: Rows, asked: Places) -> tuple[Places, list[Aside
     if 2 * len(gone) <= answered:
         return asked, []
     out = np.array([key in gone for key in keys.take(asked).to_pylist()]) & rows.answered[asked]
-    why = "the answer is the letter {} and no options stand in the question: name their field in problems.options"
+    why = "the answer is the letter {}, but the question has no options: name their field in problems.options"
     aside = [
         Aside(where=one.source, kind="options", why=why.format(one.answer)) for one in problem_rows(rows, asked[out])
     ]

@@ -149,7 +149,7 @@ def _faults(path: Path) -> Iterator[None]:
         yield
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         cause = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: can't be read: {cause}", "Check the path and its rights.") from None
+        raise UsageError(f"{path}: can't be read: {cause}", "Check the path and its permissions.") from None
 
 
 def _opened(path: Path, raw: IO[bytes] | None = None) -> IO[bytes]:
@@ -309,7 +309,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 yield number, row
     except (pyarrow.ArrowException, ValueError) as error:  # pyarrow raises kinds of both
         cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file anew.") from None
+        raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file again.") from None
 
 
 def _arrow(path: Path) -> Iterator[Row]:
@@ -330,7 +330,7 @@ def _arrow(path: Path) -> Iterator[Row]:
                     yield number, row
     except (pyarrow.ArrowException, ValueError) as error:
         cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path}: not readable as Arrow: {cause}", "Write the file anew.") from None
+        raise UsageError(f"{path}: not readable as Arrow: {cause}", "Write the file again.") from None
 
 
 def _whole(path: Path) -> bytes:
@@ -345,7 +345,7 @@ def _refuse_large(size: int, path: Path) -> None:
     if size > LARGEST_FILE:
         raise UsageError(
             f"{path}: {size / 2**30:.1f} GiB of rows, more than {LARGEST_FILE / 2**30:.0f}",
-            "Take the rows that are wanted, or write them as .jsonl.",
+            "Keep only the rows that you need, or write them as .jsonl.",
         )
 
 

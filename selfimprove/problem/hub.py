@@ -102,7 +102,8 @@ def _pick(wanted: Sequence[str], names: Sequence[str], what: str, form: str) -> 
     if found is None:
         dataset = form.split(":")[0]
         raise UsageError(
-            f"{dataset}: which {what}? There are: {', '.join(names) or 'none'}", f"Name one of them: {form}."
+            f"{dataset}: the {what} must be named; there are: {', '.join(names) or 'none'}",
+            f"Name one of them: {form}.",
         )
     return found
 

@@ -36,6 +36,6 @@ def checked_text(value: str, field: str, where: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise UsageError(
-            f"{where}: `{field}` holds half of a surrogate pair, which is no text", "Correct or remove the row."
+            f"{where}: `{field}` holds half of a surrogate pair, which isn't valid text", "Correct or remove the row."
         ) from None
     return value

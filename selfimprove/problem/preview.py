@@ -35,11 +35,11 @@ DRAWN = 256
 _HELP = {
     "sentence": "Name a field that holds the final answer (--set problems.answer=FIELD), or write it as `#### 7` or in "
     "a box.",
-    "program": "Answers that are judged by running them can't be used here: take questions with a final answer.",
-    "chat": "Take chats of one user turn, or name the field of the question: --set problems.question=FIELD.",
+    "program": "Answers that are judged by running them can't be used here: use questions with a final answer.",
+    "chat": "Use chats with one user turn, or name the field of the question: --set problems.question=FIELD.",
     "options": "Name the field that says which option is right: --set problems.answer=FIELD.",
-    "picture": "Take the questions that need no picture.",
-    "several answers": "Write one answer a row.",
+    "picture": "Use only questions that need no picture.",
+    "several answers": "Write one answer per row.",
     "no answer": "Name the field that holds the answer: --set problems.answer=FIELD.",
 }
 
@@ -106,7 +106,7 @@ def _without_leaks(stock: Stock, source: Source, wanted: Problems, reading: Read
         return stock
     judged = [form for one in others for form in texts(read_stock(one, wanted, reading).problems, "form")]
     gone = leaked(texts(stock.problems, "form"), judged, wanted.ngram, wanted.ngram_share)
-    why = "too like a held-out or sealed problem to be trained on"
+    why = "too similar to a held-out or sealed problem to be trained on"
     aside = [Aside(where=stock.problems[place].source, kind="leak", why=why) for place in gone]
     return replace(stock, problems=without_places(stock.problems, gone), aside=(*stock.aside, *aside))
 
@@ -114,7 +114,7 @@ def _without_leaks(stock: Stock, source: Source, wanted: Problems, reading: Read
 def refuse_unusable(text: str, stock: Stock) -> None:
     """`UsageError` if the source `text` has no rows, or none that has an answer to judge by."""
     if not stock.rows:
-        raise UsageError(f"{text}: there are no rows", "Name a file with a question and an answer a row.")
+        raise UsageError(f"{text}: there are no rows", "Name a file with one question and one answer per row.")
     if not stock.aside or stock.answered:
         return
     kind, count = Counter(one.kind for one in stock.aside).most_common(1)[0]
@@ -122,7 +122,7 @@ def refuse_unusable(text: str, stock: Stock) -> None:
     fields = f" The fields are: {listed(stock.known)}." if kind in ("sentence", "no answer") else ""
     raise UsageError(
         f"{text}: none of {stock.rows:,} rows has an answer to judge by: {first.where}: {first.why}"
-        + (f" ({count:,} rows alike)" if count > 1 else ""),
+        + (f" ({count:,} rows like this)" if count > 1 else ""),
         _HELP.get(kind, "Correct the rows.") + fields,
     )
 

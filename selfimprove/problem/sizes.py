@@ -176,7 +176,7 @@ def too_few(pool: Pool, short: Cut) -> UsageError:
     held, with_answer = _held(short, names, source)
     of_those = f", {with_answer:,} of them with an answer" if with_answer < held and lacking != "train" else ""
     taken = any(count for key, count in short.dropped.items() if key.startswith(lacking))
-    beside = " beside those of other sets" if taken else ""
+    beside = " besides those of other sets" if taken else ""
     fault = f"{source} has {plural(held, 'distinct problem')}{of_those}{beside}, but the recipe asks for "
     fault += f"{short.asked.told(names)} ones"
     why, instead = cause_of_lack(stock, source)

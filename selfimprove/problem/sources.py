@@ -77,8 +77,8 @@ def decontamination_off(wanted: Problems, source: str) -> str:
     if wanted.decontaminate != "ngram" or not source.startswith(PREFIX):
         return ""
     return (
-        "decontamination by n-grams is off: generated questions are made from a few sentences, so all are alike; "
-        "they are told apart by what is asked, and no problem is in two sets"
+        "decontamination by n-grams is off: generated questions are all worded alike; "
+        "they are distinguished by what they ask, and no problem is in two sets"
     )
 
 
@@ -142,7 +142,7 @@ def refuse_lacking(stocks: dict[Source, Stock], section: str = "problems") -> No
             source, stock = next(iter(read.items()))
             raise UsageError(
                 f"{section}.{role}: no row of {source} has a field `{name}`",
-                f"The fields are: {listed(stock.known)}; dots go into objects.",
+                f"The fields are: {listed(stock.known)}; use dots for fields inside objects.",
             )
 
 

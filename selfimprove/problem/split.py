@@ -102,11 +102,11 @@ def problems_of(recipe: Recipe, reading: Reading | None = None) -> ProblemSets:
 
 def _refuse_impossible(wanted: Problems, sources: Sources, rotate: bool) -> None:
     if rotate and (isinstance(sources.heldout, GeneratedSource) or sources.heldout == sources.train):
-        fault = f"gate.rotate needs a held-out source of its own, of rows, and has {sources.heldout}"
+        fault = f"gate.rotate needs its own held-out source with rows, not {sources.heldout}"
         raise UsageError(fault, "Name another file or split in problems.heldout, or set gate.rotate = false.")
     if wanted.train_size == 0 and isinstance(sources.train, GeneratedSource):
         raise UsageError(
-            f"problems.train_size is 0 (all there are), but {sources.train} has no end", "Set problems.train_size."
+            f"problems.train_size is 0 (all of them), but {sources.train} is unlimited", "Set problems.train_size."
         )
 
 
@@ -118,7 +118,7 @@ def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Pro
     """
     source = find_sources(wanted).heldout
     if not isinstance(source, GeneratedSource):
-        raise UsageError(f"gate.fresh needs a generated held-out source, {source} is not", "Set gate.fresh = false.")
+        raise UsageError(f"gate.fresh needs a generated held-out source, not {source}", "Set gate.fresh = false.")
     size = len(sets.heldout)
     taken = (*sets.train, *sets.sealed, *(problem for part in sets.guards.values() for problem in part))
     drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))

@@ -77,7 +77,7 @@ class Sampling(Section):
     max_new_tokens: int = Field(512, ge=1, le=MOST_TOKENS, description="longest completion, in tokens")
     problems_per_round: int = Field(0, ge=0, description="training problems sampled in a round; 0: all of them")
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="completions per problem")
-    chunk_rows: int = Field(64, ge=1, description="requests in a chunk: the unit of sampling, durability and resume")
+    chunk_rows: int = Field(64, ge=1, description="requests per chunk; a chunk is sampled, saved and resumed as a unit")
     chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
 
 
@@ -92,11 +92,14 @@ class Prefixes(Section):
     rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
     value: Literal["auto", "labels", "agreement"] = Field(
         "auto",
-        description="`rollout`: how a continuation is valued: by the problem's answer, by agreement with the majority "
-        "of its continuations, or by answers if all training problems have one",
+        description="`rollout`: what a continuation is scored by; `labels`: the problem's answer; `agreement`: "
+        "agreement with the majority of the problem's continuations; `auto`: `labels` if all training problems have "
+        "an answer or `answers.checker` is set, otherwise `agreement`",
     )
     shrinkage: float = Field(
-        4.0, ge=0, description="`rollout`: weight of the problem's mean in a prefix's value, in continuations"
+        4.0,
+        ge=0,
+        description="`rollout`: weight of the problem's mean in a prefix's value, as a number of continuations",
     )
     least_advantage: float = Field(
         0.05, ge=0, le=1, description="`rollout`: shrunk advantage over the problem's mean that a prefix must exceed"
@@ -182,7 +185,8 @@ class Answers(Section):
 
     mode: Literal["boxed", "marked", "last"] = Field(
         "last",
-        description="`boxed`: `\\boxed{}`; `marked`: also `####`, `<answer>`, “answer is”; `last`: also a last number",
+        description="where the answer is looked for; `boxed`: `\\boxed{}`; `marked`: also `####`, `<answer>`, “answer "
+        "is”; `last`: also the last number in the text",
     )
     finished: bool = Field(
         True,
@@ -235,7 +239,9 @@ class Recipe(Section):
     gate: Gate = Gate()
     schedule: Schedule = Schedule()
     guards: tuple[Guard, ...] = Field(
-        (), description="tables `[[guards]]`: further sets of problems on which no accepted challenger may drop"
+        (),
+        description="tables `[[guards]]`: further sets of problems on which an accepted challenger's accuracy may not "
+        "drop",
     )
 
     @model_validator(mode="after")
@@ -268,7 +274,7 @@ class Recipe(Section):
         if self.answers.checker and agreeing:
             raise ValueError(
                 "answers.checker judges an answer by its problem and can't tell whether two answers are the same, as "
-                "prefixes.select = `consistent` and prefixes.value = `agreement` ask"
+                "prefixes.select = `consistent` and prefixes.value = `agreement` require"
             )
         return self
 
@@ -278,7 +284,7 @@ class Recipe(Section):
         if twice := next((guard.name for guard in self.guards if names.count(guard.name.casefold()) > 1), None):
             raise ValueError(f"two guards are called `{twice}`: set the name of one")
         if self.guards and self.gate.rule == "none":
-            raise ValueError("gate.rule is `none`, which accepts every round, so guards could reject none")
+            raise ValueError("gate.rule is `none`, which accepts every round, so guards could reject nothing")
         return self
 
     @model_validator(mode="after")
@@ -286,7 +292,7 @@ class Recipe(Section):
         try:
             json.dumps(self.model_dump(mode="python"), ensure_ascii=False, default=str).encode()
         except UnicodeEncodeError:
-            raise ValueError("a value holds half of a surrogate pair, which is no text") from None
+            raise ValueError("a value holds half of a surrogate pair, which isn't valid text") from None
         return self
 
     def rounding(self) -> Rounding:
@@ -325,16 +331,18 @@ class Runtime(Section):
 
     engine: Literal["auto", "transformers", "vllm"] = Field("auto", description="auto, transformers or vllm")
     device: str = Field("auto", description="torch device of the transformers engine and the trainer")
-    threads: int = Field(0, ge=0, description="processor threads for the model; 0: all this process may use")
+    threads: int = Field(0, ge=0, description="CPU threads for the model; 0: all usable cores")
     ray: str = Field("", description="Ray cluster that samples and trains: `auto` or HOST:PORT; empty: none")
     workers: int = Field(0, ge=0, description="samplers on the cluster; 0: one per GPU, or per node without GPUs")
     checker_workers: int = Field(0, ge=0, description="processes of the answer checker; 0: one per usable core")
     tensor_parallel: int = Field(1, ge=1, description="GPUs that hold one copy of the model in the vllm engine")
-    data_parallel: int = Field(1, ge=1, description="copies of the model in the vllm engine, each on GPUs of its own")
+    data_parallel: int = Field(1, ge=1, description="copies of the model in the vllm engine, each on its own GPUs")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
-    keep_models: bool = Field(False, description="keep every round's merged model, not the champion's alone")
+    keep_models: bool = Field(False, description="keep every round's merged model, not only the champion's")
     train_processes: int = Field(1, ge=1, description="processes that train together, here or on the cluster")
-    sharding: Literal["none", "fsdp"] = Field("none", description="`fsdp`: cut frozen weights over those processes")
+    sharding: Literal["none", "fsdp"] = Field(
+        "none", description="`fsdp`: shard the frozen weights over those processes"
+    )
     micro_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
         description="tokens in one forward pass of training, or `auto`: as many as half the free memory holds",

@@ -46,7 +46,7 @@ class Gate(Section):
     )
     batch: int = Field(64, ge=1, description="problems judged between two looks")
     samples: int = Field(
-        1, ge=1, le=MOST_SAMPLES, description="answers per problem and model: 1 is greedy, more are averaged"
+        1, ge=1, le=MOST_SAMPLES, description="answers per problem and model; 1: greedy; more are averaged"
     )
     temperature: float | None = Field(
         None,
@@ -58,7 +58,9 @@ class Gate(Section):
         ge=0,
         description="second temperature at which the sealed problems are judged too; unset: none",
     )
-    beside_samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model there")
+    beside_samples: int = Field(
+        1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model at `gate.beside_temperature`"
+    )
     max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
     max_truncation_rise: float = Field(
         0.1, ge=0, le=1, description="guard: largest rise of the share of truncated answers above the champion's"
@@ -71,7 +73,8 @@ class Gate(Section):
     )
     placebo: bool = Field(
         False,
-        description="also train and judge a placebo twin, targets moved to other problems; report the gain over it",
+        description="also train and judge a placebo twin, whose targets are permuted between problems, and report the "
+        "gain over it",
     )
     min_entropy: float = Field(
         0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
@@ -80,7 +83,7 @@ class Gate(Section):
     @model_validator(mode="after")
     def _new_in_one_way(self) -> Gate:
         if self.fresh and self.rotate:
-            raise ValueError("gate.fresh draws new problems for each round, so gate.rotate has no parts to give")
+            raise ValueError("gate.fresh draws new problems for each round, so it can't be combined with gate.rotate")
         return self
 
     @property

@@ -21,11 +21,11 @@ class Guard(Section):
 
     name: str = Field(
         "",
-        description="its name in sentences, records and files; by default made from the source",
+        description="the guard's name in sentences, records and files; by default derived from the source",
         validate_default=False,
     )
     problems: str = Field(description="source of its problems, as `problems.heldout`")
-    size: int = Field(200, ge=1, le=MOST_PROBLEMS, description="its problems")
+    size: int = Field(200, ge=1, le=MOST_PROBLEMS, description="number of its problems")
     max_drop: float = Field(0.02, ge=0, lt=1, description="largest harmless drop of accuracy below the champion's")
     rule: Literal["no proof of harm", "proof of no harm"] = Field(
         NO_PROOF_OF_HARM,
@@ -36,7 +36,7 @@ class Guard(Section):
     answer: str = Field("", description="name of its answer field, if it isn't recognised")
     prompt: OptionalTemplate = Field("", description="user turn, with `{question}`; empty: `sampling.prompt`")
     checker: CheckerName = Field(
-        "", description="function that judges its answers; empty: as the recipe's `answers` say"
+        "", description="function that judges its answers; empty: the settings under `[answers]` apply"
     )
 
     @model_validator(mode="before")

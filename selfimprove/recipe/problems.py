@@ -49,22 +49,28 @@ class Problems(Section):
         "", description="source judged in every round; empty: the train source's test split, or a part of it"
     )
     sealed: str = Field("", description="source judged once, at the end; empty: taken from the held-out source")
-    train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all there are")
+    train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all of them")
     heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
     sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")
     seed: int = Field(0, ge=0, description="seed of generation and of the split")
-    question: str = Field("", description="name of the question field, if it isn't recognised; dots go into objects")
+    question: str = Field(
+        "", description="name of the question field, if it isn't recognised; use dots for fields inside objects"
+    )
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
     context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
     options: str = Field("", description="name of the field with multiple-choice options, if it isn't recognised")
     decontaminate: Literal["exact", "ngram"] = Field(
         "exact",
-        description="which training problems are removed: `exact`: those that are also held out or sealed; `ngram`: "
-        "also those too similar to one, but not for generated problems, whose sentences are alike",
+        description="training problems to remove; `exact`: those that are also held out or sealed; `ngram`: also those "
+        "too similar to a held-out or sealed one (not for generated problems, which are all worded alike)",
     )
-    ngram: int = Field(8, ge=1, description="`ngram`: words in a run")
+    ngram: int = Field(8, ge=1, description="`ngram`: words per n-gram")
     ngram_share: float = Field(
-        0.5, gt=0, le=1, description="`ngram`: share of a training question's runs of words that occur in a judged one"
+        0.5,
+        gt=0,
+        le=1,
+        description="`ngram`: share of a training question's n-grams that must occur in a held-out or sealed question "
+        "to remove it",
     )
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"

@@ -74,7 +74,7 @@ def laid_over(data: Mapping[str, object], overrides: Mapping[str, object], where
         elif isinstance(under, Mapping):
             laid[name] = {**under, **over}
         else:
-            raise UsageError(f"{where}: `{name}` must be a table", f"Write it as [{name}], its keys below it.")
+            raise UsageError(f"{where}: `{name}` must be a table", f"Write it as [{name}] with its keys below it.")
     return laid
 
 
@@ -119,7 +119,7 @@ def read_setting(text: str) -> Setting:
     key = key.strip()
     section, _, name = key.partition(".")
     if not (equals and section and (name or key in _SINGLE_KEYS)):
-        raise UsageError(f"--set {text!r}: not of the form section.key=value", "Such as training.rank=8")
+        raise UsageError(f"--set {text!r}: not of the form section.key=value", "For example: training.rank=8")
     try:
         read = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):  # not TOML, a number of too many digits, nested too deeply
@@ -160,13 +160,16 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
     if fault["type"] == "extra_forbidden":
         return f"unknown key `{key}`", _suggestion(key, section)
     if fault["type"] == "model_type":
-        return f"`{key}` must be a table", f"Write it as [{key}], its keys below it: {', '.join(section.model_fields)}."
+        return (
+            f"`{key}` must be a table",
+            f"Write it as [{key}] with its keys below it: {', '.join(section.model_fields)}.",
+        )
     message = fault["msg"].removeprefix("Value error, ")
     field = section.model_fields.get(path[-1]) if path else None
     if field is None:
         return (f"`{key}`: {message}", "docs/recipe.md lists the keys.") if key else (message, "Change one.")
     default = "" if field.is_required() else f"; by default {shown(field.get_default(call_default_factory=True))}"
-    return f"`{key}`: {message}", f"{key} is: {field.description}{default}."
+    return f"`{key}`: {message}", f"{key}: {field.description}{default}."
 
 
 def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
@@ -190,9 +193,9 @@ def _place(loc: tuple[int | str, ...]) -> tuple[type[Section], list[str]]:
 def _suggestion(key: str, section: type[Section]) -> str:
     leaf = key.rpartition(".")[2]
     if leaf in Runtime.model_fields:
-        return f"It is no key of a recipe but an option: --{leaf.replace('_', '-')}."
+        return f"It isn't a recipe key but an option: --{leaf.replace('_', '-')}."
     known = [name for name, *_ in (described_of_guards() if section is Guard else described())]
     keys = known if "." in key else [*Recipe.model_fields]
     moved = [name for name in known if name.rpartition(".")[2] == leaf]
     close = moved or difflib.get_close_matches(key, keys, 1)
-    return f"Did you mean {' or '.join(close)}?" if close else f"Known are here: {', '.join(section.model_fields)}."
+    return f"Did you mean {' or '.join(close)}?" if close else f"The keys here are: {', '.join(section.model_fields)}."

@@ -127,7 +127,7 @@ def _side(title: str, answer: Answered, right: tuple[int, int], pieces: Sequence
     count, samples = right
     cut = ", cut at the limit" if answer.stop == "length" else ""
     return Side(
-        title=f"{title}, right {count} of {samples}" if samples > 1 else title,
+        title=f"{title}, {count} of {samples} right" if samples > 1 else title,
         pieces=tuple(pieces),
         correct=answer.correct,
         verdict=OUTCOMES[answer.outcome],

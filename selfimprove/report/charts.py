@@ -87,8 +87,8 @@ def accuracy_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
 
     return drawn(
         "accuracy",
-        "Accuracy on the held-out problems by round, champion and challenger on the same problems, with 95 % intervals "
-        "of each by itself. A filled circle is an accepted challenger, a hollow one a rejected.",
+        "Accuracy of champion and challenger on the same held-out problems, by round, each with its own 95 % interval. "
+        "A filled circle is an accepted challenger, a hollow one a rejected challenger.",
         paint,
     )
 
@@ -108,8 +108,8 @@ def gain_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
 
     return drawn(
         "gain",
-        "Gain of the challenger over the champion by round, with the interval that holds at all looks at once (95 %). "
-        "Filled: accepted.",
+        "Gain of the challenger over the champion by round, with a 95 % interval that is simultaneously valid at all "
+        "looks. Filled marks: accepted.",
         paint,
     )
 
@@ -135,12 +135,12 @@ def evidence_chart(trails: Sequence[Trail]) -> Chart | None:
         axes.set_xlim(left=0)
         axes.margins(x=0.1)
         axes.set_xlabel("held-out problems judged")
-        axes.set_ylabel("evidence ÷ what is needed")
+        axes.set_ylabel("evidence ÷ evidence needed")
 
-    told = "each round" if named == drawable else "accepted rounds (the thick lines)"
+    told = "Each line has its round's number" if named == drawable else "Accepted rounds (thick lines) have a number"
     return drawn(
         "evidence",
-        f"How the evidence grew as problems were judged, {told} with the number; at 1 the gate accepts.",
+        f"How the evidence grew as problems were judged. {told}; the gate accepts where a line reaches 1.",
         paint,
     )
 
@@ -198,12 +198,12 @@ def loss_chart(losses: Sequence[Loss]) -> Chart | None:
             )  # fmt: skip
             before += loss.steps
             axes.axvline(before + 0.5, color=ROLES["rule"], linewidth=0.8)
-        axes.set_xlabel("optimizer step, round after round (its number above)")
+        axes.set_xlabel("optimizer step over all rounds (round numbers above)")
         axes.set_ylabel("loss, nats per token")
 
-    told = "Training loss by optimizer step, the rounds one after the other."
+    told = "Training loss by optimizer step, over all rounds in order."
     if any(loss.partial for loss in drawable):
-        told += " Hollow marks: the last batch of an epoch, of few rows, whose mean varies more."
+        told += " Hollow marks: the last batch of an epoch, whose mean varies more because it has few rows."
     return drawn("loss", told, paint)
 
 
@@ -230,11 +230,11 @@ def length_chart(spreads: Sequence[Spread]) -> Chart | None:
         for spread in spreads:
             axes.vlines(spread.model, spread.low, spread.high, color=ROLES["challenger"], linewidth=5, alpha=0.35)
             axes.plot([spread.model], [spread.median], "o", color=ROLES["challenger"])
-        _by_round(axes, [spread.model for spread in spreads], "tokens of an answer")
+        _by_round(axes, [spread.model for spread in spreads], "tokens per answer")
         axes.set_xlabel("model (0 is the base)")
         axes.set_ylim(0, 1.1 * max(spread.high for spread in spreads) or 1)
 
-    return drawn("lengths", "Length of the judged answers by model: median, and where the middle 80 % lie.", paint)
+    return drawn("lengths", "Length of the judged answers by model: median, and range of the middle 80 %.", paint)
 
 
 def runs_chart(runs: Sequence[tuple[str, Sequence[RoundFigures]]]) -> Chart | None:

@@ -49,7 +49,7 @@ class _ReadableAnswers(RunAnswers):
             self.faults[number] = f"{path.name}: can't be read: {error}"
             return []
         if not rows:
-            self.faults[number] = f"{path.parent.name}/{path.name}: no answers there."
+            self.faults[number] = f"{path.parent.name}/{path.name}: contains no answers."
         return rows
 
 

@@ -100,16 +100,16 @@ def price(run: RunRecords) -> Price:
     """What a point of sealed gain cost, in the rounds before the last look."""
     look = run.last_look
     if look is None:
-        return Price(None, "Cost per accepted point: not known before the sealed problems are judged.")
+        return Price(None, "Cost per point gained: not known before the sealed problems are judged.")
     charged = run.rounds[: look.rounds or len(run.rounds)]
     won = sum(record.accepted for record in charged)
     if look.gain <= 0:
         told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
-        return Price(None, f"Cost per accepted point: none, since {told}; a price needs a gain above zero.")
-    rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted, rejected rounds are charged too"
+        return Price(None, f"Cost per point gained: none, because {told}.")
+    rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted; rejected rounds are included"
     told = (
-        "Per accepted point: what these rounds cost over the sealed gain of "
+        "Per point gained: the cost of these rounds divided by the sealed gain of "
         f"{formatting.points(look.gain)} points ({rounds})."
     )
-    doubt = " Its interval includes zero, so the price is as uncertain." if look.gain_interval[0] <= 0 else ""
+    doubt = " The gain's interval includes zero, so this cost is uncertain too." if look.gain_interval[0] <= 0 else ""
     return Price(costs(charged)[1].over(100 * look.gain), told + doubt)

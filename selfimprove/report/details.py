@@ -45,8 +45,8 @@ def _intervals(rounds: Sequence[RoundFigures]) -> Section:
         for found in rounds
     )
     told = (
-        "Intervals of accuracies are Wilson's, each of one model by itself. The interval of the gain comes from the "
-        "pairs and holds at all looks at once, so stopping early doesn't bend it."
+        "Accuracies have Wilson intervals, each for one model on its own. The interval of the gain is computed from "
+        "the pairs of answers and is simultaneously valid at all looks, so early stopping doesn't bias it."
     )
     return Section("Accuracies with their intervals", (told,), header, rows)
 
@@ -95,7 +95,7 @@ def _means(loss: Loss) -> list[str]:
 
 
 def _lengths(contests: Sequence[Contest]) -> Section:
-    header = ("model", "answers", "tenth", "median", "ninetieth", "cut at the limit")
+    header = ("model", "answers", "10th percentile", "median", "90th percentile", "cut at the limit")
     rows = tuple(
         (
             "base" if spread.model == 0 else f"round {spread.model}",
@@ -116,12 +116,15 @@ def openings_title(number: int) -> str:
 
 
 def _openings(contest: Contest) -> Section:
-    header = ("answer begins", "champion", "of them right", "challenger", "of them right")
+    header = ("opening", "champion", "right among these", "challenger", "right among these")
     sizes = [sum(map(len, side.values())) for side in (contest.champion, contest.challenger)]
     words, common = openings(contest)
     rows = tuple(_opening(found, sizes) for found in common)
     begun = formatting.plural(words, "word").removeprefix("1 ")
-    told = f"By the first {begun} of the judged answers: how many begin so, and how many of those are right."
+    told = (
+        f"An opening is the first {begun} of a judged answer. The table counts the answers that begin with "
+        "it, and those of them that are right."
+    )
     return Section(openings_title(contest.number), (told,), header, rows, frozenset(header[:1]))
 
 

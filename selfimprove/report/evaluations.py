@@ -18,7 +18,7 @@ from selfimprove.store.evaluations import (
 )
 
 EVALUATIONS = "Evaluations"
-DECIDES_NOTHING = "An evaluation decides nothing: no round was accepted or rejected by it."
+DECIDES_NOTHING = "An evaluation doesn't affect the run: no round was accepted or rejected because of it."
 
 
 def evaluation_sections(record: Evaluation) -> list[Section]:
@@ -86,13 +86,13 @@ def _told(record: Evaluation) -> list[str]:
     ]
     if record.training:
         told.append(
-            f"{plural(record.training, 'training problem')} of the run, or too like one, stand in a row of their own "
-            "and in no other figure."
+            f"{plural(record.training, 'training problem')} of the run (or problems too similar to one) appear only in "
+            "a separate row, not in any other figure."
         )
     if record.heldout:
         told.append(
-            f"{plural(record.heldout, 'problem')} of these are held-out or guard problems of the run: rounds were "
-            "accepted on them, which favours the champion."
+            f"These include {plural(record.heldout, 'held-out or guard problem')} of the run: rounds were accepted on "
+            "them, which favours the champion."
         )
     if record.sealed:
         told.append(f"{plural(record.sealed, 'sealed problem')} are left out until the run has judged them.")
@@ -159,12 +159,12 @@ def _beyond(record: Evaluation) -> str:
     ]
     if not names:
         return ""
-    return f"Intervals without zero: {', '.join(found)}." if found else "Each interval of a gain includes zero."
+    return f"Intervals that exclude zero: {', '.join(found)}." if found else "Each interval of a gain includes zero."
 
 
 def _tasks(record: Evaluation) -> Section:
     header = ("model", "task", "metric", "filter", "value", "standard error", "n")
-    told = ("By lm-evaluation-harness, with its own prompts and judging; ± is one standard error, no interval.",)
+    told = ("By lm-evaluation-harness, with its own prompts and judging; ± is one standard error, not an interval.",)
     rows = tuple(_task(one) for one in record.tasks)
     return Section("Tasks", told if rows else (), header, rows, frozenset({"task", "metric", "filter"}))
 

@@ -14,8 +14,8 @@ _HEADER = (
 )
 _WORDS = frozenset({"guard", "rule", "outcome"})
 _TOLD = (
-    "Evidence of harm rejects under `no proof of harm`; evidence of no harm is what `proof of no harm` needs. "
-    "A drop is measured from the champion of the round."
+    "Under `no proof of harm`, evidence of harm rejects the challenger; under `proof of no harm`, the challenger is "
+    "accepted only with evidence of no harm. Drops are relative to the round's champion."
 )
 
 

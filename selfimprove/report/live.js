@@ -13,7 +13,7 @@
         news.hidden = false;
       }
     } catch {
-      now.textContent = "The server has ended: start it again with selfimprove report --serve.";
+      now.textContent = "The server has stopped. Restart it with selfimprove report --serve.";
       now.hidden = false;
     }
   };

@@ -173,7 +173,7 @@ def runs_html(folder: str, rows: Sequence[Listed], live: Live) -> str:
             header=RUNS,
             rows=rows,
             live=live,
-            footer=f"Served by selfimprove {version('selfimprove')}, to this machine alone.",
+            footer=f"Served by selfimprove {version('selfimprove')}, to this machine only.",
         )
     )
 
@@ -286,8 +286,8 @@ def _flip_sentences(run: Run, unknown: str) -> list[str]:
     sealed = sealed_flips(run.records)
     if sealed is not None:
         told.append(
-            f"On the sealed problems the champion won {sealed[0]} and lost {sealed[1]} against the base model; they "
-            "are counted and not shown, so that nobody chooses the next recipe by them."
+            f"On the sealed problems the champion won {sealed[0]} and lost {sealed[1]} against the base model. "
+            "These problems are counted but not shown, so that nobody uses them to choose the next recipe."
         )
     return [*told, *filter(None, [unknown, *(contest.fault for contest in run.contests)])]
 

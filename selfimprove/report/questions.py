@@ -61,7 +61,7 @@ def questions_of(run: RunRecords, rounds: Sequence[Contest], wanted: Sequence[Ad
             asked |= found
             why = fault or why
     unknown = sum(address not in asked for address in wanted)
-    sentence = f"The questions of {unknown} of {len(wanted)} flips are not known: {why}." if unknown else ""
+    sentence = f"The questions of {unknown} of {len(wanted)} flips are not available: {why}." if unknown else ""
     return Questions(asked, sentence)
 
 
@@ -114,7 +114,7 @@ def _from_source(run: RunRecords, _: Sequence[Contest], missing: Sequence[Addres
         )
         for address, problem in found.items()
     }
-    return asked, "the problem source, which is the run's, holds no such problem"
+    return asked, "the problem source is unchanged since the run, but doesn't contain them"
 
 
 def _problems(run: RunRecords, missing: Sequence[Address]) -> dict[Address, Problem]:
@@ -122,7 +122,7 @@ def _problems(run: RunRecords, missing: Sequence[Address]) -> dict[Address, Prob
     recipe = parse_stored(run.bound.recipe, "recipe.json")
     wanted = recipe.problems
     if not all(is_local(source) for source in (wanted.train, wanted.heldout, wanted.sealed) if source):
-        raise UsageError("the problem source is on the hub, and a report reaches for no network", "")
+        raise UsageError("the problem source is on the hub, and a report doesn't use the network", "")
     sets = problems_of(recipe)
     if sets.fingerprint() != run.bound.problems:
         raise UsageError("the problem source has changed since the run", "")

@@ -64,7 +64,7 @@ def read_run(rounds_dir: Path, name: str) -> RunRecords:
         name = runs[0]
     if name not in runs:
         there = f"Runs in {rounds_dir}: {', '.join(runs)}." if runs else f"There are no runs in {rounds_dir} yet."
-        raise UsageError(f"no run `{name}`" if name else "which run?", there)
+        raise UsageError(f"no run `{name}`" if name else "no run given", there)
     return _read(Journal(rounds_dir / name))
 
 

@@ -80,7 +80,7 @@ def _told_columns(section: Section) -> Section:
 def _outcome(run: RunRecords) -> Section:
     last = run.last_look
     if last is None:
-        return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the rounds asked for are done.",))
+        return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the requested rounds are done.",))
     told = (_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion))
     rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
     header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
@@ -90,7 +90,7 @@ def _outcome(run: RunRecords) -> Section:
 def beside_outcome(run: RunRecords) -> tuple[str, ...]:
     """What has to be said with the outcome: that these problems were judged before, and the second decoding."""
     last = run.last_look
-    again = f"This is look {len(run.looks)} at these problems; only the first look was at unseen ones."
+    again = f"The sealed problems have been judged {len(run.looks)} times; they were unseen only the first time."
     told = (again if len(run.looks) > 1 else "", last.beside.sentence if last and last.beside else "")
     return tuple(filter(None, told))
 
@@ -166,9 +166,9 @@ def _gains(run: RunRecords) -> Section:
         if split
     )
     told = (
-        "Unreadable before or after: no answer that the checker could read, or cut at the token limit. An answer that "
-        "became readable or unreadable says that the model states its answers in another way, not that it reasons "
-        "better or worse; wrong answers that became right say that it does."
+        "An answer is unreadable if the checker can't read it, or if it was cut at the token limit. If answers became "
+        "readable or unreadable, the model states its answers differently; this doesn't mean that it reasons better or "
+        "worse. If wrong answers became right, it does."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
@@ -194,9 +194,9 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         return (told,)
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
     return (
-        f"{told} {plural(len(picked), 'champion')} picked on them: up to {100 * cost.mean:.1f} points of the gain on "
-        f"them may be luck, {100 * cost.most:.1f} in one run of 20 (simulated; docs/gate.md). The sealed problems have "
-        "no part in it.",
+        f"{told} {plural(len(picked), 'champion')} chosen on them: up to {100 * cost.mean:.1f} points of the gain on "
+        f"them may be luck, and {100 * cost.most:.1f} in one run in 20 (simulated; see docs/gate.md). The sealed "
+        "problems are not affected.",
     )
 
 
@@ -254,13 +254,13 @@ def _cost(run: RunRecords) -> Section:
     found = price(run)
     rows = [*(_cost_row(name, cost) for name, cost in spent.items()), _cost_row("total", total)]
     if found.per_point:
-        rows.append(_cost_row("per accepted point", found.per_point))
+        rows.append(_cost_row("per point gained", found.per_point))
     if run.looks:
-        rows.append(_cost_row("sealed, apart", cost_of_looks(run)))
-    header = ("stage", "time", "generated", "read as prompts", "targets", "prompts of targets")
+        rows.append(_cost_row("sealed (not in the total)", cost_of_looks(run)))
+    header = ("stage", "time", "generated", "prompts read", "targets", "training prompts")
     told = (
-        "Time and tokens of each stage over all rounds, rejected ones included. Generated and read: in sampling and "
-        "judging. Targets: the tokens trained on, in each epoch again."
+        "Time and tokens of each stage over all rounds, including rejected ones. Generated tokens and prompts read are "
+        "those of sampling and judging. Targets are the tokens trained on, counted again in each epoch."
     )
     return Section(COST, (told, found.sentence), header, tuple(rows))
 
@@ -276,23 +276,23 @@ def _machine(run: RunRecords) -> Section:
     rows = [*spent.items(), ("whole run", total)]
     found = price(run).per_point
     if found and found.energy is not None:
-        rows.append(("per accepted point", found))
+        rows.append(("per point gained", found))
     header = ("stage", "peak memory, MiB", "peak GPU memory, MiB", "energy, J")
     known = tuple(
         (name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows
     )
-    told = "Of the whole run: the highest peak, and all energy."
+    told = "For the whole run: the highest peak and the total energy."
     is_known = any(cell != MISSING for row in known for cell in row[1:])
     return Section("Memory and energy", (told,), header, known) if is_known else Section("Memory and energy")
 
 
 def _training(run: RunRecords) -> Section:
     """Rows, steps and losses; the last loss is that of a whole batch, since one of few rows jumps."""
-    header = ("round", "prefix rows", "full rows", "steps", "first loss", "last loss")
+    header = ("round", "prefix rows", "whole-solution rows", "steps", "first loss", "last loss")
     rows = batch_rows(run.recipe)
     found = _per_round(run, TRAINING, header, partial(_training_cells, rows=rows))
     few = any(losses(record, rows).partial for record in run.rounds)
-    told = "The last loss is that of the last whole batch: the last batch of an epoch has few rows here."
+    told = "The last loss is that of the last full batch, because the last batch of an epoch has few rows."
     return replace(found, sentences=(told,)) if few and found.rows else found
 
 

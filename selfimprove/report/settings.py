@@ -19,7 +19,7 @@ def recipe_section(run: RunRecords) -> Section:
         if key not in default or own[key] != default[key]
     )
     title, header = "Recipe, where it differs from the defaults", ("key", "value", "default")
-    return Section(title, () if rows else ("All keys have their defaults.",), header, rows, frozenset(header))
+    return Section(title, () if rows else ("All keys have their default values.",), header, rows, frozenset(header))
 
 
 def flat(data: object, prefix: str = "") -> dict[str, object]:

@@ -54,7 +54,7 @@ def _outcome(place: int, run: RunRecords) -> tuple[str, ...]:
 def _cautions(runs: Sequence[RunRecords]) -> tuple[str, ...]:
     told = []
     if len({run.bound.problems for run in runs}) > 1:
-        told.append("These runs were made on different problems: their figures don't compare.")
+        told.append("These runs used different problems: their figures can't be compared.")
     if len({run.bound.model for run in runs}) > 1:
         told.append("These runs started from different base weights.")
     return tuple(told) or ("All runs have the same base weights and the same problems.",)

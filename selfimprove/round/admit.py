@@ -86,8 +86,8 @@ def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Pro
     """`UsageError` if most of the prompts that are tried lose their question."""
     tried = try_prompts(tokenizer, settings, problems)
     if most_are_lost(tried):
-        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't hold it"
-        hint = "Mend chat_template in the model's tokenizer_config.json, or name another model."
+        lost = f"the prompts of {sum(prompt.lost for prompt in tried)} of {len(tried)} don't contain it"
+        hint = "Fix chat_template in the model's tokenizer_config.json, or use another model."
         raise UsageError(f"chat template or tokenizer loses the question: {lost}", hint)
 
 
@@ -98,8 +98,8 @@ def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:
         if needed and tally.prose > TOLERATED * (tally.prose + tally.answered):
             share = f"{tally.prose:,} of {tally.prose + tally.answered:,} answers"
             raise UsageError(
-                f"{key}: {share} of {tally.source} are no final answers, such as {tally.first}",
-                f"Look at them: selfimprove problems {tally.source}; another field is named by problems.answer.",
+                f"{key}: {share} of {tally.source} aren't final answers, such as {tally.first}",
+                f"Look at them: selfimprove problems {tally.source}; to use another field, set problems.answer.",
             )
 
 
@@ -136,7 +136,7 @@ def _refuse_two_systems(recipe: Recipe, problems: ProblemSets) -> None:
     other = next((one for one in asked if one.system and system and one.system != system), None)
     if other is not None:
         raise UsageError(
-            f"sampling.system is set, and {other.source} brings a system turn of its own",
+            f"sampling.system is set, and {other.source} has its own system turn",
             "Leave sampling.system empty, or take the system turns out of the problems.",
         )
 
@@ -149,7 +149,7 @@ def missing_answers(recipe: Recipe, problems: ProblemSets) -> int:
 def answers_hint(recipe: Recipe) -> str:
     """What to do about missing answers."""
     instead = "select=all" if recipe.prefixes.selection.needs_answers else "value=agreement"
-    return f"Add the answers, or type --set prefixes.{instead}."
+    return f"Add the answers, or use --set prefixes.{instead}."
 
 
 def empty_sets(problems: ProblemSets) -> list[str]:

@@ -38,7 +38,7 @@ def select(job: Job) -> Counts:
     if not result.examples:
         raise StageError(
             f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
-            "Sample more (sampling.samples), or select otherwise (prefixes.select), in a new run.",
+            "Sample more (sampling.samples), or use another selection (prefixes.select), in a new run.",
         )
     keep_rows(job.files.examples, [asdict(example) for example in result.examples])
     kinds = Counter(example.kind for example in result.examples)

@@ -46,9 +46,7 @@ class Lengths:
     def told(self) -> str:
         """In a line: how long prompts are, and which don't fit."""
         fits = "a context that the model doesn't state" if self.context is None else f"a context of {self.context:,}"
-        text = (
-            f"prompts of {self.middle:,} in the middle, {self.longest:,} at most, {self.limit:,} for the answer, {fits}"
-        )
+        text = f"prompts: median {self.middle:,}, longest {self.longest:,}; {self.limit:,} for the answer; {fits}"
         if not self.too_long:
             return text
         named = ", ".join(f"{one.problem.source} ({one.tokens:,})" for one in self.too_long[:3])
@@ -109,7 +107,7 @@ def refuse_too_long(tokenizer: Tokenizer, settings: Sampling, problems: Iterable
         raise UsageError(
             f"{worst.problem.source}: its prompt of {worst.tokens:,} tokens and {settings.max_new_tokens:,} for the "
             f"answer are more than the model's context of {context:,}{others}",
-            f"Take the row out, or set sampling.max_new_tokens to at most {max(0, (context or 0) - worst.tokens):,}.",
+            f"Remove the row, or set sampling.max_new_tokens to at most {max(0, (context or 0) - worst.tokens):,}.",
         )
 
 

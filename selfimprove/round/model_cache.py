@@ -68,7 +68,7 @@ class ModelCache:
             return False
         if self._machinery.fingerprint(folder) == expected:
             return True
-        self._emit(Note(f"{folder}: changed since it was made; it is built again from base and adapters."))
+        self._emit(Note(f"{folder}: changed since it was made; it is rebuilt from base and adapters."))
         return False
 
     def _rebuild(self, model: Champion, expected: str) -> None:

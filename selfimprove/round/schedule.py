@@ -68,7 +68,8 @@ def end_of(recipe: Recipe, records: Sequence[RoundRecord]) -> str:
     points = 100 * (last.gain if last.accepted else recipe.gate.worthwhile)
     if points > 0 and spent <= settings.tokens_per_point * points:
         return ""
-    gained = f"a gain of {points:.1f} points" if not rejected else f"no accept, where {points:.1f} points were worth it"
+    worth = f"no accepted round, where {points:.1f} points would be worth it"
+    gained = worth if rejected else f"a gain of {points:.1f} points"
     return f"{spent:,} tokens brought {gained}; schedule.tokens_per_point is {settings.tokens_per_point:,}."
 
 

@@ -185,7 +185,7 @@ def _refuse_copies_on_ray(runtime: Runtime) -> None:
     if runtime.ray and runtime.data_parallel > 1:
         raise UsageError(
             f"--data-parallel {runtime.data_parallel}: with --ray, each worker is one copy of the model",
-            f"Type --workers {runtime.data_parallel} in place of --data-parallel {runtime.data_parallel}.",
+            f"Use --workers {runtime.data_parallel} instead of --data-parallel {runtime.data_parallel}.",
         )
 
 
@@ -195,8 +195,8 @@ def _refuse_parallel(runtime: Runtime) -> None:
     for option, number in asked.items():
         if number > 1:
             raise UsageError(
-                f"{option} {number}: several GPUs are for the vllm engine, and here the transformers engine samples",
-                f"Leave {option} out, or on a machine with GPUs type: pip install 'selfimprove[vllm]'",
+                f"{option} {number}: several GPUs need the vllm engine, and this machine samples with transformers",
+                f"Leave {option} out, or on a machine with GPUs run: pip install 'selfimprove[vllm]'",
             )
 
 

@@ -67,7 +67,7 @@ def _refuse_used_up(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
     if recipe.gate.rotate and rounds > problems.parts:
         size, lasts = len(problems.heldout), plural(problems.parts, "round")
         raise UsageError(
-            f"gate.rotate: the held-out source is used up after {lasts} of {size:,} problems, {rounds} are asked for",
+            f"gate.rotate: the held-out source lasts for {lasts} of {size:,} problems, but {rounds} are requested",
             f"Run --rounds {problems.parts}, set problems.heldout_size to at most "
             f"{max(1, (size + len(problems.later)) // rounds):,}, or name a larger source in problems.heldout.",
         )
@@ -132,7 +132,7 @@ def _started(
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
     alpha = terms_of(recipe, journal.bound(), records).alpha
     power = power_line(len(problems.heldout), alpha, _likely_flips(records))
-    notes.append(f"{power} (`selfimprove plan` tells other sizes and rates)")
+    notes.append(f"{power} (`selfimprove plan` shows other sizes and flip rates)")
     notes += _guards_told(recipe, problems)
     if machinery.runtime.trust_remote_code:
         notes.insert(0, "the model's own code is trusted and run (--trust-remote-code)")
@@ -155,7 +155,7 @@ def _guards_told(recipe: Recipe, problems: ProblemSets) -> list[str]:
     named = [f"{guard.name} ({len(problems.guards[guard.name]):,} problems, {guard.rule})" for guard in recipe.guards]
     errs = [] if all(guard.proves for guard in recipe.guards) else ["a harmless challenger is rejected for harm"]
     errs += ["a harmful one passes"] if any(guard.proves for guard in recipe.guards) else []
-    chances = " and ".join(f"{what} with chance {recipe.gate.guard_alpha:g} at most" for what in errs)
+    chances = " and ".join(f"{what} with a chance of at most {recipe.gate.guard_alpha:g}" for what in errs)
     return [f"guards: {', '.join(named)}; in the whole run {chances}"] if named else []
 
 

@@ -42,7 +42,7 @@ def sealed_finish(job: Job, rounds: int) -> SealedLook:
     if not looks or looks[-1].champion != job.champion.number:
         number = len(looks) + 1
         if looks:
-            job.emit(Note(f"The sealed problems are judged again: look {number}, on record as such."))
+            job.emit(Note(f"The sealed problems are judged again; the record says that this is look {number}."))
         with metered(job.journal.unfinished_sealed_cost, job.machinery.gpus) as meter:
             look = _look(job, number, rounds)
         looks = (*looks, look.model_copy(update=meter.cost.fields()))

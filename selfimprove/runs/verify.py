@@ -6,7 +6,8 @@ decisions and sealed figures are made again from the recipe and the verdict rows
 needed, so it works on a run copied from elsewhere; adapters that were left out are named as missing, and the rest is
 still checked. What it can't see is a run forged as a whole: then records and rows agree.
 
-A record from before gains were split has no `split`, and its sentences are worded otherwise: it is held to its figures.
+A sentence is held to its figures and to its first word, since an earlier version may have worded it otherwise. A record
+from before gains were split has no `split`, and its sentences lack those figures: it is verified without both.
 
 Each check is a `Finding`; a check that can't be made because a cache was pruned is not a fault.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ from selfimprove.store.records import Certificate, FileSeen, Record, RoundRecord
 from selfimprove.store.round_folder import RoundFolder
 
 _TOLD = ("split", "sentence")
+_WORDED = ("sentence", "told")
+_NUMBER = re.compile(r"[-+−]?\d(?:[\d,.]*\d)?")
 
 
 @dataclass(frozen=True)
@@ -122,9 +126,9 @@ def _judged_findings(
     for what in ("scorecard", "decision"):
         yield _redone(name, f"{what} from the verdicts", getattr(record, what), getattr(redone, what), told)
     if recipe.guards:
-        stored, made = ([found.plain() for found in part] for part in (record.guards, redone.guards))
+        stored, made = ([_by_figures(found.plain()) for found in part] for part in (record.guards, redone.guards))
         yield _equal(name, "guards from the verdicts", stored, made)
-    yield _equal(name, "alarm from the verdicts", record.alarm, redone.alarm)
+    yield _equal(name, "alarm from the verdicts", _figures_told(record.alarm), _figures_told(redone.alarm))
     if record.placebo:
         yield _redone(name, "placebo from the verdicts", record.placebo, placebo_record(files, number), told)
 
@@ -139,10 +143,12 @@ def _sealed_findings(journal: Journal, recipe: Recipe) -> Iterator[Finding]:
             stored = {key: value for key, value in look.plain().items() if key in redone.plain()}
             yield _redone(name, "figures from the verdicts", stored, redone, told)
         if look.beside:
-            yield _seen(name, "SHA-256 of its verdicts beside", look.beside_verdicts, journal.beside_verdicts)
+            yield _seen(
+                name, "SHA-256 of its verdicts at the second temperature", look.beside_verdicts, journal.beside_verdicts
+            )
             found = _sealed_answers(journal.beside_verdicts, look.champion)
             beside = beside_figures(recipe, sorted(found[0]), look.champion, found) if found[0] else None
-            yield _redone(name, "figures beside from the verdicts", look.beside, beside, told)
+            yield _redone(name, "figures at the second temperature from the verdicts", look.beside, beside, told)
 
 
 def _sealed_answers(path: Path, champion: int) -> dict[int, AnswersByKey]:
@@ -163,7 +169,20 @@ def _equal(where: str, what: str, found: object, expected: object) -> Finding:
 
 def _redone(where: str, what: str, found: object, made: object, told: bool) -> Finding:
     """A record held against what is made again; unless it was `told` how gains split, without that and its sentence."""
-    return _equal(where, what, *(_plain(value) if told else _without_split(_plain(value)) for value in (found, made)))
+    compared = _by_figures if told else _without_split
+    return _equal(where, what, *(compared(_plain(value)) for value in (found, made)))
+
+
+def _by_figures(value: object) -> object:
+    """The record, with what its sentences tell in place of their wording."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _figures_told(str(kept)) if key in _WORDED else kept for key, kept in value.items()}
+
+
+def _figures_told(text: str) -> list[str]:
+    """The first word of a sentence and its numbers, sorted, whatever words are between them."""
+    return [text.partition(" ")[0].rstrip(":."), *sorted(_NUMBER.findall(text))]
 
 
 def _without_split(value: object) -> object:

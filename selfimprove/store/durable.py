@@ -125,7 +125,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(whole, start=1):
         row = _parse_row(line)
         if row is None and number < len(whole):
-            raise UsageError(f"{path}:{number}: not a line of JSON", "Remove the file; its rows are owed again.")
+            raise UsageError(f"{path}:{number}: not a line of JSON", "Remove the file; its rows are made again.")
         if row is not None:
             rows.append(row)
     return rows

@@ -267,7 +267,7 @@ class Journal:
         self._refuse_other_recipe(recipe)
         stored, start_new = self.bound(), self._start_new(recipe)
         if stored.model != identity.model:
-            raise UsageError(f"run `{self.name}` was made from other base weights ({recipe.model.name})", start_new)
+            raise UsageError(f"run `{self.name}` was started from other base weights ({recipe.model.name})", start_new)
         if stored.problems != identity.problems:
             raise UsageError(f"the problems of run `{self.name}` changed ({recipe.problems.train})", start_new)
         if stored.checker != identity.checker:
@@ -285,7 +285,7 @@ class Journal:
     def _refuse_other_recipe(self, recipe: Recipe, typed: Collection[str] = ()) -> None:
         changed = changed_told(self.recipe(), recipe, typed)
         if changed:
-            hint = f"{self._start_new(recipe)}, or --run {self.name} alone to resume this one."
+            hint = f"{self._start_new(recipe)}, or only --run {self.name} to resume this one."
             raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", hint)
 
     def _start_new(self, recipe: Recipe) -> str:
@@ -294,7 +294,7 @@ class Journal:
         base = stem if self.name == DEFAULT and stem else self.name
         names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
         name = next(name for name in names if not (self.folder.parent / name).exists())
-        return f"Type --run {name} to start a new run"
+        return f"Use --run {name} to start a new run"
 
     def write_event(self, event: Event) -> None:
         """Append one event to the run's history."""
@@ -316,7 +316,7 @@ class Journal:
         except FileNotFoundError:
             return [], 0
         except OSError as error:
-            raise UsageError(f"{self.events_path}: can't be read: {error.strerror}", "Look at its owner.") from None
+            raise UsageError(f"{self.events_path}: can't be read: {error.strerror}", "Check its permissions.") from None
         return [timed for line in whole.splitlines() if (timed := read_event(line)) is not None], after
 
     def birth(self) -> str:
@@ -337,7 +337,7 @@ class Journal:
         except Timeout:
             raise self._held(self.holder()) from None
         except OSError as error:
-            hint = "Name a folder that can be written to with --rounds-dir."
+            hint = "Name a writable folder with --rounds-dir."
             raise UsageError(f"{self.folder}: can't be written to: {error.strerror}", hint) from None
         try:
             write_json(self._holder_path, {"pid": os.getpid(), "host": platform.node(), "since": utc()})
@@ -348,7 +348,7 @@ class Journal:
             lock.release()
 
     def _held(self, holder: str) -> UsageError:
-        return UsageError(f"run `{self.name}` is held by {holder}", "Wait for it, or stop it.")
+        return UsageError(f"run `{self.name}` is in use by {holder}", "Wait for it, or stop it.")
 
     def held_by(self) -> str:
         """The process that holds the run now, in words; empty if none does, whatever a dead one left behind.

@@ -41,10 +41,10 @@ def read_trackers(names: Sequence[str]) -> dict[str, OpenTracker]:
     """
     for name in names:
         if name not in TRACKERS:
-            raise UsageError(f"--track {name}: not a tracker", f"Type one of {', '.join(TRACKERS)}.")
+            raise UsageError(f"--track {name}: not a tracker", f"Use one of {', '.join(TRACKERS)}.")
         spec = find_spec(name)
         if spec is None or spec.origin is None:  # the folder `wandb` that wandb makes here is no package
-            raise UsageError(f"--track {name}: {name} isn't installed", f"Type: pip install 'selfimprove[{name}]'")
+            raise UsageError(f"--track {name}: {name} isn't installed", f"Run: pip install 'selfimprove[{name}]'")
     if "wandb" in names:
         from selfimprove.tracking.wandb import refuse_logged_out
 
@@ -116,4 +116,4 @@ class _Tracking:
     def _report(self) -> None:
         for delivery in [delivery for delivery in self._deliveries if delivery.failure]:
             self._deliveries.remove(delivery)
-            self._view(Note(f"--track {delivery.name} failed, and the run goes on without it: {delivery.failure}"))
+            self._view(Note(f"--track {delivery.name} failed, and the run continues without it: {delivery.failure}"))

@@ -56,7 +56,7 @@ class Delivery:
         self._queue.put(None)
         self._thread.join(timeout)
         if self._thread.is_alive():
-            self.failure = self.failure or f"it still had not taken everything after {timeout:.0f} seconds"
+            self.failure = self.failure or f"it had not accepted everything after {timeout:.0f} seconds"
             return
         try:
             with redirect_stdout(sys.stderr):

@@ -23,7 +23,7 @@ def refuse_logged_out() -> None:
     if wandb.setup().settings.mode in {"offline", "disabled", "dryrun"}:
         return
     if not wandb.login(prompt=False):
-        raise UsageError("--track wandb: not logged in", "Type: wandb login, or set WANDB_MODE=offline.")
+        raise UsageError("--track wandb: not logged in", "Run: wandb login, or set WANDB_MODE=offline.")
 
 
 class Wandb:

@@ -99,9 +99,9 @@ def _whole(counts: TrainCounts | Short, job: TrainJob) -> TrainCounts:
     tried = f" at {sizes.micro_tokens:,} tokens in one pass" if sizes else ""
     fewer = max(1, sizes.micro_tokens // 4) if sizes else 128
     raise StageError(
-        f"training ran out of memory{tried}; what was durable is kept",
-        "End what else uses the memory, and type the same command, if need be with --micro-tokens "
-        f"{fewer} --gradient-checkpointing on; or begin anew with a smaller model.",
+        f"training ran out of memory{tried}; saved work is kept",
+        "Stop other programs that use the memory, and run the same command again, if necessary with --micro-tokens "
+        f"{fewer} --gradient-checkpointing on; or start a new run with a smaller model.",
     )
 
 

@@ -135,7 +135,7 @@ def _death(process: SpawnProcess) -> StageError:
     process.join()
     return StageError(
         f"{process.name} of the training died with exit code {process.exitcode}",
-        "If memory ran out, type the same command with --micro-tokens 256 --gradient-checkpointing on, or fewer "
+        "If memory ran out, run the same command with --micro-tokens 256 --gradient-checkpointing on, or fewer "
         "--train-processes.",
     )
 

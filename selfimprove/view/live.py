@@ -150,7 +150,7 @@ def _run_progress(scene: Scene, run: RunStarted, now: float | None) -> str:
     parts = [f"round {current.number} of {run.rounds_wanted}{kept}" if current else told]
     if now is not None and scene.finished is None:
         left = scene.seconds_left(now)
-        parts.append(f"{formatting.duration(now - scene.began)} gone{_about(left)}")
+        parts.append(f"{formatting.duration(now - scene.began)} elapsed{_about(left)}")
     return " · ".join(parts)
 
 

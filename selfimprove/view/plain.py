@@ -162,7 +162,7 @@ def _progress(scene: Scene, now: float) -> str:
 
 def _stage_done(event: StageFinished) -> str:
     if event.reused:
-        return f"  {event.stage}: reused, an earlier start had finished it"
+        return f"  {event.stage}: reused, it was finished before the run was resumed"
     counts = ", ".join(
         f"{key.replace('_', ' ')} {formatting.amount(value)}"
         for key, value in event.counts.items()

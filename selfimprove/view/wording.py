@@ -11,10 +11,10 @@ from selfimprove.view.scene import RoundRow, Scene, Stage
 JUDGING = ("judge", "sealed")
 """Stages whose units are problems, each answered by both models."""
 REASONS: Mapping[str, str] = {
-    "evidence": "the evidence that the challenger is better suffices",
+    "evidence": "there is enough evidence that the challenger is better",
     "futile": "a worthwhile gain is ruled out or out of reach",
     "undecided": "all problems are judged and the evidence falls short",
-    "point": "by the accuracies alone, without evidence",
+    "point": "by accuracy only, without evidence",
     "none": "without a test",
 }
 """What the reason of a decision means; any other is the name of a guard."""
@@ -22,7 +22,8 @@ REASONS: Mapping[str, str] = {
 
 def reason_told(row: RoundRow) -> str:
     """Why a round was decided as it was; empty where its history doesn't tell."""
-    return REASONS.get(row.reason, f"the {row.reason} guard fired") if row.reason else ""
+    guard = f"the {row.reason.removeprefix('guard ')} guard rejected the challenger"
+    return REASONS.get(row.reason, guard) if row.reason else ""
 
 
 def amount_told(stage: Stage, scene: Scene) -> str:

@@ -22,9 +22,9 @@ WAYS: dict[Way, str] = {
     "sync": "before a sync",
     "rename": "before a rename",
     "renamed": "after a rename",
-    "instant": "at a random instant",
+    "instant": "at a random moment",
 }
-"""Each way of killing, with its name in the report."""
+"""Each kind of kill, with its name in the report."""
 
 MAX_RETRIES = 5
 """How often a kill is tried again whose run was over before it came."""

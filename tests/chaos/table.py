@@ -12,18 +12,19 @@ from selfimprove.formatting import duration
 from tests.chaos.harness import ChaosReport, KillOutcome
 from tests.chaos.kill_plan import WAYS, Way
 from tests.chaos.trace import KINDS
+from tests.chaos.workload import TINY
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADER = ("way of killing", "kills", "where", *(f"{kind} redone" for kind in KINDS), "processes left", "records equal")
+HEADER = ("kind of kill", "kills", "where", *(f"{kind} redone" for kind in KINDS), "processes left", "records equal")
 NOTE = "redone: most after one kill / in all"
 FAULT_LIMIT = 300
 """Characters of one fault in a table."""
 
 
 def rows_of(report: ChaosReport) -> list[tuple[str, ...]]:
-    """The rows below `HEADER`: one for each way of killing, one for all of them, one with what is allowed."""
+    """The rows below `HEADER`: one for each kind of kill, one for all of them, one with what is allowed."""
     rows = [_row(WAYS[way], _of(report, way), _equal(report, way)) for way in WAYS if _of(report, way)]
     allowed = ("allowed", "", "", *(f"{report.allowed[kind]} / -" for kind in KINDS), "0", "yes")
     return [*rows, _row("all", report.carried_out, report.equal, where=False), allowed]
@@ -41,7 +42,8 @@ def lines_of(report: ChaosReport) -> Iterator[str]:
 
 def sentences(report: ChaosReport) -> Iterator[str]:
     """What is below the table: how it was made, each difference by name, and the result."""
-    runs = f"{len(report.carried_out)} kills in {len(report.runs)} runs of {report.model} in {duration(report.seconds)}"
+    model = "the tiny model" if report.model == TINY else report.model
+    runs = f"{len(report.carried_out)} kills in {len(report.runs)} runs of {model} in {duration(report.seconds)}"
     yield f"{runs} (undisturbed: {duration(report.undisturbed_seconds)}; {', '.join(report.decisions)})."
     late = report.asked - len(report.carried_out)
     if late and report.equal:

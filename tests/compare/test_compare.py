@@ -326,7 +326,7 @@ def test_a_budget_of_rows_is_kept_by_every_arm(table: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "named"), [(Budget("rows", 1), "2 rows of one"), (Budget("rows", 500), "250 problems")]
+    ("budget", "named"), [(Budget("rows", 1), "2 rows per problem"), (Budget("rows", 500), "250 problems")]
 )
 def test_a_budget_that_no_pool_can_keep_is_refused(table: Table, budget: Budget, named: str) -> None:
     with pytest.raises(UsageError, match=named):
@@ -355,7 +355,7 @@ def test_a_budget_of_tokens_is_measured_once_and_nearly_kept(table: Table) -> No
 
 
 def test_a_lock_keeps_a_second_process_out(table: Table) -> None:
-    with table.folder.holder().lock(), pytest.raises(UsageError, match="held by process"):
+    with table.folder.holder().lock(), pytest.raises(UsageError, match="in use by process"):
         table.make(table.arms(4))
 
 

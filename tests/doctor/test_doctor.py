@@ -85,8 +85,8 @@ def test_a_sound_setting_is_told_in_lines_and_in_json(
     assert [row["check"] for row in found] == CHECKS
     assert code == 0
     by_check = {row["check"]: row for row in found}
-    assert by_check["checker"]["found"] == "gold against gold 64 of 64 correct, perturbed gold 0 of 64"
-    assert "8 of 8 questions verbatim in their prompts, 8 of 8 encoded" in by_check["template"]["found"]
+    assert by_check["checker"]["found"] == "64 of 64 references equal themselves, 0 of 64 perturbed copies accepted"
+    assert "8 of 8 questions verbatim in their prompts, 8 of 8 re-encoded" in by_check["template"]["found"]
     assert not inside.runs.exists()  # looking at a run writes nothing into it
 
 
@@ -103,7 +103,7 @@ def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
     assert "\\x1b[31m: no such folder" in told
     lines = told.splitlines()
     place = next(place for place, line in enumerate(lines) if line.startswith("error   checker"))
-    assert "gold against gold 0 of 64 correct" in lines[place]
+    assert "0 of 64 references equal themselves" in lines[place]
     assert lines[place + 1].strip().startswith("A run sets these aside.")
 
 
@@ -113,7 +113,7 @@ def test_some_references_at_fault_are_a_warning(inside: Workshop) -> None:
     Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = _findings(inside, {"problems": {"train": "odd.jsonl"}})["checker"]
     assert found.level == "warning"
-    assert "gold against gold 64 of 64 correct, perturbed gold 1 of 64; 1 at fault" in found.found
+    assert "64 of 64 references equal themselves, 1 of 64 perturbed copies accepted; 1 faulty" in found.found
 
 
 def test_missing_problems_and_model_are_each_told_once(inside: Workshop) -> None:
@@ -153,7 +153,7 @@ def test_what_no_engine_applies_of_a_generation_config_is_told(inside: Workshop)
     assert found.level == "warning"
     assert found.found == (
         "samples: temperature 0.5, min-p 0.1, repetition penalty 1.3; judging: greedy; "
-        "of its generation config not applied: no_repeat_ngram_size, typical_p"
+        "not applied from its generation config: no_repeat_ngram_size, typical_p"
     )
 
 
@@ -166,7 +166,7 @@ def test_a_run_on_a_template_that_drops_the_question_is_refused_before_anything_
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == 2
-    assert "loses the question: the prompts of 8 of 8 don't hold it" in capsys.readouterr().err
+    assert "loses the question: the prompts of 8 of 8 don't contain it" in capsys.readouterr().err
     assert not list(inside.runs.glob("*/*"))
 
 
@@ -298,7 +298,7 @@ def test_a_model_on_the_hub_is_looked_at_without_its_weights(workshop: Workshop,
     words = ["doctor", "--recipe", "tiny.toml", "--model", "owner/model", "--json"]
     done = workshop.call(*words, environment=home)
     found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
-    assert f"owner/model@{revision}: the weights are fetched by the first run" in found["model"]["found"]
+    assert f"owner/model@{revision}: the first run downloads the weights" in found["model"]["found"]
     assert "8 of 8 questions verbatim" in found["template"]["found"]
     assert done.returncode == 0, done.stdout
 
@@ -310,13 +310,13 @@ def test_the_embedded_model_with_the_default_recipe_has_no_error(tmp_path: Path)
     assert done.returncode == 0, done.stdout
     found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert found["template"]["level"] == "ok"
-    assert "768 of 768 correct, perturbed gold 0 of 768" in found["checker"]["found"]
+    assert "768 of 768 references equal themselves, 0 of 768 perturbed" in found["checker"]["found"]
 
 
 @pytest.mark.parametrize(
     ("settings", "level", "said"),
     [
-        ({}, "ok", "stochastic rounding to bfloat16, at most 6 steps a round"),
+        ({}, "ok", "stochastic rounding to bfloat16, at most 6 steps per round"),
         ({"training": {"learning_rate": 1e-7}}, "warning", "stochastic rounding"),
         ({"merging": {"rounding": "nearest"}, "training": {"learning_rate": 1e-5}}, "warning", "nearest rounding"),
         ({"model": {"dtype": "float32"}, "training": {"learning_rate": 1e-9}}, "ok", "float32 weights hold"),

@@ -270,7 +270,7 @@ def test_another_process_samples_the_same_and_its_death_is_a_failed_stage(
         again = list(other.sample(chunk))
         (worker,) = set(_workers(os.getpid())) - known
         os.killpg(worker, signal.SIGKILL)
-        with pytest.raises(StageError, match="was killed by SIGKILL; its whole log is ") as raised:
+        with pytest.raises(StageError, match="was killed by SIGKILL; its full log is ") as raised:
             list(other.sample(chunk))
     assert engine.reproducible == (again == first)
     (log,) = kept_logs.glob("selfimprove-vllm-*.log")

@@ -194,7 +194,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_item_given_to_another(tmp_path:
 @pytest.mark.usefixtures("driver")
 def test_what_hangs_every_worker_ends_in_an_error_that_names_it(tmp_path: Path) -> None:
     crew = _crew(tmp_path, {2: "hangs"}, patience=2.0)
-    with pytest.raises(StageError, match=f"number 2: {TRIES} workers were lost at it; the last one: it did not finish"):
+    with pytest.raises(StageError, match=f"number 2: {TRIES} workers were lost on it; the last one: it did not finish"):
         list(crew.map(range(6)))
     crew.dismiss()
 
@@ -334,10 +334,10 @@ def test_workers_follow_what_the_nodes_have() -> None:
 @pytest.mark.parametrize(
     ("nodes", "threads", "gpus", "processes", "named"),
     [
-        ([SMALL, SMALL], 9, 0, 1, "room for 0 of 1 sampler with 9 processors each"),
-        ([LARGE], 8, 16, 1, "room for 0 of 1 sampler with 8 processors and 16 GPUs each"),
-        ([SMALL, LARGE], 8, 2, 9, "room for 8 of 9 training process with 8 processors and 1 GPUs each"),
-        ([SMALL, SMALL], 8, 0, 3, "room for 2 of 3 training process with 8 processors each"),
+        ([SMALL, SMALL], 9, 0, 1, "room for 0 of 1 sampler with 9 cores each"),
+        ([LARGE], 8, 16, 1, "room for 0 of 1 sampler with 8 cores and 16 GPUs each"),
+        ([SMALL, LARGE], 8, 2, 9, "room for 8 of 9 training process with 8 cores and 1 GPUs each"),
+        ([SMALL, SMALL], 8, 0, 3, "room for 2 of 3 training process with 8 cores each"),
     ],
 )
 def test_what_the_cluster_has_no_room_for_is_refused(

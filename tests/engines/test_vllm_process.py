@@ -71,7 +71,7 @@ def test_a_worker_that_never_answers_is_killed_and_told_in_a_line(script: str, f
         worker.receive(_soon())
     worker.end()
     (log,) = folder.glob("selfimprove-vllm-*.log")
-    assert told.value.message.endswith(f"its whole log is {log}")
+    assert told.value.message.endswith(f"its full log is {log}")
 
 
 def test_a_worker_that_never_reads_is_killed() -> None:
@@ -83,7 +83,7 @@ def test_a_worker_that_never_reads_is_killed() -> None:
 def test_a_worker_that_ended_is_told_with_the_end_of_its_log() -> None:
     worker = _worker(DEAD)
     worker.send(LONG, _soon(120))
-    with pytest.raises(StageError, match="the vllm engine ended with exit status 3; its whole log is ") as told:
+    with pytest.raises(StageError, match="the vllm engine ended with exit status 3; its full log is ") as told:
         worker.receive(_soon(120))
     assert told.value.hint == "no such model"
 

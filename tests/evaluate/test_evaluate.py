@@ -182,7 +182,7 @@ def test_where_the_runs_problems_are_gone_its_records_tell_the_training_ones(sho
         kept.rename(problems)
     trained = {row["key"] for number in (1, 2) for row in read_rows(run.round(number).examples)}
     assert 0 < found.training == 40 - found.n <= len(trained)
-    assert "told by the keys in its records" in found.notes[0]
+    assert "recognized only by the keys in the run's records" in found.notes[0]
 
 
 def test_a_folder_is_a_model_too_and_one_model_alone_has_intervals_of_its_accuracy(shop: Workshop) -> None:
@@ -212,7 +212,7 @@ def test_it_is_written_as_json_and_markdown_and_shown_in_the_report(shop: Worksh
     assert shown.returncode == 0, shown.stderr
     (path,) = (run.folder / "evaluate").glob("*.json")
     assert path.with_suffix(".md").read_text() == (shop.folder / "told.md").read_text()
-    assert "An evaluation decides nothing" in path.with_suffix(".md").read_text()
+    assert "An evaluation doesn't affect the run" in path.with_suffix(".md").read_text()
     assert "| level | 1 | 24 |" in path.with_suffix(".md").read_text()
     assert f"Written: rounds/told/evaluate/{path.name}" in shown.stdout
     printed = shop.call("evaluate", "told", *LEVELS, "--json", *EXECUTION)
@@ -252,7 +252,7 @@ def test_a_refusal_is_one_line_and_leaves_with_2(shop: Workshop) -> None:
 def test_a_round_without_its_weights_is_refused_by_name_and_the_base_is_not(shop: Workshop) -> None:
     run = _copy(shop, "light")
     shutil.rmtree(run.round(1).adapter)
-    with pytest.raises(UsageError, match=r"round 1 can't be built, .*0001/adapter"):
+    with pytest.raises(UsageError, match=r"round 1 can't be rebuilt, .*0001/adapter"):
         _found(run, LEVELS, ("base", "1"), limit=4)
     assert _found(run, LEVELS, ("base",), limit=4).n == 4
 
@@ -262,7 +262,7 @@ def test_two_evaluations_of_a_run_at_once_are_refused(shop: Workshop) -> None:
     from filelock import FileLock
 
     (run.folder / "evaluate").mkdir()
-    with FileLock(run.folder / "evaluate" / ".lock"), pytest.raises(UsageError, match="another process evaluates"):
+    with FileLock(run.folder / "evaluate" / ".lock"), pytest.raises(UsageError, match="another process is evaluating"):
         _found(run, LEVELS, limit=4)
 
 

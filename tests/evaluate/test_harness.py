@@ -61,7 +61,7 @@ def test_a_local_task_is_told_with_its_standard_error_and_kept(shop: Workshop) -
 def test_without_the_harness_tasks_are_refused_with_what_to_type() -> None:
     with pytest.raises(UsageError, match="isn't installed") as refused:
         refuse_missing(None)
-    assert refused.value.hint == "Type: pip install 'selfimprove[eval]'"
+    assert refused.value.hint == "Run: pip install 'selfimprove[eval]'"
 
 
 @pytest.mark.skipif(not INSTALLED, reason="lm-eval isn't installed: pip install 'selfimprove[eval]'")

@@ -109,7 +109,12 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
     assert front is not None
     assert (front["license"], front["library_name"]) == ("mit", "transformers")
     look = json.loads((here.runs / "whole" / "sealed.json").read_text())["looks"][0]
-    for said in (f"| {look['n']} |", "It was the only look", "Decoding: greedy, at most 10 tokens", "rounds 1 and 2"):
+    for said in (
+        f"| {look['n']} |",
+        "These problems were judged only once.",
+        "Decoding: greedy, at most 10 tokens",
+        "rounds 1 and 2",
+    ):
         assert said in text
     assert f"nothing else touched: {split_told(SplitRecord(**look['split']))} (unreadable: unparsed or cut). " in text
     assert "| 2 |" in text
@@ -168,7 +173,7 @@ def test_four_bits_need_llama_cpps_program_and_get_it_beside_the_converter(
     words = ["export", "whole", "--to", str(tmp_path / "out"), "--gguf", "q4_k_m", "--converter", str(script)]
     with pytest.raises(UsageError, match="llama-quantize isn't installed") as raised:
         app(words, standalone_mode=False)
-    assert raised.value.hint == "Type: brew install llama.cpp, or --gguf q8_0, which needs no program."
+    assert raised.value.hint == "Run: brew install llama.cpp; or use --gguf q8_0, which doesn't need it."
     assert not (tmp_path / "out").exists()
     program = script.parent / "build" / "bin" / "llama-quantize"
     program.parent.mkdir(parents=True)
@@ -181,7 +186,7 @@ def test_four_bits_need_llama_cpps_program_and_get_it_beside_the_converter(
 
 def test_a_converter_that_fails_is_quoted_and_leaves_nothing(here: Workshop, tmp_path: Path) -> None:
     refused = _copied(here, "refused")
-    with pytest.raises(SelfImproveError, match="left with 1 and said: NotImplementedError: not") as raised:
+    with pytest.raises(SelfImproveError, match="exited with code 1: NotImplementedError: not") as raised:
         export(refused, tmp_path / "out", "gguf", RUNTIME, CONVERTER, here.folder / "cache")
     assert raised.value.exit_code == 1
     assert not list(tmp_path.iterdir())
@@ -216,13 +221,13 @@ def test_a_changed_adapter_or_base_is_refused(here: Workshop, tmp_path: Path) ->
 
 
 REFUSALS = [
-    (["--to", "full"], "full: there already, and not empty"),
+    (["--to", "full"], "full: already exists and is not empty"),
     (["--to", "sums.jsonl"], "not a folder"),
     (["--to", "rounds/whole/taken"], "inside the run's own folder"),
-    (["--to", "o", "--adapter", "--gguf", "f16"], "two forms"),
+    (["--to", "o", "--adapter", "--gguf", "f16"], "can't be combined"),
     (["--to", "o", "--gguf", "q3"], "--gguf q3: not a type of weights"),
-    (["--to", "o", "--public"], "--public is for --hub"),
-    (["--to", "o", "--converter", "c.py"], "--converter is for --gguf"),
+    (["--to", "o", "--public"], "--public works only with --hub"),
+    (["--to", "o", "--converter", "c.py"], "--converter works only with --gguf"),
     (["--to", "o", "--gguf", "f16", "--converter", "c.py"], "c.py: no such file"),
 ]
 

@@ -69,8 +69,8 @@ def test_the_sentence_gives_the_numbers_in_words() -> None:
     decision = decide(mixed(31, 24, 400), 400, recipe.Gate(batch=400), 0.025)
     assert decision is not None
     assert decision.sentence == (
-        "Rejected: undecided, the evidence falls short after all problems; 31 won (all became right), 24 lost (all "
-        "became wrong) of 55 flips after 400 problems; evidence 0.2, needs 40; "
+        "Rejected: undecided, all problems are judged and the evidence falls short; 55 flips in 400 problems: 31 won "
+        "(all became right), 24 lost (all became wrong); evidence 0.2, needs 40; "
         f"a gain above {100 * decision.looks[-1].gain_upper:.1f} points is ruled out."
     )
 
@@ -81,7 +81,11 @@ def test_the_sentence_gives_the_numbers_in_words() -> None:
         (mixed(0, 300, 1000), recipe.Gate(), "futile, a gain of 2 points or more is ruled out; "),
         (mixed(0, 0, 1000), recipe.Gate(), "futile, even if the other 872 problems go well the gain stays below 2 poi"),
         (mixed(40, 40, 400), recipe.Gate(worthwhile=0.001), "futile, even if the other 144 problems go well the evi"),
-        (mixed(13, 4, 100), recipe.Gate(batch=100), "undecided, the evidence falls short after all problems; "),
+        (
+            mixed(13, 4, 100),
+            recipe.Gate(batch=100),
+            "undecided, all problems are judged and the evidence falls short; ",
+        ),
         (mixed(10, 11, 200), recipe.Gate(rule="point"), "accuracy fell; "),
     ],
 )
@@ -97,7 +101,8 @@ def test_the_sentence_splits_flips_by_what_the_answers_were() -> None:
     decision = decide([read] * 25 + [WIN] * 3 + [cut] * 2 + [LOSS] + [SAME] * 69, 100, recipe.Gate(batch=100), 0.025)
     assert decision is not None
     assert decision.sentence.startswith(
-        "Accepted: 28 won (25 became readable, 3 right), 3 lost (2 became unreadable, 1 wrong) of 31 flips"
+        "Accepted: 31 flips in 100 problems: 28 won (25 became readable, 3 became right), "
+        "3 lost (2 became unreadable, 1 became wrong); "
     )
 
 
@@ -258,7 +263,7 @@ def test_lost_prefix_entropy_raises_an_alarm_only() -> None:
 
 def test_the_gain_is_said_with_its_interval_and_method() -> None:
     assert sentence_of_gain(mixed(68, 30, 1000), "base") == (
-        "Gain over base: +3.8 points on 1,000 problems (95 % Tango's score interval +1.9 to +5.8): "
+        "Gain over base: +3.8 points on 1,000 problems (Tango's 95 % score interval +1.9 to +5.8): "
         "became readable 0.0, right +6.8, unreadable 0.0, wrong −3.0."
     )
     assert "betting interval" in sentence_of_gain([Pair(0, 0.5)] * 20, "placebo")

@@ -65,7 +65,7 @@ def test_too_few_problems_are_shared_out_and_the_file_says_what_they_detect(here
     sets = load_problems(recipe.problems)
     assert len(sets.train) + len(sets.heldout) + len(sets.sealed) == 81
     assert min(len(sets.train), len(sets.heldout), len(sets.sealed)) > 15
-    assert "It takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
+    assert "Detecting it takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
 
 
 def test_a_generator_has_no_end_and_gets_a_size(here: Workshop) -> None:
@@ -104,7 +104,7 @@ def test_a_file_that_is_there_is_kept_unless_its_user_says_otherwise(
     Path("mine.toml").write_text("# mine\n")
     words = ["init", "--model", "./tiny", "--problems", "sums.jsonl", "--output", "mine.toml", "--no-calibrate"]
     for more in ([], ["--yes"]):
-        with pytest.raises(UsageError, match=r"mine\.toml: there already"):
+        with pytest.raises(UsageError, match=r"mine\.toml: already exists"):
             app([*words, *more], standalone_mode=False)
     ours, theirs = os.openpty()
     with os.fdopen(theirs) as typed, os.fdopen(os.dup(theirs), "w") as shown:

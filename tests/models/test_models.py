@@ -109,7 +109,7 @@ def test_what_is_no_model_is_refused_in_one_line_and_a_hint(tiny: Path, tmp_path
     (tiny / "adapter_config.json").write_text("{}")
     assert "an adapter, not a model" in _message(str(tiny), cache)
     (tiny / "model.safetensors").write_bytes(b"\xff" * 100)
-    assert "not whole safetensors" in _message(str(tiny), cache)
+    assert "not a complete safetensors file" in _message(str(tiny), cache)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_folder_that_is_another_kind_of_model_is_refused(
 def test_an_index_that_leads_outside_the_folder_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tiny / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "../secret.safetensors"}}))
     (tmp_path / "secret.safetensors").write_bytes(b"")
-    assert "not a whole model folder" in _message(str(tiny), tmp_path / "cache")
+    assert "not a complete model folder" in _message(str(tiny), tmp_path / "cache")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"GGUF" + b"\x03\x00\x00\x00" + b"\xff" * 60])

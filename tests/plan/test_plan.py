@@ -62,7 +62,7 @@ def test_rates_become_ranges_of_tokens_and_time() -> None:
     told = "\n".join(calibrated_lines(forecast_round(recipe, 100), NEED, MEMORY, FOUND, 2))
     # 90 prefixes of 8 tokens at 100 a second, 10 whole rows of 20 to 40 at 200, and 2 s to load
     assert "sampling: 920 to 1,120 tokens of 100 completions, 10 s to 11 s" in told
-    assert "training: 100 rows, 1 epoch at 0.1 s a row, 13 s" in told
+    assert "training: 100 rows, 1 epoch at 0.1 s per row, 13 s" in told
     # the champion's 128 and 64 to 128 of the challenger
     assert "judging: 3,840 to 10,240 tokens of 192 to 256 answers, 23 s to 55 s" in told
     assert "Sealed problems at the end: 1,000 to 4,000 tokens of 50 to 100 answers, 9.0 s to 24 s" in told
@@ -125,7 +125,7 @@ def test_prefixes_that_grow_after_rejections_are_in_the_bound() -> None:
 def test_a_placebo_costs_what_its_round_does() -> None:
     plain, placebo = _forecast(256), _forecast(256, gate={"placebo": True})
     told = "\n".join(calibrated_lines(placebo, NEED, MEMORY, FOUND, 1))
-    assert "placebo: trained and merged likewise, 1,280 to 10,240 tokens of 64 to 256 answers" in told
+    assert "placebo: trained and merged in the same way, 1,280 to 10,240 tokens of 64 to 256 answers" in told
     assert "All 1 round: 2:06 to 4:36" in "\n".join(calibrated_lines(plain, NEED, MEMORY, FOUND, 1))
     assert "All 1 round: 2:54 to 6:09" in told
     needs = [work.disk(Footprint(1000, 10), 1, keep_models=False) for work in (plain, placebo)]
@@ -155,7 +155,7 @@ def test_the_command_calibrates_on_the_recipes_own_model(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "8 completions of" in done.stdout
     assert "tokens/s" in done.stdout
-    assert "a row" in done.stdout
+    assert "per row" in done.stdout
     assert "not measured" not in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "sums.jsonl", "tiny", "tiny.toml"]
 

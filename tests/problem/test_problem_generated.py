@@ -101,7 +101,7 @@ def test_a_wrong_mixture_is_one_line(parts: list[dict[str, object]], fault: str,
 
 
 def test_all_problems_of_a_generator_are_refused() -> None:
-    with pytest.raises(UsageError, match="has no end"):
+    with pytest.raises(UsageError, match="is unlimited"):
         load_problems(Problems(train_size=0))
 
 

@@ -33,7 +33,7 @@ def test_a_config_is_chosen(configs: list[str], asked: str, chosen: str) -> None
 def test_an_open_config_lists_them(configs: list[str], asked: str) -> None:
     with pytest.raises(UsageError) as caught:
         chosen_config(configs, HubSource("o/d", asked))
-    assert caught.value.message == f"o/d: which config? There are: {', '.join(configs) or 'none'}"
+    assert caught.value.message == f"o/d: the config must be named; there are: {', '.join(configs) or 'none'}"
     assert caught.value.hint == "Name one of them: o/d:CONFIG."
 
 

@@ -129,7 +129,7 @@ def test_heldout_loses_what_is_sealed() -> None:
 def test_what_a_rotated_source_has_left_is_held_out_for_later_rounds_and_not_trained_on(tmp_path: Path) -> None:
     csv_file = str(CASES / "good" / "gsm8k.csv")
     wanted = Problems(train=GOOD, heldout=csv_file, train_size=0, heldout_size=4, sealed_size=8)
-    with pytest.raises(UsageError, match="0 distinct problems beside those of other sets"):  # both files are equal
+    with pytest.raises(UsageError, match="0 distinct problems besides those of other sets"):  # both files are equal
         load_problems(wanted, rotate=True)
     rows = [(number, "What is {0} and 0?") for number in range(9)]
     other = wanted.model_copy(update={"train": written(tmp_path, "sums.jsonl", rows)})
@@ -269,7 +269,7 @@ def test_generated_problems_say_why_they_are_not_compared_by_ngrams() -> None:
     wanted = Problems(train="reasoning-gym:sums", train_size=4, heldout_size=2, sealed_size=2)
     asked = wanted.model_copy(update={"decontaminate": "ngram"})
     found = preview("reasoning-gym:sums", asked)
-    why = "decontamination by n-grams is off: generated questions are made from a few sentences"
+    why = "decontamination by n-grams is off: generated questions are all worded alike"
     assert str(found.plain(1)["decontamination"]).startswith(why)
     assert any(why in line.plain for line in shown_lines(found, 1))
     assert "decontamination" not in preview("reasoning-gym:sums", wanted).plain(1)

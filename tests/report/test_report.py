@@ -204,7 +204,7 @@ def test_a_champion_that_is_the_base_has_no_gain_to_judge() -> None:
     same = {"champion": 0, "gain": 0.0, "gain_interval": [-0.01, 0.01], "champion_accuracy": 0.3}
     text = terminal(records(sealed={"looks": [sealed()["looks"][0] | same]}), 200)
     assert "Base 30.0 % (95 % interval 25.0 to 36.0 %), on 256 problems." in text
-    assert "Base and champion are the same model: no gain to judge." in text
+    assert "Base and champion are the same model, so there is no gain to judge." in text
     assert "chance" not in text
 
 
@@ -214,7 +214,7 @@ def test_a_run_without_its_sealed_outcome_says_so() -> None:
 
 def test_a_second_look_is_named_as_one() -> None:
     twice = {"looks": sealed()["looks"] * 2}
-    assert "This is look 2 at these problems" in terminal(records(sealed=twice))
+    assert "have been judged 2 times" in terminal(records(sealed=twice))
 
 
 def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
@@ -231,7 +231,7 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     for uses, record in enumerate(rounds, start=1):
         record["scorecard"]["uses_of_heldout"] = uses
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
-    assert "used for 2 decisions. 1 champion picked on them: up to 5.7 points of the gain on them may be luck" in text
+    assert "used for 2 decisions. 1 champion chosen on them: up to 5.7 points of the gain on them may be luck" in text
     rounds[0]["decision"]["accepted"] = False
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert "used for 2 decisions." in text
@@ -242,11 +242,11 @@ def test_rejected_rounds_are_charged() -> None:
     text = squeezed(terminal(records()))
     assert "sample 2:00 20,000 40,000 – –" in text
     assert "total 12:00 24,000 46,000 8,000 30,000" in text
-    assert "per accepted point 1:00 2,000 3,833 667 2,500" in text  # over 12 points
-    assert "sealed, apart 30 s 5,000 9,000 – –" in text
+    assert "per point gained 1:00 2,000 3,833 667 2,500" in text  # over 12 points
+    assert "sealed (not in the total) 30 s 5,000 9,000 – –" in text
     assert "whole run 900 14,400" in text
-    assert "per accepted point – 1,200" in text
-    assert "sealed gain of +12.0 points (1 of 2 rounds accepted, rejected rounds are charged too)" in terminal(
+    assert "per point gained – 1,200" in text
+    assert "sealed gain of +12.0 points (1 of 2 rounds accepted; rejected rounds are included)" in terminal(
         records(), 200
     )
 
@@ -265,7 +265,7 @@ def test_the_whole_run_has_the_highest_peak_and_all_energy() -> None:
     rounds = [round_record(1, True), round_record(2, False)]
     rounds[1]["stages"][2]["peak_rss_mb"] = 1500
     text = squeezed(terminal(records(rounds=rounds)))
-    assert "Of the whole run: the highest peak, and all energy." in text
+    assert "For the whole run: the highest peak and the total energy." in text
     assert "whole run 1,500 14,400" in text
 
 
@@ -285,7 +285,7 @@ def test_the_loss_of_a_last_batch_of_few_rows_is_not_the_last_loss() -> None:
     assert "3 1.52 4" in squeezed(terminal(run))
     text = squeezed(terminal(replace(run, recipe=Recipe()), 120))  # batches of 64 rows
     assert "3 1.52 1" in text
-    assert "The last loss is that of the last whole batch" in text
+    assert "The last loss is that of the last full batch" in text
     loss = losses(run.rounds[0], 64)
     assert (loss.points, loss.partial) == (((1, 1.5), (2, 1.0)), ((3, 4.0),))
 
@@ -293,15 +293,15 @@ def test_the_loss_of_a_last_batch_of_few_rows_is_not_the_last_loss() -> None:
 def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
     text = squeezed(terminal(records(rounds=(round_record(1, True), round_record(2, False), round_record(3, False)))))
     assert "total 18:00" in text
-    assert "per accepted point 1:00" in text
+    assert "per point gained 1:00" in text
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"sealed": None}, "not known before the sealed problems are judged"),
-        ({"gain": -0.01}, "the sealed gain is −1.0 points; a price needs a gain above zero"),
-        ({"gain": 0.0, "rounds": (round_record(1, False),)}, "none, since no round was accepted"),
+        ({"gain": -0.01}, "none, because the sealed gain is −1.0 points"),
+        ({"gain": 0.0, "rounds": (round_record(1, False),)}, "none, because no round was accepted"),
     ],
 )
 def test_without_a_gain_a_point_has_no_price(changes: dict[str, Any], told: str) -> None:
@@ -310,13 +310,13 @@ def test_without_a_gain_a_point_has_no_price(changes: dict[str, Any], told: str)
         changes["sealed"] = {"looks": [{**sealed()["looks"][0], "gain": gain}]}
     text = terminal(records(**changes), 200)
     assert told in text
-    assert text.count("per accepted point") == 1
-    assert "interval includes zero, so the price" not in text
+    assert text.count("per point gained") == 1
+    assert "interval includes zero, so this cost" not in text
 
 
 def test_a_gain_that_may_be_chance_says_so_of_its_price() -> None:
     doubtful = {"looks": [{**sealed()["looks"][0], "gain_interval": [-0.01, 0.2]}]}
-    assert "so the price is as uncertain" in terminal(records(sealed=doubtful), 200)
+    assert "zero, so this cost is" in terminal(records(sealed=doubtful), 200)
 
 
 def test_only_keys_that_differ_from_the_defaults_are_shown() -> None:

@@ -46,7 +46,9 @@ def test_a_source_that_changed_is_not_asked(copy: Path) -> None:
     (copy / "example/recipe.json").write_text(json.dumps(stored | {"problems": "0" * 64}))
     run = read_run(copy, "example")
     shown, sentence = shown_flips(run, contests(run), 1000)
-    assert sentence == "The questions of 58 of 58 flips are not known: the problem source has changed since the run."
+    assert (
+        sentence == "The questions of 58 of 58 flips are not available: the problem source has changed since the run."
+    )
     assert not any(flip.asked for found in shown for flip in found.shown)
 
 
@@ -105,7 +107,7 @@ def test_a_pair_of_answers_that_two_problems_share_is_not_looked_up_in_the_histo
     two = made_contest({"a": (False, True), "b": (False, True)})
     shown, sentence = shown_flips(run, [two], 10)
     assert [flip.asked for flip in shown[0].shown] == [None, None]
-    assert "on the hub, and a report reaches for no network" in sentence
+    assert "on the hub, and a report doesn't use the network" in sentence
     (tmp_path / "events.jsonl").write_text(json.dumps(events[0]) + "\n")
     one = shown_flips(run, [made_contest({"a": (False, True)})], 10)[0][0].shown[0]
     assert one.asked is not None

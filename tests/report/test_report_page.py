@@ -204,7 +204,7 @@ def test_the_page_shows_the_flips_that_the_scorecards_count() -> None:
     kinds = Counter(attrs["class"] for _, attrs in example().tags if attrs.get("class", "").startswith("flip "))
     assert kinds == {"flip won": 43, "flip lost": 15}
     text = example().all_text()
-    assert "The question is not known here" not in text
+    assert "The question is not available" not in text
     assert "To solve this, we need to add 81 to 84. 81 + 81 equals 102." in text
     assert re.search(r"the champion won \d+ and lost \d+ against the base model", text)
 
@@ -352,7 +352,7 @@ def test_verdicts_that_cannot_be_read_are_named(copy: Path) -> None:
     page = Page(report_html(read_run(copy, "example")))
     assert_sound(page)
     assert "0002/verdicts.jsonl:1: not a line of JSON" in page.all_text()
-    assert "0001/verdicts.jsonl: no answers there" in page.all_text()
+    assert "0001/verdicts.jsonl: contains no answers" in page.all_text()
 
 
 def test_runs_stand_side_by_side(copy: Path) -> None:
@@ -371,7 +371,7 @@ def test_runs_stand_side_by_side(copy: Path) -> None:
     assert "B:other+10.0+10.00.0−1.5+18.6" in "".join(page.all_text().split())
     text = page.all_text()
     assert text.index("Runs side by side") < text.index("base model13.9 %")
-    assert "made on different problems: their figures don't compare" in text
+    assert "used different problems: their figures can't be compared" in text
     table = text[text.index("Where the recipes differ") :].split("Outcome on")[0]
     assert "".join(table.split()) == "WheretherecipesdifferkeyA:exampleB:othertraining.rank1664"
     assert "A: example" in text

@@ -102,8 +102,8 @@ def test_the_sealed_problems_are_answered_at_a_second_temperature_and_told_besid
     rows = world.journal.beside_verdicts
     rows.write_text(rows.read_text().replace('"correct"', '"wrong"', 1))
     assert {fault.what for fault in faults_in(verify(world.journal, content_hash))} == {
-        "SHA-256 of its verdicts beside",
-        "figures beside from the verdicts",
+        "SHA-256 of its verdicts at the second temperature",
+        "figures at the second temperature from the verdicts",
     }
 
 

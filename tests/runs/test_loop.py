@@ -72,7 +72,7 @@ def test_a_champion_that_is_the_base_is_called_that_and_no_chance(tmp_path: Path
         for event in world.events:
             view(event)
     told = "\n".join([*lines, look.sentence, report_markdown(read_run(tmp_path / "rounds", "run"))])
-    assert told.count("Base and champion are the same model: no gain to judge.") == 3
+    assert told.count("Base and champion are the same model, so there is no gain to judge.") == 3
     assert "chance" not in told.replace("Chance of any false accept", "")
 
 
@@ -87,7 +87,7 @@ def test_the_start_tells_the_power_in_one_line_for_the_flips_seen(tmp_path: Path
     assert [len(lines) for lines in power] == [1, 1]
     assert "with 400 held-out problems and 10% flips a gain of " in power[0][0]
     assert f"with 400 held-out problems and {seen} flips a gain of " in power[1][0]
-    assert power[0][0].endswith("(`selfimprove plan` tells other sizes and rates)")
+    assert power[0][0].endswith("(`selfimprove plan` shows other sizes and flip rates)")
 
 
 def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:
@@ -388,13 +388,13 @@ def test_a_rotated_source_gives_each_round_a_part_of_its_own_that_was_never_judg
     assert all(one.isdisjoint(other) for one, other in itertools.combinations(judged, 2))
     assert world.round(1)["decision"]["accepted"]
     assert not faults_in(verify(world.journal, content_hash))
-    with pytest.raises(UsageError, match=r"used up after 3 rounds of 150 problems, 4 are asked for"):
+    with pytest.raises(UsageError, match=r"lasts for 3 rounds of 150 problems, but 4 are requested"):
         world.run(4)
 
 
 def test_a_rotated_source_must_be_the_held_out_sets_own(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.0], settings={"gate": {"rotate": True}})
-    with pytest.raises(UsageError, match=r"gate\.rotate needs a held-out source of its own"):
+    with pytest.raises(UsageError, match=r"gate\.rotate needs its own held-out source"):
         world.run(1)
 
 

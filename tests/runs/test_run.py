@@ -161,7 +161,7 @@ def test_a_second_process_on_a_run_is_told_who_holds_it(workshop: Workshop) -> N
     with Journal(workshop.runs / "held").lock():
         refused = workshop.run("held", 1)
     assert refused.returncode == 2
-    assert f"run `held` is held by process {os.getpid()}" in refused.stderr
+    assert f"run `held` is in use by process {os.getpid()}" in refused.stderr
 
 
 def test_a_complete_run_owes_nothing_wherever_its_folder_lies(workshop: Workshop, tmp_path: Path) -> None:
@@ -253,6 +253,6 @@ def test_plan_shows_cost_and_power_without_reading_anything(workshop: Workshop) 
     assert done.returncode == 0, done.stderr
     assert "A round samples 24 completions of 24 problems: at most 132 tokens" in done.stdout
     assert "Evidence needed in rounds 1 to 3: 40, 120, 240." in done.stdout
-    assert "While every round is accepted, its error is carried on: 40, 30, 27." in done.stdout
-    assert "With gate.rounds = 3: 80, 80, 80; carried on: 80, 40, 27." in done.stdout
+    assert "While every round is accepted, its error is carried forward: 40, 30, 27." in done.stdout
+    assert "With gate.rounds = 3: 80, 80, 80; carried forward: 80, 40, 27." in done.stdout
     assert "24 held-out problems" in done.stdout

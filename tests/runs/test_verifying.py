@@ -118,6 +118,16 @@ def test_an_older_run_that_is_tampered_with_is_named(copy: Journal, name: str) -
     test_whatever_is_tampered_with_is_named(copy, name)
 
 
+def test_a_sentence_may_be_worded_otherwise(copy: Journal) -> None:
+    def reword(record: dict[str, Any]) -> None:
+        before = record["decision"]["sentence"]
+        record["decision"]["sentence"] = before.replace(" problems: ", " of the problems, ")
+        assert record["decision"]["sentence"] != before
+
+    edit("0001/round.json", reword)(copy.folder)
+    assert not faults_in(verify(copy, content_hash))
+
+
 def test_the_example_is_held_to_its_figures() -> None:
     faults = faults_in(verify(Journal(ROOT / "rounds" / "example"), content_hash))
     assert {fault.what for fault in faults} == {"SHA-256", "adapters merged"}, "its weights are left out, nothing else"
@@ -190,5 +200,5 @@ def test_status_and_report_follow_a_rollback(copy: Journal) -> None:
 
 
 def test_a_held_run_is_not_pruned(copy: Journal) -> None:
-    with copy.lock(), pytest.raises(UsageError, match="held by"):
+    with copy.lock(), pytest.raises(UsageError, match="in use by"):
         prune(Journal(copy.folder))

@@ -112,7 +112,7 @@ def test_one_process_holds_a_run_and_a_dead_holder_frees_it(tmp_path: Path) -> N
     holder.start()
     assert ready.wait(30)
     journal = Journal(tmp_path / "run")
-    with pytest.raises(UsageError, match=f"held by process {holder.pid} on"), journal.lock():
+    with pytest.raises(UsageError, match=f"in use by process {holder.pid} on"), journal.lock():
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join(10)

@@ -117,7 +117,7 @@ def test_a_failing_tracker_is_reported_once_and_stops_neither_the_run_nor_anothe
     failing, sound = Memory(fails_at), Memory()
     world = World(tmp_path, checker, [0.4, 0.0], settings=SMALL)
     notes = run_world(world, 2, failing, sound)
-    assert notes == ["--track memory0 failed, and the run goes on without it: ConnectionError: no server"]
+    assert notes == ["--track memory0 failed, and the run continues without it: ConnectionError: no server"]
     recorded = folded(world.journal.events_since(0)[0])
     assert [point.values for point in sound.points] == [point.values for point in recorded]
     assert sound.closed == [True]
@@ -146,7 +146,7 @@ def test_a_later_start_goes_on_and_a_tracker_chosen_late_is_told_the_history(tmp
 
 def test_a_slow_tracker_is_waited_for_at_the_end_and_not_for_ever(tmp_path: Path) -> None:
     slow, stuck = Memory(pause=0.01), Memory(pause=5.0)
-    for memory, failure in ((slow, ""), (stuck, "it still had not taken everything after 1 seconds")):
+    for memory, failure in ((slow, ""), (stuck, "it had not accepted everything after 1 seconds")):
         delivery = Delivery("memory", memory.open)
         delivery.begin(RUN, [])
         began = time.monotonic()
@@ -160,7 +160,7 @@ def test_a_slow_tracker_is_waited_for_at_the_end_and_not_for_ever(tmp_path: Path
 
 def test_a_refused_start_opens_no_tracker(tmp_path: Path, checker: Checker) -> None:
     world, memory = World(tmp_path, checker, [0.4]), Memory()
-    with world.journal.lock(), pytest.raises(UsageError, match="held by"):
+    with world.journal.lock(), pytest.raises(UsageError, match="in use by"):
         run_world(world, 1, memory)
     assert memory.runs == []
 

@@ -222,7 +222,7 @@ def test_plain_lines_tell_the_run() -> None:
         "round 1: challenging the base model",
         "sample: 256 rows (64 already on record)",
         "sample: 50 %, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
-        "harvest: reused, an earlier start had finished it",
+        "harvest: reused, it was finished before the run was resumed",
         "train: 50 %, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
         "judge: 256 problems",
         "judge: 50 %, challenger: 128 of 256 problems, 150 tokens/s, 40 s left",
@@ -377,11 +377,11 @@ def test_between_two_stages_the_next_one_is_named() -> None:
 
 def test_time_gone_and_left_of_the_whole_run() -> None:
     heads = [(scene, frame(scene, 120, 39, now)[0].plain) for now, scene in scenes(run())]
-    assert "round 1 of 2 · 16:40 gone" in heads[1][1]
+    assert "round 1 of 2 · 16:40 elapsed" in heads[1][1]
     assert not any("left" in head for scene, head in heads if not scene.took)
     # round 1 took 220 s; an answer 60/192 s, and 2 times 256 of them are left
     head = next(head for scene, head in heads if scene.current() and scene.took)
-    assert head.endswith("round 2 of 2 · 33:20 gone, about 6:20 left")
+    assert head.endswith("round 2 of 2 · 33:20 elapsed, about 6:20 left")
 
 
 def test_a_rate_is_told_once_it_is_known() -> None:
@@ -450,7 +450,7 @@ def test_a_decision_has_its_reason_in_words() -> None:
     assert "Round 2 rejected: all problems are judged and the evidence falls short." in text
     assert "undecided; 3 won, 3 lost." in text
     assert "  All problems are judged and the evidence falls short." in plain_lines(iter([(0.0, rejected)]))
-    assert "  The truncation guard fired." in plain_lines(iter([(0.0, by_guard)]))
+    assert "  The truncation guard rejected the challenger." in plain_lines(iter([(0.0, by_guard)]))
 
 
 def test_a_resumed_run_tells_its_head_once() -> None:
@@ -486,7 +486,7 @@ def test_a_champion_that_is_the_base_is_told_as_one_model() -> None:
     drawn = "\n".join(frame_text(Scene(sealed=same), 24))
     for text in (drawn, "\n".join(plain_lines(iter([(0, same)])))):
         assert "base 30.1 %" in text
-        assert "Base and champion are the same model: no gain to judge." in text
+        assert "Base and champion are the same model, so there is no gain to judge." in text
         assert "gain 0.0" not in text
         assert "chance" not in text
 

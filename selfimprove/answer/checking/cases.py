@@ -109,7 +109,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        hint = "Name a file in a folder that is there and can be written to."
+        hint = "Name a file in an existing, writable folder."
         raise UsageError(f"--wrong {path}: can't be written: {error.strerror}", hint) from None
 
 
@@ -117,17 +117,17 @@ def _rows(path: Path) -> list[_Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} can't be read: {error}", "give a JSONL file of labelled rows") from None
+        raise UsageError(f"{path} can't be read: {error}", "Give a JSONL file of labelled rows.") from None
     rows: list[_Row] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         row = _row(line)
         if row is None:
-            raise UsageError(f"{path}:{number} is no labelled row", 'a row needs "gold", "prediction" and "equal"')
+            raise UsageError(f"{path}:{number} isn't a labelled row", 'A row needs "gold", "prediction" and "equal".')
         rows.append(row)
     if not rows:
-        raise UsageError(f"{path} has no rows", "give a JSONL file of labelled rows")
+        raise UsageError(f"{path} has no rows", "Give a JSONL file of labelled rows.")
     return rows
 
 
