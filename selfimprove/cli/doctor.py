@@ -12,6 +12,7 @@ import typer
 from selfimprove.cli import options as opt
 from selfimprove.cli.parsing import chosen_recipe, read_runtime
 from selfimprove.escaping import escape_text
+from selfimprove.formatting import plural
 
 if TYPE_CHECKING:
     from selfimprove.doctor import Finding
@@ -55,11 +56,19 @@ def doctor(
     chosen = chosen_recipe(recipe, model, problems, settings or [])
     runtime = read_runtime(execution)
     subject = Subject(recipe=chosen, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
-    levels = []
+    levels: list[str] = []
     for finding in examine(subject):
         levels.append(finding.level)
         typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
+    if not as_json:
+        typer.echo(_summary(levels.count("error"), levels.count("warning")))
     raise typer.Exit(1 if "error" in levels else 0)
+
+
+def _summary(errors: int, warnings: int) -> str:
+    """What all findings come to."""
+    told = f"{plural(errors, 'error')} and {plural(warnings, 'warning')}"
+    return f"{told}: {'correct what the errors name before you start a run' if errors else 'a run can start'}."
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -45,6 +45,7 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
         "model cache": resources.model_cache,
         "model": content.model,
         "problems": content.problems,
+        "power": content.detectable,
         "memory": resources.memory,
         "disk": resources.disk,
         "template": content.template,

@@ -15,7 +15,10 @@ from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import FoundModel, Subject
 from selfimprove.errors import SelfImproveError
 from selfimprove.formatting import byte_count, plural
+from selfimprove.gate.budget import alpha_of_round
+from selfimprove.gate.intervals import power_line
 from selfimprove.plan.forecast import forecast_round
+from selfimprove.plan.hope import power_gap
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker, own_judge
 from selfimprove.problem.references import FaultyReference, faulty_references
@@ -65,6 +68,22 @@ def problems(subject: Subject) -> Finding:
     pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
     off = decontamination_off(subject.recipe.problems, subject.recipe.problems.train)
     return ok("problems", f"{sizes}, such as {pairs}" + (f"; {off}" if off else ""))
+
+
+def detectable(subject: Subject) -> Finding:
+    """Whether the gate can detect the gain that can be hoped for on so many held-out problems."""
+    found = subject.problems
+    if isinstance(found, SelfImproveError):
+        return warning("power", NO_PROBLEMS, "Correct the problems first.")
+    fault, advice = power_gap(subject.recipe, len(found.heldout))
+    if fault:
+        return warning("power", fault, f"{advice}.")
+    gate = subject.recipe.gate
+    if gate.rule != "sequential":
+        return ok("power", f"gate.rule is `{gate.rule}`: rounds are accepted without a test")
+    if gate.samples > 1:
+        return ok("power", "not computed for the average of several answers (gate.samples)")
+    return ok("power", power_line(len(found.heldout), alpha_of_round(gate, ())).removeprefix("power: "))
 
 
 def references(subject: Subject) -> Finding:

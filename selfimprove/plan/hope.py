@@ -42,25 +42,32 @@ def heldout_needed(recipe: Recipe) -> int:
     return size_needed(gain, alpha_of_round(recipe.gate, ()), _flips(gain))
 
 
-def power_warning(recipe: Recipe, heldout: int) -> str:
-    """A warning that `heldout` problems can't detect the gain hoped for, with the number that can; else empty.
+def power_gap(recipe: Recipe, heldout: int) -> tuple[str, str]:
+    """That `heldout` problems can't detect the gain hoped for, and the settings that can; both empty if they can.
 
     Empty also where power isn't computed: without a test, and for averages of several answers.
     """
     if recipe.gate.rule != "sequential" or recipe.gate.samples > 1:
-        return ""
+        return "", ""
     hope = hoped(recipe)
     alpha, flips = alpha_of_round(recipe.gate, ()), _flips(hope.gain)
     if power(heldout, alpha, flips, hope.gain) >= POWER - SLACK:
-        return ""
+        return "", ""
     found = smallest_gain(heldout, alpha, flips)
     least = "no gain is" if found is None else f"only a gain of {100 * found:.1f} points or more is"
+    needed = heldout_needed(recipe)
     return (
-        f"warning: with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain that you "
-        f"can hope for is {points_worth(hope.gain)} ({hope.seen}). Detecting it takes {heldout_needed(recipe):,} "
-        f"held-out problems (--set problems.heldout_size={heldout_needed(recipe)}), or several answers per problem "
-        "(--set gate.samples=4)"
+        f"with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain that you "
+        f"can hope for is {points_worth(hope.gain)} ({hope.seen})",
+        f"Detecting it takes {needed:,} held-out problems (--set problems.heldout_size={needed}), or several answers "
+        "per problem (--set gate.samples=4)",
     )
+
+
+def power_warning(recipe: Recipe, heldout: int) -> str:
+    """The gap of `power_gap` as one warning; empty without one."""
+    fault, advice = power_gap(recipe, heldout)
+    return f"warning: {fault}. {advice}" if fault else ""
 
 
 def _flips(gain: float) -> float:

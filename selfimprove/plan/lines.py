@@ -83,14 +83,19 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     if recipe.gate.rule == "point":
         return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
     spent = sum(share_of_round(recipe.gate, number) for number in range(1, rounds + 1))
-    told = "Open-ended (gate.rounds = 0)" if recipe.gate.rounds else f"With gate.rounds = {rounds}"
     other = recipe.gate.model_copy(update={"rounds": 0 if recipe.gate.rounds else rounds})
+    rows = [("", "if the earlier ones were rejected", "if they were accepted")]
+    for gate in (recipe.gate, other):
+        rows.append((_named(gate), _needed(gate, rounds, accepted=False), _needed(gate, rounds, accepted=True)))
     return [
-        f"Evidence needed in rounds 1 to {rounds}: {_needed(recipe.gate, rounds, accepted=False)}.",
-        f"While every round is accepted, its error is carried forward: {_needed(recipe.gate, rounds, accepted=True)}.",
-        f"{told}: {_needed(other, rounds, accepted=False)}; carried forward: {_needed(other, rounds, accepted=True)}.",
+        f"Evidence needed in rounds 1 to {rounds}:",
+        *(f"  {name:<32}{rejected:<36}{accepted}" for name, rejected, accepted in rows),
         f"Chance of any false accept: at most {spent:.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
     ]
+
+
+def _named(settings: Gate) -> str:
+    return f"gate.rounds = {settings.rounds}" + ("" if settings.rounds else " (open-ended)")
 
 
 def _needed(settings: Gate, rounds: int, *, accepted: bool) -> str:

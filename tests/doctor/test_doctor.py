@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import sys
@@ -34,7 +35,7 @@ from tests.workshop import Workshop, make_workshop
 
 CASES: list[dict[str, Any]] = tomllib.loads((paths.CASES / "cgroups.toml").read_text())["case"]
 CHECKS = ["packages", "torch", "vllm", "compiler", "threads", "energy", "hub", "model cache"]
-CHECKS += ["model", "problems", "memory", "disk", "template", "targets", "decoding", "merge", "checker"]
+CHECKS += ["model", "problems", "power", "memory", "disk", "template", "targets", "decoding", "merge", "checker"]
 WITHOUT_CONTENT = "{% for m in messages %}<|start|>{{ m.role }}{% endfor %}<|start|>assistant\n"
 """A chat template that looks for the words in no place."""
 
@@ -104,6 +105,7 @@ def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
     lines = told.splitlines()
     place = next(place for place, line in enumerate(lines) if line.startswith("error   checker"))
     assert "0 of 64 references equal themselves" in lines[place]
+    assert re.fullmatch(r"2 errors and \d+ warnings?: correct what the errors name before you start a run\.", lines[-1])
     assert lines[place + 1].strip().startswith("A run sets these aside.")
 
 
@@ -114,6 +116,19 @@ def test_some_references_at_fault_are_a_warning(inside: Workshop) -> None:
     found = _findings(inside, {"problems": {"train": "odd.jsonl"}})["checker"]
     assert found.level == "warning"
     assert "64 of 64 references equal themselves, 1 of 64 perturbed copies accepted; 1 faulty" in found.found
+
+
+def test_a_gain_that_the_held_out_problems_cannot_show_is_a_warning_with_the_size_that_can(inside: Workshop) -> None:
+    few = _findings(inside, {"problems": {"heldout_size": 24}})["power"]
+    assert few.level == "warning"
+    assert few.found.startswith("with 24 held-out problems no gain is detectable at 80% power")
+    needed = re.search(r"--set problems\.heldout_size=(\d+)", few.advice)
+    assert needed is not None
+    enough = content.detectable(
+        _subject(inside, {"problems": {"train": "reasoning-gym:arithmetic", "heldout_size": int(needed[1])}})
+    )
+    assert enough.level == "ok", enough
+    assert enough.found.startswith(f"with {needed[1]} held-out problems and 10% flips a gain of ")
 
 
 def test_missing_problems_and_model_are_each_told_once(inside: Workshop) -> None:
