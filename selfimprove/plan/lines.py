@@ -85,8 +85,10 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     spent = sum(share_of_round(recipe.gate, number) for number in range(1, rounds + 1))
     other = recipe.gate.model_copy(update={"rounds": 0 if recipe.gate.rounds else rounds})
     rows = [("", "if the earlier ones were rejected", "if they were accepted")]
-    for gate in (recipe.gate, other):
-        rows.append((_named(gate), _needed(gate, rounds, accepted=False), _needed(gate, rounds, accepted=True)))
+    rows.extend(
+        (_named(gate), _needed(gate, rounds, accepted=False), _needed(gate, rounds, accepted=True))
+        for gate in (recipe.gate, other)
+    )
     return [
         f"Evidence needed in rounds 1 to {rounds}:",
         *(f"  {name:<32}{rejected:<36}{accepted}" for name, rejected, accepted in rows),
