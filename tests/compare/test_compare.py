@@ -184,7 +184,7 @@ class Table:
     def arms(self, *lengths: int, **sampling: Any) -> list[Arm]:  # noqa: ANN401 - keys of a recipe
         self.world.settings = {
             "sampling": {"max_new_tokens": 24, "chunk_rows": 16, **sampling},
-            "problems": {"heldout_size": 200, "sealed_size": 100},
+            "problems": {"heldout_size": 100, "sealed_size": 60},
         }
         recipe = self.world.recipe()
         made = [
