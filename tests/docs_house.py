@@ -43,6 +43,18 @@ def bare_house(folder: Path) -> Path:
     return folder
 
 
+def warm_house(folder: Path) -> Path:
+    """The bare house, in which `selfimprove` is forked from `tests/warm.py`'s server; a variable names its socket.
+
+    An option without a command is a process of its own: it asks which shell it was typed in.
+    """
+    bare_house(folder)
+    own, forked = (f'exec "{sys.executable}" -m {module} "$@"' for module in ("selfimprove", "tests.warm"))
+    script = f"#!/bin/sh\ncase $1 in -*) {own} ;; esac\n{forked}\n"
+    (folder / "bin" / "selfimprove").write_text(script)
+    return folder
+
+
 def full_house(folder: Path) -> Path:
     """The bare house with models under every name, and the recipe of the demo cut down to one of them."""
     bare_house(folder)

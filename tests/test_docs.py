@@ -22,8 +22,9 @@ from selfimprove.round.answers import RunAnswers, read_answers
 from selfimprove.round.judge import judgement, terms_of
 from selfimprove.runs.sealed import sealed_figures
 from selfimprove.store.journal import Journal
+from tests import warm
 from tests.docs_commands import COMMANDS, GROUP, PAGES, ROOT, blocks, commands_of, documented, examples, inline, own
-from tests.docs_house import bare_house
+from tests.docs_house import warm_house
 from tests.docs_typing import LISTED, Case, Typist, cases, hold
 from tests.test_layers import ROWS
 
@@ -32,8 +33,9 @@ RUN = cases("run")
 
 @pytest.fixture(scope="module")
 def typist(tmp_path_factory: pytest.TempPathFactory) -> Typist:
-    """Types each command once, in a folder without a model."""
-    return Typist(RUN, {"house": lambda: bare_house(tmp_path_factory.mktemp("house"))})
+    """Types each command once, in a folder without a model, where `selfimprove` is forked (`tests/warm.py`)."""
+    variables = {warm.SOCKET: str(warm.descriptor())}
+    return Typist(RUN, {"house": lambda: warm_house(tmp_path_factory.mktemp("house"))}, variables)
 
 
 def test_every_documented_command_is_listed_and_every_listed_one_documented() -> None:

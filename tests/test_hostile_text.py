@@ -10,8 +10,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,6 +29,7 @@ from selfimprove.report import report_markdown, report_tables, status_lines
 from selfimprove.report.records import read_run, read_runs
 from selfimprove.view import JsonView, PlainView, open_view
 from selfimprove.view.live import LiveView
+from tests import warm
 from tests.paths import ROOT
 from tests.peers import World
 
@@ -205,9 +204,9 @@ COMMANDS: tuple[tuple[str | bytes, ...], ...] = (
 )
 MARK = "-- end of a command --"
 DRIVER = f"""
-import json, os, sys, traceback
+import os, sys, traceback
 from selfimprove.cli.app import main
-for words in json.load(sys.stdin):
+for words in WORDS:
     sys.argv = ["selfimprove", *(os.fsdecode(bytes.fromhex(word)) for word in words)]
     try:
         main()
@@ -230,16 +229,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SELFIMPROVE_CACHE": str(folder / "cache")}
     environment |= {"COLUMNS": "200", "FORCE_COLOR": "1", "HF_HUB_OFFLINE": "1"}
     words = [[os.fsencode(word).hex() for word in command] for command in COMMANDS]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(words).encode(),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        timeout=200,
-    )
+    done = warm.call((), folder, environment, 200, f"WORDS = {words}\n{DRIVER}")
     assert {path.name for path in folder.iterdir()} <= {f"bad{ESCAPES}.jsonl", "few.jsonl", "cache"}
-    parts = [stream.decode("utf-8").split(MARK + "\n") for stream in (done.stdout, done.stderr)]
+    parts = [stream.split(MARK + "\n") for stream in (done.stdout, done.stderr)]
     assert {len(part) for part in parts} == {len(COMMANDS) + 1}
     return {place: parts[0][place] + parts[1][place] for place in range(len(COMMANDS))}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from selfimprove.cli import app as cli
 from selfimprove.errors import UsageError
 from selfimprove.models.weights import fingerprint_folder
 from selfimprove.store.journal import Journal
+from tests import warm
 from tests.comparable import comparable_records
 from tests.paths import ROOT
 from tests.workshop import Workshop, make_workshop
@@ -179,9 +178,7 @@ print(type(next(stream)).__name__, flush=True)
 
 
 def test_an_iterator_left_open_at_the_end_of_the_program_stops_its_run(inside: Workshop) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LEFT_OPEN], env=inside.environment(), capture_output=True, text=True, timeout=60
-    )
+    done = warm.call((), inside.folder, inside.environment(), 60, LEFT_OPEN)
     assert (done.returncode, done.stdout) == (0, "RunStarted\n"), done.stderr
     assert not (inside.runs / "open" / "sealed.json").exists()
     assert not Journal(inside.runs / "open").held_by()

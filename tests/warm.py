@@ -1,4 +1,4 @@
-"""Command lines in processes that are forked from one with the libraries loaded, so that tests don't wait for imports.
+"""Commands and programs in processes forked from one with the libraries loaded, so that tests don't wait for imports.
 
 Loading torch, transformers and peft takes several times as long as a whole run of the tiny model, and the tests start
 some hundred commands. `start` forks each from a server, one for each process of the tests. The fork is a process like
@@ -26,8 +26,31 @@ from typing import TextIO
 
 from tests.paths import ROOT
 
-PRELOADED = ["transformers.models.auto.modeling_auto", "peft", "selfimprove.runs.assemble", "selfimprove.training"]
+PRELOADED = [
+    *("transformers.models.auto.modeling_auto", "transformers.models.llama.modeling_llama", "peft"),
+    *("peft.utils.transformers_weight_conversion", "pandas", "pyarrow.compute", "scipy.stats", "matplotlib.figure"),
+    *("rich.live", "rich.table", "rich.markup"),
+    *(
+        f"selfimprove.{name}"
+        for name in (
+            *("ask", "cli.app", "compare.outcome", "compare.running", "compare.plot", "doctor.environment"),
+            *(
+                "engines.choice",
+                "engines.transformers",
+                "evaluate",
+                "export",
+                "init",
+                "merging",
+                "plan.lines",
+                "report",
+            ),
+            *("runs.assemble", "runs.verify", "tracking", "training", "view.live"),
+        )
+    ),
+]
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+SOCKET = "SELFIMPROVE_TESTS_SERVER"
+"""The variable with the descriptor of the server's socket, in the shells of documented commands."""
 REQUEST_FDS = 4
 """Descriptors of a request: its words in JSON, standard output, standard error, a pipe for process id and exit code."""
 
@@ -56,11 +79,14 @@ class Forked:
         return self.returncode
 
 
-def start(words: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int) -> Forked:
-    """`selfimprove` with these words in `folder`; its output goes to the descriptors `out` and `err`."""
+def start(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int, program: str = ""
+) -> Forked:
+    """`selfimprove` with these words in `folder`, or the Python `program`; it writes to `out` and `err`."""
     told, tell = os.pipe()
     with tempfile.TemporaryFile("w+") as request:
-        json.dump({"words": list(words), "folder": str(folder), "environment": dict(environment)}, request)
+        wanted = {"words": list(words), "folder": str(folder), "environment": dict(environment), "program": program}
+        json.dump(wanted, request)
         request.flush()
         request.seek(0)
         socket.send_fds(_server(), [b"."], [request.fileno(), out, err, tell])
@@ -69,11 +95,11 @@ def start(words: Sequence[str], folder: Path, environment: Mapping[str, str], ou
 
 
 def call(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float, program: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """`selfimprove` with these words in `folder`, run to its end."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        code = start(words, folder, environment, out.fileno(), err.fileno()).wait(timeout)
+    """`selfimprove` with these words in `folder`, or the Python `program`, run to its end."""
+    with tempfile.TemporaryFile("w+", newline="") as out, tempfile.TemporaryFile("w+", newline="") as err:
+        code = start(words, folder, environment, out.fileno(), err.fileno(), program).wait(timeout)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(list(words), code, out.read(), err.read())
@@ -90,9 +116,16 @@ def started(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         yield process, lines
 
 
+def descriptor() -> int:
+    """The server's socket, for a child that has it in `SOCKET`: `python -m tests.warm` is a forked command there."""
+    return _server().fileno()
+
+
 @cache
 def _server() -> socket.socket:
-    """The socket of this process's server, which ends when the socket is closed."""
+    """The socket of this process's server, which ends when all that have it closed it; or the one it was handed."""
+    if handed := os.environ.get(SOCKET):
+        return socket.socket(fileno=int(handed))
     ours, theirs = socket.socketpair()
     with theirs:
         subprocess.Popen(
@@ -104,8 +137,8 @@ def _server() -> socket.socket:
     return ours
 
 
-def _serve(requests: socket.socket) -> None:
-    """Fork a process for each request and tell how it ended; returns in each of them, ready to run its command."""
+def _serve(requests: socket.socket) -> str:
+    """Fork a process for each request and tell how it ended; returns in each its program, empty for a command."""
     for name in PRELOADED:
         importlib.import_module(name)
     gc.freeze()
@@ -147,13 +180,14 @@ def _tell_ended(running: dict[int, int]) -> None:
             os.close(tell)
 
 
-def _become(request: int, out: int, err: int) -> None:
-    """Take the folder, environment, output and arguments of the request."""
+def _become(request: int, out: int, err: int) -> str:
+    """Take the folder, environment, output and arguments of the request; returns its program."""
     with os.fdopen(request) as file:
         wanted = json.load(file)
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    tempfile.tempdir = None  # the server may have looked for its own
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -161,10 +195,22 @@ def _become(request: int, out: int, err: int) -> None:
     os.close(err)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, which children inherit
     sys.argv = ["selfimprove", *wanted["words"]]
+    program: str = wanted["program"]
+    return program
+
+
+def _typed() -> int:
+    """Have the server run the command with this process's arguments, folder, environment and output; its exit code."""
+    code = start(sys.argv[1:], Path.cwd(), os.environ, 1, 2).wait(900)
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
-    from selfimprove.cli.app import main
+    if SOCKET in os.environ:
+        sys.exit(_typed())
+    if program := _serve(socket.socket(fileno=int(sys.argv[1]))):
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+    else:
+        from selfimprove.cli.app import main
 
-    main()
+        main()

@@ -96,18 +96,10 @@ def test_hash_seed_changes_no_verdict() -> None:
     code = (
         "import sys; from tests.answer import test_answer_hostile as t;sys.stdout.write('\\n'.join(t.verdicts(t.ROWS)))"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    (output,) = outputs
-    assert len(output.splitlines()) == len(ROWS)
+    seed = str(1 + (os.environ.get("PYTHONHASHSEED") == "1"))  # this process has another, drawn or set
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert other.stdout.decode().splitlines() == verdicts(ROWS)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from tests.paths import ROOT
 
 CASES: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/cases/bad_inputs.toml").read_text("utf-8"))["case"]
 NAMES = [f"{case['area']}: {case['name']}" for case in CASES]
-OWN_PROCESSES = 4
+OWN_PROCESSES = 2
 """Cases that the default run tries in a process of their own, seconds each."""
 GOOD = "--recipe good.toml --run mine --checker-workers 1"
 SUMS = "".join(json.dumps({"question": f"What is {a} + 5?", "answer": str(a + 5)}) + "\n" for a in range(40))

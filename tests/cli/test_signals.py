@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import warm
 from tests.workshop import Workshop, events_of, hear_interrupts, make_workshop
 
 WRITER = """
@@ -75,30 +77,26 @@ def test_no_child_and_no_temporary_file_is_left(workshop: Workshop, sign: signal
     name = f"stopped-{sign.name.lower()}"
     temporary = workshop.folder / f"tmp-{name}"
     temporary.mkdir()
-    process = subprocess.Popen(
-        workshop.command(*workshop.run_words(name, 1)),
-        cwd=workshop.folder,
-        env={**workshop.environment(), "TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_interrupts,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["event"] == "looked":
-            break
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert children, "the checker's worker should be at work"
-    process.send_signal(sign)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == (130 if sign != signal.SIGKILL else -signal.SIGKILL)
+    environment = {**workshop.environment(), "TMPDIR": str(temporary)}
+    out, tell = os.pipe()
+    with (workshop.folder / f"{name}.err").open("w+") as told:
+        process = warm.start(workshop.run_words(name, 1), workshop.folder, environment, tell, told.fileno())
+        os.close(tell)
+        with os.fdopen(out) as lines:
+            next(line for line in lines if json.loads(line)["event"] == "looked")
+            children = psutil.Process(process.pid).children(recursive=True)
+            assert children, "the checker's worker should be at work"
+            process.send_signal(sign)
+            code = process.wait(60)
+        told.seek(0)
+        said = told.read()
+    assert code == (130 if sign != signal.SIGKILL else -signal.SIGKILL)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert not list(temporary.iterdir())
     if sign != signal.SIGKILL:
         assert not list((workshop.runs / name).rglob("*.tmp"))
-        assert f"selfimprove run --run {name} --rounds 1" in told
+        assert f"selfimprove run --run {name} --rounds 1" in said
         assert not (workshop.runs / name / ".holder.json").exists()
     events_of(workshop.run(name, 1))
     assert not list((workshop.runs / name).rglob("*.tmp"))

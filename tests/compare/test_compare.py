@@ -54,21 +54,29 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def interrupted(workshop: Workshop) -> Path:
-    """A comparison of two arms and two seeds that was interrupted in its second run and brought to its end."""
-    words = ["compare", "upft.toml", "sft.toml", "--seeds", "2", "--rounds", "1", "--name", "two", "--json", *RUNTIME]
+    """A comparison of two arms that was interrupted in its second run and brought to its end."""
+    words = ["compare", "upft.toml", "sft.toml", "--seeds", "1", "--rounds", "1", "--name", "two", "--json", *RUNTIME]
     in_second = lambda event: event["event"] == "looked" and (folder / "sft-s0").exists()  # noqa: E731
     folder = workshop.runs / "two"
     assert workshop.until(words, in_second, signal.SIGINT) == 130
     events = events_of(workshop.call(*words))
-    assert [event["run"] for event in events if event["event"] == "run_started"] == ["sft-s0", "upft-s1", "sft-s1"]
+    assert [event["run"] for event in events if event["event"] == "run_started"] == ["sft-s0"]
     assert events[-1]["event"] == "compared"
-    assert [len(arm["runs"]) for arm in events[-1]["arms"]] == [2, 2]
+    assert [len(arm["runs"]) for arm in events[-1]["arms"]] == [1, 1]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_seeds(interrupted: Path) -> Folder:
+    """The comparison once more, bound to a second seed of which nothing is made."""
+    folder = Folder(Path(shutil.copytree(interrupted, interrupted.with_name("more"))))
+    folder.write(replace(folder.plan(), seeds=2))
     return folder
 
 
 def test_the_commands_on_runs_read_an_arm(workshop: Workshop, interrupted: Path) -> None:
     assert workshop.call("verify", "sft-s0", "--rounds-dir", "rounds/two").returncode == 0
-    assert workshop.call("status", "--rounds-dir", "rounds/two").stdout.count("1 round, champion") == 4
+    assert workshop.call("status", "--rounds-dir", "rounds/two").stdout.count("1 round, champion") == 2
     assert "two" not in workshop.call("status").stdout
 
 
@@ -76,7 +84,7 @@ def test_what_is_made_is_shown_without_a_model(workshop: Workshop, interrupted: 
     shown = workshop.call("compare", "--name", "two", "--markdown", "two.md")
     assert shown.returncode == 0, shown.stderr
     assert "upft" in shown.stdout
-    assert "| sft | 2/2 |" in (workshop.folder / "two.md").read_text()
+    assert "| sft | 1/1 |" in (workshop.folder / "two.md").read_text()
     figures = json.loads((interrupted / "results.json").read_text())
     for arm in figures["arms"]:
         low, high = arm["gain"]["interval"]
@@ -107,10 +115,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("asked", "named"), REFUSALS, ids=lambda value: str(value)[:40])
 def test_what_does_not_fit_is_refused_by_name(
-    asked: dict[str, Any], named: str, interrupted: Path, workshop: Workshop
+    asked: dict[str, Any], named: str, two_seeds: Folder, workshop: Workshop
 ) -> None:
     with pytest.raises(UsageError, match=named):
-        _agreed(workshop, Folder(interrupted), **asked)
+        _agreed(workshop, two_seeds, **asked)
 
 
 def _agreed(
@@ -176,7 +184,7 @@ class Table:
     def arms(self, *lengths: int, **sampling: Any) -> list[Arm]:  # noqa: ANN401 - keys of a recipe
         self.world.settings = {
             "sampling": {"max_new_tokens": 24, "chunk_rows": 16, **sampling},
-            "problems": {"heldout_size": 200, "sealed_size": 100},
+            "problems": {"heldout_size": 100, "sealed_size": 60},
         }
         recipe = self.world.recipe()
         made = [

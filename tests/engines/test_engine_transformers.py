@@ -8,8 +8,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -59,9 +59,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A random model of one architecture, the same with a generation config of its own, and what `generate` gives."""
+
+    folder: Path
+    own: Path
+    greedy: list[tuple[int, ...]]
+    penalized: list[tuple[int, ...]]
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random model of each architecture."""
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kind:
     folder = tmp_path_factory.mktemp("kinds") / request.param
     config = AutoConfig.for_model(request.param, **SIZES, sliding_window=None)
     with torch.random.fork_rng(devices=[]):
@@ -72,7 +81,12 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 torch.nn.init.normal_(weight, 0.5, 0.3)
     made.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=EOS, pad_token_id=EOS)
     made.save_pretrained(folder)
-    return folder
+    model = Path(shutil.copytree(folder, folder.with_name("own")))
+    # With a min-p of 1 the likeliest id alone is left, after the penalty.
+    own = {"eos_token_id": EOS, "pad_token_id": EOS, "repetition_penalty": 1.3, "min_p": 1.0}
+    (model / "generation_config.json").write_text(json.dumps(own))
+    plain, penalized = (_generated(_load(path)) for path in (folder, model))
+    return Kind(folder, model, plain, penalized)
 
 
 def _requests(decoding: Decoding, limit: int = 24) -> list[Request]:
@@ -95,6 +109,10 @@ def _load(folder: Path) -> PreTrainedModel:
     return loaded
 
 
+def _generated(reference: PreTrainedModel) -> list[tuple[int, ...]]:
+    return [_generate(reference, prompt, 24) for prompt in PROMPTS]
+
+
 def _generate(reference: PreTrainedModel, prompt: tuple[int, ...], limit: int) -> tuple[int, ...]:
     ids = torch.tensor([prompt])
     found = reference.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit)
@@ -102,31 +120,22 @@ def _generate(reference: PreTrainedModel, prompt: tuple[int, ...], limit: int) -
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_greedy_ids_are_those_of_generate(kind: Path, way: Way) -> None:
-    reference = _load(kind)
-    expected = [_generate(reference, prompt, 24) for prompt in PROMPTS]
-    assert [completion.token_ids for completion in _sample(kind, _requests(GREEDY), way)] == expected
-    assert len(set(expected)) > len(PROMPTS) / 2
+def test_greedy_ids_are_those_of_generate(kind: Kind, way: Way) -> None:
+    assert [completion.token_ids for completion in _sample(kind.folder, _requests(GREEDY), way)] == kind.greedy
+    assert len(set(kind.greedy)) > len(PROMPTS) / 2
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_sampling_takes_the_models_own_penalty_and_min_p_and_greedy_decoding_neither(
-    kind: Path, way: Way, tmp_path: Path
-) -> None:
-    plain = [completion.token_ids for completion in _sample(kind, _requests(GREEDY), way)]
-    model = Path(shutil.copytree(kind, tmp_path / "own"))
-    # With a min-p of 1 the likeliest id alone is left, after the penalty.
-    own = {"eos_token_id": EOS, "pad_token_id": EOS, "repetition_penalty": 1.3, "min_p": 1.0}
-    (model / "generation_config.json").write_text(json.dumps(own))
-    reference = _load(model)
-    penalized = [_generate(reference, prompt, 24) for prompt in PROMPTS]
-    assert [completion.token_ids for completion in _sample(model, _requests(Decoding(1.0)), way)] == penalized
-    assert [completion.token_ids for completion in _sample(model, _requests(GREEDY), way)] == plain
-    assert sum(one != other for one, other in zip(plain, penalized, strict=True)) > len(PROMPTS) / 2
+def test_sampling_takes_the_models_own_penalty_and_min_p_and_greedy_decoding_neither(kind: Kind, way: Way) -> None:
+    with TransformersSampler(kind.own, Runtime(device="cpu", threads=1), way) as sampler:
+        sampled, greedy = (list(sampler.sample(_requests(decoding))) for decoding in (Decoding(1.0), GREEDY))
+    assert [completion.token_ids for completion in sampled] == kind.penalized
+    assert [completion.token_ids for completion in greedy] == kind.greedy
+    assert sum(one != other for one, other in zip(kind.greedy, kind.penalized, strict=True)) > len(PROMPTS) / 2
 
 
-def test_each_known_architecture_but_one_is_decoded_from_its_weights(kind: Path) -> None:
-    assert fits(_load(kind)) == (kind.name != "gpt_neox")
+def test_each_known_architecture_but_one_is_decoded_from_its_weights(kind: Kind) -> None:
+    assert fits(_load(kind.folder)) == (kind.folder.name != "gpt_neox")
 
 
 def test_sliding_windows_and_moving_rotary_angles_are_left_to_transformers() -> None:
@@ -325,6 +334,16 @@ def _held_bytes() -> int:
     return sum(dense.values()) + sum(t.numel() * t.itemsize for t in tensors if t.layout != torch.strided)
 
 
+@pytest.fixture
+def nothing_before() -> Iterator[None]:
+    """What was there before the test is left out of Python's list of objects, which so is short."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_before")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_each_matrix_stands_in_memory_once(dtype: Literal["float32", "bfloat16"], tied: bool, tmp_path: Path) -> None:

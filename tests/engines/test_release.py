@@ -40,8 +40,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def without_collections() -> Iterator[None]:
-    """Python looks for no cycles."""
+    """Python looks for no cycles, and what was there before is left out of its lists, which so are short."""
     gc.collect()
+    gc.freeze()
     gc.disable()
     yield
     gc.enable()

@@ -50,7 +50,7 @@ def _worker(script: str) -> Worker:
     return Worker(["-c", script], {}, Path(tempfile.gettempdir()))
 
 
-def _soon(seconds: float = 1.0) -> float:
+def _soon(seconds: float = 0.5) -> float:
     return time.monotonic() + seconds
 
 

@@ -123,15 +123,16 @@ def test_what_was_answered_is_not_sampled_again(shop: Workshop) -> None:
 
 def test_killed_in_the_middle_and_typed_again_it_ends_with_the_same_files(shop: Workshop) -> None:
     undisturbed, killed = _copy(shop, "undisturbed"), _copy(shop, "killed")
-    samples, models = 3, ("base", "1", "2")
-    record = _found(undisturbed, LEVELS, models, (f"gate.samples={samples}",))
-    words = ("killed", *LEVELS, "--samples", str(samples), "--models", ",".join(models), *EXECUTION)
+    samples, limit, models = 3, 24, ("base", "1")
+    record = _found(undisturbed, LEVELS, models, (f"gate.samples={samples}",), limit=limit)
+    asked = ("--samples", str(samples), "--limit", str(limit), "--models", ",".join(models))
+    words = ("killed", *LEVELS, *asked, *EXECUTION)
     with warm.started(["evaluate", *words], shop.folder, shop.environment()) as (process, _):
         while not _rows(killed):
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
-    assert 0 < _rows(killed) < 72 * samples * len(models)
+    assert 0 < _rows(killed) < limit * samples * len(models)
     assert list((killed.folder / "evaluate").glob("*.json")) == []
     (torn,) = (killed.folder / "evaluate" / "answers").glob("*-*.jsonl")
     torn.write_bytes(torn.read_bytes()[:-40])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from gguf import GGUFReader
+from huggingface_hub import constants
 from huggingface_hub.repocard import metadata_load
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -261,18 +262,22 @@ def test_an_upload_that_cannot_be_is_one_line(here: Workshop, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
-@pytest.mark.parametrize(
-    ("more", "visibility"), [([], "private"), pytest.param(["--public"], "public", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("more", "visibility"), [([], "private"), (["--public"], "public")])
 def test_the_named_repository_gets_the_folders_files(
-    workshop: Workshop, tmp_path: Path, more: list[str], visibility: str
+    here: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    visibility: str,
 ) -> None:
     with open_hub() as hub:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the hub's client has read its environment
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setenv("HF_TOKEN", "hf_x")
         words = ["export", "whole", "--adapter", "--to", str(tmp_path / "out"), "--hub", "me/tiny", *more]
-        online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
-        done = workshop.call_fresh(*words, environment=online)
-    assert done.returncode == 0, done.stderr
-    assert f"uploaded to {hub.address}/me/tiny" in done.stdout
+        app(words, standalone_mode=False)
+    assert f"uploaded to {hub.address}/me/tiny" in capsys.readouterr().out
     assert hub.repositories == {"tiny": visibility}
     assert hub.files == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 

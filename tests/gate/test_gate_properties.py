@@ -51,7 +51,7 @@ def judge(pairs: list[Pair], gate: recipe.Gate) -> Decision:
 
 
 @given(judged_pairs(), gates(), st.integers(0, 400))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_a_decision_never_changes_and_a_resume_anywhere_decides_the_same(
     pairs: list[Pair], gate: recipe.Gate, cut: int
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_decision_never_changes_and_a_resume_anywhere_decides_the_same(
 
 
 @given(judged_pairs(), gates(), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, shuffler: st.DataObject) -> None:
     at_once = gate.model_copy(update={"batch": 400, "samples": 1})
     mixed = list(pairs)
@@ -71,7 +71,7 @@ def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, 
 
 
 @given(judged_pairs(), gates(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_a_better_outcome_never_turns_acceptance_into_rejection(
     pairs: list[Pair], gate: recipe.Gate, data: st.DataObject
 ) -> None:
@@ -100,7 +100,7 @@ def test_renaming_the_models_mirrors_the_evidence(wins: int, losses: int, shape:
 
 
 @given(judged_pairs().filter(lambda pairs: len(pairs) > 1))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 def test_renaming_the_models_mirrors_the_intervals(pairs: list[Pair]) -> None:
     low, high = interval_of_gain(pairs)
     renamed = interval_of_gain([Pair(pair.challenger, pair.champion) for pair in pairs])
@@ -132,7 +132,7 @@ def test_betting_on_fractions_is_the_same_test_for_whole_outcomes(wins: int, los
 
 
 @given(judged_pairs(), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 def test_the_upper_bound_separates_what_is_ruled_out(pairs: list[Pair], greedy: bool) -> None:
     state = Tally.of(pair.challenger - pair.champion for pair in pairs)
     upper = gain_upper(state, greedy=greedy)
@@ -171,7 +171,7 @@ def fair_differences(draw: st.DrawFn) -> tuple[tuple[float, float], ...]:
 
 
 @given(fair_differences(), st.integers(1, 7), st.floats(1e-3, 0.5))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_the_wealth_of_an_aimed_bet_is_one_on_average_whatever_the_differences(
     outcomes: tuple[tuple[float, float], ...], total: int, alpha: float
 ) -> None:

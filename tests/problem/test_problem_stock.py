@@ -56,7 +56,7 @@ def kept(cache: Path) -> dict[str, bytes]:
 
 
 def test_workers_and_a_second_start_give_what_one_process_gives(tmp_path: Path) -> None:
-    path, cache = written(tmp_path / "rows.jsonl", rows_of(9000)), tmp_path / "cache"
+    path, cache = written(tmp_path / "rows.jsonl", rows_of(5000)), tmp_path / "cache"
     alone = read(path)
     first = read(path, large(cache, workers=2))
     files = kept(cache)
@@ -120,11 +120,11 @@ def test_starts_at_the_same_time_give_the_same(tmp_path: Path) -> None:
 
 
 def test_the_first_bad_row_is_named_whichever_worker_finds_it(tmp_path: Path) -> None:
-    rows: list[dict[str, object]] = rows_of(9000)
-    rows[4321] = {"question": "", "answer": "1"}
-    rows[8765] = {"question": 7, "answer": "1"}
+    rows: list[dict[str, object]] = rows_of(5000)
+    rows[2321] = {"question": "", "answer": "1"}
+    rows[4765] = {"question": 7, "answer": "1"}
     path = written(tmp_path / "rows.jsonl", rows)
-    with pytest.raises(UsageError, match=r"rows\.jsonl:4322: `question` is empty"):
+    with pytest.raises(UsageError, match=r"rows\.jsonl:2322: `question` is empty"):
         read(path, large(tmp_path / "cache", workers=2))
 
 

@@ -377,17 +377,19 @@ def changed(value: Any, path: tuple[str | int, ...], new: Any) -> Any:  # noqa: 
     return fresh
 
 
-SPOILT = (..., None, "text", -1, 10**400, float("nan"), [], {}, True)
+SPOILT = (..., "text", 10**400, {})
+MORE_SPOILT = (None, -1, float("nan"), [], True)
 
 
-def test_a_missing_or_spoilt_key_spoils_a_cell_not_the_report() -> None:
+@pytest.mark.parametrize("values", [SPOILT, pytest.param(MORE_SPOILT, marks=pytest.mark.slow)], ids=["some", "more"])
+def test_a_missing_or_spoilt_key_spoils_a_cell_not_the_report(values: tuple[Any, ...]) -> None:
     for path in paths(round_record(1, True)):
-        for new in SPOILT:
+        for new in values:
             if run := readable(rounds=(changed(round_record(1, True), path, new),)):
                 assert report_markdown(run)
                 assert len(status_lines([run])) == 1
     for path in paths(sealed()):
-        for new in SPOILT:
+        for new in values:
             if run := readable(sealed=changed(sealed(), path, new)):
                 assert report_markdown(run)
                 assert len(status_lines([run])) == 1
@@ -404,7 +406,7 @@ def test_what_a_run_steers_by_is_refused_by_name() -> None:
         records(rounds=(changed(round_record(1, True), ("decision", "accepted"), "yes"),))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(round_record(1, True))), JSON), JSON, st.dictionaries(st.text(), JSON))
 def test_no_record_breaks_the_report(record: dict[str, Any], looks: Any, recipe: dict[str, Any]) -> None:  # noqa: ANN401
     run = readable(rounds=({**round_record(1, True), **record},), sealed={"looks": looks}, recipe=recipe)

@@ -265,7 +265,13 @@ def hostile_run(folder: Path, text: str) -> RunRecords:
 
 
 @pytest.mark.parametrize(
-    "name", ["html script", "html entity", "right-to-left override", "a megabyte of escapes", "NUL"]
+    "name",
+    [
+        "html script",
+        "right-to-left override",
+        "a megabyte of escapes",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("html entity", "NUL")),
+    ],
 )
 def test_hostile_text_stays_text(name: str, copy: Path) -> None:
     case = next(case for case in CASES if case["name"] == name)
@@ -302,7 +308,11 @@ def spoilt(value: Any, new: Any) -> Any:  # noqa: ANN401 - JSON
     return [spoilt(inner, new) for inner in value] if isinstance(value, list) else new
 
 
-@pytest.mark.parametrize("new", [None, "text", -1, 10**400, float("nan"), True, [], {}], ids=repr)
+SPOILT = [None, "text", 10**400, {}]
+MORE_SPOILT = [pytest.param(value, marks=pytest.mark.slow) for value in (-1, float("nan"), True, [])]
+
+
+@pytest.mark.parametrize("new", [*SPOILT, *MORE_SPOILT], ids=repr)
 def test_spoilt_records_spoil_cells_not_the_page(new: Any, copy: Path) -> None:  # noqa: ANN401 - JSON
     for path in copy.glob("example/000*/verdicts.jsonl"):
         rewrite(path, lambda row: spoilt(row, new))

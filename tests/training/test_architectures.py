@@ -37,7 +37,13 @@ WINDOWED = {"mistral", "gemma3_text", "gemma3", "gpt_oss"}
 """Architectures whose tiny model has a window narrower than the longest row."""
 
 
-@pytest.mark.parametrize("name", ADAPTED)
+RELATIVES = ("qwen2", "olmo2", "granite", "gemma3_text")
+"""Architectures beside whose relatives only the slow run trains."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in RELATIVES else []) for name in ADAPTED]
+)
 def test_what_is_found_on_the_meta_device_is_what_is_trained_and_merged(name: str, tmp_path: Path) -> None:
     source = make_model(name, tmp_path / "source")
     base = resolve_model(Model(name=str(source), dtype="float32"), tmp_path / "cache").path

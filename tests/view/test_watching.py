@@ -225,7 +225,7 @@ def screen_lines(written: bytes, encoding: str = "utf-8") -> list[str]:
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written.decode(encoding)))
 
 
-@pytest.mark.parametrize("columns", [20, 40, 80, 200])
+@pytest.mark.parametrize("columns", [20, 80, *(pytest.param(n, marks=pytest.mark.slow) for n in (40, 200))])
 def test_the_end_of_a_run_is_shown_on_a_terminal_of_any_width(columns: int) -> None:
     code, written = on_terminal(["watch", "example"], columns)
     lines = screen_lines(written)
@@ -244,7 +244,9 @@ def test_without_colour_the_terminal_gets_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "environment", [{"TERM": "dumb"}, {"TERM": ""}, {"JPY_PARENT_PID": "1"}], ids=["dumb", "unnamed", "notebook"]
+    "environment",
+    [{"TERM": "dumb"}, {"JPY_PARENT_PID": "1"}, pytest.param({"TERM": ""}, marks=pytest.mark.slow)],
+    ids=["dumb", "notebook", "unnamed"],
 )
 def test_where_no_cursor_can_be_moved_lines_are_written(environment: dict[str, str]) -> None:
     code, written = on_terminal(["watch", "example"], 80, **environment)
@@ -253,7 +255,7 @@ def test_where_no_cursor_can_be_moved_lines_are_written(environment: dict[str, s
     assert b"round 2: REJECTED" in written
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", pytest.param("cp437", marks=pytest.mark.slow)])
 def test_a_terminal_gets_signs_that_it_has(encoding: str) -> None:
     code, written = on_terminal(["watch", "example"], 80, PYTHONIOENCODING=encoding)
     text = "\n".join(screen_lines(written, encoding))
