@@ -15,7 +15,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not vllm"
+	SELFIMPROVE_EXAMPLES=default $(BIN)/pytest -m "not vllm"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -187,21 +187,50 @@ def _arguments(model: Path, share: list[tuple[int, int]]) -> dict[str, Any]:
     )
 
 
-def _ask_vllm(asked: dict[str, Any]) -> dict[str, Any]:
-    environment = os.environ | worker_environment(1, ["0", "1"])
-    command = [sys.executable, str(Path(__file__).with_name("vllm_gpu.py"))]
-    question = json.dumps(asked)
-    done = subprocess.run(command, env=environment, input=question, capture_output=True, text=True, check=False)
-    answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
-    assert answers, done.stdout[-3000:] + done.stderr[-3000:]
-    return dict(json.loads(answers[0].removeprefix("ANSWER ")))
+class Checks:
+    """vLLM's own checks, in one process that imports it once; `ask` puts a question of `vllm_gpu.py` to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = (folder / "said").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("vllm_gpu.py"))],
+            env=os.environ | worker_environment(1, ["0", "1"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+
+    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The answer; what the process said before it ended, if it did."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("ANSWER "):
+                return dict(json.loads(line.removeprefix("ANSWER ")))
+        self._said.seek(0)
+        raise AssertionError(self._said.read()[-3000:])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+        self._said.close()
+
+
+@pytest.fixture(scope="module")
+def checks(gpus: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
+    made = Checks(tmp_path_factory.mktemp("checks"))
+    yield made
+    made.close()
 
 
 @needs_vllm
-def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Path, gpus: dict[str, str]) -> None:
+def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Path, checks: Checks) -> None:
     one, pair = _arguments(model, MEMORY[:1]), _arguments(model, MEMORY)
-    # One GPU, two that hold one copy of the model, and a copy on each of two.
-    taken = [("0", one), ("0,1", pair), ("0", one), ("1", _arguments(model, MEMORY[1:]))]
+    # Two GPUs that hold one copy of the model, and a copy on each of two, as on one.
+    taken = [("0,1", pair), ("0", one), ("1", _arguments(model, MEMORY[1:]))]
     refused = {
         "unexpected keyword argument 'tensor_paralel_size'": ("0,1", pair | {"tensor_paralel_size": 2}),
         "unexpected keyword argument 'gpus'": ("0,1", pair | {"gpus": 2}),
@@ -214,7 +243,7 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
         {"gpus": names, "arguments": arguments, "folder": str(model)}
         for names, arguments in (*taken, *refused.values())
     ]
-    answer = _ask_vllm({"engines": engines, "rows": [row, row | {"max_token": 3}]})
+    answer = checks.ask({"engines": engines, "rows": [row, row | {"max_token": 3}]})
     started, turned_away = answer["engines"][: len(taken)], answer["engines"][len(taken) :]
     for (names, arguments), found in zip(taken, started, strict=True):
         count = len(names.split(","))
@@ -237,9 +266,7 @@ def test_vllms_own_checks_pass_what_the_worker_passes_and_nothing_else(model: Pa
 
 
 @needs_vllm
-def test_models_of_one_shape_have_one_key_for_what_vllm_compiles(
-    model: Path, gpus: dict[str, str], tmp_path: Path
-) -> None:
+def test_models_of_one_shape_have_one_key_for_what_vllm_compiles(model: Path, checks: Checks, tmp_path: Path) -> None:
     later, wider = tmp_path / "0002" / "model", tmp_path / "wider"
     for copy in (later, wider):
         shutil.copytree(model, copy)
@@ -256,7 +283,7 @@ def test_models_of_one_shape_have_one_key_for_what_vllm_compiles(
         (scratch / MODEL).symlink_to(folder)
         cases.append(case(scratch, MODEL))
     by_path = [case(tmp_path, str(folder)) for folder in (model, later)]
-    found = _ask_vllm({"engines": cases + by_path, "rows": []})["engines"]
+    found = checks.ask({"engines": cases + by_path, "rows": []})["engines"]
     first, second, other, *named = (each["key"] for each in found)
     assert first == second != other
     assert len({first, *named}) == 3  # what the path would do
@@ -276,18 +303,19 @@ def _told(request: Request) -> tuple[int, ...]:
 # The longest is what the told cache holds, less the block of 16 tokens that vLLM keeps for itself.
 @needs_vllm
 @pytest.mark.parametrize(
-    ("runtime", "visible", "longest"),
+    ("runtime", "visible", "longest", "killed"),
     [
-        (Runtime(), ["0"], 3056),
-        (Runtime(tensor_parallel=2), ["0,1"], 6128),
-        (Runtime(data_parallel=2), ["0", "1"], 3056),
+        (Runtime(), ["0"], 3056, False),
+        (Runtime(tensor_parallel=2), ["0,1"], 6128, True),
+        (Runtime(data_parallel=2), ["0", "1"], 3056, False),
     ],
     ids=["one_gpu", "tensor_parallel", "data_parallel"],
 )
-def test_the_engine_starts_on_gpus_and_samples(
+def test_the_engine_starts_on_gpus_and_samples_until_the_process_of_a_gpu_is_killed(
     runtime: Runtime,
     visible: list[str],
     longest: int,
+    killed: bool,
     model: Path,
     gpus: dict[str, str],
     tmp_path: Path,
@@ -307,8 +335,13 @@ def test_the_engine_starts_on_gpus_and_samples(
         _hold_and_drop(sampler)
         with pytest.raises(UsageError, match=f"fills the whole context of {longest} tokens"):
             list(sampler.sample([replace(REQUESTS[0], prompt_ids=tuple([5] * longest))]))
+        if killed:
+            _second_gpu(everyone).send_signal(signal.SIGKILL)
+            with pytest.raises(StageError, match="the vllm engine ended with exit status 1") as raised:
+                list(sampler.sample(REQUESTS))
+            assert "died unexpectedly" in raised.value.hint
     assert not [process for process in everyone if _lives(process)]
-    assert not list(tmp_path.glob("selfimprove-vllm-*"))
+    assert killed or not list(tmp_path.glob("selfimprove-vllm-*"))
 
 
 def _hold_and_drop(sampler: VllmSampler) -> None:
@@ -321,22 +354,6 @@ def _hold_and_drop(sampler: VllmSampler) -> None:
     stopped.close()  # type: ignore[attr-defined]  # a generator
     found = list(sampler.sample_chunks(chunks[::-1]))
     assert [[c.token_ids for c in part] for part in found] == [[_told(r) for r in chunk] for chunk in chunks[::-1]]
-
-
-@needs_vllm
-def test_a_gpus_process_that_is_killed_is_a_failed_stage(
-    model: Path, gpus: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = set(psutil.Process().children())
-    with VllmSampler(model, Runtime(tensor_parallel=2)) as sampler:
-        (worker,) = set(psutil.Process().children()) - before
-        everyone = [worker, *worker.children(recursive=True)]
-        _second_gpu(everyone).send_signal(signal.SIGKILL)
-        with pytest.raises(StageError, match="the vllm engine ended with exit status 1") as raised:
-            list(sampler.sample(REQUESTS))
-    assert "died unexpectedly" in raised.value.hint
-    assert not [process for process in everyone if _lives(process)]
 
 
 def _second_gpu(processes: list[psutil.Process]) -> psutil.Process:

@@ -6,7 +6,8 @@ vLLM's own: arguments, settings, their checks, the executor and its processes, t
 In place of the model stands a worker that takes each next token from the request's seed (`told_token`). A driver's
 tool, `nvidia-smi`, is written beside the package and tells the same figures.
 
-`python tests/engines/vllm_gpu.py` reads what a worker would pass (JSON) and prints what vLLM's own checks make of it.
+`python tests/engines/vllm_gpu.py` reads lines of what a worker would pass (JSON) and prints what vLLM's
+own checks make of each.
 """
 
 from __future__ import annotations
@@ -88,13 +89,15 @@ def told_token(seed: int, place: int) -> int:
 
 
 def main() -> None:
-    asked = json.load(sys.stdin)
-    answer = {
-        "engines": [_or_refusal(lambda case=case: _engine(**case)) for case in asked["engines"]],
-        "rows": [_or_refusal(lambda row=row: _row(row)) for row in asked["rows"]],
-        "unknown": _unknown_settings(),
-    }
-    sys.stdout.write(f"ANSWER {json.dumps(answer)}\n")
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = {
+            "engines": [_or_refusal(lambda case=case: _engine(**case)) for case in asked["engines"]],
+            "rows": [_or_refusal(lambda row=row: _row(row)) for row in asked["rows"]],
+            "unknown": _unknown_settings(),
+        }
+        sys.stdout.write(f"ANSWER {json.dumps(answer)}\n")
+        sys.stdout.flush()
 
 
 def _or_refusal(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
