@@ -6,6 +6,9 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 `equality` prove them equal or different by the cheapest means. What can't be read or decided is `unparsed`,
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
+A *choice* may be stated by its text: where the reference is a letter, `options` finds the letter of an answer that is
+one of the choices that the completion lists, and the letter is judged.
+
 *Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the
 same unit, `shape` separates them from the number, `compare` decides what a missing or another unit means.
 
@@ -19,18 +22,20 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from selfimprove.answer.clock import same_time
+from selfimprove.answer.clock import same_date, same_time
 from selfimprove.answer.compare import compare
-from selfimprove.answer.extract import Mode, extract
+from selfimprove.answer.extract import TAIL, Mode, after_thinking, extract
 from selfimprove.answer.limits import shown
+from selfimprove.answer.options import options_of
 from selfimprove.answer.prose import value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Op, free_names, renamed, show
 from selfimprove.answer.verdict import Finding, Outcome, Verdict
+from selfimprove.answer.words import UNITS
 
-VERSION = "3"
+VERSION = "4"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
@@ -62,9 +67,24 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) 
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
     found = judge(_known(reference), _known(candidate.text))
+    if found.outcome is not Outcome.CORRECT and (letter := _by_text(text, candidate.text, reference, mode)):
+        return _verdict(judge(_known(reference), read(letter)), candidate.text)
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _by_text(text: str, stated: str, reference: str, mode: Mode) -> str | None:
+    """The letter of the one choice in the text's list whose text is the answer stated behind the list; else None."""
+    ours = _known(stated)
+    if _known(reference).kind != "choice" or ours.choice is not None:
+        return None
+    tail = (after_thinking(text) or "")[-TAIL:]
+    listed = options_of(tail)
+    if listed is None or extract(tail[listed.end :], mode).text != stated:
+        return None
+    same = [letter for letter, option in listed.texts.items() if judge(read(option), ours).outcome is Outcome.CORRECT]
+    return same[0] if len(same) == 1 else None
 
 
 def _verdict(found: Finding, written: str) -> Verdict:
@@ -112,10 +132,14 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.CORRECT, "text", "the same words")
     if (same_hour := same_time(reference.normal, prediction.normal)) is not None:
         return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
+    if (same_day := same_date(reference.normal, prediction.normal)) is not None:
+        return Finding(Outcome.of(same_day), "text", f"{'the same' if same_day else 'another'} date")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
-        same = bool(reference.words) and (reference.words == prediction.words or _replies(reference, prediction))
+        same = bool(reference.words) and (
+            reference.words == prediction.words or _replies(reference, prediction) or _labelled(reference, prediction)
+        )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
     labelled = behind_label(prediction) if reference.kind != "choice" else None
     if labelled is not None and (behind := read(labelled)).node is not None:
@@ -160,6 +184,12 @@ _PARAMETER = re.compile(r"(?<![A-Za-z\\])([a-z])\s?\\in\s?\\mathbb\s?\{?\s?[ZN]"
 def _unspaced(normal: str) -> str:
     """The text without its spaces, save those between two digits."""
     return _SPACES.sub("", normal) if " " in normal else normal
+
+
+def _labelled(reference: Answer, prediction: Answer) -> bool:
+    """Whether a prediction is the reference's words behind the letter of a choice: "B) mitochondria"."""
+    behind = behind_label(prediction)
+    return behind is not None and read(behind).words == reference.words
 
 
 def _replies(reference: Answer, prediction: Answer) -> bool:
@@ -212,7 +242,15 @@ _SEVERAL = frozenset((Op.LIST, Op.SEQUENCE, Op.SET))
 _GROUPED = re.compile(r"-?\d{1,2}(?:,\d\d)+,\d{3}")  # as in India
 
 
+_MEASURED = re.compile(r"(-?\d+),(\d{1,2}|\d{4,})(\s?(?:\\[a-z]+|[A-Za-z]+))")  # 2,5 km
+
+
 def _comma_number(answer: Answer) -> Node | None:
+    if (measured := _MEASURED.fullmatch(plain_text(answer.normal))) is not None:
+        unit = measured[3].strip()
+        written = unit if unit.startswith("\\") else f"\\text{{ {unit}}}"
+        known = unit.removeprefix("\\").lower() in UNITS
+        return read(f"{measured[1]}.{measured[2]} {written}").node if known else None
     if _GROUPED.fullmatch(answer.normal):
         return read(answer.normal.replace(",", "")).node
     digits = answer.normal.removeprefix("-").split(",")

@@ -71,6 +71,11 @@ _HEDGE = re.compile(
     r".*\bnot [A-J]\b|.*\([A-J]\)|.*\b[A-J]\)|.*\bor \(?[A-J]\)|.*\b[A-J] is (?:wrong|right|correct|incorrect)|.*\?",
     re.IGNORECASE,
 )
+_LEAVES = re.compile(
+    r"[,;]\s+(?:and\s+)?(?:so|thus|therefore|hence|which means|which leaves|leaving)\s+(?:it|that|the answer)?\s?"
+    r"(?:(?:can|must|has to|could)\s+(?:only\s+)?be\s+|is\s+|only\s+)[*_$(]{0,3}[A-J]\b[)*_$]{0,3}[\s.!]*\Z"
+)
+_AFFIRMS = re.compile(r"\b(?:right|correct|true|best|fits?|works?|possible|plausible|also)\b", re.IGNORECASE)
 _WHOLE_TEXT = re.compile(r"neither|both|all|none|either|only|each", re.IGNORECASE)
 _BEGINS = re.compile(r"\(?([A-J])\)?(?:\s*[,:;]|\s+[-–—]|\s+because\b|\s+since\b|[.)])\s+(?=[^\d=]*[A-Za-z]{3,})")
 
@@ -111,6 +116,8 @@ def opening_letter(text: str) -> str | None:
 def named_letter(sentence: str) -> tuple[bool, str | None]:
     """Whether a sentence speaks of a choice as the answer, and the one letter it affirms (None: several, or none)."""
     text = straight(sentence)
+    if (concluded := _LEAVES.search(text)) is not None and not _AFFIRMS.search(text, 0, concluded.start()):
+        text = text[concluded.start() :]
     cued = False
     affirmed: set[str] = set()
     for match in _letters(text):

@@ -1,4 +1,7 @@
-"""Times of day: `2:30 PM` is `14:30`; without AM and PM on either side a colon is left to the grammar."""
+"""Times and dates: `2:30 PM` is `14:30`, `March 14` is `14 March`.
+
+Without AM and PM on either side a colon is left to the grammar, and a date without the name of its month to words.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,35 @@ def _hour(match: re.Match[str]) -> tuple[int, bool]:
     """The hour of the day, and whether it says which half of the day."""
     hour, half = int(match[1]), (match[3] or "").lower()
     return (hour % 12 + 12 * (half == "p"), True) if half else (hour, hour > 12 or hour == 0)
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAMES_MONTH = re.compile("|".join(_MONTHS), re.IGNORECASE)
+_MONTH = (
+    r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY = r"(?:the\s)?(\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?:,?\s(\d{4}))?"
+_MONTH_FIRST = re.compile(rf"{_MONTH}\s{_DAY}{_YEAR}", re.IGNORECASE)
+_DAY_FIRST = re.compile(rf"{_DAY}\s(?:of\s)?{_MONTH}{_YEAR}", re.IGNORECASE)
+
+
+def same_date(one: str, two: str) -> bool | None:
+    """Whether two dates are the same, with or without a year; None if they are none."""
+    if not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two)):
+        return None
+    dates = _date(one), _date(two)
+    return None if None in dates else dates[0] == dates[1]
+
+
+def _date(text: str) -> tuple[int, int, str] | None:
+    """The month, the day and the year, if it is written."""
+    plain = re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text).strip()
+    if (found := _MONTH_FIRST.fullmatch(plain)) is not None:
+        month, day, year = found.groups()
+    elif (found := _DAY_FIRST.fullmatch(plain)) is not None:
+        day, month, year = found.groups()
+    else:
+        return None
+    return _MONTHS.index(month[:3].lower()), int(day), year or ""

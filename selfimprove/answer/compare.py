@@ -358,7 +358,7 @@ def _quantities(left: Node, right: Node) -> Finding:
     if {unit, other} == {DEGREE, None} and in_radians(one if unit is None else two):
         return same_expression(left, right)
     if (unit is None) != (other is None):
-        one, two = _without_letter(one, other), _without_letter(two, unit)
+        (one, unit), (two, other) = _with_letter(one, unit, other), _with_letter(two, other, unit)
     if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
         share = ratio(unit, other)
         if share is None:
@@ -369,11 +369,14 @@ def _quantities(left: Node, right: Node) -> Finding:
     return same_expression(one, two)
 
 
-def _without_letter(node: Node, unit: Unit | None) -> Node:
-    """A product with the other side's unit as its last letter, `8 N` beside 8 newtons, without that letter."""
-    if unit is not None and node.op is Op.MUL and node.args[1].op is Op.SYMBOL:
-        return node.args[0] if unit.words == canonical_unit(node.args[1].name).words else node
-    return node
+def _with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
+    """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
+    if unit is not None or other is None or node.op is not Op.MUL or node.args[1].op is not Op.SYMBOL:
+        return node, unit
+    letter = canonical_unit(node.args[1].name)
+    if letter.words != other.words and ratio(letter, other) is None:
+        return node, None
+    return node.args[0], letter
 
 
 def _residues(one: Node, two: Node, unit: Unit, other: Unit) -> Finding:

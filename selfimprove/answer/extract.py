@@ -1,12 +1,12 @@
 """The candidate answer of a completion, by rules that never look at the reference.
 
 Only what follows the last closed thinking block counts; an open one means that there is no answer yet. Where the text
-runs on into another question, only what stands before it counts. Then the last statement of the answer counts: the
-last closed box, or in the modes `marked` and `last` a later marker (`####`, `<answer>`, "the answer is", "Answer:");
-a statement that is denied or taken back is none, nor is a box before one that is left open. In the mode `last`, a text
-without such a statement is searched for the last formula, number, point, word or choice of the last sentence that
-states one. Of a text that was cut off at the token limit only a closed statement counts. There is one candidate or
-none. All scans are linear.
+runs on into another question (labelled as one, or with choices of its own), only what stands before it counts. Then the
+last statement of the answer counts: the last closed box, or in the modes `marked` and `last` a later marker (`####`,
+`<answer>`, "the answer is", "Answer:"); a statement that is denied or taken back is none, nor is a box before one that
+is left open. In the mode `last`, a text without such a statement is searched for the last formula, number, point, word
+or choice of the last sentence that states one. Of a text that was cut off at the token limit only a closed statement
+counts. There is one candidate or none. All scans are linear.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 
+_ASKED = re.compile(
+    r"\n[^\n?]{0,400}\?[ \t*_]{0,8}\n\s{0,8}[*_]{0,2}\(?A[.):][^\n]{1,200}\n\s{0,8}[*_]{0,2}\(?B[.):][^\n]{1,200}\n"
+)
+"""A question with its own list of choices."""
+
+_QUOTED = re.compile(r"^[ \t]{0,3}>[ \t]+(?=[*_#]|[A-Za-z]{2})", re.MULTILINE)
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 _SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
 
@@ -54,6 +60,8 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "</" in answer:
         answer = _TAGS.sub("", answer)
+    if "> " in answer:
+        answer = _QUOTED.sub("", answer)
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
     own = _own_turn(answer)
@@ -106,7 +114,12 @@ def _own_turn(text: str) -> str:
     text = text if turn is None else text[: turn.start()]
     for question in itertools.islice(_QUESTION.finditer(text), MAX_QUESTIONS):
         if _SAYS.search(text, 0, question.start()):
-            return text[: question.start()]
+            text = text[: question.start()]
+            break
+    if "?" in text:
+        for question in itertools.islice(_ASKED.finditer(text), MAX_QUESTIONS):
+            if _extracted(text[: question.start()], "marked", cut=False).text is not None:
+                return text[: question.start()]
     return text
 
 

@@ -13,7 +13,7 @@ from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.prose import SENTENCE, tidy
 from selfimprove.answer.tongues import AROUND, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, inner, last_formula
+from selfimprove.answer.values import MATH, emphasised, inner, last_formula, main_clause
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
@@ -188,7 +188,7 @@ def _answer(line: str) -> tuple[str, int]:
         return named, len(sentence)
     if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
-    found = last_formula(answer)
+    found = emphasised(written) or last_formula(main_clause(answer))
     return (answer if found is None else found), end
 
 

@@ -185,8 +185,16 @@ _ALIGNED = re.compile(r"\\begin\{(aligned|align\*?|split|gathered)\}(.{1,2000}?)
 _GOES_ON = re.compile(r"=|<|>|\\(?:approx|le|ge|leq|geq|equiv|Rightarrow|implies)(?![A-Za-z])")
 
 
+_GERMAN = re.compile(r"[-−]?[$€£]?\s?(\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})(?:\s?[€$£]|\s[A-Za-z]{1,12}\.?)?")
+_UNITED = re.compile(r"(?<=[)\]])\s?U\s?(?=[(\[])")
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
+    if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
+        text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
+    if "U" in text:
+        text = _UNITED.sub(r"\\cup ", text)
     text = _dollars(plain(text))
     if "\\begin" in text:
         text = _chained(text)

@@ -11,8 +11,8 @@ import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.tongues import AROUND, unconcluded
-from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, inner, last_formula, only_number
+from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
+from selfimprove.answer.values import MATH, in_words, inner, last_formula, main_clause, only_number
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.wordings import word_of
 
@@ -93,6 +93,8 @@ def last_statement(text: str) -> Candidate | None:
     letter = opening_letter(stripped)
     if letter is not None and not taken_back(stripped[2:]):
         return Candidate(letter, "first line")
+    if (first := _replied(stripped) or _answered_first(stripped)) is not None:
+        return first
     if (letter := _concluding_letter(stripped)) is not None:
         return Candidate(letter, "last")
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
@@ -102,6 +104,61 @@ def last_statement(text: str) -> Candidate | None:
             return found
     math = list(MATH.finditer(stripped))  # a formula over several lines, which the sentences cut apart
     return Candidate(inner(math[-1]), "last") if math else None
+
+
+def _replied(text: str) -> Candidate | None:
+    """The yes or no with which a text begins, if neither its first nor its last sentence has a number."""
+    reply = _OPENING_REPLY.match(text)
+    if reply is None:
+        return None
+    sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
+    if last_formula(sentences[0]) or last_formula(sentences[-1]):
+        return None
+    if _RECANTED.search(straight(text), reply.end()):
+        return Candidate(None, "extract", TAKEN_BACK)
+    return None if _REPLIED_AGAIN.search(text, reply.end()) else Candidate(reply[1], "first line")
+
+
+def _answered_first(text: str) -> Candidate | None:
+    """The number that a text states before its explanation, unless the explanation comes to another one."""
+    explained = _EXPLAINED.search(text)
+    if explained is None:
+        return None
+    head, why = text[: explained.start()].strip(), text[explained.end() :]
+    if len(SENTENCE.split(head)) > 2 or taken_back(why):
+        return None
+    found = last_statement(head)
+    if found is None or found.text is None or not re.search(r"\d", found.text):
+        return None
+    results = [*_RESULT.findall(why), *(last_formula(part) for part in _CONCLUSION.findall(why))]
+    digits = _digits(found.text)
+    return found if all(_digits(result) == digits for result in results[-1:] if result) else None
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"[^\d./]", "", text).rstrip(".")
+
+
+_EXPLAINED = re.compile(
+    r"\n\s*[*_#]*(?:explanation|reasoning|rationale|justification|reason|why)[*_]*:[*_]*(?=\s)", re.IGNORECASE
+)
+_CONCLUSION = re.compile(
+    r"\b(?:so|thus|therefore|hence|in total|altogether|leaves|leaving|gives|giving|makes)\b([^\n.?!]*\d[^\n?!]*)",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
+_OPENING_REPLY = re.compile(
+    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|let|we can|i can|that|this)(?=[^.?!]{8})",
+    re.IGNORECASE,
+)
+_REPLIED_AGAIN = re.compile(
+    r"(?:[.!?]\s|\n)\W*(?:yes|no|but|however)\b|\?|\bunless\b|\bmaybe\b|\bnot sure\b", re.IGNORECASE
+)
+_RECANTED = re.compile(
+    r"(?:[.!?]\s|\n)\W*(?:but )?(?:wait|actually|hmm+|oops|sorry|correction|on second thought)\b|"
+    r"\b(?:i was|i am|i'm) (?:wrong|mistaken)\b|\bthat(?:'s| is| was) (?:wrong|incorrect)\b",
+    re.IGNORECASE,
+)
 
 
 def _concluding_letter(text: str) -> str | None:
@@ -140,20 +197,16 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(None, "extract", "no one choice is stated")
     if promises(sentence) or unconcluded(sentence):
         return Candidate(None, "extract", "the text promises to go on")
-    sentence = _main_clause(sentence)
+    if (last or _CONCLUDING.match(sentence)) and (numeral := in_words(sentence)) is not None:
+        return _counted(sentence, numeral[0], written=numeral[1])
+    sentence = main_clause(sentence)
     found, word = last_formula(sentence), word_of(sentence, tidy(sentence))
     if word is not None and (word[1] or found is None or re.fullmatch(r"[A-Za-z]", found)):
         return Candidate(word[0], "last")
     return None if found is None else _counted(sentence, found)
 
 
-def _main_clause(sentence: str) -> str:
-    """The sentence up to the reason that it gives, if it states a number before it."""
-    main = _REASON.split(sentence, maxsplit=1)[0]
-    return main if main != sentence and re.search(r"\d", main) else sentence
-
-
-_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
+_CONCLUDING = re.compile(r"\W*(?:so|thus|therefore|hence|in total|altogether|in all)\b", re.IGNORECASE)
 
 
 def _weighs(sentence: str) -> bool:
@@ -161,8 +214,11 @@ def _weighs(sentence: str) -> bool:
     return supposes(sentence) or bool(_LOOKS.search(straight(sentence)))
 
 
-def _counted(sentence: str, found: str) -> Candidate:
-    """The last formula of a sentence as its answer, unless the sentence denies or only supposes it."""
+def _counted(sentence: str, found: str, written: str | None = None) -> Candidate:
+    """The last formula of a sentence as its answer, unless the sentence denies or only supposes it.
+
+    `written`: the answer, if the sentence has it in other words (`found`).
+    """
     at = max(sentence.rfind(found), sentence.rfind(re.split(r"[/:]", found)[0]), 0)
     before = straight(sentence[:at])
     if (
@@ -174,7 +230,7 @@ def _counted(sentence: str, found: str) -> Candidate:
         return Candidate(None, "extract", "the answer is denied")
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")
-    return Candidate(found, "last")
+    return Candidate(written or found, "last")
 
 
 def _is_whole(text: str) -> bool:

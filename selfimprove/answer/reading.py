@@ -14,13 +14,15 @@ from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
+from selfimprove.answer.numerals import spoken_quantity
 from selfimprove.answer.parse import Parser, shallow
 from selfimprove.answer.precision import within
+from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
-from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, spoken_number
+from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
 _CHOICE = re.compile(
     r"(?:(?:[Tt]he |[Mm]y |[Oo]ur )?(?:correct |right |best |final )?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]election)"
@@ -157,9 +159,12 @@ def _unbold(text: str) -> str:
 
 def _tree(normal: str) -> tuple[Node | None, str]:
     """The settled tree, or None and the reason why there is none."""
-    if "-" in normal and _SPOKEN.fullmatch(normal) and (value := spoken_number(normal)) is not None:
+    spoken = _SPOKEN.fullmatch(normal) is not None
+    if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:
+        if spoken and (quantity := spoken_quantity(normal)) is not None:
+            return settle(Node(Op.UNIT, (number(quantity[0]),), canonical_unit(quantity[1]))), ""
         tokens = trimmed(tokenise(normal))
         if not tokens:
             raise Unreadable("nothing is written")
@@ -204,10 +209,37 @@ def trimmed(tokens: list[Token]) -> list[Token]:
             break
     while kept and kept[-1].text in (",", ";", ":"):
         kept = kept[:-1]
-    kept = _bare_unit(kept)
+    if len(kept) > 1 and kept[-1].text == "\\min" and kept[-2].kind == "num":
+        kept = [*kept[:-1], Token("text", "minutes", gap=True)]
+    kept = _composed(_bare_unit(kept))
     if len(kept) > 1 and kept[0].kind == "text" and kept[0].text.lower() in UNITS and kept[1].kind == "num":
         kept = [*kept[1:], kept[0]]
     return kept
+
+
+def _composed(tokens: list[Token]) -> list[Token]:
+    """`3 hours 30 minutes` as `3 hours and 30 minutes`: only quantities of one kind, each in a smaller unit."""
+    read = list(tokens)
+    joined = [*tokens[:1]]
+    for at in range(1, len(tokens)):
+        if at > 1 and at + 1 < len(tokens) and read[at].kind == read[at - 2].kind == "num":
+            larger, smaller = _measure(read[at - 1]), _measure(read[at + 1])
+            if larger == "hour" and tokens[at + 1].text == "m":
+                smaller = "minute"
+            if larger and smaller and (ratio(canonical_unit(larger), canonical_unit(smaller)) or 0) > 1:
+                joined[-1] = Token("text", larger, gap=True)
+                joined.append(Token("join", "and", gap=True))
+                read[at + 1] = Token("text", smaller, gap=True)
+        joined.append(read[at])
+    return joined
+
+
+def _measure(token: Token) -> str | None:
+    """The name of the unit that a token may be, one letter or a word; None for a sign."""
+    return _SHORT.get(token.text, token.text) if token.kind in ("text", "sym", "cmd") else None
+
+
+_SHORT = {"h": "hour", "\\min": "minute"}
 
 
 def _bare_unit(tokens: list[Token]) -> list[Token]:

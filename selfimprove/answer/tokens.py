@@ -53,11 +53,15 @@ _PLAIN_UNIT = re.compile(
     r"\s*((?:km|cm|mm|m|mi|ft|kg|mg|g|lb|oz|L|mL|ml|J|kJ|N|kN|W|mol|rad|rev|C|V|gal)(?:\^\{?\d\}?)?"
     r"(?:\s?/\s?(?:s|sec|min|h|hr|m|cm|km|kg|g|K|L|mL|mol|gal|day|year|yr|C|V|A|ft)(?:\^\{?\d\}?)?){1,2})\s*\.?\s*\Z"
 )
+_SYMBOL_UNIT = re.compile(
+    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|kJ|kW)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
+)  # what is a unit behind a number and a space even without a font; m, N or V may be a variable
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(
-    r"[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
+    r"\\Omega|[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
     r"[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
 )  # in a font command behind a number
+_ENDS_SYMBOL = frozenset("JWVzaa}")
 _INFINITIES = {
     "infinity": (), "positive infinity": (), "negative infinity": (Token("op", "-"),),
     "minus infinity": (Token("op", "-"),), "-infinity": (Token("op", "-"),), "+infinity": (),
@@ -170,11 +174,15 @@ def tokenise(text: str) -> list[Token]:
     at = depth = 0
     gap = False
     has_slash = "/" in text
+    symbol = _SYMBOL_UNIT.search(text) if text and text[-1] in _ENDS_SYMBOL else None
     while at < len(text):
         if text[at].isdigit() and (grouped := _number(text, at, depth)):
             tokens.append(Token("num", grouped.replace(",", "").replace(" ", ""), gap))
             at, gap = at + len(grouped), False
             continue
+        if symbol is not None and at == symbol.start() and tokens and _ends_number(tokens[-1]):
+            tokens.append(Token("text", symbol[1] or "Omega", gap=True))
+            break
         slash = has_slash and tokens and _ends_number(tokens[-1])
         if slash and (unit := _PLAIN_UNIT.match(text, at)) is not None:
             tokens.append(Token("text", unit[1].replace("{", "").replace("}", ""), gap))

@@ -74,6 +74,12 @@ _WORKING = re.compile(
     rf"note|count|identify)\b)",
     re.IGNORECASE,
 )
+_CONCLUDED = re.compile(
+    r",\s+(?:so|thus|therefore|hence)\s+(?:the|her|his|their|its|our)\s"
+    r"(?!(?:first|next|second|main|key) )[^,;:?=]{1,60}"
+    r"\b(?:is|are)\s+(?:(?:about|approximately|exactly|only|just)\s+)?[*$\\]{0,3}\d[\d.,]*\**(?:\s[a-z]+){0,2}[*.!]*\Z",
+    re.IGNORECASE,
+)
 _INDIRECT = re.compile(
     r"\b(?:whether|how (?:many|much|long|far|old|often)|find out|figure out|such that)\b",
     re.IGNORECASE,
@@ -175,7 +181,7 @@ def promises(sentence: str) -> bool:
     text = straight(sentence.strip().lstrip("*_#>- "))
     if _COMPUTED.search(text):
         return bool(_GUESSED.search(text))
-    if _SETTING_OUT.match(text) or _HEDGED.search(text) or _GUESSED.search(text):
+    if (_SETTING_OUT.match(text) and not _CONCLUDED.search(text)) or _HEDGED.search(text) or _GUESSED.search(text):
         return True
     work = _LETS.search(text) or _WORKING.match(text)
     if work is None:

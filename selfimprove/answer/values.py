@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import re
 
+from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.words import BARE_UNITS
 
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
-    rf"(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
+    rf"(?:\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
+    rf"\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
 )
-_ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)"
+_ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)(?:\^\d++|[⁰¹²³⁴-⁹]++)?"
 _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
@@ -29,10 +31,11 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
+_SYMBOL = r"(?:[gmshLJNWVK]|Ω|[kM]?eV|[kMG]?Hz|k?Pa|kJ|kW|kN)"
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
     rf"(?:\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
-    rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:[gmshL])|m/s(?:\^?2|²)?)(?![\w/^]))?",
+    rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
 )
 _NEAR = re.compile(rf"\s?(?:≈|\\approx)\s?[$€£]?{_DIGITS}")
@@ -55,6 +58,12 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 _PARTICIPLE = re.compile(r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z", re.IGNORECASE)
+_OF_WHOLE = re.compile(
+    r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
+    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
+    r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",
+    re.IGNORECASE,
+)  # what stands before the number that the stated one is a part of, or before that of the other part
 _RANGE = re.compile(
     r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
     re.IGNORECASE,
@@ -63,6 +72,11 @@ _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
     r"so (?:there|that leaves|the|he|she|they))\b",
     re.I,
+)
+_IS = re.compile(
+    r"[\s*_]*(?:is|was|equals|becomes|will be|must be)\s+(?:(?:then|therefore|thus|hence|exactly|just|simply|about|"
+    r"equal to)\s+)*[*_]*",
+    re.IGNORECASE,
 )
 _TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
 _RELATION = re.compile(
@@ -86,6 +100,7 @@ _EXPRESSION = re.compile(
     rf"(?<![\w.$^_])-?{_PIECE}{{1,8}}+(?:\s?[-+*/·−]\s?{_PIECE}{{1,8}}+){{0,8}}+(?![\w^])", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+_MOST_LISTED = 20
 _JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
@@ -108,8 +123,46 @@ def inner(match: re.Match[str]) -> str:
 
 def last_formula(sentence: str) -> str | None:
     """The last formula, point or number of a sentence, whichever stands later; a bold one before others."""
-    bold = [found for part in _BOLD.findall(sentence) if (found := _last(part)) and not part.rstrip().endswith(":")]
-    return bold[-1] if bold else _last(sentence)
+    return emphasised(sentence) or _last(sentence)
+
+
+def emphasised(sentence: str) -> str | None:
+    """The last formula, point or number in bold; None without one, or if the sentence concludes another behind it."""
+    bold = [
+        (found, match.end())
+        for match in _BOLD.finditer(sentence)
+        if (found := _last(match[1])) and not match[1].rstrip().endswith(":")
+    ]
+    return bold[-1][0] if bold and not _CONCLUDES.search(sentence, bold[-1][1]) else None
+
+
+_CONCLUDES = re.compile(r",?\s(?:so|thus|therefore|hence|leaving|which leaves)\b[^.]*\d", re.IGNORECASE)
+
+
+def main_clause(sentence: str) -> str:
+    """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
+    main = _REASON.split(sentence, maxsplit=1)[0]
+    added = _COMPARED.search(main) or _CONDITION.search(main)
+    if added is not None and not _HYPOTHETICAL.search(main, 0, added.start()):
+        main = main[: added.start()]
+    return main if main != sentence and re.search(r"\d", main) else sentence
+
+
+_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
+_PART = (
+    r"(?:half|twice|double|triple|(?:a|one|two|three|four|five|six|seven|eight|nine|ten)[\s-](?:half|quarters?|"
+    r"thirds?|\w+ths?)|\w+ times|[\d./]+ ?(?:times|%|percent))"
+)
+_COMPARED = re.compile(
+    rf",\s+(?:(?:which|and that|and this)\s+(?:is|was)\s+)?(?:(?:only|just|exactly|about|roughly|nearly)\s+)?"
+    rf"{_PART}\s+(?:of|as|the)\b[^,;:=]*\d[^,;:=]*\Z",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
+    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
+)
+_HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)
 
 
 def _last(sentence: str) -> str | None:
@@ -130,21 +183,69 @@ def _last(sentence: str) -> str | None:
         outside = _ASIDE.sub(lambda m: " " * len(m[0]), prose)
         prose = outside if _NUMBER.search(outside) else prose
     found = _last_value(prose)
+    if math is not None and (pair := _with_decimal(sentence, math)) is not None:
+        return pair
     if point is not None and (found is None or found[1] <= point[1]):
         found = point
     if math is not None and (found is None or math.start() > found[0]):
-        return inner(math)
+        return _listed(sentence, math)
     return None if found is None else _written(prose, *found)
+
+
+def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
+    """The formula before "which is approximately $1.41$" together with that decimal, as one around ≈; None without."""
+    exact = None
+    for match in MATH.finditer(sentence, 0, decimal.start()):
+        exact = match
+    if exact is None or not _ROUGHLY.fullmatch(sentence, exact.end(), decimal.start()):
+        return None
+    return f"{inner(exact)} \\approx {inner(decimal)}" if _IS_DECIMAL.fullmatch(inner(decimal)) else None
+
+
+_IS_DECIMAL = re.compile(r"-?\d[\d,]*\.\d+")
+_ROUGHLY = re.compile(
+    r"(?:,?\s+(?:(?:which|that|and this)\s+is|or|i\.e\.,?))?,?\s*(?:approximately|about|"
+    r"roughly|around|nearly|≈|\\approx)\s*(?:equal to\s+)?",
+    re.IGNORECASE,
+)
+
+
+def _listed(sentence: str, last: re.Match[str]) -> str:
+    """The formula with those that are joined to it by and, or, and before these by commas: "$2$, $5$ and $7$"."""
+    parts, start = [inner(last)], last.start()
+    word = ""
+    for before in reversed(list(MATH.finditer(sentence, 0, last.start()))[-_MOST_LISTED:]):
+        joined = _JOINED.fullmatch(sentence, before.end(), start)
+        word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
+        if joined is None or not word or not _alike(inner(before), parts[0]):
+            break
+        parts.insert(0, inner(before))
+        start = before.start()
+    return (" or " if word == "or" else ", ").join(parts)
+
+
+def _alike(one: str, two: str) -> bool:
+    """Whether two formulas can be items of one list: two values, two of one name, or two variables with numbers."""
+    signs = one.count("="), two.count("=")
+    if signs != (1, 1):
+        return signs == (0, 0)
+    same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
+    return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
+
+
+_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")
 
 
 def _written(prose: str, start: int, end: int) -> str:
     """The value as it is compared: "minus 5" is -5, "1 and 1/2" a mixed number."""
     text = prose[start:end].strip().strip("+")
+    text = _ROUGHLY.sub(" ≈ ", text, count=1) if _IRRATIONAL.search(text) and " " in text else text
     text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
-    text = re.sub(r"(?<=\d) ([gmshL])$", r"\\text{ \1}", text)
+    text = _SYMBOL_BEHIND.sub(r"\\text{ \1}", text)
     return f"-{text}" if _MINUS.search(prose[max(0, start - 30) : start]) and text[:1].isdigit() else text
 
 
+_SYMBOL_BEHIND = re.compile(rf"(?<=[\d.)}}⁰¹²³⁴-⁹]) ({_SYMBOL})$")
 _MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)
 
 
@@ -162,6 +263,8 @@ def _last_value(prose: str) -> Span | None:
     if subject is not None:
         return subject.span(1)
     numbers = [match.span() for match in _NUMBER.finditer(prose) if _may_be_stated(prose, match)]
+    if (pair := _exact_and_decimal(prose, numbers)) is not None:
+        return pair
     found = _last_number(prose, numbers)
     relations = [match.span() for match in _RELATION.finditer(prose)]
     for start, end in relations:
@@ -177,6 +280,22 @@ def _last_value(prose: str) -> Span | None:
         return expression
     end = _with_unit(prose, found[1])
     return _joined(prose, (found[0], end), relations if found in relations else numbers, measured=end > found[1])
+
+
+def _exact_and_decimal(prose: str, numbers: list[Span]) -> Span | None:
+    """An exact value with a root or pi and the decimal that the sentence gives for it; None without them."""
+    if len(numbers) < 2 or not _IS_DECIMAL.fullmatch(prose[slice(*numbers[-1])].strip()):
+        return None
+    exact, decimal = numbers[-2:]
+    if not _IRRATIONAL.search(prose, *exact) or not _ROUGHLY.fullmatch(prose, _with_unit(prose, exact[1]), decimal[0]):
+        return None
+    start = (_expression(prose, exact) or exact)[0]
+    before = _TERMS.search(prose, max(0, start - 60), start)
+    return (start if before is None else before.start()), _with_unit(prose, decimal[1])
+
+
+_IRRATIONAL = re.compile(r"√|π|sqrt|pi", re.IGNORECASE)
+_TERMS = re.compile(r"(?<![\w.])(?:(?:\d++[.,]?\d*+|\d*\s?[*·]?\s?(?:√|sqrt\s?)\(?\d++\)?|\d*π)\s?[-+−*/·×]?\s?)+\Z")
 
 
 def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
@@ -200,7 +319,8 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
             if not moved and _in_phrase(prose, found[1], start):
                 continue
-            if 0 <= result < found[1] and not _GOES_ON.search(prose, found[1], start):
+            said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
+            if 0 <= result < found[1] and not said and not _GOES_ON.search(prose, found[1], start):
                 continue
         found = start, end
     return found
@@ -224,7 +344,9 @@ def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Spa
     """The span together with those before it that only commas, and, or join to it; `measured`: it has a unit."""
     start, end = last
     for before in reversed([span for span in spans if span[1] <= start]):
-        if not _JOINED.fullmatch(prose, _with_unit(prose, before[1]) if measured else before[1], start):
+        unit = _with_unit(prose, before[1]) if measured else before[1]
+        composed = unit > before[1] and prose[unit:start].isspace()  # 3 hours 30 minutes
+        if not composed and not _JOINED.fullmatch(prose, unit, start):
             break
         start = before[0]
     return start, end
@@ -235,9 +357,26 @@ def _in_phrase(prose: str, end: int, start: int) -> bool:
     if _MODIFIER.search(prose[max(0, start - 12) : start]):
         return True
     between = prose[end:start]
+    if len(between) < 120 and _OF_WHOLE.search(between):
+        return True
     if len(between) < 120 and _PARTICIPLE.search(between):
         return True
     return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
+
+
+def in_words(sentence: str) -> tuple[str, str] | None:
+    """The number in words that a sentence states, as it is written and in digits with its unit; None without one.
+
+    One before or beside a numeral counts only if the numeral is in a phrase behind it: "nine boxes of 6 muffins".
+    """
+    found = None if MATH.search(sentence) else stated_numeral(sentence)
+    if found is None:
+        return None
+    start, end, value = found
+    numbers = [match.span() for match in _NUMBER.finditer(sentence)]
+    if any(number[0] < start for number in numbers) or (numbers and not _in_phrase(sentence, end, numbers[0][0])):
+        return None
+    return sentence[start:end], value + sentence[end : _with_unit(sentence, end)]
 
 
 def only_number(plain: str) -> str | None:

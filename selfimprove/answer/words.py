@@ -98,9 +98,22 @@ kph kmh
 child children
 man men
 woman women
+joule joules
+newton newtons
+watt watts
+volt volts
+ohm ohms
+hertz
+pascal pascals
+ampere amperes amps
+kelvin kelvins
 """.strip()
 UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in line.split()}
 BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
+SYMBOLS = {
+    "J": "joule", "N": "newton", "W": "watt", "V": "volt", "Ω": "ohm", "Omega": "ohm", "Hz": "hertz", "Pa": "pascal",
+    "K": "kelvin",
+}  # fmt: skip
 MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -160,6 +173,8 @@ _COMPOUND = {"mile/hour": "mph", "kph": "km/hour", "km/h": "km/hour"}
 
 def unit_name(word: str) -> str:
     """The canonical name of a unit word: its group's, else the word without a plural s."""
+    if word in SYMBOLS:
+        return SYMBOLS[word]
     low = word.lower().strip(" .")
     if low in UNITS:
         return UNITS[low]

@@ -1,0 +1,67 @@
+"""Numbers in words: "thirty-six eggs" as an answer, and "there are seven birds left" as what a sentence states.
+
+Number words mostly describe ("the two friends", "two ways to check this"), so in a sentence only one counts that is
+said of the subject: behind a verb such as "are" or "needs", and before any numeral that is not in a phrase behind it.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
+from fractions import Fraction
+
+from selfimprove.answer.words import COUNTS, MAGNITUDES, NEVER_UNITS, spoken_number
+
+_WORD = "|".join(sorted((*COUNTS, "hundred", "thousand", "million", "billion"), key=len, reverse=True))
+_SAID = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|needs?|makes?|gets?|got|gives?|leaves?|equals?|takes?|costs?|earns?|spends?|"
+    r"buys?|bought|sells?|sold|eats?|ate|reads?|pays?|paid|will be|total of|left with)\s+"
+    r"(?:(?:now|then|still|only|just|exactly|altogether|also|a total of|equal to|about)\s+){0,2}"
+    rf"((?:{_WORD})(?:[\s-](?:and\s)?(?:{_WORD}))*)\b(?![\s-](?:or|of|more|less|fewer|times|and)\b|-)",
+    re.IGNORECASE,
+)
+_NOT_COUNTED = re.compile(
+    r"\s+(?:\w+\s+)?(?:ways?\s+(?:to|of)\s+(?:check|solve|see|verify|find|do|approach|think|look)|cases?|steps?|methods?|parts?|"
+    r"equations?|unknowns?|variables?|approaches|conditions?|kinds?|types?|things?|numbers?|quantities)\b",
+    re.IGNORECASE,
+)
+_FRACTIONS = frozenset(
+    (
+        "fourth fourths quarter quarters fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth "
+        "tenths twelfth twelfths hundredth hundredths thousandth thousandths"
+    ).split()
+)
+_MOST_WORDS = 3  # of a unit
+
+
+def stated_numeral(prose: str) -> tuple[int, int, str] | None:
+    """Where the last number in words that a sentence states stands, and its value in digits; None without one."""
+    found = None
+    for match in _SAID.finditer(prose):
+        value = spoken_number(match[1])
+        if value is None or match[1].lower() == "one" or _NOT_COUNTED.match(prose, match.end()):
+            continue
+        rest = re.match(r"\s(\w+)", prose[match.end() :])
+        if rest is None or not (rest[1].lower() in _FRACTIONS or rest[1].lower() in NEVER_UNITS):
+            found = match.start(1), match.end(1), str(value)
+    return found
+
+
+def spoken_quantity(text: str) -> tuple[Fraction, str] | None:
+    """The number and the unit of "thirty-six eggs"; None for anything but a number in words and up to three more.
+
+    "one direction" is None: in a text answer "one" is mostly no number.
+    """
+    words = text.replace("-", " ").split()
+    at = next((at for at, word in enumerate(words) if word not in _NUMERALS), len(words))
+    unit = words[at:]
+    if not 0 < at < len(words) or len(unit) > _MOST_WORDS or not all(_UNIT.fullmatch(word) for word in unit):
+        return None
+    if any(word in NEVER_UNITS or word in _FRACTIONS or word in _NUMERALS for word in unit):
+        return None
+    value = spoken_number(" ".join(words[:at]))
+    return None if value is None or value == 1 else (value, " ".join(unit))
+
+
+_UNIT = re.compile(r"[a-z]+")
+_NUMERALS = frozenset((*COUNTS, *MAGNITUDES)) - {"dozen"}
