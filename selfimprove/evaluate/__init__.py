@@ -89,7 +89,7 @@ def evaluate(journal: Journal, wanted: Wanted, runtime: Runtime, emit: Emit, cac
         checker = stack.enter_context(open_checker(recipe.answers, runtime.checker_workers or runtime.usable_threads()))
         asked, faulty = _without_faulty(asked, checker, recipe)
         groups = _groups(asked, wanted.by)
-        subjects = [subject_of(one, journal, recipe, runtime, checker, cache) for one in named]
+        subjects = [subject_of(one, journal, recipe, runtime, checker, cache, emit) for one in named]
         _refuse_unfit(subjects, asked.problems(), recipe)
         lends = settings_digest(recipe) == settings_digest(run_recipe)
         answers = {one.name: _answers(journal, one, asked.problems(), recipe, emit, lends=lends) for one in subjects}

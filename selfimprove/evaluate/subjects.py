@@ -17,11 +17,12 @@ from tempfile import TemporaryDirectory
 from selfimprove.answer.checking import Checker
 from selfimprove.ask import champion_folder
 from selfimprove.errors import UsageError
+from selfimprove.events import Emit
 from selfimprove.export.source import Source, build, source_at
 from selfimprove.models import resolve_model
 from selfimprove.recipe import Model, Recipe, Runtime
 from selfimprove.round.machinery import Machinery
-from selfimprove.runs.assemble import machinery_of
+from selfimprove.runs.assemble import machinery_of, noting
 from selfimprove.store.journal import BASE, Champion, Journal
 from selfimprove.store.records import RoundRecord
 
@@ -63,18 +64,18 @@ def named_models(names: Sequence[str], journal: Journal) -> list[Named]:
 
 
 def subject_of(
-    named: Named, journal: Journal, recipe: Recipe, runtime: Runtime, checker: Checker, cache: Path
+    named: Named, journal: Journal, recipe: Recipe, runtime: Runtime, checker: Checker, cache: Path, emit: Emit
 ) -> Subject:
     """The model with engine and tokenizer; `UsageError` if it isn't what the run's records say, or can't be found."""
     if named.member is None:
         model = Model(name=named.name, dtype=recipe.model.dtype)
-        base = resolve_model(model, cache, runtime.trust_remote_code)
+        base = resolve_model(model, cache, runtime.trust_remote_code, noting(emit))
         own = recipe.model_copy(update={"model": model})
         return Subject(
             name=named.name,
             round=None,
             sha256=base.fingerprint,
-            machinery=machinery_of(own, base, runtime, checker, cache),
+            machinery=machinery_of(own, base, runtime, checker, cache, merges=False),
             opened=lambda: nullcontext(base.path),
         )
     source = source_at(journal, named.member, runtime, cache)

@@ -30,7 +30,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +98,20 @@ class ModelFolder:
     source: str
 
 
-def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) -> ModelFolder:
+LARGE = 2**29
+"""Bytes of weights from which on preparing a model is announced."""
+
+
+def untold(text: str) -> None:
+    """Nobody is told."""
+
+
+def resolve_model(
+    model: Model, cache: Path, trust_remote_code: bool = False, told: Callable[[str], None] = untold
+) -> ModelFolder:
     """The model as a safetensors folder in the recipe's dtype; converted on the first call, found on later ones.
+
+    `told` gets a line before weights of `LARGE` bytes and more are converted.
 
     Raises `UsageError` for a name that leads to no model, a missing wheel, an unreachable hub, weights that are
     pickled, packed or broken, and a model that needs code of its own without being trusted.
@@ -111,7 +123,10 @@ def resolve_model(model: Model, cache: Path, trust_remote_code: bool = False) ->
         return found
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "models.lock"):
-        return _recorded(record, cache, local) or _convert(model, local, cache, record, trust_remote_code)
+        found = _recorded(record, cache, local)
+        if found is None and local and _weights_size(local.path) >= LARGE:
+            told(f"preparing {local.title} as {model.dtype} safetensors in {cache}: once, and it can take minutes")
+        return found or _convert(model, local, cache, record, trust_remote_code)
 
 
 def preview_model(model: Model, cache: Path, trust_remote_code: bool = False) -> tuple[ModelFolder, bool]:
@@ -130,7 +145,13 @@ def is_on_hub(model: Model) -> bool:
     return _local_source(model) is None
 
 
-def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_code: bool = False) -> Path:
+def resolve_exact(
+    model: Model,
+    base: ModelFolder,
+    cache: Path,
+    trust_remote_code: bool = False,
+    told: Callable[[str], None] = untold,
+) -> Path:
     """The folder to which merges add adapters: in float32 if the source is finer than bfloat16, else the base itself.
 
     Weights that were rounded to bfloat16 lie on its grid, where rounding to nearest undoes every change below half a
@@ -140,7 +161,7 @@ def resolve_exact(model: Model, base: ModelFolder, cache: Path, trust_remote_cod
     """
     if not is_finer(model):
         return base.path
-    return resolve_model(model.model_copy(update={"dtype": "float32"}), cache, trust_remote_code).path
+    return resolve_model(model.model_copy(update={"dtype": "float32"}), cache, trust_remote_code, told).path
 
 
 def is_finer(model: Model) -> bool:
@@ -178,6 +199,11 @@ def _local_source(model: Model) -> Source | None:
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model.name):
         raise UsageError(f"{model.name}: no such folder", "Name a folder with safetensors, a hub id or `embedded:…`.")
     return None
+
+
+def _weights_size(source: Path) -> int:
+    files = [source] if source.is_file() else source.glob("*.safetensors")
+    return sum(file.stat().st_size for file in files)
 
 
 def _embedded(name: str) -> Source:

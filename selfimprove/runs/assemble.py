@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
-from selfimprove.events import Emit, silence
+from selfimprove.events import Emit, Note, silence
 from selfimprove.problem import ProblemSets, problems_of
 from selfimprove.problem.judging import checker_digest, checkers_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
@@ -72,7 +72,7 @@ def run_recipe(
     """Bring the run to `rounds` rounds with the real machinery; returns the last sealed look. See `run_rounds`.
 
     `cache` is the folder of converted models, by default the user's. `view` is told what comes before the run's own
-    events: how far problems are read.
+    events: how far problems are read, and that a large model is converted.
     """
     with opened(recipe, runtime, cache, view) as shared:
         return shared.run(recipe, journal, rounds, emit)
@@ -90,7 +90,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Em
     from selfimprove.models import default_cache, resolve_model  # imports torch, so only when the problems are good
 
     cache = cache or default_cache()
-    base = resolve_model(recipe.model, cache, runtime.trust_remote_code)
+    base = resolve_model(recipe.model, cache, runtime.trust_remote_code, noting(view))
     from selfimprove.training.targets import find_targets
 
     find_targets(base.source, base.path, runtime.trust_remote_code)  # refused before anything is sampled
@@ -98,7 +98,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Em
     with ExitStack() as stack:
         workers = runtime.checker_workers or runtime.usable_threads()
         checker = stack.enter_context(open_checker(recipe.answers, workers))
-        machinery = machinery_of(recipe, base, runtime, checker, cache)
+        machinery = machinery_of(recipe, base, runtime, checker, cache, view)
         if runtime.ray:
             machinery = _spread(machinery, stack)
         yield Shared(base, problems, machinery)
@@ -120,10 +120,25 @@ def champion_folder(recipe: Recipe, runtime: Runtime, journal: Journal, cache: P
         )
 
 
+def noting(view: Emit) -> Callable[[str], None]:
+    """What shows a line in the view."""
+    return lambda text: view(Note(text))
+
+
 def machinery_of(
-    recipe: Recipe, base: ModelFolder, runtime: Runtime, checker: Checker, cache: Path | None = None
+    recipe: Recipe,
+    base: ModelFolder,
+    runtime: Runtime,
+    checker: Checker,
+    cache: Path | None = None,
+    view: Emit = silence,
+    *,
+    merges: bool = True,
 ) -> Machinery:
-    """The real engine, trainer and merge on this machine, around this base model and checker."""
+    """The real engine, trainer and merge on this machine, around this base model and checker.
+
+    Without `merges` the model isn't converted a second time to be merged in its source's precision.
+    """
     from selfimprove.engines.choice import open_sampler
     from selfimprove.merging import merge, rebuild
     from selfimprove.models import default_cache, load_tokenizer, resolve_exact
@@ -133,9 +148,10 @@ def machinery_of(
 
     engine = engine_of(runtime)
     own: dict[str, Scalar] = {"checker": checker_digest(recipe.answers)} if recipe.answers.checker else {}
+    cache, trusted = cache or default_cache(), runtime.trust_remote_code
     return Machinery(
         base=base.path,
-        exact=resolve_exact(recipe.model, base, cache or default_cache(), runtime.trust_remote_code),
+        exact=resolve_exact(recipe.model, base, cache, trusted, noting(view)) if merges else base.path,
         tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source).using(recipe.sampling.template),
         checker=checker,
         open_sampler=lambda model: open_sampler(engine, model, runtime),

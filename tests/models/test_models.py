@@ -245,6 +245,19 @@ def test_settings_of_cuda_are_there_before_it_is_used_and_a_users_own_stay() -> 
     assert done.stdout == "False :4096:8 PCI_BUS_ID\nFalse :16:8 PCI_BUS_ID\n", done.stderr
 
 
+@pytest.mark.slow
+def test_a_model_whose_preparation_takes_long_is_announced_once(tmp_path: Path) -> None:
+    shape = {"hidden_size": 1024, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = AutoConfig.for_model("llama", vocab_size=70_000, num_key_value_heads=1, head_dim=8, **shape)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "large")
+    make_tokenizer(None).save_pretrained(tmp_path / "large")
+    told: list[str] = []
+    for source in (make_tiny_model(tmp_path / "small"), tmp_path / "large", tmp_path / "large"):
+        resolve_model(Model(name=str(source), dtype="bfloat16"), tmp_path / "cache", told=told.append)
+    large = f"preparing {tmp_path / 'large'} as bfloat16 safetensors in {tmp_path / 'cache'}"
+    assert told == [f"{large}: once, and it can take minutes"]
+
+
 @pytest.mark.parametrize(("kind", "warns"), [("llama", False), ("mistral", True)])
 def test_a_large_vocabulary_is_loaded_without_a_warning_and_with_its_own_ids(
     kind: str, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
