@@ -68,7 +68,7 @@ def doctor(
 def _summary(errors: int, warnings: int) -> str:
     """What all findings come to."""
     told = f"{plural(errors, 'error')} and {plural(warnings, 'warning')}"
-    return f"{told}: {'correct what the errors name before you start a run' if errors else 'a run can start'}."
+    return f"{told}: {'fix every error before you start a run' if errors else 'a run can start'}."
 
 
 def _lines(finding: Finding) -> list[str]:

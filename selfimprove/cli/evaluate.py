@@ -106,10 +106,10 @@ def evaluate(
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
 
-    Shows accuracy, the paired difference, what became readable, right and wrong, pass@k and tokens, also by source,
-    level, subject and length of the answer, with intervals. Doesn't affect the run's decisions. The run's training
-    problems are shown separately. --set changes the prompt (sampling.prompt) or the checker (answers.checker). If the
-    command is killed, run it again: the results are the same.
+    Shows accuracy, the paired difference, what became readable, right or wrong, pass@k and tokens, with intervals,
+    both overall and by source, level, subject and length of the answer. Doesn't affect the run's decisions. The run's
+    training problems are shown separately. --set changes the prompt (sampling.prompt) or the checker
+    (answers.checker). If the command is killed, run it again: the results are the same.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 

@@ -168,7 +168,7 @@ def _gains(run: RunRecords) -> Section:
     told = (
         "An answer is unreadable if the checker can't read it, or if it was cut at the token limit. If answers became "
         "readable or unreadable, the model states its answers differently; this doesn't mean that it reasons better or "
-        "worse. If wrong answers became right, it does."
+        "worse. If wrong answers became right, the model reasons better."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
@@ -194,9 +194,9 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         return (told,)
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
     return (
-        f"{told} {plural(len(picked), 'champion')} chosen on them: up to {100 * cost.mean:.1f} points of the gain on "
-        f"them may be luck, and {100 * cost.most:.1f} in one run in 20 (simulated; see docs/gate.md). The sealed "
-        "problems are not affected.",
+        f"{told} With {plural(len(picked), 'champion')} chosen on them, up to {100 * cost.mean:.1f} points of the "
+        f"gain on them may be luck, and {100 * cost.most:.1f} in one run in 20 (simulated; see docs/gate.md). The "
+        "sealed problems are not affected.",
     )
 
 

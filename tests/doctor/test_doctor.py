@@ -105,7 +105,7 @@ def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
     lines = told.splitlines()
     place = next(place for place, line in enumerate(lines) if line.startswith("error   checker"))
     assert "0 of 64 references equal themselves" in lines[place]
-    assert re.fullmatch(r"2 errors and \d+ warnings?: correct what the errors name before you start a run\.", lines[-1])
+    assert re.fullmatch(r"2 errors and \d+ warnings?: fix every error before you start a run\.", lines[-1])
     assert lines[place + 1].strip().startswith("A run sets these aside.")
 
 
