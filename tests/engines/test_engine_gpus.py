@@ -89,6 +89,6 @@ def test_the_engine_asked_for_is_taken_and_auto_needs_both_vllm_and_a_gpu(instal
 @pytest.mark.parametrize("option", ["tensor_parallel", "data_parallel"])
 def test_several_gpus_are_refused_where_the_engine_would_use_none(option: str) -> None:
     asked = Runtime.model_validate({"engine": "transformers", option: 8})
-    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 8: several GPUs are for the vllm engine"):
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 8: several GPUs need the vllm engine"):
         engine_of(asked)
     engine_of(asked.model_copy(update={"ray": "auto", "engine": "auto"}))  # the cluster says which engine it has

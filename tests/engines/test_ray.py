@@ -357,7 +357,7 @@ def test_what_the_cluster_has_no_room_for_is_refused(
 
 @pytest.mark.gpu_branch
 def test_a_cluster_without_vllm_refuses_to_split_a_model_over_gpus() -> None:
-    with pytest.raises(UsageError, match="--tensor-parallel 2: several GPUs are for the vllm engine"):
+    with pytest.raises(UsageError, match="--tensor-parallel 2: several GPUs need the vllm engine"):
         engine.refuse_split("transformers", 2)
     engine.refuse_split("transformers", 1)
     engine.refuse_split("vllm", 2)
