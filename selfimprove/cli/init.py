@@ -11,7 +11,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.output import stoppable, write_text
-from selfimprove.cli.parsing import read_runtime
+from selfimprove.cli.parsing import read_runtime, typed_settings
 from selfimprove.errors import SelfImproveError, UsageError
 from selfimprove.escaping import escape_text
 
@@ -29,6 +29,7 @@ def init(
     *,
     model: opt.Model = "",
     problems: opt.Problems = "",
+    settings: opt.Settings = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Don't ask: measure, and use the defaults for what isn't given.")
     ] = False,
@@ -64,6 +65,7 @@ def init(
 
         selfimprove init --model ./my-model --problems mine.jsonl
         selfimprove init --model ./my-model --problems mine.jsonl --yes --output first.toml
+        selfimprove init --problems other.jsonl --set problems.question=text --set problems.answer=result
     """
     from selfimprove.init import advice, choose, look
     from selfimprove.init.text import recipe_text
@@ -78,14 +80,15 @@ def init(
     output = output or Path(f"{_stem(problems)}.toml")
     _refuse_or_ask(output, asks=asks)
     with stoppable():
-        found = look(model, problems, default_cache(), trust_remote_code=runtime.trust_remote_code)
-        recipe = choose(found, gpu=gpus_here().usable())
+        own = typed_settings("", "", settings or [])
+        found = look(model, problems, default_cache(), own, trust_remote_code=runtime.trust_remote_code)
+        recipe = choose(found, own, gpu=gpus_here().usable())
         for line in (*found.told(), *advice(recipe, found)):
             typer.echo(escape_text(line, _LINE))
         measures = not no_calibrate and found.size is not None
         measures = measures and (not asks or typer.confirm("Measure a round on this machine (takes a minute)?", True))
         cost = _cost(recipe, found, runtime, measures=measures)
-    write_text(output, recipe_text(recipe, found, cost, output), "--output")
+    write_text(output, recipe_text(recipe, found, cost, output, own), "--output")
     typer.echo(f"wrote {output}; next:\n  selfimprove doctor --recipe {output}")
     typer.echo(f"  selfimprove run --recipe {output} --rounds {ROUNDS}")
 

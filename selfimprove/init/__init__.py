@@ -14,6 +14,7 @@ are and whether all of them have an answer. From that `choose` takes the few key
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from selfimprove.models import load_tokenizer, preview_model
 from selfimprove.models.weights import footprint
 from selfimprove.plan.hope import heldout_needed, power_warning
 from selfimprove.problem.generated import PREFIX
+from selfimprove.problem.preview import refuse_unusable
 from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
 from selfimprove.problem.sources import GeneratedSource
 from selfimprove.problem.split import read_pool
 from selfimprove.problem.stock import Reading
-from selfimprove.recipe import Model, Problems, Recipe, Sampling
+from selfimprove.recipe import Model, Recipe, Sampling
 from selfimprove.recipe.reading import laid_over, packaged_recipe, parse_recipe
 from selfimprove.round.lengths import context_of, measured
 
@@ -82,15 +84,29 @@ class Found:
         return isinstance(self.pool.sources.train, GeneratedSource)
 
 
-def look(model: str, problems: str, cache: Path, *, trust_remote_code: bool, reading: Reading | None = None) -> Found:
-    """What there is to know of model and problems; raises `UsageError` for one that no run could use."""
+def look(
+    model: str,
+    problems: str,
+    cache: Path,
+    own: Mapping[str, object],
+    *,
+    trust_remote_code: bool,
+    reading: Reading | None = None,
+) -> Found:
+    """What there is to know of model and problems; raises `UsageError` for one that no run could use.
+
+    `own` are the keys of the recipe that the user has set, by section. Problems are read first: that takes less time.
+    """
+    sizes = {"train_size": DRAWN, "heldout_size": DRAWN, "sealed_size": DRAWN}
+    every = sizes if problems.startswith(PREFIX) else {"train_size": 0}
+    wanted = parse_recipe(laid_over(own, {"problems": {"train": problems, **every}}, "--set"), "--set")
+    pool = read_pool(wanted.problems, reading or Reading(), as_written=bool(wanted.answers.checker))
+    for source, stock in pool.stocks.items():
+        refuse_unusable(str(source), stock)
     named = Model(name=model)
     folder, whole = preview_model(named, cache, trust_remote_code)
     size = footprint(folder.path, named.dtype, 1).model if whole else None
     tokenizer = load_tokenizer(folder.path, trust_remote_code, folder.source)
-    sizes = {"train_size": DRAWN, "heldout_size": DRAWN, "sealed_size": DRAWN}
-    wanted = Problems(train=problems, **(sizes if problems.startswith(PREFIX) else {"train_size": 0}))
-    pool = read_pool(wanted, reading or Reading())
     trained = pool.stocks[pool.sources.train]
     parts = [stock.problems for stock in pool.stocks.values() if len(stock.problems)]
     longest = max((measured(tokenizer, Sampling(), part, None).longest for part in parts), default=0)
@@ -107,8 +123,11 @@ def look(model: str, problems: str, cache: Path, *, trust_remote_code: bool, rea
     )
 
 
-def choose(found: Found, *, gpu: bool) -> Recipe:
-    """The recipe for what was found; raises `UsageError` if the problems can't be split into three sets."""
+def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
+    """The recipe for what was found, with the keys of `look`'s `own` as they are set there.
+
+    Raises `UsageError` if the problems can't be split into three sets.
+    """
     small = found.parameters is not None and found.parameters < SMALL
     chosen = _selected(found)
     trained = packaged_recipe("demo").training if small else chosen.training
@@ -128,7 +147,7 @@ def choose(found: Found, *, gpu: bool) -> Recipe:
     train = len(cut.train) if found.generated else 0
     named = {"train_size": train, "heldout_size": len(cut.heldout), "sealed_size": len(cut.sealed)}
     more = {"problems": named, "sampling": {"problems_per_round": per_round if len(cut.trainable) > per_round else 0}}
-    return parse_recipe(laid_over(keys, more, "init"), "init")
+    return parse_recipe(laid_over(laid_over(keys, more, "init"), own, "--set"), "--set")
 
 
 def advice(recipe: Recipe, found: Found) -> list[str]:

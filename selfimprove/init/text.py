@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selfimprove.escaping import escape_text
@@ -22,10 +22,10 @@ _SELECTIONS = {
 }
 
 
-def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path) -> str:
-    """The file's text; `cost` are lines about what a run costs on this machine."""
+def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path, own: Mapping[str, object]) -> str:
+    """The file's text; `cost` are lines about what a run costs on this machine, `own` is that of `look`."""
     problems, sampling, prefixes, training = recipe.problems, recipe.sampling, recipe.prefixes, recipe.training
-    lines = [
+    head = [
         *_comments([f"Written by: selfimprove init. Run it: selfimprove run --recipe {output} --rounds 3"]),
         *_comments(["Keys that aren't listed here have their default values; docs/recipe.md lists all keys."]),
         "#",
@@ -33,33 +33,58 @@ def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path)
         "#",
         *_comments(cost),
         "",
-        "[model]",
-        f"name = {_string(recipe.model.name)}",
-        "",
-        "[problems]",
+    ]
+    sections = {"model": [f"name = {_string(recipe.model.name)}"]}
+    sections["problems"] = [
         f"train = {_string(problems.train)}",
         _key("train_size", problems.train_size, "" if problems.train_size else "all that the other two sets leave"),
         *_comments(_power(recipe)),
         _key("heldout_size", problems.heldout_size, "judged in every round"),
         _key("sealed_size", problems.sealed_size, "judged once, at the end: the result to report"),
-        "",
-        "[sampling]",
+    ]
+    sections["sampling"] = [
         _key("max_new_tokens", sampling.max_new_tokens, "longest answer; longer ones are cut and count as wrong"),
         _key("problems_per_round", sampling.problems_per_round, "" if sampling.problems_per_round else "all of them"),
         _key("samples", sampling.samples, "solutions sampled per problem"),
-        "",
-        "[prefixes]",
+    ]
+    sections["prefixes"] = [
         *_comments([_SELECTIONS[prefixes.select]]),
         f"select = {_string(prefixes.select)}",
         f"length = {json.dumps(prefixes.length)}",
         *([] if prefixes.whole else [_key("structure_ratio", prefixes.structure_ratio, "share of whole solutions")]),
-        "",
-        "[training]",
+    ]
+    sections["training"] = [
         _key("learning_rate", f"{training.learning_rate:g}", "also try half and double: selfimprove compare"),
         _key("epochs", training.epochs, ""),
         _key("batch_rows", training.batch_rows, "examples per optimizer step"),
     ]
-    return "\n".join(lines) + "\n"
+    single = _add_own(sections, own)
+    return "\n".join([*head, *single, *("\n".join([f"[{name}]", *lines, ""]) for name, lines in sections.items())])
+
+
+def _add_own(sections: dict[str, list[str]], own: Mapping[str, object]) -> list[str]:
+    """Add the keys that the user has set to the sections that lack them; the lines of keys outside any section."""
+    single = []
+    for section, keys in own.items():
+        if not isinstance(keys, Mapping):
+            single.append(_key(section, _value(keys), "as set"))
+            continue
+        lines = sections.setdefault(section, [])
+        there = {line.split(" = ")[0] for line in lines}
+        lines += [_key(name, _value(value), "as set") for name, value in keys.items() if name not in there]
+    return [*single, ""] if single else []
+
+
+def _value(value: object) -> str:
+    """A value of TOML."""
+    match value:
+        case Mapping():
+            return "{ " + ", ".join(f"{name} = {_value(inner)}" for name, inner in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(_value, value)) + "]"
+        case str():
+            return _string(value)
+    return json.dumps(value)
 
 
 def _power(recipe: Recipe) -> list[str]:

@@ -168,7 +168,7 @@ def _gains(run: RunRecords) -> Section:
     told = (
         "An answer is unreadable if the checker can't read it, or if it was cut at the token limit. If answers became "
         "readable or unreadable, the model states its answers differently; this doesn't mean that it reasons better or "
-        "worse. If wrong answers became right, the model reasons better."
+        "worse. If wrong answers became right, more than the format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 

@@ -7,12 +7,13 @@ What a selection needs to know is asked here, of the checker or of the records, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from selfimprove.answer import Outcome
 from selfimprove.errors import StageError
-from selfimprove.events import StageProgress, StageStarted
+from selfimprove.events import Note, StageProgress, StageStarted
+from selfimprove.formatting import plural
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions, told_once
@@ -42,6 +43,8 @@ def select(job: Job) -> Counts:
         )
     keep_rows(job.files.examples, [asdict(example) for example in result.examples])
     kinds = Counter(example.kind for example in result.examples)
+    if len(result.examples) < job.recipe.training.batch_rows:
+        job.emit(Note(_few(job, len(result.examples), len(completions), result.dropped)))
     targets = sum(len(example.target_ids) for example in result.examples)
     return Counts(
         examples=len(result.examples),
@@ -49,6 +52,16 @@ def select(job: Job) -> Counts:
         full=kinds[Kind.FULL],
         harvested_tokens=targets,
         dropped=result.dropped,
+    )
+
+
+def _few(job: Job, examples: int, rows: int, dropped: Mapping[str, int]) -> str:
+    """That less than a batch is left to train on, why, and what helps."""
+    why = ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items()) if count)
+    return (
+        f"warning: round {job.number} trains on {plural(examples, 'example')} from {rows:,} completions, less than one "
+        f"batch{f' (dropped: {why})' if why else ''}. Sample more (sampling.samples, problems.train_size), allow "
+        "longer answers (sampling.max_new_tokens), or use another selection (prefixes.select), in a new run"
     )
 
 

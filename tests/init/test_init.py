@@ -47,6 +47,19 @@ def written(problems: str, *more: str) -> Recipe:
     return read_recipe(output)
 
 
+def test_keys_that_are_set_are_read_with_and_written(here: Workshop) -> None:
+    rows = [{"text": f"What is {n} + 1?", "result": str(n + 1)} for n in range(90)]
+    Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UsageError, match="no question; the fields are: `text`, `result`"):
+        written("odd.jsonl")
+    named = ("--set", "problems.question=text", "--set", "problems.answer=result")
+    recipe = written("odd.jsonl", *named, "--set", "gate.samples=4", "--set", "seed=3", "--set", "training.epochs=2")
+    assert (recipe.problems.question, recipe.problems.answer) == ("text", "result")
+    assert (recipe.gate.samples, recipe.seed, recipe.training.epochs) == (4, 3, 2)
+    assert recipe.prefixes.select == "verified"
+    assert load_problems(recipe.problems).heldout
+
+
 def test_enough_problems_with_answers_are_selected_by_them_and_detect_the_gain(here: Workshop) -> None:
     Path("demo").write_text("a file of the name of a recipe of the program's")
     recipe = written("many.jsonl")

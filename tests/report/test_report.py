@@ -231,7 +231,9 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     for uses, record in enumerate(rounds, start=1):
         record["scorecard"]["uses_of_heldout"] = uses
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
-    assert "used for 2 decisions. With 1 champion chosen on them, up to 5.7 points of the gain on them may be luck" in text
+    assert (
+        "used for 2 decisions. With 1 champion chosen on them, up to 5.7 points of the gain on them may be luck" in text
+    )
     rounds[0]["decision"]["accepted"] = False
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert "used for 2 decisions." in text

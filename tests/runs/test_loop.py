@@ -260,6 +260,16 @@ def test_a_rollback_moves_the_champion_and_deletes_nothing(tmp_path: Path, check
         world.journal.roll_back(7)
 
 
+def test_less_than_a_batch_of_examples_is_a_warning_with_what_was_dropped(tmp_path: Path, checker: Checker) -> None:
+    rft = {"prefixes": {"select": "verified", "length": "full"}, "training": {"batch_rows": 64}}
+    world = World(tmp_path, checker, gains=[0.0], settings=rft)
+    world.run(1)
+    counts = world.journal.rounds()[0].counts_of("harvest")
+    (told,) = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
+    kept = f"round 1 trains on {counts.examples} examples from 40 completions, less than one batch"
+    assert f"{kept} (dropped: not_verified {counts.dropped['not_verified']}). " in told
+
+
 def test_rejection_sampling_trains_whole_verified_solutions(tmp_path: Path, checker: Checker) -> None:
     rft = {"prefixes": {"select": "verified", "length": "full"}, "sampling": {"samples": 2}}
     world = World(tmp_path, checker, gains=[0.0], settings=rft)
