@@ -371,9 +371,9 @@ KEY = "base_model.model.model.layers.0.mlp.up_proj.lora_{}.weight"
         (edit_tensors(lambda t: {k: v for k, v in t.items() if k != KEY.format("B")}), "belong together"),
         (edit_tensors(lambda t: t | {KEY.format("B"): torch.ones(3, 4)}), "don't fit the shape"),
         (edit_tensors(lambda t: t | {KEY.format("A"): t[KEY.format("A")] * float("inf")}), "not finite"),
-        (lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(b"x"), "not whole"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(b"x"), "not a complete safetensors file"),
         (edit_tensors(lambda t: t | {KEY.format("B"): t[KEY.format("B")] * float("nan")}), "not finite"),
-        (lambda adapter: (adapter / "adapter_model.safetensors").unlink(), "not whole"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").unlink(), "not a complete safetensors file"),
         (lambda adapter: (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin"), "pickled"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_split_is_chosen(splits: list[str], asked: str, preferred: tuple[str, 
 
 
 def test_an_open_split_lists_them() -> None:
-    with pytest.raises(UsageError, match=r"o/d: which split[?] There are: a, b"):
+    with pytest.raises(UsageError, match=r"o/d: the split must be named; there are: a, b"):
         chosen_split(["a", "b"], HubSource("o/d", "main"), ("train",))
 
 
