@@ -347,6 +347,8 @@ class FieldReader:
             if not sure:
                 sure = row[name] not in (None, "")
                 yield name, row[name]
+        if not sure and isinstance(label := _of(row, names, "label"), (str, bool)) and as_number(label) is None:
+            yield names["label"], label
         for name, inner in _containers(row, names):
             for key in self._bare_names(inner).among(SURE):
                 yield f"{name}.{key}", inner[key]

@@ -46,7 +46,7 @@ QUESTIONS = tuple(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext turns "
-        "messages conversations conversation puzzle riddle inputs input"
+        "messages conversations conversation puzzle riddle inputs input newquestion content"
     ).split()
 )
 """Names of the question, the surest first."""
@@ -68,7 +68,7 @@ CONTEXTS = tuple(
     (
         "instruction body context passage article abstract scenario sentence premises story paragraph para "
         "document dialogue dialog transcript support supports background situation backgrounddescription text "
-        "pretext tabletitle table posttext paragraphs premise theory narrative puzzle "
+        "pretext tabletitle table posttext paragraphs premise theory narrative puzzle contexts plot "
         "given excerpt vignette problem input"
     ).split()
 )
@@ -97,8 +97,8 @@ UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
 FAULTS = tuple("errortype".split())
 """Names of what reviewers found wrong with a row; `ok` where they found nothing."""
-NESTED = tuple("questions qas qapairs questionanswerpairs".split())
-"""Names of a list of questions about what stands beside them."""
+NESTED = tuple("questions qas qapairs questionanswerpairs paragraphs".split())
+"""Names of a list of questions about what stands beside them, or of passages with such a list in each."""
 GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
 SYSTEMS = tuple("system systemprompt".split())
@@ -119,17 +119,29 @@ _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(
 
 
 def unfolded(row: object) -> list[Row] | list[object]:
-    """The questions that a row asks about one passage, a row each with what stands beside them; else the row."""
-    if isinstance(row, dict):
-        for key, inner in row.items():
-            if isinstance(inner, list) and inner and bare_name(key) in NESTED and all(map(_asks, inner)):
-                beside = {name: value for name, value in row.items() if name != key}
-                return [{**beside, **one} for one in inner]
+    """The questions that a row asks about one passage, a row each with what stands beside them; else the row.
+
+    Of a row that holds nothing but another row it is that one.
+    """
+    if not isinstance(row, dict):
+        return [row]
+    if len(row) == 1 and _asks(inner := next(iter(row.values()))):
+        return [inner]
+    for key, inner in row.items():
+        if isinstance(inner, list) and inner and bare_name(key) in NESTED:
+            beside = {name: value for name, value in row.items() if name != key}
+            rows = [one for each in inner for one in unfolded(each)]
+            if all(map(_asks, rows)):
+                return [{**beside, **one} for one in rows if isinstance(one, dict)]
     return [row]
 
 
 def _asks(inner: object) -> bool:
-    return isinstance(inner, dict) and any(bare_name(name) in QUESTIONS for name in inner)
+    """Whether this is a row with a question in it."""
+    return isinstance(inner, dict) and any(bare_name(name) in _ASKING for name in inner)
+
+
+_ASKING = frozenset(QUESTIONS) - {"content", "input", "inputs", "sentence", "turns", "ctx"}
 
 
 def bare_name(name: object) -> str:

@@ -202,6 +202,8 @@ def _with_distractors(row: Row, right: str, wrong: Sequence[str]) -> Options | N
     for name in wrong:
         value = row[name]
         cells = value if isinstance(value, (list, tuple)) else [value]
+        if isinstance(value, str) and name.rstrip(" _").endswith("s"):
+            cells = value.split(";")
         others += [str(cell).strip() for cell in cells if _is_plain(cell) and str(cell).strip()]
     correct = opened(row[right])
     if not others or not _is_plain(correct) or not str(correct).strip() or str(correct).strip() in others:
