@@ -35,7 +35,7 @@ def context_of(row: Row, names: Names, named: str, question_name: str, question:
 def _values(row: Row, names: Names, named: str) -> list[tuple[str, object]]:
     if named and (own := find(row, named))[0]:
         return [(named, own[1])]
-    found = [(name, row[name]) for name in names.contexts()]
+    found = [(name, row[name]) for name in names.contexts]
     if "hint" in names and "lecture" in names:  # science questions whose figure is told in words
         found.append((names["hint"], row[names["hint"]]))
     return found

@@ -260,7 +260,7 @@ class FieldReader:
         if self._named.answer and (found := find(row, self._named.answer))[0]:
             yield self._named.answer, opened(found[1])
             return
-        for name in names.chosen():
+        for name in names.chosen:
             yield name, opened(row[name])
         for name, inner in _containers(row, names):
             for bare, key in self._bare_names(inner).items():

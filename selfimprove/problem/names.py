@@ -13,6 +13,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 Row = dict[str, object]
 
@@ -33,10 +34,12 @@ class Names(dict[str, str]):
             self._roles[role] = tuple(self[bare] for bare in role if bare in self)
         return self._roles[role]
 
+    @cached_property
     def chosen(self) -> tuple[str, ...]:
         """The fields that may say which option is right, by their usual names or else by ones like them."""
         return self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
 
+    @cached_property
     def contexts(self) -> tuple[str, ...]:
         """The fields of what a question can't be answered without; those named much like one where none is named so."""
         return self.among(CONTEXTS) or self.among(tuple(bare for bare in self if _LIKE_CONTEXT.fullmatch(bare)))
