@@ -45,8 +45,14 @@ def resume_command(name: str, rounds_dir: Path, rounds: int | None = None) -> st
 
 
 def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
-    """What to type after a finished run: one line each, and what it does where the terminal is wide enough."""
+    """After a finished run: what to change if its last round was rejected, then what to type, one line each.
+
+    What a command does is told where the terminal is wide enough.
+    """
+    from selfimprove.report.advice import advice
+
     name, folder = journal.name, ["--rounds-dir", str(rounds_dir)] if rounds_dir != Path("rounds") else []
+    tips = [f"  {tip}" for record in journal.rounds()[-1:] if (tip := advice(record))]
     words = [
         (["report", name, "--html", f"{name}.html"], "every flip, costs"),
         (["ask", name, "your question"], "base and champion"),
@@ -58,7 +64,8 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
     room = max(len(command) for command, _ in steps)
     lines = [f"  {command:<{room}}   {told}" for command, told in steps]
     is_wide = max(map(len, lines)) <= shutil.get_terminal_size().columns
-    return lines if is_wide else [f"  {command}" for command, _ in steps]
+    commands = lines if is_wide else [f"  {command}" for command, _ in steps]
+    return [*tips, *commands]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from selfimprove.evaluate.figures import figures_of
 from selfimprove.evaluate.groups import Group, groups_of
 from selfimprove.evaluate.problems import Asked, asked_problems
 from selfimprove.evaluate.subjects import Named, Subject, named_models, subject_of
-from selfimprove.events import Emit, StageProgress, StageStarted
+from selfimprove.events import Emit, StageStarted
 from selfimprove.models import default_cache
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker, refuse_unloadable
@@ -44,6 +44,8 @@ from selfimprove.round.admit import refuse_lost
 from selfimprove.round.answers import AnswersByKey, Judge, judging_decoding
 from selfimprove.round.judge import tokens_of
 from selfimprove.round.lengths import context_of, refuse_too_long
+from selfimprove.round.machinery import Samplers
+from selfimprove.round.progress import Progress
 from selfimprove.runs.reading import told_reading
 from selfimprove.sampling import Sampler
 from selfimprove.store.durable import write_atomically, write_json
@@ -150,17 +152,18 @@ def _answers(
         book.lend(recorded_answers(journal, subject.round), problems)
     batches = book.owed(problems)
     judge = Judge(recipe, subject.machinery.tokenizer, subject.machinery.checker, book.path, emit)
-    total, done, tokens = len(problems), len(problems) - sum(map(len, batches)), 0
+    total, done = len(problems), len(problems) - sum(map(len, batches))
     kept = done + sum(judge.kept(MODEL, batch) for batch in batches)
     emit(StageStarted(number=0, stage=subject.name, total=total, kept=kept, unit="problems"))
-    with ExitStack() as stack:
+    samplers = Samplers(subject.machinery.open_sampler)
+    progress = Progress(emit, samplers, 0, subject.name, total, done)
+    with ExitStack() as stack, closing(samplers):
 
         def sampler() -> Sampler:
-            return stack.enter_context(subject.machinery.open_sampler(stack.enter_context(subject.opened())))
+            return progress.sampler(stack.enter_context(subject.opened()))
 
         for fresh in judge.answers(sampler, MODEL, batches):
-            done, tokens = done + len(fresh), tokens + tokens_of(fresh)
-            emit(StageProgress(number=0, stage=subject.name, done=done, total=total, tokens=tokens))
+            progress.add(len(fresh), tokens_of(fresh))
     book.finish()
     held = book.held()
     return {problem.key: held[problem.key] for problem in problems}

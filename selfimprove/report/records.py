@@ -42,6 +42,13 @@ class RunRecords:
         return champion_of(self.rounds, self.rollbacks)
 
     @property
+    def unfinished(self) -> bool:
+        """Whether nobody works on the run although a round, or the sealed judging after the last one, isn't done."""
+        last = self.last_look
+        begun = len(self.journal.round_folders()) > len(self.rounds)
+        return not self.running and (begun or last is None or last.rounds < len(self.rounds))
+
+    @property
     def last_look(self) -> SealedLook | None:
         """The last look at the sealed problems, None before the first."""
         return self.looks[-1] if self.looks else None

@@ -17,6 +17,7 @@ from functools import partial
 from selfimprove import formatting
 from selfimprove.formatting import MISSING, plural
 from selfimprove.gate.reuse import cost_of_reuse
+from selfimprove.report.advice import advice
 from selfimprove.report.costs import Spent, cost_of_looks, costs, price
 from selfimprove.report.evaluations import evaluations_section
 from selfimprove.report.guards import guards_section
@@ -128,6 +129,7 @@ def _rounds(run: RunRecords) -> Section:
     )
     header = ("round", "from", "judged", "champion", "challenger", "gain", "won–lost", "decision")
     rows = tuple(_round(record) for record in run.rounds)
+    sentences += tuple(filter(None, (advice(record) for record in run.rounds[-1:])))
     return Section(ROUNDS, sentences, header, rows, frozenset({"decision"}))
 
 

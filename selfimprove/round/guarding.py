@@ -34,6 +34,7 @@ from selfimprove.round.answers import (
 )
 from selfimprove.round.job import Job
 from selfimprove.round.machinery import Machinery
+from selfimprove.round.progress import Progress
 from selfimprove.sampling import derive_seed
 from selfimprove.store.journal import Journal
 from selfimprove.store.records import GuardRecord, RoundRecord
@@ -107,7 +108,7 @@ def most_to_judge(job: Job) -> int:
     return total
 
 
-def judge_guards(job: Job, alphas: Mapping[str, float]) -> Generator[Step, None, None]:
+def judge_guards(job: Job, alphas: Mapping[str, float], progress: Progress) -> Generator[Step, None, None]:
     """Judge both models on the guards' problems until one rejects the challenger or all are judged, batch by batch."""
     size = job.recipe.gate.batch
     with ExitStack() as stack:
@@ -117,13 +118,13 @@ def judge_guards(job: Job, alphas: Mapping[str, float]) -> Generator[Step, None,
             batches, bench = list(batched(missing, size)), contest.bench
             for batch, fresh in zip(
                 batches,
-                bench.answers(lambda: job.samplers.at(job.champion_model()), job.champion.number, batches),
+                bench.answers(lambda: progress.sampler(job.champion_model()), job.champion.number, batches),
                 strict=True,
             ):
                 contest.champion.update(fresh)
                 yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch))
         for contest in contests:
-            yield from _challenged(job, contest, list(batched(contest.order, size)))
+            yield from _challenged(job, contest, list(batched(contest.order, size)), progress)
             found = _decided(job, contest)
             if found is None or not found.passed:
                 return
@@ -176,9 +177,11 @@ def _contest(job: Job, guard: Guard, alpha: float, stack: ExitStack) -> _Contest
     )
 
 
-def _challenged(job: Job, contest: _Contest, batches: Sequence[Sequence[Problem]]) -> Generator[Step, None, None]:
+def _challenged(
+    job: Job, contest: _Contest, batches: Sequence[Sequence[Problem]], progress: Progress
+) -> Generator[Step, None, None]:
     bench = contest.bench
-    with closing(bench.answers(lambda: job.samplers.at(job.challenger_model()), job.number, batches)) as answered:
+    with closing(bench.answers(lambda: progress.sampler(job.challenger_model()), job.number, batches)) as answered:
         for batch, fresh in zip(batches, answered, strict=True):
             contest.challenger.update(fresh)
             yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch))

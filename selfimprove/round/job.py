@@ -17,6 +17,7 @@ from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
+from selfimprove.round.progress import Progress
 from selfimprove.sampling import derive_seed, opened_by_template, render_prompt
 from selfimprove.store.journal import Champion, Journal
 from selfimprove.store.round_folder import RoundFolder
@@ -44,6 +45,10 @@ class Job:
     def seed(self, *parts: int | str) -> int:
         """A seed of this round for the given purpose."""
         return derive_seed(self.recipe.seed, self.number, *parts)
+
+    def progress(self, stage: str, total: int, done: int = 0) -> Progress:
+        """The progress of a stage of this round, `done` of whose `total` units are on record."""
+        return Progress(self.emit, self.samplers, self.number, stage, total, done)
 
     def champion_model(self) -> Path:
         """The champion's model folder, built again if its cache is missing or damaged."""

@@ -83,7 +83,7 @@ def judge(job: Job) -> Counts:
     total = len(missing) + len(order)
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
     job.emit(StageStarted(number=job.number, stage="judge", total=total, kept=kept, unit="problems"))
-    champion, progress = dict(known), Progress(job, "judge", total)
+    champion, progress = dict(known), job.progress("judge", total)
     size = job.recipe.gate.batch
     for fresh in bench.answers(
         lambda: progress.sampler(job.champion_model()), job.champion.number, list(batched(missing, size))
@@ -115,7 +115,7 @@ def _guarded(job: Job, terms: Terms, counts: Counts, progress: Progress) -> Coun
     """Judge on the guards' problems; the counts with those added."""
     progress.expect(most_to_judge(job))
     answered = sampled = prompts = 0
-    with closing(judge_guards(job, terms.guards)) as steps:
+    with closing(judge_guards(job, terms.guards, progress)) as steps:
         for step in steps:
             answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
             prompts += step.prompt_tokens

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from selfimprove.events import StageProgress
 from selfimprove.gate.decision import interval_of_gain, sentence_of_gain, split_of
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import Judge, batched, pairs_of, read_answers, scorecard
@@ -51,11 +50,10 @@ def placebo(job: Job) -> Counts:
     judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts, job.emit)
     found: dict[str, Sequence[Answered]] = {}
     batches = list(batched(judged, job.recipe.gate.batch))
-    for fresh in judge.answers(lambda: job.samplers.at(model), -job.number, batches):
+    progress = job.progress(NAME, len(judged))
+    for fresh in judge.answers(lambda: progress.sampler(model), -job.number, batches):
         found |= fresh
-        job.emit(
-            StageProgress(number=job.number, stage=NAME, done=len(found), total=len(judged), tokens=tokens_of(found))
-        )
+        progress.add(len(fresh), tokens_of(fresh))
     job.samplers.close()
     shutil.rmtree(model)
     return Counts(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfimprove.events import StageProgress
-from selfimprove.round.job import Job
+from selfimprove.events import Emit, StageProgress
+from selfimprove.round.machinery import Samplers
 from selfimprove.sampling import Sampler
 
 
 class Progress:
     """Counts the units and tokens of one stage and emits each change; the samplers that it opens tell it the rest."""
 
-    def __init__(self, job: Job, stage: str, total: int, done: int = 0) -> None:
-        self._job = job
+    def __init__(self, emit: Emit, samplers: Samplers, number: int, stage: str, total: int, done: int = 0) -> None:
+        self._emit_event = emit
+        self._samplers = samplers
+        self._number = number
         self._stage = stage
         self._total = total
         self._done = done
@@ -21,7 +23,7 @@ class Progress:
 
     def sampler(self, model: Path) -> Sampler:
         """The sampler on this model, whose tokens count here from now on."""
-        return self._job.samplers.at(model, self._in_hand)
+        return self._samplers.at(model, self._in_hand)
 
     def expect(self, more: int) -> None:
         """At most so many more units follow those that are done."""
@@ -38,7 +40,6 @@ class Progress:
 
     def _emit(self, tokens: int) -> None:
         self._most = tokens
-        number = self._job.number
-        self._job.emit(
-            StageProgress(number=number, stage=self._stage, done=self._done, total=self._total, tokens=tokens)
+        self._emit_event(
+            StageProgress(number=self._number, stage=self._stage, done=self._done, total=self._total, tokens=tokens)
         )

@@ -14,7 +14,6 @@ from selfimprove.events import Note, StageStarted
 from selfimprove.recipe import Recipe
 from selfimprove.round.job import Job, plain_prompt, problems_of_round
 from selfimprove.round.prefixes import assign_kinds, token_limit
-from selfimprove.round.progress import Progress
 from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
 from selfimprove.store.parsing import parsed_rows
@@ -43,7 +42,7 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
     whole = {completion.row for completion in kept}
     keep_rows(path, [row.model_dump() for row in rows if (row.key, row.sample) in whole])
     job.emit(StageStarted(number=job.number, stage=stage, total=len(requests), kept=len(kept), unit="rows"))
-    done, progress = list(kept), Progress(job, stage, len(requests), len(kept))
+    done, progress = list(kept), job.progress(stage, len(requests), len(kept))
     for fresh in sample_chunks(progress.sampler(job.champion_model()), owed) if owed else ():
         append_rows(path, [_row(kind_of(c.row), c).model_dump() for c in fresh])
         done += fresh

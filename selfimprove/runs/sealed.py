@@ -132,7 +132,7 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
     kept = sum(judge.kept(side.number, order) for side in sides for judge in judges.values())
     job.emit(StageStarted(number=job.number, stage="sealed", total=total, kept=kept, unit="problems"))
     found: dict[str, Found] = {name: {side.number: {} for side in sides} for name in judges}
-    progress = Progress(job, "sealed", total)
+    progress = job.progress("sealed", total)
     batches = list(batched(order, job.recipe.gate.batch))
     for side in sides:
         for name, judge in judges.items():

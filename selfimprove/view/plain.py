@@ -153,6 +153,7 @@ def _progress(scene: Scene, now: float) -> str:
     seconds = stage.seconds_left(now)
     facts = [
         f"{100 * stage.done // max(stage.total, 1)} %, {amount_told(stage, scene)}",
+        f"{stage.tokens:,} tokens so far" if stage.tokens and stage.done == stage.kept else "",
         *rates_told(stage),
         f"{formatting.duration(seconds)} left" if seconds else "",
         f"loss {formatting.decimal(scene.step.loss)}" if scene.step else "",

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from selfimprove.engines import decoding
 from selfimprove.errors import UsageError
 from selfimprove.evaluate import Wanted, evaluate, paths
-from selfimprove.events import silence
+from selfimprove.events import Event, StageProgress, silence
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_settings
 from selfimprove.store.durable import read_rows
@@ -74,6 +75,17 @@ def _answers(journal: Journal) -> dict[str, bytes]:
 
 def _rows(journal: Journal) -> int:
     return sum(path.read_bytes().count(b"\n") for path in (journal.folder / "evaluate").glob("answers/*.jsonl"))
+
+
+def test_a_chunk_of_minutes_is_seen_to_move(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PULSE", 0.001)
+    run, told = _copy(shop, "moving"), list[Event]()
+    settings = read_settings(["sampling.max_new_tokens=40"])  # the talker ends after two, this model hardly ever
+    wanted = Wanted(models=(str(shop.folder / "tiny"),), sources=LEVELS, settings=settings, limit=4)
+    evaluate(run, wanted, RUNTIME, told.append, run.folder.parents[1] / "cache")
+    moves = [event for event in told if isinstance(event, StageProgress)]
+    assert moves[0].done == 0 < moves[0].tokens
+    assert moves[-1].done == moves[-1].total
 
 
 def test_by_default_it_shows_the_sealed_figures_and_samples_nothing(shop: Workshop) -> None:

@@ -21,6 +21,7 @@ from selfimprove.errors import UnreadableError
 from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.recipe import Recipe
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
+from selfimprove.report.advice import advice
 from selfimprove.report.sections import sections
 from selfimprove.report.series import losses
 from selfimprove.store.journal import Journal
@@ -238,6 +239,39 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert "used for 2 decisions." in text
     assert "luck" not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"scorecard.wins": 2, "scorecard.losses": 1}, "Only 3 of 192 problems flipped"),
+        ({"scorecard.wins": 9, "scorecard.losses": 30}, "9 problems won and 30 lost, so the update did harm"),
+        ({"decision.reason": "undecided"}, "A gain of +6.2 points on 192 problems is too small to be told from chance"),
+        ({"decision.reason": "futile"}, "20 problems won and 8 lost, but no worthwhile gain was in reach"),
+        ({"scorecard.challenger.unparsed": 60}, "31.2 % of the challenger's answers could not be read: say in"),
+        (
+            {"scorecard.challenger.unparsed": 60, "scorecard.challenger.truncated": 60},
+            "could not be read: raise sampling.max_new_tokens",
+        ),
+        ({"certificate.functional_share": 0.2}, "The merge kept 20.0 % of the update"),
+        ({"decision.reason": "guard sums"}, "A guard rejected the challenger"),
+        ({"decision.accepted": True}, ""),
+        ({"scorecard.judged": None}, ""),
+    ],
+)
+def test_a_rejected_round_ends_with_what_to_change(changed: dict[str, Any], told: str) -> None:
+    plain = round_record(2, accepted=False)
+    for key, value in changed.items():
+        *path, last = key.split(".")
+        place = plain
+        for name in path:
+            place = place[name]
+        place[last] = value
+    found = advice(parsed(plain, RoundRecord, "round.json", lenient=True))
+    assert told in found
+    assert bool(found) == bool(told)
+    if found:
+        assert found in terminal(records(rounds=[round_record(1, accepted=True), plain]), 300)
 
 
 def test_rejected_rounds_are_charged() -> None:

@@ -253,6 +253,12 @@ def test_status_and_report_read_a_run(workshop: Workshop) -> None:
     status = workshop.call("status")
     assert status.returncode == 0, status.stderr
     assert "whole" in status.stdout
+    assert "resume" not in status.stdout
+    stopped = shutil.copytree(workshop.runs / "whole", workshop.runs / "stopped")
+    (stopped / "sealed.json").unlink()
+    status = workshop.call("status", "stopped")
+    assert status.stdout.rstrip().endswith("not finished; resume with: selfimprove run --run stopped --rounds 2")
+    shutil.rmtree(stopped)
     report = workshop.call("report", "whole")
     assert report.returncode == 0, report.stderr
     written = workshop.call("report", "whole", "--markdown", "report.md")

@@ -411,6 +411,7 @@ def test_a_chunk_of_minutes_is_seen_to_move() -> None:
     assert "0 of 64 rows  50 tokens/s  3,000 tokens" in told[1]
     assert "32 of 64 rows" in told[3]
     assert "50 tokens/s  0.267 rows/s  9,000 tokens" in told[3]  # units are counted up to their last report
+    assert "sample: 0 %, 0 of 64 rows, 3,000 tokens so far, 50 tokens/s" in "\n".join(plain_lines(iter(timed)))
 
 
 def test_judging_counts_problems_of_one_model_and_not_answers() -> None:

@@ -1,0 +1,73 @@
+"""What to change after a rejected round, from its record: the table of `docs/rejected.md` as one sentence.
+
+The first symptom that fits is told, most certain cause first: answers that can't be read, a merge that lost the update,
+a guard, too few flips, harm, a gain too small for the held-out set. Each names the recipe's keys to change. The
+thresholds are the table's; they choose a sentence and decide nothing.
+"""
+
+from __future__ import annotations
+
+from selfimprove import formatting
+from selfimprove.formatting import plural
+from selfimprove.store.records import RoundRecord, Side
+
+FEW_FLIPS = 0.03
+"""Share of the judged problems below which a round has changed almost nothing."""
+UNREAD = 0.2
+"""Share of unparsed answers above which the checker is the first thing to look at."""
+KEPT = 0.5
+"""Share of the adapter's effect below which the merge has lost most of the update."""
+
+
+def advice(record: RoundRecord) -> str:
+    """One sentence on what to try after this round, or nothing: it was accepted, or its record doesn't tell."""
+    card = record.scorecard
+    if record.accepted or not card.judged or card.wins is None or card.losses is None:
+        return ""
+    if told := _faults(record):
+        return told
+    flips, judged = card.wins + card.losses, plural(card.judged, "problem")
+    if flips < FEW_FLIPS * card.judged:
+        return (
+            f"Only {flips:,} of {judged} flipped: try a higher training.learning_rate, or more rows "
+            "(problems.train_size, sampling.samples)."
+        )
+    if card.losses > card.wins:
+        return (
+            f"{card.wins:,} problems won and {card.losses:,} lost, so the update did harm: try half the "
+            "training.learning_rate, or a selection that favours right answers (prefixes.select)."
+        )
+    if record.decision.reason == "undecided":
+        return (
+            f"A gain of {formatting.points(record.gain)} points on {judged} is too small to be told from chance: "
+            "try a larger problems.heldout_size, or gate.samples = 4."
+        )
+    return (
+        f"{card.wins:,} problems won and {card.losses:,} lost, but no worthwhile gain was in reach: try another "
+        "selection (prefixes.select) or more training problems."
+    )
+
+
+def _faults(record: RoundRecord) -> str:
+    """What stands in the way of a gain, whatever was trained; empty if nothing is known to."""
+    unread, challenger = _unread(record.scorecard.challenger), record.scorecard.challenger
+    if unread > UNREAD:
+        cut = (challenger.truncated or 0) > (challenger.answers or challenger.n or 0) * UNREAD
+        remedy = "raise sampling.max_new_tokens" if cut else "say in sampling.prompt how to answer, or set answers.mode"
+        return f"{formatting.percent(unread)} of the challenger's answers could not be read: {remedy}."
+    kept = record.certificate.functional_share
+    if kept is not None and kept < KEPT:
+        return (
+            f"The merge kept {formatting.percent(kept)} of the update: try a higher training.learning_rate, or "
+            "model.dtype = float32."
+        )
+    if record.decision.reason.startswith("guard "):
+        return (
+            "A guard rejected the challenger: try half the training.learning_rate, or training rows like the guard's."
+        )
+    return ""
+
+
+def _unread(side: Side) -> float:
+    answers = side.answers or side.n
+    return (side.unparsed or 0) / answers if answers else 0.0
