@@ -22,7 +22,7 @@ from selfimprove.plan.hope import power_gap
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker, own_judge
 from selfimprove.problem.references import FaultyReference, faulty_references
-from selfimprove.problem.shown import pair_told
+from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import (
@@ -67,7 +67,8 @@ def problems(subject: Subject) -> Finding:
         return error("problems", f"{sizes}; {cause.message}", cause.hint)
     pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
     off = decontamination_off(subject.recipe.problems, subject.recipe.problems.train)
-    return ok("problems", f"{sizes}, such as {pairs}" + (f"; {off}" if off else ""))
+    more = [*told_aside(found.tallies), *([off] if off else [])]
+    return ok("problems", "; ".join([f"{sizes}, such as {pairs}", *more]))
 
 
 def detectable(subject: Subject) -> Finding:

@@ -34,6 +34,8 @@ from selfimprove.round.lengths import context_of, measured
 
 SMALL, LARGE = 500 * 10**6, 6 * 10**9
 """Parameters below which a model is trained as the demo's is, and from which on it is as large as the paper's."""
+MOSTLY = 0.9
+"""Share of problems with an answer from which on the others are left out of training."""
 LEAST = 256
 """Held-out and sealed problems, if there are that many, however large the gain hoped for."""
 TRAIN = 256
@@ -77,6 +79,16 @@ class Found:
     def all_answered(self) -> bool:
         """Whether every problem that may be trained on has an answer."""
         return self.with_answer == self.trainable
+
+    @property
+    def mostly_answered(self) -> bool:
+        """Whether so many have an answer that the others are left out rather than the answers not used."""
+        return self.with_answer >= MOSTLY * self.trainable
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether problems without an answer are left out of training."""
+        return self.mostly_answered and not self.all_answered
 
     @property
     def generated(self) -> bool:
@@ -137,7 +149,7 @@ def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
     per_round = PER_ROUND["gpu" if gpu else "cpu"]
     keys: dict[str, object] = {
         "model": {"name": found.model},
-        "problems": {"train": found.problems},
+        "problems": {"train": found.problems, "answered_only": found.leaves_out},
         "sampling": {"max_new_tokens": limit, "samples": chosen.sampling.samples},
         "prefixes": {name: getattr(chosen.prefixes, name) for name in ("select", "length", "structure_ratio")},
         "training": {name: getattr(trained, name) for name in ("learning_rate", "epochs", "batch_rows")},
@@ -153,10 +165,11 @@ def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
 def advice(recipe: Recipe, found: Found) -> list[str]:
     """What the user should know of the choice before running it: rows that changed the method, too few problems."""
     lacking = found.trainable - found.with_answer
-    selected = (
-        f"{lacking:,} of {found.trainable:,} problems have no usable answer, so the recipe trains without answers; "
-        "without these rows it would train on verified solutions"
-    )
+    told = f"{lacking:,} of {found.trainable:,} problems have no usable answer"
+    if found.leaves_out:
+        selected = f"{told} and are left out of training (problems.answered_only)"
+    else:
+        selected = f"{told}, so the recipe trains without answers; problems.answered_only = true leaves such rows out"
     warning = power_warning(recipe, recipe.problems.heldout_size)
     return [*([selected] if lacking and not found.generated else []), *([warning] if warning else [])]
 
@@ -169,7 +182,7 @@ def counted(recipe: Recipe, found: Found) -> Recipe:
 
 def _selected(found: Found) -> Recipe:
     """The recipe of the program whose selection fits."""
-    if found.all_answered:
+    if found.mostly_answered:
         return packaged_recipe("rft")
     if found.parameters is not None and found.parameters >= LARGE:
         return packaged_recipe("upft")

@@ -16,7 +16,7 @@ from selfimprove.recipe import Recipe
 
 WIDTH = 120
 _SELECTIONS = {
-    "verified": "Every training problem has an answer: whole solutions that the checker accepts are trained on (RFT).",
+    "verified": "The training problems have answers: whole solutions that the checker accepts are trained on (RFT).",
     "modal": "Not every training problem has an answer: the most common of a problem's prefixes is trained on.",
     "all": "Not every training problem has an answer: every prefix is trained on, the paper's method (UPFT).",
 }
@@ -38,6 +38,7 @@ def recipe_text(recipe: Recipe, found: Found, cost: Sequence[str], output: Path,
     sections["problems"] = [
         f"train = {_string(problems.train)}",
         _key("train_size", problems.train_size, "" if problems.train_size else "all that the other two sets leave"),
+        *([_key("answered_only", "true", "problems without an answer are left out")] if problems.answered_only else []),
         *_comments(_power(recipe)),
         _key("heldout_size", problems.heldout_size, "judged in every round"),
         _key("sealed_size", problems.sealed_size, "judged once, at the end: the result to report"),

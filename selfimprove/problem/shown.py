@@ -6,7 +6,7 @@ markup. A question keeps its lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -14,7 +14,7 @@ from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.formatting import plural
 from selfimprove.problem.preview import Preview
 from selfimprove.problem.references import FaultyReference
-from selfimprove.problem.values import Problem
+from selfimprove.problem.values import Problem, Tally
 
 QUESTION = 2000
 """Characters of a question that are shown."""
@@ -86,3 +86,12 @@ def pair_told(problem: Problem) -> str:
 def labelled(label: str, text: str, style: str = "") -> Text:
     """A line of the preview, the text escaped."""
     return Text.assemble((f"{label:<12}", "cyan"), (escape_text(text, 4 * CELL), style))
+
+
+def told_aside(tallies: Iterable[tuple[str, Tally]]) -> list[str]:
+    """A line for each source some of whose rows have no usable answer: how many, and where they are listed."""
+    found = {tally.source: tally for _, tally in tallies if tally.aside}
+    return [
+        f"{name}: {tally.aside:,} of {tally.rows:,} rows have no usable answer (selfimprove problems {name})"
+        for name, tally in found.items()
+    ]

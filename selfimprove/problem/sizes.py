@@ -17,7 +17,7 @@ from selfimprove.problem.grams import leaked
 from selfimprove.problem.guarded import Guarded
 from selfimprove.problem.sources import GeneratedSource, Source, Sources
 from selfimprove.problem.stock import Stock
-from selfimprove.problem.table import ProblemRows, answered, texts, without_places
+from selfimprove.problem.table import ProblemRows, answered, only_answered, texts, without_places
 from selfimprove.problem.taking import cause_of_lack, take_answered, without_these
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Problems
@@ -104,6 +104,10 @@ class Pool:
         left[sources.train], train_in_guards = without_these(left[sources.train], beside.problems)
         judged = (*heldout, *sealed, *later, *beside.problems)
         trainable, leaks = self._without_leaks(left[sources.train], judged)
+        unanswered = 0
+        if self.wanted.answered_only:
+            unanswered = len(trainable) - answered(trainable)
+            trainable = only_answered(trainable)
         left[sources.train] = trainable
         dropped = {
             "train in heldout": train_in_heldout,
@@ -111,6 +115,7 @@ class Pool:
             "heldout in sealed": heldout_in_sealed,
         }
         dropped |= {"train like heldout or sealed": leaks} if leaks else {}
+        dropped |= {"train without an answer": unanswered} if unanswered else {}
         dropped |= {"train in guards": train_in_guards} if beside.sets else {}
         return Cut(
             asked=asked,

@@ -83,7 +83,14 @@ class Stock:
         """What the rows gave, in figures."""
         prose = [one for one in self.aside if one.kind in PROSE]
         first = f"{prose[0].where}: {prose[0].why}" if prose else ""
-        return Tally(source=str(source), rows=self.rows, answered=self.answered, prose=len(prose), first=first)
+        return Tally(
+            source=str(source),
+            rows=self.rows,
+            answered=self.answered,
+            aside=len(self.aside),
+            prose=len(prose),
+            first=first,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,6 +196,11 @@ def answered(problems: ProblemRows) -> int:
     return int(problems.rows.answered[problems.places].sum())
 
 
+def only_answered(problems: ProblemRows) -> ProblemRows:
+    """Those that have an answer."""
+    return replace(problems, places=problems.places[problems.rows.answered[problems.places]])
+
+
 def without(problems: ProblemRows, names: set[str]) -> ProblemRows:
     """Those whose names (`Problem.names`) are none of these."""
     import numpy as np

@@ -47,12 +47,13 @@ class Aside:
 class Tally:
     """What the rows of a source gave: rows, problems with an answer, rows whose answer is prose, and the first of them.
 
-    `prose` counts what stands where an answer should and is none; rows that say that there is no answer are not in it.
+    `aside` counts all rows without a usable answer, `prose` those with something else where it should stand.
     """
 
     source: str
     rows: int
     answered: int
+    aside: int
     prose: int
     first: str
 

@@ -39,7 +39,9 @@ class MixturePart(Section):
 class Problems(Section):
     """Where problems come from, and how they are split. An empty source is carved out of the one above it."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("context", "options", "decontaminate", "ngram", "ngram_share"))
+    later: ClassVar[frozenset[str]] = frozenset(
+        ("context", "options", "answered_only", "decontaminate", "ngram", "ngram_share")
+    )
 
     train: str = Field(
         "reasoning-gym:sums",
@@ -59,6 +61,7 @@ class Problems(Section):
     answer: str = Field("", description="name of the answer field, if it isn't recognised")
     context: str = Field("", description="name of a field that goes before the question, if it isn't recognised")
     options: str = Field("", description="name of the field with multiple-choice options, if it isn't recognised")
+    answered_only: bool = Field(False, description="train only on problems that have an answer; judged ones always do")
     decontaminate: Literal["exact", "ngram"] = Field(
         "exact",
         description="training problems to remove; `exact`: those that are also held out or sealed; `ngram`: also those "

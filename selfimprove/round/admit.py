@@ -149,7 +149,7 @@ def missing_answers(recipe: Recipe, problems: ProblemSets) -> int:
 def answers_hint(recipe: Recipe) -> str:
     """What to do about missing answers."""
     instead = "select=all" if recipe.prefixes.selection.needs_answers else "value=agreement"
-    return f"Add the answers, or use --set prefixes.{instead}."
+    return f"Add them, leave these problems out (--set problems.answered_only=true), or use --set prefixes.{instead}."
 
 
 def empty_sets(problems: ProblemSets) -> list[str]:

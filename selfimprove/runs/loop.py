@@ -21,7 +21,7 @@ from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.plan.hope import power_warning
 from selfimprove.problem import ProblemSets
-from selfimprove.problem.shown import pair_told
+from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
 from selfimprove.recipe import Recipe
 from selfimprove.round import round_finished, run_round
@@ -127,6 +127,7 @@ def _started(
     records: Sequence[RoundRecord],
 ) -> RunStarted:
     notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
+    notes += told_aside(problems.tallies)
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [why] if (why := decontamination_off(recipe.problems, recipe.problems.train)) else []
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]

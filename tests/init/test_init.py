@@ -13,6 +13,7 @@ import pytest
 from selfimprove.cli.app import app
 from selfimprove.errors import UsageError
 from selfimprove.problem import load_problems
+from selfimprove.problem.shown import told_aside
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import packaged_recipe, read_recipe
 from tests.workshop import Workshop, make_workshop
@@ -80,6 +81,19 @@ def test_too_few_problems_are_shared_out_and_the_file_says_what_they_detect(here
     assert len(sets.train) + len(sets.heldout) + len(sets.sealed) == 81
     assert min(len(sets.train), len(sets.heldout), len(sets.sealed)) > 15
     assert "Detecting it takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
+
+
+def test_a_few_problems_without_an_answer_are_left_out_and_told(here: Workshop) -> None:
+    lines = Path("sums.jsonl").read_text() + json.dumps({"question": "And now?", "answer": ""}) + "\n"
+    Path("gap.jsonl").write_text(lines)
+    recipe = written("gap.jsonl")
+    assert (recipe.prefixes.select, recipe.problems.answered_only) == ("verified", True)
+    sets = load_problems(recipe.problems)
+    assert all(problem.answer for problem in sets.train)
+    assert sets.dropped["train without an answer"] == 1
+    assert told_aside(sets.tallies) == [
+        "gap.jsonl: 1 of 82 rows have no usable answer (selfimprove problems gap.jsonl)"
+    ]
 
 
 def test_a_generator_has_no_end_and_gets_a_size(here: Workshop) -> None:
