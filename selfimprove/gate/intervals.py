@@ -123,11 +123,20 @@ def tango(wins: int, losses: int, size: int, level: float = LEVEL) -> tuple[floa
 
 
 def wilson(successes: int, size: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a rate. Raises `ValueError` unless 0 <= successes <= size and size >= 1."""
-    from scipy.stats import binomtest
+    """95 % Wilson score interval of a rate. Raises `ValueError` unless 0 <= successes <= size and size >= 1.
 
-    interval = binomtest(successes, size).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    Newcombe 1998, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, method 3. The
+    floats of `scipy.stats.binomtest`, whose import alone takes a second of each report.
+    """
+    from scipy.special import ndtri
+
+    if not (0 <= successes <= size and size >= 1):
+        raise ValueError(f"{successes} of {size} is no rate")
+    rate, z = successes / size, float(ndtri((1 + LEVEL) / 2))
+    below = 2 * (size + z**2)
+    center = (2 * size * rate + z**2) / below
+    delta = z / below * math.sqrt(4 * size * rate * (1 - rate) + z**2)
+    return (center - delta if successes else 0.0), (center + delta if successes < size else 1.0)
 
 
 def clopper_pearson(successes: int, size: int, level: float) -> tuple[float, float]:

@@ -199,7 +199,7 @@ def _counted(answers: AnswersByKey, words: int) -> tuple[Counter[str], Counter[s
 
 def _opening(row: Answered, words: int) -> str:
     """The first words; text beyond the first few hundred characters can't be part of an opening that is shown."""
-    return " ".join(row.text[:400].split()[:words])
+    return " ".join(row.text[:400].split(None, words)[:words])
 
 
 def known(values: Iterable[float | None]) -> int:

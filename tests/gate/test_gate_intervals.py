@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from selfimprove.gate.evidence import exact_p
 from selfimprove.gate.intervals import (
@@ -32,6 +33,16 @@ def test_tango_gives_the_published_interval(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", CASES["wilson"])
 def test_wilson_gives_the_published_interval(case: dict[str, Any]) -> None:
     assert wilson(case["successes"], case["size"]) == pytest.approx((case["low"], case["high"]), abs=6e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 512, 1319])
+def test_wilson_gives_the_floats_of_scipy(size: int) -> None:
+    for successes in {*range(min(size, 40) + 1), size // 2, size - 1, size}:
+        interval = binomtest(successes, size).proportion_ci(0.95, method="wilson")
+        assert wilson(successes, size) == (interval.low, interval.high)
+    for faulty in (-1, size + 1):
+        with pytest.raises(ValueError, match="no rate"):
+            wilson(faulty, size)
 
 
 @pytest.mark.parametrize("case", CASES["mcnemar"])
