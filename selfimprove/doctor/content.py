@@ -18,7 +18,7 @@ from selfimprove.formatting import byte_count, plural
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.intervals import power_line
 from selfimprove.plan.forecast import forecast_round
-from selfimprove.plan.hope import power_gap
+from selfimprove.plan.hope import most_heldout, power_gap
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker, own_judge
 from selfimprove.problem.references import FaultyReference, faulty_references
@@ -76,7 +76,7 @@ def detectable(subject: Subject) -> Finding:
     found = subject.problems
     if isinstance(found, SelfImproveError):
         return warning("power", NO_PROBLEMS, "Correct the problems first.")
-    fault, advice = power_gap(subject.recipe, len(found.heldout))
+    fault, advice = power_gap(subject.recipe, len(found.heldout), most_heldout(found))
     if fault:
         return warning("power", fault, f"{advice}.")
     gate = subject.recipe.gate

@@ -170,7 +170,8 @@ def advice(recipe: Recipe, found: Found) -> list[str]:
         selected = f"{told} and are left out of training (problems.answered_only)"
     else:
         selected = f"{told}, so the recipe trains without answers; problems.answered_only = true leaves such rows out"
-    warning = power_warning(recipe, recipe.problems.heldout_size)
+    most = None if found.generated else found.with_answer - recipe.problems.sealed_size - 1
+    warning = power_warning(recipe, recipe.problems.heldout_size, most)
     return [*([selected] if lacking and not found.generated else []), *([warning] if warning else [])]
 
 

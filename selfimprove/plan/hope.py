@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from selfimprove.formatting import points_worth
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.intervals import LIKELY_FLIPS, POWER, power, size_needed, smallest_gain
+from selfimprove.problem import ProblemSets
+from selfimprove.problem.generated import PREFIX
 from selfimprove.recipe import EMBEDDED, Recipe
 
 SLACK = 0.02
@@ -42,9 +44,10 @@ def heldout_needed(recipe: Recipe) -> int:
     return size_needed(gain, alpha_of_round(recipe.gate, ()), _flips(gain))
 
 
-def power_gap(recipe: Recipe, heldout: int) -> tuple[str, str]:
+def power_gap(recipe: Recipe, heldout: int, most: int | None = None) -> tuple[str, str]:
     """That `heldout` problems can't detect the gain hoped for, and the settings that can; both empty if they can.
 
+    `most` are the problems that could be held out, None where more can be made: a size above it is not proposed.
     Empty also where power isn't computed: without a test, and for averages of several answers.
     """
     if recipe.gate.rule != "sequential" or recipe.gate.samples > 1:
@@ -56,17 +59,35 @@ def power_gap(recipe: Recipe, heldout: int) -> tuple[str, str]:
     found = smallest_gain(heldout, alpha, flips)
     least = "no gain is" if found is None else f"only a gain of {100 * found:.1f} points or more is"
     needed = heldout_needed(recipe)
+    several = "several answers per problem (--set gate.samples=4)"
+    if most is not None and needed > most:
+        advice = (
+            f"Detecting it takes {needed:,} held-out problems, and there are {most:,}: add problems, or use {several}"
+        )
+    else:
+        size = f"--set problems.heldout_size={needed}"
+        advice = f"Detecting it takes {needed:,} held-out problems ({size}), or {several}"
     return (
         f"with {heldout:,} held-out problems {least} detectable at {POWER:.0%} power, and the gain that you "
         f"can hope for is {points_worth(hope.gain)} ({hope.seen})",
-        f"Detecting it takes {needed:,} held-out problems (--set problems.heldout_size={needed}), or several answers "
-        "per problem (--set gate.samples=4)",
+        advice,
     )
 
 
-def power_warning(recipe: Recipe, heldout: int) -> str:
+def most_heldout(problems: ProblemSets) -> int | None:
+    """The problems that could be held out beside the sealed ones and one to train on; None if they are generated."""
+    tallies = dict(problems.tallies)
+    source = tallies.get("problems.heldout")
+    if source is None or source.source.startswith(PREFIX):
+        return None
+    shared = {name for name, tally in tallies.items() if tally.source == source.source}
+    taken = (len(problems.sealed) if "problems.sealed" in shared else 0) + ("problems.train" in shared)
+    return source.answered - taken
+
+
+def power_warning(recipe: Recipe, heldout: int, most: int | None = None) -> str:
     """The gap of `power_gap` as one warning; empty without one."""
-    fault, advice = power_gap(recipe, heldout)
+    fault, advice = power_gap(recipe, heldout, most)
     return f"warning: {fault}. {advice}" if fault else ""
 
 

@@ -19,7 +19,7 @@ from selfimprove.formatting import plural
 from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
-from selfimprove.plan.hope import power_warning
+from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import ProblemSets
 from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
@@ -84,7 +84,9 @@ def _bring_to(
     say = _recorded(journal, emit)
     problems = admitted.problems
     say(_started(recipe, problems, machinery, journal, rounds, records))
-    if not journal.round_folders() and (warning := power_warning(recipe, len(problems.heldout))):
+    if not journal.round_folders() and (
+        warning := power_warning(recipe, len(problems.heldout), most_heldout(problems))
+    ):
         say(Note(warning))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))

@@ -12,6 +12,7 @@ import pytest
 
 from selfimprove.cli.app import app
 from selfimprove.errors import UsageError
+from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import load_problems
 from selfimprove.problem.shown import told_aside
 from selfimprove.recipe import Recipe
@@ -81,6 +82,9 @@ def test_too_few_problems_are_shared_out_and_the_file_says_what_they_detect(here
     assert len(sets.train) + len(sets.heldout) + len(sets.sealed) == 81
     assert min(len(sets.train), len(sets.heldout), len(sets.sealed)) > 15
     assert "Detecting it takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
+    told = power_warning(recipe, len(sets.heldout), most_heldout(sets))
+    assert "Detecting it takes 464 held-out problems, and there are 49: add problems, or use several answers" in told
+    assert "heldout_size" not in told
 
 
 def test_a_few_problems_without_an_answer_are_left_out_and_told(here: Workshop) -> None:
