@@ -122,7 +122,7 @@ def test_a_gain_that_the_held_out_problems_cannot_show_is_a_warning_with_the_siz
     few = _findings(inside, {"problems": {"heldout_size": 24}})["power"]
     assert few.level == "warning"
     assert few.found.startswith("with 24 held-out problems no gain is detectable at 80% power")
-    needed = re.search(r"--set problems\.heldout_size=(\d+)", few.advice)
+    needed = re.search(r"takes (\d+) held-out problems, and there are 64: add problems", few.advice)  # 81 - 16 - 1
     assert needed is not None
     enough = content.detectable(
         _subject(inside, {"problems": {"train": "reasoning-gym:arithmetic", "heldout_size": int(needed[1])}})
