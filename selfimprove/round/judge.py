@@ -11,11 +11,14 @@ A challenger that the gate accepts is then judged on the problems of the recipe'
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
-from selfimprove.events import Flip, Looked, StageStarted
+from selfimprove import formatting
+from selfimprove.escaping import escape_text
+from selfimprove.events import Flip, Looked, Note, StageStarted
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, Vitals, decide, entropy_alarm, guarded, look_at, split_of
 from selfimprove.gate.guards import decided_with_guards
@@ -49,6 +52,10 @@ from selfimprove.store.rows import Answered
 
 WHOLE_ROWS = 16
 """Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
+DOMINANT, LEAST_ANSWERS = 0.5, 20
+"""Share of the answers from which on a single one is told, and the answers that this takes at least."""
+ANSWER_LIMIT = 20
+"""Characters of that answer."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,10 @@ def judge(job: Job) -> Counts:
             _emit_flips(job, batch, champion, fresh)
             if _look(job, terms, order, champion, challenger) is not None:
                 break
+    fresh_sides = {job.number: challenger} | ({job.champion.number: champion} if missing else {})
+    for number, side in fresh_sides.items():
+        if told := one_answer_told(number, side, order):
+            job.emit(Note(told))
     counts = Counts(
         problems=len(challenger),
         champion_problems=len(missing),
@@ -260,6 +271,30 @@ def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, chal
                     challenger_text=after.text,
                 )
             )
+
+
+def one_answer_told(number: int, answers: AnswersByKey, problems: Sequence[Problem]) -> str:
+    """That a model gives one answer to most problems although the references differ: a letter or number it has learnt.
+
+    Empty where it doesn't, and for fewer than `LEAST_ANSWERS` answers.
+    """
+    given = Counter(_plain(row.candidate) for rows in answers.values() for row in rows if row.candidate)
+    wanted = Counter(_plain(problem.answer) for problem in problems if problem.key in answers and problem.answer)
+    total = sum(map(len, answers.values()))
+    if total < LEAST_ANSWERS or not given or not wanted:
+        return ""
+    (answer, times), rightly = given.most_common(1)[0], wanted.total()
+    if times < DOMINANT * total or wanted[answer] > DOMINANT * rightly / 2:
+        return ""
+    shown = answer.upper() if len(answer) == 1 else answer
+    return (
+        f"{formatting.model_named(number)} answers {shown} to {times:,} of {total:,} problems, and that is the "
+        f"reference of {wanted[answer]:,} of {rightly:,}: look at its answers before you trust a gain"
+    )
+
+
+def _plain(answer: str) -> str:
+    return escape_text(answer.strip(" .()*$").casefold(), ANSWER_LIMIT)
 
 
 def tokens_of(answers: AnswersByKey) -> int:

@@ -253,7 +253,7 @@ def test_status_and_report_read_a_run(workshop: Workshop) -> None:
     status = workshop.call("status")
     assert status.returncode == 0, status.stderr
     assert "whole" in status.stdout
-    assert "resume" not in status.stdout
+    assert "resume" not in workshop.call("status", "whole").stdout
     stopped = shutil.copytree(workshop.runs / "whole", workshop.runs / "stopped")
     (stopped / "sealed.json").unlink()
     status = workshop.call("status", "stopped")
