@@ -7,7 +7,7 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
 A *choice* may be stated by its text: where the reference is a letter, `options` finds the letter of an answer that is
-one of the choices that the completion lists, and the letter is judged.
+one of the choices that the question lists (`options`, below), or without those the completion; the letter is judged.
 
 *Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the
 same unit, `shape` separates them from the number, `compare` decides what a missing or another unit means.
@@ -19,23 +19,25 @@ worker processes with deadlines around it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from selfimprove.answer.clock import same_date, same_time
 from selfimprove.answer.compare import compare
-from selfimprove.answer.extract import TAIL, Mode, after_thinking, extract
+from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
+from selfimprove.answer.finished import left_undone
 from selfimprove.answer.limits import shown
-from selfimprove.answer.options import options_of
+from selfimprove.answer.options import NO_OPTIONS, of_another, options_asked, options_of, text_stated
 from selfimprove.answer.prose import value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tree import Node, Op, free_names, renamed, show
-from selfimprove.answer.verdict import Finding, Outcome, Verdict
+from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 from selfimprove.answer.words import UNITS
 
-VERSION = "4"
+VERSION = "5"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
@@ -57,21 +59,91 @@ class Explanation:
     reference_tree: str
 
 
-def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
+def check(
+    text: str, reference: str, mode: Mode = "last", *, cut: bool = False, options: Mapping[str, str] = NO_OPTIONS
+) -> Verdict:
     """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds.
 
-    `cut`: the text was cut off at the token limit, so that only a closed statement counts.
+    `cut`: the text was cut off at the token limit, so that only a closed statement counts. `options`: the text of each
+    choice of the question by its letter (`options_asked`), if it has some.
     """
     candidate = extract(text, mode, cut=cut)
+    if options and (chosen := _chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
+        return chosen
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
     found = judge(_known(reference), _known(candidate.text))
-    if found.outcome is not Outcome.CORRECT and (letter := _by_text(text, candidate.text, reference, mode)):
-        return _verdict(judge(_known(reference), read(letter)), candidate.text)
+    if found.outcome is not Outcome.CORRECT and not options:
+        letter = _by_text(text, candidate.text, reference, mode)
+        found = found if letter is None else judge(_known(reference), read(letter))
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _chosen(
+    text: str, candidate: Candidate, reference: str, mode: Mode, options: Mapping[str, str], *, cut: bool
+) -> Verdict | None:
+    """The verdict by the choices of the question; None if the answer is none of them and is judged as any other."""
+    gold = _known(reference)
+    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, options)):
+        return _verdict(_one_of(gold, meant), options[meant])
+    if candidate.text is None:
+        return None
+    tail = own_text(text)[-TAIL:]
+    listed = options_of(tail)
+    if listed is not None and extract(tail[listed.end :], mode).text != candidate.text:
+        return None
+    found = _by_option(gold, _known(candidate.text), text, options)
+    return None if found is None else _verdict(found, candidate.text)
+
+
+def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the choice with whose text the last sentence ends, if nothing else was found to be the answer."""
+    if candidate.text is None:
+        return text_stated(own_text(text), options) if candidate.reason == NO_ANSWER else None
+    ours = _known(candidate.text)
+    if candidate.how not in ("last", "marked") or ours.kind == "choice" or _letters_of(ours, options):
+        return None
+    return text_stated(own_text(text), options)
+
+
+def _by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str, str]) -> Finding | None:
+    """The verdict on an answer as one of the question's choices; None if it, or the reference, is none of them."""
+    if reference.kind != "choice":
+        if ours.kind != "choice" or _LETTER.fullmatch(ours.normal) is None:
+            return None
+        letters = _letters_of(reference, options)
+        return Finding(Outcome.of(ours.choice == letters[0]), "choice", _CHOSEN) if len(letters) == 1 else None
+    if ours.choice is not None:
+        stated = of_another(ours.normal, ours.choice.upper(), options) or of_another(text, ours.choice.upper(), options)
+        return _TWO_CHOICES if stated else None
+    if (lettered := _LETTER_BEHIND.fullmatch(ours.normal)) is not None:
+        letters = _letters_of(read(lettered[1]), options)
+        return None if not letters else _one_of(reference, lettered[2]) if lettered[2] in letters else _TWO_CHOICES
+    letters = _letters_of(ours, options)
+    return _one_of(reference, letters[0]) if len(letters) == 1 else None
+
+
+def _one_of(reference: Answer, letter: str) -> Finding:
+    same = reference.choice == letter
+    return Finding(Outcome.of(same), "choice", f"the text of {'the same' if same else 'another'} choice")
+
+
+def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
+    """The letters of the choices whose text or value the answer is; `15 + 20` is not the choice 35."""
+    return [
+        letter
+        for letter, text in options.items()
+        if judge(_known(text), answer).outcome is Outcome.CORRECT and not left_undone(answer.written, text)
+    ]
+
+
+_LETTER = re.compile(r"\(?[A-J]\)?")
+_LETTER_BEHIND = re.compile(r"(.+?)\s*\((?:[Oo]ption |[Cc]hoice )?([A-J])\)")
+_TWO_CHOICES = Finding(Outcome.WRONG, "choice", "the letter of one choice with the text of another")
+_CHOSEN = "by the text of the choice"
 
 
 def _by_text(text: str, stated: str, reference: str, mode: Mode) -> str | None:
@@ -83,7 +155,7 @@ def _by_text(text: str, stated: str, reference: str, mode: Mode) -> str | None:
     listed = options_of(tail)
     if listed is None or extract(tail[listed.end :], mode).text != stated:
         return None
-    same = [letter for letter, option in listed.texts.items() if judge(read(option), ours).outcome is Outcome.CORRECT]
+    same = _letters_of(ours, listed.texts)
     return same[0] if len(same) == 1 else None
 
 
@@ -91,12 +163,15 @@ def _verdict(found: Finding, written: str) -> Verdict:
     return Verdict(outcome=found.outcome, candidate=shown(written.strip()), stage=found.stage, reason=found.reason)
 
 
-def check_answer(answer: str, reference: str) -> Verdict:
-    """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
+def check_answer(answer: str, reference: str, *, options: Mapping[str, str] = NO_OPTIONS) -> Verdict:
+    """The verdict on a bare answer: the candidate itself, unless it is prose around one; `options` as in `check`."""
     gold, ours = _known(reference), _known(answer)
+    if options and (by_option := _by_option(gold, ours, answer, options)) is not None:
+        return _verdict(by_option, answer)
     found = judge(gold, ours)
-    if found.outcome is Outcome.UNPARSED and gold.node is not None and _is_prose(answer, ours):
-        return check(answer, reference, "last")
+    unread = found.outcome is Outcome.UNPARSED and gold.node is not None
+    if (unread or (options and ours.choice is None)) and _is_prose(answer, ours):
+        return check(answer, reference, "last", options=options)
     return _verdict(found, answer)
 
 
@@ -261,13 +336,13 @@ def _comma_number(answer: Answer) -> Node | None:
     return read(answer.normal.replace(",", ".")).node
 
 
-def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
+def explain(text: str, reference: str, mode: Mode = "last", *, options: Mapping[str, str] = NO_OPTIONS) -> Explanation:
     """The verdict on a completion with both sides as they were read."""
     candidate = extract(text, mode)
     gold = _known(reference)
     ours = read(candidate.text or "")
     return Explanation(
-        verdict=check(text, reference, mode),
+        verdict=check(text, reference, mode, options=options),
         found_by=candidate.how,
         candidate=None if candidate.text is None else shown(candidate.text.strip()),
         candidate_normal=shown(ours.normal),
@@ -309,6 +384,6 @@ def perturbed(reference: str) -> str:
 
 
 __all__ = [
-    "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check", "check_answer", "explain",
-    "fault_of_reference", "judge", "perturbed", "read",
+    "NO_OPTIONS", "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check",
+    "check_answer", "explain", "fault_of_reference", "judge", "options_asked", "perturbed", "read",
 ]  # fmt: skip

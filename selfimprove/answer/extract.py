@@ -24,6 +24,7 @@ from selfimprove.answer.verdict import Candidate, Statement
 
 Mode = Literal["boxed", "marked", "last"]
 MAX_QUESTIONS = 20  # headings of questions that are looked at
+NO_ANSWER = "there is no answer"
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
 
 _MAY_THINK = ("<t", "<T", "<r", "<R", "</", "<|", "◁")
@@ -53,9 +54,23 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
     """The one candidate of the completion, which `cut` says was cut off at the token limit; never raises."""
     if len(text) > MAX_TEXT:
         return Candidate(None, "limits", f"the completion is longer than {MAX_TEXT} characters")
-    answer = after_thinking(text)
+    answer = _cleaned(text)
     if answer is None:
         return Candidate(None, "extract", "the thinking block is not closed")
+    own = _own_turn(answer)
+    return _extracted(own, mode, cut=cut and len(own) == len(answer))
+
+
+def own_text(text: str) -> str:
+    """What of a completion may state its answer: behind the thinking, without markup, before another question."""
+    return _own_turn(_cleaned(text) or "")
+
+
+def _cleaned(text: str) -> str | None:
+    """What follows the last thinking block, without markup; None if that block is open."""
+    answer = after_thinking(text)
+    if answer is None:
+        return None
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "</" in answer:
@@ -64,8 +79,7 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         answer = _QUOTED.sub("", answer)
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
-    own = _own_turn(answer)
-    return _extracted(own, mode, cut=cut and len(own) == len(answer))
+    return answer
 
 
 def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
@@ -86,7 +100,7 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     if cut:
         return Candidate(None, "extract", "the text was cut off before it stated an answer")
     found = last_statement(tail if mark is None else tail[mark.end :])
-    return found or Candidate(None, "extract", mark.fault if mark is not None else "there is no answer")
+    return found or Candidate(None, "extract", mark.fault if mark is not None else NO_ANSWER)
 
 
 def after_thinking(text: str) -> str | None:
