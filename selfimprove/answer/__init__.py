@@ -24,18 +24,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from selfimprove.answer.clock import same_date, same_time
+from selfimprove.answer.commas import other_comma
 from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
+from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.limits import shown
 from selfimprove.answer.options import NO_OPTIONS, of_another, options_asked, options_of, text_stated
+from selfimprove.answer.properties import same_property
 from selfimprove.answer.prose import value_in_sentence
-from selfimprove.answer.reading import Answer, behind_label, near_value, plain_text, read, rounded_value
+from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
-from selfimprove.answer.tree import Node, Op, free_names, renamed, show
+from selfimprove.answer.tree import Node, free_names, renamed, show
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
-from selfimprove.answer.words import UNITS
 
 VERSION = "5"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
@@ -205,6 +207,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
     if _same_words(reference.normal, prediction.normal):
         return Finding(Outcome.CORRECT, "text", "the same words")
+    if (same_compound := same_formula(reference.written, prediction.written)) is not None:
+        return Finding(Outcome.of(same_compound), "text", f"{'the same' if same_compound else 'another'} formula")
     if (same_hour := same_time(reference.normal, prediction.normal)) is not None:
         return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
     if (same_day := same_date(reference.normal, prediction.normal)) is not None:
@@ -213,7 +217,10 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return found
     if reference.node is None:
         same = bool(reference.words) and (
-            reference.words == prediction.words or _replies(reference, prediction) or _labelled(reference, prediction)
+            reference.words == prediction.words
+            or _replies(reference, prediction)
+            or _labelled(reference, prediction)
+            or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
     labelled = behind_label(prediction) if reference.kind != "choice" else None
@@ -231,9 +238,11 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
     """The verdict on two answers that were read, each of which may also state what it is about."""
     if reference.node is None or prediction.node is None:
         return Finding(Outcome.UNPARSED, "parse", prediction.fault)
-    found = _other_comma(reference, prediction) or compare(reference.node, prediction.node)
+    found = other_comma(reference, prediction) or compare(reference.node, prediction.node)
     if found.outcome is Outcome.CORRECT:
         return found
+    if is_rounding(reference, prediction):
+        return Finding(Outcome.CORRECT, "evaluation", "the reference is this value to all of its digits")
     if (same := _in_same_parameter(reference, prediction)) is not None:
         return compare(reference.node, same)
     if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
@@ -298,42 +307,6 @@ def _choice(reference: Answer, prediction: Answer) -> Finding | None:
         return None
     same = reference.choice == prediction.choice.upper()
     return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
-
-
-def _other_comma(reference: Answer, prediction: Answer) -> Finding | None:
-    """`2,74` against a single number is 2.74, `12,34,567` is 1234567; None if neither side is written so."""
-    numbers = [_comma_number(side) for side in (reference, prediction)]
-    if (numbers[0] is None) == (numbers[1] is None):
-        return None
-    gold, ours = numbers[0] or reference.node, numbers[1] or prediction.node
-    if gold is None or ours is None or gold.op in _SEVERAL or ours.op in _SEVERAL:
-        return None
-    return compare(gold, ours)
-
-
-_SEVERAL = frozenset((Op.LIST, Op.SEQUENCE, Op.SET))
-
-
-_GROUPED = re.compile(r"-?\d{1,2}(?:,\d\d)+,\d{3}")  # as in India
-
-
-_MEASURED = re.compile(r"(-?\d+),(\d{1,2}|\d{4,})(\s?(?:\\[a-z]+|[A-Za-z]+))")  # 2,5 km
-
-
-def _comma_number(answer: Answer) -> Node | None:
-    if (measured := _MEASURED.fullmatch(plain_text(answer.normal))) is not None:
-        unit = measured[3].strip()
-        written = unit if unit.startswith("\\") else f"\\text{{ {unit}}}"
-        known = unit.removeprefix("\\").lower() in UNITS
-        return read(f"{measured[1]}.{measured[2]} {written}").node if known else None
-    if _GROUPED.fullmatch(answer.normal):
-        return read(answer.normal.replace(",", "")).node
-    digits = answer.normal.removeprefix("-").split(",")
-    if len(digits) != 2 or not all(part.isascii() and part.isdigit() for part in digits):
-        return None
-    if answer.node is None or answer.node.op is not Op.LIST:
-        return None
-    return read(answer.normal.replace(",", ".")).node
 
 
 def explain(text: str, reference: str, mode: Mode = "last", *, options: Mapping[str, str] = NO_OPTIONS) -> Explanation:

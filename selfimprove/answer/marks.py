@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
-from selfimprove.answer.prose import SENTENCE, tidy
-from selfimprove.answer.tongues import AROUND, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
+from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
+from selfimprove.answer.prose import SENTENCE, last_statement, tidy
+from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, emphasised, inner, last_formula, main_clause
+from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula, main_clause
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    rf"\#{{4}}\s*|<answer>\s*|{MARK}"
+    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result)>\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
@@ -79,7 +80,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
         if _REASONED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
-        if not found.fault or found.fault == TAKEN_BACK:
+        if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
             return faulty if found.text in denied else found
         if found.fault == DENIED:
             denied.add(found.text)
@@ -94,6 +95,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     shift = mark.end() + len(rest) - len(rest.lstrip())
     if not line.strip(" *_$:.#"):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
+    if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
+        return tagged
     first = SENTENCE.split(line, maxsplit=1)[0]
     if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
@@ -105,6 +108,9 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
     answer, end = _answer(line)
+    before = text[max(0, mark.start() - 1_000) : mark.start()]
+    if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
+        return _faulty(mark, answer, shift + end, UNDECIDED)
     if _BREAKS_OFF.search(answer):
         return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -119,6 +125,21 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     )
 
 
+def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
+    """What several sentences between tags of an answer state at last; None for anything shorter."""
+    close = text.find("</", mark.end())
+    end = len(text) if close < 0 else close
+    inner = text[mark.end() : end].strip()
+    sentences = [part for part in SENTENCE.split(inner) if part and part.strip()]
+    if len(sentences) < 2 or _is_short(tidy(sentences[0])):
+        return None
+    found = last_statement(inner)
+    if found is None or found.text is None:
+        return _faulty(mark, "", end, NOTHING_FOLLOWS if found is None else found.reason)
+    back = TAKEN_BACK if taken_back(text[end:]) else ""
+    return Statement(at=mark.start(), end=end, text=found.text, how="marked", fault=back, firm=close >= 0)
+
+
 def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement:
     return Statement(at=mark.start(), end=end, text=answer, how="marked", fault=fault)
 
@@ -128,6 +149,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
     if (
         is_supposed(head)
+        or CONDITION.search(head)
         or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or _HEDGED.search(straight(mark[0]))
@@ -188,7 +210,8 @@ def _answer(line: str) -> tuple[str, int]:
         return named, len(sentence)
     if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
-    found = emphasised(written) or last_formula(main_clause(answer))
+    numeral = in_words(sentence)
+    found = emphasised(written) or (numeral[1] if numeral else None) or last_formula(main_clause(answer))
     return (answer if found is None else found), end
 
 

@@ -34,9 +34,21 @@ _FRACTIONS = frozenset(
 _MOST_WORDS = 3  # of a unit
 
 
+_SUBJECT = re.compile(
+    rf"\W*(?:(?:so|therefore|thus|hence|in total|altogether)\b,?\s*(?:exactly|only|just)?|(?:exactly|only|just))\s*"
+    rf"\b({_WORD})\s+(?:of\s+(?:the|them|these|those)\b(?!\s+(?:first|last))[^.,:;\d]{{0,60}}?|(?!of\b|times\b|more\b|less\b)[a-z]+"
+    r"(?:\s[a-z]+){0,3}?)\s*\b(?:are|is|were|can be|have|has|satisfy|satisfies|remain|remains|hold|holds|work|works)\b",
+    re.IGNORECASE,
+)
+
+
 def stated_numeral(prose: str) -> tuple[int, int, str] | None:
     """Where the last number in words that a sentence states stands, and its value in digits; None without one."""
     found = None
+    subject = _SUBJECT.match(prose)
+    value = None if subject is None or subject[1].lower() == "one" else spoken_number(subject[1])
+    if subject is not None and value is not None and _NOT_COUNTED.match(prose, subject.end(1)) is None:
+        return subject.start(1), subject.end(1), str(value)
     for match in _SAID.finditer(prose):
         value = spoken_number(match[1])
         if value is None or match[1].lower() == "one" or _NOT_COUNTED.match(prose, match.end()):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
+from selfimprove.answer.formulas import stated_formula
+from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.tongues import AROUND, unconcluded
 from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import MATH, in_words, inner, last_formula, main_clause, only_number
@@ -39,7 +41,7 @@ _DANGLING = frozenset(
     ).split()
 )
 _CODE = re.compile(
-    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
 )  # program text has no answer in words
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
@@ -112,11 +114,14 @@ def _replied(text: str) -> Candidate | None:
     if reply is None:
         return None
     sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
-    if last_formula(sentences[0]) or last_formula(sentences[-1]):
+    about = _ABOUT_NUMBER.match(straight(text), reply.end())
+    if about is None and (last_formula(sentences[0]) or last_formula(sentences[-1])):
         return None
     if _RECANTED.search(straight(text), reply.end()):
         return Candidate(None, "extract", TAKEN_BACK)
-    return None if _REPLIED_AGAIN.search(text, reply.end()) else Candidate(reply[1], "first line")
+    return (
+        None if _REPLIED_AGAIN.search(_CONCEDED.sub(". ", text[reply.end() :])) else Candidate(reply[1], "first line")
+    )
 
 
 def _answered_first(text: str) -> Candidate | None:
@@ -151,6 +156,11 @@ _OPENING_REPLY = re.compile(
     r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|let|we can|i can|that|this)(?=[^.?!]{8})",
     re.IGNORECASE,
 )
+_ABOUT_NUMBER = re.compile(
+    r"\d[\d,]*\s(?:is|are|was|does|can|has)(?:n't|\snot)?\s(?:(?:an?|the)\s)?(?:prime|composite|odd|even|divisible|multiple|"
+    r"perfect|square|factor|divisor|rational|irrational|integer|number|solution|divide|be)\b"
+)
+_CONCEDED = re.compile(r"[.!?]\s+(?:yes|no),\s[^.!?]{4,160}?,\s+but\s", re.IGNORECASE)
 _REPLIED_AGAIN = re.compile(
     r"(?:[.!?]\s|\n)\W*(?:yes|no|but|however)\b|\?|\bunless\b|\bmaybe\b|\bnot sure\b", re.IGNORECASE
 )
@@ -176,7 +186,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
     if _GIVE_UP.search(sentence):
         return Candidate(None, "extract", "the text gives up")
-    if _COURTESY.match(sentence):
+    if _COURTESY.match(sentence) or is_aside(sentence):
         return None
     listed = _LISTED.match(sentence)
     if listed is not None and listed.end() < len(sentence):
@@ -190,6 +200,12 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(answered[1], "last")
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
+    if asks_back(sentence):
+        return Candidate(None, "extract", UNDECIDED)
+    if (labelled := _LABELLED.fullmatch(sentence.strip())) is not None and not _NO_LABEL.search(labelled[1]):
+        return Candidate(labelled[1], "last")
+    if (compound := stated_formula(sentence)) is not None:
+        return Candidate(compound, "last")
     speaks, letter = named_letter(sentence)
     if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
         return Candidate(letter, "last")
@@ -206,6 +222,12 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     return None if found is None else _counted(sentence, found)
 
 
+_LABELLED = re.compile(
+    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
+    r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",
+    re.IGNORECASE,
+)
+_NO_LABEL = re.compile(r"\b(?:not|no|let|we|it|the|maybe|perhaps|if|still|either|or|see|check)\b", re.IGNORECASE)
 _CONCLUDING = re.compile(r"\W*(?:so|thus|therefore|hence|in total|altogether|in all)\b", re.IGNORECASE)
 
 
@@ -228,6 +250,8 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         or _WRONG.search(sentence, at)
     ):
         return Candidate(None, "extract", "the answer is denied")
+    if undecided(sentence, written or found):
+        return Candidate(None, "extract", UNDECIDED)
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")
     return Candidate(written or found, "last")
@@ -304,4 +328,5 @@ _OPERATED = re.compile(
 
 def _opens_formula(line: str) -> bool:
     """Whether the line ends inside a formula: an odd dollar sign that opens one."""
-    return line.count("$") % 2 == 1 and re.search(r"\$(?![\d\s])[^$]*$", line) is not None
+    bare = line.replace("\\$", "")
+    return bare.count("$") % 2 == 1 and re.search(r"\$(?![\d\s.,;:!?])[^$]*$", bare) is not None

@@ -150,6 +150,21 @@ def rounded_value(answer: Answer) -> Node | None:
     return near.node if within(exact.node, near.node, Fraction(51, 100) / 10**places) else None
 
 
+def is_rounding(reference: Answer, prediction: Answer) -> bool:
+    """Whether the reference is a decimal of twelve digits or more, and what an exact prediction rounds to."""
+    written = reference.normal.lstrip("-")
+    if len(written) <= _LONG or not _DECIMAL.fullmatch(reference.normal) or reference.node is None:
+        return False
+    digits, places = written.replace(".", "").lstrip("0"), len(written.partition(".")[2])
+    exact = prediction.node is not None and not re.search(r"\d\.\d|\\approx", prediction.normal)
+    if len(digits) < _LONG or not places or not exact or prediction.node is None:
+        return False
+    return within(prediction.node, reference.node, Fraction(51, 100) / 10**places)
+
+
+_LONG = 12  # digits, which nobody writes of a value that is not the quotient or root they stand for
+
+
 def _unbold(text: str) -> str:
     """The text without Markdown emphasis around or inside it."""
     if text.startswith("**") and text.endswith("**") and len(text) > 4:

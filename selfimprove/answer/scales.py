@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
+from selfimprove.answer.words import SYMBOLS, UNITS, canonical_unit
 
 _SCALES = {
     "second": ("time", Fraction(1)), "minute": ("time", Fraction(60)), "hour": ("time", Fraction(3_600)),
@@ -70,3 +71,21 @@ def _scale(unit: Unit) -> tuple[Fraction, dict[str, int]] | None:
         size *= scale**power
         powers[kind] = powers.get(kind, 0) + power
     return (size, powers) if at == len(text) and powers else None
+
+
+def are_measures(unit: Unit) -> bool:
+    """Whether all of a unit's several parts are units of measurement, as in N m, and not words of the question."""
+    return len(unit.words) > 1 and all(word in _MEASURES for word in unit.words)
+
+
+def with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
+    """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
+    if unit is not None or other is None or node.op is not Op.MUL or node.args[1].op is not Op.SYMBOL:
+        return node, unit
+    letter = canonical_unit(node.args[1].name)
+    if letter.words != other.words and ratio(letter, other) is None:
+        return node, None
+    return node.args[0], letter
+
+
+_MEASURES = frozenset((*UNITS.values(), *SYMBOLS.values()))

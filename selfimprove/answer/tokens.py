@@ -34,7 +34,7 @@ _TEXT_COMMANDS = (
 _TOKEN = re.compile(
     rf"""
     (?P<gap>\s+)
-  | (?P<env>\\(?:begin|end)\{{[A-Za-z]+\*?\}}(?:\{{[lcr| ]*\}})?)
+  | (?P<env>\\(?:begin|end)\{{[A-Za-z]+\*?\}}(?:(?:(?<=\{{array\}})\s)?\{{[lcr| ]*\}})?)
   | (?P<font>\\(?:{_TEXT_COMMANDS})\*?\s?\{{(?P<inner>[^{{}}]*)\}})
   | (?P<blackboard>\\mathbb\s?\{{?(?P<domain>[RZNQC])\}}?)
   | (?P<row>\\\\(?:\[[^\]]{{0,12}}\])?)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 
 MARK = (
+    r"\b(?:ergebnis|résultat|resultado|risultato)\b(?:\sfinale?\b)?\s?(?:(?:ist|lautet|beträgt|es|est|è|é)\b"
+    r"(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=])[\s*_:]*|"
     r"\b(?:antwort|lösung|respuesta|réponse|risposta|resposta|odpowied[źz]|cevap|jawaban(?:nya)?|antwoord|svaret|"
     r"đáp\sán|câu\strả\slời|ответ(?:ом)?|відповідь)\b(?:\s(?:final|correcta|correcte|corretta|finale|correta|cuối\scùng)\b)?"
-    r"\s?(?:(?:ist|es|est|è|é|is|är|là|adalah|to|jest|является)\b(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=—–])?[\s*_:]*"
+    r"\s?(?:(?:ist|lautet|beträgt|es|est|vaut|è|é|is|är|là|adalah|to|jest|является)\b(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=—–])?[\s*_:]*"
     r"|(?:最终答案|最后答案|正确答案|答案|故答案)\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
     r"|(?:الإجابة|الجواب|উত্তর|उत्तर)\s?(?:النهائية\s?|الصحيحة\s?)?(?:هي|هو|है)?\s?[:：]?\s*"
@@ -40,6 +42,11 @@ _SETS_OUT = re.compile(
 
 SUPPOSED = re.compile(r"假设|如果|若|检查|验证|是否|要求|可能|也许|吗")
 """Words around a marker that make it a supposition or a question."""
+CONDITION = re.compile(
+    r"\b(?:si|wenn|falls|ob|se|если|jeśli|als)\s(?:(?:die|das|la|le|el|il|a|o|lo|het|de)\s)?(?:endgültige\s)?\Z",
+    re.IGNORECASE,
+)
+"""Words before a marker that make it a condition: "wenn die Lösung", "si la réponse"."""
 AROUND = re.compile(rf"[{_IDEOGRAPHS}]\s*[$\\(]{{0,3}}\d")
 """Words of a script without spaces before a number: a sentence, not an answer by itself."""
 

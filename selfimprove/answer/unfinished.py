@@ -64,6 +64,10 @@ _SUPPOSED = re.compile(
     rf"(?:{_WE}{_MODAL}\s+)?{_ADVERBS}{_TRIAL})",
     re.IGNORECASE,
 )
+_NEXT_IS = re.compile(
+    r"\W*(?:so|therefore|thus|hence)\W+the next (?:number|value)(?! to )\b[^.]{0,40}\b(?:is|will be|must be)\b",
+    re.IGNORECASE,
+)
 _LETS = re.compile(r"(?:^|[^A-Za-z])let(?:'s|s| us| me)\s+(?!know\b)", re.IGNORECASE)
 _SETTING_OUT = re.compile(rf"{_OPENERS}{_SET_OUT}(?![A-Za-z])", re.IGNORECASE)
 _WORKING = re.compile(
@@ -166,7 +170,7 @@ def is_supposed(before: str) -> bool:
 def supposes(sentence: str) -> bool:
     """Whether a sentence supposes, tries or asks, so that nothing in it is a result."""
     text = straight(sentence.strip().lstrip("*_#>- "))
-    if text.endswith(("?", ":", "...", "…")) or _SUPPOSED.match(text):
+    if text.endswith(("?", ":", "...", "…")) or (_SUPPOSED.match(text) and not _NEXT_IS.match(text)):
         return True
     lets = _LETS.search(text)
     return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.words import BARE_UNITS
 
@@ -34,7 +35,8 @@ _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, rev
 _SYMBOL = r"(?:[gmshLJNWVK]|Ω|[kM]?eV|[kMG]?Hz|k?Pa|kJ|kW|kN)"
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
-    rf"(?:\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
+    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
+    rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
     rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
 )
@@ -105,12 +107,9 @@ _JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
-    r"option|note|#)\s+#?\Z",
+    r"statements?|claims?|conditions?|rules?|premises?|clues?|facts?|axioms?|option|note|#)\s+(?:\d+\s+and\s+)?#?\Z",
     re.IGNORECASE,
 )
-_CHANCE = re.compile(r"\b(?:probability|chances?|odds|fraction|proportion|likelihood)\b", re.IGNORECASE)
-_OUT_OF = re.compile(r"\b(\d+)\s(?:out\sof|in)\s(\d+)(?=[\s.,;!*]*\Z)")
-_RATIO = re.compile(r"\b(\d+(?:\sto\s\d+)+)(?=[\s.,;!*]*\Z)")
 _FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
 _TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
 Span = tuple[int, int]
@@ -171,7 +170,7 @@ def _last(sentence: str) -> str | None:
         if not re.fullmatch(r"\\?[A-Za-z]{1,8}", inner(match)) or math is None:
             math = match
     prose = MATH.sub(lambda m: " " * len(m[0]), sentence)
-    if math is None and (shared := _shared(prose)) is not None:
+    if math is None and (shared := chance_or_ratio(prose)) is not None:
         return shared
     point: Span | None = None
     for match in _TUPLE.finditer(prose):
@@ -185,6 +184,8 @@ def _last(sentence: str) -> str | None:
     found = _last_value(prose)
     if math is not None and (pair := _with_decimal(sentence, math)) is not None:
         return pair
+    if math is not None and (near := _NEAR_ASIDE.match(sentence, math.end())) is not None:
+        return f"{inner(math)} \\approx {near[1]}"
     if point is not None and (found is None or found[1] <= point[1]):
         found = point
     if math is not None and (found is None or math.start() > found[0]):
@@ -197,11 +198,17 @@ def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
     exact = None
     for match in MATH.finditer(sentence, 0, decimal.start()):
         exact = match
-    if exact is None or not _ROUGHLY.fullmatch(sentence, exact.end(), decimal.start()):
+    between = "" if exact is None else sentence[exact.end() : decimal.start()].replace("(", "", 1)
+    if exact is None or not _ROUGHLY.fullmatch(between):
         return None
     return f"{inner(exact)} \\approx {inner(decimal)}" if _IS_DECIMAL.fullmatch(inner(decimal)) else None
 
 
+_NEAR_ASIDE = re.compile(
+    r"[^()$\\]{0,20}\((?:which is |or |i\.e\.,? )?(?:approximately|about|roughly|around|≈|~)\s?"
+    r"[$\\(]{0,2}(-?\d[\d,]*\.\d+)",
+    re.IGNORECASE,
+)
 _IS_DECIMAL = re.compile(r"-?\d[\d,]*\.\d+")
 _ROUGHLY = re.compile(
     r"(?:,?\s+(?:(?:which|that|and this)\s+is|or|i\.e\.,?))?,?\s*(?:approximately|about|"
@@ -247,14 +254,6 @@ def _written(prose: str, start: int, end: int) -> str:
 
 _SYMBOL_BEHIND = re.compile(rf"(?<=[\d.)}}⁰¹²³⁴-⁹]) ({_SYMBOL})$")
 _MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)
-
-
-def _shared(prose: str) -> str | None:
-    """A chance of "3 out of 8" or "3 in 8", or a ratio of "3 to 8", as a fraction or ratio."""
-    if _CHANCE.search(prose) and (found := _OUT_OF.search(prose)) is not None:
-        return f"{found[1]}/{found[2]}"
-    ratio = _RATIO.search(prose) if "ratio" in prose else None
-    return None if ratio is None else re.sub(r"\s+to\s+", ":", ratio[1])
 
 
 def _last_value(prose: str) -> Span | None:
@@ -315,7 +314,12 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
     result = prose.rfind("=")
     found: Span | None = None
     for start, end in numbers:
+        if found is not None and _OR_ABOUT.search(prose, max(0, start - 24), start):
+            continue
         if found is not None:
+            ranged = _BETWEEN.search(prose, max(0, start - 40), start)
+            if ranged is not None and ranged.start() >= found[1] - 1:
+                continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
             if not moved and _in_phrase(prose, found[1], start):
                 continue
@@ -324,6 +328,12 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
                 continue
         found = start, end
     return found
+
+
+_OR_ABOUT = re.compile(r",?\s+or\s+(?:about|approximately|roughly|around|nearly)\s+[$€£]?\Z", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"[a-z\d]\s+between\s+(?:[-−]?\d[\d,.]*\s+and\s+)?[-−]?\Z|\d\s+(?:≤|<|<=)\s+[a-z]\s+(?:≤|<|<=)\s+\Z"
+)
 
 
 def _expression(prose: str, found: Span) -> Span | None:
@@ -373,7 +383,7 @@ def in_words(sentence: str) -> tuple[str, str] | None:
     if found is None:
         return None
     start, end, value = found
-    numbers = [match.span() for match in _NUMBER.finditer(sentence)]
+    numbers = [match.span() for match in _NUMBER.finditer(sentence) if _may_be_stated(sentence, match)]
     if any(number[0] < start for number in numbers) or (numbers and not _in_phrase(sentence, end, numbers[0][0])):
         return None
     return sentence[start:end], value + sentence[end : _with_unit(sentence, end)]
