@@ -205,6 +205,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
+        return Finding(Outcome.CORRECT, "text", "the same letters")
     if _same_words(reference.normal, prediction.normal):
         return Finding(Outcome.CORRECT, "text", "the same words")
     if (same_compound := same_formula(reference.written, prediction.written)) is not None:
@@ -297,6 +299,7 @@ def _same_words(reference: str, prediction: str) -> bool:
     )
 
 
+_LETTERS = re.compile(r"[A-Za-z]{2,12}")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
 _SPACES = re.compile(r"(?<!\d) | (?!\d)")
 

@@ -36,6 +36,10 @@ _MAY_THINK = ("<t", "<T", "<r", "<R", "</", "<|", "◁")
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thought\|>|◁/think▷", re.IGNORECASE)
 _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_thought\|>|◁think▷", re.IGNORECASE)
 _QUOTED = re.compile(r"^[ \t]{0,3}>[ \t]+(?=[*_#]|[A-Za-z]{2})", re.MULTILINE)
+_PICTURES = re.compile(
+    r"[\U0001f000-\U0001faff\u27a1\u2b50\ufe0f\u200d]+|^[ \t]*[\u2705\u2714\u2611]+[ \t]*", re.MULTILINE
+)
+"""Pictures in the text, and the ticks that a line begins with."""
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
 
@@ -66,6 +70,8 @@ def _cleaned(text: str) -> str | None:
         answer = _TAGS.sub("", answer)
     if "> " in answer:
         answer = _QUOTED.sub("", answer)
+    if not answer.isascii():
+        answer = _PICTURES.sub("", answer)
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
     return answer

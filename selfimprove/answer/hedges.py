@@ -15,6 +15,17 @@ UNDECIDED = "no one answer is stated"
 _OR = re.compile(r"\bor\b|\bit (?:could|might|may)\b", re.IGNORECASE)
 _NUMBER = r"[$€£\\(]{0,3}-?\d[\w.,/%]*"
 _EITHER = re.compile(r"\beither\b[^.;]*?\d[^.;]*?\bor\b[^.;]*?\d|\beither\s+\(?[A-J]\)?\s+or\b", re.IGNORECASE)
+_RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
+_NEARLY = re.compile(
+    r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
+    r"[$€£]?(\d[\d,]*)(?![\w.]\d)[^\d]*\Z",
+    re.IGNORECASE,
+)
+_NO_RANGE = re.compile(
+    r"\b(?:from|ratio|odds|scores?|scored|won|win|lost|beat|scale|compared?|add(?:s|ed|ing)?|reduc\w+|chang\w+|rais\w+|"
+    r"\w*creas\w+|round\w*|map\w*|proportion|probability|drops?|dropped|rises?|rose|went|goes)\b",
+    re.IGNORECASE,
+)
 _ALTERNATIVES = re.compile(
     rf"{_NUMBER}[^.;]{{0,24}}\([^()]+\),?\s+or\s+(?:\w+\s){{0,2}}{_NUMBER}[^.;]{{0,24}}\([^()]+\)|"
     rf"\d[^.;]{{0,24}},?\s+or\s+(?:possibly|perhaps|maybe)\s+(?:even\s+)?{_NUMBER}|"
@@ -23,7 +34,8 @@ _ALTERNATIVES = re.compile(
 )
 _ASKS_BACK = re.compile(
     r"\bplease (?:specify|clarify|tell me|say|let me know) (?:which|what|whether|how)\b|"
-    r"\bplease (?:specify|clarify)\b|"
+    r"\bplease (?:specify|clarify)\b|\b(?:i'm|i am) not (?:\w+ )?(?:sure|certain)\b|"
+    r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
     r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
@@ -32,7 +44,7 @@ _ASKS_BACK = re.compile(
     re.IGNORECASE,
 )
 _DEPENDS = re.compile(
-    r"(?:^|[.!?\n]\s*)\W{0,4}(?:well, )?(?:it|this|that|the answer) depends on (?:how|what|whether|which|your|the "
+    r"(?:^|[.!?\n])\W{0,6}(?:well, )?(?:it|this|that|the answer) depends on (?:how|what|whether|which|your|the "
     r"(?:definition|interpretation|convention|meaning|context))\b",
     re.IGNORECASE,
 )
@@ -54,7 +66,7 @@ _COMPARES = re.compile(
 )
 _CHECK = re.compile(
     r"\W*(?:quick |sanity |double[- ])?(?:check|verification|proof|probe|test|prüfung|comprobación|vérification)\s?"
-    r"[*_]*\s?:",
+    r"[*_]*\s?:|\W*(?:let(?:'s| me| us)|we can|to) (?:\w+ )?(?:verify|check|double-check|confirm)\b[^:.?=\d]{0,40}:",
     re.IGNORECASE,
 )
 _HOLDS = re.compile(
@@ -70,6 +82,10 @@ _FAILS = re.compile(
 def undecided(sentence: str, found: str) -> bool:
     """Whether a sentence gives several answers to choose from, of which `found` is only one."""
     text = straight(sentence)[-600:]
+    if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
+        return found.strip("$€£ ").startswith((ranged[1], ranged[2]))
+    if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):
+        return True
     if not _OR.search(text):
         return False
     if _EITHER.search(text):
@@ -92,4 +108,5 @@ def is_aside(sentence: str) -> bool:
     text = straight(sentence)
     if _COUNTERFACTUAL.match(text) or _COMPARES.match(text):
         return True
-    return _CHECK.match(text) is not None and _HOLDS.search(text) is not None and not _FAILS.search(text)
+    check = _CHECK.match(text)
+    return check is not None and _HOLDS.search(text) is not None and not _FAILS.search(text, check.end())

@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
+from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
 from selfimprove.answer.prose import SENTENCE, last_statement, tidy
 from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula, main_clause
+from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result)>\s*|{MARK}"
+    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
@@ -36,7 +37,7 @@ _STRONG = re.compile(
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s|" + STARTS_WORDS,
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result)>|\[/answer\]|<\||\s[-—]\s|" + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -111,6 +112,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     before = text[max(0, mark.start() - 1_000) : mark.start()]
     if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
         return _faulty(mark, answer, shift + end, UNDECIDED)
+    if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
+        return _faulty(mark, answer, shift + end, "the answer is only supposed")
     if _BREAKS_OFF.search(answer):
         return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -120,9 +123,36 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         end=shift + end,
         text=answer,
         how="marked",
-        fault=TAKEN_BACK if taken_back(text[shift + end :]) else "",
+        fault=TAKEN_BACK
+        if taken_back(text[shift + end :], answer) or _reconsidered(text[shift + end :], answer)
+        else "",
         firm=_is_firm(text, shift + end, line[:end]),
     )
+
+
+_ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
+
+
+def _reconsidered(after: str, answer: str) -> bool:
+    """Whether the text goes on with "wait" or "actually" and comes to another number than the answer."""
+    startled = _STARTLED.search(straight(after[:2_000]))
+    if startled is None or not re.search(r"\d", answer):
+        return False
+    rest = after[startled.end() : 2_000]
+    if len(rest) > _MOST_RECONSIDERED or re.search(r"[✓✔✅]|\b(?:check|verify|correct|confirm)", rest, re.IGNORECASE):
+        return False
+    numbers = re.findall(r"\d[\d.,]*", rest)
+    return bool(numbers) and _digits(numbers[-1]) not in {_digits(one) for one in re.findall(r"\d[\d.,]*", answer)}
+
+
+def _digits(text: str) -> str:
+    return text.replace(",", "").rstrip(".")
+
+
+_MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
+_STARTLED = re.compile(
+    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|hmm+)\b[,.!:—-]*\s", re.IGNORECASE
+)
 
 
 def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import re
 
+from selfimprove.answer.unfinished import taken_back
+
 _FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n\s*(\{[^`]*\})\s*\n?```")
+_INLINE = re.compile(r"(?<=[.!:\n]) ?(\{\s*\"[^{}]*\})\s*\Z")
+_MOST_AROUND = 600  # characters of text around an object in a fence
 _KEYS = (
     "finalanswer", "answer", "correctanswer", "finalresult", "result", "solution", "correctoption", "correctchoice",
     "choice", "option", "label", "prediction", "conclusion", "verdict", "output", "value",
@@ -22,9 +26,9 @@ _CLOSED = re.compile(
 
 def value_of_object(text: str) -> str | None:
     """What a text that is a JSON object gives as its answer, empty if it gives none; None if the text is none."""
-    found = _FENCED.search(text) if "```" in text else None
+    found = _FENCED.search(text) if "```" in text else _INLINE.search(text)
     body = text.strip() if found is None else found[1]
-    if found is not None and len(text) - len(found[0]) > 600:
+    if found is not None and (len(text) - len(found[0]) > _MOST_AROUND or taken_back(text[found.end() :])):
         return None
     if not (body.startswith("{") and re.match(r"\{\s*[\"']", body)):
         return None

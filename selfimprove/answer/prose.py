@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
+from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.tongues import AROUND, unconcluded
 from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, in_words, inner, last_formula, main_clause, only_number
+from selfimprove.answer.values import MATH, in_words, inner, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.wordings import word_of
 
@@ -41,7 +42,9 @@ _DANGLING = frozenset(
     ).split()
 )
 _CODE = re.compile(
-    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
+    r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR|error):|\bprint\(|```\w+\n",
+    re.MULTILINE,
 )  # program text has no answer in words
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
@@ -61,7 +64,8 @@ _COURTESY = re.compile(
 )
 _WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
 _REPLY = re.compile(
-    r"\W*(yes|no)\b(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
+    r"\W*(?:(?:so|therefore|thus|hence|then|true or false|yes or no)[,:?]?\s+)?(yes|no|true|false)\b"
+    r"(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,
 )
@@ -84,6 +88,9 @@ def last_statement(text: str) -> Candidate | None:
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
+    lines = [line.strip(" *$.") for line in stripped.split("\n") if line.strip()]
+    if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
+        return Candidate(None, "extract", UNDECIDED)
     if _is_whole(stripped):
         return Candidate(tidy(stripped).lstrip("=> "), "whole")
     if "```" in stripped:
@@ -108,6 +115,10 @@ def last_statement(text: str) -> Candidate | None:
     return Candidate(inner(math[-1]), "last") if math else None
 
 
+_FEW = 6  # lines of a text that is nothing but numbers
+_BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
+
+
 def _replied(text: str) -> Candidate | None:
     """The yes or no with which a text begins, if neither its first nor its last sentence has a number."""
     reply = _OPENING_REPLY.match(text)
@@ -115,7 +126,7 @@ def _replied(text: str) -> Candidate | None:
         return None
     sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
     about = _ABOUT_NUMBER.match(straight(text), reply.end())
-    if about is None and (last_formula(sentences[0]) or last_formula(sentences[-1])):
+    if about is None and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1)):
         return None
     if _RECANTED.search(straight(text), reply.end()):
         return Candidate(None, "extract", TAKEN_BACK)
@@ -153,13 +164,16 @@ _CONCLUSION = re.compile(
 )
 _RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
 _OPENING_REPLY = re.compile(
-    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|let|we can|i can|that|this)(?=[^.?!]{8})",
+    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|"
+    r"(?:but )?(?:only )?(?:if|when|unless|provided|assuming|depending|"
+    r"sometimes)\b|let|we can|i can|that|this)(?=[^.?!]{8})",
     re.IGNORECASE,
 )
 _ABOUT_NUMBER = re.compile(
     r"\d[\d,]*\s(?:is|are|was|does|can|has)(?:n't|\snot)?\s(?:(?:an?|the)\s)?(?:prime|composite|odd|even|divisible|multiple|"
     r"perfect|square|factor|divisor|rational|irrational|integer|number|solution|divide|be)\b"
 )
+_BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
 _CONCEDED = re.compile(r"[.!?]\s+(?:yes|no),\s[^.!?]{4,160}?,\s+but\s", re.IGNORECASE)
 _REPLIED_AGAIN = re.compile(
     r"(?:[.!?]\s|\n)\W*(?:yes|no|but|however)\b|\?|\bunless\b|\bmaybe\b|\bnot sure\b", re.IGNORECASE
@@ -184,6 +198,8 @@ _ANNOUNCES = re.compile(
 
 def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
+    if (absent := _NONE_EXISTS.search(straight(sentence))) is not None and not denies(sentence):
+        return Candidate(absent[1] or "DNE", "last")
     if _GIVE_UP.search(sentence):
         return Candidate(None, "extract", "the text gives up")
     if _COURTESY.match(sentence) or is_aside(sentence):
@@ -222,6 +238,11 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     return None if found is None else _counted(sentence, found)
 
 
+_NONE_EXISTS = re.compile(
+    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
+    r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
+    re.IGNORECASE,
+)
 _LABELLED = re.compile(
     r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
     r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",

@@ -288,4 +288,5 @@ def _words(normal: str) -> tuple[str, ...]:
         del words[0]
     while len(words) > 1 and words[-1] in _NOUNS:
         del words[-1]
-    return tuple(word for word in words if word not in ARTICLES) or tuple(words)
+    kept = tuple(word for word in words if word not in ARTICLES) or tuple(words)
+    return ("does", "not", "exist") if kept == ("dne",) else kept

@@ -135,9 +135,11 @@ _AGAIN = re.compile(
     re.IGNORECASE,
 )
 _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)
+_OTHER_OPTION = re.compile(r"\W*(?:[Oo]ption |[Cc]hoice )?\(?([A-J])\)?\s(?:is|was|seems|looks)\s")
 _STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
-    r"\W*correction\s?:|\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
+    r"\W*correction\s?:|\W*(?:(?:hmm+|oh|ah|uh|um)\b\W*)?(?:but )?(?:no|oops|sorry|correction|actually|wait)\b"
+    r"[\s,.!:;—-]+"
     r"(?:it(?:'s| is| should| must)|i (?:mean|miscounted|misread|miscalculated|forgot|overlooked|made)|"
     r"the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
     re.IGNORECASE,
@@ -211,8 +213,11 @@ def in_condition(sentence: str, at: int) -> bool:
     return comma < 0 or at < comma
 
 
-def taken_back(after: str) -> bool:
-    """Whether what follows a statement takes it back: "Wait, that is not right", "Let me redo this"."""
+def taken_back(after: str, said: str = "") -> bool:
+    """Whether what follows a statement takes it back: "Wait, that is not right", "Let me redo this".
+
+    `said`: the answer, so that what is said of another choice ("A is wrong") doesn't count.
+    """
     if len(after) < _SHORTEST:
         return False
     text = straight(after[:4_000])
@@ -221,6 +226,8 @@ def taken_back(after: str) -> bool:
     sentences = [part for part in _SENTENCES.split(text) if part and part.strip(" .,;:!?*$)\\]}")]
     for place, sentence in enumerate(sentences[:12]):
         if _OF_OPTION.match(sentence):
+            continue
+        if said and (other := _OTHER_OPTION.match(sentence)) is not None and other[1] != said.strip("()*. ")[:1]:
             continue
         if place < 2 and _CORRECTED.match(sentence):
             return True

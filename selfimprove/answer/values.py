@@ -103,7 +103,7 @@ _EXPRESSION = re.compile(
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _MOST_LISTED = 20
-_JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
+_JOINED = re.compile(r"(?:\s\([a-z ]{1,30}\))?\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
@@ -136,32 +136,6 @@ def emphasised(sentence: str) -> str | None:
 
 
 _CONCLUDES = re.compile(r",?\s(?:so|thus|therefore|hence|leaving|which leaves)\b[^.]*\d", re.IGNORECASE)
-
-
-def main_clause(sentence: str) -> str:
-    """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
-    main = _REASON.split(sentence, maxsplit=1)[0]
-    added = _COMPARED.search(main) or _CONDITION.search(main)
-    if added is not None and not _HYPOTHETICAL.search(main, 0, added.start()):
-        main = main[: added.start()]
-    return main if main != sentence and re.search(r"\d", main) else sentence
-
-
-_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
-_PART = (
-    r"(?:half|twice|double|triple|(?:a|one|two|three|four|five|six|seven|eight|nine|ten)[\s-](?:half|quarters?|"
-    r"thirds?|\w+ths?)|\w+ times|[\d./]+ ?(?:times|%|percent))"
-)
-_COMPARED = re.compile(
-    rf",\s+(?:(?:which|and that|and this)\s+(?:is|was)\s+)?(?:(?:only|just|exactly|about|roughly|nearly)\s+)?"
-    rf"{_PART}\s+(?:of|as|the)\b[^,;:=]*\d[^,;:=]*\Z",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
-    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
-)
-_HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)
 
 
 def _last(sentence: str) -> str | None:

@@ -12,7 +12,8 @@ from selfimprove.answer.unfinished import straight
 from selfimprove.answer.values import MATH, inner
 
 _PREDICATE = re.compile(
-    r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?(?:an?\s+|"
+    r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?"
+    r"(?:(?:the\s)?(?:equation|graph|formula|shape)\sof\s)?(?:an?\s+|"
     r"the\s+)?([A-Za-z][\w'-]*(?:\s[A-Za-z][\w'-]*){0,2})\W*$"
 )
 _WORDS = frozenset(
@@ -42,10 +43,21 @@ _CONTRAST = re.compile(
     rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|rather\sthan|instead\sof)\s"
     rf"{_NAME}(?:,?\s[a-z][^,;]*)?\W*$"
 )
+_AGENT = re.compile(
+    r"\b(?:is|was|were) (?:written|painted|invented|discovered|founded|directed|composed|built|designed|won|created|"
+    rf"made|proposed|developed|first \w+ed) by ((?:{_NAME})(?:\s[A-Z][a-z]+)?)\W*$"
+)
+_APPOSITION = re.compile(
+    rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
+)
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
 )
-_YES_NO = re.compile(r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!.*\b(?:yes|no|wrong)\b)", re.IGNORECASE | re.DOTALL)
+_YES_NO = re.compile(
+    r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!\W*(?:but )?(?:only )?(?:if|when|unless|provided|sometimes)\b)"
+    r"(?!.*\b(?:yes|no|wrong)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
@@ -65,6 +77,9 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     contrast = _CONTRAST.match(plain)
     if contrast is not None and contrast[1].split()[0] not in _NO_NAMES:
         return contrast[1], False
+    agent = _AGENT.search(plain) or _APPOSITION.match(plain)
+    if agent is not None and not _NO.search(plain):
+        return agent[1], False
     neither = _NEITHER.search(plain)
     if neither is not None:
         return neither[1], False
