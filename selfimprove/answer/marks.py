@@ -13,7 +13,7 @@ from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
 from selfimprove.answer.prose import SENTENCE, last_statement, tidy
-from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
+from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, OPTION, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
 from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula
 from selfimprove.answer.verdict import Statement
@@ -227,7 +227,7 @@ def _answer(line: str) -> tuple[str, int]:
     sentence = _FULL_STOP.split(SENTENCE.split(line, maxsplit=1)[0], maxsplit=1)[0]
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
-    answer = tidy(written)
+    answer = OPTION.sub("", tidy(written), count=1)
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))

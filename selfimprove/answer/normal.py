@@ -34,7 +34,7 @@ _SIGNS = {
     "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
     "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ",
     "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
-    "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
+    "।": ".", "µ": r"\mu ", "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
 }  # fmt: skip
 _FRACTIONS = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
@@ -212,6 +212,10 @@ _UNIT_NAME = r"(?:[munpkMG]?(?:m|s|g|J|N|W|V|C|K|A|Pa|Hz|mol|T|Wb|eV|h)(?:\^\{?-
 _JOINED_UNITS = re.compile(
     rf"(?<=[\d}})])(?:\s+|(?<=\}})\s?)({_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME}){{1,2}}(?:\s?/\s?{_UNIT_NAME})?)\s*\Z"
 )
+_SCIENTIFIC = re.compile(
+    r"((?:\\times|\\cdot|\*|x)\s?10\s?\^\s?\{?-?\d+\}?)\s?(?:\s|\\[,;: ])\s?"
+    r"(?:\\(?:text|mathrm)\s?\{\s?)?([ACNVKTFHmsgJWL])(?:\s?\})?\s*\Z"
+)  # the unit of 1.6 \times 10^{-19} C
 _SPELT_UNITS = re.compile(
     rf"((?:\\(?:text|mathrm)\s?\{{\s?{_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME})*(?:\s?/\s?{_UNIT_NAME})?\s?\}}\s?(?:\\cdot\s?)?)+)\s*\Z"
 )
@@ -233,6 +237,8 @@ def normalise(text: str) -> str:
     if (money := _MONEY.fullmatch(text)) is not None:
         text = _named_currency(money)
     text = _dollars(plain(text))
+    if "10" in text and "^" in text:
+        text = _SCIENTIFIC.sub(r"\1 \\text{\2}", text)
     if "cdot" in text:
         text = _JOINED_UNITS.sub(_joined_units, _SPELT_UNITS.sub(_joined_units, text))
     if "\\begin" in text:

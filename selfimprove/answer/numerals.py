@@ -59,6 +59,19 @@ def stated_numeral(prose: str) -> tuple[int, int, str] | None:
     return found
 
 
+def signed_number(text: str) -> str | None:
+    """The digits of a number in several words, or behind "minus" or "negative"; None for anything else."""
+    sign, _, rest = text.lower().partition(" ")
+    negative = sign in ("minus", "negative")
+    spoken = rest if negative else text
+    if negative and re.fullmatch(r"\d[\d.,/]*", spoken):
+        return f"-{spoken}"
+    if not negative and " " not in spoken:
+        return None
+    value = spoken_number(spoken) if re.fullmatch(r"[A-Za-z -]+", spoken) else None
+    return None if value is None else f"{'-' if negative else ''}{value}"
+
+
 def spoken_quantity(text: str) -> tuple[Fraction, str] | None:
     """The number and the unit of "thirty-six eggs"; None for anything but a number in words and up to three more.
 

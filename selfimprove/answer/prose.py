@@ -11,8 +11,10 @@ import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.clauses import main_clause
+from selfimprove.answer.clock import stated_date
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
+from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.tongues import AROUND, unconcluded
 from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import MATH, in_words, inner, last_formula, only_number
@@ -91,6 +93,8 @@ def last_statement(text: str) -> Candidate | None:
     lines = [line.strip(" *$.") for line in stripped.split("\n") if line.strip()]
     if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
         return Candidate(None, "extract", UNDECIDED)
+    if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
+        return Candidate(number, "whole")
     if _is_whole(stripped):
         return Candidate(tidy(stripped).lstrip("=> "), "whole")
     if "```" in stripped:
@@ -220,7 +224,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(None, "extract", UNDECIDED)
     if (labelled := _LABELLED.fullmatch(sentence.strip())) is not None and not _NO_LABEL.search(labelled[1]):
         return Candidate(labelled[1], "last")
-    if (compound := stated_formula(sentence)) is not None:
+    if (compound := stated_formula(sentence) or stated_date(sentence)) is not None:
         return Candidate(compound, "last")
     speaks, letter = named_letter(sentence)
     if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):

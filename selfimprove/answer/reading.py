@@ -21,6 +21,7 @@ from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
+from selfimprove.answer.tongues import without_foreign_unit
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
@@ -95,6 +96,8 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if not core.isascii():
+        core = without_foreign_unit(core)
     reason = over_limit(core)
     if reason is not None:
         return Answer(written, "", None, f"limit: {reason}", None)

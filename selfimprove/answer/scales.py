@@ -18,6 +18,10 @@ _SCALES = {
     "gram": ("mass", Fraction(1)), "kg": ("mass", Fraction(1_000)), "mg": ("mass", Fraction(1, 1_000)),
     "pound": ("mass", Fraction(45_359_237, 100_000)), "ounce": ("mass", Fraction(45_359_237, 1_600_000)),
     "liter": ("volume", Fraction(1)), "ml": ("volume", Fraction(1, 1_000)),
+    **{f"{prefix}{unit}": (unit, factor)
+       for prefix, factor in (("", Fraction(1)), ("kilo", Fraction(1_000)), ("mega", Fraction(10**6)),
+                              ("giga", Fraction(10**9)), ("milli", Fraction(1, 1_000)))
+       for unit in ("newton", "joule", "watt", "volt", "ampere", "pascal", "hertz")},
     "dollar": ("money", Fraction(1)), "cent": ("money", Fraction(1, 100)),
 }  # fmt: skip
 _COMPOUND = {"mph": "mile/hour"}

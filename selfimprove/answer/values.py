@@ -25,14 +25,14 @@ _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[�
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
-    rf"(?:\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
+    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
     re.IGNORECASE,
 )
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
-_SYMBOL = r"(?:[gmshLJNWVK]|Ω|[kM]?eV|[kMG]?Hz|k?Pa|kJ|kW|kN)"
+_SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
     r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"

@@ -24,6 +24,7 @@ _WORDS = frozenset(
         "negative zero undefined infinite finite infinity invertible singular independent dependent heads tails red "
         "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
         "trapezoid kite cube tetrahedron sphere cone cylinder octahedron pyramid prism triangle pentagon hexagon "
+        "valid invalid plausible implausible entailed contradicted neutral "
         "octagon monday tuesday wednesday thursday friday saturday sunday"
     ).split()
 )
@@ -94,5 +95,6 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     known = words[-1].lower() in _WORDS and len(words) <= 2
     if not known and not (all(word[0].isupper() for word in words) and len(words[0]) > 1):
         return None
+    words = words[-1:] if known and words[0].endswith("ly") else words
     concluded = len(clauses) > 1 and _CONCLUDES.match(clauses[-1]) is not None and not re.search(r"\d", clauses[-1])
     return " ".join(words), concluded and known
