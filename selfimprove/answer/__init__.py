@@ -30,9 +30,18 @@ from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, ex
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.limits import shown
-from selfimprove.answer.options import NO_OPTIONS, of_another, options_asked, options_of, text_stated
+from selfimprove.answer.options import (
+    NO_OPTIONS,
+    describes,
+    letter_beside,
+    of_another,
+    options_asked,
+    options_of,
+    same_number,
+    text_stated,
+)
 from selfimprove.answer.properties import same_property
-from selfimprove.answer.prose import value_in_sentence
+from selfimprove.answer.prose import PROMISE, value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
@@ -97,6 +106,8 @@ def _chosen(
     listed = options_of(tail)
     if listed is not None and extract(tail[listed.end :], mode).text != candidate.text:
         return None
+    if candidate.how == "last" and describes(tail):
+        return None
     found = _by_option(gold, _known(candidate.text), text, options)
     return None if found is None else _verdict(found, candidate.text)
 
@@ -104,7 +115,7 @@ def _chosen(
 def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]) -> str | None:
     """The letter of the choice with whose text the last sentence ends, if nothing else was found to be the answer."""
     if candidate.text is None:
-        return text_stated(own_text(text), options) if candidate.reason == NO_ANSWER else None
+        return text_stated(own_text(text), options, whole_only=candidate.reason not in (NO_ANSWER, PROMISE))
     ours = _known(candidate.text)
     if candidate.how not in ("last", "marked") or ours.kind == "choice" or _letters_of(ours, options):
         return None
@@ -125,7 +136,11 @@ def _by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str,
         letters = _letters_of(read(lettered[1]), options)
         return None if not letters else _one_of(reference, lettered[2]) if lettered[2] in letters else _TWO_CHOICES
     letters = _letters_of(ours, options)
-    return _one_of(reference, letters[0]) if len(letters) == 1 else None
+    if len(letters) != 1 or same_number(ours.normal, options):
+        return None
+    return (
+        _TWO_CHOICES if letter_beside(text, ours.written) not in (None, letters[0]) else _one_of(reference, letters[0])
+    )
 
 
 def _one_of(reference: Answer, letter: str) -> Finding:

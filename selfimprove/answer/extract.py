@@ -64,6 +64,8 @@ def _cleaned(text: str) -> str | None:
     answer = after_thinking(_first_turns(text))
     if answer is None:
         return None
+    if "[asy]" in answer:
+        answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "</" in answer:

@@ -41,7 +41,9 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing)\b|{DENIAL})", re.IGNORECASE
+    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing|see (?:above|below)|tbd|pending|"
+    rf"\(?to be|(?:said|supposed|expected|believed|meant) to)\b|{DENIAL})",
+    re.IGNORECASE,
 )
 _INSTEAD = re.compile(
     r"(?:[,;:.—–]|\s-)\s*(?:but\s+)?(?:rather\s+|instead\s+)?(?:it(?:'s|\s+is)|the answer is|that(?:'s|"
@@ -49,11 +51,20 @@ _INSTEAD = re.compile(
     r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])|" + INSTEAD,
     re.IGNORECASE,
 )
-_HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
+_HEDGED = re.compile(
+    r"\b(?:could|might|may)\s+(?:(?:also|well|just|very well)\s+)?be\b|\b(?:supposed|expected|meant|believed|thought|"
+    r"said) to\b|\bshould have been\b|"
+    r"\bcannot\b|\bcan't\b|\bn't\b",
+    re.IGNORECASE,
+)
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
 _WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
 _OTHERS = re.compile(
-    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$",
+    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting|"
+    r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"
+    r"\b(?:presumably|supposedly|apparently|probably|likely),?\s+(?:the\s+)?(?:final\s+|correct\s+)?$|"
+    r"\b(?:some|people|many|others|students|you|one) (?:(?:might|would|could|may) )?(?:say|think|argue|claim|"
+    r"believe)s? (?:that )?(?:the )?$",
     re.I,
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)

@@ -42,10 +42,13 @@ _SUBJECT = re.compile(
 )
 
 
+_GOES_ON = re.compile(r",\s+(?:so|thus|therefore|hence|which|leaving)\b[^.]*\d", re.IGNORECASE)
+
+
 def stated_numeral(prose: str) -> tuple[int, int, str] | None:
     """Where the last number in words that a sentence states stands, and its value in digits; None without one."""
     found = None
-    subject = _SUBJECT.match(prose)
+    subject = None if "=" in prose or _GOES_ON.search(prose) else _SUBJECT.match(prose)
     value = None if subject is None or subject[1].lower() == "one" else spoken_number(subject[1])
     if subject is not None and value is not None and _NOT_COUNTED.match(prose, subject.end(1)) is None:
         return subject.start(1), subject.end(1), str(value)

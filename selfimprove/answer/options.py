@@ -61,8 +61,11 @@ _PAIR = re.compile(
 )
 
 
-def text_stated(text: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the one choice with whose text the last sentence ends, or is the answer; None without one."""
+def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = False) -> str | None:
+    """The letter of the one choice with whose text the last sentence ends, or is the answer; None without one.
+
+    `whole_only`: only a text that is nothing but the text of a choice states one.
+    """
     lines = [line for line in text[-2_000:].split("\n") if line.strip()]
     if not lines:
         return None
@@ -70,13 +73,19 @@ def text_stated(text: str, options: Mapping[str, str]) -> str | None:
     if (instead := _INSTEAD.match(sentence)) is not None:
         sentence = f"It is {sentence[instead.end() :]}"
     words = _words(sentence)
-    whole = [letter for letter, one in options.items() if _words(one) == words]
-    if len(whole) == 1 and len(lines) == 1:
-        return whole[0]
+    whole = [] if sentence.endswith("?") else [letter for letter, one in options.items() if _words(one) == words]
+    if (len(whole) == 1 and len(lines) == 1) or whole_only:
+        return whole[0] if len(whole) == 1 and _words(text) == words else None
     if (reply := _REPLY.match(text)) is not None and not _RECANTED.search(straight(text), reply.end()):
         replied = [letter for letter, one in options.items() if one.lower().strip(" .") == reply[1].lower()]
         return replied[0] if replied else None
-    if sentence.endswith("?") or _UNSURE.search(sentence) or promises(sentence) or denies(sentence):
+    if (
+        sentence.endswith("?")
+        or _UNSURE.search(sentence)
+        or _DESCRIBES.match(sentence)
+        or promises(sentence)
+        or denies(sentence)
+    ):
         return None
     ends = {letter: length for letter, one in options.items() if (length := _stated(words, _words(one)))}
     most = max(ends.values(), default=0)
@@ -106,6 +115,29 @@ _RECANTED = re.compile(
 _INSTEAD = re.compile(
     r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
 )
+_DESCRIBES = re.compile(
+    r"\W*(?:the )?(?:option|choice|answer)?\s*\(?[A-J]\)?\s+(?:is|says|said|states|reads|claims|gives|equals|has|means|"
+    r"describes)\b(?! (?:the )?(?:correct|right|best|answer|only))",
+    re.IGNORECASE,
+)
+
+
+def describes(text: str) -> bool:
+    """Whether the last sentence only tells what a choice says: "Option B is 36."."""
+    lines = [line for line in text[-2_000:].split("\n") if line.strip()]
+    return (
+        bool(lines) and _DESCRIBES.match([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1]) is not None
+    )
+
+
+def same_number(answer: str, options: Mapping[str, str]) -> bool:
+    """Whether an answer is a number without a unit, with which several of the choices begin: 5 beside 5 km and 5 m."""
+    if not re.fullmatch(r"[-$]?\d[\d.,]*", answer):
+        return False
+    numbers = [re.match(r"[-$]?\d[\d.,]*", text) for text in options.values()]
+    return [match[0] for match in numbers if match].count(answer) > 1
+
+
 _SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
 _IS_RIGHT = frozenset(
     f"{verb} {said}"
@@ -124,6 +156,9 @@ def of_another(text: str, letter: str, options: Mapping[str, str]) -> bool:
     """Whether the text last states this letter together with the text of another choice: "D. 36" where D is 35."""
     known = {name: _plain(option) for name, option in options.items()}
     tail = text[-4_000:]
+    beside = [match for match in _TEXT_BEFORE.finditer(tail) if match[1] == letter]
+    if beside and (stated := [name for name, one in known.items() if _ends(_plain(tail[: beside[-1].start()]), one)]):
+        return max(stated, key=lambda name: len(known[name])) != letter
     for label in reversed([match for match in _BEFORE_TEXT.finditer(tail) if match[1] == letter]):
         behind = _plain(tail[label.end() :].split("\n", 1)[0])
         stated = [name for name, option in known.items() if _begins(behind, option)]
@@ -135,8 +170,34 @@ def of_another(text: str, letter: str, options: Mapping[str, str]) -> bool:
 _BEFORE_TEXT = re.compile(r"(?<![\w'])\(?([A-J])[*_]*(?:[).:,]+|\s?[=–—(-])[\s*_$(\\{]*")
 
 
+_TEXT_BEFORE = re.compile(
+    r"\s*(?:,|\(|which is|[–—])\s*(?:option|choice|answer)?\s*\(?([A-J])\)?(?=[\s.,;:)*!]|\Z)(?! [a-z])"
+)
+
+
+def letter_beside(text: str, stated: str) -> str | None:
+    """The letter that stands behind an answer where the text states it last: "35 (B)", "35, option B"; else None."""
+    found = list(re.finditer(re.escape(stated.strip()) + _BESIDE, text[-2_000:])) if len(stated) < _MOST else []
+    return found[-1][1] or found[-1][2] if found else None
+
+
+_MOST = 200  # characters of an answer that a letter is looked for behind
+_BESIDE = (
+    r"[*_$\\)}]{0,4}(?:\s[a-z]+){0,2}\s?(?:\((?:[Oo]ption |[Cc]hoice )?([A-J])\)|(?:,|which is|so it is)\s*"
+    r"(?:the )?(?:option|choice)\s\(?([A-J])\b)"
+)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\\text\s*\{|[*_$\\{}]", "", text)).strip(" .,;").casefold()
+
+
+def _ends(text: str, option: str) -> bool:
+    """Whether the text ends on the option's, as a whole and not as a part of a formula."""
+    return bool(option) and text.endswith(option) and not _GOES_BEFORE.search(text[: -len(option)])
+
+
+_GOES_BEFORE = re.compile(r"[\w.,/]\Z|[-+*/^]\s*\Z")
 
 
 def _begins(text: str, option: str) -> bool:

@@ -21,6 +21,7 @@ from selfimprove.answer.values import MATH, in_words, inner, last_formula, only_
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.wordings import word_of
 
+PROMISE = "the text promises to go on"
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bnever)\s+(?:(?:be|equal|equals|to|exactly|just|the|at|a|an|is|point)\s+){0,4}[$\\(\[*]*$",
     re.IGNORECASE,
@@ -96,7 +97,7 @@ def last_statement(text: str) -> Candidate | None:
     if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
         return Candidate(number, "whole")
     if _is_whole(stripped):
-        return Candidate(tidy(stripped).lstrip("=> "), "whole")
+        return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _OUTPUT.sub(r"\n\1\n", stripped)).strip()
     if _CODE.search(stripped):
@@ -232,7 +233,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
     if promises(sentence) or unconcluded(sentence):
-        return Candidate(None, "extract", "the text promises to go on")
+        return Candidate(None, "extract", PROMISE)
     if (last or _CONCLUDING.match(sentence)) and (numeral := in_words(sentence)) is not None:
         return _counted(sentence, numeral[0], written=numeral[1])
     sentence = main_clause(sentence)
@@ -245,6 +246,11 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 _NONE_EXISTS = re.compile(
     r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"[*_$\s]{0,4}\s(?:plus|minus|multiplied by|divided by|added to|to the power)\s+(?:the|an?|some|what|its|his|"
+    r"her|their|[a-z])\b",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
@@ -275,6 +281,8 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         or _WRONG.search(sentence, at)
     ):
         return Candidate(None, "extract", "the answer is denied")
+    if _GOES_ON.match(sentence, at + len(found)):
+        return Candidate(None, "extract", "its arithmetic is not done")
     if undecided(sentence, written or found):
         return Candidate(None, "extract", UNDECIDED)
     if in_condition(sentence, at):
@@ -351,7 +359,10 @@ _OPERATED = re.compile(
 )
 
 
+_OPENING = re.compile(r"(?:\$(?![\d\s.,;:!?]|\Z)|(?<!\d)(?<!\d )\$\Z)[^$]*$")  # and not 120$
+
+
 def _opens_formula(line: str) -> bool:
     """Whether the line ends inside a formula: an odd dollar sign that opens one."""
     bare = line.replace("\\$", "")
-    return bare.count("$") % 2 == 1 and re.search(r"\$(?![\d\s.,;:!?])[^$]*$", bare) is not None
+    return bare.count("$") % 2 == 1 and _OPENING.search(bare) is not None

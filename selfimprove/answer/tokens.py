@@ -76,7 +76,7 @@ def _is_product(run: str) -> bool:
     if len(run) == 1:
         return True
     if low in SHORT_WORDS or low in BARE_UNITS:
-        return run.isupper() and low not in ("usd", "eur")
+        return run.isupper() and low not in ("usd", "eur", "mph", "kph", "lbs")
     if run.isupper():
         return len(run) <= 4
     return len(run) <= 3 or (len(run) <= 6 and (low in _LATER or not set(low) & set("aeiouy")))

@@ -101,7 +101,13 @@ _GUESSED = re.compile(
     r"\bi (?:first|initially|originally|previously|earlier) (?:thought|guessed|said|got|wrote|answered)\b",
     re.IGNORECASE,
 )
-_HEDGED = re.compile(r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b")
+_HEDGED = re.compile(
+    r"\b(?i:my|an?|our|the) (?:(?:best|first|rough|initial|quick) )?(?:guess|estimate|approximation)\b|"
+    r"\b(?:is|'s|are|was) (?:probably|likely|presumably|supposedly|perhaps|maybe)\b|"
+    r"\bsomewhere (?:around|near|between)\b|"
+    r"\bremains to (?:be )?\w+|"
+    r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b"
+)
 _RESULT = re.compile(
     r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
     r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
@@ -124,6 +130,7 @@ _TAKEN_BACK = re.compile(
     r"\b(?:(?:that|this|it|which|the (?:answer|result))(?:'s| is| was| seems| looks| sounds| must be) "
     r"(?:wrong|incorrect|not (?:right|correct|true|possible|valid)|impossible|a mistake|an error|"
     r"too (?:big|small|large|low|high|many|much|few)|off|odd|strange|suspicious|unlikely)\b|"
+    r"is what i (?:first|initially|originally)\b|but (?:it|that|the answer) should (?:be|have been)\b|"
     r"(?:that|this|it|which) (?:contradicts|violates|exceeds)|"
     r"(?:that|this|it) (?:can(?:'t|not)|does(?:n't| not)) (?:be (?:right|correct|true)|seem right|look right|work))\b",
     re.IGNORECASE,

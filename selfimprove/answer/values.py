@@ -17,7 +17,7 @@ from selfimprove.answer.words import BARE_UNITS
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
-    rf"(?:\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
+    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
     rf"\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
 )
 _ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)(?:\^\d++|[⁰¹²³⁴-⁹]++)?"
@@ -277,11 +277,25 @@ def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
     if _WHICH_IS.search(before) and _BY_WHICH.match(prose, match.end()):
         return False
     return not (
-        _RANGE.search(before)
+        _TAKEN_OF.search(before)
+        or _RANGE.search(before)
         or _HEADED.search(before[-12:])
         or _THAN.search(before)
         or _OF_THEM.match(prose, match.end())
     )
+
+
+_PURPOSE = re.compile(
+    r"\bto (?:make|buy|fill|feed|serve|cover|finish|read|bake|pay for|build|visit|complete|produce)\s+"
+    r"(?:the |all |her |his |their )?\Z",
+    re.IGNORECASE,
+)
+_COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
+_TAKEN_OF = re.compile(
+    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
+    r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
+    re.IGNORECASE,
+)
 
 
 def _last_number(prose: str, numbers: list[Span]) -> Span | None:
@@ -344,6 +358,8 @@ def _in_phrase(prose: str, end: int, start: int) -> bool:
     if len(between) < 120 and _OF_WHOLE.search(between):
         return True
     if len(between) < 120 and _PARTICIPLE.search(between):
+        return True
+    if len(between) < 120 and _PURPOSE.search(between) and not _COMBINES.search(prose[:end]):
         return True
     return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
 
