@@ -64,6 +64,16 @@ _COMPARES = re.compile(
     r"tabulated|standard|exact|given)\s(?:value|result|constant|figure|speed|number)\b",
     re.IGNORECASE,
 )
+_NOTE = re.compile(
+    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|note that\b|\(?note\b)",
+    re.IGNORECASE,
+)
+_SO = re.compile(
+    r"\b(?:so|thus|therefore|hence|which means|gives|answer|still|need|must|have to|should|ask(?:s|ed)|only the|first|"
+    r"remain\w*|however|wrong|incorrect|mistake|counts?|twice|half|double|instead|yet|later|next|may|might|could|guess|"
+    r"estimate)\b|n't\b",
+    re.IGNORECASE,
+)  # what makes a note a part of the reasoning
 _CHECK = re.compile(
     r"\W*(?:quick |sanity |double[- ])?(?:check|verification|proof|probe|test|prüfung|comprobación|vérification)\s?"
     r"[*_]*\s?:|\W*(?:let(?:'s| me| us)|we can|to) (?:\w+ )?(?:verify|check|double-check|confirm)\b[^:.?=\d]{0,40}:",
@@ -75,7 +85,7 @@ _HOLDS = re.compile(
     re.IGNORECASE,
 )
 _FAILS = re.compile(
-    r"[✗✘❌×✕]|\?|n't\b|\b(?:not|but|instead|wrong|fails?|let|see (?:if|whether)|should|need)\b|≠|\\ne", re.IGNORECASE
+    r"[✗✘❌✕]|\?|n't\b|\b(?:not|but|instead|wrong|fails?|let|see (?:if|whether)|should|need)\b|≠|\\ne", re.IGNORECASE
 )
 
 
@@ -106,7 +116,11 @@ def depends(before: str, sentence: str) -> bool:
 def is_aside(sentence: str) -> bool:
     """Whether a sentence speaks of another case than the one asked about, compares the result or confirms it."""
     text = straight(sentence)
-    if _COUNTERFACTUAL.match(text) or _COMPARES.match(text):
+    if (
+        _COUNTERFACTUAL.match(text)
+        or (_COMPARES.match(text) and not _FAILS.search(text))
+        or (_NOTE.match(text) and not _SO.search(text))
+    ):
         return True
     check = _CHECK.match(text)
     return check is not None and _HOLDS.search(text) is not None and not _FAILS.search(text, check.end())

@@ -12,7 +12,10 @@ import re
 from selfimprove.answer.unfinished import taken_back
 
 _FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n\s*(\{[^`]*\})\s*\n?```")
-_INLINE = re.compile(r"(?<=[.!:\n]) ?(\{\s*\"[^{}]*\})\s*\Z")
+_INLINE = re.compile(r"(?<=[\s.!:])(\{\s*\"[^{}]*\})[.\s]*\Z")
+_NO_ANSWER = re.compile(
+    r"partial|wrong|previous|so.?far|intermediate|expected|question|problem|input|step|given", re.IGNORECASE
+)
 _MOST_AROUND = 600  # characters of text around an object in a fence
 _KEYS = (
     "finalanswer", "answer", "correctanswer", "finalresult", "result", "solution", "correctoption", "correctchoice",
@@ -30,13 +33,14 @@ def value_of_object(text: str) -> str | None:
     body = text.strip() if found is None else found[1]
     if found is not None and (len(text) - len(found[0]) > _MOST_AROUND or taken_back(text[found.end() :])):
         return None
-    if not (body.startswith("{") and re.match(r"\{\s*[\"']", body)):
+    if not re.match(r"\[?\s?\{\s*[\"']", body):
         return None
     try:
         held = json.loads(body, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
         closed = list(_CLOSED.finditer(body))
         return next((group for group in closed[-1].groups() if group is not None), "") if closed else ""
+    held = held[0] if isinstance(held, list) and len(held) == 1 else held
     return _answer(held) if isinstance(held, dict) else None
 
 
@@ -59,7 +63,7 @@ def _answer(held: dict[str, object]) -> str:
     for key in _KEYS:
         if key in named:
             return _written(named[key])
-    return _written(next(iter(held.values()))) if len(held) == 1 else ""
+    return _written(next(iter(held.values()))) if len(held) == 1 and not _NO_ANSWER.search(next(iter(held))) else ""
 
 
 def _written(value: object) -> str:

@@ -78,7 +78,7 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 def tidy(sentence: str) -> str:
     """A sentence without emphasis and its full stop."""
     text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
-    text = text.strip("*_`")
+    text = text.strip("*_`").rstrip("✓✔✅☑ ")
     text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
     if text.endswith(")") and text.count(")") > text.count("("):
         text = text[:-1].rstrip(".! ")
@@ -310,6 +310,7 @@ def _is_whole(text: str) -> bool:
 
 def _breaks_off(text: str) -> bool:
     """Whether the text ends in the middle of a sentence or a formula."""
+    text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z", text) else text
     if not text:
         return True
     if _open_brackets(text[-400:].rsplit("\n", 1)[-1]):

@@ -24,7 +24,7 @@ _ADVERBS = (
 )
 _WORK = (
     r"(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
-    r"simplify|"
+    r"simplify|double|halve|triple|"
     r"evaluate|continue|correct|fix|start|begin|go|proceed|list|write|set|take|show|prove|do|convert|combine|expand|"
     r"compare|estimate|rewrite|minimi[sz]e|maximi[sz]e|reach|arrange|adding|subtracting|multiplying|dividing|"
     r"computing|calculating|solving|plugging|"
@@ -94,6 +94,12 @@ _SOLVED = re.compile(
 )
 _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
+    re.IGNORECASE,
+)
+_PARTIAL = re.compile(
+    r"\b(?:only|just) the (?:first|second) (?:part|step|half)\b|"
+    r"\bnot (?:yet )?(?:the (?:final )?answer|done|finished)\b|"
+    r",\s+(?:and\s+)?then\s+(?:we\s+)?(?:double|halve|add|subtract|multiply|divide|take|square|round)\b[^\d=]*\Z",
     re.IGNORECASE,
 )
 _GUESSED = re.compile(
@@ -192,6 +198,8 @@ def promises(sentence: str) -> bool:
     if supposes(sentence):
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
+    if _PARTIAL.search(text):
+        return True
     if _COMPUTED.search(text):
         return bool(_GUESSED.search(text))
     if (_SETTING_OUT.match(text) and not _CONCLUDED.search(text)) or _HEDGED.search(text) or _GUESSED.search(text):

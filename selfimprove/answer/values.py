@@ -59,7 +59,11 @@ _CLAUSE = re.compile(
     r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
-_PARTICIPLE = re.compile(r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z", re.IGNORECASE)
+_PARTICIPLE = re.compile(
+    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
+    r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
+    re.IGNORECASE,
+)
 _OF_WHOLE = re.compile(
     r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
     r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
@@ -301,6 +305,7 @@ _TAKEN_OF = re.compile(
 def _last_number(prose: str, numbers: list[Span]) -> Span | None:
     result = prose.rfind("=")
     found: Span | None = None
+    aside = 0  # where the last number ended that stands in a phrase behind the one that was found
     for start, end in numbers:
         if found is not None and _OR_ABOUT.search(prose, max(0, start - 24), start):
             continue
@@ -309,12 +314,13 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
             if ranged is not None and ranged.start() >= found[1] - 1:
                 continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
-            if not moved and _in_phrase(prose, found[1], start):
+            if not moved and (_in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))):
+                aside = end
                 continue
             said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
             if 0 <= result < found[1] and not said and not _GOES_ON.search(prose, found[1], start):
                 continue
-        found = start, end
+        found, aside = (start, end), 0
     return found
 
 
