@@ -6,6 +6,17 @@ import re
 from fractions import Fraction
 
 
+def without_reason(sentence: str) -> str:
+    """A sentence without the calculation that it begins with as a reason: "Since 2 + 2 = 4, we get 12"."""
+    found = _SINCE.match(sentence)
+    return sentence if found is None or not re.search(r"\d", sentence[found.end() :]) else sentence[found.end() :]
+
+
+_SINCE = re.compile(
+    r"\W*(?:(?:and|but|so)\s)?(?:since|because|as|given that)\b[^,\n]*=[^,\n]*,\s+(?=[A-Za-z])", re.IGNORECASE
+)
+
+
 def main_clause(sentence: str) -> str:
     """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
     main = _RELATIVE.sub("", sentence)

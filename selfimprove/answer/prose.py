@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
-from selfimprove.answer.clauses import main_clause
+from selfimprove.answer.clauses import main_clause, without_reason
 from selfimprove.answer.clock import stated_date
+from selfimprove.answer.displays import in_one_line, opens_display
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.numerals import signed_number
@@ -80,7 +81,7 @@ def tidy(sentence: str) -> str:
     text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
     text = text.strip("*_`").rstrip("✓✔✅☑ ")
     text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
-    if text.endswith(")") and text.count(")") > text.count("("):
+    if text.endswith(")") and text.count(")") + text.count("]") > text.count("(") + text.count("["):
         text = text[:-1].rstrip(".! ")
     return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
@@ -100,6 +101,7 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _OUTPUT.sub(r"\n\1\n", stripped)).strip()
+    stripped = in_one_line(stripped)
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
@@ -212,7 +214,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     listed = _LISTED.match(sentence)
     if listed is not None and listed.end() < len(sentence):
         sentence = sentence[listed.end() :]
-    sentence = _HEADING.sub(" ", sentence)
+    sentence = without_reason(_HEADING.sub(" ", sentence))
     letter = lone_letter(sentence) if last else None
     if letter is not None:
         return Candidate(letter, "last")
@@ -311,7 +313,7 @@ def _is_whole(text: str) -> bool:
 def _breaks_off(text: str) -> bool:
     """Whether the text ends in the middle of a sentence or a formula."""
     text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z", text) else text
-    if not text:
+    if not text or opens_display(text):
         return True
     if _open_brackets(text[-400:].rsplit("\n", 1)[-1]):
         return True

@@ -23,7 +23,7 @@ _ADVERBS = (
     r"begin by|go on to)[\s-]+){0,3}"
 )
 _WORK = (
-    r"(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
+    r"(?<!\\)(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
     r"simplify|double|halve|triple|"
     r"evaluate|continue|correct|fix|start|begin|go|proceed|list|write|set|take|show|prove|do|convert|combine|expand|"
     r"compare|estimate|rewrite|minimi[sz]e|maximi[sz]e|reach|arrange|adding|subtracting|multiplying|dividing|"

@@ -350,10 +350,16 @@ def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Spa
     for before in reversed([span for span in spans if span[1] <= start]):
         unit = _with_unit(prose, before[1]) if measured else before[1]
         composed = unit > before[1] and prose[unit:start].isspace()  # 3 hours 30 minutes
-        if not composed and not _JOINED.fullmatch(prose, unit, start):
+        if not composed and (not _JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
             break
         start = before[0]
     return start, end
+
+
+_LEADS = re.compile(
+    r"^\W*(?:so,?\s+)?(?:out of|of|from|with|in|after|for|by|on|at)\s+(?:the\s|all\s|a total of\s)?[$€£]?\Z",
+    re.IGNORECASE,
+)
 
 
 def _in_phrase(prose: str, end: int, start: int) -> bool:
