@@ -45,11 +45,11 @@ class Judged:
 
 
 def rows_of(path: Path) -> list[Row]:
-    """The labelled rows of a file of cases."""
+    """The labelled rows of a file of cases, without those that are judged by the choices of their question."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if row["equal"] is not None:
+        if row["equal"] is not None and "question" not in row:
             cut = row.get("stop") == "length"
             pair = {"gold": row["gold"], "prediction": row["prediction"], "equal": row["equal"]}
             found.append(Row(**pair, bare=row.get("form") == "bare", cut=cut))

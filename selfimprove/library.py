@@ -170,12 +170,12 @@ def _outcome(journal: Journal, look: SealedLook, model: Path) -> Outcome:
 def check(answer: str, gold: str, mode: Mode = "last", *, checker: str = "", question: str = "") -> Verdict:
     """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
 
-    `mode` as in `answer.checking.check`. With `checker`, a function of your own as `answers.checker` of a recipe names
-    it, that judges in its place; `question` is then the question of the problem that it is handed. Its processes end
-    with the call.
+    `mode` and `question` as in `answer.checking.check`. With `checker`, a function of your own as `answers.checker` of
+    a recipe names it, that judges in its place; `question` is then the question of the problem that it is handed. Its
+    processes end with the call.
     """
     if not checker:
-        return checking.check(answer, gold, mode)
+        return checking.check(answer, gold, mode, question=question)
     settings = read_recipe({"answers": {"checker": checker}}).answers
     return judge_one(answer, gold, question, settings)
 

@@ -7,7 +7,7 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
 A *choice* may be stated by its text: where the reference is a letter, `options` finds the letter of an answer that is
-one of the choices that the completion lists, and the letter is judged.
+one of the choices that the question lists (`options`, below), or without those the completion; the letter is judged.
 
 *Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the
 same unit, `shape` separates them from the number, `compare` decides what a missing or another unit means.
@@ -19,23 +19,36 @@ worker processes with deadlines around it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from selfimprove.answer.clock import same_date, same_time
+from selfimprove.answer.commas import other_comma
 from selfimprove.answer.compare import compare
-from selfimprove.answer.extract import TAIL, Mode, after_thinking, extract
+from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
+from selfimprove.answer.finished import left_undone
+from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.limits import shown
-from selfimprove.answer.options import options_of
-from selfimprove.answer.prose import value_in_sentence
-from selfimprove.answer.reading import Answer, behind_label, near_value, plain_text, read, rounded_value
+from selfimprove.answer.options import (
+    NO_OPTIONS,
+    describes,
+    letter_beside,
+    of_another,
+    options_asked,
+    options_of,
+    same_number,
+    text_stated,
+)
+from selfimprove.answer.properties import same_property
+from selfimprove.answer.prose import PROMISE, value_in_sentence
+from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
-from selfimprove.answer.tree import Node, Op, free_names, renamed, show
-from selfimprove.answer.verdict import Finding, Outcome, Verdict
-from selfimprove.answer.words import UNITS
+from selfimprove.answer.tree import Node, free_names, renamed, show
+from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 
-VERSION = "4"
+VERSION = "5"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
@@ -57,21 +70,97 @@ class Explanation:
     reference_tree: str
 
 
-def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
+def check(
+    text: str, reference: str, mode: Mode = "last", *, cut: bool = False, options: Mapping[str, str] = NO_OPTIONS
+) -> Verdict:
     """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds.
 
-    `cut`: the text was cut off at the token limit, so that only a closed statement counts.
+    `cut`: the text was cut off at the token limit, so that only a closed statement counts. `options`: the text of each
+    choice of the question by its letter (`options_asked`), if it has some.
     """
     candidate = extract(text, mode, cut=cut)
+    if options and (chosen := _chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
+        return chosen
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
     found = judge(_known(reference), _known(candidate.text))
-    if found.outcome is not Outcome.CORRECT and (letter := _by_text(text, candidate.text, reference, mode)):
-        return _verdict(judge(_known(reference), read(letter)), candidate.text)
+    if found.outcome is not Outcome.CORRECT and not options:
+        letter = _by_text(text, candidate.text, reference, mode)
+        found = found if letter is None else judge(_known(reference), read(letter))
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _chosen(
+    text: str, candidate: Candidate, reference: str, mode: Mode, options: Mapping[str, str], *, cut: bool
+) -> Verdict | None:
+    """The verdict by the choices of the question; None if the answer is none of them and is judged as any other."""
+    gold = _known(reference)
+    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, options)):
+        return _verdict(_one_of(gold, meant), options[meant])
+    if candidate.text is None:
+        return None
+    tail = own_text(text)[-TAIL:]
+    listed = options_of(tail)
+    if listed is not None and extract(tail[listed.end :], mode).text != candidate.text:
+        return None
+    if candidate.how == "last" and describes(tail):
+        return None
+    found = _by_option(gold, _known(candidate.text), text, options)
+    return None if found is None else _verdict(found, candidate.text)
+
+
+def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the choice with whose text the last sentence ends, if nothing else was found to be the answer."""
+    if candidate.text is None:
+        return text_stated(own_text(text), options, whole_only=candidate.reason not in (NO_ANSWER, PROMISE))
+    ours = _known(candidate.text)
+    if candidate.how not in ("last", "marked") or ours.kind == "choice" or _letters_of(ours, options):
+        return None
+    return text_stated(own_text(text), options)
+
+
+def _by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str, str]) -> Finding | None:
+    """The verdict on an answer as one of the question's choices; None if it, or the reference, is none of them."""
+    if reference.kind != "choice":
+        if ours.kind != "choice" or _LETTER.fullmatch(ours.normal) is None:
+            return None
+        letters = _letters_of(reference, options)
+        return Finding(Outcome.of(ours.choice == letters[0]), "choice", _CHOSEN) if len(letters) == 1 else None
+    if ours.choice is not None:
+        stated = of_another(ours.normal, ours.choice.upper(), options) or of_another(text, ours.choice.upper(), options)
+        return _TWO_CHOICES if stated else None
+    if (lettered := _LETTER_BEHIND.fullmatch(ours.normal)) is not None:
+        letters = _letters_of(read(lettered[1]), options)
+        return None if not letters else _one_of(reference, lettered[2]) if lettered[2] in letters else _TWO_CHOICES
+    letters = _letters_of(ours, options)
+    if len(letters) != 1 or same_number(ours.normal, options):
+        return None
+    return (
+        _TWO_CHOICES if letter_beside(text, ours.written) not in (None, letters[0]) else _one_of(reference, letters[0])
+    )
+
+
+def _one_of(reference: Answer, letter: str) -> Finding:
+    same = reference.choice == letter
+    return Finding(Outcome.of(same), "choice", f"the text of {'the same' if same else 'another'} choice")
+
+
+def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
+    """The letters of the choices whose text or value the answer is; `15 + 20` is not the choice 35."""
+    return [
+        letter
+        for letter, text in options.items()
+        if judge(_known(text), answer).outcome is Outcome.CORRECT and not left_undone(answer.written, text)
+    ]
+
+
+_LETTER = re.compile(r"\(?[A-J]\)?")
+_LETTER_BEHIND = re.compile(r"(.+?)\s*\((?:[Oo]ption |[Cc]hoice )?([A-J])\)")
+_TWO_CHOICES = Finding(Outcome.WRONG, "choice", "the letter of one choice with the text of another")
+_CHOSEN = "by the text of the choice"
 
 
 def _by_text(text: str, stated: str, reference: str, mode: Mode) -> str | None:
@@ -83,7 +172,7 @@ def _by_text(text: str, stated: str, reference: str, mode: Mode) -> str | None:
     listed = options_of(tail)
     if listed is None or extract(tail[listed.end :], mode).text != stated:
         return None
-    same = [letter for letter, option in listed.texts.items() if judge(read(option), ours).outcome is Outcome.CORRECT]
+    same = _letters_of(ours, listed.texts)
     return same[0] if len(same) == 1 else None
 
 
@@ -91,12 +180,15 @@ def _verdict(found: Finding, written: str) -> Verdict:
     return Verdict(outcome=found.outcome, candidate=shown(written.strip()), stage=found.stage, reason=found.reason)
 
 
-def check_answer(answer: str, reference: str) -> Verdict:
-    """The verdict on a bare answer: it is the candidate itself, unless it is prose around one."""
+def check_answer(answer: str, reference: str, *, options: Mapping[str, str] = NO_OPTIONS) -> Verdict:
+    """The verdict on a bare answer: the candidate itself, unless it is prose around one; `options` as in `check`."""
     gold, ours = _known(reference), _known(answer)
+    if options and (by_option := _by_option(gold, ours, answer, options)) is not None:
+        return _verdict(by_option, answer)
     found = judge(gold, ours)
-    if found.outcome is Outcome.UNPARSED and gold.node is not None and _is_prose(answer, ours):
-        return check(answer, reference, "last")
+    unread = found.outcome is Outcome.UNPARSED and gold.node is not None
+    if (unread or (options and ours.choice is None)) and _is_prose(answer, ours):
+        return check(answer, reference, "last", options=options)
     return _verdict(found, answer)
 
 
@@ -128,8 +220,12 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
+        return Finding(Outcome.CORRECT, "text", "the same letters")
     if _same_words(reference.normal, prediction.normal):
         return Finding(Outcome.CORRECT, "text", "the same words")
+    if (same_compound := same_formula(reference.written, prediction.written)) is not None:
+        return Finding(Outcome.of(same_compound), "text", f"{'the same' if same_compound else 'another'} formula")
     if (same_hour := same_time(reference.normal, prediction.normal)) is not None:
         return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
     if (same_day := same_date(reference.normal, prediction.normal)) is not None:
@@ -138,7 +234,10 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return found
     if reference.node is None:
         same = bool(reference.words) and (
-            reference.words == prediction.words or _replies(reference, prediction) or _labelled(reference, prediction)
+            reference.words == prediction.words
+            or _replies(reference, prediction)
+            or _labelled(reference, prediction)
+            or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
     labelled = behind_label(prediction) if reference.kind != "choice" else None
@@ -156,9 +255,11 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
     """The verdict on two answers that were read, each of which may also state what it is about."""
     if reference.node is None or prediction.node is None:
         return Finding(Outcome.UNPARSED, "parse", prediction.fault)
-    found = _other_comma(reference, prediction) or compare(reference.node, prediction.node)
+    found = other_comma(reference, prediction) or compare(reference.node, prediction.node)
     if found.outcome is Outcome.CORRECT:
         return found
+    if is_rounding(reference, prediction):
+        return Finding(Outcome.CORRECT, "evaluation", "the reference is this value to all of its digits")
     if (same := _in_same_parameter(reference, prediction)) is not None:
         return compare(reference.node, same)
     if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
@@ -213,6 +314,7 @@ def _same_words(reference: str, prediction: str) -> bool:
     )
 
 
+_LETTERS = re.compile(r"[A-Za-z]{2,12}")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
 _SPACES = re.compile(r"(?<!\d) | (?!\d)")
 
@@ -225,49 +327,13 @@ def _choice(reference: Answer, prediction: Answer) -> Finding | None:
     return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
 
 
-def _other_comma(reference: Answer, prediction: Answer) -> Finding | None:
-    """`2,74` against a single number is 2.74, `12,34,567` is 1234567; None if neither side is written so."""
-    numbers = [_comma_number(side) for side in (reference, prediction)]
-    if (numbers[0] is None) == (numbers[1] is None):
-        return None
-    gold, ours = numbers[0] or reference.node, numbers[1] or prediction.node
-    if gold is None or ours is None or gold.op in _SEVERAL or ours.op in _SEVERAL:
-        return None
-    return compare(gold, ours)
-
-
-_SEVERAL = frozenset((Op.LIST, Op.SEQUENCE, Op.SET))
-
-
-_GROUPED = re.compile(r"-?\d{1,2}(?:,\d\d)+,\d{3}")  # as in India
-
-
-_MEASURED = re.compile(r"(-?\d+),(\d{1,2}|\d{4,})(\s?(?:\\[a-z]+|[A-Za-z]+))")  # 2,5 km
-
-
-def _comma_number(answer: Answer) -> Node | None:
-    if (measured := _MEASURED.fullmatch(plain_text(answer.normal))) is not None:
-        unit = measured[3].strip()
-        written = unit if unit.startswith("\\") else f"\\text{{ {unit}}}"
-        known = unit.removeprefix("\\").lower() in UNITS
-        return read(f"{measured[1]}.{measured[2]} {written}").node if known else None
-    if _GROUPED.fullmatch(answer.normal):
-        return read(answer.normal.replace(",", "")).node
-    digits = answer.normal.removeprefix("-").split(",")
-    if len(digits) != 2 or not all(part.isascii() and part.isdigit() for part in digits):
-        return None
-    if answer.node is None or answer.node.op is not Op.LIST:
-        return None
-    return read(answer.normal.replace(",", ".")).node
-
-
-def explain(text: str, reference: str, mode: Mode = "last") -> Explanation:
+def explain(text: str, reference: str, mode: Mode = "last", *, options: Mapping[str, str] = NO_OPTIONS) -> Explanation:
     """The verdict on a completion with both sides as they were read."""
     candidate = extract(text, mode)
     gold = _known(reference)
     ours = read(candidate.text or "")
     return Explanation(
-        verdict=check(text, reference, mode),
+        verdict=check(text, reference, mode, options=options),
         found_by=candidate.how,
         candidate=None if candidate.text is None else shown(candidate.text.strip()),
         candidate_normal=shown(ours.normal),
@@ -309,6 +375,6 @@ def perturbed(reference: str) -> str:
 
 
 __all__ = [
-    "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check", "check_answer", "explain",
-    "fault_of_reference", "judge", "perturbed", "read",
+    "NO_OPTIONS", "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check",
+    "check_answer", "explain", "fault_of_reference", "judge", "options_asked", "perturbed", "read",
 ]  # fmt: skip

@@ -14,7 +14,8 @@ LEAD = re.compile(
     r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
 )
 _LONE = re.compile(
-    r"[\s*_#>$-]{0,8}(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:]?[\s*_$]{0,6}\Z", re.IGNORECASE
+    r"[\s*_#>$-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
+    re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
 _NOUN = r"(?:option|choice|alternative|selection|answer|letter|statement|solution)"
@@ -22,7 +23,7 @@ _BEFORE = re.compile(
     rf"(?:\b{_NOUN}(?:\s+is|\s*=|\s*:)?(?:\s+{_NOUN})?|\b(?:it|that|this|they)(?:'s|\s+is|\s+must be|\s+has to be|"
     rf"\s+should be"
     rf"|\s+would be|\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
-    rf"selecting|go with|"
+    rf"selecting|go with|go for|opt for|vote for|settle on|"
     rf"going with|leav(?:es|ing)(?: us with)?|left with|"
     rf"shows|indicates|suggests|points to|yields|gives|means|say|(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
@@ -33,14 +34,17 @@ _BEFORE = re.compile(
 )
 _BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|(?:seems|appears|looks)(?: to be)?|has to be|"
-    r"should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?(?:correct|right|true|best|answer)\b)",
+    r"should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?"
+    r"(?:correct|right|true|best|better|answer)\b)",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
-    r"[)\]*_$}\s]{0,6}(?:[.,;:!—–]|-\s|\Z|\s(?:because|since|as|is (?:the )?(?:correct|right|best|true|answer|only)))"
+    r"[)\]*_$}\s]{0,6}(?:[.,;:!—–]|-\s|\Z|\s(?:because|since|as|over|rather than|instead of|"
+    r"is (?:the )?(?:correct|right|best|true|answer|only)))"
 )
 _DENIED_BEFORE = re.compile(
-    rf"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
+    rf"(?:\b(?:everything|all|anything|every (?:one|option|choice|answer)|each) (?:of them )?(?:but|except)|\bover|"
+    rf"\bnot|n't|\bnever|\bneither|\bnor|\bthan|\bof|\beliminat\w{{1,4}}|\brul\w{{1,3}} out|\bexcept|"
     rf"\bexclud\w{{1,4}}|\breject\w{{0,4}}|\bunlike|\bcan(?:'t|not| not) be)\s+(?:{_NOUN}s?\s+)?"
     r"(?:\(?[A-J]\)?(?:\s*,\s*(?:and |or |nor )?|\s+(?:and|or|nor)\s+)){0,6}[*_$(]*$"
     r"|\bbetween\s+(?:\(?[A-J]\)?\s*(?:,|and|or)\s*){0,3}[*_$(]*$",
@@ -74,6 +78,10 @@ _HEDGE = re.compile(
 _LEAVES = re.compile(
     r"[,;]\s+(?:and\s+)?(?:so|thus|therefore|hence|which means|which leaves|leaving)\s+(?:it|that|the answer)?\s?"
     r"(?:(?:can|must|has to|could)\s+(?:only\s+)?be\s+|is\s+|only\s+)[*_$(]{0,3}[A-J]\b[)*_$]{0,3}[\s.!]*\Z"
+)
+_SEEMS = re.compile(
+    r"[^.;]*\b(?:seems?|looks?|appears?|tempting|plausible|at first)\b[^.;]*?,?\s(?:but|however|yet)\b,?(?=\s)",
+    re.IGNORECASE,
 )
 _AFFIRMS = re.compile(r"\b(?:right|correct|true|best|fits?|works?|possible|plausible|also)\b", re.IGNORECASE)
 _WHOLE_TEXT = re.compile(r"neither|both|all|none|either|only|each", re.IGNORECASE)
@@ -118,6 +126,8 @@ def named_letter(sentence: str) -> tuple[bool, str | None]:
     text = straight(sentence)
     if (concluded := _LEAVES.search(text)) is not None and not _AFFIRMS.search(text, 0, concluded.start()):
         text = text[concluded.start() :]
+    if (seeming := _SEEMS.match(text)) is not None and _letters(text[seeming.end() :]):
+        text = text[seeming.end() :]
     cued = False
     affirmed: set[str] = set()
     for match in _letters(text):

@@ -50,6 +50,20 @@ def same_date(one: str, two: str) -> bool | None:
     return None if None in dates else dates[0] == dates[1]
 
 
+def stated_date(sentence: str) -> str | None:
+    """The date on which a sentence ends, "The date is May 1, 2021."; None without one or if it denies it."""
+    if not _NAMES_MONTH.search(sentence):
+        return None
+    found = _ENDS_ON_DATE.search(sentence)
+    return None if found is None or re.search(r"n't\b|\bnot\b|\bif\b|\bor\b", sentence) else found[1]
+
+
+_ENDS_ON_DATE = re.compile(
+    rf"\b(?:is|was|on|be)\s[*_]*(?:\w+day,?\s)?((?:{_MONTH_FIRST.pattern}|{_DAY_FIRST.pattern}))[\s.*_!]*\Z",
+    re.IGNORECASE,
+)
+
+
 def _date(text: str) -> tuple[int, int, str] | None:
     """The month, the day and the year, if it is written."""
     plain = re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text).strip()

@@ -16,7 +16,7 @@ from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.pieces import same_pieces
 from selfimprove.answer.regions import is_region, may_be_region, same_region
-from selfimprove.answer.scales import in_radians, ratio
+from selfimprove.answer.scales import are_measures, in_radians, ratio, with_letter
 from selfimprove.answer.shape import DEGREE, PERCENT, split_unit
 from selfimprove.answer.tree import (
     MIRRORED,
@@ -33,7 +33,6 @@ from selfimprove.answer.tree import (
     substitute,
 )
 from selfimprove.answer.verdict import Finding, Outcome
-from selfimprove.answer.words import canonical_unit
 
 _DIFFERENT = Finding(Outcome.WRONG, "structure", "answers of different kinds")
 _STRUCTURES = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.MATRIX, Op.RATIO, Op.BASED, Op.TEXT, Op.RELATION))
@@ -358,25 +357,17 @@ def _quantities(left: Node, right: Node) -> Finding:
     if {unit, other} == {DEGREE, None} and in_radians(one if unit is None else two):
         return same_expression(left, right)
     if (unit is None) != (other is None):
-        (one, unit), (two, other) = _with_letter(one, unit, other), _with_letter(two, other, unit)
+        (one, unit), (two, other) = with_letter(one, unit, other), with_letter(two, other, unit)
     if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
         share = ratio(unit, other)
         if share is None:
             return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
         return same_expression(Node(Op.MUL, (one, number(share))), two)
+    if unit != other and unit is not None and other is not None and are_measures(unit) and are_measures(other):
+        return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)
-
-
-def _with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
-    """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
-    if unit is not None or other is None or node.op is not Op.MUL or node.args[1].op is not Op.SYMBOL:
-        return node, unit
-    letter = canonical_unit(node.args[1].name)
-    if letter.words != other.words and ratio(letter, other) is None:
-        return node, None
-    return node.args[0], letter
 
 
 def _residues(one: Node, two: Node, unit: Unit, other: Unit) -> Finding:

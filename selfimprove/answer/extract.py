@@ -16,59 +16,74 @@ import re
 from typing import Literal
 
 from selfimprove.answer.boxes import last_box
+from selfimprove.answer.hedges import UNDECIDED
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
+from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
+from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
 
 Mode = Literal["boxed", "marked", "last"]
 MAX_QUESTIONS = 20  # headings of questions that are looked at
+MAX_WORDS = 3  # of a value in a JSON object that is an answer and not a sentence around one
+NO_ANSWER = "there is no answer"
 TAIL = 6_000  # characters at the end of a completion that markers and free text are looked for in
 
 _MAY_THINK = ("<t", "<T", "<r", "<R", "</", "<|", "◁")
 """What the tags of thinking blocks begin with: most texts have none, and are not searched for the tags."""
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|<\|end_of_thought\|>|◁/think▷", re.IGNORECASE)
 _THINK_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|<\|begin_of_thought\|>|◁think▷", re.IGNORECASE)
-_TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|end|user|endoftext|start_header_id)\|>|</s>|<end_of_turn>")
-_QUESTION = re.compile(
-    r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task)(?: \d{1,3})?"
-    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
-    r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
-    r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))",
-    re.IGNORECASE,
-)
-
-_ASKED = re.compile(
-    r"\n[^\n?]{0,400}\?[ \t*_]{0,8}\n\s{0,8}[*_]{0,2}\(?A[.):][^\n]{1,200}\n\s{0,8}[*_]{0,2}\(?B[.):][^\n]{1,200}\n"
-)
-"""A question with its own list of choices."""
-
 _QUOTED = re.compile(r"^[ \t]{0,3}>[ \t]+(?=[*_#]|[A-Za-z]{2})", re.MULTILINE)
+_PICTURES = re.compile(
+    r"[\U0001f000-\U0001faff\u27a1\u2b50\ufe0f\u200d]+|^[ \t]*[\u2705\u2714\u2611]+[ \t]*", re.MULTILINE
+)
+"""Pictures in the text, and the ticks that a line begins with."""
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
-_SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
 
 
 def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
     """The one candidate of the completion, which `cut` says was cut off at the token limit; never raises."""
     if len(text) > MAX_TEXT:
         return Candidate(None, "limits", f"the completion is longer than {MAX_TEXT} characters")
-    answer = after_thinking(text)
+    answer = _cleaned(text)
     if answer is None:
         return Candidate(None, "extract", "the thinking block is not closed")
+    own = _own_turn(answer)
+    return _extracted(own, mode, cut=cut and len(own) == len(answer))
+
+
+def own_text(text: str) -> str:
+    """What of a completion may state its answer: behind the thinking, without markup, before another question."""
+    return _own_turn(_cleaned(text) or "")
+
+
+def _cleaned(text: str) -> str | None:
+    """What follows the last thinking block, without markup; None if that block is open."""
+    answer = after_thinking(_first_turns(text))
+    if answer is None:
+        return None
+    if "[asy]" in answer:
+        answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "</" in answer:
         answer = _TAGS.sub("", answer)
     if "> " in answer:
         answer = _QUOTED.sub("", answer)
+    if not answer.isascii():
+        answer = _PICTURES.sub("", answer)
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
-    own = _own_turn(answer)
-    return _extracted(own, mode, cut=cut and len(own) == len(answer))
+    return answer
 
 
 def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
+    if mode != "boxed" and "{" in answer and (value := value_of_object(answer)) is not None:
+        return _of_object(value, mode)
+    if mode != "boxed" and "final_answer(" in answer and (value := called_answer(answer)) is not None:
+        return _of_object(value, mode)
     box, opened = last_box(answer)
     if mode == "boxed":
         return _of_box(box, opened)
@@ -76,7 +91,7 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     tail = answer[start:]
     after = max(opened, box.end if box is not None and not box.fault else -1)
     mark = last_mark(tail, after - start if after >= 0 else None)
-    if mark is not None and mark.fault in ("", TAKEN_BACK):
+    if mark is not None and mark.fault in ("", TAKEN_BACK, UNDECIDED):
         return _of_mark(mark, cut=cut)
     if box is not None or opened >= 0:
         denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
@@ -86,7 +101,18 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     if cut:
         return Candidate(None, "extract", "the text was cut off before it stated an answer")
     found = last_statement(tail if mark is None else tail[mark.end :])
-    return found or Candidate(None, "extract", mark.fault if mark is not None else "there is no answer")
+    return found or Candidate(None, "extract", mark.fault if mark is not None else NO_ANSWER)
+
+
+def _first_turns(text: str) -> str:
+    """The text up to where it goes on with a turn of the user and thinking of its own, if it thought before that."""
+    if text.count("</") < 2:
+        return text
+    for turn in itertools.islice(SPEAKER.finditer(text), MAX_QUESTIONS):
+        head = text[: turn.start()]
+        if _THINK_END.search(head) and _THINK_END.search(text, turn.end()) and SAYS.search(after_thinking(head) or ""):
+            return head
+    return text
 
 
 def after_thinking(text: str) -> str | None:
@@ -110,17 +136,26 @@ def opened_thinking(prompt: str) -> str:
 
 def _own_turn(text: str) -> str:
     """The text up to where it runs on into another turn or question, once it has said something to this one."""
-    turn = _TURN.search(text, len(text) - len(text.lstrip()) + 1)
+    turn = TURN.search(text, len(text) - len(text.lstrip()) + 1)
     text = text if turn is None else text[: turn.start()]
-    for question in itertools.islice(_QUESTION.finditer(text), MAX_QUESTIONS):
-        if _SAYS.search(text, 0, question.start()):
+    for question in itertools.islice(QUESTION.finditer(text), MAX_QUESTIONS):
+        if SAYS.search(text, 0, question.start()):
             text = text[: question.start()]
             break
     if "?" in text:
-        for question in itertools.islice(_ASKED.finditer(text), MAX_QUESTIONS):
+        for question in itertools.islice(ASKED.finditer(text), MAX_QUESTIONS):
             if _extracted(text[: question.start()], "marked", cut=False).text is not None:
                 return text[: question.start()]
     return text
+
+
+def _of_object(value: str, mode: Mode) -> Candidate:
+    """The answer that a JSON object holds: an empty one is none, a sentence states one."""
+    if not value.strip():
+        return Candidate(None, "extract", "the object holds no answer")
+    if "\\boxed" in value or len(value.split()) > MAX_WORDS:
+        return _extracted(value, "last" if mode == "marked" else mode, cut=False)
+    return Candidate(value, "marked")
 
 
 def _of_mark(mark: Statement, *, cut: bool) -> Candidate:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
-from selfimprove.answer.prose import SENTENCE, tidy
-from selfimprove.answer.tongues import AROUND, DENIAL, INSTEAD, MARK, STARTS_WORDS, SUPPOSED
+from selfimprove.answer.clauses import main_clause
+from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
+from selfimprove.answer.prose import SENTENCE, last_statement, tidy
+from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, OPTION, STARTS_WORDS, SUPPOSED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, emphasised, inner, last_formula, main_clause
+from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    rf"\#{{4}}\s*|<answer>\s*|{MARK}"
+    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
@@ -35,11 +37,13 @@ _STRONG = re.compile(
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</answer>|<\||\s[-—]\s|" + STARTS_WORDS,
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result)>|\[/answer\]|<\||\s[-—]\s|" + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing)\b|{DENIAL})", re.IGNORECASE
+    rf"\s*(?:definitely |certainly |probably )?(?:(?:not|unknown|unclear|nothing|see (?:above|below)|tbd|pending|"
+    rf"\(?to be|(?:said|supposed|expected|believed|meant) to)\b|{DENIAL})",
+    re.IGNORECASE,
 )
 _INSTEAD = re.compile(
     r"(?:[,;:.—–]|\s-)\s*(?:but\s+)?(?:rather\s+|instead\s+)?(?:it(?:'s|\s+is)|the answer is|that(?:'s|"
@@ -47,11 +51,20 @@ _INSTEAD = re.compile(
     r"[,;]?\s+but\s+(?:rather\s+|instead\s+)?(?=[\\$(]{0,3}[\dA-J-])|" + INSTEAD,
     re.IGNORECASE,
 )
-_HEDGED = re.compile(r"\b(?:could|might|may)\s+(?:also\s+)?be\b|\bcannot\b|\bcan't\b|\bn't\b", re.IGNORECASE)
+_HEDGED = re.compile(
+    r"\b(?:could|might|may)\s+(?:(?:also|well|just|very well)\s+)?be\b|\b(?:supposed|expected|meant|believed|thought|"
+    r"said) to\b|\bshould have been\b|"
+    r"\bcannot\b|\bcan't\b|\bn't\b",
+    re.IGNORECASE,
+)
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
 _WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
 _OTHERS = re.compile(
-    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting)\s+(?:\w+\s+)?$",
+    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting|"
+    r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"
+    r"\b(?:presumably|supposedly|apparently|probably|likely),?\s+(?:the\s+)?(?:final\s+|correct\s+)?$|"
+    r"\b(?:some|people|many|others|students|you|one) (?:(?:might|would|could|may) )?(?:say|think|argue|claim|"
+    r"believe)s? (?:that )?(?:the )?$",
     re.I,
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
@@ -79,7 +92,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
         if _REASONED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
-        if not found.fault or found.fault == TAKEN_BACK:
+        if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
             return faulty if found.text in denied else found
         if found.fault == DENIED:
             denied.add(found.text)
@@ -94,6 +107,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     shift = mark.end() + len(rest) - len(rest.lstrip())
     if not line.strip(" *_$:.#"):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
+    if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
+        return tagged
     first = SENTENCE.split(line, maxsplit=1)[0]
     if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
@@ -105,6 +120,11 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
     answer, end = _answer(line)
+    before = text[max(0, mark.start() - 1_000) : mark.start()]
+    if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
+        return _faulty(mark, answer, shift + end, UNDECIDED)
+    if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
+        return _faulty(mark, answer, shift + end, "the answer is only supposed")
     if _BREAKS_OFF.search(answer):
         return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -114,9 +134,51 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         end=shift + end,
         text=answer,
         how="marked",
-        fault=TAKEN_BACK if taken_back(text[shift + end :]) else "",
+        fault=TAKEN_BACK
+        if taken_back(text[shift + end :], answer) or _reconsidered(text[shift + end :], answer)
+        else "",
         firm=_is_firm(text, shift + end, line[:end]),
     )
+
+
+_ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
+
+
+def _reconsidered(after: str, answer: str) -> bool:
+    """Whether the text goes on with "wait" or "actually" and comes to another number than the answer."""
+    startled = _STARTLED.search(straight(after[:2_000]))
+    if startled is None or not re.search(r"\d", answer):
+        return False
+    rest = after[startled.end() : 2_000]
+    if len(rest) > _MOST_RECONSIDERED or re.search(r"[✓✔✅]|\b(?:check|verify|correct|confirm)", rest, re.IGNORECASE):
+        return False
+    numbers = re.findall(r"\d[\d.,]*", rest)
+    return bool(numbers) and _digits(numbers[-1]) not in {_digits(one) for one in re.findall(r"\d[\d.,]*", answer)}
+
+
+def _digits(text: str) -> str:
+    return text.replace(",", "").rstrip(".")
+
+
+_MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
+_STARTLED = re.compile(
+    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|hmm+)\b[,.!:—-]*\s", re.IGNORECASE
+)
+
+
+def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
+    """What several sentences between tags of an answer state at last; None for anything shorter."""
+    close = text.find("</", mark.end())
+    end = len(text) if close < 0 else close
+    inner = text[mark.end() : end].strip()
+    sentences = [part for part in SENTENCE.split(inner) if part and part.strip()]
+    if len(sentences) < 2 or _is_short(tidy(sentences[0])):
+        return None
+    found = last_statement(inner)
+    if found is None or found.text is None:
+        return _faulty(mark, "", end, NOTHING_FOLLOWS if found is None else found.reason)
+    back = TAKEN_BACK if taken_back(text[end:]) else ""
+    return Statement(at=mark.start(), end=end, text=found.text, how="marked", fault=back, firm=close >= 0)
 
 
 def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement:
@@ -128,6 +190,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
     if (
         is_supposed(head)
+        or CONDITION.search(head)
         or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or _HEDGED.search(straight(mark[0]))
@@ -175,7 +238,7 @@ def _answer(line: str) -> tuple[str, int]:
     sentence = _FULL_STOP.split(SENTENCE.split(line, maxsplit=1)[0], maxsplit=1)[0]
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
-    answer = tidy(written)
+    answer = OPTION.sub("", tidy(written), count=1)
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
@@ -188,7 +251,8 @@ def _answer(line: str) -> tuple[str, int]:
         return named, len(sentence)
     if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
-    found = emphasised(written) or last_formula(main_clause(answer))
+    numeral = in_words(sentence)
+    found = emphasised(written) or (numeral[1] if numeral else None) or last_formula(main_clause(answer))
     return (answer if found is None else found), end
 
 

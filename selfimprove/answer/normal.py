@@ -34,7 +34,7 @@ _SIGNS = {
     "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
     "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ",
     "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
-    "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
+    "।": ".", "µ": r"\mu ", "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
 }  # fmt: skip
 _FRACTIONS = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
@@ -189,13 +189,58 @@ _GERMAN = re.compile(r"[-−]?[$€£]?\s?(\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\
 _UNITED = re.compile(r"(?<=[)\]])\s?U\s?(?=[(\[])")
 
 
+_CURRENCIES = {
+    "₹": "rupee", "rs": "rupee", "inr": "rupee", "₦": "naira", "ngn": "naira", "₩": "won", "krw": "won", "₱": "peso",
+    "php": "peso", "฿": "baht", "thb": "baht", "₽": "rouble", "₺": "lira", "₫": "dong", "₪": "shekel", "₴": "hryvnia",
+    "chf": "franc", "r": "rand", "zar": "rand", "kr": "krone", "nok": "krone", "sek": "krona", "dkk": "krone",
+    "zl": "zloty", "pln": "zloty",
+}  # fmt: skip
+_SIGN = r"((?:₹|₦|₩|₱|฿|₽|₺|₫|₪|₴|Rs\.?|INR|NGN|KRW|PHP|THB|CHF|R\$?|ZAR|kr\.?|NOK|SEK|DKK|PLN))"
+_MONEY = re.compile(
+    rf"(?:\\text\s?\{{\s?)?{_SIGN}(?:\s?\}})?\s?(\d[\d.,]*)|(\d[\d.,]*)\s(?:\\text\s?\{{\s?)?(₹|₦|₩|₱|฿|₽|₺|₫|₪|₴|kr\.?|zł|INR|CHF|ZAR|"
+    r"NOK|SEK|DKK|PLN)(?:\s?\})?"
+)  # R28, Rs. 500, 20 kr
+
+
+def _named_currency(money: re.Match[str]) -> str:
+    """`R28` as `28 \\text{rand}`."""
+    sign = (money[1] or money[4]).lower().rstrip("$.").replace("ł", "l")
+    return f"{money[2] or money[3]} \\text{{{_CURRENCIES[sign]}}}"
+
+
+_UNIT_NAME = r"(?:[munpkMG]?(?:m|s|g|J|N|W|V|C|K|A|Pa|Hz|mol|T|Wb|eV|h)(?:\^\{?-?\d\}?)?)"
+_JOINED_UNITS = re.compile(
+    rf"(?<=[\d}})])(?:\s+|(?<=\}})\s?)({_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME}){{1,2}}(?:\s?/\s?{_UNIT_NAME})?)\s*\Z"
+)
+_SCIENTIFIC = re.compile(
+    r"((?:\\times|\\cdot|\*|x)\s?10\s?\^\s?\{?-?\d+\}?)\s?(?:\s|\\[,;: ])\s?"
+    r"(?:\\(?:text|mathrm)\s?\{\s?)?([ACNVKTFHmsgJWL])(?:\s?\})?\s*\Z"
+)  # the unit of 1.6 \times 10^{-19} C
+_SPELT_UNITS = re.compile(
+    rf"((?:\\(?:text|mathrm)\s?\{{\s?{_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME})*(?:\s?/\s?{_UNIT_NAME})?\s?\}}\s?(?:\\cdot\s?)?)+)\s*\Z"
+)
+
+
+def _joined_units(match: re.Match[str]) -> str:
+    """`N·m` and `\\text{N}\\cdot\\text{m}` as one text, `\\text{N m}`."""
+    names = re.sub(r"\\(?:text|mathrm)\s?\{|\}(?!$)|\\cdot", " ", match[1])
+    names = re.sub(r"\s?/\s?", "/", " ".join(names.replace("}", " ").replace("{", "").split()))
+    return f" \\text{{{names}}}"
+
+
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
     if "U" in text:
         text = _UNITED.sub(r"\\cup ", text)
+    if (money := _MONEY.fullmatch(text)) is not None:
+        text = _named_currency(money)
     text = _dollars(plain(text))
+    if "10" in text and "^" in text:
+        text = _SCIENTIFIC.sub(r"\1 \\text{\2}", text)
+    if "cdot" in text:
+        text = _JOINED_UNITS.sub(_joined_units, _SPELT_UNITS.sub(_joined_units, text))
     if "\\begin" in text:
         text = _chained(text)
     if "[" in text or "]" in text:

@@ -34,9 +34,31 @@ _FRACTIONS = frozenset(
 _MOST_WORDS = 3  # of a unit
 
 
+_SUBJECT = re.compile(
+    rf"\W*(?:(?:so|therefore|thus|hence|in total|altogether)\b,?\s*(?:exactly|only|just)?|(?:exactly|only|just))\s*"
+    rf"\b({_WORD})\s+(?:of\s+(?:the|them|these|those)\b(?!\s+(?:first|last))[^.,:;\d]{{0,60}}?|(?!of\b|times\b|more\b|less\b)[a-z]+"
+    r"(?:\s[a-z]+){0,3}?)\s*\b(?:are|is|were|can be|have|has|satisfy|satisfies|remain|remains|hold|holds|work|works)\b"
+    r"(?!\s+(?:left\s+|remaining\s+|still\s+)?to\b)",
+    re.IGNORECASE,
+)
+
+
+_ONLY_ONE = re.compile(r"\b(?:only|just|exactly)\s+one\s+of\b", re.IGNORECASE)
+_NO_SUBJECT = re.compile(
+    r"\s+(?:\w+\s+)?(?:ways?|cases?|steps?|methods?|parts?|equations?|unknowns?|variables?|approaches|conditions?|things?)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(r",\s+(?:so|thus|therefore|hence|which|leaving)\b[^.]*\d", re.IGNORECASE)
+
+
 def stated_numeral(prose: str) -> tuple[int, int, str] | None:
     """Where the last number in words that a sentence states stands, and its value in digits; None without one."""
     found = None
+    subject = None if "=" in prose or _GOES_ON.search(prose) else _SUBJECT.match(prose)
+    value = None if subject is None else spoken_number(subject[1])
+    counted = value != 1 or (subject is not None and _ONLY_ONE.search(subject[0]) is not None)
+    if subject is not None and value is not None and counted and not _NO_SUBJECT.match(prose, subject.end(1)):
+        return subject.start(1), subject.end(1), str(value)
     for match in _SAID.finditer(prose):
         value = spoken_number(match[1])
         if value is None or match[1].lower() == "one" or _NOT_COUNTED.match(prose, match.end()):
@@ -45,6 +67,19 @@ def stated_numeral(prose: str) -> tuple[int, int, str] | None:
         if rest is None or not (rest[1].lower() in _FRACTIONS or rest[1].lower() in NEVER_UNITS):
             found = match.start(1), match.end(1), str(value)
     return found
+
+
+def signed_number(text: str) -> str | None:
+    """The digits of a number in several words, or behind "minus" or "negative"; None for anything else."""
+    sign, _, rest = text.lower().partition(" ")
+    negative = sign in ("minus", "negative")
+    spoken = rest if negative else text
+    if negative and re.fullmatch(r"\d[\d.,/]*", spoken):
+        return f"-{spoken}"
+    if not negative and " " not in spoken:
+        return None
+    value = spoken_number(spoken) if re.fullmatch(r"[A-Za-z -]+", spoken) else None
+    return None if value is None else f"{'-' if negative else ''}{value}"
 
 
 def spoken_quantity(text: str) -> tuple[Fraction, str] | None:

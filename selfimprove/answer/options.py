@@ -1,17 +1,27 @@
-"""The list of choices that a text repeats, "A) 60 B) 72 C) 90", and the letter of an answer that is one of their texts.
+"""The lists of choices, "A) 60 B) 72 C) 90", that a question asks with and that a completion repeats.
 
 A list counts if it begins with A, leaves no letter out, and gives each letter a text of its own; a text with two lists
 that differ has none, because its author could choose which letter the answer stands for. What the list itself ends on
 is no answer.
+
+The question's own list decides where there is one (`options_asked`): what a completion repeats is then not looked at.
+An answer may state a choice by its letter, by its text, or by a sentence that ends on its text (`text_stated`), and
+must not state the letter of one choice with the text of another (`of_another`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from selfimprove.answer.prose import SENTENCE
+from selfimprove.answer.unfinished import denies, promises, straight
 
 FEWEST = 3  # choices of a list
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 _LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\(?([A-J])[).:][*_]{0,2}\s+(?=\S)", re.MULTILINE)
 _LETTERS = "ABCDEFGHIJ"
 
@@ -30,6 +40,171 @@ def options_of(text: str) -> Options | None:
     if not found or not _distinct(found[-1].texts) or any(other.texts != found[-1].texts for other in found):
         return None
     return found[-1]
+
+
+@lru_cache(maxsize=2048)
+def options_asked(question: str) -> Mapping[str, str]:
+    """The text of each choice that a question lists, by its letter; none if it lists none, or two lists that differ.
+
+    Two choices count as a list if each stands in a line of its own.
+    """
+    if (found := options_of(question)) is not None:
+        return MappingProxyType(found.texts)
+    pair = _PAIR.search(question)
+    texts = {} if pair is None else {"A": pair[1].strip(_AROUND), "B": pair[2].strip(_AROUND)}
+    return MappingProxyType(texts) if texts and _distinct(texts) else NO_OPTIONS
+
+
+_AROUND = " \t*_,;.|"
+_PAIR = re.compile(
+    r"(?:^|\n)[ \t]*[*_]{0,2}\(?A[).:][*_]{0,2}[ \t]+([^\n]+)\n[ \t]*[*_]{0,2}\(?B[).:][*_]{0,2}[ \t]+([^\n]+)\s*\Z"
+)
+
+
+def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = False) -> str | None:
+    """The letter of the one choice with whose text the last sentence ends, or is the answer; None without one.
+
+    `whole_only`: only a text that is nothing but the text of a choice states one.
+    """
+    lines = [line for line in text[-2_000:].split("\n") if line.strip()]
+    if not lines:
+        return None
+    sentence = straight([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1].strip())
+    if (instead := _INSTEAD.match(sentence)) is not None:
+        sentence = f"It is {sentence[instead.end() :]}"
+    words = _words(sentence)
+    whole = [] if sentence.endswith("?") else [letter for letter, one in options.items() if _words(one) == words]
+    if (len(whole) == 1 and len(lines) == 1) or whole_only:
+        return whole[0] if len(whole) == 1 and _words(text) == words else None
+    if (reply := _REPLY.match(text)) is not None and not _RECANTED.search(straight(text), reply.end()):
+        replied = [letter for letter, one in options.items() if one.lower().strip(" .") == reply[1].lower()]
+        return replied[0] if replied else None
+    if (
+        sentence.endswith("?")
+        or _UNSURE.search(sentence)
+        or _DESCRIBES.match(sentence)
+        or promises(sentence)
+        or denies(sentence)
+    ):
+        return None
+    ends = {letter: length for letter, one in options.items() if (length := _stated(words, _words(one)))}
+    most = max(ends.values(), default=0)
+    return next(letter for letter in ends if ends[letter] == most) if list(ends.values()).count(most) == 1 else None
+
+
+def _stated(words: list[str], option: list[str]) -> int:
+    """The number of words of a choice's text, if the sentence is it, or says of its subject that it is, or is right."""
+    size = len(option)
+    if not option or len(words) < size:
+        return 0
+    if words == option or (words[-size:] == option and words[-size - 1] in _SAYS):
+        return size
+    return size if words[:size] == option and " ".join(words[size:]) in _IS_RIGHT else 0
+
+
+def _words(text: str) -> list[str]:
+    words = _WORD.findall(text.lower().replace("\\text", " "))
+    return [word for word in words if word not in ("a", "an", "the")]
+
+
+_WORD = re.compile(r"[^\W_]+(?:['.,/-][^\W_]+)*|[%$+=^<>-]")
+_REPLY = re.compile(r"\s*[*_]*(yes|no|true|false)[*_]*(?:[,.;:!][*_]*|\s[-–—])\s", re.IGNORECASE)
+_RECANTED = re.compile(
+    r"\b(?:yes|no|true|false|but|however|unless|if|wait|actually|maybe|unsure|hmm+|sorry|correction)\b", re.IGNORECASE
+)
+_INSTEAD = re.compile(
+    r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
+)
+_DESCRIBES = re.compile(
+    r"\W*(?:the )?(?:option|choice|answer)?\s*\(?[A-J]\)?\s+(?:is|says|said|states|reads|claims|gives|equals|has|means|"
+    r"describes)\b(?! (?:the )?(?:correct|right|best|answer|only))",
+    re.IGNORECASE,
+)
+
+
+def describes(text: str) -> bool:
+    """Whether the last sentence only tells what a choice says: "Option B is 36."."""
+    lines = [line for line in text[-2_000:].split("\n") if line.strip()]
+    return (
+        bool(lines) and _DESCRIBES.match([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1]) is not None
+    )
+
+
+def same_number(answer: str, options: Mapping[str, str]) -> bool:
+    """Whether an answer is a number without a unit, with which several of the choices begin: 5 beside 5 km and 5 m."""
+    if not re.fullmatch(r"[-$]?\d[\d.,]*", answer):
+        return False
+    numbers = [re.match(r"[-$]?\d[\d.,]*", text) for text in options.values()]
+    return [match[0] for match in numbers if match].count(answer) > 1
+
+
+_SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
+_IS_RIGHT = frozenset(
+    f"{verb} {said}"
+    for verb in ("is", "are")
+    for said in ("correct", "right", "answer", "correct answer", "right answer", "best answer", "correct option",
+                 "correct choice", "right choice", "best choice")
+)  # fmt: skip
+_UNSURE = re.compile(
+    r"n't\b|\b(?:not|no|never|neither|nor|if|whether|unless|either|or|maybe|perhaps|might|may|could|would|should|"
+    r"suppose|assum\w+|unclear|unsure|cannot|wrong|incorrect|false|think|guess|seems|except|than|but|some)\b",
+    re.IGNORECASE,
+)
+
+
+def of_another(text: str, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether the text last states this letter together with the text of another choice: "D. 36" where D is 35."""
+    known = {name: _plain(option) for name, option in options.items()}
+    tail = text[-4_000:]
+    beside = [match for match in _TEXT_BEFORE.finditer(tail) if match[1] == letter]
+    if beside and (stated := [name for name, one in known.items() if _ends(_plain(tail[: beside[-1].start()]), one)]):
+        return max(stated, key=lambda name: len(known[name])) != letter
+    for label in reversed([match for match in _BEFORE_TEXT.finditer(tail) if match[1] == letter]):
+        behind = _plain(tail[label.end() :].split("\n", 1)[0])
+        stated = [name for name, option in known.items() if _begins(behind, option)]
+        if stated:
+            return max(stated, key=lambda name: len(known[name])) != letter
+    return False
+
+
+_BEFORE_TEXT = re.compile(r"(?<![\w'])\(?([A-J])[*_]*(?:[).:,]+|\s?[=–—(-])[\s*_$(\\{]*")
+
+
+_TEXT_BEFORE = re.compile(
+    r"\s*(?:,|\(|which is|[–—])\s*(?:option|choice|answer)?\s*\(?([A-J])\)?(?=[\s.,;:)*!]|\Z)(?! [a-z])"
+)
+
+
+def letter_beside(text: str, stated: str) -> str | None:
+    """The letter that stands behind an answer where the text states it last: "35 (B)", "35, option B"; else None."""
+    found = list(re.finditer(re.escape(stated.strip()) + _BESIDE, text[-2_000:])) if len(stated) < _MOST else []
+    return found[-1][1] or found[-1][2] if found else None
+
+
+_MOST = 200  # characters of an answer that a letter is looked for behind
+_BESIDE = (
+    r"[*_$\\)}]{0,4}(?:\s[a-z]+){0,2}\s?(?:\((?:[Oo]ption |[Cc]hoice )?([A-J])\)|(?:,|which is|so it is)\s*"
+    r"(?:the )?(?:option|choice)\s\(?([A-J])\b)"
+)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"\\text\s*\{|[*_$\\{}]", "", text)).strip(" .,;").casefold()
+
+
+def _ends(text: str, option: str) -> bool:
+    """Whether the text ends on the option's, as a whole and not as a part of a formula."""
+    return bool(option) and text.endswith(option) and not _GOES_BEFORE.search(text[: -len(option)])
+
+
+_GOES_BEFORE = re.compile(r"[\w.,/]\Z|[-+*/^]\s*\Z")
+
+
+def _begins(text: str, option: str) -> bool:
+    """Whether the text begins with the option's, as a whole and not as a part of a formula."""
+    if not option or not text.startswith(option):
+        return False
+    return re.match(r"\s*(?:\Z|[;:!)\]]|[.,](?!\d)|\s[a-z]|[–—])", text[len(option) :]) is not None
 
 
 def _lists(text: str) -> Iterator[Options]:

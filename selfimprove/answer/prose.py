@@ -10,12 +10,19 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
+from selfimprove.answer.clauses import main_clause, without_reason
+from selfimprove.answer.clock import stated_date
+from selfimprove.answer.displays import in_one_line, opens_display
+from selfimprove.answer.formulas import stated_formula
+from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
+from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.tongues import AROUND, unconcluded
 from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, in_words, inner, last_formula, main_clause, only_number
+from selfimprove.answer.values import MATH, in_words, inner, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.wordings import word_of
 
+PROMISE = "the text promises to go on"
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bnever)\s+(?:(?:be|equal|equals|to|exactly|just|the|at|a|an|is|point)\s+){0,4}[$\\(\[*]*$",
     re.IGNORECASE,
@@ -39,7 +46,9 @@ _DANGLING = frozenset(
     ).split()
 )
 _CODE = re.compile(
-    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|['\"]\s?\)|\bdef \w+\(|\bprint\(|```\w+\n"
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
+    r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR|error):|\bprint\(|```\w+\n",
+    re.MULTILINE,
 )  # program text has no answer in words
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
@@ -59,7 +68,8 @@ _COURTESY = re.compile(
 )
 _WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
 _REPLY = re.compile(
-    r"\W*(yes|no)\b(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
+    r"\W*(?:(?:so|therefore|thus|hence|then|true or false|yes or no)[,:?]?\s+)?(yes|no|true|false)\b"
+    r"(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,
 )
@@ -69,9 +79,9 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 def tidy(sentence: str) -> str:
     """A sentence without emphasis and its full stop."""
     text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
-    text = text.strip("*_`")
+    text = text.strip("*_`").rstrip("✓✔✅☑ ")
     text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
-    if text.endswith(")") and text.count(")") > text.count("("):
+    if text.endswith(")") and text.count(")") + text.count("]") > text.count("(") + text.count("["):
         text = text[:-1].rstrip(".! ")
     return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
@@ -82,10 +92,16 @@ def last_statement(text: str) -> Candidate | None:
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
+    lines = [line.strip(" *$.") for line in stripped.split("\n") if line.strip()]
+    if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
+        return Candidate(None, "extract", UNDECIDED)
+    if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
+        return Candidate(number, "whole")
     if _is_whole(stripped):
-        return Candidate(tidy(stripped).lstrip("=> "), "whole")
+        return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _OUTPUT.sub(r"\n\1\n", stripped)).strip()
+    stripped = in_one_line(stripped)
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
@@ -106,17 +122,24 @@ def last_statement(text: str) -> Candidate | None:
     return Candidate(inner(math[-1]), "last") if math else None
 
 
+_FEW = 6  # lines of a text that is nothing but numbers
+_BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
+
+
 def _replied(text: str) -> Candidate | None:
     """The yes or no with which a text begins, if neither its first nor its last sentence has a number."""
     reply = _OPENING_REPLY.match(text)
     if reply is None:
         return None
     sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
-    if last_formula(sentences[0]) or last_formula(sentences[-1]):
+    about = _ABOUT_NUMBER.match(straight(text), reply.end())
+    if about is None and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1)):
         return None
     if _RECANTED.search(straight(text), reply.end()):
         return Candidate(None, "extract", TAKEN_BACK)
-    return None if _REPLIED_AGAIN.search(text, reply.end()) else Candidate(reply[1], "first line")
+    return (
+        None if _REPLIED_AGAIN.search(_CONCEDED.sub(". ", text[reply.end() :])) else Candidate(reply[1], "first line")
+    )
 
 
 def _answered_first(text: str) -> Candidate | None:
@@ -148,9 +171,17 @@ _CONCLUSION = re.compile(
 )
 _RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
 _OPENING_REPLY = re.compile(
-    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|let|we can|i can|that|this)(?=[^.?!]{8})",
+    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|"
+    r"(?:but )?(?:only )?(?:if|when|unless|provided|assuming|depending|"
+    r"sometimes)\b|let|we can|i can|that|this)(?=[^.?!]{8})",
     re.IGNORECASE,
 )
+_ABOUT_NUMBER = re.compile(
+    r"\d[\d,]*\s(?:is|are|was|does|can|has)(?:n't|\snot)?\s(?:(?:an?|the)\s)?(?:prime|composite|odd|even|divisible|multiple|"
+    r"perfect|square|factor|divisor|rational|irrational|integer|number|solution|divide|be)\b"
+)
+_BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
+_CONCEDED = re.compile(r"[.!?]\s+(?:yes|no),\s[^.!?]{4,160}?,\s+but\s", re.IGNORECASE)
 _REPLIED_AGAIN = re.compile(
     r"(?:[.!?]\s|\n)\W*(?:yes|no|but|however)\b|\?|\bunless\b|\bmaybe\b|\bnot sure\b", re.IGNORECASE
 )
@@ -174,14 +205,16 @@ _ANNOUNCES = re.compile(
 
 def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
+    if (absent := _NONE_EXISTS.search(straight(sentence))) is not None and not denies(sentence):
+        return Candidate(absent[1] or "DNE", "last")
     if _GIVE_UP.search(sentence):
         return Candidate(None, "extract", "the text gives up")
-    if _COURTESY.match(sentence):
+    if _COURTESY.match(sentence) or is_aside(sentence):
         return None
     listed = _LISTED.match(sentence)
     if listed is not None and listed.end() < len(sentence):
         sentence = sentence[listed.end() :]
-    sentence = _HEADING.sub(" ", sentence)
+    sentence = without_reason(_HEADING.sub(" ", sentence))
     letter = lone_letter(sentence) if last else None
     if letter is not None:
         return Candidate(letter, "last")
@@ -190,13 +223,19 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(answered[1], "last")
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
+    if asks_back(sentence):
+        return Candidate(None, "extract", UNDECIDED)
+    if (labelled := _LABELLED.fullmatch(sentence.strip())) is not None and not _NO_LABEL.search(labelled[1]):
+        return Candidate(labelled[1], "last")
+    if (compound := stated_formula(sentence) or stated_date(sentence)) is not None:
+        return Candidate(compound, "last")
     speaks, letter = named_letter(sentence)
     if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
     if promises(sentence) or unconcluded(sentence):
-        return Candidate(None, "extract", "the text promises to go on")
+        return Candidate(None, "extract", PROMISE)
     if (last or _CONCLUDING.match(sentence)) and (numeral := in_words(sentence)) is not None:
         return _counted(sentence, numeral[0], written=numeral[1])
     sentence = main_clause(sentence)
@@ -206,6 +245,22 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     return None if found is None else _counted(sentence, found)
 
 
+_NONE_EXISTS = re.compile(
+    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
+    r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"[*_$\s]{0,4}\s(?:plus|minus|multiplied by|divided by|added to|to the power)\s+(?:the|an?|some|what|its|his|"
+    r"her|their|[a-z])\b",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(
+    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
+    r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",
+    re.IGNORECASE,
+)
+_NO_LABEL = re.compile(r"\b(?:not|no|let|we|it|the|maybe|perhaps|if|still|either|or|see|check)\b", re.IGNORECASE)
 _CONCLUDING = re.compile(r"\W*(?:so|thus|therefore|hence|in total|altogether|in all)\b", re.IGNORECASE)
 
 
@@ -228,6 +283,10 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         or _WRONG.search(sentence, at)
     ):
         return Candidate(None, "extract", "the answer is denied")
+    if _GOES_ON.match(sentence, at + len(found)):
+        return Candidate(None, "extract", "its arithmetic is not done")
+    if undecided(sentence, written or found):
+        return Candidate(None, "extract", UNDECIDED)
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")
     return Candidate(written or found, "last")
@@ -253,7 +312,8 @@ def _is_whole(text: str) -> bool:
 
 def _breaks_off(text: str) -> bool:
     """Whether the text ends in the middle of a sentence or a formula."""
-    if not text:
+    text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z", text) else text
+    if not text or opens_display(text):
         return True
     if _open_brackets(text[-400:].rsplit("\n", 1)[-1]):
         return True
@@ -302,6 +362,10 @@ _OPERATED = re.compile(
 )
 
 
+_OPENING = re.compile(r"(?:\$(?![\d\s.,;:!?]|\Z)|(?<!\d)(?<!\d )\$\Z)[^$]*$")  # and not 120$
+
+
 def _opens_formula(line: str) -> bool:
     """Whether the line ends inside a formula: an odd dollar sign that opens one."""
-    return line.count("$") % 2 == 1 and re.search(r"\$(?![\d\s])[^$]*$", line) is not None
+    bare = line.replace("\\$", "")
+    return bare.count("$") % 2 == 1 and _OPENING.search(bare) is not None

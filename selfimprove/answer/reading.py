@@ -21,6 +21,7 @@ from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
+from selfimprove.answer.tongues import without_foreign_unit
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
@@ -95,6 +96,8 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if not core.isascii():
+        core = without_foreign_unit(core)
     reason = over_limit(core)
     if reason is not None:
         return Answer(written, "", None, f"limit: {reason}", None)
@@ -148,6 +151,21 @@ def rounded_value(answer: Answer) -> Node | None:
     if exact.node is None or near.node is None or not places:
         return None
     return near.node if within(exact.node, near.node, Fraction(51, 100) / 10**places) else None
+
+
+def is_rounding(reference: Answer, prediction: Answer) -> bool:
+    """Whether the reference is a decimal of twelve digits or more, and what an exact prediction rounds to."""
+    written = reference.normal.lstrip("-")
+    if len(written) <= _LONG or not _DECIMAL.fullmatch(reference.normal) or reference.node is None:
+        return False
+    digits, places = written.replace(".", "").lstrip("0"), len(written.partition(".")[2])
+    exact = prediction.node is not None and not re.search(r"\d\.\d|\\approx", prediction.normal)
+    if len(digits) < _LONG or not places or not exact or prediction.node is None:
+        return False
+    return within(prediction.node, reference.node, Fraction(51, 100) / 10**places)
+
+
+_LONG = 12  # digits, which nobody writes of a value that is not the quotient or root they stand for
 
 
 def _unbold(text: str) -> str:
@@ -273,4 +291,5 @@ def _words(normal: str) -> tuple[str, ...]:
         del words[0]
     while len(words) > 1 and words[-1] in _NOUNS:
         del words[-1]
-    return tuple(word for word in words if word not in ARTICLES) or tuple(words)
+    kept = tuple(word for word in words if word not in ARTICLES) or tuple(words)
+    return ("does", "not", "exist") if kept == ("dne",) else kept

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
+from selfimprove.answer.words import SYMBOLS, UNITS, canonical_unit
 
 _SCALES = {
     "second": ("time", Fraction(1)), "minute": ("time", Fraction(60)), "hour": ("time", Fraction(3_600)),
@@ -17,6 +18,10 @@ _SCALES = {
     "gram": ("mass", Fraction(1)), "kg": ("mass", Fraction(1_000)), "mg": ("mass", Fraction(1, 1_000)),
     "pound": ("mass", Fraction(45_359_237, 100_000)), "ounce": ("mass", Fraction(45_359_237, 1_600_000)),
     "liter": ("volume", Fraction(1)), "ml": ("volume", Fraction(1, 1_000)),
+    **{f"{prefix}{unit}": (unit, factor)
+       for prefix, factor in (("", Fraction(1)), ("kilo", Fraction(1_000)), ("mega", Fraction(10**6)),
+                              ("giga", Fraction(10**9)), ("milli", Fraction(1, 1_000)))
+       for unit in ("newton", "joule", "watt", "volt", "ampere", "pascal", "hertz")},
     "dollar": ("money", Fraction(1)), "cent": ("money", Fraction(1, 100)),
 }  # fmt: skip
 _COMPOUND = {"mph": "mile/hour"}
@@ -70,3 +75,21 @@ def _scale(unit: Unit) -> tuple[Fraction, dict[str, int]] | None:
         size *= scale**power
         powers[kind] = powers.get(kind, 0) + power
     return (size, powers) if at == len(text) and powers else None
+
+
+def are_measures(unit: Unit) -> bool:
+    """Whether all of a unit's several parts are units of measurement, as in N m, and not words of the question."""
+    return len(unit.words) > 1 and all(word in _MEASURES for word in unit.words)
+
+
+def with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
+    """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
+    if unit is not None or other is None or node.op is not Op.MUL or node.args[1].op is not Op.SYMBOL:
+        return node, unit
+    letter = canonical_unit(node.args[1].name)
+    if letter.words != other.words and ratio(letter, other) is None:
+        return node, None
+    return node.args[0], letter
+
+
+_MEASURES = frozenset((*UNITS.values(), *SYMBOLS.values()))

@@ -32,6 +32,7 @@ from selfimprove.answer.words import MAGNITUDES, NEVER_UNITS, TRIG
 CONTRADICTION = "it contradicts itself"
 PERCENT = Unit(("percent",))
 DEGREE = Unit(("degree",))
+_CUT_OFF = (("per",), ("a",), ("an",), ("/",))
 _MOST_WORDS = 5  # of a unit
 
 
@@ -101,7 +102,7 @@ def _units(node: Node) -> Node:
     words = node.value.words
     if words[0] == "mod":
         return Node(Op.UNIT, (inner,), node.value)
-    if any(word in NEVER_UNITS for word in words) or len(words) > _MOST_WORDS:
+    if any(word in NEVER_UNITS for word in words) or len(words) > _MOST_WORDS or words in _CUT_OFF:
         raise Unreadable("words after a number that are no unit")
     while words and words[0] in MAGNITUDES:
         inner = _scaled(inner, MAGNITUDES[words[0]])

@@ -34,7 +34,7 @@ _TEXT_COMMANDS = (
 _TOKEN = re.compile(
     rf"""
     (?P<gap>\s+)
-  | (?P<env>\\(?:begin|end)\{{[A-Za-z]+\*?\}}(?:\{{[lcr| ]*\}})?)
+  | (?P<env>\\(?:begin|end)\{{[A-Za-z]+\*?\}}(?:(?:(?<=\{{array\}})\s)?\{{[lcr| ]*\}})?)
   | (?P<font>\\(?:{_TEXT_COMMANDS})\*?\s?\{{(?P<inner>[^{{}}]*)\}})
   | (?P<blackboard>\\mathbb\s?\{{?(?P<domain>[RZNQC])\}}?)
   | (?P<row>\\\\(?:\[[^\]]{{0,12}}\])?)
@@ -54,14 +54,14 @@ _PLAIN_UNIT = re.compile(
     r"(?:\s?/\s?(?:s|sec|min|h|hr|m|cm|km|kg|g|K|L|mL|mol|gal|day|year|yr|C|V|A|ft)(?:\^\{?\d\}?)?){1,2})\s*\.?\s*\Z"
 )
 _SYMBOL_UNIT = re.compile(
-    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|kJ|kW)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
+    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|MPa|GPa|kJ|MJ|kW|MW|kN|kV|mV|mA)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
 )  # what is a unit behind a number and a space even without a font; m, N or V may be a variable
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(
-    r"\\Omega|[msghlLNJWVK]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
+    r"\\Omega|[msghlLNJWVKAC]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
     r"[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
 )  # in a font command behind a number
-_ENDS_SYMBOL = frozenset("JWVzaa}")
+_ENDS_SYMBOL = frozenset("JWVzaNA}")
 _INFINITIES = {
     "infinity": (), "positive infinity": (), "negative infinity": (Token("op", "-"),),
     "minus infinity": (Token("op", "-"),), "-infinity": (Token("op", "-"),), "+infinity": (),
@@ -76,7 +76,7 @@ def _is_product(run: str) -> bool:
     if len(run) == 1:
         return True
     if low in SHORT_WORDS or low in BARE_UNITS:
-        return run.isupper() and low not in ("usd", "eur")
+        return run.isupper() and low not in ("usd", "eur", "mph", "kph", "lbs")
     if run.isupper():
         return len(run) <= 4
     return len(run) <= 3 or (len(run) <= 6 and (low in _LATER or not set(low) & set("aeiouy")))

@@ -23,8 +23,8 @@ _ADVERBS = (
     r"begin by|go on to)[\s-]+){0,3}"
 )
 _WORK = (
-    r"(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
-    r"simplify|"
+    r"(?<!\\)(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
+    r"simplify|double|halve|triple|"
     r"evaluate|continue|correct|fix|start|begin|go|proceed|list|write|set|take|show|prove|do|convert|combine|expand|"
     r"compare|estimate|rewrite|minimi[sz]e|maximi[sz]e|reach|arrange|adding|subtracting|multiplying|dividing|"
     r"computing|calculating|solving|plugging|"
@@ -64,6 +64,10 @@ _SUPPOSED = re.compile(
     rf"(?:{_WE}{_MODAL}\s+)?{_ADVERBS}{_TRIAL})",
     re.IGNORECASE,
 )
+_NEXT_IS = re.compile(
+    r"\W*(?:so|therefore|thus|hence)\W+the next (?:number|value)(?! to )\b[^.]{0,40}\b(?:is|will be|must be)\b",
+    re.IGNORECASE,
+)
 _LETS = re.compile(r"(?:^|[^A-Za-z])let(?:'s|s| us| me)\s+(?!know\b)", re.IGNORECASE)
 _SETTING_OUT = re.compile(rf"{_OPENERS}{_SET_OUT}(?![A-Za-z])", re.IGNORECASE)
 _WORKING = re.compile(
@@ -92,12 +96,24 @@ _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",
     re.IGNORECASE,
 )
+_PARTIAL = re.compile(
+    r"\b(?:only|just) the (?:first|second) (?:part|step|half)\b|"
+    r"\bnot (?:yet )?(?:the (?:final )?answer|done|finished)\b|"
+    r",\s+(?:and\s+)?then\s+(?:we\s+)?(?:double|halve|add|subtract|multiply|divide|take|square|round)\b[^\d=]*\Z",
+    re.IGNORECASE,
+)
 _GUESSED = re.compile(
     r"\b(?:first|initial|original|earlier|previous) (?:guess|thought|attempt|answer|try|idea)\b|"
     r"\bi (?:first|initially|originally|previously|earlier) (?:thought|guessed|said|got|wrote|answered)\b",
     re.IGNORECASE,
 )
-_HEDGED = re.compile(r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b")
+_HEDGED = re.compile(
+    r"\b(?i:my|an?|our|the) (?:(?:best|first|rough|initial|quick) )?(?:guess|estimate|approximation)\b|"
+    r"\b(?:is|'s|are|was) (?:probably|likely|presumably|supposedly|perhaps|maybe)\b|"
+    r"\bsomewhere (?:around|near|between)\b|"
+    r"\bremains to (?:be )?\w+|"
+    r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b"
+)
 _RESULT = re.compile(
     r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
     r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
@@ -120,6 +136,7 @@ _TAKEN_BACK = re.compile(
     r"\b(?:(?:that|this|it|which|the (?:answer|result))(?:'s| is| was| seems| looks| sounds| must be) "
     r"(?:wrong|incorrect|not (?:right|correct|true|possible|valid)|impossible|a mistake|an error|"
     r"too (?:big|small|large|low|high|many|much|few)|off|odd|strange|suspicious|unlikely)\b|"
+    r"is what i (?:first|initially|originally)\b|but (?:it|that|the answer) should (?:be|have been)\b|"
     r"(?:that|this|it|which) (?:contradicts|violates|exceeds)|"
     r"(?:that|this|it) (?:can(?:'t|not)|does(?:n't| not)) (?:be (?:right|correct|true)|seem right|look right|work))\b",
     re.IGNORECASE,
@@ -131,9 +148,11 @@ _AGAIN = re.compile(
     re.IGNORECASE,
 )
 _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)
+_OTHER_OPTION = re.compile(r"\W*(?:[Oo]ption |[Cc]hoice )?\(?([A-J])\)?\s(?:is|was|seems|looks)\s")
 _STARTLED = re.compile(r"\W*(?:but )?(?:wait|hmm+|oops|no|actually|hold on|sorry)\b", re.IGNORECASE)
 _CORRECTED = re.compile(
-    r"\W*correction\s?:|\W*(?:but )?(?:no|oops|sorry|correction|actually|wait)\b[\s,.!:;—-]+"
+    r"\W*correction\s?:|\W*(?:(?:hmm+|oh|ah|uh|um)\b\W*)?(?:but )?(?:no|oops|sorry|correction|actually|wait)\b"
+    r"[\s,.!:;—-]+"
     r"(?:it(?:'s| is| should| must)|i (?:mean|miscounted|misread|miscalculated|forgot|overlooked|made)|"
     r"the (?:correct |right )?(?:answer|result)|that(?:'s| is) not)",
     re.IGNORECASE,
@@ -166,7 +185,7 @@ def is_supposed(before: str) -> bool:
 def supposes(sentence: str) -> bool:
     """Whether a sentence supposes, tries or asks, so that nothing in it is a result."""
     text = straight(sentence.strip().lstrip("*_#>- "))
-    if text.endswith(("?", ":", "...", "…")) or _SUPPOSED.match(text):
+    if text.endswith(("?", ":", "...", "…")) or (_SUPPOSED.match(text) and not _NEXT_IS.match(text)):
         return True
     lets = _LETS.search(text)
     return (
@@ -179,6 +198,8 @@ def promises(sentence: str) -> bool:
     if supposes(sentence):
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
+    if _PARTIAL.search(text):
+        return True
     if _COMPUTED.search(text):
         return bool(_GUESSED.search(text))
     if (_SETTING_OUT.match(text) and not _CONCLUDED.search(text)) or _HEDGED.search(text) or _GUESSED.search(text):
@@ -207,8 +228,11 @@ def in_condition(sentence: str, at: int) -> bool:
     return comma < 0 or at < comma
 
 
-def taken_back(after: str) -> bool:
-    """Whether what follows a statement takes it back: "Wait, that is not right", "Let me redo this"."""
+def taken_back(after: str, said: str = "") -> bool:
+    """Whether what follows a statement takes it back: "Wait, that is not right", "Let me redo this".
+
+    `said`: the answer, so that what is said of another choice ("A is wrong") doesn't count.
+    """
     if len(after) < _SHORTEST:
         return False
     text = straight(after[:4_000])
@@ -217,6 +241,8 @@ def taken_back(after: str) -> bool:
     sentences = [part for part in _SENTENCES.split(text) if part and part.strip(" .,;:!?*$)\\]}")]
     for place, sentence in enumerate(sentences[:12]):
         if _OF_OPTION.match(sentence):
+            continue
+        if said and (other := _OTHER_OPTION.match(sentence)) is not None and other[1] != said.strip("()*. ")[:1]:
             continue
         if place < 2 and _CORRECTED.match(sentence):
             return True

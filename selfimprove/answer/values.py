@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 
+from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.words import BARE_UNITS
 
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
-    rf"(?:\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
+    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
     rf"\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
 )
 _ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)(?:\^\d++|[⁰¹²³⁴-⁹]++)?"
@@ -24,17 +25,18 @@ _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[�
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
-    rf"(?:\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
+    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
     re.IGNORECASE,
 )
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
-_SYMBOL = r"(?:[gmshLJNWVK]|Ω|[kM]?eV|[kMG]?Hz|k?Pa|kJ|kW|kN)"
+_SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
-    rf"(?:\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
+    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
+    rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
     rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
 )
@@ -57,7 +59,11 @@ _CLAUSE = re.compile(
     r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
-_PARTICIPLE = re.compile(r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z", re.IGNORECASE)
+_PARTICIPLE = re.compile(
+    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
+    r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
+    re.IGNORECASE,
+)
 _OF_WHOLE = re.compile(
     r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
     r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
@@ -101,16 +107,13 @@ _EXPRESSION = re.compile(
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _MOST_LISTED = 20
-_JOINED = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
+_JOINED = re.compile(r"(?:\s\([a-z ]{1,30}\))?\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
-    r"option|note|#)\s+#?\Z",
+    r"statements?|claims?|conditions?|rules?|premises?|clues?|facts?|axioms?|option|note|#)\s+(?:\d+\s+and\s+)?#?\Z",
     re.IGNORECASE,
 )
-_CHANCE = re.compile(r"\b(?:probability|chances?|odds|fraction|proportion|likelihood)\b", re.IGNORECASE)
-_OUT_OF = re.compile(r"\b(\d+)\s(?:out\sof|in)\s(\d+)(?=[\s.,;!*]*\Z)")
-_RATIO = re.compile(r"\b(\d+(?:\sto\s\d+)+)(?=[\s.,;!*]*\Z)")
 _FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
 _TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
 Span = tuple[int, int]
@@ -139,39 +142,13 @@ def emphasised(sentence: str) -> str | None:
 _CONCLUDES = re.compile(r",?\s(?:so|thus|therefore|hence|leaving|which leaves)\b[^.]*\d", re.IGNORECASE)
 
 
-def main_clause(sentence: str) -> str:
-    """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
-    main = _REASON.split(sentence, maxsplit=1)[0]
-    added = _COMPARED.search(main) or _CONDITION.search(main)
-    if added is not None and not _HYPOTHETICAL.search(main, 0, added.start()):
-        main = main[: added.start()]
-    return main if main != sentence and re.search(r"\d", main) else sentence
-
-
-_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
-_PART = (
-    r"(?:half|twice|double|triple|(?:a|one|two|three|four|five|six|seven|eight|nine|ten)[\s-](?:half|quarters?|"
-    r"thirds?|\w+ths?)|\w+ times|[\d./]+ ?(?:times|%|percent))"
-)
-_COMPARED = re.compile(
-    rf",\s+(?:(?:which|and that|and this)\s+(?:is|was)\s+)?(?:(?:only|just|exactly|about|roughly|nearly)\s+)?"
-    rf"{_PART}\s+(?:of|as|the)\b[^,;:=]*\d[^,;:=]*\Z",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
-    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
-)
-_HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)
-
-
 def _last(sentence: str) -> str | None:
     math = None
     for match in MATH.finditer(sentence):
         if not re.fullmatch(r"\\?[A-Za-z]{1,8}", inner(match)) or math is None:
             math = match
     prose = MATH.sub(lambda m: " " * len(m[0]), sentence)
-    if math is None and (shared := _shared(prose)) is not None:
+    if math is None and (shared := chance_or_ratio(prose)) is not None:
         return shared
     point: Span | None = None
     for match in _TUPLE.finditer(prose):
@@ -185,6 +162,8 @@ def _last(sentence: str) -> str | None:
     found = _last_value(prose)
     if math is not None and (pair := _with_decimal(sentence, math)) is not None:
         return pair
+    if math is not None and (near := _NEAR_ASIDE.match(sentence, math.end())) is not None:
+        return f"{inner(math)} \\approx {near[1]}"
     if point is not None and (found is None or found[1] <= point[1]):
         found = point
     if math is not None and (found is None or math.start() > found[0]):
@@ -197,11 +176,17 @@ def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
     exact = None
     for match in MATH.finditer(sentence, 0, decimal.start()):
         exact = match
-    if exact is None or not _ROUGHLY.fullmatch(sentence, exact.end(), decimal.start()):
+    between = "" if exact is None else sentence[exact.end() : decimal.start()].replace("(", "", 1)
+    if exact is None or not _ROUGHLY.fullmatch(between):
         return None
     return f"{inner(exact)} \\approx {inner(decimal)}" if _IS_DECIMAL.fullmatch(inner(decimal)) else None
 
 
+_NEAR_ASIDE = re.compile(
+    r"[^()$\\]{0,20}\((?:which is |or |i\.e\.,? )?(?:approximately|about|roughly|around|≈|~)\s?"
+    r"[$\\(]{0,2}(-?\d[\d,]*\.\d+)",
+    re.IGNORECASE,
+)
 _IS_DECIMAL = re.compile(r"-?\d[\d,]*\.\d+")
 _ROUGHLY = re.compile(
     r"(?:,?\s+(?:(?:which|that|and this)\s+is|or|i\.e\.,?))?,?\s*(?:approximately|about|"
@@ -247,14 +232,6 @@ def _written(prose: str, start: int, end: int) -> str:
 
 _SYMBOL_BEHIND = re.compile(rf"(?<=[\d.)}}⁰¹²³⁴-⁹]) ({_SYMBOL})$")
 _MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)
-
-
-def _shared(prose: str) -> str | None:
-    """A chance of "3 out of 8" or "3 in 8", or a ratio of "3 to 8", as a fraction or ratio."""
-    if _CHANCE.search(prose) and (found := _OUT_OF.search(prose)) is not None:
-        return f"{found[1]}/{found[2]}"
-    ratio = _RATIO.search(prose) if "ratio" in prose else None
-    return None if ratio is None else re.sub(r"\s+to\s+", ":", ratio[1])
 
 
 def _last_value(prose: str) -> Span | None:
@@ -304,26 +281,53 @@ def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
     if _WHICH_IS.search(before) and _BY_WHICH.match(prose, match.end()):
         return False
     return not (
-        _RANGE.search(before)
+        _TAKEN_OF.search(before)
+        or _RANGE.search(before)
         or _HEADED.search(before[-12:])
         or _THAN.search(before)
         or _OF_THEM.match(prose, match.end())
     )
 
 
+_PURPOSE = re.compile(
+    r"\bto (?:make|buy|fill|feed|serve|cover|finish|read|bake|pay for|build|visit|complete|produce)\s+"
+    r"(?:the |all |her |his |their )?\Z",
+    re.IGNORECASE,
+)
+_COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
+_TAKEN_OF = re.compile(
+    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
+    r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
+    re.IGNORECASE,
+)
+
+
 def _last_number(prose: str, numbers: list[Span]) -> Span | None:
     result = prose.rfind("=")
     found: Span | None = None
+    aside = 0  # where the last number ended that stands in a phrase behind the one that was found
     for start, end in numbers:
+        if found is not None and _OR_ABOUT.search(prose, max(0, start - 24), start):
+            continue
         if found is not None:
+            ranged = _BETWEEN.search(prose, max(0, start - 40), start)
+            if ranged is not None and ranged.start() >= found[1] - 1:
+                continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
-            if not moved and _in_phrase(prose, found[1], start):
+            if not moved and (_in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))):
+                aside = end
                 continue
             said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
             if 0 <= result < found[1] and not said and not _GOES_ON.search(prose, found[1], start):
                 continue
-        found = start, end
+        found, aside = (start, end), 0
     return found
+
+
+_OR_ABOUT = re.compile(r",?\s+or\s+(?:about|approximately|roughly|around|nearly)\s+[$€£]?\Z", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"[a-z\d]\s+between\s+(?:[-−]?\d[\d,.]*\s+and\s+)?[-−]?\Z|\d\s+(?:≤|<|<=)\s+[a-z]\s+(?:≤|<|<=)\s+\Z"
+)
 
 
 def _expression(prose: str, found: Span) -> Span | None:
@@ -346,10 +350,16 @@ def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Spa
     for before in reversed([span for span in spans if span[1] <= start]):
         unit = _with_unit(prose, before[1]) if measured else before[1]
         composed = unit > before[1] and prose[unit:start].isspace()  # 3 hours 30 minutes
-        if not composed and not _JOINED.fullmatch(prose, unit, start):
+        if not composed and (not _JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
             break
         start = before[0]
     return start, end
+
+
+_LEADS = re.compile(
+    r"^\W*(?:so,?\s+)?(?:out of|of|from|with|in|after|for|by|on|at)\s+(?:the\s|all\s|a total of\s)?[$€£]?\Z",
+    re.IGNORECASE,
+)
 
 
 def _in_phrase(prose: str, end: int, start: int) -> bool:
@@ -360,6 +370,8 @@ def _in_phrase(prose: str, end: int, start: int) -> bool:
     if len(between) < 120 and _OF_WHOLE.search(between):
         return True
     if len(between) < 120 and _PARTICIPLE.search(between):
+        return True
+    if len(between) < 120 and _PURPOSE.search(between) and not _COMBINES.search(prose[:end]):
         return True
     return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
 
@@ -373,7 +385,7 @@ def in_words(sentence: str) -> tuple[str, str] | None:
     if found is None:
         return None
     start, end, value = found
-    numbers = [match.span() for match in _NUMBER.finditer(sentence)]
+    numbers = [match.span() for match in _NUMBER.finditer(sentence) if _may_be_stated(sentence, match)]
     if any(number[0] < start for number in numbers) or (numbers and not _in_phrase(sentence, end, numbers[0][0])):
         return None
     return sentence[start:end], value + sentence[end : _with_unit(sentence, end)]

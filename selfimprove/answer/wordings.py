@@ -12,7 +12,8 @@ from selfimprove.answer.unfinished import straight
 from selfimprove.answer.values import MATH, inner
 
 _PREDICATE = re.compile(
-    r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:an?\s+|"
+    r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?"
+    r"(?:(?:the\s)?(?:equation|graph|formula|shape)\sof\s)?(?:an?\s+|"
     r"the\s+)?([A-Za-z][\w'-]*(?:\s[A-Za-z][\w'-]*){0,2})\W*$"
 )
 _WORDS = frozenset(
@@ -23,6 +24,7 @@ _WORDS = frozenset(
         "negative zero undefined infinite finite infinity invertible singular independent dependent heads tails red "
         "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
         "trapezoid kite cube tetrahedron sphere cone cylinder octahedron pyramid prism triangle pentagon hexagon "
+        "valid invalid plausible implausible entailed contradicted neutral "
         "octagon monday tuesday wednesday thursday friday saturday sunday"
     ).split()
 )
@@ -30,16 +32,33 @@ _NOUNS = frozenset("function number integer day matrix series sequence graph cur
 _UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|suppose|assume)\b", re.IGNORECASE)
 _NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
+_EXCLUDED = re.compile(r",?\s+(?:and\s+)?(?:not|neither|rather than|instead of)\s+[A-Z][^,;.]{1,60}\Z")
 _CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
 _WINNER = re.compile(
     r"\W*(?:(?i:so|thus|therefore|hence|then|and)\b,?\s*)*([A-Z][a-z]+)\s+"
     r"(?:wins|won|will win|is the (?:winner|\w+est|most|least))\b[^,;.]*\W*$"
 )
+_NAME = r"[A-Z][a-z]+(?:\s[A-Z][a-z]+)?"
+_CONTRAST = re.compile(
+    rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|rather\sthan|instead\sof)\s"
+    rf"{_NAME}(?:,?\s[a-z][^,;]*)?\W*$"
+)
+_AGENT = re.compile(
+    r"\b(?:is|was|were) (?:written|painted|invented|discovered|founded|directed|composed|built|designed|won|created|"
+    rf"made|proposed|developed|first \w+ed) by ((?:{_NAME})(?:\s[A-Z][a-z]+)?)\W*$"
+)
+_APPOSITION = re.compile(
+    rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
+)
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
 )
-_YES_NO = re.compile(r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!.*\b(?:yes|no|wrong)\b)", re.IGNORECASE | re.DOTALL)
+_YES_NO = re.compile(
+    r"\W*(yes|no)\b(?:[.!,;:]|\Z)(?!\W*(?:but )?(?:only )?(?:if|when|unless|provided|sometimes)\b)"
+    r"(?!.*\b(?:yes|no|wrong)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
@@ -56,9 +75,16 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     winner = _WINNER.match(plain)
     if winner is not None and winner[1] not in _NO_NAMES and not _NO.search(plain):
         return winner[1], False
+    contrast = _CONTRAST.match(plain)
+    if contrast is not None and contrast[1].split()[0] not in _NO_NAMES:
+        return contrast[1], False
+    agent = _AGENT.search(plain) or _APPOSITION.match(plain)
+    if agent is not None and not _NO.search(plain):
+        return agent[1], False
     neither = _NEITHER.search(plain)
     if neither is not None:
         return neither[1], False
+    plain = _EXCLUDED.sub("", plain)
     clauses = _CLAUSES.split(plain)
     found = _PREDICATE.search(clauses[-1])
     if found is None or _NO.search(clauses[-1]):
@@ -69,5 +95,6 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     known = words[-1].lower() in _WORDS and len(words) <= 2
     if not known and not (all(word[0].isupper() for word in words) and len(words[0]) > 1):
         return None
+    words = words[-1:] if known and words[0].endswith("ly") else words
     concluded = len(clauses) > 1 and _CONCLUDES.match(clauses[-1]) is not None and not re.search(r"\d", clauses[-1])
     return " ".join(words), concluded and known

@@ -112,7 +112,11 @@ UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in
 BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
 SYMBOLS = {
     "J": "joule", "N": "newton", "W": "watt", "V": "volt", "Ω": "ohm", "Omega": "ohm", "Hz": "hertz", "Pa": "pascal",
-    "K": "kelvin",
+    "K": "kelvin", "A": "ampere",
+    **{f"{sign}{unit}": f"{prefix}{name}"
+       for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"), ("m", "milli"))
+       for unit, name in (("N", "newton"), ("J", "joule"), ("W", "watt"), ("V", "volt"), ("A", "ampere"),
+                          ("Pa", "pascal"), ("Hz", "hertz"))},
 }  # fmt: skip
 MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _ONES = (
@@ -133,6 +137,7 @@ NEVER_UNITS = frozenset(
     (
         "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than "
         "except plus minus times least most mod modulo power squared "
+        "mille mila tausend duizend millone millones millionen milioni miljoen "
         "cubed factorial half halves third thirds over divided root less more fewer anything"
     ).split()
 )
@@ -154,7 +159,7 @@ def canonical_unit(text: str) -> Unit:
         low = word.lower()
         if low in _POWERS:
             power = _POWERS[low]
-        elif low in ("per", "/", "an", "a", "each"):
+        elif word not in SYMBOLS and low in ("per", "/", "an", "a", "each"):
             found.append("/")
         else:
             stem, mark, exponent = word.partition("^")
@@ -164,7 +169,7 @@ def canonical_unit(text: str) -> Unit:
             found.append(unit_name(stem) + (mark + exponent or power))
             power = ""
     name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").strip("/ ")
-    return Unit(tuple(_COMPOUND.get(name, name).split()))
+    return Unit(tuple(_COMPOUND.get(name, name).split()) or (text.strip().lower(),))
 
 
 _POWERS = {"square": "^2", "sq": "^2", "sq.": "^2", "squared": "^2", "cubic": "^3", "cu": "^3"}

@@ -42,7 +42,7 @@ def check(
         typer.Option("--checker", metavar="NAME", help="A checker of your own: FILE.py:FUNCTION or MODULE:FUNCTION."),
     ] = "",
     question: Annotated[
-        str, typer.Option("--question", metavar="TEXT", help="With --checker: the question that was answered.")
+        str, typer.Option("--question", metavar="TEXT", help="The question that was answered, with its choices.")
     ] = "",
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
@@ -82,7 +82,7 @@ def check(
     elif checker:
         _tell(_judged_apart(answer, gold, question, settings, as_json))
     else:
-        _tell(shown.verdict_text(answer, gold, searched, explain, as_json))
+        _tell(shown.verdict_text(answer, gold, searched, explain, as_json, question))
 
 
 def _tell(verdict: tuple[bool, str]) -> NoReturn:

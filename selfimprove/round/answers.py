@@ -181,7 +181,11 @@ def check_completions(
     ours, own = [row for row in rows if not row[2]], [row for row in rows if row[2]]
     pairs = [(text, problem.answer or "") for (text, problem), _, _ in ours]
     plain = checker.check_all(
-        pairs, settings.mode, lambda done, _: progress(done, len(answers)), [was for _, was, _ in ours]
+        pairs,
+        settings.mode,
+        lambda done, _: progress(done, len(answers)),
+        [was for _, was, _ in ours],
+        [problem.question for (_, problem), _, _ in ours],
     )
     if settings.finished:
         plain = [_finished(verdict, reference) for verdict, (_, reference) in zip(plain, pairs, strict=True)]

@@ -21,6 +21,9 @@ from selfimprove.answer import check as pure_check
 from selfimprove.answer.checking import Checker, run_cases
 from selfimprove.answer.checking.pool import CACHED
 from selfimprove.errors import UsageError
+from selfimprove.problem.values import make_problem
+from selfimprove.recipe import Answers
+from selfimprove.round.answers import check_completions
 from tests.paths import ROOT
 
 HANDLERS = (str(Path(__file__).parent / "checking_handlers.py"),)
@@ -54,7 +57,7 @@ def test_worker_runs_the_code_of_its_parent(checker: Checker) -> None:
 
 def test_loading_sympy_is_no_part_of_a_verdict() -> None:
     with Checker(workers=1, timeout=1.0) as quick:
-        first, second = quick.timed([(r"\boxed{\int_0^1 x^2\, dx}", r"\frac13", "last", False)] * 2)
+        first, second = quick.timed([(r"\boxed{\int_0^1 x^2\, dx}", r"\frac13", "last", False, "")] * 2)
     assert (first[0].outcome, first[0].stage) == (Outcome.CORRECT, "algebra")
     assert second[0] == first[0]
 
@@ -228,3 +231,25 @@ def test_rows_that_are_none_are_a_users_mistake(tmp_path: Path, text: str) -> No
 def test_checker_without_workers_is_a_users_mistake() -> None:
     with pytest.raises(UsageError):
         Checker(workers=0)
+
+
+MARBLES = "A bag has 15 red and 20 blue marbles. How many are there?\n\nA. 30\nB. 36\nC. 5\nD. 35"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("15 + 20 = 35", True), ("15 + 20 = 36", False), ("D. 36", False), ("D", True), ("35 or D", False)],
+)
+def test_a_run_judges_a_choice_by_the_options_of_its_question(checker: Checker, text: str, right: bool) -> None:
+    problem = make_problem(MARBLES, "D", "marbles.jsonl:1")
+    (verdict,) = check_completions(checker, [(text, problem)], Answers())
+    assert (verdict.outcome is Outcome.CORRECT) is right
+    assert verdict == checker.check(text, "D", question=MARBLES)
+
+
+def test_a_labelled_row_may_have_its_question(tmp_path: Path) -> None:
+    row = {"gold": "D", "prediction": "15 + 20 = 35", "equal": True, "kind": "choice", "form": "output"}
+    path = tmp_path / "cases.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in (row, row | {"question": MARBLES, "form": "bare"})))
+    assert (report := run_cases(path)).false_rejects == 1
+    assert report.labelled == 2

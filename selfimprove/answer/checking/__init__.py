@@ -20,20 +20,23 @@ _SHARED: list[Checker] = []
 _LOCK = threading.Lock()
 
 
-def check(answer: str, gold: str, mode: Mode = "last") -> Verdict:
+def check(answer: str, gold: str, mode: Mode = "last", *, question: str = "") -> Verdict:
     """The verdict on a bare answer or a whole completion against a reference, judged in a process of its own.
 
     `mode` says where a final answer is looked for: `boxed`, `marked` or `last`, as `answers.mode` of a recipe; in
-    `last`, the answer may also be bare (`1/2`, `x + 1`). The first call starts the process, which takes a fraction of
-    a second; it stays until the interpreter ends, and a later call takes about a millisecond, 3 seconds at most
-    (`timed_out`). Usable from any thread; calls are judged one at a time.
+    `last`, the answer may also be bare (`1/2`, `x + 1`). A choice that `question` lists may be answered by its text.
+    The first call starts the process, which takes a fraction of a second; it stays until the interpreter ends, and a
+    later call takes about a millisecond, 3 seconds at most (`timed_out`). Usable from any thread; calls are judged one
+    at a time.
     """
     with _LOCK:
         if not _SHARED:
             _SHARED.append(Checker())
             atexit.register(_SHARED[0].close)
     shared = _SHARED[0]
-    return shared.check_answer(answer, gold) if mode == "last" else shared.check(answer, gold, mode)
+    if mode == "last":
+        return shared.check_answer(answer, gold, question=question)
+    return shared.check(answer, gold, mode, question=question)
 
 
 __all__ = [

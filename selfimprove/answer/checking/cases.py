@@ -2,9 +2,9 @@
 
 A row is a JSON object with `gold`, `prediction`, `equal` (true, false, or null where careful people differ), `kind`,
 and `form`: `bare` (the prediction is the answer) or `output` (it is a whole completion; `"stop": "length"` says that it
-was cut off at the token limit). A false accept is a row with `equal` false judged `correct`; a false reject one with
-`equal` true judged anything else. Times are those inside the worker, so they leave out the pipe and the start of the
-process.
+was cut off at the token limit). It may have the `question`, whose choices are then known. A false accept is a row with
+`equal` false judged `correct`; a false reject one with `equal` true judged anything else. Times are those inside the
+worker, so they leave out the pipe and the start of the process.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class _Row:
     kind: str
     bare: bool
     cut: bool
+    question: str
     line: str
 
 
@@ -95,7 +96,9 @@ def run_cases(path: Path, workers: int = 1, mode: Mode = "last", wrong_rows: Pat
     if wrong_rows is not None:
         _write(wrong_rows, "")  # that it can be written is known before the work
     with Checker(workers) as checker:
-        timed = checker.timed([(row.prediction, row.gold, "bare" if row.bare else mode, row.cut) for row in rows])
+        timed = checker.timed(
+            [(row.prediction, row.gold, "bare" if row.bare else mode, row.cut, row.question) for row in rows]
+        )
     judged = [_Judged(row, verdict, ms) for row, (verdict, ms) in zip(rows, timed, strict=True)]
     if wrong_rows is not None:
         _write(wrong_rows, "".join(one.told() for one in judged if one.false_accept or one.false_reject))
@@ -137,12 +140,14 @@ def _row(line: str) -> _Row | None:
         row = json.loads(line)
         gold, prediction, equal = row["gold"], row["prediction"], row["equal"]
         kind, bare = str(row.get("kind", "")), row.get("form") == "bare"
-        cut = row.get("stop") == "length"
+        cut, question = row.get("stop") == "length", str(row.get("question") or "")
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(gold, str) or not isinstance(prediction, str) or not isinstance(equal, bool | None):
         return None
-    return _Row(gold=gold, prediction=prediction, equal=equal, kind=kind, bare=bare, cut=cut, line=line)
+    return _Row(
+        gold=gold, prediction=prediction, equal=equal, kind=kind, bare=bare, cut=cut, question=question, line=line
+    )
 
 
 def _counts(judged: Sequence[_Judged]) -> KindReport:

@@ -100,13 +100,15 @@ class Checker:
         with self._worker():
             pass
 
-    def check(self, text: str, reference: str, mode: Mode = "last", *, cut: bool = False) -> Verdict:
-        """The verdict on one completion; `cut`: it was cut off at the token limit."""
-        return self._verdicts([_request(text, reference, mode, cut=cut)])[0]
+    def check(
+        self, text: str, reference: str, mode: Mode = "last", *, cut: bool = False, question: str = ""
+    ) -> Verdict:
+        """The verdict on one completion; `cut`: it was cut off at the token limit; `question`: what it answers."""
+        return self._verdicts([_request(text, reference, mode, cut=cut, question=question)])[0]
 
-    def check_answer(self, answer: str, reference: str) -> Verdict:
-        """The verdict on one bare answer."""
-        return self._verdicts([_request(answer, reference, "bare")])[0]
+    def check_answer(self, answer: str, reference: str, *, question: str = "") -> Verdict:
+        """The verdict on one bare answer; `question`: what it answers."""
+        return self._verdicts([_request(answer, reference, "bare", question=question)])[0]
 
     def check_all(
         self,
@@ -114,19 +116,26 @@ class Checker:
         mode: Form = "last",
         progress: Callable[[int, int], None] = _silent,
         cut: Sequence[bool] | None = None,
+        questions: Sequence[str] | None = None,
     ) -> list[Verdict]:
         """The verdicts on (text, reference) pairs, in their order; `progress(done, total)` is called in this thread.
 
-        `cut` says of each text whether it was cut off at the token limit; by default none was.
+        `cut` says of each text whether it was cut off at the token limit; by default none was. `questions` are what the
+        texts answer, if that is known.
         """
         cuts = [False] * len(items) if cut is None else cut
-        requests = [_request(*item, mode, cut=was_cut) for item, was_cut in zip(items, cuts, strict=True)]
+        asked = [""] * len(items) if questions is None else questions
+        requests = [
+            _request(*item, mode, cut=was_cut, question=question)
+            for item, was_cut, question in zip(items, cuts, asked, strict=True)
+        ]
         return [verdict for chunk in self._chunked(requests, self._verdicts, progress) for verdict in chunk]
 
     def faults_of_references(self, references: Sequence[str]) -> list[str | None]:
         """For each reference why it can't be judged against, or None."""
         requests = [
-            Request(op="fault", text="", reference=reference, mode="bare", cut=False) for reference in references
+            Request(op="fault", text="", reference=reference, mode="bare", cut=False, question="")
+            for reference in references
         ]
         chunks = self._chunked(requests, self._replies, _silent)
         return [
@@ -135,9 +144,11 @@ class Checker:
             for reply in chunk
         ]
 
-    def timed(self, rows: Sequence[tuple[str, str, Form, bool]]) -> list[tuple[Verdict, float]]:
-        """Verdicts on (text, reference, mode, cut), past the cache, each with its milliseconds in the worker."""
-        requests = [_request(text, reference, mode, cut=cut) for text, reference, mode, cut in rows]
+    def timed(self, rows: Sequence[tuple[str, str, Form, bool, str]]) -> list[tuple[Verdict, float]]:
+        """Verdicts on (text, reference, mode, cut, question), past the cache, with their milliseconds in the worker."""
+        requests = [
+            _request(text, reference, mode, cut=cut, question=question) for text, reference, mode, cut, question in rows
+        ]
         replies = [reply for chunk in self._chunked(requests, self._replies, _silent) for reply in chunk]
         return [(self._verdict(reply), 1000 * self._timeout if reply.ms is None else reply.ms) for reply in replies]
 
@@ -227,12 +238,13 @@ class Checker:
         )
 
 
-def _request(text: str, reference: str, mode: Form, *, cut: bool = False) -> Request:
-    return Request(op="check", text=text, reference=reference, mode=mode, cut=cut)
+def _request(text: str, reference: str, mode: Form, *, cut: bool = False, question: str = "") -> Request:
+    return Request(op="check", text=text, reference=reference, mode=mode, cut=cut, question=question)
 
 
 def _key(request: Request) -> bytes:
-    parts = (VERSION, request["mode"], "cut" if request["cut"] else "", request["reference"], request["text"])
+    cut = "cut" if request["cut"] else ""
+    parts = (VERSION, request["mode"], cut, request["reference"], request["text"], request["question"])
     sized = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.blake2b(sized.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 

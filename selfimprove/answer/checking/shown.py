@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from selfimprove.answer import Explanation, Mode, Outcome, Verdict
+from selfimprove.answer import Explanation, Mode, Outcome, Verdict, options_asked
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
@@ -18,18 +18,20 @@ from selfimprove.escaping import escape_text
 _WIDTH = 160
 
 
-def verdict_text(answer: str, gold: str, mode: Mode, explain: bool, as_json: bool) -> tuple[bool, str]:
+def verdict_text(
+    answer: str, gold: str, mode: Mode, explain: bool, as_json: bool, question: str = ""
+) -> tuple[bool, str]:
     """Whether the answer is correct, and the verdict with its stage and reason, as text or as one JSON object.
 
     With `explain` also the candidate, both normal forms and both types, as the checker read them. The verdict comes
     from a worker process; only what it settled in time is read again here.
     """
     with Checker() as checker:
-        verdict = checker.check(answer, gold, mode)
+        verdict = checker.check(answer, gold, mode, question=question)
     correct, text = told(verdict, as_json)
     if not explain or verdict.outcome is Outcome.TIMED_OUT or verdict.stage == "worker":
         return correct, text
-    explained = explain_verdict(answer, gold, mode)
+    explained = explain_verdict(answer, gold, mode, options=options_asked(question))
     if as_json:
         return correct, json.dumps(asdict(explained) | {"verdict": explained.verdict.plain()})
     return correct, _explanation(explained)

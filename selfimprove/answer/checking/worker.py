@@ -22,7 +22,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import BinaryIO, Literal, TypedDict
 
-from selfimprove.answer import Mode, check, check_answer, fault_of_reference
+from selfimprove.answer import Mode, check, check_answer, fault_of_reference, options_asked
 from selfimprove.answer.loading import Waits
 
 HEADER = 4  # bytes of length, big-endian
@@ -51,7 +51,8 @@ Form = Mode | Literal["bare"]
 class Request(TypedDict):
     """What is asked of a worker: the verdict on a text, or (`fault`) only whether the reference can be used.
 
-    To a checker of one's own (`contained`), `reference` is the whole problem as JSON.
+    `question` is that of the problem, whose choices may be answered by their text; empty: none is known. To a checker
+    of one's own (`contained`), `reference` is the whole problem as JSON.
     """
 
     op: Literal["check", "fault"]
@@ -59,6 +60,7 @@ class Request(TypedDict):
     reference: str
     mode: Form
     cut: bool
+    question: str
 
 
 Fields = list[str | None]
@@ -185,8 +187,11 @@ def judge(request: Request) -> Fields:
     text, reference, mode = request["text"], request["reference"], request["mode"]
     if request["op"] == "fault":
         return [fault_of_reference(reference)]
-    cut = request["cut"]
-    verdict = check_answer(text, reference) if mode == "bare" else check(text, reference, mode, cut=cut)
+    options = options_asked(request["question"])
+    if mode == "bare":
+        verdict = check_answer(text, reference, options=options)
+    else:
+        verdict = check(text, reference, mode, cut=request["cut"], options=options)
     return [verdict.outcome, verdict.candidate, verdict.stage, verdict.reason]
 
 

@@ -1,0 +1,73 @@
+"""The clause of a sentence that states its number, without reasons, comparisons, conditions and parts behind it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+
+def without_reason(sentence: str) -> str:
+    """A sentence without the calculation that it begins with as a reason: "Since 2 + 2 = 4, we get 12"."""
+    found = _SINCE.match(sentence)
+    return sentence if found is None or not re.search(r"\d", sentence[found.end() :]) else sentence[found.end() :]
+
+
+_SINCE = re.compile(
+    r"\W*(?:(?:and|but|so)\s)?(?:since|because|as|given that)\b[^,\n]*=[^,\n]*,\s+(?=[A-Za-z])", re.IGNORECASE
+)
+
+
+def main_clause(sentence: str) -> str:
+    """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
+    main = _RELATIVE.sub("", sentence)
+    main = sentence if not re.search(r"\d", main) else main
+    main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
+    main = _total(main)
+    added = _COMPARED.search(main) or _CONDITION.search(main)
+    if added is not None and not _HYPOTHETICAL.search(main, 0, added.start()):
+        main = main[: added.start()]
+    return main if main != sentence and re.search(r"\d", main) else sentence
+
+
+def _total(sentence: str) -> str:
+    """A sentence without the parts behind its colon, if they come to the number before it: "$30: $10 for ..."."""
+    head, colon, parts = sentence.partition(": ")
+    before, behind = _PLAIN.findall(head), _PLAIN.findall(parts)
+    if not colon or not before or len(behind) < 2 or "=" in parts:
+        return sentence
+    values = [Fraction(text.replace(",", "")) for text in (before[-1], *behind)]
+    return head if values[0] == sum(values[1:]) else sentence
+
+
+_PLAIN = re.compile(r"(?<![\w.])\d{1,12}(?:,\d{3})*(?:\.\d{1,6})?(?![\w/%])")
+_REJECTED = re.compile(
+    r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|discard(?:ed)?|ignored?|"
+    r"impossible|not (?:valid|possible|allowed|a solution))[^()]*\)",
+    re.IGNORECASE,
+)
+_EXCLUDED = re.compile(
+    r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
+)
+_RELATIVE = re.compile(
+    r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|power|prime|reasonable|"
+    r"little|bit)|divisible|between|within|close|the\s+(?:square|cube|smallest|largest|same)|(?:\w+er|less|more)\s+than)\b"
+    r"[^;:=]*\Z",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
+_PART = (
+    r"(?:half|twice|double|triple|(?:a|one|two|three|four|five|six|seven|eight|nine|ten)[\s-](?:half|quarters?|"
+    r"thirds?|\w+ths?)|\w+ times|[\d./]+ ?(?:times|%|percent))"
+)
+_COMPARED = re.compile(
+    rf",\s+(?:(?:which|and that|and this)\s+(?:is|was)\s+)?(?:(?:only|just|exactly|about|roughly|nearly)\s+)?"
+    rf"{_PART}\s+(?:of|as|the)\b[^,;:=]*\d[^,;:=]*\Z|"
+    r",\s+(?:(?:which|and that|and this)\s+(?:is|was)\s+)?(?:(?:only|just|exactly)\s+)?"
+    r"[$€£]?\d[\d.,]*\s+(?:\w+\s+)?(?:more|less|fewer|\w+er)\s+than\b[^,;:=]*\Z",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
+    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
+)
+_HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)

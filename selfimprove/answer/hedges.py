@@ -1,0 +1,126 @@
+"""Sentences that leave the answer open, or speak of something else than the case that was asked about.
+
+"Either 5 or 6", "5 (if the first counts) or 6 (if it doesn't)" and "please say which one is meant" state no answer; "if
+he had bought two more, he would have paid $21", "which agrees with the accepted value" and a check of the result are
+asides, which leave the answer before them as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from selfimprove.answer.unfinished import straight
+
+UNDECIDED = "no one answer is stated"
+_OR = re.compile(r"\bor\b|\bit (?:could|might|may)\b", re.IGNORECASE)
+_NUMBER = r"[$€£\\(]{0,3}-?\d[\w.,/%]*"
+_EITHER = re.compile(r"\beither\b[^.;]*?\d[^.;]*?\bor\b[^.;]*?\d|\beither\s+\(?[A-J]\)?\s+or\b", re.IGNORECASE)
+_RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
+_NEARLY = re.compile(
+    r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
+    r"[$€£]?(\d[\d,]*)(?![\w.]\d)[^\d]*\Z",
+    re.IGNORECASE,
+)
+_NO_RANGE = re.compile(
+    r"\b(?:from|ratio|odds|scores?|scored|won|win|lost|beat|scale|compared?|add(?:s|ed|ing)?|reduc\w+|chang\w+|rais\w+|"
+    r"\w*creas\w+|round\w*|map\w*|proportion|probability|drops?|dropped|rises?|rose|went|goes)\b",
+    re.IGNORECASE,
+)
+_ALTERNATIVES = re.compile(
+    rf"{_NUMBER}[^.;]{{0,24}}\([^()]+\),?\s+or\s+(?:\w+\s){{0,2}}{_NUMBER}[^.;]{{0,24}}\([^()]+\)|"
+    rf"\d[^.;]{{0,24}},?\s+or\s+(?:possibly|perhaps|maybe)\s+(?:even\s+)?{_NUMBER}|"
+    r"\b(?:although|though|but|and)\s+it\s+(?:could|might|may)\s+(?:also\s+)?be\b",
+    re.IGNORECASE,
+)
+_ASKS_BACK = re.compile(
+    r"\bplease (?:specify|clarify|tell me|say|let me know) (?:which|what|whether|how)\b|"
+    r"\bplease (?:specify|clarify)\b|\b(?:i'm|i am) not (?:\w+ )?(?:sure|certain)\b|"
+    r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
+    r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
+    r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
+    r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
+    r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |further )?(?:information|"
+    r"context|data)\b",
+    re.IGNORECASE,
+)
+_DEPENDS = re.compile(
+    r"(?:^|[.!?\n])\W{0,6}(?:well, )?(?:it|this|that|the answer) depends on (?:how|what|whether|which|your|the "
+    r"(?:definition|interpretation|convention|meaning|context))\b",
+    re.IGNORECASE,
+)
+_WOULD = re.compile(r"\bwould (?:then )?be\b", re.IGNORECASE)
+_COUNTERFACTUAL = re.compile(
+    r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
+    r"(?:but |and )?if\b[^.]*\b(?:had|hadn't)\b[^.]*\bwould(?:n't)? (?:only |then )?have (?:\w+ed|paid|cost|been|had|"
+    r"made|sold|spent|got|gotten|eaten|left|needed|run|taken|given|won|lost|bought|read)\b|"
+    r"(?:but |and )?if\b[^.]*\b(?:were|was|weren't) (?:only |not |instead |also |\w+er\b)[^.]*\bwould\b|"
+    r"(?:but |and )?without (?:the|this|that|any|a)\b[^.]*\bwould(?:n't)? have\b)",
+    re.IGNORECASE,
+)
+_COMPARES = re.compile(
+    r"\W*(?:which|(?:this|that|it|the (?:result|value|measured value|answer))(?:'s)?)(?: is)?"
+    r"(?: very| quite| also| in)?\s(?:agrees?|close|matches|consistent|compares?|good agreement|(?:excellent )?"
+    r"agreement|within|differs?|coincides?|corresponds?)\b[^.]*\b(?:accepted|expected|true|actual|literature|known|theoretical|reference|textbook|published|"
+    r"tabulated|standard|exact|given)\s(?:value|result|constant|figure|speed|number)\b",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(
+    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|note that\b|\(?note\b)",
+    re.IGNORECASE,
+)
+_SO = re.compile(
+    r"\b(?:so|thus|therefore|hence|which means|gives|answer|still|need|must|have to|should|ask(?:s|ed)|only the|first|"
+    r"remain\w*|however|wrong|incorrect|mistake|counts?|twice|half|double|instead|yet|later|next|may|might|could|guess|"
+    r"estimate)\b|n't\b",
+    re.IGNORECASE,
+)  # what makes a note a part of the reasoning
+_CHECK = re.compile(
+    r"\W*(?:quick |sanity |double[- ])?(?:check|verification|proof|probe|test|prüfung|comprobación|vérification)\s?"
+    r"[*_]*\s?:|\W*(?:let(?:'s| me| us)|we can|to) (?:\w+ )?(?:verify|check|double-check|confirm)\b[^:.?=\d]{0,40}:",
+    re.IGNORECASE,
+)
+_HOLDS = re.compile(
+    r"[✓✔☑✅][\s.*)]*\Z|\b(?:matches|checks out|which (?:is|equals|agrees|holds)|is (?:true|correct|satisfied)|holds|"
+    r"as (?:required|expected|given|desired)|works|both sides (?:agree|are equal|match))\b",
+    re.IGNORECASE,
+)
+_FAILS = re.compile(
+    r"[✗✘❌✕]|\?|n't\b|\b(?:not|but|instead|wrong|fails?|let|see (?:if|whether)|should|need)\b|≠|\\ne", re.IGNORECASE
+)
+
+
+def undecided(sentence: str, found: str) -> bool:
+    """Whether a sentence gives several answers to choose from, of which `found` is only one."""
+    text = straight(sentence)[-600:]
+    if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
+        return found.strip("$€£ ").startswith((ranged[1], ranged[2]))
+    if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):
+        return True
+    if not _OR.search(text):
+        return False
+    if _EITHER.search(text):
+        return not re.search(r"\bor\b|,", found)
+    return _ALTERNATIVES.search(text) is not None
+
+
+def asks_back(text: str) -> bool:
+    """Whether a text asks which answer is meant, or says that several are possible."""
+    return _ASKS_BACK.search(straight(text)) is not None
+
+
+def depends(before: str, sentence: str) -> bool:
+    """Whether a sentence says what the answer would be, behind a text that says what it depends on."""
+    return _WOULD.search(sentence) is not None and _DEPENDS.search(straight(before)) is not None
+
+
+def is_aside(sentence: str) -> bool:
+    """Whether a sentence speaks of another case than the one asked about, compares the result or confirms it."""
+    text = straight(sentence)
+    if (
+        _COUNTERFACTUAL.match(text)
+        or (_COMPARES.match(text) and not _FAILS.search(text))
+        or (_NOTE.match(text) and not _SO.search(text))
+    ):
+        return True
+    check = _CHECK.match(text)
+    return check is not None and _HOLDS.search(text) is not None and not _FAILS.search(text, check.end())

@@ -1,0 +1,30 @@
+"""A property of all numbers or of a named one: "odd $n$", "$n$ is odd" and "all odd integers n" are one answer."""
+
+from __future__ import annotations
+
+import re
+
+_NAMED = r"(odd|even|prime|composite|positive|negative|nonnegative|square-free)"
+_KIND = r"(?:\s(?:positive\s)?(?:integers?|numbers?|natural numbers?|values?(?: of)?))?"
+_BEFORE = re.compile(rf"(?:all |every |any |for all |when )?{_NAMED}({_KIND})(?:\s([a-z]))?", re.IGNORECASE)
+_BEHIND = re.compile(rf"(?:all |if |when )?([a-z]) (?:is |are )?(?:an? )?{_NAMED}({_KIND})", re.IGNORECASE)
+
+
+def same_property(one: str, two: str) -> bool:
+    """Whether two texts name the same property, of the same letter if both name one."""
+    first, second = _property(one), _property(two)
+    if first is None or second is None:
+        return False
+    return first[:2] == second[:2] and (not first[2] or not second[2] or first[2] == second[2])
+
+
+def _property(text: str) -> tuple[str, bool, str] | None:
+    """The property, whether it is said of positive numbers only, and the letter, if there is one."""
+    text = " ".join(text.split())
+    if (found := _BEHIND.fullmatch(text)) is not None:
+        letter, named, kind = found.groups()
+    elif (found := _BEFORE.fullmatch(text)) is not None:
+        named, kind, letter = found.groups()
+    else:
+        return None
+    return named.lower(), "positive" in (kind or ""), letter or ""

@@ -1,0 +1,37 @@
+"""Where a completion stops answering its own question: another turn of the chat, another question, an offer of one.
+
+Base models run on into a question of their own and chat models offer another exercise, with its answer. What follows
+counts for nothing, once the text before it has said something to the question that was asked.
+"""
+
+from __future__ import annotations
+
+import re
+
+TURN = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|end|user|assistant|endoftext|start_header_id)\|>|</s>|<end_of_turn>|"
+    r"<start_of_turn>|\[/?INST\]|\n\#{2,4}\s?(?:human|user)\b",
+    re.IGNORECASE,
+)
+SPEAKER = re.compile(r"\n[ \t#*>]{0,8}(?:human|user)[*_]{0,2}\s?:", re.IGNORECASE)
+_EXERCISE = r"(?:problem|question|exercise|example|puzzle|sequence|one|riddle|challenge|equation|task)"
+QUESTION = re.compile(
+    r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task)(?: \d{1,3})?"
+    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
+    r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
+    r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))|"
+    r"(?:\n|[.!?)*]\s)[^A-Za-z\d\n$\\]{0,8}(?:"
+    r"(?:would you like|do you want|want)(?: me)? to (?:try|do|solve|practi[cs]e|see|work)\b[^\n.!?]{0,30}\b"
+    rf"(?:another|similar|more|next|other|harder|new)\b|(?:shall|should|can) we (?:try|do|solve) (?:another|a similar) "
+    rf"{_EXERCISE}|(?:are you )?ready (?:for|to try) (?:another|the next|a (?:similar|harder|new))\b|"
+    r"(?:now,? )?it(?:'s| is) your turn\b|your turn\s?[!:.]|now,? you try\b|"
+    rf"(?:practice|bonus|follow-up|challenge) {_EXERCISE}s?\s?:|"
+    rf"(?:here is|here's) (?:another|a similar|a new|a practice) {_EXERCISE}|"
+    rf"try (?:this|another|a similar|this similar) {_EXERCISE}\b)",
+    re.IGNORECASE,
+)
+ASKED = re.compile(
+    r"\n[^\n?]{0,400}\?[ \t*_]{0,8}\n\s{0,8}[*_]{0,2}\(?A[.):][^\n]{1,200}\n\s{0,8}[*_]{0,2}\(?B[.):][^\n]{1,200}\n"
+)
+"""A question with its own list of choices."""
+SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
