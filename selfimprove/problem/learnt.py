@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from selfimprove.problem.options import Numbering
+from selfimprove.problem.numbering import Numbering
 
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""

@@ -47,14 +47,12 @@ def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt |
     `as_written` as in `FieldReader`.
     """
     rows = [(number, one) for number, row in rows_of(piece.part, Path(piece.title)) for one in unfolded(row)]
-    reader = FieldReader(named, as_written=as_written)
+    reader = FieldReader(named, as_written=as_written, learnt=learnt)
     if learnt is None:
         for _, row in rows:
             reader.learn(row)
         if reader.learnt.numbering:
             return PieceRead(learnt=reader.learnt, batch=None, used={})
-    else:
-        reader.learnt = learnt
     columns = Columns(seed=named.seed)
     for number, row in rows:
         read = reader.read(row, f"{piece.title}:{number}", f"{piece.name}:{number}")
