@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from selfimprove.problem.finals import Final, final_of
+from selfimprove.errors import UsageError
+from selfimprove.problem.asking import Asked
+from selfimprove.problem.finals import NOTHING, Final, final_of
 from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
 from selfimprove.problem.names import CHOSEN, OPTIONS, Names, Row, bare_name, find, listed, opened
-from selfimprove.problem.numbering import Numbering, as_number, is_label, place_of
-from selfimprove.problem.option_fields import option_fields, options_in
-from selfimprove.problem.options import Options, read_options
+from selfimprove.problem.numbering import INDEXES, Numbering, as_number, is_index, is_label, order_of, place_of
+from selfimprove.problem.option_fields import may_offer, option_fields, options_in, other_families
+from selfimprove.problem.options import Options, options_shown, read_flagged, read_options
+
+_FREE = frozenset(
+    ("answer", "target", "output", "response", "solution", "groundtruth", "finalanswer", "expectedanswer")
+)
+"""Names of those that may as well hold the answer itself: a number in them need not be that of an option."""
+
+
+def _names_option(value: object) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value not in ("", -1, "-1", *NOTHING)
+
+
+def _inner(value: Row) -> object:
+    """What an object says of the right option: its text, or else its label."""
+    inner = {bare_name(name): opened(one) for name, one in value.items()}
+    for name in ("text", "content", "option", "answer", "value", "label", "key", "letter", "id"):
+        if isinstance(inner.get(name), (str, int)):
+            return inner[name]
+    return value
+
+
+def _fits(options: Options, name: str, value: object) -> bool:
+    """Whether the value names one of the options, whichever way numbers count."""
+    if as_number(value) is None:
+        return place_of(options, value, "") is not None
+    return bare_name(name) not in _FREE and any(place_of(options, value, way) is not None for way in ("zero", "one"))
 
 
 class Choices:
@@ -18,11 +46,13 @@ class Choices:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
-    def learn(self, row: Row, names: Names) -> None:
-        """Look at how the row numbers its options."""
+    def learn(self, row: Row, names: Names, question: Callable[[], Asked | None]) -> None:
+        """Look at how the row numbers its options; `question` is asked where they may stand in it."""
         try:
             options = self.options(row, names)
-        except SetAside:
+            if options is None and names.among(INDEXES) and (asked := question()) is not None:
+                options = self.shown_in(row, names, asked.text)
+        except (SetAside, UsageError):
             return
         if options is None or options.right is not None:
             return
@@ -40,8 +70,11 @@ class Choices:
             if named is None and found[1] not in (None, "", [], {}):
                 raise SetAside("options", f"`{own}` holds options in a form that isn't read")
             return named
+        inner = opened(value_of(row, names, "question"))
+        if not may_offer(names) and not isinstance(inner, dict):
+            return None
         unread = ""
-        for bare in option_fields(tuple(names)):
+        for bare in option_fields(names):
             name = names[bare]
             if row[name] in (None, "", [], {}):
                 continue
@@ -49,14 +82,55 @@ class Choices:
             if options is not None:
                 return options
             unread = unread or ("" if bare == "answers" or isinstance(row[name], (int, float)) else name)
-        if isinstance(inner := opened(value_of(row, names, "question")), dict):
+        if isinstance(inner, dict):
             for key, value in inner.items():
                 if bare_name(key) in OPTIONS and read_options(value) is not None:
                     return options_in(inner, Names(()), str(key), value)
+        if (flagged := read_flagged(value_of(row, names, "answers"))) is not None:
+            return replace(flagged, fields=(names["answers"],))
         several = options_in(row, names, "", None)
         if several is None and unread:
             raise SetAside("options", f"`{unread}` holds options in a form that isn't read")
-        return several
+        return several or self._of_other_families(row, names) or self._of_other_objects(row, names)
+
+    def _of_other_families(self, row: Row, names: Names) -> Options | None:
+        """Options in numbered fields whose name says nothing of options, if something names one of them."""
+        families = other_families(row, names)
+        if not families:
+            return None
+        chosen = [(name, value) for name, value in self._chosen(row, names) if _names_option(value)]
+        fitting = [one for one in families if chosen and all(_fits(one, name, value) for name, value in chosen)]
+        if len(fitting) > 1:
+            told = " and ".join(listed(one.fields) for one in fitting)
+            raise SetAside("options", f"either of {told} may be the options")
+        return fitting[0] if fitting else None
+
+    def _of_other_objects(self, row: Row, names: Names) -> Options | None:
+        """Options by their letters, or a list that an index goes into, in a field whose name says nothing of them."""
+        if not names.others:
+            return None
+        offered = [name for name, role in self._lookup.roles.items() if role == "options" and name in row]
+        if len(offered) == 1:
+            return options_in(row, names, offered[0], row[offered[0]])
+        chosen = [(name, value) for name, value in self._chosen(row, names) if _names_option(value)]
+        index = [one for one in chosen if is_index(one[0])]
+        found: list[Options] = []
+        for name in names.others if chosen else ():
+            value = opened(row[name])
+            if not isinstance(value, (dict, list)) or (options := read_options(value)) is None:
+                continue
+            lettered = bool(options.labels) and all(place_of(options, value, "") is not None for _, value in chosen)
+            if lettered or (index and isinstance(value, list) and all(_fits(options, *one) for one in index)):
+                found.append(replace(options, fields=(name,)))
+        if len(found) > 1:
+            told = " and ".join(listed(one.fields) for one in found)
+            raise SetAside("options", f"either of {told} may be the options")
+        return found[0] if found else None
+
+    def shown_in(self, row: Row, names: Names, question: str) -> Options | None:
+        """The options that a question ends on, if the row says by an index which is right."""
+        chosen = any(as_number(row[name]) is not None for name in names.among(INDEXES))
+        return options_shown(question) if chosen else None
 
     def _chosen(self, row: Row, names: Names) -> Iterator[tuple[str, object]]:
         """The fields that may say which option is right, with what they hold."""
@@ -76,8 +150,17 @@ class Choices:
         places: dict[str, int] = {}
         unread: list[str] = []
         for name, value in self._chosen(row, names):
-            if value in (None, "", [], -1, "-1") or isinstance(value, (dict, list, bool)):
+            if name.split(".")[0] in options.fields:
                 continue
+            if isinstance(value, dict):
+                value = _inner(value)
+            if isinstance(value, (list, tuple)) and self._several(options, name, value):
+                return Final(text=None, kind="several answers", why=f"`{name}` names several options")
+            if value in (None, "", [], -1, "-1", *NOTHING) or isinstance(value, (dict, list, tuple, bool)):
+                continue
+            if order := order_of(options, value):
+                self._lookup.used["answer"][name] += 1
+                return Final(text=order)
             place = self._place(options, name, value)
             if place is not None:
                 places[name] = place
@@ -91,6 +174,12 @@ class Choices:
         if unread:
             raise SetAside("options", f"{unread[0]} can't be mapped to one of {len(options.texts)} options")
         return Final(text=None, why=f"options in {listed(options.fields)} and nothing that says which is right")
+
+    def _several(self, options: Options, name: str, values: Sequence[object]) -> bool:
+        """Whether the values name options that are not all the same."""
+        plain = [value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)]
+        places = {self._place(options, name, value) for value in plain}
+        return len(plain) == len(values) and len(places) > 1 and None not in places
 
     def _place(self, options: Options, name: str, value: object) -> int | None:
         counts = ""

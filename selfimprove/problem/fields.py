@@ -17,18 +17,31 @@ read.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
+from selfimprove.problem.extras import look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
 from selfimprove.problem.flags import disowned, lost_options, picture_in
 from selfimprove.problem.learnt import Learnt
+from selfimprove.problem.likeness import LABELLED, is_of
 from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
-from selfimprove.problem.names import ANSWERS, GRADES, RATINGS, SOLUTIONS, TESTS, Names, Row, bare_name, find, listed
+from selfimprove.problem.names import (
+    ANSWERS,
+    GRADES,
+    LABELS,
+    RATINGS,
+    SOLUTIONS,
+    TESTS,
+    Names,
+    Row,
+    bare_name,
+    find,
+    listed,
+)
 from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of
@@ -56,18 +69,13 @@ class FieldReader:
     def __init__(self, named: Problems, *, as_written: bool = False, learnt: Learnt | None = None) -> None:
         self._named, self._as_written = named, as_written
         self._lookup = Lookup(named)
-        self._lookup.learnt = learnt or self._lookup.learnt
+        self.used = self._lookup.used
+        self.learnt = self._lookup.learnt = learnt or self._lookup.learnt
         self._questions, self._choices = Questions(self._lookup), Choices(self._lookup)
 
-    @property
-    def learnt(self) -> Learnt:
-        """What the rows said that were looked at."""
-        return self._lookup.learnt
-
-    @property
-    def used(self) -> dict[str, Counter[str]]:
-        """How often each field was read, by its role."""
-        return self._lookup.used
+    def notes(self) -> tuple[str, ...]:
+        """What the user is told of fields that were taken by no name of theirs."""
+        return self._lookup.notes()
 
     def learn(self, row: object) -> None:
         """Look at a row before any is read."""
@@ -78,10 +86,28 @@ class FieldReader:
         for role, name in list(self.learnt.lacking.items()):
             if find(row, name)[0]:
                 del self.learnt.lacking[role]
-        self._choices.learn(row, self._lookup.names(row))
+        names = self._lookup.names(row)
+        self._questions.learn(row, names)
+        for name in names.among(LABELS) if not names.among(SURE) else ():
+            if isinstance(label := row[name], str) and label.strip():
+                self.learnt.label(name, number=as_number(label) is not None)
+        self._look_beside(row, names)
+        self._choices.learn(row, names, lambda: self._questions.usual(row, names))
+
+    def _look_beside(self, row: Row, names: Names) -> None:
+        """Look at fields that no name tells of, in a row with a question under a usual name."""
+        if self._named.context or self._as_written or not looks(self.learnt.extras, names):
+            return
+        try:
+            asked = self._questions.usual(row, names)
+        except (SetAside, UsageError):
+            return
+        if asked is not None:
+            look(self.learnt.extras, row, names, asked.name, asked.text)
 
     def read(self, row: object, where: str, source: str) -> RowRead:
         """The problem of a row that was shown; `UsageError`, naming `where`, for a row that is none."""
+        self._lookup.settle()
         found = as_row(row)
         if found is None:
             raise UsageError(f"{where}: not an object with fields, but {kind_of(row)}", "Each row needs named fields.")
@@ -95,8 +121,9 @@ class FieldReader:
         asked = self._questions.asked(row, names, where)
         if name := picture_in(row, names):
             raise SetAside("picture", f"`{name}` holds a picture, which the model would not see")
-        question = self._questions.with_context(row, names, asked)
-        options = self._choices.options(row, names)
+        self.used["question"][asked.name] += 1
+        question = self._questions.with_context(row, names, asked, where)
+        options = self._choices.options(row, names) or self._choices.shown_in(row, names, question)
         if options is None:
             final = self._final(row, names, asked, question, where)
             if final.text is not None and lost_options(question, final.text):
@@ -166,8 +193,17 @@ class FieldReader:
             if not sure:
                 sure = row[name] not in (None, "")
                 yield name, row[name]
-        if not sure and isinstance(label := value_of(row, names, "label"), (str, bool)) and as_number(label) is None:
-            yield names["label"], label
+        for name in names.among(LABELS) if not sure else ():
+            label = row[name]
+            words = isinstance(label, (str, bool)) and as_number(label) is None
+            if words or (isinstance(label, str) and self.learnt.is_answer(name)):
+                yield name, label
+        if not names.among(ANSWERS) and len(names.like_answers) == 1:
+            yield names.like_answers[0], row[names.like_answers[0]]
+        if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:
+            for name in names.like_solutions:
+                if as_number(row[name]) is None or not is_of(name, LABELLED):
+                    yield name, row[name]
         for name, inner in containers(row, names):
             for key in self._lookup.names(inner).among(SURE):
                 yield f"{name}.{key}", inner[key]

@@ -199,7 +199,7 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
     if len(lists) > 1:
         raise UsageError(
             f"{path}: several lists of rows: {', '.join(lists)}",
-            f"Write one to a file of its own: jq .{lists[0]} {path} > {lists[0]}.json",
+            f"Write one to a file of its own: jq '.[{json.dumps(lists[0])}]' {path} > rows.json",
         )
     if lists:
         yield from _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path)

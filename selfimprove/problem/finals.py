@@ -20,6 +20,13 @@ from selfimprove.problem.turns import is_chat, last_text
 Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
 """Why a row is set aside, in a word."""
 
+NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
+"""Signs that stand where there is no answer."""
+_NAMED = ("entityname", "name", "label", "string", "answertext", "value")
+"""Names of the text of an object that is an answer, beside its id or its kind."""
+
+_TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
+_NUMBER = re.compile(r"[-+.,/\d\s%$]*")
 _YES_NO = re.compile(
     r"\W*(?:\w+ly,? )?(?:is|are|was|were|am|do|does|did|can|could|has|have|had|will|would|should|may|might|must|"
     r"isn't|aren't|doesn't|don't|true or false)\b",
@@ -47,6 +54,10 @@ def final_of(value: object, name: str, question: str) -> Final:
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
+    if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
+        plain = tagged[1].strip()
+    if isinstance(plain, str) and plain.strip() in NOTHING:
+        return Final(text=None, why=f"`{name}` holds “{plain.strip()}”, which stands for: no answer")
     if isinstance(plain, bool):
         last_sentence = re.split(r"[.!,]\s+", question.strip())[-1]
         if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], last_sentence)):
@@ -67,7 +78,7 @@ def _wrong_type(name: str, value: object) -> Final:
 
 def _unwrapped(value: object) -> str | int | float | bool | Final | None:
     """The one value inside lists and objects; a `Final` without text says why there is not one."""
-    value = opened(value)
+    value = opened(_usual(value))
     if value is None or isinstance(value, (str, int, float)):
         return value
     if is_chat(value) and isinstance(value, (list, tuple)):
@@ -85,7 +96,20 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
             if name in inner:
                 return _unwrapped(inner[name])
+        if (named := next((inner[name] for name in _NAMED if inner.get(name) not in (None, "")), None)) is not None:
+            return _unwrapped(named)
+        kind = str(inner.get("answertype", inner.get("type", "")))
+        if "answerargument" in inner and kind.casefold() in ("value", "literal", "number", "date"):
+            return _unwrapped(inner["answerargument"])
     return Final(text=None, kind="type", why=f"must be a text or a number, not {kind_of(value)}")
+
+
+def _usual(value: object) -> object:
+    """The first of one answer's names, which stand in a list of their own inside a list of answers; else the value."""
+    names = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else None
+    if not isinstance(names, (list, tuple)) or len(names) < 2:
+        return value
+    return names[0] if all(isinstance(name, str) and not _NUMBER.fullmatch(name) for name in names) else value
 
 
 def _is_span(value: object) -> bool:

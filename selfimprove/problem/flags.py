@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import re
 
-from selfimprove.problem.names import FAULTS, PICTURES, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.names import FAULTS, SOUND, UNSOUND, Names, Row
 
+_MEDIA = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".bmp",
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".wav",
+    ".mp3",
+    ".flac",
+)
 _OFFERS = re.compile(
     r"\bwhich (?:one )?of (?:the following|these|the (?:options|choices|answers))\b|\bamong A through [B-J]\b|"
     r"\banswer choices\b",
@@ -30,9 +46,12 @@ def disowned(row: Row, names: Names) -> str:
 
 def picture_in(row: Row, names: Names) -> str:
     """The field that holds a picture; empty without one."""
-    for name in names.among(PICTURES):
+    for name in names.pictures:
         value = row[name]
         if value not in (None, "", [], {}, False) and str(value).casefold() not in ("none", "null", "nan"):
+            return name
+    for name in names.paths:
+        if isinstance(value := row[name], str) and value.lower().endswith(_MEDIA):
             return name
     return ""
 

@@ -12,6 +12,27 @@ from dataclasses import dataclass, field
 from selfimprove.problem.names import bare_name
 from selfimprove.problem.options import OWN_LABEL, Options
 
+INDEXES = (
+    *(
+        "answeridx",
+        "answerindex",
+        "correctidx",
+        "correctindex",
+        "correctanswerindex",
+        "correctoptionindex",
+        "goldindex",
+    ),
+    *("correctansweridx", "correctanswerid", "label", "goldlabel", "correctlabel", "cop", "answerid"),
+)
+"""Names of what says by a position or a label, and never by its text, which option is right."""
+_AN_INDEX = re.compile(r"(?:idx|index|indices|pos|position)$")
+
+
+def is_index(name: str) -> bool:
+    """Whether a field of this name holds a position or a label, and never the answer itself."""
+    bare = bare_name(name)
+    return bare in INDEXES or bool(_AN_INDEX.search(bare))
+
 
 @dataclass
 class Numbering:
@@ -61,7 +82,14 @@ class Numbering:
 
 def _by_text(options: Options, text: str) -> int | None:
     places = [place for place, one in enumerate(options.texts) if one.casefold() == text.strip().casefold()]
+    if not places and not text.isdigit() and (bare := _bare(text)):
+        places = [place for place, one in enumerate(options.texts) if _bare(one) == bare]
     return places[0] if len(places) == 1 else None
+
+
+def _bare(text: str) -> str:
+    """The text without dollar signs, spaces and a full stop at its end."""
+    return "".join(text.replace("$", "").split()).rstrip(".").casefold()
 
 
 def as_number(value: object) -> int | None:
@@ -84,6 +112,8 @@ def place_of(options: Options, value: object, counts_from: str) -> int | None:
         if bare in upper:
             return upper.index(bare)
     number = as_number(value)
+    if number is not None and options.gapped:
+        return None
     if number is not None:
         place = {"text": _by_text(options, text), "zero": number, "one": number - 1}.get(counts_from)
         return place if place is not None and 0 <= place < len(options.texts) else None
@@ -108,3 +138,13 @@ def place_of(options: Options, value: object, counts_from: str) -> int | None:
 def is_label(options: Options, value: object) -> bool:
     """Whether the value is a label that the row itself gives one of its options."""
     return not options.separate and str(value).strip().upper() in {label.upper() for label in options.labels}
+
+
+def order_of(options: Options, value: object) -> str:
+    """The letters of all options in the order that the value gives, in brackets, since their order counts; or empty."""
+    letters = options.letters()
+    if not isinstance(value, str) or len(letters) < 3 or len(value) > 8 * len(letters):
+        return ""
+    given = re.findall(r"[A-Z]", value)
+    marks = re.fullmatch(r"[(\[]?[A-Z](?:\s*(?:,|;|>|->|-|→)\s*[A-Z])+[)\]]?", value.strip())
+    return f"({', '.join(given)})" if marks and sorted(given) == sorted(letters) else ""

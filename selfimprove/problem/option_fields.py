@@ -6,18 +6,45 @@ ones beside it (`Correct Answer` with `Incorrect Answer 1` …, `distractor1` �
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from selfimprove.problem.names import OPTIONS, Names, Row, opened
+from selfimprove.problem.likeness import is_beside, is_of
+from selfimprove.problem.names import ANSWERS, OPTIONS, Names, Row, opened
 from selfimprove.problem.options import LETTERS, Options, consecutive, is_plain, read_options
 
-_NUMBERED = re.compile(r"(q?(?:option|opt|op)|choice|(?:mc)?answer|ans|sol|ending|candidate|)([a-j]|\d)")
+_NUMBERED = re.compile(
+    r"(q?(?:option|opt|op)|opci[oó]n|opção|opcao|alternativa|alternative|选项|選項|보기|choice|(?:mc)?answer|ans|sol|"
+    r"ending|candidate|)([a-j]|\d)"
+)
+_FAMILY = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[^\W\d_A-Z])[A-J]|(?<=[\W_])[A-Ja-j])")
+"""A field's name that ends in a number or a letter by itself."""
+_OFFERED = frozenset(
+    "option opcion opción opção alternative alternativa hypothesis holding candidate ending quiz choice opsi".split()
+)
+"""Words of fields that hold an option each."""
+_GIVEN_STEMS = frozenset(
+    (
+        "ctx sentence text premise paragraph question fact passage document context observation response "
+        "completion output turn conversation query prompt input instruction utterance message reference rule "
+        "story event column feature variable answer solution article claim statement argument clue part "
+        "section block note value speaker person"
+    ).split()
+)
+"""Words of numbered fields that hold something else."""
 _WRONG = re.compile(r"(?:incorrectanswers?|distractors?|wronganswers?|incorrectoptions?)\d*")
-_NAMED_SO = re.compile(r"(?!correct|right|gold|num|n)\w*(?:choices|options|candidates|alternatives)")
+_NAMED_SO = re.compile(
+    r"(?!correct|right|gold|num|n)\w*(?:choices|options|candidates|alternatives|(?:choice|option|candidate|alternative)s?(?:text|list)s?)"
+)
 """Bare names of fields that hold options, whatever stands before."""
+_BESIDE_ANSWERS = frozenset(
+    "label correct answerkey ra correctanswerid correctansweridx correctanswers correctoption correctoptions "
+    "correctanswer correctindex correctidx answeridx answerindex".split()
+)
+"""Names beside which `answers` are options."""
 _RIGHT = ("correctanswer", "bestanswer", "rightanswer", "correctoption", "correctchoice")
 
 
@@ -30,40 +57,102 @@ def options_in(row: Row, names: Names, named: str, value: object) -> Options | N
 
 
 @lru_cache(maxsize=1000)
-def option_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+def option_fields(names: Names) -> tuple[str, ...]:
     """The names, of a row's bare ones, under which options may stand."""
-    beside = {"label", "correct", "answerkey", "ra", "correctanswerid", "correctansweridx"} & set(names)
+    beside = _BESIDE_ANSWERS & set(names)
     found = [name for name in names if name in OPTIONS or _NAMED_SO.fullmatch(name)]
     return tuple(name for name in found if name != "answers" or beside)
 
 
+@lru_cache(maxsize=1000)
+def may_offer(names: Names) -> bool:
+    """Whether options may stand in a field of these, or in several."""
+    known = _known(names)
+    several = bool(known.families or known.others or (known.wrong and known.right))
+    return bool(option_fields(names) or several or "answers" in names or names.others)
+
+
 def _several_fields(row: Row, names: Names) -> Options | None:
-    if not _may_be_several(tuple(names)):
-        return None
-    wrong = [name for bare, name in sorted(names.items()) if _WRONG.fullmatch(bare)]
-    right = next((names[bare] for bare in _RIGHT if bare in names), None)
-    if wrong and right is not None:
-        return _with_distractors(row, right, wrong)
-    groups: dict[str, dict[str, str]] = {}
-    for bare, name in names.items():
-        match = _NUMBERED.fullmatch(bare)
-        if match and (match[1] or not match[2].isdigit()) and is_plain(row[name]) and str(row[name]).strip():
-            groups.setdefault(match[1], {})[match[2]] = name
-    for group in groups.values():
-        keys = sorted(group)
-        if len(keys) >= 2 and consecutive([key.upper() for key in keys]):
-            texts = tuple(str(row[group[key]]).strip() for key in keys)
-            return Options(
-                texts=texts, labels=tuple(key.upper() for key in keys), fields=tuple(group[key] for key in keys),
-                separate=True,
-            )  # fmt: skip
+    known = _known(names)
+    wordings = names.get("correctanswers", known.right)
+    if known.wrong and wordings != known.right and isinstance(row[wordings], str):
+        return None  # an answer in several wordings, in one text: so are the wrong ones, and no option stands for one
+    if known.wrong and known.right:
+        return _with_distractors(row, known.right, known.wrong)
+    for family in known.families:
+        if (found := _of_family(row, family)) is not None:
+            return found
     return None
 
 
+def other_families(row: Row, names: Names) -> list[Options]:
+    """Options in fields that are numbered or lettered under a name that says nothing of options (`holding_0` …)."""
+    known = _known(names)
+    found = [_of_family(row, family) for family in known.others]
+    return [one for one in found if one is not None and not any(as_cell_number(text) for text in one.texts)]
+
+
+def as_cell_number(text: str) -> bool:
+    """Whether the text is a number: those in fields of their own are rather given than offered."""
+    return bool(re.fullmatch(r"[-+.,\d\s%$]+", text))
+
+
+Family = tuple[tuple[str, str], ...]
+"""The keys of fields that belong together, in order, and their names."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the names of a row's fields say of options in fields of their own."""
+
+    right: str
+    wrong: tuple[str, ...]
+    families: tuple[Family, ...]
+    others: tuple[Family, ...]
+
+
 @lru_cache(maxsize=1000)
-def _may_be_several(names: tuple[str, ...]) -> bool:
-    """Whether options may stand in fields of their own, judged by the row's bare names."""
-    return any(_WRONG.fullmatch(name) for name in names) or sum(bool(_NUMBERED.fullmatch(one)) for one in names) > 1
+def _known(fields: Names) -> _Known:
+    """Where options may stand in fields of their own, by the row's bare names and its names."""
+    wrong = tuple(name for one, name in sorted(fields.items()) if _WRONG.fullmatch(one))
+    right = next((fields[one] for one in (*_RIGHT, *ANSWERS) if one in fields), "")
+    known: dict[str, dict[str, str]] = {}
+    others: dict[str, dict[str, str]] = {}
+    for one, name in fields.items():
+        match = _NUMBERED.fullmatch(one)
+        if match and (match[1] or not match[2].isdigit()):
+            known.setdefault(match[1], {})[match[2].upper()] = name
+        elif (match := _FAMILY.fullmatch(name)) and _may_offer(match[1]):
+            group = known if is_of(match[1], _OFFERED) else others
+            group.setdefault(match[1], {})[match[2].upper()] = name
+    return _Known(right, wrong, _run(known), _run(others))
+
+
+def _may_offer(stem: str) -> bool:
+    return is_of(stem, _OFFERED) or not (is_of(stem, _GIVEN_STEMS) or is_beside(stem))
+
+
+def _run(groups: dict[str, dict[str, str]]) -> tuple[Family, ...]:
+    """The groups whose keys are A, B, … or count from 0 or 1."""
+    runs = (tuple(sorted(group.items(), key=lambda item: (len(item[0]), item[0]))) for group in groups.values())
+    return tuple(run for run in runs if consecutive([key for key, _ in run]))
+
+
+@lru_cache(maxsize=1000)
+def own_fields(names: Names) -> frozenset[str]:
+    """The fields, of these names, that may hold an option each."""
+    known = _known(names)
+    return frozenset((*known.wrong, *(name for family in (*known.families, *known.others) for _, name in family)))
+
+
+def _of_family(row: Row, family: Family) -> Options | None:
+    """The options of these fields, the last of which may be empty; between letters any may be."""
+    filled = [(key, name) for key, name in family if is_plain(row[name]) and str(row[name]).strip() not in ("", "nan")]
+    keys = tuple(key for key, _ in filled)
+    if len(filled) < 2 or not (consecutive(keys) or (keys[0].isalpha() and len(filled) > 1)):
+        return None
+    texts = tuple(str(row[name]).strip() for _, name in filled)
+    return Options(texts=texts, labels=keys, fields=tuple(name for _, name in filled), separate=True)
 
 
 def _with_distractors(row: Row, right: str, wrong: Sequence[str]) -> Options | None:
@@ -75,7 +164,8 @@ def _with_distractors(row: Row, right: str, wrong: Sequence[str]) -> Options | N
             cells = value.split(";")
         others += [str(cell).strip() for cell in cells if is_plain(cell) and str(cell).strip()]
     correct = opened(row[right])
-    if not others or not is_plain(correct) or not str(correct).strip() or str(correct).strip() in others:
+    bare = str(correct).strip()
+    if not others or not is_plain(correct) or bare in others or len(bare) == 0 or bare in LETTERS:
         return None
     texts = (str(correct).strip(), *dict.fromkeys(others))
     return Options(texts=texts[: len(LETTERS)], right=0, fields=(right, *wrong), separate=True)

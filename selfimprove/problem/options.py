@@ -20,6 +20,12 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 OWN_LABEL = re.compile(r"\s*[(\[]?([A-Za-z]|\d{1,2})\s*(?:[).:\]]\s*|\s-\s)")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;\n]))[(\[]?([A-Za-z])\s*[).:\]]\s*")
+_LINE = re.compile(r"[(\[（]?([A-Za-z])(?:[).:\]、．：）]\s*|\s+)(.*\S)\s*")
+_FIRST = re.compile(r"(?:^|(?<=[\s:?.]))[(\[]?[Aa]\s*[).:\]]")
+_PROMPTED = re.compile(r"\s*(?:answer|a)\s*:\s*$", re.IGNORECASE)
+_NUMBERED_LINE = re.compile(r"[(\[（]?(\d{1,2})[).:\]、．：）]\s*(.*\S)\s*")
+_FLAGS = ("iscorrect", "correct", "isright", "right", "isanswer", "istrue")
+_TEXTS = ("text", "content", "option", "answer", "choice", "value")
 _TITLE = re.compile(r"^\s*(?:answer\s+)?(?:choices|options)\s*:\s*", re.IGNORECASE)
 
 
@@ -35,6 +41,11 @@ class Options:
     right: int | None = None
     fields: tuple[str, ...] = ()
     separate: bool = False
+
+    @property
+    def gapped(self) -> bool:
+        """Whether a letter is left out between those of the options: numbers may count it or not."""
+        return bool(self.labels) and self.labels[0].isalpha() and not consecutive([one.upper() for one in self.labels])
 
     def rendered(self, question: str, seed: int) -> tuple[str, str]:
         """The options as lines with letters, and the letter of the right one; in a seeded order if `right` is given.
@@ -59,11 +70,22 @@ class Options:
 
 def shows(question: str, options: Options) -> bool:
     """Whether the question already ends on these options with their letters."""
+    if all(text == letter for text, letter in zip(options.texts, options.letters(), strict=True)):
+        return all(re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]", question) for letter in options.letters())
     tail = question[-sum(len(text) + 12 for text in options.texts) :]
     pairs = zip(options.letters(), options.texts, strict=True)
     return options.right is None and all(
         re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
     )
+
+
+def options_shown(question: str) -> Options | None:
+    """The options that the question ends on, each behind its letter; None without any."""
+    for mark in reversed(list(_FIRST.finditer(question))):
+        found = _from_text(_PROMPTED.sub("", question[mark.start() :]))
+        if found is not None:
+            return found
+    return None
 
 
 def read_options(value: object) -> Options | None:
@@ -97,29 +119,47 @@ def _from_texts(items: Sequence[object]) -> Options | None:
     if not 2 <= len(items) <= len(LETTERS) or not all(is_plain(item) for item in items):
         return None
     texts = [str(item).strip() for item in items]
+    while texts and not texts[-1]:
+        texts.pop()
     own = [OWN_LABEL.match(text) for text in texts]
     labels = [match[1].upper() for match in own if match]
     if labels == list(LETTERS[: len(texts)]) or labels == [str(n) for n in range(1, len(texts) + 1)]:
         bare = tuple(text[match.end() :].strip() for text, match in zip(texts, own, strict=True) if match)
         if all(bare):
             return Options(texts=bare, labels=tuple(labels))
-    return Options(texts=tuple(texts)) if all(texts) else None
+    return Options(texts=tuple(texts)) if len(texts) > 1 and all(texts) else None
 
 
 def _from_text(text: str) -> Options | None:
     """`a ) 38 , b ) 27` or a line each, perhaps under a title."""
     text = _TITLE.sub("", text)
+    lines = [_LINE.fullmatch(line.strip()) for line in text.strip().splitlines() if line.strip()]
+    if len(lines) > 1 and [line and line[1].upper() for line in lines] == list(LETTERS[: len(lines)]):
+        return Options(texts=tuple(line[2] for line in lines if line), labels=tuple(LETTERS[: len(lines)]))
+    numbered = [_NUMBERED_LINE.fullmatch(line.strip()) for line in text.strip().splitlines() if line.strip()]
+    if len(numbered) > 1 and [line and line[1] for line in numbered] == [str(n + 1) for n in range(len(numbered))]:
+        texts = tuple(line[2] for line in numbered if line)
+        return Options(texts=texts, labels=tuple(str(n + 1) for n in range(len(texts))))
     marks: list[re.Match[str]] = []
     for match in _INLINE.finditer(text):
         if match[1].upper() == LETTERS[len(marks) : len(marks) + 1]:
             marks.append(match)
     if len(marks) < 2 or text[: marks[0].start()].strip("[('\" "):
-        return None
+        return None if marks else _parted(text)
     ends = [match.start() for match in marks[1:]] + [len(text)]
     texts = tuple(
         text[match.end() : end].strip().strip(",;'\"])").strip() for match, end in zip(marks, ends, strict=True)
     )
     return Options(texts=texts, labels=tuple(match[1].upper() for match in marks)) if all(texts) else None
+
+
+def _parted(text: str) -> Options | None:
+    """Options without letters, a line each or with bars or semicolons between them."""
+    for sign in ("\n", "|", ";"):
+        parts = [part.strip() for part in text.strip().strip(sign).split(sign)]
+        if 2 <= len(parts) <= 10:
+            return Options(texts=tuple(parts)) if all(parts) and len(set(parts)) == len(parts) else None
+    return None
 
 
 def _from_object(value: dict[str, object], written: Row) -> Options | None:
@@ -137,12 +177,39 @@ def _from_object(value: dict[str, object], written: Row) -> Options | None:
     if all(isinstance(inner, (int, float)) for inner in value.values()):
         scores = list(written.values())
         return Options(texts=tuple(str(key) for key in written), right=scores.index(1)) if _is_score(scores) else None
-    keys = [str(key).strip().upper() for key in written]
+    keys = _bare_keys([str(key).strip().upper() for key in written])
+    filled = {key: (str(name), str(written[name]).strip()) for key, name in zip(keys, written, strict=True)}
     if all(is_plain(inner) for inner in written.values()) and consecutive(keys):
-        texts_by_key = {key: str(inner).strip() for key, inner in zip(keys, written.values(), strict=True)}
-        ordered = sorted(texts_by_key)
-        return Options(texts=tuple(texts_by_key[key] for key in ordered), labels=tuple(ordered))
+        order = sorted(filled, key=lambda key: (len(key), key))
+        while order and filled[order[-1]][1] in ("", "nan"):
+            order.pop()
+        if len(order) > 1 and all(filled[key][1] for key in order):
+            labels = tuple(filled[key][0].strip() for key in order)
+            return Options(texts=tuple(filled[key][1] for key in order), labels=labels)
     return None
+
+
+def _bare_keys(keys: list[str]) -> list[str]:
+    """The numbers or letters of keys that are all of one name (`choice_1`, `choice_2`), else the keys."""
+    parts = [re.fullmatch(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[\W_])[A-J])", key) for key in keys]
+    same = len({part[1] if part else "" for part in parts}) == 1
+    return [part[2] for part in parts if part] if same and all(parts) else keys
+
+
+def read_flagged(value: object) -> Options | None:
+    """Options with a flag in each that says whether it is right, where one is; else None."""
+    items = value if isinstance(value, (list, tuple)) else ()
+    if not 2 <= len(items) <= len(LETTERS) or not all(isinstance(item, dict) for item in items):
+        return None
+    options = _from_objects(items)
+    return options if options is not None and options.right is not None else None
+
+
+def _right_of(items: Sequence[Row]) -> int | None:
+    """The place of the one object that has a flag to say that it is right."""
+    flags = [name for name in items[0] if bare_name(name) in _FLAGS]
+    values = [item.get(flags[0]) for item in items] if len(flags) == 1 else []
+    return values.index(1) if values and _is_score(values) else None
 
 
 def _from_objects(items: Sequence[Row]) -> Options | None:
@@ -152,11 +219,12 @@ def _from_objects(items: Sequence[Row]) -> Options | None:
     names = [name for name in items[0] if all(is_plain(item.get(name)) for item in items)]
     columns = {name: [str(item[name]).strip() for item in items] for name in names}
     labels = next((name for name in names if consecutive([cell.upper() for cell in columns[name]])), None)
-    texts = next((name for name in names if name != labels and bare_name(name) in ("text", "content", "option")), None)
+    texts = next((name for name in names if name != labels and bare_name(name) in _TEXTS), None)
     texts = texts or next((name for name in names if name != labels), None)
     if texts is None or not all(columns[texts]):
         return None
-    return Options(texts=tuple(columns[texts]), labels=tuple(columns[labels]) if labels else ())
+    right = None if labels else _right_of(items)
+    return Options(texts=tuple(columns[texts]), labels=tuple(columns[labels]) if labels else (), right=right)
 
 
 def consecutive(keys: Sequence[str]) -> bool:

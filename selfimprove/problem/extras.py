@@ -1,0 +1,152 @@
+"""Fields of which no name says what they are to a question: what all rows of a source together say of them.
+
+A passage under a name that nobody has listed is lost without a word if such fields are passed over, and an explanation
+gives the answer away if they are put before the question. So a field with texts, a list of texts or a table is read as
+context where it can be nothing else: it stands before the question in its row, or several questions share it. Behind
+the answer it is passed over, as explanations and remarks stand there. A list in which the answer is found at different
+places is the options. What is left open is refused, and the field is named.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from selfimprove.problem.context import flat
+from selfimprove.problem.guess import size_of
+from selfimprove.problem.likeness import GIVEN, is_of
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
+from selfimprove.problem.numbering import as_number, is_index, place_of
+from selfimprove.problem.option_fields import own_fields
+from selfimprove.problem.options import read_options
+
+MOST_ROWS = 300
+"""Rows of a part of a source in which such fields are looked at."""
+LEAST_ROWS = 3
+"""Rows from which on they say something."""
+LONG = 5
+"""Words of a text that may be a passage."""
+_ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
+
+Role = Literal["context", "options", "unsure", ""]
+
+
+@dataclass
+class Extra:
+    """What one such field holds: how much, where it stands, whether questions share it, and where it has the answer."""
+
+    rows: int = 0
+    filled: int = 0
+    words: int = 0
+    places: Counter[str] = field(default_factory=Counter)
+    asked: dict[int, set[int]] = field(default_factory=dict)
+    lists: int = 0
+    picks: Counter[int] = field(default_factory=Counter)
+    counted: int = 0
+
+    def join(self, other: Extra) -> None:
+        """Count what another has counted."""
+        self.rows += other.rows
+        self.filled += other.filled
+        self.words += other.words
+        self.lists += other.lists
+        self.counted += other.counted
+        self.places.update(other.places)
+        self.picks.update(other.picks)
+        for value, questions in other.asked.items():
+            self.asked.setdefault(value, set()).update(questions)
+
+    def role(self, name: str) -> Role:
+        """What the field is to the question; `unsure` where it may be something that the question needs."""
+        if self.rows < LEAST_ROWS or not self.filled:
+            return ""
+        if self.lists and 10 * self.lists >= 9 * self.filled:
+            if 10 * self.picks.total() >= 9 * self.lists and set(self.picks) != {
+                0
+            }:  # names of one answer: at the first
+                return "options" if len(self.picks) > 1 else "unsure"
+            if 10 * self.counted >= 9 * self.lists:
+                return "unsure"
+        if self.words < LONG * self.filled:
+            varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
+            return "unsure" if self.places["between"] == self.filled and varied else ""
+        shared = sum(len(questions) > 1 for questions in self.asked.values())
+        if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
+            return "context"
+        return "" if self.places["after"] == self.filled else "unsure"
+
+
+def why_taken(role: Role) -> str:
+    """Why a field is taken for what it is, in words."""
+    if role == "options":
+        return "it lists texts, of which the answer is one"
+    return "it holds texts that stand before the question, or that several questions share"
+
+
+def looks(extras: dict[str, Extra], names: Names) -> bool:
+    """Whether one of these fields is to be looked at in another row."""
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in names.others)
+
+
+def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
+    """Look at the fields of a row that are not known by name; `question` is the field with its question, the `text`."""
+    order, apart = list(row), own_fields(names)
+    top = question.split(".")[0]
+    asked = order.index(top) if top in row else -1
+    others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
+    answered = min(others, default=asked if top != question else len(order))
+    told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
+    for name in names.others:
+        if name == top or name in apart:
+            continue
+        found = extras.setdefault(name, Extra())
+        if found.rows >= MOST_ROWS:
+            continue
+        found.rows += 1
+        value = row[name]
+        shown = flat(value) if _may_be_given(value) else ""
+        if not shown or shown in text or _alike(shown, text) or (isinstance(value, list) and text in shown):
+            continue
+        found.filled += 1
+        found.words += size_of(shown)
+        at = order.index(name)
+        found.places["before" if told and at < asked else "after" if told and asked < answered < at else "between"] += 1
+        digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
+        found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
+        if isinstance(value, (list, tuple)):
+            _pick(found, value, [row[one] for one in names.among(_ANSWERING) if not is_index(one)])
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether the two have most of their words in common: one question, worded twice."""
+    words, others = set(one.split()), set(other.split())
+    return 2 * len(words & others) >= len(words | others)
+
+
+def _pick(found: Extra, value: Sequence[object], answers: Sequence[object]) -> None:
+    """Note where in the list the answer stands."""
+    options = read_options(value) if all(isinstance(one, str) for one in value) else None
+    if options is None:
+        return
+    found.lists += 1
+    plain = [one for one in answers if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
+    places = [place_of(options, one, "") for one in plain]
+    if found_at := [place for place in places if place is not None]:
+        found.picks[found_at[0]] += 1
+    elif any((number := as_number(one)) is not None and 0 <= number <= len(options.texts) for one in plain):
+        found.counted += 1
+
+
+def _may_be_given(value: object) -> bool:
+    """Whether this may be a passage, paragraphs or a table."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
+    return isinstance(value, str) or (isinstance(value, dict) and bool({"rows", "table", "sentences"} & value.keys()))
+
+
+def _is_passage(value: object) -> bool:
+    """Whether this is an object with a text in it, as paragraphs and turns are."""
+    return isinstance(value, dict) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())
