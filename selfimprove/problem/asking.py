@@ -9,7 +9,7 @@ from functools import lru_cache
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
 from selfimprove.problem.guess import is_formal
-from selfimprove.problem.likeness import ANSWERING, is_beside, is_of, is_solution, words_of
+from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, words_of
 from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
 from selfimprove.problem.names import (
     ANSWERS,
@@ -185,7 +185,7 @@ def _may_ask(names: Names) -> frozenset[str]:
     return frozenset(
         name
         for one, name in names.items()
-        if name not in (*apart, *answering) and one not in _TAKEN and not is_beside(name)
+        if name not in (*apart, *answering) and one not in _TAKEN and not is_beside(name) and not is_of(name, CODING)
     )
 
 

@@ -13,11 +13,12 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from selfimprove.problem.context import flat
 from selfimprove.problem.guess import size_of
-from selfimprove.problem.likeness import GIVEN, is_of
+from selfimprove.problem.likeness import CODING, GIVEN, is_of
 from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
@@ -36,7 +37,11 @@ Role = Literal["context", "options", "unsure", ""]
 
 @dataclass
 class Extra:
-    """What one such field holds: how much, where it stands, whether questions share it, and where it has the answer."""
+    """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
+
+    `picks` counts the places of the answer in its lists, `indexed` those that an index goes into, `counted` those into
+    which a number goes that may be an answer as well.
+    """
 
     rows: int = 0
     filled: int = 0
@@ -45,6 +50,7 @@ class Extra:
     asked: dict[int, set[int]] = field(default_factory=dict)
     lists: int = 0
     picks: Counter[int] = field(default_factory=Counter)
+    indexed: int = 0
     counted: int = 0
 
     def join(self, other: Extra) -> None:
@@ -53,6 +59,7 @@ class Extra:
         self.filled += other.filled
         self.words += other.words
         self.lists += other.lists
+        self.indexed += other.indexed
         self.counted += other.counted
         self.places.update(other.places)
         self.picks.update(other.picks)
@@ -63,20 +70,27 @@ class Extra:
         """What the field is to the question; `unsure` where it may be something that the question needs."""
         if self.rows < LEAST_ROWS or not self.filled:
             return ""
-        if self.lists and 10 * self.lists >= 9 * self.filled:
-            if 10 * self.picks.total() >= 9 * self.lists and set(self.picks) != {
-                0
-            }:  # names of one answer: at the first
-                return "options" if len(self.picks) > 1 else "unsure"
-            if 10 * self.counted >= 9 * self.lists:
-                return "unsure"
+        if (offered := self._offered()) is not None:
+            return offered
+        between = self.places["between"] == self.filled and not is_of(name, CODING)
         if self.words < LONG * self.filled:
             varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
-            return "unsure" if self.places["between"] == self.filled and varied else ""
+            return "unsure" if between and varied else ""
         shared = sum(len(questions) > 1 for questions in self.asked.values())
         if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
             return "context"
-        return "" if self.places["after"] == self.filled else "unsure"
+        return "" if self.places["after"] == self.filled or is_of(name, CODING) else "unsure"
+
+    def _offered(self) -> Role | None:
+        """Whether these are lists of options; None where nothing says so."""
+        most = 9 * self.lists
+        if not self.lists or 10 * self.lists < 9 * self.filled:
+            return None
+        if 10 * self.indexed >= most:
+            return "options"
+        if 10 * self.picks.total() >= most and set(self.picks) != {0}:  # one answer's names have the usual one first
+            return "options" if len(self.picks) > 1 else "unsure"
+        return "unsure" if 10 * self.counted >= most else None
 
 
 def why_taken(role: Role) -> str:
@@ -86,29 +100,39 @@ def why_taken(role: Role) -> str:
     return "it holds texts that stand before the question, or that several questions share"
 
 
+@lru_cache(maxsize=1000)
+def _to_look_at(names: Names) -> tuple[str, ...]:
+    own = own_fields(names)
+    return tuple(name for name in names.others if name not in own)
+
+
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
-    return any(name not in extras or extras[name].rows < MOST_ROWS for name in names.others)
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
 
 
 def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
     """Look at the fields of a row that are not known by name; `question` is the field with its question, the `text`."""
-    order, apart = list(row), own_fields(names)
+    order = list(row)
     top = question.split(".")[0]
     asked = order.index(top) if top in row else -1
     others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
     answered = min(others, default=asked if top != question else len(order))
     told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
-    for name in names.others:
-        if name == top or name in apart:
-            continue
+    for name in _to_look_at(names):
         found = extras.setdefault(name, Extra())
         if found.rows >= MOST_ROWS:
             continue
         found.rows += 1
         value = row[name]
         shown = flat(value) if _may_be_given(value) else ""
-        if not shown or shown in text or _alike(shown, text) or (isinstance(value, list) and text in shown):
+        if (
+            name == top
+            or not shown
+            or shown in text
+            or _alike(shown, text)
+            or (isinstance(value, list) and text in shown)
+        ):
             continue
         found.filled += 1
         found.words += size_of(shown)
@@ -117,7 +141,7 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
         digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
         found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
         if isinstance(value, (list, tuple)):
-            _pick(found, value, [row[one] for one in names.among(_ANSWERING) if not is_index(one)])
+            _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
 
 
 def _alike(one: str, other: str) -> bool:
@@ -126,17 +150,22 @@ def _alike(one: str, other: str) -> bool:
     return 2 * len(words & others) >= len(words | others)
 
 
-def _pick(found: Extra, value: Sequence[object], answers: Sequence[object]) -> None:
+def _pick(found: Extra, value: Sequence[object], answers: dict[str, object]) -> None:
     """Note where in the list the answer stands."""
     options = read_options(value) if all(isinstance(one, str) for one in value) else None
     if options is None:
         return
     found.lists += 1
-    plain = [one for one in answers if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
+    numbers = {name: number for name, one in answers.items() if (number := as_number(one)) is not None}
+    fitting = [name for name, number in numbers.items() if 0 <= number <= len(options.texts)]
+    if any(is_index(name) for name in fitting):
+        found.indexed += 1
+        return
+    plain = [one for one in answers.values() if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
     places = [place_of(options, one, "") for one in plain]
     if found_at := [place for place in places if place is not None]:
         found.picks[found_at[0]] += 1
-    elif any((number := as_number(one)) is not None and 0 <= number <= len(options.texts) for one in plain):
+    elif fitting:
         found.counted += 1
 
 

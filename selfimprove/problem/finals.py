@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from selfimprove.answer.reference import reference_of
 from selfimprove.problem.names import ALIASED, bare_name, opened
@@ -22,8 +22,9 @@ Kind = Literal["no answer", "sentence", "several answers", "type", "program", "o
 
 NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
 """Signs that stand where there is no answer."""
-_NAMED = ("entityname", "name", "label", "string", "answertext", "value")
+_NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "value")
 """Names of the text of an object that is an answer, beside its id or its kind."""
+_ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
 _NUMBER = re.compile(r"[-+.,/\d\s%$]*")
@@ -52,6 +53,8 @@ def final_of(value: object, name: str, question: str) -> Final:
         plain = _unwrapped(several[0]) if isinstance(several, (list, tuple)) else plain
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
+    if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
+        return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
@@ -93,15 +96,32 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
             return _unwrapped(inner["value"])
         if inner.keys() >= {"number", "spans"}:  # a number, a date or spans, of which one is filled
             return _unwrapped(inner["number"] or inner["spans"])
+        if isinstance(inner.get("answer"), (list, tuple)) and isinstance(inner.get("mention"), str):
+            return _unwrapped(inner["mention"]) if len(inner["answer"]) == 1 else _one_of(list(inner["answer"]))
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
             if name in inner:
                 return _unwrapped(inner[name])
-        if (named := next((inner[name] for name in _NAMED if inner.get(name) not in (None, "")), None)) is not None:
-            return _unwrapped(named)
+        named = [_in_english(inner[name]) for name in _NAMED if name in inner]
+        if (text := next((one for one in named if _is_text(one)), None)) is not None:
+            return text
         kind = str(inner.get("answertype", inner.get("type", "")))
         if "answerargument" in inner and kind.casefold() in ("value", "literal", "number", "date"):
             return _unwrapped(inner["answerargument"])
     return Final(text=None, kind="type", why=f"must be a text or a number, not {kind_of(value)}")
+
+
+def _in_english(value: object) -> object:
+    """The English one of texts by their languages, or the only one; else the value."""
+    if not isinstance(value, dict) or not value:
+        return value
+    return value.get("en", next(iter(value.values())) if len(value) == 1 else None)
+
+
+def _is_text(value: object) -> TypeGuard[str | int | float]:
+    """Whether this is an answer in words or a number, and no id."""
+    if isinstance(value, str):
+        return bool(value.strip()) and not _ID.fullmatch(value.strip())
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _usual(value: object) -> object:

@@ -139,10 +139,9 @@ def guessed(texts: Texts) -> Guess:
     formed = [name for name in may_be if told[name].formed and name not in given]
     left = [name for name in may_be if name not in given]
     if numbered := _numbered(like) or _numbered([] if like or formed else left):
-        return _sure(Guess(numbered, "as its texts are numbered"), told, given)
+        return _sure(Guess(numbered, "as its texts are numbered"), told, given, 1)
     if like:
-        both = [name for name in like if name in formed]
-        found = Guess(tuple(both if len(both) == 1 else like), "by its name")
+        found = Guess(tuple(like), "by its name")
     elif formed:
         found = Guess(tuple(formed), "as its texts ask something")
     elif left:
@@ -154,12 +153,12 @@ def guessed(texts: Texts) -> Guess:
     return _sure(found, told, given)
 
 
-def _sure(found: Guess, told: Mapping[str, TextField], given: Sequence[str]) -> Guess:
-    """The guess, unless a text is left of which nothing says that it doesn't belong to the question."""
+def _sure(found: Guess, told: Mapping[str, TextField], given: Sequence[str], least: int = PASSAGE) -> Guess:
+    """The guess, unless a text of so many words is left that may belong to the question."""
     others = [
         name
         for name, one in told.items()
-        if name not in (*found.fields, *given) and (one.formed or one.size >= PASSAGE * one.filled)
+        if name not in (*found.fields, *given) and (one.formed or one.size >= least * one.filled)
     ]
     return Guess(unsure=(*found.fields, *others)) if others and found.fields else found
 
@@ -171,9 +170,8 @@ def _numbered(names: Sequence[str]) -> tuple[str, ...]:
         return ()
     ordered = sorted(zip((int(part[2]) for part in parts if part), names, strict=True))
     first = ordered[0][0]
-    return (
-        tuple(name for _, name in ordered) if [n for n, _ in ordered] == list(range(first, first + len(names))) else ()
-    )
+    whole = first < 2 and [number for number, _ in ordered] == list(range(first, first + len(names)))
+    return tuple(name for _, name in ordered) if whole else ()
 
 
 def told_of(found: Guess) -> str:

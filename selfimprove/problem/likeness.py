@@ -27,24 +27,28 @@ GIVEN = frozenset(
 """Words of fields that hold what a question can't be answered without."""
 BESIDE = frozenset(
     (
-        "gpt llm baseline id idx index uid guid qid no num number count len length type kind category cat topic "
-        "subject field concept keyword source url uri link lang language level difficulty grade score rating "
-        "date time year author user annotator worker hash md5 tag image picture img figure template version "
-        "split name title format group domain entity meta metadata parse parsed sql sparql logical fol formula "
-        "equation expression program code embedding system token tokenized tokenised pos loc offset start end "
-        "span file path license model explanation rationale reason reasoning justification analysis comment "
+        "gpt llm baseline id idx index uid guid qid no num number count len length type kind category cat "
+        "topic subject field concept keyword source url uri link lang language level difficulty grade score "
+        "rating date time year author user annotator worker hash md5 tag image picture img figure template "
+        "version split name title format group domain entity meta metadata parse parsed sql sparql logical fol "
+        "formula equation expression embedding system token tokenized tokenised pos loc offset start end span "
+        "file path license model explanation rationale reason reasoning justification analysis comment "
         "feedback hint step cot thought decomposition choice option candidate distractor wrong incorrect "
         "predicted prediction generated generation condition position status proof derivation canary original "
         "rephrased paraphrase paraphrased translated translation english native raw clean cleaned normalized "
-        "segmented trajectory attempt thinking student chosen rejected negative evidence polarity style solution "
-        "response output completion formatted seed old supporting en zh es fr de hi vi ja ko ar ru pt"
+        "segmented trajectory attempt thinking student chosen rejected negative evidence polarity style "
+        "solution response output completion formatted seed old supporting en zh es fr de hi vi ja ko ar ru pt "
+        "exp remark 解析 分析 详解 解説 説明 해설 풀이 explicación explicacion erklärung explication "
+        "explicação resolución resolução solución lösung пояснение rubric sub"
     ).split()
 )
 """Words of fields that stand beside a question and its answer and are neither, whatever else is in their names."""
+CODING = frozenset("code program".split())
+"""Words of fields with a program: what a question before which it stands is about, or else a way to the answer."""
 
 _NAMING = frozenset("entity name span".split())
 """Words of those that the name of an answer may have all the same."""
-_SOLVING = frozenset("solution response output completion label ans reply".split())
+_SOLVING = frozenset("solution response output completion label ans reply reference".split())
 LABELLED = frozenset(("label",))
 """Words of fields with the number of a class, which is no answer."""
 _CHOOSING = frozenset("answer correct gold label right truth target".split())
@@ -70,12 +74,12 @@ def is_beside(name: str) -> bool:
 
 def is_answer(name: str) -> bool:
     """Whether the name is like that of a field with final answers."""
-    return is_of(name, ANSWERING) and not _is_beside_without(name, _NAMING)
+    return is_of(name, ANSWERING) and not is_of(name, CODING) and not _is_beside_without(name, _NAMING)
 
 
 def is_solution(name: str) -> bool:
     """Whether the name is like that of a field with solutions or labels."""
-    return is_of(name, _SOLVING) and not _is_beside_without(name, _SOLVING)
+    return is_of(name, _SOLVING) and not is_of(name, CODING) and not _is_beside_without(name, _SOLVING)
 
 
 def is_choice(name: str) -> bool:
