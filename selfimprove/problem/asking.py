@@ -56,10 +56,8 @@ class Questions:
         self._lookup = lookup
 
     def learn(self, row: Row, names: Names) -> None:
-        """Look at the texts of a row that has no question under a usual name."""
-        if self._usual(row, names) or (self._lookup.named.question and find(row, self._lookup.named.question)[0]):
-            return
-        if not self._inside(row, names):
+        """Look at the texts of a row that has no question under a name of the recipe or a usual one."""
+        if not self._has_one(row, names):
             named = self._lookup.named
             fields = _may_ask(names)
             apart = {named.answer, named.context, named.options}
@@ -87,11 +85,13 @@ class Questions:
         return self._guessed(row, where)
 
     def usual(self, row: Row, names: Names) -> Asked | None:
-        """The question under a usual name, None without one."""
-        inside = not self._usual(row, names) and self._inside(row, names)
-        return self.asked(row, names, "") if inside or self._usual(row, names) else None
+        """The question under a name of the recipe or a usual one, None without one."""
+        return self.asked(row, names, "") if self._has_one(row, names) else None
 
-    def _inside(self, row: Row, names: Names) -> bool:
+    def _has_one(self, row: Row, names: Names) -> bool:
+        named = self._lookup.named.question
+        if self._usual(row, names) or (named and find(row, named)[0]):
+            return True
         return any(self._lookup.names(inner).among(QUESTIONS) for _, inner in containers(row, names))
 
     def _usual(self, row: Row, names: Names) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class Questions:
         guess = self._lookup.guess
         texts = [text for name in guess.fields if isinstance(text := row.get(name), str)]
         if texts:
-            title = row.get(_title_of(tuple(row), guess.fields[0]))
+            title = row[name] if (name := _title_of(tuple(row), guess.fields[0])) else None
             texts = [title, *texts] if isinstance(title, str) and title.strip() else texts
             return _taken(", ".join(guess.fields), "\n".join(texts))
         if guess.unsure:
@@ -139,7 +139,9 @@ class Questions:
         roles = self._lookup.roles
         if not roles:
             return ()
-        if unsure := [name for name, role in roles.items() if role == "unsure" and row.get(name) not in (None, "", [])]:
+        named = (self._lookup.named.options, self._lookup.named.answer)
+        open_ones = [name for name, role in roles.items() if role == "unsure" and name not in named]
+        if unsure := [name for name in open_ones if row.get(name) not in (None, "", [])]:
             raise UsageError(
                 f"{where}: {listed(unsure)}: nothing says whether the question needs it",
                 f"If it does: --set problems.context={unsure[0]} (or problems.options). Else leave it out of the file.",

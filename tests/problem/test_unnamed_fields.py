@@ -261,3 +261,16 @@ def test_a_source_is_refused_and_its_fields_are_named_for(kind: str, read: Read)
 def test_a_field_with_names_of_the_answer_is_no_list_of_options(read: Read) -> None:
     found = read(lambda n: {"question": asked(n), "answer": PLACES[n], "spellings": [PLACES[n], f"the {PLACES[n]}"]})
     assert first(found) == (asked(0), "mill")
+
+
+def test_a_list_that_the_recipe_names_is_the_options(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"question": asked(n), "blorp": list(ABC), "answer": n % 3} for n in range(6)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = preview(str(path), Problems(options="blorp"))
+    assert [problem.answer for problem in found.problems] == ["A", "B", "C", "A", "B", "C"]
+
+
+def test_a_column_without_a_name_is_no_title(read: Read) -> None:
+    found = read(lambda n: {"": str(n), "zork": asked(n), "answer": PLACES[n]})
+    assert first(found) == (asked(0), "mill")
