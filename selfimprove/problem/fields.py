@@ -34,6 +34,7 @@ from selfimprove.problem.names import (
     GRADES,
     LABELS,
     RATINGS,
+    SCORES,
     SOLUTIONS,
     TESTS,
     Names,
@@ -126,8 +127,8 @@ class FieldReader:
         options = self._choices.options(row, names) or self._choices.shown_in(row, names, question)
         if options is None:
             final = self._final(row, names, asked, question, where)
-            if final.text is not None and lost_options(question, final.text):
-                raise SetAside("options", f"the answer is the number {final.text} of an option, and none are shown")
+            if final.text is not None and (lost := lost_options(question, final.text)):
+                raise SetAside("options", lost)
         else:
             lines, right = options.rendered(question, self._named.seed)
             self.used["options"][", ".join(options.fields)] += 1
@@ -209,8 +210,9 @@ class FieldReader:
                 yield f"{name}.{key}", inner[key]
         if any(row[name] is False for name in names.among(GRADES)):
             return  # a model's solution that was found wrong
+        graded = any(row[name] is not None for name in names.among(SCORES))
         for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
-            if name != asked.name:
+            if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
                 yield name, row[name]
         if asked.answer is not None:
             yield asked.name, asked.answer

@@ -27,6 +27,12 @@ _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "val
 _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
+_ONLY_YES_NO = re.compile(
+    r"(?:is|are|was|were|does|did|has|have|had|will|would|should|can|could)\b(?! you\b).*\?\s*$", re.IGNORECASE
+)
+_ASKS_MORE = re.compile(
+    r"\b(?:how|what|which|who|when|where|many|much|number|value|calculate|compute|find|or)\b", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[-+.,/\d\s%$]*")
 _YES_NO = re.compile(
     r"\W*(?:\w+ly,? )?(?:is|are|was|were|am|do|does|did|can|could|has|have|had|will|would|should|may|might|must|"
@@ -66,6 +72,8 @@ def final_of(value: object, name: str, question: str) -> Final:
         if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], last_sentence)):
             return Final(text="yes" if plain else "no")
         return _wrong_type(name, plain)
+    if plain in (0, 1, "0", "1") and _asks_yes_or_no(question):
+        return Final(text=None, kind="type", why=f"`{name}` holds {plain} for a question of yes or no")
     if isinstance(plain, (int, float)):
         return Final(text=str(plain)) if isinstance(plain, int) or math.isfinite(plain) else _wrong_type(name, plain)
     found = reference_of(plain)
@@ -73,6 +81,12 @@ def final_of(value: object, name: str, question: str) -> Final:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
         return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
     return Final(text=found.text, weak=found.how == "marked")
+
+
+def _asks_yes_or_no(question: str) -> bool:
+    """Whether the question's last sentence can only be answered by yes or no."""
+    last = re.split(r"[.!\n]\s+|\n", question.strip())[-1]
+    return bool(_ONLY_YES_NO.match(last)) and not _ASKS_MORE.search(last)
 
 
 def _wrong_type(name: str, value: object) -> Final:

@@ -178,6 +178,8 @@ ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validansw
 """Names of lists of which each entry is right, the usual one first."""
 RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
 """Names of the grades that people gave a model's response."""
+SCORES = tuple("score scores reward rewards rating ratings".split())
+"""Names of what a model's response was given."""
 SOUND = tuple("answerable isanswerable hasanswer".split())
 UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""

@@ -258,6 +258,25 @@ def test_a_source_is_refused_and_its_fields_are_named_for(kind: str, read: Read)
     assert caught.value.hint
 
 
+NO_ANSWERS: dict[str, tuple[Row, str]] = {
+    "a number for yes or no": ({"question": "It rains. Is the street wet?", "answer": 1}, "question of yes or no"),
+    "a number beside letters": ({"question": "Which? (A) a cat (B) a dog", "answer": 1}, "the options have letters"),
+    "a response that was scored": ({"question": "Who is it?", "response": "Ann", "score": 0}, "no answer"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_ANSWERS)
+def test_no_answer_is(kind: str, read: Read) -> None:
+    row, why = NO_ANSWERS[kind]
+    with pytest.raises(UsageError, match=why):
+        read(lambda _: row)
+
+
+def test_a_number_answers_what_asks_for_one(read: Read) -> None:
+    for question in ("Can you say what 3 - 2 is?", "Is it 0 or 1?", "Take A. Is 1 the number of cats?", "(A) 1 (B) 2"):
+        assert read(lambda _: {"question": question, "answer": 1}).answered == 1  # noqa: B023 - used at once
+
+
 def test_a_field_with_names_of_the_answer_is_no_list_of_options(read: Read) -> None:
     found = read(lambda n: {"question": asked(n), "answer": PLACES[n], "spellings": [PLACES[n], f"the {PLACES[n]}"]})
     assert first(found) == (asked(0), "mill")
