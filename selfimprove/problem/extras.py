@@ -3,8 +3,9 @@
 A passage under a name that nobody has listed is lost without a word if such fields are passed over, and an explanation
 gives the answer away if they are put before the question. So a field with texts, a list of texts or a table is read as
 context where it can be nothing else: it stands before the question in its row, or several questions share it. Behind
-the answer it is passed over, as explanations and remarks stand there. A list in which the answer is found at different
-places is the options. What is left open is refused, and the field is named.
+the answer it is passed over, as explanations and remarks stand there, unless it is long and holds the answer's words. A
+list in which the answer is found at different places is the options. What is left open is refused, and the field is
+named.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ LEAST_ROWS = 3
 """Rows from which on they say something."""
 LONG = 5
 """Words of a text that may be a passage."""
+PASSAGE = 15
+"""Words of a text that is rather a passage than a remark."""
 _ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
 
 Role = Literal["context", "options", "unsure", ""]
@@ -39,8 +42,8 @@ Role = Literal["context", "options", "unsure", ""]
 class Extra:
     """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
 
-    `picks` counts the places of the answer in its lists, `indexed` those that an index goes into, `counted` those into
-    which a number goes that may be an answer as well.
+    `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed` the
+    lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
     """
 
     rows: int = 0
@@ -48,6 +51,7 @@ class Extra:
     words: int = 0
     places: Counter[str] = field(default_factory=Counter)
     asked: dict[int, set[int]] = field(default_factory=dict)
+    quoted: int = 0
     lists: int = 0
     picks: Counter[int] = field(default_factory=Counter)
     indexed: int = 0
@@ -58,6 +62,7 @@ class Extra:
         self.rows += other.rows
         self.filled += other.filled
         self.words += other.words
+        self.quoted += other.quoted
         self.lists += other.lists
         self.indexed += other.indexed
         self.counted += other.counted
@@ -79,7 +84,8 @@ class Extra:
         shared = sum(len(questions) > 1 for questions in self.asked.values())
         if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
             return "context"
-        return "" if self.places["after"] == self.filled or is_of(name, CODING) else "unsure"
+        quotes = 5 * self.quoted >= 4 * self.filled and self.words >= PASSAGE * self.filled
+        return "" if (self.places["after"] == self.filled and not quotes) or is_of(name, CODING) else "unsure"
 
     def _offered(self) -> Role | None:
         """Whether these are lists of options; None where nothing says so."""
@@ -140,8 +146,19 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
         found.places["before" if told and at < asked else "after" if told and asked < answered < at else "between"] += 1
         digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
         found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
+        found.quoted += any(_is_words(row[one]) and str(row[one]) in shown for one in names.among(_ANSWERING))
         if isinstance(value, (list, tuple)):
             _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
+
+
+def _is_words(answer: object) -> bool:
+    """Whether this is an answer in words, which a passage may hold as they stand."""
+    return (
+        isinstance(answer, str)
+        and len(answer) > 2
+        and answer.casefold() not in ("yes", "true", "false")
+        and (answer.replace(" ", "").isalpha())
+    )
 
 
 def _alike(one: str, other: str) -> bool:

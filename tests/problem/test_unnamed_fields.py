@@ -111,8 +111,8 @@ def test_a_context_is_told_by(kind: str, read: Read) -> None:
 
 
 def test_what_stands_behind_the_answer_explains_it(read: Read) -> None:
-    found = read(lambda n: {"question": asked(n), "answer": PLACES[n], "blorp": tale(n)})
-    assert first(found) == (asked(0), "mill")
+    found = read(lambda n: {"question": asked(n), "answer": str(n), "blorp": tale(n)})
+    assert first(found) == (asked(0), "0")
     assert found.stock.unused == ("blorp",)
 
 
@@ -228,6 +228,10 @@ OPEN: dict[str, tuple[Make, tuple[str, ...]]] = {
     ),
     "a text between question and answer": (
         lambda n: {"question": asked(n), "blorp": tale(n), "answer": PLACES[n]},
+        ("blorp",),
+    ),
+    "a passage behind the answer that holds it": (
+        lambda n: {"question": asked(n), "answer": PLACES[n], "blorp": tale(n)},
         ("blorp",),
     ),
     "a list that may be the options": (
