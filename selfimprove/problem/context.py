@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.problem.likeness import is_of
 from selfimprove.problem.names import Names, Row, bare_name, find
 
+_CLAIMS = frozenset(("claim", "hypothesis", "statement"))
+"""Words of fields that hold what evidence speaks for or against."""
+_TITLE = 8
+"""Words before a question that is written out again that are more than a title."""
 _AFTER = ("input",)
 
 
@@ -18,27 +24,41 @@ class Context:
     names: tuple[str, ...]
 
 
-def context_of(row: Row, names: Names, named: str, question_name: str, question: str) -> Context:
-    """The context of a question; what the question already holds is not put before it again."""
+def context_of(row: Row, names: Names, named: str, question_name: str, question: str, more: Sequence[str]) -> Context:
+    """The context of a question; what the question already holds is not put before it again.
+
+    `more` are fields of the row that are context by no name of theirs.
+    """
     before: list[str] = []
     after: list[str] = []
     used: list[str] = []
-    for name, value in _values(row, names, named):
+    for name, value in [*_values(row, names, named, question_name), *((name, row[name]) for name in more)]:
         text = flat(value)
-        if name == question_name or not text or _within(text, question) or _within(question, text):
+        if name == question_name or not text or _within(text, question):
+            continue
+        if _within(question, text) and not (text := _before(question, text)):
             continue
         (after if bare_name(name) in _AFTER else before).append(text)
         used.append(name)
     return Context(tuple(before), tuple(after), tuple(used))
 
 
-def _values(row: Row, names: Names, named: str) -> list[tuple[str, object]]:
+def _values(row: Row, names: Names, named: str, question_name: str) -> list[tuple[str, object]]:
     if named and (own := find(row, named))[0]:
         return [(named, own[1])]
     found = [(name, row[name]) for name in names.contexts]
+    if "evidence" in names and is_of(question_name, _CLAIMS) and _is_text(evidence := row[names["evidence"]]):
+        found.append((names["evidence"], evidence))
+    if found and names.contexts is names.like_contexts:  # a word or two say something of a passage
+        found = [(name, value) for name, value in found if not isinstance(value, str) or len(value.split()) > 2]
     if "hint" in names and "lecture" in names:  # science questions whose figure is told in words
         found.append((names["hint"], row[names["hint"]]))
     return found
+
+
+def _is_text(value: object) -> bool:
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(part, str) for part in parts)
 
 
 def flat(value: object) -> str:
@@ -72,6 +92,13 @@ def _has_lists(row: object) -> bool:
 def _within(text: str, other: str) -> bool:
     """Whether one text stands in the other: a question that holds its context, a sample in which all is written out."""
     return len(text) <= len(other) + 100 and _squeezed(text) in _squeezed(other)
+
+
+def _before(question: str, text: str) -> str:
+    """What stands before the question in a text that holds it, if that is more than a title."""
+    start = text.find(question.strip())
+    before = text[: max(start, 0)].strip()
+    return before if len(before.split()) >= _TITLE else ""
 
 
 def _squeezed(text: str) -> str:

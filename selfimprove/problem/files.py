@@ -197,9 +197,11 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
     lists = [key for key, value in whole.items() if _are_rows(value)]
     lists = [key for key in lists if key in ROWS_UNDER][:1] or lists
     if len(lists) > 1:
+        one = lists[0]
+        picked, target = (f".{one}", f"{one}.json") if one.isidentifier() else (f"'.[{json.dumps(one)}]'", "rows.json")
         raise UsageError(
             f"{path}: several lists of rows: {', '.join(lists)}",
-            f"Write one to a file of its own: jq .{lists[0]} {path} > {lists[0]}.json",
+            f"Write one to a file of its own: jq {picked} {path} > {target}",
         )
     if lists:
         yield from _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path)

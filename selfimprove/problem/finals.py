@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from selfimprove.answer.reference import reference_of
 from selfimprove.problem.names import ALIASED, bare_name, opened
@@ -20,6 +20,20 @@ from selfimprove.problem.turns import is_chat, last_text
 Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
 """Why a row is set aside, in a word."""
 
+NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
+"""Signs that stand where there is no answer."""
+_NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "value")
+"""Names of the text of an object that is an answer, beside its id or its kind."""
+_ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
+
+_TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
+_ONLY_YES_NO = re.compile(
+    r"(?:is|are|was|were|does|did|has|have|had|will|would|should|can|could)\b(?! you\b).*\?\s*$", re.IGNORECASE
+)
+_ASKS_MORE = re.compile(
+    r"\b(?:how|what|which|who|when|where|many|much|number|value|calculate|compute|find|or)\b", re.IGNORECASE
+)
+_NUMBER = re.compile(r"[-+.,/\d\s%$]*")
 _YES_NO = re.compile(
     r"\W*(?:\w+ly,? )?(?:is|are|was|were|am|do|does|did|can|could|has|have|had|will|would|should|may|might|must|"
     r"isn't|aren't|doesn't|don't|true or false)\b",
@@ -45,13 +59,21 @@ def final_of(value: object, name: str, question: str) -> Final:
         plain = _unwrapped(several[0]) if isinstance(several, (list, tuple)) else plain
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
+    if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
+        return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
+    if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
+        plain = tagged[1].strip()
+    if isinstance(plain, str) and plain.strip() in NOTHING:
+        return Final(text=None, why=f"`{name}` holds “{plain.strip()}”, which stands for: no answer")
     if isinstance(plain, bool):
         last_sentence = re.split(r"[.!,]\s+", question.strip())[-1]
         if any(_YES_NO.match(part) for part in (question, question.rsplit("\n", 1)[-1], last_sentence)):
             return Final(text="yes" if plain else "no")
         return _wrong_type(name, plain)
+    if plain in (0, 1, "0", "1") and _asks_yes_or_no(question):
+        return Final(text=None, kind="type", why=f"`{name}` holds {plain} for a question of yes or no")
     if isinstance(plain, (int, float)):
         return Final(text=str(plain)) if isinstance(plain, int) or math.isfinite(plain) else _wrong_type(name, plain)
     found = reference_of(plain)
@@ -61,13 +83,19 @@ def final_of(value: object, name: str, question: str) -> Final:
     return Final(text=found.text, weak=found.how == "marked")
 
 
+def _asks_yes_or_no(question: str) -> bool:
+    """Whether the question's last sentence can only be answered by yes or no."""
+    last = re.split(r"[.!\n]\s+|\n", question.strip())[-1]
+    return bool(_ONLY_YES_NO.match(last)) and not _ASKS_MORE.search(last)
+
+
 def _wrong_type(name: str, value: object) -> Final:
     return Final(text=None, kind="type", why=f"`{name}` must be a text or a number, not {kind_of(value)}")
 
 
 def _unwrapped(value: object) -> str | int | float | bool | Final | None:
     """The one value inside lists and objects; a `Final` without text says why there is not one."""
-    value = opened(value)
+    value = opened(_usual(value))
     if value is None or isinstance(value, (str, int, float)):
         return value
     if is_chat(value) and isinstance(value, (list, tuple)):
@@ -82,10 +110,40 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
             return _unwrapped(inner["value"])
         if inner.keys() >= {"number", "spans"}:  # a number, a date or spans, of which one is filled
             return _unwrapped(inner["number"] or inner["spans"])
+        if isinstance(inner.get("answer"), (list, tuple)) and isinstance(inner.get("mention"), str):
+            return _unwrapped(inner["mention"]) if len(inner["answer"]) == 1 else _one_of(list(inner["answer"]))
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
             if name in inner:
                 return _unwrapped(inner[name])
+        named = [_in_english(inner[name]) for name in _NAMED if name in inner]
+        if (text := next((one for one in named if _is_text(one)), None)) is not None:
+            return text
+        kind = str(inner.get("answertype", inner.get("type", "")))
+        if "answerargument" in inner and kind.casefold() in ("value", "literal", "number", "date"):
+            return _unwrapped(inner["answerargument"])
     return Final(text=None, kind="type", why=f"must be a text or a number, not {kind_of(value)}")
+
+
+def _in_english(value: object) -> object:
+    """The English one of texts by their languages, or the only one; else the value."""
+    if not isinstance(value, dict) or not value:
+        return value
+    return value.get("en", next(iter(value.values())) if len(value) == 1 else None)
+
+
+def _is_text(value: object) -> TypeGuard[str | int | float]:
+    """Whether this is an answer in words or a number, and no id."""
+    if isinstance(value, str):
+        return bool(value.strip()) and not _ID.fullmatch(value.strip())
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _usual(value: object) -> object:
+    """The first of one answer's names, which stand in a list of their own inside a list of answers; else the value."""
+    names = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else None
+    if not isinstance(names, (list, tuple)) or len(names) < 2:
+        return value
+    return names[0] if all(isinstance(name, str) and not _NUMBER.fullmatch(name) for name in names) else value
 
 
 def _is_span(value: object) -> bool:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import re
 
-from selfimprove.problem.names import FAULTS, PICTURES, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.names import FAULTS, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.options import options_shown
 
+_MEDIA = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".bmp",
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".wav",
+    ".mp3",
+    ".flac",
+)
+_LETTERED = re.compile(r"\bA\s*[).:\]]")
 _OFFERS = re.compile(
     r"\bwhich (?:one )?of (?:the following|these|the (?:options|choices|answers))\b|\bamong A through [B-J]\b|"
     r"\banswer choices\b",
@@ -30,15 +48,23 @@ def disowned(row: Row, names: Names) -> str:
 
 def picture_in(row: Row, names: Names) -> str:
     """The field that holds a picture; empty without one."""
-    for name in names.among(PICTURES):
+    for name in names.pictures:
         value = row[name]
         if value not in (None, "", [], {}, False) and str(value).casefold() not in ("none", "null", "nan"):
+            return name
+    for name in names.paths:
+        if isinstance(value := row[name], str) and value.lower().endswith(_MEDIA):
             return name
     return ""
 
 
-def lost_options(question: str, answer: str) -> bool:
-    """Whether the answer can only be the number of an option, and the question shows none to count."""
-    if not re.fullmatch(r"\d", answer) or not _OFFERS.search(question):
-        return False
-    return not re.search(rf"(?<!\d){answer}(?!\d)", question)
+def lost_options(question: str, answer: str) -> str:
+    """Why the answer can only be the number of an option that the question doesn't count so; empty where it needn't."""
+    if not re.fullmatch(r"\d", answer):
+        return ""
+    if _OFFERS.search(question) and not re.search(rf"(?<!\d){answer}(?!\d)", question):
+        return f"the answer is the number {answer} of an option, and none are shown"
+    shown = options_shown(question) if _LETTERED.search(question) else None
+    if shown is None or int(answer) > len(shown.texts) or any(re.search(r"\d", text) for text in shown.texts):
+        return ""
+    return f"the options have letters, and the answer is the number {answer}"

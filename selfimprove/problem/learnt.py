@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
-from selfimprove.problem.options import Numbering
+from selfimprove.problem.extras import Extra, Role
+from selfimprove.problem.guess import Guess, Texts, guessed
+from selfimprove.problem.numbering import Numbering
 
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""
@@ -21,16 +24,52 @@ class Learnt:
     lacking: dict[str, str]
     numbering: dict[str, Numbering] = field(default_factory=dict)
     known: dict[str, None] = field(default_factory=dict)
+    texts: Texts = field(default_factory=Texts)
+    extras: dict[str, Extra] = field(default_factory=dict)
+    labels: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> bool:
+        """Whether rows can be read only when all were looked at."""
+        numbers = any(found["number"] for found in self.labels.values())
+        return bool(self.numbering or self.texts.rows or numbers or self.roles())
+
+    @property
+    def open(self) -> bool:
+        """Whether other rows may say of fields in these that they belong to the questions."""
+        return any(extra.filled for extra in self.extras.values())
+
+    def roles(self) -> dict[str, Role]:
+        """What the fields that no name tells of are to the questions; to be asked when all rows were looked at."""
+        return {name: role for name, extra in self.extras.items() if (role := extra.role(name))}
+
+    def guess(self) -> Guess:
+        """The question of rows that have none under a usual name; to be asked when all were looked at."""
+        return guessed(self.texts)
 
     def know(self, row: object) -> None:
         """Note the names of a row's fields."""
         if len(self.known) < MOST_NAMED and isinstance(row, dict):
             self.known |= dict.fromkeys(str(name) for name in row)
 
+    def label(self, name: str, *, number: bool) -> None:
+        """Note a label that is written as a text."""
+        self.labels.setdefault(name, Counter())["number" if number else "word"] += 1
+
+    def is_answer(self, name: str) -> bool:
+        """Whether numbers under this name are answers like the words there, and not those of classes."""
+        found = self.labels.get(name, Counter())
+        return 4 * found["word"] >= found["number"] > 0
+
     def join(self, later: Learnt) -> None:
         """Add what a later part of the source said."""
         self.lacking = {role: name for role, name in self.lacking.items() if role in later.lacking}
         for name, numbering in later.numbering.items():
             self.numbering.setdefault(name, Numbering()).join(numbering)
+        self.texts.join(later.texts)
+        for name, extra in later.extras.items():
+            self.extras.setdefault(name, Extra()).join(extra)
+        for name, found in later.labels.items():
+            self.labels.setdefault(name, Counter()).update(found)
         if len(self.known) < MOST_NAMED:
             self.known |= later.known

@@ -15,7 +15,15 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 
+from selfimprove.problem.likeness import ANSWERING, GIVEN, SUREST, is_answer, is_beside, is_choice, is_of, is_solution
+
 Row = dict[str, object]
+
+
+def _surest(names: list[str]) -> tuple[str, ...]:
+    """The one of several like names that says that it is the right one, else all of them."""
+    surest = [name for name in names if is_of(name, SUREST)]
+    return tuple(surest if len(surest) == 1 else names)
 
 
 class Names(dict[str, str]):
@@ -26,7 +34,17 @@ class Names(dict[str, str]):
 
     def __init__(self, fields: Iterable[object]) -> None:
         super().__init__({bare_name(name): name for name in reversed(list(fields)) if isinstance(name, str)})
+        for bare, name in list(self.items()):  # beside token ids
+            if (stem := bare.removesuffix("pretokenized").removesuffix("plaintext")) != bare and stem:
+                self[stem] = name
+        for short, beside, full in (("q", "a", "question"), ("a", "q", "answer"), ("user", "assistant", "question")):
+            if short in self and beside in self and "b" not in self:
+                self.setdefault(full, self[short])
         self._roles: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """As an object: what follows from the fields is kept by it."""
+        return id(self)
 
     def among(self, role: tuple[str, ...]) -> tuple[str, ...]:
         """The fields whose bare names are among these, in the order of these."""
@@ -35,59 +53,124 @@ class Names(dict[str, str]):
         return self._roles[role]
 
     @cached_property
+    def questions(self) -> tuple[str, ...]:
+        """The fields with a usual name for a question, the surest first."""
+        return self.among(QUESTIONS)
+
+    @cached_property
+    def loose(self) -> str:
+        """The one field with a usual name for a question, if that name means other things too; else empty."""
+        return self.questions[0] if len(self.questions) == 1 and bare_name(self.questions[0]) in _LOOSE else ""
+
+    @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        """The fields that hold pictures, films or sound, by a usual name or one with a number."""
+        return tuple(name for bare, name in self.items() if bare.rstrip("0123456789") in PICTURES)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The fields that may hold the path of a picture, a film or a recording."""
+        return tuple(name for name in self.values() if is_of(name, _FILES))
+
+    @cached_property
     def chosen(self) -> tuple[str, ...]:
         """The fields that may say which option is right, by their usual names or else by ones like them."""
-        return self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
+        usual = self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
+        return usual or _surest([name for name in self.values() if is_choice(name)])
+
+    @cached_property
+    def like_answers(self) -> tuple[str, ...]:
+        """The fields with a name like that of an answer; the surest alone, if one is."""
+        return _surest([name for name in self.values() if is_answer(name)])
+
+    @cached_property
+    def like_solutions(self) -> tuple[str, ...]:
+        """The one field with a name like that of a solution or a label; none where there are several."""
+        like = _surest([name for name in self.values() if is_solution(name)])
+        return like if len(like) == 1 else ()
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """The fields of which no name says what they are to a question."""
+        return tuple(
+            name
+            for bare, name in self.items()
+            if bare not in _ROLES
+            and bare not in CONTAINERS
+            and bare not in NESTED
+            and bare not in LABELS
+            and name not in self.contexts
+            and not is_beside(name)
+            and not is_of(name, ANSWERING)
+        )
 
     @cached_property
     def contexts(self) -> tuple[str, ...]:
         """The fields of what a question can't be answered without; those named much like one where none is named so."""
-        return self.among(CONTEXTS) or self.among(tuple(bare for bare in self if _LIKE_CONTEXT.fullmatch(bare)))
+        return self.among(CONTEXTS) or self.like_contexts
+
+    @cached_property
+    def like_contexts(self) -> tuple[str, ...]:
+        """The fields with a name like that of what a question can't be answered without."""
+        return tuple(
+            name
+            for bare, name in self.items()
+            if _LIKE_CONTEXT.fullmatch(bare) or (is_of(name, GIVEN) and not is_beside(name) and bare not in _ROLES)
+        )
 
 
 QUESTIONS = tuple(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
-        "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext turns "
-        "messages conversations conversation puzzle riddle inputs input newquestion content"
+        "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext "
+        "turns messages conversations conversation puzzle riddle inputs input newquestion userprompt "
+        "userquery userquestion usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
+        "题目 問題 问题 題目 질문 문제 السؤال प्रश्न content"
     ).split()
 )
 """Names of the question, the surest first."""
 ANSWERS = tuple(
     (
-        "expectedanswer answer finalanswer groundtruthanswer groundtruth goldanswer goldenanswer "
-        "referenceanswer correctanswer answernumber numericalanswer numericanswer answervalue shortanswer "
-        "finaldecision exeans finalans qans possibleanswers acceptableanswers acceptedanswers validanswers answers "
-        "answersspans goldenanswers ans gold golden lsolutions "
-        "outputanswer gtanswer answertext targettext bestanswer result final targets target"
+        "expectedanswer goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
+        "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
+        "shortanswer respuestacorrecta respuesta antwort réponse risposta respostacorreta resposta "
+        "gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर finaldecision exeans finalans qans "
+        "possibleanswers acceptableanswers acceptedanswers validanswers answers answersspans "
+        "goldenanswers ans gold golden lsolutions outputanswer gtanswer answertext targettext bestanswer "
+        "result final targets target"
     ).split()
 )
 """Names of a final answer, the surest first."""
 SOLUTIONS = tuple(
-    "solution groundtruthsolution goldstandardsolution referencesolution response output completion".split()
+    "solution groundtruthsolution goldstandardsolution referencesolution response output completion assistant".split()
 )
 """Names of a solution that ends on the answer, or of the bare answer itself."""
 CONTEXTS = tuple(
     (
-        "instruction body context passage article abstract scenario sentence premises story paragraph para "
-        "document dialogue dialog transcript support supports background situation backgrounddescription text "
-        "pretext tabletitle table posttext paragraphs premise theory narrative puzzle contexts plot "
-        "given excerpt vignette problem input"
+        "instruction body context passage article abstract scenario sentence premises story paragraph "
+        "para document dialogue dialog transcript support supports background situation "
+        "backgrounddescription text pretext tabletitle table posttext paragraphs premise theory "
+        "narrative puzzle contexts plot given excerpt vignette problem input snippet sentences history "
+        "definition tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "
+        "지문 текст контекст"
     ).split()
 )
 """Names of what a question can't be answered without."""
 OPTIONS = tuple(
     (
-        "choices options endings answerchoices answeroptions answeroptionlist candidates mcoptions mc1targets "
-        "targetscores choice candidateanswers alternatives answers"
+        "choices options option endings answerchoices answeroptions answeroptionlist candidates "
+        "mcoptions mc1targets targetscores choice candidateanswers alternatives opciones optionen opções "
+        "opcoes alternativas opzioni 选项 選項 선택지 보기 варианты answers"
     ).split()
 )
 CHOSEN = tuple(
     (
-        "answerkey answeridx answerindex answerletter correctoption correctanswer correctchoice correctidx "
-        "correctindex correctanswerindex correctoptionindex correctansweridx correctanswerid ra correct "
-        "correctlabel answer answervalue label goldlabel gold goldindex cop answerid rightanswer target "
-        "groundtruth expectedanswer finalanswer qans solution output response"
+        "answerkey answerchoice answeridx answerindex answerletter correctoption correctanswer "
+        "correctchoice correctidx correctindex correctanswerindex correctoptionindex correctansweridx "
+        "correctanswerid ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
+        "answerid rightanswer target groundtruth expectedanswer finalanswer qans solution output "
+        "response answers correctanswers correctoptions targets respuestacorrecta respuesta antwort "
+        "réponse risposta respostacorreta resposta gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर"
     ).split()
 )
 """Names of what says which option is right."""
@@ -95,6 +178,8 @@ ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validansw
 """Names of lists of which each entry is right, the usual one first."""
 RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
 """Names of the grades that people gave a model's response."""
+SCORES = tuple("score scores reward rewards rating ratings".split())
+"""Names of what a model's response was given."""
 SOUND = tuple("answerable isanswerable hasanswer".split())
 UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
@@ -105,7 +190,9 @@ NESTED = tuple("questions qas qapairs questionanswerpairs paragraphs".split())
 GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
 SYSTEMS = tuple("system systemprompt".split())
-PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage".split())
+PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage video videos audio".split())
+LABELS = tuple("label goldlabel labeltext labelname labelstr correctlabel".split())
+"""Names of the class that a row belongs to, which is its answer if it is told in words."""
 TESTS = tuple("test tests testlist testcases unittests entrypoint inputoutput publictestcases".split())
 CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row doc label reward metadata".split())
 """Names of objects that hold question or answer, the surest first."""
@@ -118,6 +205,9 @@ _OTHER = re.compile(r"[\W_]+")
 _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
+_LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_FILES = frozenset("path file filename image img picture video audio media".split())
+_ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
 _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
 
 

@@ -1,7 +1,8 @@
 """One part of a source from its rows to columns: what a worker does, and this process where there is no worker.
 
-Whether the numbers of options count from 0 or from 1 only all rows together say. So a part is read at once only if no
-row in it names an option by a number; else it gives what it taught, and is read again when all have been looked at.
+Whether the numbers of options count from 0 or from 1 only all rows together say, and which field is the question where
+none has a usual name. So a part is read at once only if no row in it leaves one of them open; else it gives what it
+taught, and is read again when all have been looked at.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class PieceRead:
-    """What a part taught, and unless it has to be read again its rows and the fields that were read by their role."""
+    """What a part taught, and unless it has to be read again its rows, the fields that were read, and notes on them."""
 
     learnt: Learnt
     batch: pa.RecordBatch | None
     used: dict[str, Counter[str]]
+    notes: tuple[str, ...] = ()
 
 
 def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt | None) -> PieceRead:
@@ -47,16 +49,14 @@ def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt |
     `as_written` as in `FieldReader`.
     """
     rows = [(number, one) for number, row in rows_of(piece.part, Path(piece.title)) for one in unfolded(row)]
-    reader = FieldReader(named, as_written=as_written)
+    reader = FieldReader(named, as_written=as_written, learnt=learnt)
     if learnt is None:
         for _, row in rows:
             reader.learn(row)
-        if reader.learnt.numbering:
+        if reader.learnt.waits:
             return PieceRead(learnt=reader.learnt, batch=None, used={})
-    else:
-        reader.learnt = learnt
     columns = Columns(seed=named.seed)
     for number, row in rows:
         read = reader.read(row, f"{piece.title}:{number}", f"{piece.name}:{number}")
         columns.add(piece.file, number, read.problem, read.kind, read.why)
-    return PieceRead(learnt=reader.learnt, batch=columns.batch(), used=reader.used)
+    return PieceRead(learnt=reader.learnt, batch=columns.batch(), used=reader.used, notes=reader.notes())

@@ -69,6 +69,7 @@ class Preview:
         return {
             "fields": {role: list(names) for role, names in self.stock.fields},
             "unused": list(self.stock.unused),
+            "notes": list(self.stock.notes),
             "rows": self.stock.rows,
             "problems": [
                 {"question": one.question, "answer": one.answer, "where": one.source}

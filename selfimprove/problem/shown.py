@@ -31,6 +31,8 @@ def shown_lines(found: Preview, limit: int) -> Iterator[Text]:
             yield labelled(role, ", ".join(f"`{name}`" for name in names[:8]))
     if found.stock.unused:
         yield labelled("not used", ", ".join(f"`{name}`" for name in found.stock.unused[:20]), "dim")
+    for note in found.stock.notes:
+        yield labelled("note", note, "yellow")
     rows = f"{found.stock.rows:,}: {len(found.problems):,} problems, {found.answered:,} with an answer"
     yield labelled("rows", rows)
     if found.stock.duplicates:

@@ -16,7 +16,9 @@ from selfimprove.problem.distinct import distinct
 from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
+from selfimprove.problem.likeness import is_beside
 from selfimprove.problem.parts import Piece, PieceRead
+from selfimprove.problem.suspect import refuse_bare_questions
 from selfimprove.problem.table import Made, ProblemRows, Rows, answered, joined, own_copy, problem_rows
 from selfimprove.problem.values import Aside, Tally
 from selfimprove.recipe import Problems
@@ -60,8 +62,9 @@ class Stock:
     """The distinct problems of a source in a seeded order, and what became of its other rows.
 
     `fields` says which fields were read by their role, the commonest first; `unused` are those of its first rows that
-    were not; `lacking` those that the recipe names and no row has. All of them are empty for a generated source. `key`
-    is the name under which the source is kept, empty if it is not.
+    were not; `lacking` those that the recipe names and no row has. All of them are empty for a generated source.
+    `notes` tell of fields that were taken by no name of theirs. `key` is the name under which the source is kept, empty
+    if it is not.
     """
 
     problems: ProblemRows
@@ -72,6 +75,7 @@ class Stock:
     unused: tuple[str, ...] = ()
     lacking: tuple[tuple[str, str], ...] = ()
     known: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     key: str = ""
 
     @property
@@ -117,16 +121,19 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
         return stock
     workers = (reading.workers or usable_cores()) if large else 0
     with Crew(workers, wanted, as_written) as crew:
-        learnt, used, batches = _read(origin, wanted, crew, reading.told if large else untold)
+        learnt, used, notes, batches = _read(origin, wanted, crew, reading.told if large else untold)
     rows = Rows(joined(batches), origin.names)
     found_distinct = distinct(rows, as_written=as_written)
     fields = {role: tuple(name for name, _ in names.most_common()) for role, names in used.items()}
     taken = {name.split(".")[0] for names in fields.values() for joint in names for name in joint.split(", ")}
+    unused = tuple(name for name in learnt.known if name not in taken)
+    if not used["context"] and not used["options"]:
+        texts_unused = [name for name in unused if not is_beside(name)]
+        refuse_bare_questions(rows, found_distinct.aside, texts_unused, origin.names[0])
     stock = Stock(
         problems=problem_rows(rows, found_distinct.places), duplicates=found_distinct.duplicates,
         rows=rows.table.num_rows, aside=_asides(rows, found_distinct.aside), fields=tuple(fields.items()),
-        unused=tuple(name for name in learnt.known if name not in taken), lacking=tuple(learnt.lacking.items()),
-        known=tuple(learnt.known), key=key,
+        unused=unused, lacking=tuple(learnt.lacking.items()), known=tuple(learnt.known), notes=notes, key=key,
     )  # fmt: skip
     if key:
         keep(reading.folder, key, lambda path: _write(stock, found_distinct.aside, path))
@@ -135,7 +142,7 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
 
 def _read(
     origin: Origin, wanted: Problems, crew: Crew, told: Told
-) -> tuple[Learnt, dict[str, Counter[str]], list[pa.RecordBatch]]:
+) -> tuple[Learnt, dict[str, Counter[str]], tuple[str, ...], list[pa.RecordBatch]]:
     """All pieces, those again that wait for what the others teach."""
     learnt: Learnt | None = None
     used = {role: Counter[str]() for role in ("question", "context", "options", "answer")}
@@ -148,7 +155,8 @@ def _read(
         found.append(_held(read))
         told(_done(piece, origin), sum(origin.sizes))
     learnt = learnt or Learnt(lacking={role: name for role in used if (name := getattr(wanted, role))})
-    waiting = {place for place, read in enumerate(found) if read.batch is None}
+    taken = bool(learnt.roles())
+    waiting = {place for place, read in enumerate(found) if read.batch is None or (taken and read.learnt.open)}
     again = (piece for place, piece in enumerate(origin.pieces()) if place in waiting) if waiting else ()
     for place, (piece, read) in zip(sorted(waiting), crew.read(again, learnt), strict=True):
         found[place] = _held(read)
@@ -156,7 +164,8 @@ def _read(
     for read in found:
         for role, names in read.used.items():
             used[role].update(names)
-    return learnt, used, [read.batch for read in found if read.batch is not None]
+    notes = tuple(dict.fromkeys(note for read in found for note in read.notes))
+    return learnt, used, notes, [read.batch for read in found if read.batch is not None]
 
 
 def _held(read: PieceRead) -> PieceRead:
@@ -186,6 +195,7 @@ def _write(stock: Stock, more: Sequence[Aside], path: Path) -> None:
     rest = {
         "names": stock.problems.rows.names, "duplicates": stock.duplicates, "fields": stock.fields,
         "unused": stock.unused, "lacking": stock.lacking, "known": stock.known,
+        "notes": stock.notes,
         "aside": [[one.where, one.kind, one.why] for one in more],
     }  # fmt: skip
     table = table.replace_schema_metadata({"selfimprove": json.dumps(rest)})
@@ -213,5 +223,5 @@ def _opened(data: memoryview, key: str) -> Stock | None:
         problems=problem_rows(rows, places), duplicates=rest["duplicates"], rows=table.num_rows,
         aside=_asides(rows, more), fields=tuple((role, tuple(names)) for role, names in rest["fields"]),
         unused=tuple(rest["unused"]), lacking=tuple((role, name) for role, name in rest["lacking"]),
-        known=tuple(rest["known"]), key=key,
+        known=tuple(rest["known"]), notes=tuple(rest["notes"]), key=key,
     )  # fmt: skip

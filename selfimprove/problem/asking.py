@@ -1,0 +1,197 @@
+"""The question of a row: the field it stands in, what it can't be answered without, and the blanks it has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.context import context_of
+from selfimprove.problem.guess import is_formal
+from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, words_of
+from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
+from selfimprove.problem.names import (
+    ANSWERS,
+    CHOSEN,
+    LABELS,
+    OPTIONS,
+    PICTURES,
+    QUESTIONS,
+    SOLUTIONS,
+    SYSTEMS,
+    TESTS,
+    Names,
+    Row,
+    find,
+    listed,
+    opened,
+)
+from selfimprove.problem.option_fields import own_fields
+from selfimprove.problem.plain import kind_of
+from selfimprove.problem.turns import Chat, is_chat, read_chat
+
+_BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
+_NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
+_ANSWERED = frozenset((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
+_TAKEN = _ANSWERED | frozenset((*OPTIONS, *SYSTEMS, *TESTS, *PICTURES))
+_BODIES = frozenset(("body", "content", "selftext", "detail", "details"))
+_NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as it is found: the field it stands in, its text, its system turn, and the answer of its chat."""
+
+    name: str
+    text: str
+    system: str = ""
+    answer: object = None
+
+
+class Questions:
+    """Finds the question of each row."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def learn(self, row: Row, names: Names) -> None:
+        """Look at the texts of a row that has no question under a name of the recipe or a usual one."""
+        if not self._has_one(row, names):
+            named = self._lookup.named
+            fields = _may_ask(names)
+            apart = {named.answer, named.context, named.options}
+            self._lookup.learnt.texts.look(row, [name for name in row if name in fields and name not in apart])
+
+    def asked(self, row: Row, names: Names, where: str) -> Asked:
+        """The row's question; `UsageError` if it has none."""
+        named = self._lookup.named.question
+        if named and (found := find(row, named))[0]:
+            candidates = [(named, found[1])]
+        else:
+            candidates = [(name, row[name]) for name in self._usual(row, names)]
+        filled = [(name, value) for name, value in candidates if value not in (None, "", [])]
+        if filled:
+            return self._opened(*filled[0], row, names, where)
+        for name, inner in containers(row, names):
+            for key in self._lookup.names(inner).among(QUESTIONS):
+                if isinstance(text := inner[key], str) and text.strip():
+                    return _taken(f"{name}.{key}", text)
+        if candidates:
+            return self._opened(*candidates[0], row, names, where)
+        chats = [name for name, value in row.items() if is_chat(opened(value)) or is_chat(value)]
+        if len(chats) == 1:
+            return self._opened(str(chats[0]), row[chats[0]], row, names, where)
+        return self._guessed(row, where)
+
+    def usual(self, row: Row, names: Names) -> Asked | None:
+        """The question under a name of the recipe or a usual one, None without one."""
+        return self.asked(row, names, "") if self._has_one(row, names) else None
+
+    def _has_one(self, row: Row, names: Names) -> bool:
+        named = self._lookup.named.question
+        if self._usual(row, names) or (named and find(row, named)[0]):
+            return True
+        return any(self._lookup.names(inner).among(QUESTIONS) for _, inner in containers(row, names))
+
+    def _usual(self, row: Row, names: Names) -> tuple[str, ...]:
+        """The fields with a usual name; none where the only one has one of many meanings, and a formula in it."""
+        return () if names.loose and is_formal(row[names.loose]) else names.questions
+
+    def _guessed(self, row: Row, where: str) -> Asked:
+        """The question under no usual name, as all rows tell it."""
+        guess = self._lookup.guess
+        texts = [text for name in guess.fields if isinstance(text := row.get(name), str)]
+        if texts:
+            title = row[name] if (name := _title_of(tuple(row), guess.fields[0])) else None
+            texts = [title, *texts] if isinstance(title, str) and title.strip() else texts
+            return _taken(", ".join(guess.fields), "\n".join(texts))
+        if guess.unsure:
+            raise UsageError(
+                f"{where}: no question under a usual name; it may be in {listed(guess.unsure)}",
+                "Name it, and what belongs to it: --set problems.question=FIELD --set problems.context=FIELD",
+            )
+        raise UsageError(f"{where}: no question; the fields are: {listed(row)}", _NAME_HINT)
+
+    def _opened(self, name: str, value: object, row: Row, names: Names, where: str) -> Asked:
+        inner = opened(value)
+        system = next((text for one in names.among(SYSTEMS) if isinstance(text := row[one], str)), "")
+        if isinstance(inner, dict) and not is_chat(value):
+            text = next(iter(self._lookup.names(inner).among((*QUESTIONS, "text"))), None)
+            if text is not None and isinstance(inner[text], str) and inner[text].strip():
+                return _taken(f"{name}.{text}", str(inner[text]))
+        turns = value if is_chat(value) else [inner] if is_chat([inner]) else inner
+        if is_chat(turns) and isinstance(turns, (list, tuple)):
+            chat = read_chat(turns)
+            if isinstance(chat, str):
+                raise SetAside("chat", f"`{name}` holds {chat}")
+            return _of_chat(name, chat, system, where)
+        value = inner if isinstance(inner, str) else value
+        if not isinstance(value, str):
+            kind = kind_of(value).split(" of ")[0]
+            raise UsageError(f"{where}: `{name}` must be a text, not {kind}", "Correct or remove the row.")
+        if not value.strip():
+            raise UsageError(f"{where}: `{name}` is empty", "Correct or remove the row.")
+        return _taken(name, value, system)
+
+    def _given(self, row: Row, where: str) -> tuple[str, ...]:
+        """The fields of the row that all rows together show to be context; `UsageError` where that is open."""
+        roles = self._lookup.roles
+        if not roles:
+            return ()
+        named = (self._lookup.named.options, self._lookup.named.answer)
+        open_ones = [name for name, role in roles.items() if role == "unsure" and name not in named]
+        if unsure := [name for name in open_ones if row.get(name) not in (None, "", [])]:
+            raise UsageError(
+                f"{where}: {listed(unsure)}: nothing says whether the question needs it",
+                f"If it does: --set problems.context={unsure[0]} (or problems.options). Else leave it out of the file.",
+            )
+        return tuple(name for name in row if roles.get(name) == "context")
+
+    def with_context(self, row: Row, names: Names, asked: Asked, where: str) -> str:
+        """The question with what it can't be answered without, blanks filled in."""
+        found = context_of(row, names, self._lookup.named.context, asked.name, asked.text, self._given(row, where))
+        for name in found.names:
+            self._lookup.used["context"][name] += 1
+        question = "\n\n".join([*found.before, asked.text, *found.after])
+        blank = _NUMBER_BLANK if "numbers" in names and _NUMBER_BLANK.search(question) else _BLANK
+        if not blank.search(question):
+            return question
+        numbers = str(value_of(row, names, "numbers") or "").split()
+        blanks = {int(match[1]) for match in blank.finditer(question)}
+        if not numbers or max(blanks) >= len(numbers):
+            raise SetAside("blank", f"`{asked.name}` has blanks such as N_00 and the row no `Numbers` for them")
+        return blank.sub(lambda match: numbers[int(match[1])], question)
+
+
+def _taken(name: str, text: str, system: str = "") -> Asked:
+    return Asked(name, text, system.strip())
+
+
+@lru_cache(maxsize=1000)
+def _title_of(names: tuple[str, ...], body: str) -> str:
+    """The field with the title of a question whose body stands in a field of its own; empty without one."""
+    words = words_of(body)
+    titled = {("title" if word in _BODIES else word) for word in words}
+    if "title" not in titled:
+        return ""
+    return next((name for name in names if set(words_of(str(name))) == titled), "")
+
+
+@lru_cache(maxsize=1000)
+def _may_ask(names: Names) -> frozenset[str]:
+    """The fields that may hold the question where none has a usual name for it; none in a row without an answer."""
+    answering = [name for name in names.values() if is_of(name, ANSWERING) or is_solution(name)]
+    answered = bool(answering) or not _ANSWERED.isdisjoint(names)
+    apart = own_fields(names) if answered else names.values()
+    return frozenset(
+        name
+        for one, name in names.items()
+        if name not in (*apart, *answering) and one not in _TAKEN and not is_beside(name) and not is_of(name, CODING)
+    )
+
+
+def _of_chat(name: str, chat: Chat, system: str, where: str) -> Asked:
+    if not chat.question.strip():
+        raise UsageError(f"{where}: `{name}` holds an empty user turn", "Correct or remove the row.")
+    return Asked(name, chat.question, (chat.system or system).strip(), chat.answer)

@@ -1,0 +1,198 @@
+"""Fields of which no name says what they are to a question: what all rows of a source together say of them.
+
+A passage under a name that nobody has listed is lost without a word if such fields are passed over, and an explanation
+gives the answer away if they are put before the question. So a field with texts, a list of texts or a table is read as
+context where it can be nothing else: it stands before the question in its row, or several questions share it. Behind
+the answer it is passed over, as explanations and remarks stand there, unless it is long and holds the answer's words. A
+list in which the answer is found at different places is the options. What is left open is refused, and the field is
+named.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from selfimprove.problem.context import flat
+from selfimprove.problem.guess import size_of
+from selfimprove.problem.likeness import CODING, GIVEN, is_of
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
+from selfimprove.problem.numbering import as_number, is_index, place_of
+from selfimprove.problem.option_fields import own_fields
+from selfimprove.problem.options import read_options
+
+MOST_ROWS = 300
+"""Rows of a part of a source in which such fields are looked at."""
+LEAST_ROWS = 3
+"""Rows from which on they say something."""
+LONG = 5
+"""Words of a text that may be a passage."""
+PASSAGE = 15
+"""Words of a text that is rather a passage than a remark."""
+_ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
+
+Role = Literal["context", "options", "unsure", ""]
+
+
+@dataclass
+class Extra:
+    """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
+
+    `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed` the
+    lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
+    """
+
+    rows: int = 0
+    filled: int = 0
+    words: int = 0
+    places: Counter[str] = field(default_factory=Counter)
+    asked: dict[int, set[int]] = field(default_factory=dict)
+    quoted: int = 0
+    lists: int = 0
+    picks: Counter[int] = field(default_factory=Counter)
+    indexed: int = 0
+    counted: int = 0
+
+    def join(self, other: Extra) -> None:
+        """Count what another has counted."""
+        self.rows += other.rows
+        self.filled += other.filled
+        self.words += other.words
+        self.quoted += other.quoted
+        self.lists += other.lists
+        self.indexed += other.indexed
+        self.counted += other.counted
+        self.places.update(other.places)
+        self.picks.update(other.picks)
+        for value, questions in other.asked.items():
+            self.asked.setdefault(value, set()).update(questions)
+
+    def role(self, name: str) -> Role:
+        """What the field is to the question; `unsure` where it may be something that the question needs."""
+        if self.rows < LEAST_ROWS or not self.filled:
+            return ""
+        if (offered := self._offered()) is not None:
+            return offered
+        between = self.places["between"] == self.filled and not is_of(name, CODING)
+        if self.words < LONG * self.filled:
+            varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
+            return "unsure" if between and varied else ""
+        shared = sum(len(questions) > 1 for questions in self.asked.values())
+        if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
+            return "context"
+        quotes = 5 * self.quoted >= 4 * self.filled and self.words >= PASSAGE * self.filled
+        return "" if (self.places["after"] == self.filled and not quotes) or is_of(name, CODING) else "unsure"
+
+    def _offered(self) -> Role | None:
+        """Whether these are lists of options; None where nothing says so."""
+        most = 9 * self.lists
+        if not self.lists or 10 * self.lists < 9 * self.filled:
+            return None
+        if 10 * self.indexed >= most:
+            return "options"
+        if 10 * self.picks.total() >= most and set(self.picks) != {0}:  # one answer's names have the usual one first
+            return "options" if len(self.picks) > 1 else "unsure"
+        return "unsure" if 10 * self.counted >= most else None
+
+
+def why_taken(role: Role) -> str:
+    """Why a field is taken for what it is, in words."""
+    if role == "options":
+        return "it lists texts, of which the answer is one"
+    return "it holds texts that stand before the question, or that several questions share"
+
+
+@lru_cache(maxsize=1000)
+def _to_look_at(names: Names) -> tuple[str, ...]:
+    own = own_fields(names)
+    return tuple(name for name in names.others if name not in own)
+
+
+def looks(extras: dict[str, Extra], names: Names) -> bool:
+    """Whether one of these fields is to be looked at in another row."""
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
+
+
+def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
+    """Look at the fields of a row that are not known by name; `question` is the field with its question, the `text`."""
+    order = list(row)
+    top = question.split(".")[0]
+    asked = order.index(top) if top in row else -1
+    others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
+    answered = min(others, default=asked if top != question else len(order))
+    told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
+    for name in _to_look_at(names):
+        found = extras.setdefault(name, Extra())
+        if found.rows >= MOST_ROWS:
+            continue
+        found.rows += 1
+        value = row[name]
+        shown = flat(value) if _may_be_given(value) else ""
+        if (
+            name == top
+            or not shown
+            or shown in text
+            or _alike(shown, text)
+            or (isinstance(value, list) and text in shown)
+        ):
+            continue
+        found.filled += 1
+        found.words += size_of(shown)
+        at = order.index(name)
+        found.places["before" if told and at < asked else "after" if told and asked < answered < at else "between"] += 1
+        digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
+        found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
+        found.quoted += any(_is_words(row[one]) and str(row[one]) in shown for one in names.among(_ANSWERING))
+        if isinstance(value, (list, tuple)):
+            _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
+
+
+def _is_words(answer: object) -> bool:
+    """Whether this is an answer in words, which a passage may hold as they stand."""
+    return (
+        isinstance(answer, str)
+        and len(answer) > 2
+        and answer.casefold() not in ("yes", "true", "false")
+        and (answer.replace(" ", "").isalpha())
+    )
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether the two have most of their words in common: one question, worded twice."""
+    words, others = set(one.split()), set(other.split())
+    return 2 * len(words & others) >= len(words | others)
+
+
+def _pick(found: Extra, value: Sequence[object], answers: dict[str, object]) -> None:
+    """Note where in the list the answer stands."""
+    options = read_options(value) if all(isinstance(one, str) for one in value) else None
+    if options is None:
+        return
+    found.lists += 1
+    numbers = {name: number for name, one in answers.items() if (number := as_number(one)) is not None}
+    fitting = [name for name, number in numbers.items() if 0 <= number <= len(options.texts)]
+    if any(is_index(name) for name in fitting):
+        found.indexed += 1
+        return
+    plain = [one for one in answers.values() if isinstance(one, (str, int)) and not isinstance(one, bool) and one != ""]
+    places = [place_of(options, one, "") for one in plain]
+    if found_at := [place for place in places if place is not None]:
+        found.picks[found_at[0]] += 1
+    elif fitting:
+        found.counted += 1
+
+
+def _may_be_given(value: object) -> bool:
+    """Whether this may be a passage, paragraphs or a table."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
+    return isinstance(value, str) or (isinstance(value, dict) and bool({"rows", "table", "sentences"} & value.keys()))
+
+
+def _is_passage(value: object) -> bool:
+    """Whether this is an object with a text in it, as paragraphs and turns are."""
+    return isinstance(value, dict) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())

@@ -1,0 +1,115 @@
+"""Field names that no list has: the words in them, and whether a word is a usual one, written out or with one slip.
+
+`citing_prompt`, `questionPropmt` and `input-text` say what they hold although nobody has listed them. A name is cut at
+its marks, digits and capitals; a word counts where it is one of those wanted, in the plural, or with one letter too
+many, too few, wrong or changed about.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
+from functools import lru_cache
+
+ASKING = frozenset("question query problem prompt stem statement instruction input puzzle riddle claim quiz".split())
+"""Words of fields that hold a question."""
+ANSWERING = frozenset("answer target gold truth".split())
+"""Words of fields that hold a final answer."""
+SUREST = frozenset("final exact gold golden correct right true short reference truth ground expected".split())
+"""Words that set one of several fields of answers above the others."""
+GIVEN = frozenset(
+    (
+        "context knowledge passage paragraph article scenario snippet document story dialogue dialog "
+        "conversation transcript background situation body excerpt vignette narrative premise contract clause "
+        "table report"
+    ).split()
+)
+"""Words of fields that hold what a question can't be answered without."""
+BESIDE = frozenset(
+    (
+        "gpt llm baseline id idx index uid guid qid no num number count len length type kind category cat "
+        "topic subject field concept keyword source url uri link lang language level difficulty grade score "
+        "rating date time year author user annotator worker hash md5 tag image picture img figure template "
+        "version split name title format group domain entity meta metadata parse parsed sql sparql logical fol "
+        "formula equation expression embedding system token tokenized tokenised pos loc offset start end span "
+        "file path license model explanation rationale reason reasoning justification analysis comment "
+        "feedback hint step cot thought decomposition choice option candidate distractor wrong incorrect "
+        "predicted prediction generated generation condition position status proof derivation canary original "
+        "rephrased paraphrase paraphrased translated translation english native raw clean cleaned normalized "
+        "segmented trajectory attempt thinking student chosen rejected negative evidence polarity style "
+        "solution response output completion formatted seed old supporting en zh es fr de hi vi ja ko ar ru pt "
+        "exp remark 解析 分析 详解 解説 説明 해설 풀이 explicación explicacion erklärung explication "
+        "explicação resolución resolução solución lösung пояснение rubric sub"
+    ).split()
+)
+"""Words of fields that stand beside a question and its answer and are neither, whatever else is in their names."""
+CODING = frozenset("code program".split())
+"""Words of fields with a program: what a question before which it stands is about, or else a way to the answer."""
+
+_NAMING = frozenset("entity name span".split())
+"""Words of those that the name of an answer may have all the same."""
+_SOLVING = frozenset("solution response output completion label ans reply reference".split())
+LABELLED = frozenset(("label",))
+"""Words of fields with the number of a class, which is no answer."""
+_CHOOSING = frozenset("answer correct gold label right truth target".split())
+_PLACING = frozenset("idx index num number id pos position option choice entity name".split())
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
+
+
+@lru_cache(maxsize=4096)
+def words_of(name: str) -> tuple[str, ...]:
+    """The words in a field's name, in lower case and without digits."""
+    return tuple(word.lower() for word in _WORDS.findall(name))
+
+
+def is_of(name: str, wanted: frozenset[str]) -> bool:
+    """Whether a word of the name is one of those wanted, or as good as one."""
+    return any(_is_one(word, wanted) for word in words_of(name))
+
+
+def is_beside(name: str) -> bool:
+    """Whether the name says that the field is neither question nor answer."""
+    return any(word in BESIDE or _singular(word) in BESIDE for word in words_of(name))
+
+
+def is_answer(name: str) -> bool:
+    """Whether the name is like that of a field with final answers."""
+    return is_of(name, ANSWERING) and not is_of(name, CODING) and not _is_beside_without(name, _NAMING)
+
+
+def is_solution(name: str) -> bool:
+    """Whether the name is like that of a field with solutions or labels."""
+    return is_of(name, _SOLVING) and not is_of(name, CODING) and not _is_beside_without(name, _SOLVING)
+
+
+def is_choice(name: str) -> bool:
+    """Whether the name is like that of a field that says which option is right."""
+    return is_of(name, _CHOOSING) and not _is_beside_without(name, _PLACING)
+
+
+def _is_beside_without(name: str, words: frozenset[str]) -> bool:
+    """Whether the name says that the field stands beside, these words left out."""
+    return is_beside("_".join(word for word in words_of(name) if word not in words))
+
+
+@lru_cache(maxsize=4096)
+def _is_one(word: str, wanted: frozenset[str]) -> bool:
+    singular = _singular(word)
+    if word in wanted or singular in wanted:
+        return True
+    return len(singular) >= 5 and any(len(one) >= 5 and _one_slip(singular, one) for one in wanted)
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("ies") + "y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Whether a single letter too many, too few or wrong, or two changed about, make one word the other."""
+    start = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if start is None:
+        return abs(len(one) - len(other)) == 1
+    rest, wanted = one[start:], other[start:]
+    return (
+        rest[1:] in (wanted, wanted[1:]) or rest == wanted[1:] or (rest[1::-1] == wanted[:2] and rest[2:] == wanted[2:])
+    )

@@ -1,0 +1,56 @@
+"""A source whose questions can't be answered as they were read: a passage that they speak of stands in no field used.
+
+Rows give it away together: their questions speak of a passage and none was found, or one question has many answers and
+a field that was not read tells its rows apart. What the field is can't be told by a name that nobody has listed: it may
+as well hold the explanation, which would give the answer away. So such a source is refused, and its unused fields are
+named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.names import listed
+from selfimprove.problem.table import Rows
+from selfimprove.problem.values import Aside
+
+LOOKED_AT = 2000
+"""Questions that are searched for a mention of a passage, at most."""
+LEAST_ROWS = 4
+"""Rows of a source that is judged."""
+
+_SPEAKS = re.compile(
+    r"\b(?:according to|based on|given|in|from|of|by|does|consider|read) (?:the|this) (?:(?:above|following|given|"
+    r"provided) )?(?:passages?|text|article|paragraph|dialogue|conversation|story|excerpt|document|context|premises|"
+    r"narrative|transcript|table|contract|clause|scenario|report|review|snippet|poem|email|letter)\b",
+    re.IGNORECASE,
+)
+_LONG = 400
+"""Characters of a question that may well hold its passage."""
+
+
+def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[str], title: str) -> None:
+    """`UsageError` if the questions of a source, which were read without a context, seem to lack one.
+
+    `aside` are rows that were set aside because they disagree, `unused` the fields that were not read.
+    """
+    if rows.table.num_rows < LEAST_ROWS or not unused:
+        return
+    hint = "Name it if it holds what belongs to the question: --set problems.context=FIELD, or leave the field out."
+    disagree = [one for one in aside if one.kind == "disagreement"]
+    if 4 * len(disagree) >= rows.table.num_rows:
+        raise UsageError(
+            f"{title}: {len(disagree):,} of {rows.table.num_rows:,} rows ask what others ask and have another answer, "
+            f"and something that belongs to them may stand in {listed(unused[:8])}",
+            hint,
+        )
+    asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one]
+    speaking = [one for one in asked if len(one) < _LONG and _SPEAKS.search(one)]
+    if 4 * len(speaking) >= len(asked) and len(speaking) > 1:
+        raise UsageError(
+            f"{title}: {len(speaking):,} of {len(asked):,} questions speak of a text that they don't show, which may "
+            f"stand in {listed(unused[:8])}",
+            hint,
+        )
