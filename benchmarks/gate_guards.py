@@ -194,9 +194,12 @@ def _drop_rows(repeats: int) -> list[Row]:
             missed = float(passes(drawn(np.random.default_rng(34), repeats, SIZE, flips, DROP), guard, alpha).mean())
             caught = 1 - missed, 1 - missed**SETS
             size = _size_for(guard, flips, alpha, repeats)
-            setting = f"max_drop {most:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, round {place} that passes the gate"
-            claim = f"guards, no proof of harm, {setting}: a drop of {100 * DROP:g} points shown, on one set → on all"
-            figure = f"{caught[0]:.3f} → {caught[1]:.3f} ({repeats:,}); on one in 0.90 with sets of {size}"
+            which = {1: "first", 5: "fifth"}[place]
+            claim = (
+                f"guards, no proof of harm, max_drop {most:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, {which} round "
+                f"that passes the gate: chance that a drop of {100 * DROP:g} points is shown, on one set → on all"
+            )
+            figure = f"{caught[0]:.3f} → {caught[1]:.3f} ({repeats:,}); on one set, 0.90 with sets of {size}"
             rows.append(Row(claim, figure, "≥ 0.90 on all", met_told(caught[1] >= 0.9)))
     return rows
 
@@ -219,12 +222,14 @@ def _proof_row(repeats: int) -> Row:
         size = size_for_proof(PROOF, first, flips)
         seen = passes(drawn(rng, repeats // 4, size, flips, 0.0), PROOF, first).mean()
         worse = passes(drawn(rng, repeats // 4, size, flips, min(flips, DROP)), PROOF, first).mean()
-        parts.append(f"proof, flips {flips:.0%}, {size:,} problems: {seen:.1%} of harmless pass, {worse:.1%} of those "
-                     f"worse by {100 * min(flips, DROP):g} points")  # fmt: skip
+        parts.append(
+            f"`proof of no harm`, flips {flips:.0%}, {size:,} problems: {seen:.1%} of harmless challengers pass, "
+            f"{worse:.1%} of those worse by {100 * min(flips, DROP):g} points"
+        )
     drop = drop_shown(HARM, first, FLIPS) or FLIPS
     seen = 1 - passes(drawn(rng, repeats, SIZE, FLIPS, drop), HARM, first).mean()
-    parts.append(f"harm, {SIZE} problems: a drop of {100 * drop:.1f} points shown in {seen:.1%}")
-    return Row("guards: what the plan prints at 80% power, seen", "; ".join(parts))
+    parts.append(f"`no proof of harm`, {SIZE} problems: a drop of {100 * drop:.1f} points shown in {seen:.1%}")
+    return Row("guards: what the plan prints for 80% power, as simulated", "; ".join(parts))
 
 
 def agreement_row(repeats: int) -> Row:

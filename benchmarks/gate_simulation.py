@@ -70,7 +70,7 @@ def run_rows(repeats: int) -> tuple[list[Row], Runs, Runs]:
         (f"adaptive, rounds 1, 3, 5, … {better}", 3, in_turn(BETTER, 0.0), None),
         (f"adaptive, rounds 2, 5, 8, … {better}", 13, in_turn(0.0, BETTER, 0.0), None),
         (f"adaptive, rounds 1 to 9 {better}", 14, better_first(9, BETTER), None),
-        (f"adaptive, every round not after an accept {better}", 15, null_after_accept(BETTER), None),
+        (f"adaptive, {better} in every round that doesn't follow an accept", 15, null_after_accept(BETTER), None),
         (f"`gate.rounds = {ROUNDS}`, adaptive, no true gain", 16, in_turn(0.0), announced),
         (f"`gate.rounds = {ROUNDS}`, adaptive, rounds 1 to 9 {better}", 17, better_first(9, BETTER), announced),
     ]
@@ -98,9 +98,9 @@ def reuse_row(repeats: int) -> Row:
         held &= mean <= LUCK[place] and most <= MOST_LUCK[place]
         parts.append(f"{count}: {mean:.2f}, {most:.2f}")
     return Row(
-        f"reuse, {ROUNDS} rounds, adaptive, one set: champion's gain on the set minus its true gain, in "
-        "√(flips/problems), by accepts: mean, 95th percentile; the maximum over true gains of 1 to 4 points with that "
-        "many accepts in ≥ 2% of runs",
+        f"reuse, {ROUNDS} rounds, adaptive, one set: the champion's gain on the set minus its true gain, in units of "
+        "√(flips/problems), by number of accepts: mean, 95th percentile; each is the maximum over those true gains "
+        "from 1 to 4 points at which ≥ 2% of runs have that many accepts",
         f"{'; '.join(parts)} ({repeats:,} per gain)",
         "≤ those of `gate/reuse.py`",
         met_told(held),
@@ -125,7 +125,7 @@ def power_rows(repeats: int) -> list[Row]:
         gate = run_gate(wins, losses, BIG, alpha).accepted
         fixed = mcnemar(wins[:, -1], losses[:, -1], alpha)
         ratio, half = ratio_of(gate, fixed)
-        figure = f"{gate.mean():.3f} of {fixed.mean():.3f}: ratio {ratio:.3f} ± {half:.3f} ({repeats:,})"
+        figure = f"{gate.mean():.3f}, McNemar's {fixed.mean():.3f}: ratio {ratio:.3f} ± {half:.3f} ({repeats:,})"
         claim = f"power, true gain 5 points, {BIG:,} problems, flips {BIG_FLIPS:.0%}, {label} (α {alpha:.2g})"
         rows.append(Row(claim, figure, "ratio ≥ 0.9", met_told(ratio - half >= 0.9)))
     return rows
@@ -153,7 +153,8 @@ def later_rows(repeats: int) -> list[Row]:
             setting = f"{size:,} problems, flips {flips:.0%}, gain {100 * gain:g} points"
             near = all(abs(seen - target) <= 0.02 for seen, target in zip(fixed, targets, strict=True))
             near &= gate[1] >= 0.9 * fixed[1]
-            target = f"McNemar's {targets[0]:.2f} → {targets[1]:.2f} ± 0.02, 0.9 of it after accepts"
+            target = f"McNemar's {targets[0]:.2f} → {targets[1]:.2f} ± 0.02; "
+            target += "after accepts, the gate's power ≥ 0.9 of McNemar's"
             claim = f"power of round {before + 1} after rejections → after accepts, {setting}"
             rows.append(Row(claim, figure, target, met_told(near)))
     return rows
@@ -205,7 +206,7 @@ def plan_row(repeats: int) -> Row:
             seen = run_gate(*draw(rng, repeats, SET, flips, gain), SET, alpha).accepted.mean()
             planned = power(SET, alpha, flips, gain)
             parts.append(f"flips {flips:.0%}, {100 * gain:.1f} points: {planned:.1%} planned, {seen:.1%} seen")
-    return Row(f"power printed by the plan against the gate, {SET} problems, round 1", "; ".join(parts))
+    return Row(f"power that the plan prints, compared with the gate's, {SET} problems, round 1", "; ".join(parts))
 
 
 # --- bounds and intervals ---
@@ -234,7 +235,7 @@ def interval_row(repeats: int) -> Row:
         ends = np.array([check(int(won), int(lost), 256) for won, lost in zip(wins[:, -1], losses[:, -1], strict=True)])
         parts.append(f"{100 * gain:g} points: {rate_told((ends[:, 0] <= gain) & (gain <= ends[:, 1]))}")
     return Row(
-        f"sealed finish: interval holds the true gain (256 problems, flips {BIG_FLIPS:.0%})",
+        f"sealed problems: the interval contains the true gain (256 problems, flips {BIG_FLIPS:.0%})",
         "; ".join(parts),
         "near 0.95",
     )

@@ -84,8 +84,8 @@ def compare(
 ) -> None:
     """Run several recipes on the same problems, each with several seeds, and compare them in one table.
 
-    Each recipe with each combination of the varied values is an arm. Each arm with each seed is a run in
-    `rounds/NAME/`, next to `results.json` and `compare.svg`; `report`, `status` and `verify` find it with
+    An arm is one recipe with one combination of the varied values. Each arm has one run per seed in `rounds/NAME/`,
+    next to `results.json` and `compare.svg`; `report`, `status` and `verify` find these runs with
     `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a
     recipe, `--name NAME` shows the results so far.
 

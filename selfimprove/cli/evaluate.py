@@ -72,7 +72,7 @@ By = Annotated[
 ]
 Tasks = Annotated[
     str,
-    typer.Option("--tasks", metavar="NAMES", help="Tasks of lm-evaluation-harness; needs the extra `eval`."),
+    typer.Option("--tasks", metavar="NAMES", help="Tasks of lm-evaluation-harness; needs the `eval` extra."),
 ]
 TasksFrom = Annotated[
     Path | None, typer.Option("--tasks-from", metavar="FOLDER", help="Folder of your own task files for --tasks.")

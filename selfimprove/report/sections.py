@@ -196,9 +196,9 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         return (told,)
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
     return (
-        f"{told} With {plural(len(picked), 'champion')} chosen on them, up to {100 * cost.mean:.1f} points of the "
-        f"gain on them may be luck, and {100 * cost.most:.1f} in one run in 20 (simulated; see docs/gate.md). The "
-        "sealed problems are not affected.",
+        f"{told} With {plural(len(picked), 'champion')} chosen on them, luck may account for up to "
+        f"{100 * cost.mean:.1f} points of the gain on them on average, and for {100 * cost.most:.1f} in one run in 20 "
+        "(simulated; see docs/gate.md). The sealed problems are not affected.",
     )
 
 
@@ -283,7 +283,7 @@ def _machine(run: RunRecords) -> Section:
     known = tuple(
         (name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows
     )
-    told = "For the whole run: the highest peak and the total energy."
+    told = "The row of the whole run has the highest peak, and the total energy where it was measured."
     is_known = any(cell != MISSING for row in known for cell in row[1:])
     return Section("Memory and energy", (told,), header, known) if is_known else Section("Memory and energy")
 

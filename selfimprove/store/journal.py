@@ -285,7 +285,7 @@ class Journal:
     def _refuse_other_recipe(self, recipe: Recipe, typed: Collection[str] = ()) -> None:
         changed = changed_told(self.recipe(), recipe, typed)
         if changed:
-            hint = f"{self._start_new(recipe)}, or only --run {self.name} to resume this one."
+            hint = f"{self._start_new(recipe)}, or --run {self.name} without a recipe to resume this one."
             raise UsageError(f"run `{self.name}` has another recipe; changed: {changed}", hint)
 
     def _start_new(self, recipe: Recipe) -> str:
