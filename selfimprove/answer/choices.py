@@ -14,7 +14,7 @@ LEAD = re.compile(
     r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
 )
 _LONE = re.compile(
-    r"[\s*_#>$-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
+    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
@@ -25,7 +25,8 @@ _BEFORE = re.compile(
     rf"|\s+would be|\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
     rf"selecting|go with|go for|opt for|vote for|settle on|"
     rf"going with|leav(?:es|ing)(?: us with)?|left with|"
-    rf"shows|indicates|suggests|points to|yields|gives|means|say|(?:correct|right|best|true) (?:one|letter|choice|"
+    rf"shows|indicates|suggests|looks like|points to|yields|gives|means|say|"
+    rf"(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
     r"|\b(?:option|choice|answer|statement|one)\s[a-z ]{1,60}\sis|"
     r"\b(?:must|has to|should|would|can only)(?:\s[a-z]+)?\sbe|(?:^|\W)(?:so|thus|therefore|hence|then|"
@@ -35,7 +36,11 @@ _BEFORE = re.compile(
 _BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|(?:seems|appears|looks)(?: to be)?|has to be|"
     r"should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?"
-    r"(?:correct|right|true|best|better|answer)\b)",
+    r"(?:correct|right|true|best|better|answer)\b|is\s+(?:the|my|our)\s+(?:(?:final\s+)?(?:answer|choice)|"
+    r"most (?:accurate|appropriate|suitable|reasonable|logical|relevant|consistent|correct))\b|"
+    r"(?:best\s+)?(?:describes|fits|matches|explains|answers|represents|"
+    r"captures|completes|summari[sz]es)\s+(?:the\s+)?(?:best\b|passage\b|question\b)|best\s+(?:describes|fits|matches|explains|answers|"
+    r"represents|captures|completes|summari[sz]es)\b)",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
@@ -83,6 +88,7 @@ _SEEMS = re.compile(
     r"[^.;]*\b(?:seems?|looks?|appears?|tempting|plausible|at first)\b[^.;]*?,?\s(?:but|however|yet)\b,?(?=\s)",
     re.IGNORECASE,
 )
+_ONLY_IF = re.compile(r"\s+(?:only\s+)?(?:if|unless|provided|assuming|when)\b", re.IGNORECASE)
 _AFFIRMS = re.compile(r"\b(?:right|correct|true|best|fits?|works?|possible|plausible|also)\b", re.IGNORECASE)
 _WHOLE_TEXT = re.compile(r"neither|both|all|none|either|only|each", re.IGNORECASE)
 _BEGINS = re.compile(r"\(?([A-J])\)?(?:\s*[,:;]|\s+[-–—]|\s+because\b|\s+since\b|[.)])\s+(?=[^\d=]*[A-Za-z]{3,})")
@@ -134,6 +140,9 @@ def named_letter(sentence: str) -> tuple[bool, str | None]:
         before, behind = text[max(0, match.start() - 60) : match.start()], text[match.end() : match.end() + 60]
         denial = _DENIED_BEHIND.match(behind)
         if _DENIED_BEFORE.search(before) or _ALL_DENIED.match(behind) or (denial and _NEGATIVE.search(denial[0])):
+            continue
+        if (said := _BEHIND.match(behind)) is not None and _ONLY_IF.match(behind, said.end()):
+            cued = True
             continue
         affirmed.add(match[1])
         only = _ONLY.search(before) and _FITS.match(behind)

@@ -21,11 +21,12 @@ from selfimprove.answer.verdict import Statement
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
-    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result)>\s*|\[answer\]\s*|{MARK}"
+    rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
+    r"|(?m:^)[ *_#]{0,4}(?:final|correct|best)\s?:[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
     r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
@@ -37,7 +38,8 @@ _STRONG = re.compile(
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result)>|\[/answer\]|<\||\s[-—]\s|" + STARTS_WORDS,
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s[-—]\s|"
+    + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(

@@ -42,7 +42,7 @@ def options_of(text: str) -> Options | None:
     return found[-1]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def options_asked(question: str) -> Mapping[str, str]:
     """The text of each choice that a question lists, by its letter; none if it lists none, or two lists that differ.
 

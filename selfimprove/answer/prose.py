@@ -97,6 +97,7 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", UNDECIDED)
     if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
         return Candidate(number, "whole")
+    stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
     if _is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
@@ -122,6 +123,7 @@ def last_statement(text: str) -> Candidate | None:
     return Candidate(inner(math[-1]), "last") if math else None
 
 
+_SHORT = 200  # characters of a text that may be nothing but its answer
 _FEW = 6  # lines of a text that is nothing but numbers
 _BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
 
@@ -133,7 +135,14 @@ def _replied(text: str) -> Candidate | None:
         return None
     sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
     about = _ABOUT_NUMBER.match(straight(text), reply.end())
-    if about is None and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1)):
+    apart = reply[1].lower() in ("true", "false") or (len(sentences) > 1 and not _TOTALS.search(sentences[-1]))
+    if about is None and last_formula(_BECAUSE.split(sentences[0], maxsplit=1)[0]) and "\n" not in reply[0]:
+        return None
+    if (
+        about is None
+        and not apart
+        and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1))
+    ):
         return None
     if _RECANTED.search(straight(text), reply.end()):
         return Candidate(None, "extract", TAKEN_BACK)
@@ -170,8 +179,9 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
+_TOTALS = re.compile(r"\b(?:so|therefore|thus|hence|total|altogether|in all|answer)\b", re.IGNORECASE)
 _OPENING_REPLY = re.compile(
-    r"[*_]*(yes|no)[*_]*(?:[,.;:][*_]*|\s[-–—])\s+(?!wait\b|actually\b|"
+    r"[*_]*(yes|no|true|false)[*_]*(?:[,.;:][*_]*|\s[-–—]|[*_.]*\n)\s*(?<=\s)(?!wait\b|actually\b|"
     r"(?:but )?(?:only )?(?:if|when|unless|provided|assuming|depending|"
     r"sometimes)\b|let|we can|i can|that|this)(?=[^.?!]{8})",
     re.IGNORECASE,
@@ -240,6 +250,10 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return _counted(sentence, numeral[0], written=numeral[1])
     sentence = main_clause(sentence)
     found, word = last_formula(sentence), word_of(sentence, tidy(sentence))
+    claim = _BECAUSE.split(sentence, maxsplit=1)[0].rstrip(" ,")
+    if word is None and claim != sentence and not re.search(r"\d", claim):
+        word = word_of(claim, tidy(claim))
+        found = None if word is not None else found
     if word is not None and (word[1] or found is None or re.fullmatch(r"[A-Za-z]", found)):
         return Candidate(word[0], "last")
     return None if found is None else _counted(sentence, found)

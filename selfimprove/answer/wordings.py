@@ -51,6 +51,11 @@ _AGENT = re.compile(
 _APPOSITION = re.compile(
     rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
 )
+_SO_REPLY = re.compile(
+    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
+    r"conjecture|argument)\sis\s)(yes|no|true|false)\W*$",
+    re.IGNORECASE,
+)
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
 )
@@ -70,6 +75,8 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     answered = _YES_NO.match(plain)
     if answered is not None:
         return answered[1], False
+    if (reply := _SO_REPLY.search(plain)) is not None and not _UNSURE.search(plain):
+        return reply[1], True
     if "?" in plain or _UNSURE.search(plain):
         return None
     winner = _WINNER.match(plain)
