@@ -42,8 +42,8 @@ Role = Literal["context", "options", "unsure", ""]
 class Extra:
     """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
 
-    `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed` the
-    lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
+    `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed`
+    the lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
     """
 
     rows: int = 0
