@@ -14,6 +14,8 @@ from selfimprove.problem.numbering import INDEXES, Numbering, as_number, is_inde
 from selfimprove.problem.option_fields import may_offer, option_fields, options_in, other_families
 from selfimprove.problem.options import Options, options_shown, read_flagged, read_options
 
+_NO_OPTION = frozenset((*NOTHING, "", -1, "-1"))
+"""What stands where no option is named."""
 _FREE = frozenset(
     ("answer", "target", "output", "response", "solution", "groundtruth", "finalanswer", "expectedanswer")
 )
@@ -21,7 +23,7 @@ _FREE = frozenset(
 
 
 def _names_option(value: object) -> bool:
-    return isinstance(value, (str, int)) and not isinstance(value, bool) and value not in ("", -1, "-1", *NOTHING)
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value not in _NO_OPTION
 
 
 def _inner(value: Row) -> object:
@@ -156,7 +158,7 @@ class Choices:
                 value = _inner(value)
             if isinstance(value, (list, tuple)) and self._several(options, name, value):
                 return Final(text=None, kind="several answers", why=f"`{name}` names several options")
-            if value in (None, "", [], -1, "-1", *NOTHING) or isinstance(value, (dict, list, tuple, bool)):
+            if not isinstance(value, (str, int, float)) or isinstance(value, bool) or value in _NO_OPTION:
                 continue
             if order := order_of(options, value):
                 self._lookup.used["answer"][name] += 1

@@ -27,6 +27,7 @@ MOST_FIELDS = 40
 _ASKS = re.compile(r"(?:[?？؟]|=)[\s\"'”’»)]*$|(?:^|\n)\s*(?:answer|a)\s*:\s*$", re.IGNORECASE)
 _HAS_BLANK = re.compile(r"_{2,}|\bX{4,}\b|[\[<](?:mask|blank|[A-Z]{4,})[\]>]|@placeholder|[(（][ \u3000]*[)）]")
 _CODE = re.compile(r"[(\[{<].*[)\]}>]", re.DOTALL)
+_TAG = re.compile(r"</?\w[^<>]{0,200}>")
 _TAIL = 200
 
 
@@ -112,7 +113,8 @@ def is_formal(text: object) -> bool:
 
 
 def size_of(text: str) -> int:
-    """About how many words the text has; where words aren't parted, two letters count as one."""
+    """About how many words the text has, without tags; where words aren't parted, two letters count as one."""
+    text = _TAG.sub(" ", text) if "<" in text else text
     wide = sum(char >= "\u2e80" for char in text[:1000])
     return len(text.split()) + wide // 2
 

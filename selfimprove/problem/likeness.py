@@ -37,8 +37,9 @@ BESIDE = frozenset(
         "predicted prediction generated generation condition position status proof derivation canary original "
         "rephrased paraphrase paraphrased translated translation english native raw clean cleaned normalized "
         "segmented trajectory attempt thinking student chosen rejected negative evidence polarity style "
-        "solution response output completion formatted seed old supporting en zh es fr de hi vi ja ko ar ru pt "
-        "exp remark 解析 分析 详解 解説 説明 해설 풀이 explicación explicacion erklärung explication "
+        "solution response output completion formatted seed old revision revised draft supporting "
+        "en zh es fr de hi vi ja ko ar ru pt exp remark 解析 分析 详解 解説 説明 해설 풀이 "
+        "explicación explicacion erklärung explication "
         "explicação resolución resolução solución lösung пояснение rubric sub"
     ).split()
 )

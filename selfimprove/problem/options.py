@@ -70,12 +70,13 @@ class Options:
 
 def shows(question: str, options: Options) -> bool:
     """Whether the question already ends on these options with their letters."""
-    if all(text == letter for text, letter in zip(options.texts, options.letters(), strict=True)):
-        return all(re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]", question) for letter in options.letters())
+    letters = options.letters()
+    if options.texts == letters:
+        return all(re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]", question) for letter in letters)
     tail = question[-sum(len(text) + 12 for text in options.texts) :]
-    pairs = zip(options.letters(), options.texts, strict=True)
     return options.right is None and all(
-        re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail) for letter, text in pairs
+        re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail)
+        for letter, text in zip(letters, options.texts, strict=True)
     )
 
 
