@@ -1,8 +1,8 @@
 r"""The boxes of a text: the last closed one is a statement of the answer.
 
 A box that never closes holds no answer, and an earlier one does not count in its place: the text went on to another
-answer. Boxes joined by commas, and, or are parts of one answer. A denied box ("not \boxed{12}", "\boxed{5} is wrong")
-is none, and the one before it counts.
+answer. Boxes joined by commas, and, or are parts of one answer, as are values of one variable ("x = \boxed{-2} and
+x = \boxed{1}"). A denied box ("not \boxed{12}", "\boxed{5} is wrong") is none, and the one before it counts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _BETWEEN = re.compile(
     r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
 )
+_NAMED = re.compile(r"(?<![A-Za-z\\])([A-Za-z]\w{0,3})\s?=\s?\$?\s?\Z")
 _JOINING = frozenset(("and", "or", "as", "well", "also"))
 _ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
 _NOT = re.compile(
@@ -80,10 +81,17 @@ def _parts(text: str, boxes: list[tuple[int, int, int]]) -> list[tuple[int, int,
     """The last box and those before it that are joined to it."""
     parts = [boxes[-1]]
     for box in reversed(boxes[:-1]):
-        if len(parts) > MAX_BOXES or box[2] > parts[0][0] or not _joined(text[box[2] + 1 : parts[0][0]]):
+        if len(parts) > MAX_BOXES or box[2] > parts[0][0] or not _joined(_between(text, box, parts[0])):
             break
         parts.insert(0, box)
     return parts
+
+
+def _between(text: str, box: tuple[int, int, int], other: tuple[int, int, int]) -> str:
+    """What stands between two boxes, without the variable before the second if the first is a value of it too."""
+    between = text[box[2] + 1 : other[0]]
+    name, again = _NAMED.search(text[max(0, box[0] - 16) : box[0]]), _NAMED.search(between)
+    return between[: again.start()] if name and again and name[1] == again[1] else between
 
 
 def _joined(between: str) -> bool:

@@ -10,15 +10,17 @@ _OUT_OF = re.compile(
     r"\b(\d+)\s(?:out\sof|in)\s(\d+)(?:,?\s(?:or|which is|that is,?|i\.e\.,?)\s|\s\()?"
     r"(?:(?<=[\s(])(\d+/\d+|\d*\.?\d+\s?%?))?\)?(?=[\s.,;!*]*\Z)"
 )
-_RATIO = re.compile(r"\b(\d+(?:\sto\s\d+)+)(?=[\s.,;!*]*\Z)")
+_RATIO = re.compile(r"(?<![\d.:/])(\d+(?:\s(?:to|:)\s\d+)+)(?=[\s.,;!*$]*\Z)")
+
+_LONE_RATIO = re.compile(r"[\s*$]*(\d+(?:\s:\s\d+)+)[\s.*$]*")
 
 
 def chance_or_ratio(prose: str) -> str | None:
     """A chance of "3 out of 8" or "3 in 8", or a ratio of "3 to 8", as a fraction or ratio."""
     if _CHANCE.search(prose) and (found := _OUT_OF.search(prose)) is not None and _agrees(found):
         return f"{found[1]}/{found[2]}"
-    ratio = _RATIO.search(prose) if "ratio" in prose else None
-    return None if ratio is None else re.sub(r"\s+to\s+", ":", ratio[1])
+    ratio = _RATIO.search(prose) if "ratio" in prose else _LONE_RATIO.fullmatch(prose)
+    return None if ratio is None else re.sub(r"\s+(?:to|:)\s+", ":", ratio[1])
 
 
 def _agrees(chance: re.Match[str]) -> bool:

@@ -21,7 +21,7 @@ from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
 from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
-from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN
+from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
 
@@ -50,6 +50,7 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
     answer = _cleaned(text)
     if answer is None:
         return Candidate(None, "extract", "the thinking block is not closed")
+    answer = without_torn_repeat(answer)
     own = _own_turn(answer)
     return _extracted(own, mode, cut=cut and len(own) == len(answer))
 
@@ -139,7 +140,7 @@ def _own_turn(text: str) -> str:
     turn = TURN.search(text, len(text) - len(text.lstrip()) + 1)
     text = text if turn is None else text[: turn.start()]
     for question in itertools.islice(QUESTION.finditer(text), MAX_QUESTIONS):
-        if SAYS.search(text, 0, question.start()):
+        if SAYS.search(text, 0, question.start()) or is_short_reply(text, question):
             text = text[: question.start()]
             break
     if "?" in text:

@@ -40,7 +40,12 @@ _ASKS_BACK = re.compile(
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
     r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |further )?(?:information|"
-    r"context|data)\b",
+    r"context|data)\b|"
+    r"\b(?:i|we)(?: therefore| thus| still| simply| so)? (?:can(?:'t|not| not)|could(?:n't| not)|(?:am|are|was|were)"
+    r"(?: not|n't| un) ?able to|won't)(?: therefore| simply| really| confidently| yet)? (?:give|provide|state|offer|"
+    r"determine|name|commit to|reach|find|settle on|decide on|arrive at|come up with) (?:you )?(?:an?|any|the|its?|one)"
+    r"(?: (?:single|final|definite|definitive|exact|unique|numerical|certain|reliable|correct|clear)){0,2} "
+    r"(?:answer|result|solution|conclusion|value)\b",
     re.IGNORECASE,
 )
 _DEPENDS = re.compile(

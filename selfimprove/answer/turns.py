@@ -1,4 +1,4 @@
-"""Where a completion stops answering its own question: another turn of the chat, another question, an offer of one.
+"""Where a completion stops answering its own question: another turn or question, an offer of one, a line said again.
 
 Base models run on into a question of their own and chat models offer another exercise, with its answer. What follows
 counts for nothing, once the text before it has said something to the question that was asked.
@@ -35,3 +35,33 @@ ASKED = re.compile(
 )
 """A question with its own list of choices."""
 SAYS = re.compile(r"\d|\\boxed|\banswer\b|^\W*\(?[A-J]\b|[a-z]{3,} is [a-z]", re.IGNORECASE)
+_REPLY = re.compile(r"\s*[^\n?:.!]{1,60}[.!]?\s*")
+_WORDS = 5  # of an answer without a figure
+
+
+def is_short_reply(text: str, question: re.Match[str]) -> bool:
+    """Whether the text is a few words before this label of a question, and goes on through several such questions."""
+    head = text[: question.start()]
+    if _REPLY.fullmatch(head) is None or len(head.split()) > _WORDS:
+        return False
+    return text.lower().count(question[0].strip().lower(), question.start()) > 1
+
+
+def without_torn_repeat(text: str) -> str:
+    """The text without its last line if that is a torn copy of the line before it: a loop that was cut off.
+
+    A copy is torn where it ends in a word, a command or an open brace. One that ends inside a number is dropped only if
+    the whole line was said twice: a single line may have been about to change.
+    """
+    before, _, last = text.rstrip().rpartition("\n")
+    whole = before.rstrip()[-_LINE:].rpartition("\n")[2].strip()
+    last = last.strip()
+    if not _SHORTEST <= len(last) < len(whole) or not whole.startswith(last):
+        return text
+    open_brace = last.count("{") > last.count("}")
+    if last[-1].isdigit() and not (open_brace and before.count(whole) > 1):
+        return text
+    return before if open_brace or last[-1].isalpha() or last[-1] in ":$*\\" else text
+
+
+_LINE, _SHORTEST = 400, 8  # characters of a line that is compared, at most and at least
