@@ -41,6 +41,7 @@ from selfimprove.problem.names import (
     Row,
     bare_name,
     find,
+    lifted,
     listed,
 )
 from selfimprove.problem.numbering import as_number
@@ -80,10 +81,12 @@ class FieldReader:
 
     def learn(self, row: object) -> None:
         """Look at a row before any is read."""
-        self.learnt.know(row)
-        row = as_row(row)
-        if row is None:
+        found = as_row(row)
+        whole = found and self._lifted(found)
+        self.learnt.know(row if whole is found else whole)
+        if whole is None:
             return
+        row = whole
         for role, name in list(self.learnt.lacking.items()):
             if find(row, name)[0]:
                 del self.learnt.lacking[role]
@@ -94,6 +97,11 @@ class FieldReader:
                 self.learnt.label(name, number=as_number(label) is not None)
         self._look_beside(row, names)
         self._choices.learn(row, names, lambda: self._questions.usual(row, names))
+
+    def _lifted(self, row: Row) -> Row:
+        """The row, with the fields of the object that holds its question and answer among its own."""
+        named = self._named
+        return lifted(row, self._lookup.names(row), (named.question, named.answer, named.context, named.options))
 
     def _look_beside(self, row: Row, names: Names) -> None:
         """Look at fields that no name tells of, in a row with a question under a usual name."""
@@ -113,7 +121,7 @@ class FieldReader:
         if found is None:
             raise UsageError(f"{where}: not an object with fields, but {kind_of(row)}", "Each row needs named fields.")
         try:
-            return self._read(found, where, source)
+            return self._read(self._lifted(found), where, source)
         except SetAside as aside:
             return RowRead(problem=None, kind=aside.kind, why=aside.why)
 

@@ -148,6 +148,43 @@ def test_options_are_read_from(kind: str, read: Read) -> None:
     assert first(found)[0].replace("$", "").endswith("A. a one\nB. a two\nC. a three")
 
 
+NESTED: dict[str, Make] = {
+    "one object": lambda n: {
+        "id": n,
+        "data": {
+            "Correct Answer": f"a {ABC[n % 3]}", "Correct Option": "ABC"[n % 3], "Options": BY_LETTER,
+            "Question": asked(n),
+        },
+        "subject_name": "places",
+    },
+    "one object with a field for each option": lambda n: {
+        "item": {"question": asked(n), **BY_LETTER, "answer": "ABC"[n % 3]}, "split": "dev",
+    },
+    "one object beside its answer": lambda n: {
+        "doc": {"question": asked(n), "choices": [f"a {one}" for one in ABC]}, "target": n % 3,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_question_and_options_may_stand_in(kind: str, read: Read) -> None:
+    found = read(NESTED[kind])
+    assert [problem.answer for problem in found.problems] == ["A", "B", "C", "A", "B", "C"]
+    assert first(found)[0] == f"{asked(0)}\n\nA. a one\nB. a two\nC. a three"
+
+
+def test_a_context_inside_the_object_that_holds_the_question_is_shown(read: Read) -> None:
+    found = read(lambda n: {"id": n, "data": {"passage": tale(n), "question": asked(n), "answer": PLACES[n]}})
+    assert first(found) == (f"{tale(0)}\n\n{asked(0)}", "mill")
+
+
+def test_a_recipe_may_name_fields_inside_the_object_that_holds_the_question(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(NESTED["one object"](number)) + "\n" for number in range(6)))
+    found = preview(str(path), Problems(question="data.Question", answer="data.Correct Answer"))
+    assert [problem.answer for problem in found.problems] == ["A", "B", "C", "A", "B", "C"]
+
+
 def test_a_flag_says_which_option_is_right(read: Read) -> None:
     def make(number: int) -> Row:
         return {"question": asked(number), "answers": [{"answer": one, "is_correct": one == "two"} for one in ABC]}
