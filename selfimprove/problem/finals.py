@@ -40,6 +40,14 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 
+_ACCEPTED = re.compile(
+    r"[(\[](?:[^()\[\]]*\b(?:accept(?:able|ed|s)?|(?:allowed|valid|tolerated) (?:range|values?|answers?))\b[^()\[\]]*|"
+    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*)[)\]]\W*$",
+    re.IGNORECASE,
+)
+"""A remark behind an answer on what else is right, in the last `_REMARK` characters."""
+_REMARK = 300
+
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
@@ -61,6 +69,8 @@ def final_of(value: object, name: str, question: str) -> Final:
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
+    if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
+        return Final(text=None, kind="several answers", why=f"`{name}` says what else than its answer is accepted")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
