@@ -34,6 +34,7 @@ from selfimprove.problem.names import (
     GRADES,
     LABELS,
     RATINGS,
+    READ,
     SCORES,
     SOLUTIONS,
     TESTS,
@@ -168,10 +169,11 @@ class FieldReader:
             raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
+        read = any(row[name] for name in names.among(READ))
         for name, value in self._answers(row, names, asked):
             if isinstance(value, str):
                 checked_text(value, name, where)
-            final = final_of(value, name, question)
+            final = final_of(value, name, question, read=read)
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1
                 return final

@@ -176,6 +176,13 @@ CHOSEN = tuple(
 """Names of what says which option is right."""
 ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validanswers".split())
 """Names of lists of which each entry is right, the usual one first."""
+WORDED = frozenset("goldenanswers shortanswers aliases answeraliases normalizedaliases".split())
+"""Names of lists of wordings of one answer, the usual one first, where its entries are words."""
+READ = tuple(
+    "context contexts passage passages paragraph paragraphs article document documents story supports ctxs "
+    "supportingfacts".split()
+)
+"""Names of a text beside which a list of `answers` holds wordings of one."""
 RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
 """Names of the grades that people gave a model's response."""
 SCORES = tuple("score scores reward rewards rating ratings".split())

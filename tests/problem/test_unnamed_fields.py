@@ -242,6 +242,35 @@ def test_an_answer_that_is(kind: str, read: Read) -> None:
     assert [problem.answer for problem in found.problems[1:]] == [answer] * 5
 
 
+WORDINGS: dict[str, tuple[Row, str | None]] = {
+    "golden answers": ({"golden_answers": ["Ann Bo", "Ann C. Bo"]}, "Ann Bo"),
+    "a number and its word": ({"golden_answers": ["12", "twelve"]}, "12"),
+    "short answers": ({"short_answers": ["Ann Bo", "Bo"]}, "Ann Bo"),
+    "answers about a passage": ({"context": "Ann Bo sat there.", "answers": ["Ann Bo", "Bo"]}, "Ann Bo"),
+    "answers about nothing": ({"answers": ["Ann Bo", "Bo"]}, None),
+    "answers about a table": ({"table": [["Ann", "Bo"]], "answers": ["Ann", "Bo"]}, None),
+    "several numbers": ({"golden_answers": ["3", "4"]}, None),
+    "several formulas": ({"golden_answers": ["$x$", "$y$"]}, None),
+    "a yes and a no": ({"context": "He sat.", "answers": ["yes", "no"]}, None),
+    "no answer for some": ({"context": "He sat.", "answers": ["Ann", "unanswerable"]}, None),
+}
+
+
+@pytest.mark.parametrize("kind", WORDINGS)
+def test_wordings_of_one_answer_are_told_from_several(kind: str, read: Read) -> None:
+    row, answer = WORDINGS[kind]
+    found = read(lambda n: {"question": f"Who sat on day {n}?", **(row if n else {"answer": "x"})})
+    assert [problem.answer for problem in found.problems[1:]] == [answer] * 5
+
+
+@pytest.mark.parametrize("asks", ["Which towns are on the river", "Who were the guests of", "List the guests of"])
+def test_a_question_for_several_has_several_answers(asks: str, read: Read) -> None:
+    found = read(
+        lambda n: {"question": f"{asks} {n}?", **({"golden_answers": ["Ann", "Bo"]} if n else {"answer": "x"})}
+    )
+    assert [problem.answer for problem in found.problems] == ["x"] + [None] * 5
+
+
 def test_a_reference_comes_before_what_a_model_answered(read: Read) -> None:
     found = read(lambda n: {"problem": asked(n), "model_name": "m", "answer": "\\boxed{1}", "gold_answer": str(n)})
     assert [problem.answer for problem in found.problems] == list("012345")
