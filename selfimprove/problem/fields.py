@@ -48,7 +48,7 @@ from selfimprove.problem.names import (
 from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of
-from selfimprove.problem.turns import is_chat
+from selfimprove.problem.turns import Chat, is_chat, read_chat
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
@@ -218,14 +218,27 @@ class FieldReader:
         for name, inner in containers(row, names):
             for key in self._lookup.names(inner).among(SURE):
                 yield f"{name}.{key}", inner[key]
-        if any(row[name] is False for name in names.among(GRADES)):
-            return  # a model's solution that was found wrong
+        if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
+            if _stands_apart(row, names):
+                yield names["solution"], row[names["solution"]]
+            return
         graded = any(row[name] is not None for name in names.among(SCORES))
         for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
             if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
                 yield name, row[name]
         if asked.answer is not None:
             yield asked.name, asked.answer
+
+
+def _stands_apart(row: Row, names: Names) -> bool:
+    """Whether the row has a chat whose answer is another text than its solution: what was graded is that answer."""
+    solution = value_of(row, names, "solution")
+    if not isinstance(solution, str) or not solution.strip():
+        return False
+    turns = [value for value in row.values() if is_chat(value) and isinstance(value, (list, tuple))]
+    chats = [chat for one in turns if isinstance(chat := read_chat(one), Chat)]
+    answers = [chat.answer.strip() for chat in chats if isinstance(chat.answer, str) and chat.answer.strip()]
+    return any(solution.strip() not in answer and answer not in solution for answer in answers)
 
 
 def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:

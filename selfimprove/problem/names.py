@@ -179,8 +179,8 @@ ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validansw
 WORDED = frozenset("goldenanswers shortanswers aliases answeraliases normalizedaliases".split())
 """Names of lists of wordings of one answer, the usual one first, where its entries are words."""
 READ = tuple(
-    "context contexts passage passages paragraph paragraphs article document documents story supports ctxs "
-    "supportingfacts".split()
+    "context contexts passage passages paragraph paragraphs article document documents story plot narrative "
+    "transcript supports ctxs supportingfacts".split()
 )
 """Names of a text beside which a list of `answers` holds wordings of one."""
 RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())

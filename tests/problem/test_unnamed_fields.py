@@ -67,6 +67,9 @@ QUESTIONS: dict[str, tuple[Make, str]] = {
         lambda n: {"inputs": [1, 2, n], "inputs_pretokenized": asked(n), "targets": [3], "targets_plaintext": NAMES[n]},
         asked(0),
     ),
+    "a source whose target is reasoned for": (
+        lambda n: {"source": tale(n), "target": PLACES[n], "rationale": f"He sat in the {PLACES[n]}."}, tale(0),
+    ),
     "a formula under a loose name": (
         lambda n: {"goal": f"(sit, {n})", "example": f"Say if {n} follows.", "label": NAMES[n]}, "Say if 0 follows.",
     ),
@@ -276,6 +279,17 @@ def test_a_reference_comes_before_what_a_model_answered(read: Read) -> None:
     assert [problem.answer for problem in found.problems] == list("012345")
 
 
+def test_a_solution_beside_a_chat_that_was_found_wrong_is_the_reference(read: Read) -> None:
+    def make(number: int, turn: str = "It is \\boxed{99}.") -> Row:
+        chat = [{"from": "user", "value": asked(number)}, {"from": "assistant", "value": turn}]
+        solution = f"So it is \\boxed{{{number}}}."
+        return {"problem": asked(number), "solution": solution, "conversations": chat, "correct": number == 0}
+
+    assert [problem.answer for problem in read(make).problems] == list("012345")
+    same = read(lambda n: make(n, f"Well. So it is \\boxed{{{n}}}."))
+    assert [problem.answer for problem in same.problems] == ["0"] + [None] * 5
+
+
 def test_numbers_among_labels_in_words_are_answers(read: Read) -> None:
     found = read(lambda n: {"question": asked(n), "label": "7" if n % 2 else PLACES[n]})
     assert [problem.answer for problem in found.problems] == ["mill", "7", "bridge", "7", "lamp", "7"]
@@ -315,6 +329,14 @@ OPEN: dict[str, tuple[Make, tuple[str, ...]]] = {
     "rows that disagree": (
         lambda n: {"question": "Where did he sit?", "answer": PLACES[n], "blorp": f"{NAMES[n]} sat"},
         ("blorp",),
+    ),
+    "a translation": (
+        lambda n: {"source": asked(n), "target": f"Wo war {NAMES[n]}?"},
+        ("source", "target"),
+    ),
+    "a source beside a text that was reasoned about": (
+        lambda n: {"zork": tale(n), "source": tale(n)[::-1], "target": PLACES[n], "rationale": asked(n)},
+        ("zork", "source"),
     ),
     "a preference": (
         lambda n: {"chosen_text": tale(n), "rejected_text": asked(n), "answer": "x"},
