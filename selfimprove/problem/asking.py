@@ -35,6 +35,8 @@ _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questi
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
 _ANSWERED = frozenset((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
 _TAKEN = _ANSWERED | frozenset((*OPTIONS, *SYSTEMS, *TESTS, *PICTURES))
+_REASONING = frozenset(("rationale", "explanation", "reasoning", "cot", "thought"))
+"""Words of fields beside which a `source` and its `target` are no translation."""
 _BODIES = frozenset(("body", "content", "selftext", "detail", "details"))
 _NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
 
@@ -184,10 +186,14 @@ def _may_ask(names: Names) -> frozenset[str]:
     answering = [name for name in names.values() if is_of(name, ANSWERING) or is_solution(name)]
     answered = bool(answering) or not _ANSWERED.isdisjoint(names)
     apart = own_fields(names) if answered else names.values()
+    reasoned = {"source", "target"} <= names.keys() and any(is_of(name, _REASONING) for name in names.values())
     return frozenset(
         name
         for one, name in names.items()
-        if name not in (*apart, *answering) and one not in _TAKEN and not is_beside(name) and not is_of(name, CODING)
+        if name not in (*apart, *answering)
+        and one not in _TAKEN
+        and not is_of(name, CODING)
+        and (not is_beside(name) or (reasoned and one == "source"))
     )
 
 

@@ -34,6 +34,7 @@ from selfimprove.problem.names import (
     GRADES,
     LABELS,
     RATINGS,
+    READ,
     SCORES,
     SOLUTIONS,
     TESTS,
@@ -41,12 +42,13 @@ from selfimprove.problem.names import (
     Row,
     bare_name,
     find,
+    lifted,
     listed,
 )
 from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of
-from selfimprove.problem.turns import is_chat
+from selfimprove.problem.turns import Chat, is_chat, read_chat
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
@@ -80,10 +82,12 @@ class FieldReader:
 
     def learn(self, row: object) -> None:
         """Look at a row before any is read."""
-        self.learnt.know(row)
-        row = as_row(row)
-        if row is None:
+        found = as_row(row)
+        whole = found and self._lifted(found)
+        self.learnt.know(row if whole is found else whole)
+        if whole is None:
             return
+        row = whole
         for role, name in list(self.learnt.lacking.items()):
             if find(row, name)[0]:
                 del self.learnt.lacking[role]
@@ -94,6 +98,11 @@ class FieldReader:
                 self.learnt.label(name, number=as_number(label) is not None)
         self._look_beside(row, names)
         self._choices.learn(row, names, lambda: self._questions.usual(row, names))
+
+    def _lifted(self, row: Row) -> Row:
+        """The row, with the fields of the object that holds its question and answer among its own."""
+        named = self._named
+        return lifted(row, self._lookup.names(row), (named.question, named.answer, named.context, named.options))
 
     def _look_beside(self, row: Row, names: Names) -> None:
         """Look at fields that no name tells of, in a row with a question under a usual name."""
@@ -113,7 +122,7 @@ class FieldReader:
         if found is None:
             raise UsageError(f"{where}: not an object with fields, but {kind_of(row)}", "Each row needs named fields.")
         try:
-            return self._read(found, where, source)
+            return self._read(self._lifted(found), where, source)
         except SetAside as aside:
             return RowRead(problem=None, kind=aside.kind, why=aside.why)
 
@@ -160,10 +169,11 @@ class FieldReader:
             raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
+        read = any(row[name] for name in names.among(READ))
         for name, value in self._answers(row, names, asked):
             if isinstance(value, str):
                 checked_text(value, name, where)
-            final = final_of(value, name, question)
+            final = final_of(value, name, question, read=read)
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1
                 return final
@@ -208,14 +218,27 @@ class FieldReader:
         for name, inner in containers(row, names):
             for key in self._lookup.names(inner).among(SURE):
                 yield f"{name}.{key}", inner[key]
-        if any(row[name] is False for name in names.among(GRADES)):
-            return  # a model's solution that was found wrong
+        if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
+            if _stands_apart(row, names):
+                yield names["solution"], row[names["solution"]]
+            return
         graded = any(row[name] is not None for name in names.among(SCORES))
         for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
             if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
                 yield name, row[name]
         if asked.answer is not None:
             yield asked.name, asked.answer
+
+
+def _stands_apart(row: Row, names: Names) -> bool:
+    """Whether the row has a chat whose answer is another text than its solution: what was graded is that answer."""
+    solution = value_of(row, names, "solution")
+    if not isinstance(solution, str) or not solution.strip():
+        return False
+    turns = [value for value in row.values() if is_chat(value) and isinstance(value, (list, tuple))]
+    chats = [chat for one in turns if isinstance(chat := read_chat(one), Chat)]
+    answers = [chat.answer.strip() for chat in chats if isinstance(chat.answer, str) and chat.answer.strip()]
+    return any(solution.strip() not in answer and answer not in solution for answer in answers)
 
 
 def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:

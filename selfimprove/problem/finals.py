@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
-from selfimprove.answer.reference import reference_of
-from selfimprove.problem.names import ALIASED, bare_name, opened
+from selfimprove.answer.reference import NO_ANSWER, reference_of
+from selfimprove.problem.names import ALIASED, WORDED, bare_name, opened
 from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
 
@@ -27,6 +28,14 @@ _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "val
 _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
+_FORMULA = re.compile(r"[\\$^={}]")
+_WORDING = 12
+"""Words of a wording of an answer, at most."""
+_ASKS_SEVERAL = re.compile(
+    r"\b(?:list|name (?:all|any|both|the|some|two|three|four|five)|(?:what|which|who)(?: all)? (?:are|were)|"
+    r"(?:what|which) (?:two|three|four|(?:\w+ ){0,2}\w+[^\Ws]s (?:are|were|have|do)))\b",
+    re.IGNORECASE,
+)
 _ONLY_YES_NO = re.compile(
     r"(?:is|are|was|were|does|did|has|have|had|will|would|should|can|could)\b(?! you\b).*\?\s*$", re.IGNORECASE
 )
@@ -40,6 +49,14 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 
+_ACCEPTED = re.compile(
+    r"[(\[](?:[^()\[\]]*\b(?:accept(?:able|ed|s)?|(?:allowed|valid|tolerated) (?:range|values?|answers?))\b[^()\[\]]*|"
+    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*)[)\]]\W*$",
+    re.IGNORECASE,
+)
+"""A remark behind an answer on what else is right, in the last `_REMARK` characters."""
+_REMARK = 300
+
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
@@ -51,16 +68,23 @@ class Final:
     why: str = ""
 
 
-def final_of(value: object, name: str, question: str) -> Final:
-    """The final answer that the field `name` of a problem with this question holds."""
+def final_of(value: object, name: str, question: str, *, read: bool = False) -> Final:
+    """The final answer that the field `name` of a problem with this question holds.
+
+    `read`: the question is about a text that stands beside it.
+    """
     plain = _unwrapped(value)
-    if isinstance(plain, Final) and plain.kind == "several answers" and bare_name(name) in ALIASED:
-        several = opened(value)
-        plain = _unwrapped(several[0]) if isinstance(several, (list, tuple)) else plain
+    if isinstance(plain, Final) and plain.kind == "several answers":
+        several, bare = opened(value), bare_name(name.rpartition(".")[2])
+        worded = bare in WORDED or (read and bare == "answers")
+        if isinstance(several, (list, tuple)) and (bare in ALIASED or (worded and _are_wordings(several, question))):
+            plain = _unwrapped(several[0])
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
+    if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
+        return Final(text=None, kind="several answers", why=f"`{name}` says what else than its answer is accepted")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
@@ -81,6 +105,20 @@ def final_of(value: object, name: str, question: str) -> Final:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
         return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
     return Final(text=found.text, weak=found.how == "marked")
+
+
+def _are_wordings(values: Sequence[object], question: str) -> bool:
+    """Whether the values may be wordings of one answer: short texts, no formulas, at most one number, no yes and no."""
+    texts = [str(value).strip() for value in values if isinstance(value, (str, int, float))]
+    folded = {text.casefold() for text in texts}
+    return (
+        len(texts) == len(values)
+        and all(text and len(text.split()) <= _WORDING and not _FORMULA.search(text) for text in texts)
+        and sum(bool(_NUMBER.fullmatch(text)) for text in texts) < 2
+        and not folded >= {"yes", "no"}
+        and folded.isdisjoint(NO_ANSWER)
+        and not _ASKS_SEVERAL.search(question.rstrip().rsplit("\n", 1)[-1])
+    )
 
 
 def _asks_yes_or_no(question: str) -> bool:

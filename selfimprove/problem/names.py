@@ -176,6 +176,13 @@ CHOSEN = tuple(
 """Names of what says which option is right."""
 ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validanswers".split())
 """Names of lists of which each entry is right, the usual one first."""
+WORDED = frozenset("goldenanswers shortanswers aliases answeraliases normalizedaliases".split())
+"""Names of lists of wordings of one answer, the usual one first, where its entries are words."""
+READ = tuple(
+    "context contexts passage passages paragraph paragraphs article document documents story plot narrative "
+    "transcript supports ctxs supportingfacts".split()
+)
+"""Names of a text beside which a list of `answers` holds wordings of one."""
 RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
 """Names of the grades that people gave a model's response."""
 SCORES = tuple("score scores reward rewards rating ratings".split())
@@ -208,6 +215,8 @@ _LIKE_CHOSEN = re.compile(
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
 _FILES = frozenset("path file filename image img picture video audio media".split())
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
+_BELONGING = frozenset((*OPTIONS, *CONTEXTS)) - frozenset(QUESTIONS)
+"""Names of what a question has to be shown with."""
 _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
 
 
@@ -227,6 +236,32 @@ def unfolded(row: object) -> list[Row] | list[object]:
             if all(map(_asks, rows)):
                 return [{**beside, **one} for one in rows if isinstance(one, dict)]
     return [row]
+
+
+def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
+    """The row with the fields of the one object that holds its question and more in the place of that object.
+
+    The object itself stays in the row where one of the names in the recipe, `named`, goes into it.
+    """
+    if names.questions:
+        return row
+    more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
+    holders = [
+        name
+        for name, inner in row.items()
+        if isinstance(inner, dict) and _asks(inner) and not more.isdisjoint(map(bare_name, inner))
+    ]
+    if len(holders) != 1:
+        return row
+    holder = holders[0]
+    kept = {holder: row[holder]} if any(name.startswith(f"{holder}.") for name in named) else {}
+    flat: Row = {}
+    for name, value in row.items():
+        if name == holder and isinstance(value, dict):
+            flat |= value
+        elif name != holder:
+            flat.setdefault(name, value)
+    return flat | kept
 
 
 def _asks(inner: object) -> bool:

@@ -67,6 +67,9 @@ QUESTIONS: dict[str, tuple[Make, str]] = {
         lambda n: {"inputs": [1, 2, n], "inputs_pretokenized": asked(n), "targets": [3], "targets_plaintext": NAMES[n]},
         asked(0),
     ),
+    "a source whose target is reasoned for": (
+        lambda n: {"source": tale(n), "target": PLACES[n], "rationale": f"He sat in the {PLACES[n]}."}, tale(0),
+    ),
     "a formula under a loose name": (
         lambda n: {"goal": f"(sit, {n})", "example": f"Say if {n} follows.", "label": NAMES[n]}, "Say if 0 follows.",
     ),
@@ -148,6 +151,43 @@ def test_options_are_read_from(kind: str, read: Read) -> None:
     assert first(found)[0].replace("$", "").endswith("A. a one\nB. a two\nC. a three")
 
 
+NESTED: dict[str, Make] = {
+    "one object": lambda n: {
+        "id": n,
+        "data": {
+            "Correct Answer": f"a {ABC[n % 3]}", "Correct Option": "ABC"[n % 3], "Options": BY_LETTER,
+            "Question": asked(n),
+        },
+        "subject_name": "places",
+    },
+    "one object with a field for each option": lambda n: {
+        "item": {"question": asked(n), **BY_LETTER, "answer": "ABC"[n % 3]}, "split": "dev",
+    },
+    "one object beside its answer": lambda n: {
+        "doc": {"question": asked(n), "choices": [f"a {one}" for one in ABC]}, "target": n % 3,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_question_and_options_may_stand_in(kind: str, read: Read) -> None:
+    found = read(NESTED[kind])
+    assert [problem.answer for problem in found.problems] == ["A", "B", "C", "A", "B", "C"]
+    assert first(found)[0] == f"{asked(0)}\n\nA. a one\nB. a two\nC. a three"
+
+
+def test_a_context_inside_the_object_that_holds_the_question_is_shown(read: Read) -> None:
+    found = read(lambda n: {"id": n, "data": {"passage": tale(n), "question": asked(n), "answer": PLACES[n]}})
+    assert first(found) == (f"{tale(0)}\n\n{asked(0)}", "mill")
+
+
+def test_a_recipe_may_name_fields_inside_the_object_that_holds_the_question(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(NESTED["one object"](number)) + "\n" for number in range(6)))
+    found = preview(str(path), Problems(question="data.Question", answer="data.Correct Answer"))
+    assert [problem.answer for problem in found.problems] == ["A", "B", "C", "A", "B", "C"]
+
+
 def test_a_flag_says_which_option_is_right(read: Read) -> None:
     def make(number: int) -> Row:
         return {"question": asked(number), "answers": [{"answer": one, "is_correct": one == "two"} for one in ABC]}
@@ -188,6 +228,10 @@ ANSWERS: dict[str, tuple[object, str | None]] = {
     "a label by its language": ({"answerType": "entity", "answer": [{"name": "Q1"}], "mention": "Ann"}, "Ann"),
     "names of one answer": ([["HRL2", "harlowin 2"]], "HRL2"),
     "a tag around it": ("<answer>8</answer>", "8"),
+    "a value with a range": ("120,000 (acceptable range: anything between 118,800 and 121,200)", None),
+    "a value with another one": ("Ann Bo (also accept: A. Bo)", None),
+    "a value and anything near it": ("61 (anything from 60 to 62)", None),
+    "a name with a remark": ("Range Rover (a car)", "Range Rover (a car)"),
     "a dash": ("-", None),
     "a question mark": ("?", None),
     "an id alone": ({"name": "Q42"}, None),
@@ -201,9 +245,49 @@ def test_an_answer_that_is(kind: str, read: Read) -> None:
     assert [problem.answer for problem in found.problems[1:]] == [answer] * 5
 
 
+WORDINGS: dict[str, tuple[Row, str | None]] = {
+    "golden answers": ({"golden_answers": ["Ann Bo", "Ann C. Bo"]}, "Ann Bo"),
+    "a number and its word": ({"golden_answers": ["12", "twelve"]}, "12"),
+    "short answers": ({"short_answers": ["Ann Bo", "Bo"]}, "Ann Bo"),
+    "answers about a passage": ({"context": "Ann Bo sat there.", "answers": ["Ann Bo", "Bo"]}, "Ann Bo"),
+    "answers about nothing": ({"answers": ["Ann Bo", "Bo"]}, None),
+    "answers about a table": ({"table": [["Ann", "Bo"]], "answers": ["Ann", "Bo"]}, None),
+    "several numbers": ({"golden_answers": ["3", "4"]}, None),
+    "several formulas": ({"golden_answers": ["$x$", "$y$"]}, None),
+    "a yes and a no": ({"context": "He sat.", "answers": ["yes", "no"]}, None),
+    "no answer for some": ({"context": "He sat.", "answers": ["Ann", "unanswerable"]}, None),
+}
+
+
+@pytest.mark.parametrize("kind", WORDINGS)
+def test_wordings_of_one_answer_are_told_from_several(kind: str, read: Read) -> None:
+    row, answer = WORDINGS[kind]
+    found = read(lambda n: {"question": f"Who sat on day {n}?", **(row if n else {"answer": "x"})})
+    assert [problem.answer for problem in found.problems[1:]] == [answer] * 5
+
+
+@pytest.mark.parametrize("asks", ["Which towns are on the river", "Who were the guests of", "List the guests of"])
+def test_a_question_for_several_has_several_answers(asks: str, read: Read) -> None:
+    found = read(
+        lambda n: {"question": f"{asks} {n}?", **({"golden_answers": ["Ann", "Bo"]} if n else {"answer": "x"})}
+    )
+    assert [problem.answer for problem in found.problems] == ["x"] + [None] * 5
+
+
 def test_a_reference_comes_before_what_a_model_answered(read: Read) -> None:
     found = read(lambda n: {"problem": asked(n), "model_name": "m", "answer": "\\boxed{1}", "gold_answer": str(n)})
     assert [problem.answer for problem in found.problems] == list("012345")
+
+
+def test_a_solution_beside_a_chat_that_was_found_wrong_is_the_reference(read: Read) -> None:
+    def make(number: int, turn: str = "It is \\boxed{99}.") -> Row:
+        chat = [{"from": "user", "value": asked(number)}, {"from": "assistant", "value": turn}]
+        solution = f"So it is \\boxed{{{number}}}."
+        return {"problem": asked(number), "solution": solution, "conversations": chat, "correct": number == 0}
+
+    assert [problem.answer for problem in read(make).problems] == list("012345")
+    same = read(lambda n: make(n, f"Well. So it is \\boxed{{{n}}}."))
+    assert [problem.answer for problem in same.problems] == ["0"] + [None] * 5
 
 
 def test_numbers_among_labels_in_words_are_answers(read: Read) -> None:
@@ -245,6 +329,14 @@ OPEN: dict[str, tuple[Make, tuple[str, ...]]] = {
     "rows that disagree": (
         lambda n: {"question": "Where did he sit?", "answer": PLACES[n], "blorp": f"{NAMES[n]} sat"},
         ("blorp",),
+    ),
+    "a translation": (
+        lambda n: {"source": asked(n), "target": f"Wo war {NAMES[n]}?"},
+        ("source", "target"),
+    ),
+    "a source beside a text that was reasoned about": (
+        lambda n: {"zork": tale(n), "source": tale(n)[::-1], "target": PLACES[n], "rationale": asked(n)},
+        ("zork", "source"),
     ),
     "a preference": (
         lambda n: {"chosen_text": tale(n), "rejected_text": asked(n), "answer": "x"},
