@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import typer
@@ -52,7 +53,9 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
     from selfimprove.report.advice import advice
 
     name, folder = journal.name, ["--rounds-dir", str(rounds_dir)] if rounds_dir != Path("rounds") else []
-    tips = [f"  {tip}" for record in journal.rounds()[-1:] if (tip := advice(record))]
+    columns = shutil.get_terminal_size().columns
+    told = "".join(advice(record) for record in journal.rounds()[-1:])
+    tips = wrap(told, columns, initial_indent="  ", subsequent_indent="  ")
     words = [
         (["report", name, "--html", f"{name}.html"], "every flip, costs"),
         (["ask", name, "your question"], "base and champion"),
@@ -63,7 +66,7 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
         steps = steps[:1]
     room = max(len(command) for command, _ in steps)
     lines = [f"  {command:<{room}}   {told}" for command, told in steps]
-    is_wide = max(map(len, lines)) <= shutil.get_terminal_size().columns
+    is_wide = max(map(len, lines)) <= columns
     commands = lines if is_wide else [f"  {command}" for command, _ in steps]
     return [*tips, *commands]
 

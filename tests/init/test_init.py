@@ -50,13 +50,13 @@ def written(problems: str, *more: str) -> Recipe:
 
 
 def test_keys_that_are_set_are_read_with_and_written(here: Workshop) -> None:
-    rows = [{"text": f"What is {n} + 1?", "result": str(n + 1)} for n in range(90)]
+    rows = [{"aa": f"Add {n} and 1.", "bb": f"Not {n} and 2.", "cc": str(n + 1)} for n in range(90)]
     Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(UsageError, match="no question; the fields are: `text`, `result`"):
+    with pytest.raises(UsageError, match="no question; the fields are: `aa`, `bb`, `cc`"):
         written("odd.jsonl")
-    named = ("--set", "problems.question=text", "--set", "problems.answer=result")
+    named = ("--set", "problems.question=aa", "--set", "problems.answer=cc")
     recipe = written("odd.jsonl", *named, "--set", "gate.samples=4", "--set", "seed=3", "--set", "training.epochs=2")
-    assert (recipe.problems.question, recipe.problems.answer) == ("text", "result")
+    assert (recipe.problems.question, recipe.problems.answer) == ("aa", "cc")
     assert (recipe.gate.samples, recipe.seed, recipe.training.epochs) == (4, 3, 2)
     assert recipe.prefixes.select == "verified"
     assert load_problems(recipe.problems).heldout
