@@ -54,7 +54,8 @@ def test_keys_that_are_set_are_read_with_and_written(here: Workshop) -> None:
     Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(UsageError, match="no question; the fields are: `aa`, `bb`, `cc`"):
         written("odd.jsonl")
-    named = ("--set", "problems.question=aa", "--set", "problems.answer=cc")
+    names = ("problems.question=aa", "problems.answer=cc", "problems.context=bb")
+    named = [word for name in names for word in ("--set", name)]
     recipe = written("odd.jsonl", *named, "--set", "gate.samples=4", "--set", "seed=3", "--set", "training.epochs=2")
     assert (recipe.problems.question, recipe.problems.answer) == ("aa", "cc")
     assert (recipe.gate.samples, recipe.seed, recipe.training.epochs) == (4, 3, 2)
