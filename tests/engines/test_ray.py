@@ -67,7 +67,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def driver(cluster: Cluster) -> Iterator[None]:
-    """This process as a driver of the cluster."""
+    """This process as a driver of the cluster to the end of this file; tests that connect by themselves stand above."""
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
@@ -173,6 +173,20 @@ def _crew(folder: Path, fatal: dict[int, str], patience: float = 600.0) -> Crew:
     crew = Crew(lambda: hire(fatal, folder), 2, lambda n: f"number {n}", lambda n: patience)
     assert crew.prepare() == "ready"
     return crew
+
+
+@pytest.mark.slow
+def test_the_record_takes_the_workers_word_and_not_the_drivers(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not promises("transformers", Runtime(device="cpu"))["compiled_attention"]:
+        pytest.skip("no C compiler here")
+    monkeypatch.setenv("PATH", str(tmp_path))  # this process sees no compiler; the nodes were started before
+    asked = Runtime(ray=cluster.address, device="cpu", engine="transformers", threads=1)
+    assert not versions_of("transformers", asked)["compiled_attention"]
+    with engine.Cluster(asked) as made:
+        described = made.described()
+    assert (described["reproducible"], described["compiled_attention"]) == (True, True)
 
 
 @pytest.mark.usefixtures("driver")
@@ -302,20 +316,6 @@ def test_a_cluster_that_is_not_there_is_refused(workshop: Workshop, words: list[
 def test_an_address_of_another_form_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="not of the form HOST:PORT"), engine.Cluster(Runtime(ray=address)):
         pass
-
-
-@pytest.mark.slow
-def test_the_record_takes_the_workers_word_and_not_the_drivers(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not promises("transformers", Runtime(device="cpu"))["compiled_attention"]:
-        pytest.skip("no C compiler here")
-    monkeypatch.setenv("PATH", str(tmp_path))  # this process sees no compiler; the nodes were started before
-    asked = Runtime(ray=cluster.address, device="cpu", engine="transformers", threads=1)
-    assert not versions_of("transformers", asked)["compiled_attention"]
-    with engine.Cluster(asked) as made:
-        described = made.described()
-    assert (described["reproducible"], described["compiled_attention"]) == (True, True)
 
 
 def test_a_cluster_promises_what_every_node_does() -> None:
