@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
-from selfimprove import formatting
 from selfimprove.escaping import escape_text
 from selfimprove.events import Flip, Looked, Note, StageStarted
+from selfimprove.formatting import model_named
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, Vitals, decide, entropy_alarm, guarded, look_at, split_of
 from selfimprove.gate.guards import decided_with_guards
@@ -288,7 +288,7 @@ def one_answer_told(number: int, answers: AnswersByKey, problems: Sequence[Probl
         return ""
     shown = answer.upper() if len(answer) == 1 else answer
     return (
-        f"{formatting.model_named(number)} answers {shown} to {times:,} of {total:,} problems, and that is the "
+        f"{model_named(number)} answers {shown} to {times:,} of {total:,} problems, and that is the "
         f"reference of {wanted[answer]:,} of {rightly:,}: look at its answers before you trust a gain"
     )
 
