@@ -156,7 +156,7 @@ def _answers(
     kept = done + sum(judge.kept(MODEL, batch) for batch in batches)
     emit(StageStarted(number=0, stage=subject.name, total=total, kept=kept, unit="problems"))
     samplers = Samplers(subject.machinery.open_sampler)
-    progress = Progress(emit, samplers, 0, subject.name, total, done)
+    progress = Progress(emit, samplers, number=0, stage=subject.name, total=total, done=done)
     with ExitStack() as stack, closing(samplers):
 
         def sampler() -> Sampler:

@@ -11,6 +11,8 @@ from selfimprove import formatting
 from selfimprove.formatting import plural
 from selfimprove.store.records import RoundRecord, Side
 
+BY_THE_TEST = frozenset(("", "evidence", "futile", "undecided", "point", "none"))
+"""Reasons of the gate's own rules; any other is the name of a guard, built in or of the recipe."""
 FEW_FLIPS = 0.03
 """Share of the judged problems below which a round has changed almost nothing."""
 UNREAD = 0.2
@@ -61,7 +63,7 @@ def _faults(record: RoundRecord) -> str:
             f"The merge kept {formatting.percent(kept)} of the update: try a higher training.learning_rate, or "
             "model.dtype = float32."
         )
-    if record.decision.reason.startswith("guard "):
+    if record.decision.reason not in BY_THE_TEST:
         return (
             "A guard rejected the challenger: try half the training.learning_rate, or training rows like the guard's."
         )

@@ -48,7 +48,7 @@ class Job:
 
     def progress(self, stage: str, total: int, done: int = 0) -> Progress:
         """The progress of a stage of this round, `done` of whose `total` units are on record."""
-        return Progress(self.emit, self.samplers, self.number, stage, total, done)
+        return Progress(self.emit, self.samplers, number=self.number, stage=stage, total=total, done=done)
 
     def champion_model(self) -> Path:
         """The champion's model folder, built again if its cache is missing or damaged."""

@@ -274,7 +274,7 @@ def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, chal
 
 
 def one_answer_told(number: int, answers: AnswersByKey, problems: Sequence[Problem]) -> str:
-    """That a model gives one answer to most problems although the references differ: a letter or number it has learnt.
+    """That a model gives one answer most of the time although the references differ: a letter or number it has learnt.
 
     Empty where it doesn't, and for fewer than `LEAST_ANSWERS` answers.
     """
@@ -288,8 +288,8 @@ def one_answer_told(number: int, answers: AnswersByKey, problems: Sequence[Probl
         return ""
     shown = answer.upper() if len(answer) == 1 else answer
     return (
-        f"{model_named(number)} answers {shown} to {times:,} of {total:,} problems, and that is the "
-        f"reference of {wanted[answer]:,} of {rightly:,}: look at its answers before you trust a gain"
+        f"{model_named(number)} gives {shown} in {times:,} of {total:,} answers, and that is the "
+        f"reference of {wanted[answer]:,} of {rightly:,} problems: look at its answers before you trust a gain"
     )
 
 

@@ -12,7 +12,7 @@ from selfimprove.sampling import Sampler
 class Progress:
     """Counts the units and tokens of one stage and emits each change; the samplers that it opens tell it the rest."""
 
-    def __init__(self, emit: Emit, samplers: Samplers, number: int, stage: str, total: int, done: int = 0) -> None:
+    def __init__(self, emit: Emit, samplers: Samplers, *, number: int, stage: str, total: int, done: int = 0) -> None:
         self._emit_event = emit
         self._samplers = samplers
         self._number = number

@@ -253,6 +253,7 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
         ),
         ({"certificate.functional_share": 0.2}, "The merge kept 20.0 % of the update"),
         ({"decision.reason": "guard sums"}, "A guard rejected the challenger"),
+        ({"decision.reason": "truncation"}, "A guard rejected the challenger"),
         ({"decision.accepted": True}, ""),
         ({"scorecard.judged": None}, ""),
     ],

@@ -36,9 +36,7 @@ def _row(problem: Problem, answer: str | None) -> Answered:
 
 def test_a_letter_that_is_always_given_is_told_of() -> None:
     found = told(["(B)"] * 30 + ["A"] * 10, LETTERS)
-    assert found.startswith(
-        "the model of round 1 answers B to 30 of 40 problems, and that is the reference of 10 of 40"
-    )
+    assert found.startswith("the model of round 1 gives B in 30 of 40 answers, and that is the reference of 10 of 40")
 
 
 @pytest.mark.parametrize(
