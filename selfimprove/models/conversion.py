@@ -10,13 +10,16 @@ infinite, as read or once rounded. The written folder's configuration is then lo
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import shutil
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import gguf
 import torch
 import transformers
 
@@ -89,7 +92,7 @@ def _convert_gguf(source: Source, out: Path, dtype: str) -> None:
         )
     silence_transformers()
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar of its own
+        with _parsed_once(), contextlib.redirect_stderr(io.StringIO()):  # its reader has a progress bar of its own
             model, tokenizer = _read_gguf(source.path.parent, source.path.name, getattr(torch, dtype))
     except (*BUILD_FAULTS, struct.error) as error:
         raise UsageError(
@@ -117,6 +120,21 @@ def _read_gguf(
         folder, gguf_file=file, dtype=dtype, quantization_config=packing
     )
     return model, tokenizer
+
+
+@contextlib.contextmanager
+def _parsed_once() -> Iterator[None]:
+    """A GGUF file is parsed once: transformers does it for the configuration, the tokenizer and the weights, each anew.
+
+    It also makes the table of weight names again for each module. The embedded model takes 16 s of CPU and not 41.
+    """
+    reader, name_map = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader = functools.cache(reader)
+    gguf.get_tensor_name_map = functools.cache(name_map)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, name_map
 
 
 def _forget_offline(path: Path) -> None:
