@@ -1,11 +1,12 @@
 """A run's rates on this machine, measured in under a minute before it starts, for `selfimprove plan --calibrate`.
 
-The real engine samples one chunk of training problems twice: up to the length of a prefix, and then up to the recipe's
-limit or as many tokens as `SAMPLE_SECONDS` allow. That gives two rates and the lengths of completions. The mean length
+The real engine samples one chunk of training problems up to the length of a prefix, and then to the end of the answers:
+the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems, which get much
+further in that time (`_to_the_end`). That gives two rates of a chunk and the lengths of completions. The mean length
 is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at the high end,
 and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions alone, the
-checker judges this chunk, and the share kept is a 95 % interval; other selections compare several completions of a
-problem, which isn't tried, so the share kept is between 0 and 1.
+checker judges those that went on, and the share kept is a 95 % interval; other selections compare several completions
+of a problem, which isn't tried, so the share kept is between 0 and 1.
 
 The real trainer then takes a few small steps on rows made of these completions, and if there is time left its adapter
 is merged. Training is cut short after the first step that ends past `DEADLINE`. Small steps use a GPU badly, so the
@@ -16,9 +17,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from selfimprove.answer import Outcome
@@ -41,11 +43,17 @@ from selfimprove.sampling import (
 )
 
 SAMPLE_SECONDS = 15.0
+FEW = 8
+"""Problems whose answers are sampled to their end where a whole chunk's would take too long."""
+STEPS_TIMED = 8
+"""Tokens that tell how far these get."""
 DEADLINE = 45.0
 """Seconds from the start after which no training step is begun."""
 MERGE_UNTIL = 30.0
 """Seconds from the start after which no merge is begun, since it takes a few times as long as loading the model."""
 STEP_ROWS, STEPS = 8, 3
+STEP_TOKENS = 1024
+"""About as many tokens are trained in a step where there is no GPU, which takes a second or a few."""
 
 Range = tuple[float, float]
 
@@ -54,13 +62,14 @@ Range = tuple[float, float]
 class Calibration:
     """What was measured; None where time ran out.
 
-    Rates are tokens per second over a whole chunk, tokens are means per completion: `short` of completions that stop
-    at the prefix's length, `long` of those that go on, which were sampled up to `limit` tokens. `kept` is the share of
-    completions that become training rows.
+    Rates are tokens per second over a whole chunk of `rows`, tokens are means per completion: `short` of completions
+    that stop at the prefix's length, `long` of those that go on, of which `long_rows` were sampled up to `limit`
+    tokens. `kept` is the share of completions that become training rows.
     """
 
     seconds: float
     rows: int
+    long_rows: int
     load_seconds: float
     short_tokens: float
     short_rate: float
@@ -90,20 +99,21 @@ def calibrate(recipe: Recipe, problems: ProblemSets, machinery: Machinery, folde
             prefix = 8 if recipe.prefixes.length == "full" else recipe.prefixes.length
             prefix = min(prefix, recipe.sampling.max_new_tokens)
             short, short_seconds = _sample(sampler, _requests(recipe, machinery, chosen, prefix))
-            limit = min(recipe.sampling.max_new_tokens, max(prefix, int(SAMPLE_SECONDS * prefix / short_seconds)))
-            long, long_seconds = _sample(sampler, _requests(recipe, machinery, chosen, limit))
-        starts, row_seconds = _train(recipe, machinery, chosen, long, folder, began)
+            asked = partial(_requests, recipe, machinery)
+            long = _to_the_end(sampler, asked, chosen, prefix, short_seconds, recipe.sampling.max_new_tokens)
+        starts, row_seconds = _train(recipe, machinery, chosen, long.completions, folder, began)
         merge_seconds = _merge(recipe, machinery, problems, folder, began)
     return Calibration(
         seconds=time.perf_counter() - began,
         rows=len(chosen),
+        long_rows=len(long.completions),
         load_seconds=load,
         short_tokens=statistics.mean(len(c.token_ids) for c in short),
         short_rate=sum(len(c.token_ids) for c in short) / short_seconds,
-        long_tokens=mean_length(long, recipe.sampling.max_new_tokens),
-        long_rate=sum(len(c.token_ids) for c in long) / long_seconds,
-        limit=limit,
-        kept=_kept(recipe, machinery, chosen, long),
+        long_tokens=mean_length(long.completions, recipe.sampling.max_new_tokens),
+        long_rate=long.rate,
+        limit=long.limit,
+        kept=_kept(recipe, machinery, chosen, long.completions),
         train_load_seconds=starts,
         row_seconds=row_seconds,
         merge_seconds=merge_seconds,
@@ -131,6 +141,61 @@ def _requests(recipe: Recipe, machinery: Machinery, problems: Sequence[Problem],
 def _sample(sampler: Sampler, requests: Sequence[Request]) -> tuple[list[Completion], float]:
     began = time.perf_counter()
     return list(sampler.sample(requests)), time.perf_counter() - began
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Long:
+    """Completions that went on past the prefix, up to `limit` tokens; `rate` is that of a whole chunk of them."""
+
+    completions: Sequence[Completion]
+    limit: int
+    rate: float
+
+
+def _to_the_end(
+    sampler: Sampler,
+    requests: Callable[[Sequence[Problem], int], list[Request]],
+    chunk: Sequence[Problem],
+    prefix: int,
+    seconds: float,
+    longest: int,
+) -> _Long:
+    """Completions as long as `SAMPLE_SECONDS` allow, at most `longest`; the chunk took `seconds` for its prefixes."""
+    reach = min(longest, max(prefix, int(SAMPLE_SECONDS * prefix / seconds)))
+    if 2 * reach >= longest or len(chunk) <= FEW:
+        long, taken = _sample(sampler, requests(chunk, reach))
+        return _Long(completions=long, limit=reach, rate=sum(len(c.token_ids) for c in long) / taken)
+    few = chunk[:FEW]
+    _, prompts = _sample(sampler, requests(few, 1))
+    _, begun = _sample(sampler, requests(few, 1 + STEPS_TIMED))
+    step = max(1e-6, begun - prompts) / STEPS_TIMED
+    reach = min(longest, max(2 * prefix, 1 + int((SAMPLE_SECONDS - prompts) / step)))
+    long, taken = _sample(sampler, requests(few, reach))
+    step = max(0.0, taken - prompts) / max(len(c.token_ids) for c in long)
+    pace = pace_of_chunk(Pace(prompts=prompts, step=step), len(chunk) / len(few), seconds, prefix)
+    mean = statistics.mean(len(c.token_ids) for c in long)
+    return _Long(completions=long, limit=reach, rate=len(chunk) / pace.token(mean))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Seconds that a batch takes for its prompts, and for each further token of all rows."""
+
+    prompts: float
+    step: float
+
+    def token(self, length: float) -> float:
+        """Seconds per token of each row, its prompt's share included, if rows are `length` tokens long."""
+        return self.prompts / length + self.step
+
+
+def pace_of_chunk(few: Pace, times: float, seconds: float, prefix: int) -> Pace:
+    """The pace of a chunk that took `seconds` for `prefix` tokens a row and has `times` as many rows as `few`.
+
+    Prompts take time by their number, and no step is quicker than one of fewer rows.
+    """
+    prompts = few.prompts * times
+    return Pace(prompts=prompts, step=max(few.step, (seconds - prompts) / prefix))
 
 
 def mean_length(completions: Sequence[Completion], longest: int) -> Range:
@@ -180,8 +245,11 @@ def _train(
         if ends[-1] - began > DEADLINE:
             raise _OutOfTimeError
 
-    rows = min(STEP_ROWS, recipe.training.batch_rows)
     made = _examples(recipe, machinery, problems, sampled)
+    rows = min(STEP_ROWS, recipe.training.batch_rows)
+    if made and not machinery.gpus:
+        longest = max(len(example.prompt_ids) + len(example.target_ids) for example in made)
+        rows = min(rows, max(1, STEP_TOKENS // longest))
     examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []
     settings = recipe.training.model_copy(update={"batch_rows": rows, "epochs": 1})
     job = TrainJob(

@@ -116,7 +116,7 @@ def calibrated_lines(work: Forecast, need: DiskNeed, memory: str, found: Calibra
     total = _sum([_total(first), *[_total(later)] * (rounds - 1), sealed.seconds])
     missing = "" if found.row_seconds and found.merge_seconds else " without what was not measured"
     return [
-        f"Measured in {found.seconds:.0f} s: {found.rows} completions of {_sampled_told(found)}; a few training steps.",
+        f"Measured in {found.seconds:.0f} s: {_sampled_told(found)}; a few training steps.",
         "Round 1:" if work.champion_each_round else "Round 1 (a later round judges the champion only if it is new):",
         *(f"  {name}: {stage.told}, {_span(stage.seconds)}" for name, stage in first.items()),
         f"Sealed problems at the end: {sealed.told}, {_span(sealed.seconds)}",
@@ -193,8 +193,9 @@ def _answered(found: Calibration, least: int, most: int) -> _Stage:
 
 def _sampled_told(found: Calibration) -> str:
     low, high = found.long_tokens
-    cut = f"sampled to {found.limit} tokens at {found.short_rate:.0f} to {found.long_rate:.0f} tokens/s"
-    return f"{low:.1f} to {high:.1f} tokens on average, {cut}"
+    lengths = f"{found.long_rows} completions of {low:.1f} to {high:.1f} tokens on average, cut at {found.limit}"
+    slowest, fastest = sorted((found.short_rate, found.long_rate))
+    return f"{lengths}; {found.rows} at once at {slowest:.0f} to {fastest:.0f} tokens/s"
 
 
 def _memory(need: str, found: Calibration) -> str:

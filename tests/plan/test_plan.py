@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfimprove.plan.calibration import Calibration, mean_length
+from selfimprove.plan.calibration import Calibration, Pace, mean_length, pace_of_chunk
 from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round, problems_within, rows_by_kind
 from selfimprove.plan.lines import calibrated_lines, plan_lines
 from selfimprove.recipe.reading import parse_recipe
@@ -23,6 +23,7 @@ from tests.workshop import make_workshop
 FOUND = Calibration(
     seconds=30.0,
     rows=64,
+    long_rows=64,
     load_seconds=2.0,
     short_tokens=8.0,
     short_rate=100.0,
@@ -55,6 +56,15 @@ def test_cut_completions_make_the_length_a_range() -> None:
     low, high = mean_length([completion(10, StopReason.EOS), completion(20, StopReason.EOS)], 100)
     assert (low, high) == (pytest.approx(5.0), pytest.approx(25.0))
     assert mean_length([completion(1, StopReason.EOS), completion(9, StopReason.EOS)], 9) == (1.0, 9.0)
+
+
+def test_a_chunks_pace_follows_from_fewer_completions_that_went_on() -> None:
+    # 64 rows: prompts 4 s, steps of 0.25 s; 8 rows: prompts 0.5 s, steps of 0.05 s
+    found = pace_of_chunk(Pace(prompts=0.5, step=0.05), 8, 4 + 8 * 0.25, 8)
+    assert (found.prompts, found.step) == (4.0, pytest.approx(0.25))
+    assert found.token(100) == pytest.approx((4 + 100 * 0.25) / 100)
+    # a chunk as quick as its eighth, on a GPU that isn't busy: no step is quicker than that of fewer rows
+    assert pace_of_chunk(Pace(prompts=0.1, step=0.05), 8, 0.4, 8).step == 0.05
 
 
 def test_rates_become_ranges_of_tokens_and_time() -> None:
