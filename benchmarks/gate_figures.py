@@ -13,7 +13,7 @@ def any_round(flags: Flags) -> Flags:
 
 
 def upper_bound(hits: int, repeats: int) -> float:
-    """Clopper and Pearson's one-sided upper 95 % bound of a rate."""
+    """Clopper and Pearson's one-sided upper 95% bound of a rate."""
     from scipy.stats import beta
 
     return float(beta.ppf(0.95, hits + 1, repeats - hits)) if hits < repeats else 1.0

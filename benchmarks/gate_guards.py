@@ -66,7 +66,7 @@ def passes(differences: Differences, guard: Guard, alpha: float) -> Flags:
 
 @cache
 def _state(judged: int, wins: int, losses: int, guard: Guard, alpha: float, last: bool) -> tuple[float, bool]:
-    """The evidence without the bet, and whether more than the harmless drop is shown at 95 %."""
+    """The evidence without the bet, and whether more than the harmless drop is shown at 95%."""
     tally = tally_of(judged, wins, losses)
     evidence = evidence_of_guard(tally, 0.0, guard, alpha, last=last, greedy=True)
     return evidence, guard.proves and rules_out(tally, -guard.max_drop, greedy=True)
@@ -185,7 +185,7 @@ def _bounded(claim: str, run: Flags) -> Row:
 
 
 def _drop_rows(repeats: int) -> list[Row]:
-    """How often a drop of 8 points is shown, and the size of a set that shows it in 90 %."""
+    """How often a drop of 8 points is shown, and the size of a set that shows it in 90%."""
     rows = []
     for most in (HARM.max_drop, 0.0):
         guard = HARM.model_copy(update={"max_drop": most})
@@ -205,7 +205,7 @@ def _drop_rows(repeats: int) -> list[Row]:
 
 
 def _size_for(guard: Guard, flips: float, alpha: float, repeats: int) -> int:
-    """The size, in steps of 25, at which the drop is shown in 90 % of the repeats."""
+    """The size, in steps of 25, at which the drop is shown in 90% of the repeats."""
     low, high = 0, 40
     while high - low > 1:
         middle = (low + high) // 2
@@ -215,7 +215,7 @@ def _size_for(guard: Guard, flips: float, alpha: float, repeats: int) -> int:
 
 
 def _proof_row(repeats: int) -> Row:
-    """Whether the sizes and drops that the plan prints at 80 % power are seen that often."""
+    """Whether the sizes and drops that the plan prints at 80% power are seen that often."""
     rng, parts = np.random.default_rng(36), []
     first = alphas_of_guards(Recipe(guards=(PROOF,)), (), ())[PROOF.name]
     for flips in (0.05, FLIPS):

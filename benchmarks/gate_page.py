@@ -81,7 +81,7 @@ def _plot_power(middle: Axes, right: Axes, repeats: int) -> None:
         share.append(result.judged.mean() / BIG)
     middle.plot(100 * gains, fixed, "C7--", label="McNemar's exact test, all judged")
     middle.plot(100 * gains, gate, "C0-", label="this gate")
-    middle.set(xlabel="true gain, points", ylabel="chance of acceptance", title="1,000 problems, flips 15 %, round 1")
+    middle.set(xlabel="true gain, points", ylabel="chance of acceptance", title="1,000 problems, flips 15%, round 1")
     middle.legend(fontsize=8, loc="upper left")
     right.plot(100 * gains, share, "C0-")
     right.axhline(1, color="C7", ls="--")

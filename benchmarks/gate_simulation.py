@@ -5,7 +5,7 @@ docs/gate.png.
 
 Greedy outcomes are drawn as counts of wins and losses per batch, all repeats at once; each distinct state at each
 look is then put once to the gate's own `standing_at`, so what is simulated is the gate and not a copy of it (the last
-row holds a sample of runs against `decide`). Seeds are fixed. Bounds are 95 %, of the simulation alone: Clopper and
+row holds a sample of runs against `decide`). Seeds are fixed. Bounds are 95%, of the simulation alone: Clopper and
 Pearson's one-sided upper one for error rates, 1.96 standard errors elsewhere.
 """
 
@@ -180,8 +180,8 @@ def _share_rows(repeats: int, label: str, alpha: float) -> list[Row]:
     overall = f"{mean_told(every)} overall; {'; '.join(parts)} ({repeats:,} each)"
     figure = f"{mean_told(share)}, accepted {worse.accepted.mean():.2%} ({repeats:,})"
     return [
-        Row(f"mean share judged before the decision, {setting}", overall, "≤ 60 %", met_told(every.mean() <= 0.6)),
-        Row(f"challenger worse by 5 points, {setting}: share judged", figure, "≤ 35 %", met_told(share.mean() <= 0.35)),
+        Row(f"mean share judged before the decision, {setting}", overall, "≤ 60%", met_told(every.mean() <= 0.6)),
+        Row(f"challenger worse by 5 points, {setting}: share judged", figure, "≤ 35%", met_told(share.mean() <= 0.35)),
     ]
 
 
@@ -198,7 +198,7 @@ def small_set_row(repeats: int) -> Row:
 
 
 def plan_row(repeats: int) -> Row:
-    """Whether the gain that the plan calls visible at 80 % power is seen that often by the whole gate."""
+    """Whether the gain that the plan calls visible at 80% power is seen that often by the whole gate."""
     rng, alpha, parts = np.random.default_rng(7), share_of_round(SETTINGS, 1), []
     for flips in (0.05, 0.10, 0.20):
         gain = smallest_gain(SET, alpha, flips)
@@ -256,7 +256,7 @@ def fraction_rows(repeats: int) -> list[Row]:
             held &= gain > 0 or lower_bound(int(accepted.sum()), repeats) <= alpha
         claim = f"avg@{samples}: accepted, share judged ({SET} problems, single samples flip in {BIG_FLIPS:.0%})"
         figure = "; ".join(parts) + f" ({repeats:,} each)"
-        rows.append(Row(claim, figure, f"0 points: no more than {alpha:g}, by the lower 95 % bound", met_told(held)))
+        rows.append(Row(claim, figure, f"0 points: no more than {alpha:g}, by the lower 95% bound", met_told(held)))
     return rows
 
 

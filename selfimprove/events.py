@@ -154,7 +154,7 @@ class RoundFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class SealedJudged:
-    """The outcome on the sealed problems: accuracies in [0, 1], gain with its 95 % interval."""
+    """The outcome on the sealed problems: accuracies in [0, 1], gain with its 95% interval."""
 
     look: int
     rounds: int

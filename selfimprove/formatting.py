@@ -34,8 +34,8 @@ class GainParts(Protocol):
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as `30.2 %`."""
-    return MISSING if share is None or not math.isfinite(share) else f"{share * 100:.1f} %"
+    """A share in [0, 1] as `30.2%`."""
+    return MISSING if share is None or not math.isfinite(share) else f"{share * 100:.1f}%"
 
 
 def points(gain: float | None) -> str:
@@ -66,9 +66,9 @@ def split_told(split: GainParts) -> str:
 
 
 def percent_range(interval: tuple[float | None, float | None]) -> str:
-    """An interval of a share, as `25.1 to 36.0 %`."""
-    low, high = (percent(end).removesuffix(" %") for end in interval)
-    return f"{low} to {high} %"
+    """An interval of a share, as `25.1 to 36.0%`."""
+    low, high = (percent(end).removesuffix("%") for end in interval)
+    return f"{low} to {high}%"
 
 
 def points_range(interval: tuple[float | None, float | None]) -> str:
@@ -150,7 +150,7 @@ def model_named(number: int | None) -> str:
 
 
 def verdict_on_gain(gain: float | None, interval: tuple[float | None, float | None], champion: int | None) -> str:
-    """One plain sentence on a sealed gain and its 95 % interval; `champion` is the round it came from, 0 the base."""
+    """One plain sentence on a sealed gain and its 95% interval; `champion` is the round it came from, 0 the base."""
     low, high = interval
     if champion == 0:
         return SAME_MODEL

@@ -47,7 +47,7 @@ class Outcome:
     """What came of a run: base against champion on the sealed problems. Accuracies and gains are shares, 0.01 a point.
 
     `champion` is the round that the champion comes from, 0 for the base model, and `model` its folder of safetensors,
-    which `transformers` and vLLM load. `accepted` are the accepted rounds of `rounds`. The intervals are 95 %, over `n`
+    which `transformers` and vLLM load. `accepted` are the accepted rounds of `rounds`. The intervals are 95%, over `n`
     problems. `look` counts how often the sealed problems were judged: the first look alone is untouched by what was
     decided after it.
     """

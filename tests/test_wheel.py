@@ -55,7 +55,7 @@ def test_its_commands_find_the_recipes_by_name(installed: Path, workshop: Worksh
     run = call("run", "--recipe", "upft", "--rounds", "1", *tiny, "--threads", "1", "--checker-workers", "1", "--plain")
     assert run.returncode == 0, run.stderr
     assert call("report", "upft").returncode == 0
-    assert "Round 1 at 80 % power" in call("plan", "--recipe", "demo").stdout
+    assert "Round 1 at 80% power" in call("plan", "--recipe", "demo").stdout
     assert "nonsense" in call("compare", "rft", "--vary", "prefixes.nonsense=1").stderr  # the recipe was found
     for refused in (call("run", "--recipe", "absent"), call("compare", "absent")):
         assert refused.returncode == 2

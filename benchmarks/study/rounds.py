@@ -15,8 +15,8 @@ from selfimprove.report.records import RunRecords, read_run
 from selfimprove.store.records import SealedLook
 
 HEADER = (
-    "| run | round | accepted | gain seen | distinct prefixes | prefix entropy | sealed, greedy (95 %) "
-    "| over base (95 %) | over base at T = 0.6 |\n"
+    "| run | round | accepted | gain seen | distinct prefixes | prefix entropy | sealed, greedy (95%) "
+    "| over base (95%) | over base at T = 0.6 |\n"
     "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
 

@@ -71,7 +71,7 @@ class Drawn:
 
 
 HEADER = (
-    "| arm | seeds | greedy gain (95 %) | over {first} (95 %) | at T = 0.6 (seeds) | over placebo (seeds) "
+    "| arm | seeds | greedy gain (95%) | over {first} (95%) | at T = 0.6 (seeds) | over placebo (seeds) "
     "| rows | targets | prompts | sampled | s |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 )

@@ -51,7 +51,7 @@ def check(
 ) -> None:
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
-    No code from an answer is run, and no answer can hang the checker. With --checker, your own function judges.
+    The built-in checker runs no code from an answer, and no answer can hang it. --checker uses your own instead.
 
     Writes the --wrong FILE.
 

@@ -45,7 +45,9 @@ Recipes = Annotated[
 ]
 Budget = Annotated[
     str,
-    typer.Option("--budget", metavar="BUDGET", help="Budget per round: `rows=N`, or `tokens=N` sampled plus trained."),
+    typer.Option(
+        "--budget", metavar="BUDGET", help="Budget per round: `rows=N`, or `tokens=N` (sampled plus trained)."
+    ),
 ]
 Markdown = Annotated[
     Path | None,

@@ -30,7 +30,7 @@ Models = Annotated[
     typer.Option(
         "--models",
         metavar="NAMES",
-        help="Comma-separated: `base`, `champion`, rounds by number, folders, hub ids; compared with the first.",
+        help="Comma-separated: `base`, `champion`, rounds by number, folders, hub ids; each compared with the first.",
         rich_help_panel=opt.MODEL,
     ),
 ]

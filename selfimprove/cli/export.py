@@ -41,7 +41,7 @@ def export(
     gguf: Gguf = "",
     converter: Annotated[
         Path | None,
-        typer.Option("--converter", metavar="FILE", help="Path of convert_hf_to_gguf.py in a copy of llama.cpp."),
+        typer.Option("--converter", metavar="FILE", help="Path to convert_hf_to_gguf.py in a copy of llama.cpp."),
     ] = None,
     hub: Annotated[
         str, typer.Option("--hub", metavar="REPO", help="Also upload to this repository; a new one is private.")

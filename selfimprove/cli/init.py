@@ -50,11 +50,11 @@ def init(
     ] = False,
     execution: opt.Execution,
 ) -> None:
-    """Look at a model and problems, and write a recipe of the few keys that matter, with the reason for each.
+    """Look at a model and problems, and write a recipe that sets the few keys that matter, each with a reason.
 
     The recipe selects solutions by their answers if every training problem has a reference answer, and holds out
-    enough problems to detect the gain that you can hope for. It says what a run costs on this machine. A model on the
-    hub is measured once it has been downloaded. Questions are asked only on a terminal, and never with --yes.
+    enough problems to detect a realistic gain. It says what a run costs on this machine. A model on the
+    hub is measured only after it has been downloaded. Questions are asked only on a terminal, and never with --yes.
 
     Writes the --output FILE; an existing file is replaced only if you confirm it at the terminal. Fills the cache in
     $SELFIMPROVE_CACHE.

@@ -35,7 +35,7 @@ def problems(
     with its reference answer; the rows that were set aside, with line and reason; and whether the checker can use the
     references. With --model, also the lengths in tokens.
 
-    Writes the cache in $SELFIMPROVE_CACHE: the parsed rows of a large source, and with --model the model, once.
+    Writes the cache in $SELFIMPROVE_CACHE: the parsed rows of a large source, and with --model also the model.
 
     Exit codes: 0 the source can be read; 2 it can't be read, or no row has an answer.
 

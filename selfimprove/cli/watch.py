@@ -21,7 +21,7 @@ def watch(
 ) -> None:
     """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
-    If the run has not begun, or was stopped and is about to be resumed, the command waits for it.
+    If the run has not begun, or has been stopped and not resumed yet, the command waits for it.
 
     Writes nothing.
 

@@ -31,7 +31,7 @@ def picture(outcome: Outcome) -> bytes:
 
 
 def paint(axes: Axes, outcome: Outcome) -> None:
-    """A point with its 95 % interval for each arm, named in a legend beside the axes."""
+    """A point with its 95% interval for each arm, named in a legend beside the axes."""
     axes.axhline(0, color=ROLES["muted"], linewidth=0.8)
     arms = [arm for arm in outcome.arms if arm.cost and arm.gain]
     for place, arm in enumerate(arms):

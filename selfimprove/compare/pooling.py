@@ -1,4 +1,4 @@
-"""One mean and its 95 % interval from a table of problems by seeds: outcomes in, numbers out.
+"""One mean and its 95% interval from a table of problems by seeds: outcomes in, numbers out.
 
 x_ps is what problem p gave in the run with seed s: a share of right answers, or a difference of two. Problems are
 drawn from a population and so are seeds, and each cell has its own luck: x_ps = μ + a_p + b_s + e_ps. The estimate of μ
@@ -35,7 +35,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Pooled:
-    """A mean over problems and seeds with its 95 % interval, and the smallest and largest mean of a seed."""
+    """A mean over problems and seeds with its 95% interval, and the smallest and largest mean of a seed."""
 
     mean: float
     interval: tuple[float, float]

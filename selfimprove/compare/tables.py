@@ -42,7 +42,7 @@ def markdown(outcome: Outcome) -> str:
 
 
 def _sealed(outcome: Outcome) -> Section:
-    header = ("arm", "seeds", "base", "champion", "95 % interval", "gain", "95 % interval")
+    header = ("arm", "seeds", "base", "champion", "95% interval", "gain", "95% interval")
     rows = tuple(_sealed_cells(arm, outcome.seeds) for arm in outcome.arms)
     asked = f"{formatting.plural(outcome.rounds, 'round')}, {formatting.plural(outcome.seeds, 'seed')}"
     told = [f"{asked}; budget per round: {outcome.budget or 'as in each recipe'}."]
@@ -80,7 +80,7 @@ def _gains(outcome: Outcome) -> Section:
 def _between(outcome: Outcome) -> Section:
     """What tells arms apart: the spread over seeds, and the champions against those of the first arm."""
     first = outcome.arms[0].name
-    header = ("arm", "smallest gain of a seed", "largest", f"over {first}", "95 % interval")
+    header = ("arm", "smallest gain of a seed", "largest", f"over {first}", "95% interval")
     rows = tuple(_between_cells(arm) for arm in outcome.arms if arm.gain)
     told = (f"Champions compared with those of {first}, paired by problem and seed, in points.",)
     return Section("Between seeds and arms", told, header, rows, ARM) if len(rows) > 1 else Section("")
@@ -101,7 +101,7 @@ def _range(pooled: Pooled | None, told: Callable[[tuple[float | None, float | No
 
 def _beside(outcome: Outcome) -> Section:
     """The sealed problems under another decoding, where the runs judged that as well."""
-    header = ("arm", "temperature", "samples", "base", "champion", "gain", "95 % interval", "over seeds")
+    header = ("arm", "temperature", "samples", "base", "champion", "gain", "95% interval", "over seeds")
     rows = [_beside_cells(arm) for arm in outcome.arms if any(run.beside for run in arm.runs)]
     told = ("The interval is that of a single run; with several seeds, the smallest and the largest gain are shown.",)
     return Section("Sealed problems, drawn answers", told if rows else (), header, tuple(rows), ARM)
@@ -148,7 +148,7 @@ def _signal_cells(arm: ArmOutcome, rounds: int) -> tuple[str, ...]:
 
 
 def _passes(runs: Sequence[RunOutcome]) -> str:
-    """`k = 4: 40.0 % → 52.0 %`; a dash for one answer a problem, where it is the accuracy."""
+    """`k = 4: 40.0% → 52.0%`; a dash for one answer a problem, where it is the accuracy."""
     k = runs[0].diversity.k
     before, after = (fmean(getattr(run.diversity, f"{who}_pass") for run in runs) for who in ("base", "champion"))
     return f"k = {k}: {formatting.percent(before)} → {formatting.percent(after)}" if k > 1 else MISSING

@@ -42,8 +42,8 @@ HELD = {"stochastic": 4e-6, "nearest": 4e-4}
 """Learning rate times optimizer steps below which a merge in bfloat16 may lose an update, by the way of rounding.
 
 Adam moves a weight of the LoRA by about its rate at each step, so the product says how large an update becomes. In
-`docs/certificate.md` stochastic rounding kept 92 % at 6e-6 and loses as one over the product; nearest kept 27 % at
-6e-5 and 73 % at 6e-4. Measured on the embedded model: the figures leave room for others."""
+`docs/certificate.md` stochastic rounding kept 92% at 6e-6 and loses as one over the product; nearest kept 27% at
+6e-5 and 73% at 6e-4. Measured on the embedded model: the figures leave room for others."""
 TESTED = 2000
 """References tested at most; a run tests all of them."""
 NO_PROBLEMS, NO_MODEL = "not tested: the problems have an error", "not tested: the model has an error"

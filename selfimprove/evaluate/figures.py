@@ -1,9 +1,9 @@
 """From answers to figures: pure.
 
-*Intervals.* The table of models has 95 % intervals, each for itself: Wilson's of an accuracy, Tango's score interval of
+*Intervals.* The table of models has 95% intervals, each for itself: Wilson's of an accuracy, Tango's score interval of
 a paired difference, and for averages over several answers the gate's betting interval. The table by fields has m
 intervals, and among many rows some would miss by chance alone. So each is taken at the level 1 − 0.05/m (Bonferroni):
-then all m hold at once with a chance of at least 95 %, however the rows overlap. So far out in the tails Wilson's
+then all m hold at once with a chance of at least 95%, however the rows overlap. So far out in the tails Wilson's
 interval falls short, so accuracies in this table have the exact one of Clopper and Pearson; Tango's holds there, as
 docs/evaluate.md shows by simulation.
 """

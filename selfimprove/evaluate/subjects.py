@@ -2,7 +2,7 @@
 
 A name is read before anything is loaded. A model of the run is checked against its records, and its folder is made when
 something has to be sampled: the champion's and those that are on the disk are used where they are, under the run's
-lock; the model of another round is built in a temporary folder, and checked by its hash.
+lock; the model of another round is built in a temporary folder, and checked against its hash.
 """
 
 from __future__ import annotations

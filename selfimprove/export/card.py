@@ -174,7 +174,7 @@ def _outcome(looks: Sequence[SealedLook], champion: int) -> tuple[list[str], lis
     size = formatting.count(look.n)
     split = f": {formatting.split_told(look.split)} (unreadable: unparsed or cut)" if look.split else ""
     told = (
-        f"Gain {formatting.points(look.gain)} percentage points, 95 % interval "
+        f"Gain {formatting.points(look.gain)} percentage points, 95% interval "
         f"{formatting.points_range(look.gain_interval)}, on {size} problems that nothing else touched{split}. "
         f"{formatting.verdict_on_gain(look.gain, look.gain_interval, champion)}"
     )

@@ -23,7 +23,7 @@ from selfimprove.sampling import read_own_decoding, resolve
 Turns = Sequence[tuple[str, str]]
 _SYSTEM, _FIRST, _ANSWER, _SECOND = "SYSTEM TURN", "FIRST QUESTION", "FIRST ANSWER", "SECOND QUESTION"
 _UNTOLD = (
-    "# No TEMPLATE: this model's chat template can't be expressed as an Ollama template. If Ollama recognizes the one",
+    "# No TEMPLATE: this model's chat template can't be expressed as an Ollama template. If Ollama recognises the one",
     "# in the GGUF file, it uses its own version: compare what `ollama show --template` prints with the chat template.",
 )
 

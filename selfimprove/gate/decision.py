@@ -6,7 +6,7 @@ finds the first look that decides, so a decision stays what it was when more pai
 the middle of judging decides what an unbroken one decides. At each look, in this order:
 
 - **evidence**: the e-value has reached 1/α of the round: accepted.
-- **futile**: a gain of `worthwhile` is ruled out (95 %, at all looks at once), or out of reach: if the rest went as
+- **futile**: a gain of `worthwhile` is ruled out (95%, at all looks at once), or out of reach: if the rest went as
   well as one future in a hundred does, judged from the pairs seen, the evidence would still fall short or the gain
   stay below `worthwhile`. Rejected. Futility can only turn acceptance into rejection, so it costs power, never error.
 - **undecided**: all problems are judged and the evidence falls short: rejected.
@@ -97,7 +97,7 @@ class Look:
     gain: float
     """Observed gain in accuracy on the judged problems."""
     gain_upper: float
-    """Upper end of a 95 % confidence sequence: gains above this are ruled out, at all looks at once."""
+    """Upper end of a 95% confidence sequence: gains above this are ruled out, at all looks at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +214,7 @@ def entropy_alarm(champion: Vitals, challenger: Vitals, settings: Gate) -> str:
 
 
 def interval_of_gain(pairs: Sequence[Pair], level: float = LEVEL) -> tuple[float, float]:
-    """Interval, by default of 95 %, of the challenger's accuracy minus the champion's.
+    """Interval, by default of 95%, of the challenger's accuracy minus the champion's.
 
     For one look at a set fixed beforehand: Tango's score interval for greedy answers; for fractions the betting
     interval of `gate/evidence.py`, which is wider and assumes nothing but independent problems. Raises `ValueError`
@@ -228,7 +228,7 @@ def interval_of_gain(pairs: Sequence[Pair], level: float = LEVEL) -> tuple[float
 
 
 def interval_of_rate(successes: int, n: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a rate."""
+    """95% Wilson score interval of a rate."""
     return wilson(successes, n)
 
 
@@ -236,7 +236,7 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
     """The gain over `over` (“base”, “champion”, “placebo”) in one sentence: its interval, and what it is made of."""
     tally = Tally.of(pair.challenger - pair.champion for pair in pairs)
     low, high = interval_of_gain(pairs)
-    method = "Tango's 95 % score interval" if tally.whole else "95 % betting interval"
+    method = "Tango's 95% score interval" if tally.whole else "95% betting interval"
     return (
         f"Gain over {over}: {100 * tally.gain:+.1f} points on {len(pairs):,} problems "
         f"({method} {100 * low:+.1f} to {100 * high:+.1f}): {split_told(split_of(pairs))}."

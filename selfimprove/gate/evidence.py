@@ -35,7 +35,7 @@ test sees the same in both, so it rejects no more often.
 
 **What is ruled out.** The same bet turned round, on "the mean of d is at least g", multiplies wealth by 1 + c·(g -
 d)/(1 - g), 0 < c < 1, which is not negative and grows with g: all g at which the average has reached 1/0.05 are ruled
-out, at every look at once (a 95 % confidence sequence).
+out, at every look at once (a 95% confidence sequence).
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FLIP_SHAPE = 3.0
-"""a of the Beta(a, a) over win rates: its median above ½ is 0.63, a gain of 4 points at a flip rate of 15 %."""
+"""a of the Beta(a, a) over win rates: its median above ½ is 0.63, a gain of 4 points at a flip rate of 15%."""
 FRACTION_SHAPE = 1.0
 """The same for fractions: differences are smaller, so larger stakes are better."""
 LAST_LOOK = 0.75
 """s, the share of α that is kept for McNemar's exact test at the last look. A scan over s, `FLIP_SHAPE` and
-`decision.HOPE` gave most power at this value, for at most 60 % of the judging (docs/gate.md)."""
+`decision.HOPE` gave most power at this value, for at most 60% of the judging (docs/gate.md)."""
 BOUND_ALPHA = 0.05
 """Chance that the upper bound on the gain is ever too low."""
 NODES = 128

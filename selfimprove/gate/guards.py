@@ -6,7 +6,7 @@ batches. With d the challenger's score on a problem minus the champion's, its *d
 
 - **no proof of harm**: the challenger is rejected once a drop above `max_drop` is shown: "harmless" is refuted.
 - **proof of no harm**: it is accepted only if a drop of `max_drop` or more is ruled out: "harmful" is refuted. It is
-  rejected before all is judged where harm is shown (95 %, at all looks at once); that costs power and never error.
+  rejected before all is judged where harm is shown (95%, at all looks at once); that costs power and never error.
 
 **Evidence** is the gate's with the null moved from 0 to -`max_drop`: (1-s)·M + s·F, M a mixture of bets against it
 (`gate/evidence.py`), F a bet that aims at the last problem (`gate/aimed.py`), on d shifted and scaled into [-1, 1].
@@ -83,7 +83,7 @@ class GuardDecision:
     """1/α of the guard in this round."""
     gain: float
     gain_lower: float
-    """Lower end of a 95 % confidence sequence: a larger drop is ruled out."""
+    """Lower end of a 95% confidence sequence: a larger drop is ruled out."""
     robust: bool
     """Whether it is the same with all unclear verdicts counted for or against the challenger."""
     told: str
@@ -236,7 +236,7 @@ OF_BETTING = 1.1
 
 
 def size_for_proof(guard: Guard, alpha: float, flips: float) -> int:
-    """About the problems with which a challenger without a drop passes *proof of no harm* at 80 % power.
+    """About the problems with which a challenger without a drop passes *proof of no harm* at 80% power.
 
     By the normal approximation of a test at level s·`alpha`; docs/gate.md compares it with what is seen.
     """
@@ -244,7 +244,7 @@ def size_for_proof(guard: Guard, alpha: float, flips: float) -> int:
 
 
 def drop_shown(guard: Guard, alpha: float, flips: float) -> float | None:
-    """About the smallest drop that *no proof of harm* detects at 80 % power; None if the flip rate is smaller."""
+    """About the smallest drop that *no proof of harm* detects at 80% power; None if the flip rate is smaller."""
     drop = guard.max_drop + _deviations(alpha) * math.sqrt(OF_BETTING * flips / guard.size)
     return drop if drop <= flips else None
 
@@ -269,5 +269,5 @@ def _line(guard: Guard, alpha: float) -> str:
 
 
 def _deviations(alpha: float) -> float:
-    """Standard errors between the null and what is detected at 80 % power."""
+    """Standard errors between the null and what is detected at 80% power."""
     return -NORMAL.inv_cdf(LAST_LOOK * alpha) + NORMAL.inv_cdf(POWER)

@@ -24,7 +24,7 @@ LARGEST_SIZE = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Power:
-    """What a held-out set can detect at 80 % power; gains and flip rates are shares of the problems."""
+    """What a held-out set can detect at 80% power; gains and flip rates are shares of the problems."""
 
     size: int
     alpha: float
@@ -47,7 +47,7 @@ class Power:
 
 
 def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RATES) -> Power:
-    """The smallest gain that `size` greedily judged problems detect at 80 % power, and the sizes for 1, 2 and 3 points.
+    """The smallest gain that `size` greedily judged problems detect at 80% power, and the sizes for 1, 2 and 3 points.
 
     `alpha` is that of the round (`alpha_of_round`); a flip is a problem that exactly one of the two models solves.
     """
@@ -59,7 +59,7 @@ def power_lines(size: int, alpha: float, flip_rates: tuple[float, ...] = FLIP_RA
 
 
 def power_line(size: int, alpha: float, flips: float = LIKELY_FLIPS) -> str:
-    """What `size` greedily judged problems detect at 80 % power, in one line, if `flips` of them flip."""
+    """What `size` greedily judged problems detect at 80% power, in one line, if `flips` of them flip."""
     gain = smallest_gain(size, alpha, flips)
     told = "no gain can" if gain is None else f"a gain of {100 * gain:.1f} points or more can"
     return f"power: with {size:,} held-out problems and {flips:.0%} flips {told} be detected at {POWER:.0%} power"
@@ -78,7 +78,7 @@ def power(size: int, alpha: float, flips: float, gain: float) -> float:
 
 
 def smallest_gain(size: int, alpha: float, flips: float) -> float | None:
-    """The smallest gain detected at 80 % power, to 1e-4; None if even the largest possible, the flip rate, isn't."""
+    """The smallest gain detected at 80% power, to 1e-4; None if even the largest possible, the flip rate, isn't."""
     if power(size, alpha, flips, flips) < POWER:
         return None
     low, high = 0.0, flips
@@ -89,7 +89,7 @@ def smallest_gain(size: int, alpha: float, flips: float) -> float | None:
 
 
 def size_needed(gain: float, alpha: float, flips: float) -> int:
-    """Problems needed to detect `gain` at 80 % power, to 1 %; at most ten million."""
+    """Problems needed to detect `gain` at 80% power, to 1%; at most ten million."""
     low, high = 1, 2
     while power(high, alpha, flips, gain) < POWER and high < LARGEST_SIZE:
         low, high = high, 2 * high
@@ -123,7 +123,7 @@ def tango(wins: int, losses: int, size: int, level: float = LEVEL) -> tuple[floa
 
 
 def wilson(successes: int, size: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a rate. Raises `ValueError` unless 0 <= successes <= size and size >= 1.
+    """95% Wilson score interval of a rate. Raises `ValueError` unless 0 <= successes <= size and size >= 1.
 
     Newcombe 1998, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, method 3. The
     floats of `scipy.stats.binomtest`, whose import alone takes a second of each report.

@@ -8,7 +8,7 @@ parent with the adapter, the parent as it is, and the merged model. For each tok
     KL(adapter ‖ parent)    what the adapter does, and so what a merge that lost everything would score
 
 in nats; their ratio over the tokens gives the functional share that the certificate judges (`certificate.py`), and its
-95 % interval is a bootstrap over the tokens with a fixed seed. *Agreement* is the share of tokens at which adapter and
+95% interval is a bootstrap over the tokens with a fixed seed. *Agreement* is the share of tokens at which adapter and
 merged model have the same most likely token.
 
 All three are computed in float32, whatever type the folders are stored in: the rounding of bfloat16 kernels is of the
@@ -49,7 +49,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Mean divergences from the adapter in nats, the share of its effect that was kept, and its 95 % interval."""
+    """Mean divergences from the adapter in nats, the share of its effect that was kept, and its 95% interval."""
 
     kl: float
     kl_parent: float

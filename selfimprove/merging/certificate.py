@@ -6,7 +6,7 @@ is held against KL(adapter ‖ parent):
     functional_share    1 − mean KL(adapter ‖ merged) / mean KL(adapter ‖ parent)
 
 1 is a merge that equals its parent with the adapter on it; 0 is one that is no nearer to it than the parent as it was:
-the update is lost, or the noise of rounding is as large as the update. Its 95 % interval is a bootstrap over the
+the update is lost, or the noise of rounding is as large as the update. Its 95% interval is a bootstrap over the
 tokens, and its lower end must reach `merging.min_functional_share`.
 
 What happened to the weights stands beside it, without a bound. For each weight let p = base + Σ accepted deltas in
@@ -193,7 +193,7 @@ def _bound_missed(certificate: Certificate, settings: Merging) -> list[str]:
     if share is None or low is None or high is None or low >= settings.min_functional_share:
         return []
     return [
-        f"the merged model keeps {share:.2f} of what the adapter does (95 % interval {low:.2f} to {high:.2f}, "
+        f"the merged model keeps {share:.2f} of what the adapter does (95% interval {low:.2f} to {high:.2f}, "
         f"which must begin at {settings.min_functional_share} or above)"
     ]
 

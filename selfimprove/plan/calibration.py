@@ -5,7 +5,7 @@ the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else
 further in that time (`_to_the_end`). That gives two rates of a chunk and the lengths of completions. The mean length
 is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at the high end,
 and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions alone, the
-checker judges those that went on, and the share kept is a 95 % interval; other selections compare several completions
+checker judges those that went on, and the share kept is a 95% interval; other selections compare several completions
 of a problem, which isn't tried, so the share kept is between 0 and 1.
 
 The real trainer then takes a few small steps on rows made of these completions, and if there is time left its adapter

@@ -39,7 +39,7 @@ def hoped(recipe: Recipe) -> Hope:
 
 
 def heldout_needed(recipe: Recipe) -> int:
-    """Held-out problems with which round 1 detects the gain hoped for at 80 % power, if answers are greedy."""
+    """Held-out problems with which round 1 detects the gain hoped for at 80% power, if answers are greedy."""
     gain = hoped(recipe).gain
     return size_needed(gain, alpha_of_round(recipe.gate, ()), _flips(gain))
 

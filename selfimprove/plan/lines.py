@@ -29,7 +29,7 @@ def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
         "",
         *_gate(recipe, rounds),
         "",
-        "Round 1 at 80 % power:",
+        "Round 1 at 80% power:",
         *(f"  {line}" for line in power.lines()),
         *([warning] if (warning := power_warning(recipe, recipe.problems.heldout_size)) else []),
         *_guards(recipe),

@@ -21,8 +21,8 @@ Two mixtures are built in, for models that fail at two-digit sums. `sums` is sma
 | a + b, 0 to 100 | 30 % | 10,201, of which 121 are in the first row |
 
 Together 11,205 problems. SmolLM2-135M-Instruct, asked plainly and decoded greedily (96 tokens), ends 38 of 192 of
-them with the right number. `arithmetic` has the same parts at other shares (10, 10, 10 and 45 %), a - b from 0 to 100
-(10 %) and a ± b ± c of one-digit numbers (15 %): over 25,000 problems, so that 10,000 and more can be trained on.
+them with the right number. `arithmetic` has the same parts at other shares (10, 10, 10 and 45%), a - b from 0 to 100
+(10%) and a ± b ± c of one-digit numbers (15%): over 25,000 problems, so that 10,000 and more can be trained on.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def draw(name: str, mixtures: Mapping[str, Sequence[MixturePart]], seed: int, co
     """Up to `count` distinct problems of `reasoning-gym:NAME`, in an order set by `seed`; how many repeats were drawn.
 
     Fewer come back when the pool is exhausted: after so many repeats in a row (1,000 and three times what was found)
-    that one more problem, if it is as likely as the others, would have been drawn with 95 % probability.
+    that one more problem, if it is as likely as the others, would have been drawn with 95% probability.
     Raises `UsageError` for an unknown name or parameters that the dataset refuses.
     """
     found: list[Problem] = []

@@ -64,12 +64,16 @@ class Model(Section):
 class Sampling(Section):
     """How solutions are sampled, for training and for judging."""
 
-    prompt: Template = Field("{question}", description="user turn, used everywhere; the plain question by default")
+    prompt: Template = Field(
+        "{question}",
+        description="user turn of sampling, judging and whole-solution rows; the plain question by default",
+    )
     later: ClassVar[frozenset[str]] = frozenset(("template",))
 
     system: str = Field("", description="system turn; empty: the chat template's own")
     template: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="keywords for the chat template, such as `{ enable_thinking = false }`"
+        default_factory=dict,
+        description="keyword arguments for the chat template, such as `{ enable_thinking = false }`",
     )
     temperature: float = Field(0.6, ge=0, description="temperature of the training samples; 0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="top-p mass of nucleus sampling; unset: the model's own")
@@ -86,7 +90,7 @@ class Prefixes(Section):
 
     select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field("all", description=MEANINGS)
     length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
-    structure_ratio: float = Field(0.1, ge=0, le=1, description="share p of rows trained on the whole solution")
+    structure_ratio: float = Field(0.1, ge=0, le=1, description="share of rows trained on the whole solution")
     template: Template = Field(TASK_TEMPLATE, description="user turn of prefix rows, with `{question}`")
     train_eos: bool = Field(False, description="train on an end-of-sequence token after each prefix")
     rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
@@ -99,7 +103,7 @@ class Prefixes(Section):
     shrinkage: float = Field(
         4.0,
         ge=0,
-        description="`rollout`: weight of the problem's mean in a prefix's value, as a number of continuations",
+        description="`rollout`: weight of the problem's mean in a prefix's value, as a pseudo-count of continuations",
     )
     least_advantage: float = Field(
         0.05, ge=0, le=1, description="`rollout`: shrunk advantage over the problem's mean that a prefix must exceed"
@@ -145,7 +149,7 @@ class Training(Section):
     alpha: float = Field(32.0, gt=0, description="LoRA alpha: the adapter is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
     learning_rate: float = Field(
-        1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning, a LoRA needs about 100 times that"
+        1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning; a LoRA needs about 100 times that"
     )
     schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
@@ -154,7 +158,7 @@ class Training(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW")
     weight_decay: float = Field(0.0, ge=0, description="AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="largest gradient norm")
+    clip_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     checkpoint_steps: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints")
 
 
@@ -173,8 +177,8 @@ class Merging(Section):
         0.5,
         ge=0,
         le=1,
-        description="smallest share of the adapter's effect on the canaries' answers that the merge must keep, by the "
-        "lower end of its 95% interval",
+        description="smallest share of the adapter's effect on the canaries' answers that the merge must keep, as "
+        "measured by the lower end of its 95% interval",
     )
 
 
@@ -212,7 +216,9 @@ class Schedule(Section):
     )
     patience: int = Field(0, ge=0, description="rejections in a row that end the run; 0: no limit")
     tokens_per_point: int = Field(
-        0, ge=0, description="tokens per point of held-out accuracy above which the run ends; 0: no limit"
+        0,
+        ge=0,
+        description="the run ends if it spends more than this many tokens per point of held-out accuracy; 0: no limit",
     )
 
     @field_validator("rejected_lengths")
@@ -240,8 +246,8 @@ class Recipe(Section):
     schedule: Schedule = Schedule()
     guards: tuple[Guard, ...] = Field(
         (),
-        description="tables `[[guards]]`: further sets of problems on which an accepted challenger's accuracy may not "
-        "drop",
+        description="tables `[[guards]]`: further sets of problems on which a challenger's accuracy must not drop by "
+        "more than `max_drop`",
     )
 
     @model_validator(mode="after")

@@ -61,14 +61,19 @@ class Gate(Section):
     beside_samples: int = Field(
         1, ge=1, le=MOST_SAMPLES, description="answers per sealed problem and model at `gate.beside_temperature`"
     )
-    max_pass_drop: float = Field(0.05, ge=0, le=1, description="guard: largest fall of pass@k below the champion's")
+    max_pass_drop: float = Field(
+        0.05, ge=0, le=1, description="guard: largest allowed drop in pass@k below the champion's"
+    )
     max_truncation_rise: float = Field(
-        0.1, ge=0, le=1, description="guard: largest rise of the share of truncated answers above the champion's"
+        0.1,
+        ge=0,
+        le=1,
+        description="guard: largest allowed increase in the share of truncated answers over the champion's",
     )
     fresh: bool = Field(False, description="draw new held-out problems each round (generated sources only)")
     rotate: bool = Field(
         False,
-        description="a fresh part of the held-out source in each round, of `problems.heldout_size` problems, until it "
+        description="use a fresh part of the held-out source in each round (`problems.heldout_size` problems) until it "
         "is used up",
     )
     placebo: bool = Field(
@@ -77,7 +82,7 @@ class Gate(Section):
         "gain over it",
     )
     min_entropy: float = Field(
-        0.5, ge=0, le=1, description="alarm when the prefix entropy falls below this share of the champion's"
+        0.5, ge=0, le=1, description="warn when the prefix entropy falls below this share of the champion's"
     )
 
     @model_validator(mode="after")

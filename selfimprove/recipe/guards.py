@@ -26,7 +26,9 @@ class Guard(Section):
     )
     problems: str = Field(description="source of its problems, as `problems.heldout`")
     size: int = Field(200, ge=1, le=MOST_PROBLEMS, description="number of its problems")
-    max_drop: float = Field(0.02, ge=0, lt=1, description="largest harmless drop of accuracy below the champion's")
+    max_drop: float = Field(
+        0.02, ge=0, lt=1, description="largest drop in accuracy that counts as harmless, below the champion's"
+    )
     rule: Literal["no proof of harm", "proof of no harm"] = Field(
         NO_PROOF_OF_HARM,
         description="`no proof of harm`: a challenger is rejected if a drop beyond `max_drop` is shown; `proof of no "

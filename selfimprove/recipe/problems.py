@@ -48,7 +48,9 @@ class Problems(Section):
         description="training problems: `reasoning-gym:NAME`, a hub id `ID[:CONFIG[:SPLIT]]`, or a local file",
     )
     heldout: str = Field(
-        "", description="source judged in every round; empty: the train source's test split, or a part of it"
+        "",
+        description="source judged in every round; empty: the training source's test split or, without one, part of "
+        "that source",
     )
     sealed: str = Field("", description="source judged once, at the end; empty: taken from the held-out source")
     train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all of them")
@@ -72,8 +74,8 @@ class Problems(Section):
         0.5,
         gt=0,
         le=1,
-        description="`ngram`: share of a training question's n-grams that must occur in a held-out or sealed question "
-        "to remove it",
+        description="`ngram`: share of a training question's n-grams above which, if found in a held-out or sealed "
+        "question, it is removed",
     )
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"

@@ -118,5 +118,5 @@ def _sealed_status(look: SealedLook | None, champion: int) -> str:
     if look.champion != champion:
         return "sealed: this champion is not judged yet"
     base, best = formatting.percent(look.base_accuracy), formatting.percent(look.champion_accuracy)
-    change = f"{formatting.points(look.gain)} points, 95 % {formatting.points_range(look.gain_interval)}"
+    change = f"{formatting.points(look.gain)} points, 95% {formatting.points_range(look.gain_interval)}"
     return f"sealed: {base} → {best} ({change})"

@@ -43,7 +43,7 @@ def sealed_chart(name: str, rows: Sequence[tuple[str, str, float, Interval]]) ->
         axes.set_xlim(*seen)
         axes.set_ylim(len(rows) - 0.5, -0.8)
         axes.set_yticks([])
-        axes.set_xlabel("accuracy on the sealed problems, %, with 95 % intervals")
+        axes.set_xlabel("accuracy on the sealed problems, %, with 95% intervals")
         axes.spines["left"].set_visible(False)
 
     caption = "; ".join(
@@ -87,7 +87,7 @@ def accuracy_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
 
     return drawn(
         "accuracy",
-        "Accuracy of champion and challenger on the same held-out problems, by round, each with its own 95 % interval. "
+        "Accuracy of champion and challenger on the same held-out problems, by round, each with its own 95% interval. "
         "A filled circle is an accepted challenger, a hollow one a rejected challenger.",
         paint,
     )
@@ -108,7 +108,7 @@ def gain_chart(rounds: Sequence[RoundFigures]) -> Chart | None:
 
     return drawn(
         "gain",
-        "Gain of the challenger over the champion by round, with a 95 % interval that is simultaneously valid at all "
+        "Gain of the challenger over the champion by round, with a 95% interval that is simultaneously valid at all "
         "looks. Filled marks: accepted.",
         paint,
     )
@@ -222,7 +222,7 @@ def entropy_chart(numbers: Sequence[int], entropy: Sequence[float | None], cut: 
 
 
 def length_chart(spreads: Sequence[Spread]) -> Chart | None:
-    """Median length of the judged answers of each model with the middle 80 %, and the share that was cut."""
+    """Median length of the judged answers of each model with the middle 80%, and the share that was cut."""
     if not spreads:
         return None
 
@@ -234,7 +234,7 @@ def length_chart(spreads: Sequence[Spread]) -> Chart | None:
         axes.set_xlabel("model (0 is the base)")
         axes.set_ylim(0, 1.1 * max(spread.high for spread in spreads) or 1)
 
-    return drawn("lengths", "Length of the judged answers by model: median, and range of the middle 80 %.", paint)
+    return drawn("lengths", "Length of the judged answers by model: median, and range of the middle 80%.", paint)
 
 
 def runs_chart(runs: Sequence[tuple[str, Sequence[RoundFigures]]]) -> Chart | None:

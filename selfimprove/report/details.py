@@ -31,7 +31,7 @@ def details_of(
 
 
 def _intervals(rounds: Sequence[RoundFigures]) -> Section:
-    header = ("round", "champion", "95 % interval", "challenger", "95 % interval", "gain, points", "at all looks, 95 %")
+    header = ("round", "champion", "95% interval", "challenger", "95% interval", "gain, points", "at all looks, 95%")
     rows = tuple(
         (
             str(found.number),

@@ -29,7 +29,7 @@ def evaluation_sections(record: Evaluation) -> list[Section]:
 
 def evaluations_section(run: RunRecords) -> Section:
     """All evaluations of a run: a row for each model of each."""
-    header = ("evaluation", "problems", "n", "model", "accuracy", "95 % interval", "gain over", "gain", "95 % interval")
+    header = ("evaluation", "problems", "n", "model", "accuracy", "95% interval", "gain over", "gain", "95% interval")
     rows = tuple(row for record in run.evaluations for row in _listed(record))
     words = frozenset({"problems", "model", "gain over"})
     return Section(EVALUATIONS, (DECIDES_NOTHING,) if rows else (), header, rows, words)
@@ -53,7 +53,7 @@ def _gain_in_short(gain: GainFigures | None) -> tuple[str, str, str]:
 
 def _models(record: Evaluation) -> Section:
     passes = list(record.sides[0].pass_at_k) if record.sides else []
-    header = ("model", "accuracy", "95 % interval", *(f"pass@{k}" for k in passes), "unreadable", "cut", "tokens")
+    header = ("model", "accuracy", "95% interval", *(f"pass@{k}" for k in passes), "unreadable", "cut", "tokens")
     rows = tuple(_side(side, passes) for side in record.sides)
     header = (*header, "tokens per answer")
     return Section(f"Evaluation {record.name}", tuple(_told(record)), header, rows)
@@ -108,7 +108,7 @@ def _source(source: EvaluatedSource) -> str:
 
 def _gains(record: Evaluation) -> Section:
     over = record.models[0].name if record.models else ""
-    header = ("model", "gain", "95 % interval", "won–lost", "became readable", "right", "unreadable", "wrong")
+    header = ("model", "gain", "95% interval", "won–lost", "became readable", "right", "unreadable", "wrong")
     rows = tuple(_gain(gain) for gain in record.gains)
     return Section(f"Gain over {over} on the same problems, in points" if rows else "", (), header, rows)
 
@@ -129,8 +129,8 @@ def _groups(record: Evaluation) -> Section:
     header = ("field", "value", "n", *paired, "interval")
     rows = tuple(row for group in record.groups for row in _group(group, others))
     told = (
-        f"The {plural(record.intervals, 'interval')} of this table hold together with 95 % probability: each is a "
-        f"{100 * record.level:.2f} % interval (Bonferroni).",
+        f"The {plural(record.intervals, 'interval')} of this table hold together with 95% probability: each is a "
+        f"{100 * record.level:.2f}% interval (Bonferroni).",
         _beyond(record),
     )
     title = f"By field: accuracies, and gains over {first}" if others else "By field"

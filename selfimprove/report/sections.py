@@ -84,7 +84,7 @@ def _outcome(run: RunRecords) -> Section:
         return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the requested rounds are done.",))
     told = (_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion))
     rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
-    header = ("look", "after rounds", "model", "accuracy", "95 % interval", "n")
+    header = ("look", "after rounds", "model", "accuracy", "95% interval", "n")
     return Section(OUTCOME, (*filter(None, told), *beside_outcome(run)), header, rows, frozenset({"model"}))
 
 
@@ -100,11 +100,11 @@ def _change(look: SealedLook) -> str:
     """Base, champion, the gain and what it is made of; of a champion that is the base its accuracy alone."""
     base, n = formatting.percent(look.base_accuracy), formatting.count(look.n)
     if look.champion == 0:
-        return f"Base {base} (95 % interval {formatting.percent_range(look.base_interval)}), on {n} problems."
+        return f"Base {base} (95% interval {formatting.percent_range(look.base_interval)}), on {n} problems."
     split = f": {formatting.split_told(look.split)}" if look.split else ""
     return (
         f"Base {base} → champion {formatting.percent(look.champion_accuracy)}: gain {formatting.points(look.gain)} "
-        f"points, 95 % interval {formatting.points_range(look.gain_interval)}, on {n} problems{split}."
+        f"points, 95% interval {formatting.points_range(look.gain_interval)}, on {n} problems{split}."
     )
 
 
@@ -168,9 +168,9 @@ def _gains(run: RunRecords) -> Section:
         if split
     )
     told = (
-        "An answer is unreadable if the checker can't read it, or if it was cut at the token limit. If answers became "
-        "readable or unreadable, the model states its answers differently; this doesn't mean that it reasons better or "
-        "worse. If wrong answers became right, more than the format has changed."
+        "An answer is unreadable if the checker can't read it, or if it was cut off at the token limit. If answers "
+        "became readable or unreadable, the model states its answers differently; this doesn't mean that it reasons "
+        "better or worse. If wrong answers became right, more than the format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
@@ -196,15 +196,15 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         return (told,)
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
     return (
-        f"{told} With {plural(len(picked), 'champion')} chosen on them, luck may account for up to "
-        f"{100 * cost.mean:.1f} points of the gain on them on average, and for {100 * cost.most:.1f} in one run in 20 "
-        "(simulated; see docs/gate.md). The sealed problems are not affected.",
+        f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
+        f"luck may inflate that gain by up to {100 * cost.mean:.1f} points on average, and by {100 * cost.most:.1f} or "
+        "more in one run in 20 (simulated; see docs/gate.md). The sealed problems are not affected.",
     )
 
 
 def _placebo(run: RunRecords) -> Section:
     """Gain over a twin trained on permuted targets, beside the gain over the champion; only where one was trained."""
-    header = ("round", "placebo", "gain over placebo", "95 % interval", "gain over champion")
+    header = ("round", "placebo", "gain over placebo", "95% interval", "gain over champion")
     rows = tuple(_placebo_cells(record, record.placebo) for record in run.rounds if record.placebo)
     return Section("Placebo: the same training on permuted targets", (), header, rows)
 
@@ -261,8 +261,9 @@ def _cost(run: RunRecords) -> Section:
         rows.append(_cost_row("sealed (not in the total)", cost_of_looks(run)))
     header = ("stage", "time", "generated", "prompts read", "targets", "training prompts")
     told = (
-        "Time and tokens of each stage over all rounds, including rejected ones. Generated tokens and prompts read are "
-        "those of sampling and judging. Targets are the tokens trained on, counted again in each epoch."
+        "Time and tokens of each stage over all rounds, including rejected ones. “Generated” and “prompts read” are "
+        "the output and prompt tokens of sampling and judging. Targets are the tokens trained on, counted again in "
+        "each epoch."
     )
     return Section(COST, (told, found.sentence), header, tuple(rows))
 
@@ -283,7 +284,7 @@ def _machine(run: RunRecords) -> Section:
     known = tuple(
         (name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows
     )
-    told = "The row of the whole run has the highest peak, and the total energy where it was measured."
+    told = "The last row has the highest peak of the run, and its total energy if that was measured."
     is_known = any(cell != MISSING for row in known for cell in row[1:])
     return Section("Memory and energy", (told,), header, known) if is_known else Section("Memory and energy")
 
@@ -294,7 +295,7 @@ def _training(run: RunRecords) -> Section:
     rows = batch_rows(run.recipe)
     found = _per_round(run, TRAINING, header, partial(_training_cells, rows=rows))
     few = any(losses(record, rows).partial for record in run.rounds)
-    told = "The last loss is that of the last full batch, because the last batch of an epoch has few rows."
+    told = "The last loss is that of the last full batch, because the last batch of an epoch may be smaller."
     return replace(found, sentences=(told,)) if few and found.rows else found
 
 

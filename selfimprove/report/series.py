@@ -78,7 +78,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Spread:
-    """Lengths of a model's judged answers in tokens: median, ends of the middle 80 %, and the share that was cut."""
+    """Lengths of a model's judged answers in tokens: median, ends of the middle 80%, and the share that was cut."""
 
     model: int
     answers: int

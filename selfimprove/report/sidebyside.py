@@ -27,7 +27,7 @@ def letter(place: int) -> str:
 
 def outcomes(runs: Sequence[RunRecords]) -> Section:
     """A row for each run: rounds, sealed outcome, cost and cost per point."""
-    header = ("run", "rounds accepted", "base", "champion", "gain, points", "95 % interval", "sealed problems", "time",
+    header = ("run", "rounds accepted", "base", "champion", "gain, points", "95% interval", "sealed problems", "time",
               "generated tokens", "time per point", "tokens per point")  # fmt: skip
     rows = tuple(_outcome(place, run) for place, run in enumerate(runs))
     return Section(TITLE, _cautions(runs), header, rows, frozenset({"run"}))

@@ -325,7 +325,7 @@ class RoundRecord(Record):
 
 
 class SealedFigures(Record):
-    """Base against champion on the sealed problems: shares in [0, 1] with 95 % intervals."""
+    """Base against champion on the sealed problems: shares in [0, 1] with 95% intervals."""
 
     champion: Count
     n: Count

@@ -136,7 +136,7 @@ def _bar_line(scene: Scene, width: int, now: float | None) -> Text:
     text = Text(f"{escape_text(name, 8):<8} ")
     text.append_text(_bar(share, _bar_width(width), "cyan"))
     if under_way:
-        text.append(f"  {100 * share:.0f} %")
+        text.append(f"  {100 * share:.0f}%")
     for fact in filter(None, _facts(under_way, scene, width, now) if under_way else _waiting(scene, now)):
         if text.cell_len + 2 + len(fact) <= width:
             text.append(f"  {fact}")

@@ -189,7 +189,7 @@ def _gain(sealed: SealedJudged, width: int) -> Block:
     low, high = sealed.gain_interval
     style = "bold green" if low > 0 else "bold red" if high < 0 else "bold yellow"
     text = Text(f"gain {formatting.points(sealed.gain)} points", style=style)
-    label = "95 % interval " if width >= 60 else "95 % "
+    label = "95% interval " if width >= 60 else "95% "
     interval = label + formatting.points_range(sealed.gain_interval)
     if text.cell_len + 2 + len(interval) > width:
         return [text, *wrapped(interval, width, 2)]

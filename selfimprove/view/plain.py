@@ -152,7 +152,7 @@ def _progress(scene: Scene, now: float) -> str:
         return ""
     seconds = stage.seconds_left(now)
     facts = [
-        f"{100 * stage.done // max(stage.total, 1)} %, {amount_told(stage, scene)}",
+        f"{100 * stage.done // max(stage.total, 1)}%, {amount_told(stage, scene)}",
         f"{stage.tokens:,} tokens so far" if stage.tokens and stage.done == stage.kept else "",
         *rates_told(stage),
         f"{formatting.duration(seconds)} left" if seconds else "",
@@ -205,7 +205,7 @@ def _outcome(event: SealedJudged) -> list[str]:
     base = f"base {formatting.percent(event.base_accuracy)} ({formatting.percent_range(event.base_interval)})"
     best = formatting.percent_range(event.champion_interval)
     champion = f"champion {formatting.percent(event.champion_accuracy)} ({best})"
-    gain = f"gain {formatting.points(event.gain)} points, 95 % interval {formatting.points_range(event.gain_interval)}"
+    gain = f"gain {formatting.points(event.gain)} points, 95% interval {formatting.points_range(event.gain_interval)}"
     same = event.champion == 0
     told = [base] if same else [f"{base} -> {champion}", gain, event.split]
     told += [formatting.verdict_on_gain(event.gain, event.gain_interval, event.champion), event.beside]

@@ -49,7 +49,7 @@ def test_a_row_compares_medians_with_what_it_should_reach(
 def test_the_table_tells_medians_spread_ratio_and_outcome() -> None:
     empty = Row(name="x", what="c", against="d", note="why")
     told = table([row((1, 9, 2), (4, 4, 4), 0.6), row((8, 8), (2, 4), 2.5, "at least"), empty])
-    assert "| a | b | 2 (1 to 9) s | 4 (4 to 4) s | 50.0 % (25.0 % to 225.0 %) | at most 60.0 % | yes |" in told
+    assert "| a | b | 2 (1 to 9) s | 4 (4 to 4) s | 50.0% (25.0% to 225.0%) | at most 60.0% | yes |" in told
     assert "| a | b | 8 (8 to 8) s | 3 (2 to 4) s | 2.67 × (2.00 × to 4.00 ×) | at least 2.50 × | yes |" in told
     assert "| c | d | – | – | – | – | – |" in told
     assert told.endswith("- c / d: why")

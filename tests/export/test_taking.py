@@ -120,7 +120,7 @@ def test_the_card_says_what_the_records_say(here: Workshop, tmp_path: Path) -> N
     assert f"nothing else touched: {split_told(SplitRecord(**look['split']))} (unreadable: unparsed or cut). " in text
     assert "| 2 |" in text
     assert "| round | guard | champion | challenger | change | drop allowed | outcome |\n" in text
-    assert re.search(r"\| 1 \| other \| [\d.]+ % \| [\d.]+ % \| [+−0-9.]+ \| 90\.0 \| no harm shown \|\n", text)
+    assert re.search(r"\| 1 \| other \| [\d.]+% \| [\d.]+% \| [+−0-9.]+ \| 90\.0 \| no harm shown \|\n", text)
     assert '"learning_rate": 0.01' in text
     assert "mit. Its text: LICENSE.txt" in text
     assert str(here.folder) not in text

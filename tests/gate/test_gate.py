@@ -263,7 +263,7 @@ def test_lost_prefix_entropy_raises_an_alarm_only() -> None:
 
 def test_the_gain_is_said_with_its_interval_and_method() -> None:
     assert sentence_of_gain(mixed(68, 30, 1000), "base") == (
-        "Gain over base: +3.8 points on 1,000 problems (Tango's 95 % score interval +1.9 to +5.8): "
+        "Gain over base: +3.8 points on 1,000 problems (Tango's 95% score interval +1.9 to +5.8): "
         "became readable 0.0, right +6.8, unreadable 0.0, wrong −3.0."
     )
     assert "betting interval" in sentence_of_gain([Pair(0, 0.5)] * 20, "placebo")

@@ -35,7 +35,7 @@ from tests.scripted_gpus import ScriptedGpus
 CANARIES = [[0, 70, 71, 72 + n] + [80] * n for n in range(4)]
 EXACT = Rounding(dtype="float32")
 AUTO = Rounding(dtype="bfloat16", seed=3)
-LOST = "the merged model keeps {} of what the adapter does (95 % interval {} to {}, which must begin at 0.5 or above)"
+LOST = "the merged model keeps {} of what the adapter does (95% interval {} to {}, which must begin at 0.5 or above)"
 NEAREST = Rounding(dtype="bfloat16", way="nearest")
 Tensors = dict[str, torch.Tensor]
 

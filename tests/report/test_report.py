@@ -174,7 +174,7 @@ def squeezed(text: str) -> str:
 
 def test_the_sealed_outcome_comes_first() -> None:
     text = terminal(records())
-    assert text.index("Base 30.0 % → champion 42.0 %: gain +12.0 points, 95 % interval +5.0 to +18.0") < 200
+    assert text.index("Base 30.0% → champion 42.0%: gain +12.0 points, 95% interval +5.0 to +18.0") < 200
     assert "The champion is better than the base model." in text
     assert text.index("Outcome") < text.index("Rounds") < text.index("Cost") < text.index("Versions")
 
@@ -204,7 +204,7 @@ def test_gains_are_split_by_cause_where_the_records_tell_it() -> None:
 def test_a_champion_that_is_the_base_has_no_gain_to_judge() -> None:
     same = {"champion": 0, "gain": 0.0, "gain_interval": [-0.01, 0.01], "champion_accuracy": 0.3}
     text = terminal(records(sealed={"looks": [sealed()["looks"][0] | same]}), 200)
-    assert "Base 30.0 % (95 % interval 25.0 to 36.0 %), on 256 problems." in text
+    assert "Base 30.0% (95% interval 25.0 to 36.0%), on 256 problems." in text
     assert "Base and champion are the same model, so there is no gain to judge." in text
     assert "chance" not in text
 
@@ -220,8 +220,8 @@ def test_a_second_look_is_named_as_one() -> None:
 
 def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
     text = squeezed(terminal(records()))
-    assert "1 base 192/256 25.0 % 31.2 % +6.2 20–8 accepted" in text
-    assert "2 round 1 192/256 25.0 % 31.2 % +6.2 20–8 rejected" in text
+    assert "1 base 192/256 25.0% 31.2% +6.2 20–8 accepted" in text
+    assert "2 round 1 192/256 25.0% 31.2% +6.2 20–8 rejected" in text
     assert "1 1 41.2 32.9 0.025 +20.0 evidence yes" in text
     assert "2 1 41.2 32.9 0.025 +20.0 evidence no" in text
     assert "Round 2: Rejected: for a reason." in text
@@ -232,7 +232,10 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     for uses, record in enumerate(rounds, start=1):
         record["scorecard"]["uses_of_heldout"] = uses
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
-    assert "used for 2 decisions. With 1 champion chosen on them, luck may account for up to 5.7 points" in text
+    assert (
+        "used for 2 decisions. Because 1 champion was chosen on them, luck may inflate that gain by up to 5.7 points"
+        in text
+    )
     rounds[0]["decision"]["accepted"] = False
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert "used for 2 decisions." in text
@@ -246,12 +249,12 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
         ({"scorecard.wins": 9, "scorecard.losses": 30}, "9 problems won and 30 lost, so the update did harm"),
         ({"decision.reason": "undecided"}, "A gain of +6.2 points on 192 problems is too small to be told from chance"),
         ({"decision.reason": "futile"}, "20 problems won and 8 lost, but no worthwhile gain was in reach"),
-        ({"scorecard.challenger.unparsed": 60}, "31.2 % of the challenger's answers could not be read: say in"),
+        ({"scorecard.challenger.unparsed": 60}, "31.2% of the challenger's answers could not be read: say in"),
         (
             {"scorecard.challenger.unparsed": 60, "scorecard.challenger.truncated": 60},
             "could not be read: raise sampling.max_new_tokens",
         ),
-        ({"certificate.functional_share": 0.2}, "The merge kept 20.0 % of the update"),
+        ({"certificate.functional_share": 0.2}, "The merge kept 20.0% of the update"),
         ({"decision.reason": "guard sums"}, "A guard rejected the challenger"),
         ({"decision.reason": "truncation"}, "A guard rejected the challenger"),
         ({"decision.accepted": True}, ""),
@@ -300,7 +303,7 @@ def test_the_whole_run_has_the_highest_peak_and_all_energy() -> None:
     rounds = [round_record(1, True), round_record(2, False)]
     rounds[1]["stages"][2]["peak_rss_mb"] = 1500
     text = squeezed(terminal(records(rounds=rounds)))
-    assert "The row of the whole run has the highest peak, and the total energy where it was measured." in text
+    assert "The last row has the highest peak of the run, and its total energy if that was measured." in text
     assert "whole run 1,500 14,400" in text
 
 
@@ -433,7 +436,7 @@ def test_a_missing_or_spoilt_key_spoils_a_cell_not_the_report(values: tuple[Any,
 def test_a_missing_figure_is_a_dash() -> None:
     without = changed(round_record(1, True), ("scorecard", "judged"), ...)
     spoilt = changed(without, ("scorecard", "wins"), "many")
-    assert "1 base – 25.0 % 31.2 % +6.2 ––8 accepted" in squeezed(terminal(records(rounds=(spoilt,))))
+    assert "1 base – 25.0% 31.2% +6.2 ––8 accepted" in squeezed(terminal(records(rounds=(spoilt,))))
 
 
 def test_what_a_run_steers_by_is_refused_by_name() -> None:
@@ -504,6 +507,6 @@ def test_status_is_one_line_a_run() -> None:
     fresh = records(name="b", rounds=(), sealed=None, running="process 77 on host")
     done, begun = status_lines([records(), fresh])
     assert done.startswith("demo  2 rounds, champion: the model of round 1, last: rejected (+6.2 points)")
-    assert done.endswith("sealed: 30.0 % → 42.0 % (+12.0 points, 95 % +5.0 to +18.0)")
+    assert done.endswith("sealed: 30.0% → 42.0% (+12.0 points, 95% +5.0 to +18.0)")
     assert begun == "b     0 rounds, champion: the base model, sealed: not judged, running: process 77 on host"
     assert status_lines([]) == []

@@ -154,7 +154,7 @@ def test_the_policy_allows_this_style_and_this_script_alone() -> None:
 def test_the_outcome_comes_first_then_the_flips_then_how_it_came_to_that() -> None:
     text = example().all_text()
     assert text.index("+18.6") < 1200
-    parts = ("base model13.9 %", "champion32.4 %", "Flips: problems won and lost", "Round 2: 16 won, 8 lost",
+    parts = ("base model13.9%", "champion32.4%", "Flips: problems won and lost", "Round 2: 16 won, 8 lost",
              "Accuracies with their intervals", "Every look of the gate", "Most common openings, round 2",
              "Mean loss by fifths of the steps", "Time by round and stage", "delta kept",
              "training.learning_rate")  # fmt: skip
@@ -164,9 +164,9 @@ def test_the_outcome_comes_first_then_the_flips_then_how_it_came_to_that() -> No
 
 def test_the_headline_stands_once() -> None:
     text = example().all_text()
-    outcome = text[text.index("base model13.9 %") : text.index("All figures, look by look")]
+    outcome = text[text.index("base model13.9%") : text.index("All figures, look by look")]
     assert outcome.count("+18.6") == 1
-    assert "Base 13.9 % → champion 32.4 %" not in text
+    assert "Base 13.9% → champion 32.4%" not in text
 
 
 def test_the_time_goes_on_to_the_end_of_the_sealed_finish() -> None:
@@ -380,7 +380,7 @@ def test_runs_stand_side_by_side(copy: Path) -> None:
     assert_sound(page)
     assert "B:other+10.0+10.00.0−1.5+18.6" in "".join(page.all_text().split())
     text = page.all_text()
-    assert text.index("Runs side by side") < text.index("base model13.9 %")
+    assert text.index("Runs side by side") < text.index("base model13.9%")
     assert "used different problems: their figures can't be compared" in text
     table = text[text.index("Where the recipes differ") :].split("Outcome on")[0]
     assert "".join(table.split()) == "WheretherecipesdifferkeyA:exampleB:othertraining.rank1664"

@@ -221,16 +221,16 @@ def test_plain_lines_tell_the_run() -> None:
         "run demo in rounds/demo: 0 of 2 rounds done",
         "round 1: challenging the base model",
         "sample: 256 rows (64 already on record)",
-        "sample: 50 %, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
+        "sample: 50%, 128 of 256 rows, 160 tokens/s, 1.6 rows/s, 1:20 left",
         "harvest: reused, it was finished before the run was resumed",
-        "train: 50 %, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
+        "train: 50%, 10 of 20 steps, 1 steps/s, 10 s left, loss 1.5",
         "judge: 256 problems",
-        "judge: 50 %, challenger: 128 of 256 problems, 150 tokens/s, 40 s left",
+        "judge: 50%, challenger: 128 of 256 problems, 150 tokens/s, 40 s left",
         "gate: 64 of 256 judged, 7 won, 3 lost, gain +5.0 points, evidence 2 of 32.9 needed",
-        "round 1: ACCEPTED, 30.2 % -> 35.9 %, gain +5.7 points",
+        "round 1: ACCEPTED, 30.2% -> 35.9%, gain +5.7 points",
         "round 2: REJECTED",
-        "base 30.1 % (24.8 to 36.0 %) -> champion 41.8 % (35.9 to 48.0 %)",
-        "gain +11.7 points, 95 % interval +5.2 to +18.4",
+        "base 30.1% (24.8 to 36.0%) -> champion 41.8% (35.9 to 48.0%)",
+        "gain +11.7 points, 95% interval +5.2 to +18.4",
         "became readable +9.2, right +6.2, unreadable 0.0, wrong −3.7",
         "The champion is better than the base model.",
         "run demo: 2 rounds done in 8:08; accepted: round 1",
@@ -254,7 +254,7 @@ def test_progress_is_told_at_quarters_and_else_at_most_every_ten_seconds() -> No
     ]
     lines = plain_lines(iter(timed))[1:]
     assert 3 <= len(lines) <= 3 + 100 / 10
-    assert all(any(f" {quarter} %" in line for line in lines) for quarter in (25, 50, 75))
+    assert all(any(f" {quarter}%" in line for line in lines) for quarter in (25, 50, 75))
 
 
 def test_a_long_stage_does_not_flood_a_log() -> None:
@@ -411,7 +411,7 @@ def test_a_chunk_of_minutes_is_seen_to_move() -> None:
     assert "0 of 64 rows  50 tokens/s  3,000 tokens" in told[1]
     assert "32 of 64 rows" in told[3]
     assert "50 tokens/s  0.267 rows/s  9,000 tokens" in told[3]  # units are counted up to their last report
-    assert "sample: 0 %, 0 of 64 rows, 3,000 tokens so far, 50 tokens/s" in "\n".join(plain_lines(iter(timed)))
+    assert "sample: 0%, 0 of 64 rows, 3,000 tokens so far, 50 tokens/s" in "\n".join(plain_lines(iter(timed)))
 
 
 def test_judging_counts_problems_of_one_model_and_not_answers() -> None:
@@ -475,7 +475,7 @@ def test_the_screen_while_training_shows_the_loss() -> None:
 
 def test_the_closing_screen_tells_the_outcome_in_words() -> None:
     text = live_text(80, no_color=True)
-    for told in ("base 30.1 %  →  champion 41.8 %", "gain +11.7 points, 95 % interval +5.2 to +18.4"):
+    for told in ("base 30.1%  →  champion 41.8%", "gain +11.7 points, 95% interval +5.2 to +18.4"):
         assert told in text
     assert "became readable +9.2, right +6.2, unreadable 0.0, wrong −3.7" in text
     assert "The champion is better than the base model." in text
@@ -486,7 +486,7 @@ def test_a_champion_that_is_the_base_is_told_as_one_model() -> None:
     same = replace(SEALED, champion=0, champion_accuracy=0.301, gain=0.0, gain_interval=(-0.01, 0.01))
     drawn = "\n".join(frame_text(Scene(sealed=same), 24))
     for text in (drawn, "\n".join(plain_lines(iter([(0, same)])))):
-        assert "base 30.1 %" in text
+        assert "base 30.1%" in text
         assert "Base and champion are the same model, so there is no gain to judge." in text
         assert "gain 0.0" not in text
         assert "chance" not in text

@@ -232,7 +232,7 @@ def test_the_end_of_a_run_is_shown_on_a_terminal_of_any_width(columns: int) -> N
     assert code == 0
     typed = next(place for place, line in enumerate(lines) if line.startswith("  selfimprove report example --html"))
     assert max(map(cell_len, lines[:typed])) <= columns
-    for told in ("base 13.9 %", "champion 32.4 %", "gain +18.6 points", "accepted", "rejected"):
+    for told in ("base 13.9%", "champion 32.4%", "gain +18.6 points", "accepted", "rejected"):
         assert any(told in line for line in lines)
     assert b"\x1b[1;32m" in written
 
@@ -260,7 +260,7 @@ def test_a_terminal_gets_signs_that_it_has(encoding: str) -> None:
     code, written = on_terminal(["watch", "example"], 80, PYTHONIOENCODING=encoding)
     text = "\n".join(screen_lines(written, encoding))
     assert code == 0
-    assert "base 13.9 %  >  champion 32.4 %" in text
+    assert "base 13.9%  >  champion 32.4%" in text
     assert "=" * 80 in text
     assert "?" not in text.replace("[?", "")
 
