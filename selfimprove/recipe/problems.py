@@ -74,8 +74,8 @@ class Problems(Section):
         0.5,
         gt=0,
         le=1,
-        description="`ngram`: share of a training question's n-grams above which, if found in a held-out or sealed "
-        "question, it is removed",
+        description="`ngram`: a training question is removed if this share of its n-grams occurs in a held-out or "
+        "sealed one",
     )
     mixtures: dict[str, tuple[MixturePart, ...]] = Field(
         default_factory=dict, description="named mixtures of reasoning-gym generators"
