@@ -42,7 +42,7 @@ def advice(record: RoundRecord) -> str:
     if record.decision.reason == "undecided":
         return (
             f"A gain of {formatting.points(record.gain)} points on {judged} is too small to be told from chance: "
-            "try a larger problems.heldout_size, or gate.samples = 4."
+            f"try a larger problems.heldout_size{'' if _several(card.challenger) else ', or gate.samples = 4'}."
         )
     return (
         f"{card.wins:,} problems won and {card.losses:,} lost, but no worthwhile gain was in reach: try another "
@@ -68,6 +68,11 @@ def _faults(record: RoundRecord) -> str:
             "A guard rejected the challenger: try half the training.learning_rate, or training rows like the guard's."
         )
     return ""
+
+
+def _several(side: Side) -> bool:
+    """Whether each problem was answered more than once already."""
+    return side.answers is not None and side.n is not None and side.answers > side.n
 
 
 def _unread(side: Side) -> float:

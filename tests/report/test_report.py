@@ -248,6 +248,11 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
         ({"scorecard.wins": 2, "scorecard.losses": 1}, "Only 3 of 192 problems flipped"),
         ({"scorecard.wins": 9, "scorecard.losses": 30}, "9 problems won and 30 lost, so the update did harm"),
         ({"decision.reason": "undecided"}, "A gain of +6.2 points on 192 problems is too small to be told from chance"),
+        ({"decision.reason": "undecided"}, "try a larger problems.heldout_size, or gate.samples = 4."),
+        (
+            {"decision.reason": "undecided", "scorecard.challenger.answers": 768},
+            "try a larger problems.heldout_size.",
+        ),
         ({"decision.reason": "futile"}, "20 problems won and 8 lost, but no worthwhile gain was in reach"),
         ({"scorecard.challenger.unparsed": 60}, "31.2% of the challenger's answers could not be read: say in"),
         (
