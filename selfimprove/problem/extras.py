@@ -10,6 +10,8 @@ named.
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ from typing import Literal
 
 from selfimprove.problem.context import flat
 from selfimprove.problem.guess import size_of
-from selfimprove.problem.likeness import CODING, GIVEN, is_of
+from selfimprove.problem.likeness import ASKING, CODING, GIVEN, is_beside, is_of
 from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
@@ -33,6 +35,11 @@ LONG = 5
 """Words of a text that may be a passage."""
 PASSAGE = 15
 """Words of a text that is rather a passage than a remark."""
+_LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
+_EARLIER = frozenset("previous prior main parent root context first history background base following".split())
+"""Words of fields with a question that the row's question goes on from."""
+_TEXTS = frozenset("text content body passage paragraph context document story article sentences rows table".split())
+"""Keys of an object that is a passage."""
 _ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
 
 Role = Literal["context", "options", "unsure", ""]
@@ -43,7 +50,8 @@ class Extra:
     """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
 
     `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed`
-    the lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
+    the lists that an index goes into, `counted` those into which a number goes that may be an answer as well;
+    `reworded` counts the rows in which it asks what the question asks.
     """
 
     rows: int = 0
@@ -56,6 +64,7 @@ class Extra:
     picks: Counter[int] = field(default_factory=Counter)
     indexed: int = 0
     counted: int = 0
+    reworded: int = 0
 
     def join(self, other: Extra) -> None:
         """Count what another has counted."""
@@ -66,6 +75,7 @@ class Extra:
         self.lists += other.lists
         self.indexed += other.indexed
         self.counted += other.counted
+        self.reworded += other.reworded
         self.places.update(other.places)
         self.picks.update(other.picks)
         for value, questions in other.asked.items():
@@ -77,10 +87,12 @@ class Extra:
             return ""
         if (offered := self._offered()) is not None:
             return offered
+        if self.reworded >= self.filled:
+            return ""
         between = self.places["between"] == self.filled and not is_of(name, CODING)
         if self.words < LONG * self.filled:
             varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
-            return "unsure" if between and varied else ""
+            return "unsure" if between and varied and not is_beside(name) else ""
         shared = sum(len(questions) > 1 for questions in self.asked.values())
         if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
             return "context"
@@ -140,6 +152,9 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
             or (isinstance(value, list) and text in shown)
         ):
             continue
+        if is_of(name, ASKING) and not is_of(name, _EARLIER) and _asks_alike(shown, text):
+            found.reworded += 1
+            continue
         found.filled += 1
         found.words += size_of(shown)
         at = order.index(name)
@@ -167,6 +182,12 @@ def _alike(one: str, other: str) -> bool:
     return 2 * len(words & others) >= len(words | others)
 
 
+def _asks_alike(one: str, other: str) -> bool:
+    """Whether one of two questions has half of its words, by how they begin, in common with the other."""
+    words, others = ({word[:5] for word in _LONGER.findall(text.casefold())} for text in (one, other))
+    return 0 < min(len(words), len(others)) <= 2 * len(words & others)
+
+
 def _pick(found: Extra, value: Sequence[object], answers: dict[str, object]) -> None:
     """Note where in the list the answer stands."""
     options = read_options(value) if all(isinstance(one, str) for one in value) else None
@@ -190,7 +211,7 @@ def _may_be_given(value: object) -> bool:
     """Whether this may be a passage, paragraphs or a table."""
     if isinstance(value, (list, tuple)):
         return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
-    return isinstance(value, str) or (isinstance(value, dict) and bool({"rows", "table", "sentences"} & value.keys()))
+    return isinstance(value, str) or (isinstance(value, dict) and not _TEXTS.isdisjoint(value))
 
 
 def _is_passage(value: object) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from selfimprove.answer.reference import NO_ANSWER, reference_of
+from selfimprove.problem.aliases import one_answer
 from selfimprove.problem.names import ALIASED, WORDED, bare_name, opened
 from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
@@ -33,7 +34,7 @@ _WORDING = 12
 """Words of a wording of an answer, at most."""
 _ASKS_SEVERAL = re.compile(
     r"\b(?:list|name (?:all|any|both|the|some|two|three|four|five)|(?:what|which|who)(?: all)? (?:are|were)|"
-    r"(?:what|which) (?:two|three|four|(?:\w+ ){0,2}\w+[^\Ws]s (?:are|were|have|do)))\b",
+    r"(?:what|which) (?:two|three|four|(?:\w+ ){0,2}\w{2,}[^\Ws]s (?:are|were|have|do)))\b",
     re.IGNORECASE,
 )
 _ONLY_YES_NO = re.compile(
@@ -68,17 +69,22 @@ class Final:
     why: str = ""
 
 
-def final_of(value: object, name: str, question: str, *, read: bool = False) -> Final:
+def final_of(value: object, name: str, question: str, *, read: bool = False, aliased: bool = False) -> Final:
     """The final answer that the field `name` of a problem with this question holds.
 
-    `read`: the question is about a text that stands beside it.
+    `read`: the question is about a text that stands beside it; `aliased`: lists in this field hold one answer's names.
     """
     plain = _unwrapped(value)
     if isinstance(plain, Final) and plain.kind == "several answers":
         several, bare = opened(value), bare_name(name.rpartition(".")[2])
-        worded = bare in WORDED or (read and bare == "answers")
-        if isinstance(several, (list, tuple)) and (bare in ALIASED or (worded and _are_wordings(several, question))):
+        worded = aliased or bare in WORDED or (read and bare == "answers")
+        if isinstance(several, (list, tuple)) and (
+            bare in ALIASED
+            or (_are_wordings(several, question) and (worded or one_answer([str(one) for one in several])))
+        ):
             plain = _unwrapped(several[0])
+        elif isinstance(several, (list, tuple)) and (same := _same_end(several)):
+            plain = same
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
@@ -107,6 +113,14 @@ def final_of(value: object, name: str, question: str, *, read: bool = False) -> 
     return Final(text=found.text, weak=found.how == "marked")
 
 
+def several_texts(value: object) -> list[str]:
+    """The different texts and numbers of a list; none where it holds anything else."""
+    inner = opened(value)
+    if not isinstance(inner, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in inner):
+        return []
+    return list(dict.fromkeys(text for one in inner if (text := str(one).strip())))
+
+
 def _are_wordings(values: Sequence[object], question: str) -> bool:
     """Whether the values may be wordings of one answer: short texts, no formulas, at most one number, no yes and no."""
     texts = [str(value).strip() for value in values if isinstance(value, (str, int, float))]
@@ -119,6 +133,14 @@ def _are_wordings(values: Sequence[object], question: str) -> bool:
         and folded.isdisjoint(NO_ANSWER)
         and not _ASKS_SEVERAL.search(question.rstrip().rsplit("\n", 1)[-1])
     )
+
+
+def _same_end(values: Sequence[object]) -> str:
+    """The answer that each of several solutions ends on; empty if these differ or one of the values is none."""
+    finals = [reference_of(value) if isinstance(value, str) else None for value in values]
+    ends = {found.text for found in finals if found is not None and found.text is not None and found.how != "bare"}
+    whole = len(ends) == 1 and all(found is not None and found.text in ends for found in finals)
+    return next(iter(ends)) or "" if whole else ""
 
 
 def _asks_yes_or_no(question: str) -> bool:

@@ -15,7 +15,17 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 
-from selfimprove.problem.likeness import ANSWERING, GIVEN, SUREST, is_answer, is_beside, is_choice, is_of, is_solution
+from selfimprove.problem.likeness import (
+    ANSWERING,
+    GIVEN,
+    SUREST,
+    is_answer,
+    is_beside,
+    is_choice,
+    is_of,
+    is_solution,
+    may_be_given,
+)
 
 Row = dict[str, object]
 
@@ -84,6 +94,18 @@ class Names(dict[str, str]):
         return _surest([name for name in self.values() if is_answer(name)])
 
     @cached_property
+    def answer_family(self) -> tuple[str, ...]:
+        """The fields with an answer each that are numbered from 0 or 1; none where another says which is right."""
+        parts = {name: match for name in self.values() if (match := _NUMBERED_ANSWER.fullmatch(bare_name(name)))}
+        stems = {match[1] for match in parts.values()}
+        family = sorted(parts, key=lambda name: int(parts[name][2]))
+        first = int(parts[family[0]][2]) if family else 0
+        run = [int(parts[name][2]) for name in family] == list(range(first, first + len(family)))
+        chosen = self.among(CHOSEN) or [name for name in self.values() if is_choice(name) and name not in parts]
+        alone = len(stems) == 1 and not chosen and not self.among((*LABELS, *OPTIONS))
+        return tuple(family) if alone and run and first < 2 and len(family) > 1 else ()
+
+    @cached_property
     def like_solutions(self) -> tuple[str, ...]:
         """The one field with a name like that of a solution or a label; none where there are several."""
         like = _surest([name for name in self.values() if is_solution(name)])
@@ -92,6 +114,7 @@ class Names(dict[str, str]):
     @cached_property
     def others(self) -> tuple[str, ...]:
         """The fields of which no name says what they are to a question."""
+        told = self.among(_PASSAGES) or self.like_contexts
         return tuple(
             name
             for bare, name in self.items()
@@ -100,7 +123,7 @@ class Names(dict[str, str]):
             and bare not in NESTED
             and bare not in LABELS
             and name not in self.contexts
-            and not is_beside(name)
+            and (not is_beside(name) or (not told and may_be_given(name)))
             and not is_of(name, ANSWERING)
         )
 
@@ -213,10 +236,12 @@ _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_NUMBERED_ANSWER = re.compile(r"((?:[a-z]+)?answers?|gold|ans)(\d{1,2})")
 _FILES = frozenset("path file filename image img picture video audio media".split())
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
 _BELONGING = frozenset((*OPTIONS, *CONTEXTS)) - frozenset(QUESTIONS)
 """Names of what a question has to be shown with."""
+_PASSAGES = tuple(name for name in CONTEXTS if name not in QUESTIONS)
 _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
 
 

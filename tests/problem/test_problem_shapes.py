@@ -35,14 +35,14 @@ def accepts(reference: str | None, answer: str) -> bool:
 
 def asked(found: Preview, wanted: Any) -> Problem:  # noqa: ANN401 - JSON
     """The shortest question that holds all parts."""
-    parts = wanted["parts"] if isinstance(wanted, dict) else [wanted]
+    parts = (wanted.get("parts") or [wanted["question"]]) if isinstance(wanted, dict) else [wanted]
     holding = [one for one in found.problems if all(squeezed(part) in squeezed(one.question) for part in parts)]
     assert holding, parts
     return min(holding, key=lambda one: len(one.question))
 
 
 def letter_of(option: str, question: str) -> str:
-    letters = re.findall(rf"(?:^|\s)([A-Z])[.)] {re.escape(option)}(?!\S)", question)
+    letters = re.findall(rf"(?:^|\s)([A-Z])[.):] {re.escape(option)}(?!\S)", question)
     assert len(letters) == 1, (option, question)
     return letters[0]
 
