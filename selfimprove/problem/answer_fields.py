@@ -102,7 +102,7 @@ class Answers:
             if not sure:
                 sure = row[name] not in (None, "")
                 yield name, row[name]
-        for name in names.among(LABELS) if not sure else ():
+        for name in names.among(LABELS) if not sure and not names.compared else ():
             label = row[name]
             words = isinstance(label, (str, bool)) and as_number(label) is None
             if words or (isinstance(label, str) and self._lookup.learnt.is_answer(name)):
@@ -113,7 +113,7 @@ class Answers:
             yield family[0], [row[name] for name in family if row[name] not in (None, "")]
         if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:
             yield from annotated(row)
-            for name in names.like_solutions:
+            for name in names.like_solutions if not names.compared else ():
                 if as_number(row[name]) is None or not is_of(name, LABELLED):
                     yield name, row[name]
         for name, inner in containers(row, names):

@@ -29,7 +29,7 @@ from selfimprove.problem.names import (
 )
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.plain import kind_of
-from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat
+from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat, spoken
 
 _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
@@ -120,7 +120,7 @@ class Questions:
 
     def _opened(self, name: str, value: object, row: Row, names: Names, where: str) -> Asked:
         inner = opened(value)
-        system = next((text for one in names.among(SYSTEMS) if isinstance(text := row[one], str)), "")
+        system = next((text for one in names.among(SYSTEMS) if isinstance(text := spoken(row[one]), str)), "")
         if isinstance(inner, dict) and not is_chat(value):
             text = next(iter(self._lookup.names(inner).among((*QUESTIONS, "text"))), None)
             if text is not None and isinstance(inner[text], str) and inner[text].strip():
@@ -146,7 +146,7 @@ class Questions:
             return ()
         named = (self._lookup.named.options, self._lookup.named.answer)
         open_ones = [name for name, role in roles.items() if role == "unsure" and name not in named]
-        if unsure := [name for name in open_ones if row.get(name) not in (None, "", [])]:
+        if unsure := [name for name in open_ones if find(row, name)[1] not in (None, "", [])]:
             raise UsageError(
                 f"{where}: {listed(unsure)}: nothing says whether the question needs it",
                 f"If it does: --set problems.context={unsure[0]} (or problems.options). Else leave it out of the file.",

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from selfimprove.problem.context import flat
+from selfimprove.problem.context import CLAIMS, flat
 from selfimprove.problem.guess import size_of
 from selfimprove.problem.likeness import ASKING, CODING, GIVEN, is_beside, is_of
-from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row, bare_name
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.options import read_options
@@ -36,6 +36,8 @@ LONG = 5
 PASSAGE = 15
 """Words of a text that is rather a passage than a remark."""
 _LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
+_PROSE = 9
+"""Words of a text in an object that may be a passage under any key."""
 _EARLIER = frozenset("previous prior main parent root context first history background base following".split())
 """Words of fields with a question that the row's question goes on from."""
 _TEXTS = frozenset("text content body passage paragraph context document story article sentences rows table".split())
@@ -90,12 +92,15 @@ class Extra:
         if self.reworded >= self.filled:
             return ""
         between = self.places["between"] == self.filled and not is_of(name, CODING)
+        beside = is_beside(name) and not is_of(name, GIVEN)
+        if beside and self.words < PASSAGE * self.filled:
+            return ""
         if self.words < LONG * self.filled:
             varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
             return "unsure" if between and varied and not is_beside(name) else ""
         shared = sum(len(questions) > 1 for questions in self.asked.values())
         if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
-            return "context"
+            return "unsure" if beside or "." in name else "context"
         quotes = 5 * self.quoted >= 4 * self.filled and self.words >= PASSAGE * self.filled
         return "" if (self.places["after"] == self.filled and not quotes) or is_of(name, CODING) else "unsure"
 
@@ -126,7 +131,8 @@ def _to_look_at(names: Names) -> tuple[str, ...]:
 
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
-    return any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
+    unsure = any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
+    return unsure or bool(names.holders and (len(extras) < MOST_ROWS))
 
 
 def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
@@ -137,15 +143,15 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
     others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
     answered = min(others, default=asked if top != question else len(order))
     told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
-    for name in _to_look_at(names):
+    for name, value in (*((name, row[name]) for name in _to_look_at(names)), *_inside(row, names)):
         found = extras.setdefault(name, Extra())
         if found.rows >= MOST_ROWS:
             continue
         found.rows += 1
-        value = row[name]
         shown = flat(value) if _may_be_given(value) else ""
         if (
-            name == top
+            name.partition(".")[0] == top
+            or (bare_name(name) == "evidence" and is_of(question, CLAIMS))
             or not shown
             or shown in text
             or _alike(shown, text)
@@ -157,13 +163,24 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
             continue
         found.filled += 1
         found.words += size_of(shown)
-        at = order.index(name)
+        at = order.index(name if name in row else name.partition(".")[0])
         found.places["before" if told and at < asked else "after" if told and asked < answered < at else "between"] += 1
         digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
         found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
         found.quoted += any(_is_words(row[one]) and str(row[one]) in shown for one in names.among(_ANSWERING))
         if isinstance(value, (list, tuple)):
             _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
+
+
+def _inside(row: Row, names: Names) -> list[tuple[str, object]]:
+    """The passages in the objects of a row, by their names, which are dotted."""
+    return [
+        (f"{name}.{key}", inner)
+        for name in names.holders
+        if isinstance(value := row[name], dict)
+        for key, inner in value.items()
+        if is_of(str(key), GIVEN) and not is_beside(str(key))
+    ]
 
 
 def _is_words(answer: object) -> bool:
@@ -211,7 +228,11 @@ def _may_be_given(value: object) -> bool:
     """Whether this may be a passage, paragraphs or a table."""
     if isinstance(value, (list, tuple)):
         return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
-    return isinstance(value, str) or (isinstance(value, dict) and not _TEXTS.isdisjoint(value))
+    if isinstance(value, dict):
+        return not _TEXTS.isdisjoint(value) or any(
+            isinstance(one, str) and len(one.split()) > _PROSE for one in value.values()
+        )
+    return isinstance(value, str)
 
 
 def _is_passage(value: object) -> bool:

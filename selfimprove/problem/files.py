@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.heads import column_names
+from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
@@ -204,7 +204,9 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
             f"Write one to a file of its own: jq {picked} {path} > {target}",
         )
     if lists:
-        yield from _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path)
+        given = given_to_all(whole)
+        for line, row in _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path):
+            yield line, {**given, **row} if given and isinstance(row, dict) else row
     elif (columns := _columns(whole)) is not None and not {bare_name(key) for key in whole}.isdisjoint(QUESTIONS):
         yield from enumerate(columns, 1)
     elif len(whole) > 1 and _are_rows(list(whole.values())):

@@ -28,6 +28,7 @@ _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "val
 """Names of the text of an object that is an answer, beside its id or its kind."""
 _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
+_LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?")
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
 _FORMULA = re.compile(r"[\\$^={}]")
 _WORDING = 12
@@ -74,6 +75,7 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
 
     `read`: the question is about a text that stands beside it; `aliased`: lists in this field hold one answer's names.
     """
+    value = _each_answer(value)
     plain = _unwrapped(value)
     if isinstance(plain, Final) and plain.kind == "several answers":
         several, bare = opened(value), bare_name(name.rpartition(".")[2])
@@ -164,6 +166,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         return _unwrapped(value[0]) if value and all(map(_is_span, value)) else _one_of(list(value))
     if isinstance(value, dict):
         inner = {bare_name(key): inside for key, inside in value.items()}
+        if "en" in inner and len(inner) > 1 and all(_LANGUAGE.fullmatch(str(key)) for key in value):
+            return _unwrapped(inner["en"])
         if "answerstart" in inner and isinstance(texts := inner.get("text"), (list, tuple)):
             return _unwrapped(texts[0]) if texts else None  # annotators' spans: each of them is right
         if "value" in inner and inner.keys() & {"aliases", "normalizedvalue", "normalizedaliases"}:
@@ -204,6 +208,19 @@ def _usual(value: object) -> object:
     if not isinstance(names, (list, tuple)) or len(names) < 2:
         return value
     return names[0] if all(isinstance(name, str) and not _NUMBER.fullmatch(name) for name in names) else value
+
+
+def _each_answer(value: object) -> object:
+    """The answers of a list of objects, some of which hold one each (beside where it was found); else the value."""
+    if not isinstance(value, (list, tuple)) or len(value) < 2 or not all(isinstance(one, dict) for one in value):
+        return value
+    if any(map(_is_span, value)) or is_chat(value):
+        return value
+    rows = [{bare_name(key): inner for key, inner in one.items()} for one in value]
+    given = [one["answer"] if "answer" in one else one.get("text") for one in rows]
+    texts = [one for one in given if isinstance(one, (str, int, float)) and not isinstance(one, bool) and one != ""]
+    whole = texts and len(texts) == sum(one is not None for one in given)
+    return list({str(text): text for text in texts}.values()) if whole else value
 
 
 def _is_span(value: object) -> bool:

@@ -1,7 +1,8 @@
-"""What stands before the rows of a file: a JSON line that tells of the set, lines above a table's column names.
+"""What stands before the rows of a file: a JSON line that tells of the set, lines above a table's column names, texts.
 
-Such a line is passed over only where the rows behind it show that it is none of them. Nothing that may belong to a
-question is: a first object with other fields than those by which data sets are described stays a row.
+A line is passed over only where the rows behind it show that it is none of them: a first object with other fields than
+those by which data sets are described stays a row. A passage or an instruction that stands beside a list of rows
+belongs to each of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from selfimprove.problem.likeness import ASKING, is_of
-from selfimprove.problem.names import QUESTIONS, bare_name
+from selfimprove.problem.names import CONTEXTS, QUESTIONS, bare_name
 
 LOOKED_AT = 10
 """Lines among which the column names of a table are looked for."""
@@ -26,6 +27,8 @@ _DESCRIBING = frozenset(
     ).split()
 )
 """Bare names of fields that tell of a whole data set."""
+_PROSE = 4
+"""Words of a text beside a list of rows that is more than a title."""
 _NAME_WORDS = 5
 """Words of a column's name, at most."""
 
@@ -38,6 +41,16 @@ def without_header(rows: list[tuple[int, object]]) -> list[tuple[int, object]]:
     if not isinstance(first, dict) or not isinstance(second, dict) or not first or not first.keys().isdisjoint(second):
         return rows
     return rows[1:] if _DESCRIBING.issuperset(map(bare_name, first)) else rows
+
+
+def given_to_all(whole: dict[str, object]) -> dict[str, object]:
+    """The texts that stand beside a list of rows and belong to each of them: an instruction, a passage."""
+    texts = {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in whole.items()}
+    return {
+        key: text
+        for key, text in texts.items()
+        if bare_name(key) in CONTEXTS and isinstance(text, str) and len(text.split()) >= _PROSE
+    }
 
 
 def column_names(text: str, separator: str = "") -> tuple[int, str]:

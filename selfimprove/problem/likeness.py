@@ -51,6 +51,8 @@ FORMED = frozenset(
     ).split()
 )
 """Those of them that may tell of the form of a passage, in a name that says that it is one."""
+NEEDED = frozenset("evidence supporting source condition original".split())
+"""Those of them under which a text may stand that the question needs."""
 CODING = frozenset("code program".split())
 """Words of fields with a program: what a question before which it stands is about, or else a way to the answer."""
 
@@ -84,6 +86,11 @@ def may_be_given(name: str) -> bool:
     """Whether the name says of a text beside the question that it is a passage, in some form (`passage_en`)."""
     beside = [one for word in words_of(name) for one in (word, _singular(word)) if one in BESIDE]
     return is_of(name, GIVEN) and FORMED.issuperset(beside)
+
+
+def may_be_needed(name: str) -> bool:
+    """Whether the name says of a text beside the question that it may be needed, and may as well explain the answer."""
+    return NEEDED.issuperset(one for word in words_of(name) for one in (word, _singular(word)) if one in BESIDE)
 
 
 def is_answer(name: str) -> bool:

@@ -25,6 +25,7 @@ from selfimprove.problem.likeness import (
     is_of,
     is_solution,
     may_be_given,
+    may_be_needed,
 )
 
 Row = dict[str, object]
@@ -94,6 +95,15 @@ class Names(dict[str, str]):
         return _surest([name for name in self.values() if is_answer(name)])
 
     @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The fields of two responses of models, between which a label decides."""
+        found: dict[str, list[str]] = {}
+        for bare, name in self.items():
+            if match := _ONE_OF_TWO.fullmatch(bare):
+                found.setdefault(match[1] + match[3], []).append(name)
+        return next((tuple(both) for both in found.values() if len(both) > 1), ())
+
+    @cached_property
     def answer_family(self) -> tuple[str, ...]:
         """The fields with an answer each that are numbered from 0 or 1; none where another says which is right."""
         parts = {name: match for name in self.values() if (match := _NUMBERED_ANSWER.fullmatch(bare_name(name)))}
@@ -123,9 +133,14 @@ class Names(dict[str, str]):
             and bare not in NESTED
             and bare not in LABELS
             and name not in self.contexts
-            and (not is_beside(name) or (not told and may_be_given(name)))
+            and (not is_beside(name) or (not told and (may_be_given(name) or may_be_needed(name))))
             and not is_of(name, ANSWERING)
         )
+
+    @cached_property
+    def holders(self) -> tuple[str, ...]:
+        """The fields that may hold an object with a passage in it."""
+        return tuple(name for bare, name in self.items() if bare in CONTAINERS and not is_beside(name))
 
     @cached_property
     def contexts(self) -> tuple[str, ...]:
@@ -174,7 +189,7 @@ CONTEXTS = tuple(
         "para document dialogue dialog transcript support supports background situation "
         "backgrounddescription text pretext tabletitle table posttext paragraphs premise theory "
         "narrative puzzle contexts plot given excerpt vignette problem input snippet sentences history "
-        "definition tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "
+        "definition taskprefix tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "
         "지문 текст контекст"
     ).split()
 )
@@ -211,7 +226,7 @@ RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split()
 SCORES = tuple("score scores reward rewards rating ratings".split())
 """Names of what a model's response was given."""
 SOUND = tuple("answerable isanswerable hasanswer".split())
-UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
+UNSOUND = tuple("unanswerable isunanswerable isimpossible falsepremise".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
 FAULTS = tuple("errortype".split())
 """Names of what reviewers found wrong with a row; `ok` where they found nothing."""
@@ -219,7 +234,7 @@ NESTED = tuple("questions qas qapairs questionanswerpairs paragraphs".split())
 """Names of a list of questions about what stands beside them, or of passages with such a list in each."""
 GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
-SYSTEMS = tuple("system systemprompt".split())
+SYSTEMS = tuple("system systemprompt systeminstruction".split())
 PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage video videos audio".split())
 LABELS = tuple("label goldlabel labeltext labelname labelstr correctlabel".split())
 """Names of the class that a row belongs to, which is its answer if it is told in words."""
@@ -236,6 +251,9 @@ _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_ONE_OF_TWO = re.compile(
+    r"((?:model)?(?:response|completion|output|generation|conversation|reply|assistant))([ab012])()"
+)
 _NUMBERED_ANSWER = re.compile(r"((?:[a-z]+)?answers?|gold|ans)(\d{1,2})")
 _FILES = frozenset("path file filename image img picture video audio media".split())
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
@@ -260,7 +278,27 @@ def unfolded(row: object) -> list[Row] | list[object]:
             rows = [one for each in inner for one in unfolded(each)]
             if all(map(_asks, rows)):
                 return [{**beside, **one} for one in rows if isinstance(one, dict)]
-    return [row]
+    return _apart(row) or [row]
+
+
+def _apart(row: Row) -> list[Row]:
+    """The questions of a row that has lists of them, of their options and of their answers, side by side; else none."""
+    names = {bare_name(name): name for name in row}
+    asked = row[names["questions"]] if "questions" in names else None
+    if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
+        return []
+    lists = {name: value for name, value in row.items() if isinstance(value, list) and len(value) == len(asked)}
+    options = [name for bare in OPTIONS if (name := names.get(bare, "")) in lists and bare != "answers"]
+    if (
+        not options
+        or not all(isinstance(one, (list, dict)) for one in lists[options[0]])
+        or names.get("answers") not in lists
+    ):
+        return []
+    single = {names["questions"]: "question", names["answers"]: "answer"}
+    beside = {name: value for name, value in row.items() if name not in lists}
+    columns = {single.get(name, name): value for name, value in lists.items()}
+    return [{**beside, **dict(zip(columns, cells, strict=True))} for cells in zip(*columns.values(), strict=True)]
 
 
 def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:

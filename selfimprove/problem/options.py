@@ -101,6 +101,8 @@ def read_options(value: object) -> Options | None:
         return _from_object({bare_name(key): inner for key, inner in value.items()}, value)
     if isinstance(value, (list, tuple)):
         items = [opened(item) if isinstance(item, (list, tuple)) else item for item in value]
+        if items and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
+            return _of_pairs([{str(item[0]): item[1]} for item in items if isinstance(item, (list, tuple))])
         if items and all(isinstance(item, dict) for item in items):
             return _from_objects(objects := [item for item in items if isinstance(item, dict)]) or _of_pairs(objects)
         return _from_texts(items)

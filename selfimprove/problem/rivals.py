@@ -19,11 +19,15 @@ from typing import Literal
 from selfimprove.answer import Outcome, check
 from selfimprove.problem.aliases import one_answer
 from selfimprove.problem.finals import final_of
-from selfimprove.problem.likeness import is_beside, is_of
-from selfimprove.problem.names import ANSWERS, LABELS, Names, Row, opened
+from selfimprove.problem.likeness import is_beside, is_of, is_solution
+from selfimprove.problem.names import ANSWERS, GRADES, LABELS, SCORES, Names, Row, bare_name, opened
 
 MOST_ROWS = 200
 """Rows of a part of a source in which such fields are compared."""
+MOST_SOLVED = 50
+"""Rows in which an answer is compared with what a solution ends on."""
+LEAST_SOLVED = 4
+"""Such rows from which on more than a quarter that differ are too many."""
 MOST_CHECKED = 20
 """Formulas that are compared by the checker, of these."""
 FEW = 10
@@ -71,9 +75,13 @@ class Rivals:
         """Whether the two are about the same and disagree."""
         return bool(self.numbers or (self.words and self.same))
 
-    def few(self) -> bool:
-        """Whether few rows differ."""
-        return FEW * (self.numbers + self.words) <= self.same + self.numbers + self.words
+    def total(self) -> int:
+        """How many rows could be compared."""
+        return self.same + self.numbers + self.words
+
+    def few(self, share: int = FEW) -> bool:
+        """Whether few rows differ, one of so many at most."""
+        return share * (self.numbers + self.words) <= self.total()
 
 
 @dataclass(frozen=True)
@@ -95,14 +103,26 @@ def _pairs(names: Names) -> tuple[Pair, ...]:
     """The fields of these that may be the answer, each with those that are taken after it."""
     usual = names.among(ANSWERS)
     like = [name for name in names.like_answers if name not in usual and _rank(name)]
+    like += [name for name in names.values() if name not in usual and name not in like and _is_reference(name)]
     labels = [name for name in names.among(LABELS) if name not in usual and not is_beside(name)]
     found = (*usual, *like, *labels)
-    return tuple(
-        (first, second)
-        for place, first in enumerate(found)
-        for second in found[place + 1 :]
-        if _rank(first) < 2 or _rank(second) == 2  # else the name of the first tells
+    graded = names.among((*GRADES, *SCORES)) or any(is_of(name, _SIGNS) for name in names.values())
+    solved = names.get("solution") if usual and _rank(usual[0]) < 2 and not graded else None
+    return (
+        ((usual[0], solved),)
+        if solved and len(found) == 1
+        else tuple(
+            (first, second)
+            for place, first in enumerate(found)
+            for second in found[place + 1 :]
+            if _rank(first) < 2 or _rank(second) == 2  # else the name of the first tells
+        )
     )
+
+
+def _is_reference(name: str) -> bool:
+    """Whether this is a solution that is called the right one."""
+    return is_solution(name) and is_of(name, _TRUE)
 
 
 def look(rivals: dict[Pair, Rivals], row: Row, names: Names) -> None:
@@ -112,7 +132,7 @@ def look(rivals: dict[Pair, Rivals], row: Row, names: Names) -> None:
         if first in (None, "", []) or second in (None, "", []):
             continue
         found = rivals.setdefault(pair, Rivals())
-        if found.rows >= MOST_ROWS:
+        if found.rows >= (MOST_SOLVED if bare_name(pair[1]) == "solution" else MOST_ROWS):
             continue
         found.rows += 1
         kind = "same" if first == second else compared(row, pair, exact=found.checked < MOST_CHECKED)
@@ -137,8 +157,16 @@ def compared(row: Row, pair: Pair, *, exact: bool) -> Found:
 def _answers_in(value: object, name: str) -> list[str]:
     inner = opened(value)
     values = inner if isinstance(inner, (list, tuple)) and len(inner) < 20 else [inner]
+    if bare_name(name) == "solution":
+        values = [one for one in values if _tells_end(one)]
     finals = [final_of(one, name, "") for one in values]
     return [str(final.text).strip() for final in finals if final.text and final.text.strip()]
+
+
+def _tells_end(solution: object) -> bool:
+    """Whether a solution marks its final answer, or is a number."""
+    text = str(solution)
+    return "\\boxed" in text or "####" in text or bool(_NUMBER.fullmatch(text.strip()))
 
 
 def _compared(one: str, other: str, *, exact: bool) -> Found:
@@ -176,6 +204,9 @@ def judged(rivals: Mapping[Pair, Rivals], known: Iterable[str]) -> Verdict:
                 unsure[first, second] = found
             continue
         ranks = _rank(first), _rank(second)
+        solved = bare_name(second) == "solution"
+        if is_solution(second) and (found.few(LEAST_SOLVED if solved else FEW) or found.total() < LEAST_SOLVED):
+            continue
         if ranks[1] > ranks[0] and (ranks[1] == 2 or signs or is_of(first, _MODEL)):
             taken[second] = None
             left.add(first)

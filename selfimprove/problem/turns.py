@@ -30,6 +30,11 @@ def is_chat(value: object) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(_role(turn) for turn in value)
 
 
+def spoken(value: object) -> object:
+    """What a turn that stands by itself says (`{"parts": [{"text": ...}]}`); any other value as it is."""
+    return _content(value) if isinstance(value, dict) and not {"parts", "content"}.isdisjoint(value) else value
+
+
 def has_user(turns: object) -> bool:
     """Whether a user speaks in a chat."""
     return isinstance(turns, (list, tuple)) and any(_role(turn) == "user" for turn in turns)
@@ -64,7 +69,7 @@ def _role(turn: object) -> str:
     if not isinstance(turn, dict):
         return ""
     role = turn.get("role", turn.get("from"))
-    if not isinstance(role, str) or not {"content", "value", "text", "ground_truth"} & turn.keys():
+    if not isinstance(role, str) or not {"content", "value", "text", "ground_truth", "parts"} & turn.keys():
         return ""
     lower = role.lower()
     if lower in _USERS:
@@ -74,7 +79,7 @@ def _role(turn: object) -> str:
 
 def _content(turn: object) -> str | None:
     assert isinstance(turn, dict)  # `_role` has looked
-    value = turn.get("content", turn.get("value", turn.get("text")))
+    value = turn.get("content", turn.get("value", turn.get("text", turn.get("parts"))))
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple)) and value:
@@ -96,4 +101,4 @@ def _answer(turn: object) -> object:
     return truth if truth is not None else _content(turn)
 
 
-__all__ = ["Chat", "Row", "has_user", "is_chat", "last_text", "read_chat"]
+__all__ = ["Chat", "Row", "has_user", "is_chat", "last_text", "read_chat", "spoken"]
