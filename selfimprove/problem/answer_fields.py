@@ -109,6 +109,8 @@ class Answers:
                 yield name, label
         if not names.among(ANSWERS) and len(names.like_answers) == 1:
             yield names.like_answers[0], row[names.like_answers[0]]
+        for name in names.references if not names.among(ANSWERS) and not names.like_answers else ():
+            yield name, row[name]
         if not names.among(ANSWERS) and (family := names.answer_family):
             yield family[0], [row[name] for name in family if row[name] not in (None, "")]
         if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:

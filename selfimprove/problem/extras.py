@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from selfimprove.problem.context import CLAIMS, flat
 from selfimprove.problem.guess import size_of
-from selfimprove.problem.likeness import ASKING, CODING, GIVEN, is_beside, is_of
+from selfimprove.problem.likeness import ANSWERING, ASKING, CODING, GIVEN, is_beside, is_of
 from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row, bare_name
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
@@ -229,12 +229,16 @@ def _may_be_given(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
     if isinstance(value, dict):
-        return not _TEXTS.isdisjoint(value) or any(
-            isinstance(one, str) and len(one.split()) > _PROSE for one in value.values()
-        )
+        prose = any(isinstance(one, str) and len(one.split()) > _PROSE for one in value.values())
+        return _tells_no_answer(value) and (prose or not _TEXTS.isdisjoint(value))
     return isinstance(value, str)
 
 
 def _is_passage(value: object) -> bool:
     """Whether this is an object with a text in it, as paragraphs and turns are."""
-    return isinstance(value, dict) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())
+    return _tells_no_answer(value) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())
+
+
+def _tells_no_answer(value: object) -> TypeGuard[Row]:
+    """Whether this is an object in which no key says that it holds an answer."""
+    return isinstance(value, dict) and not any(is_of(str(key), ANSWERING) for key in value)

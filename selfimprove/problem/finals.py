@@ -24,6 +24,7 @@ Kind = Literal["no answer", "sentence", "several answers", "type", "program", "o
 
 NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
 """Signs that stand where there is no answer."""
+_NONE_GIVEN = frozenset(("no answer present", "no answer given", "no answer found", "cannotanswer", "not answerable"))
 _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "value")
 """Names of the text of an object that is an answer, beside its id or its kind."""
 _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
@@ -53,7 +54,7 @@ _YES_NO = re.compile(
 
 _ACCEPTED = re.compile(
     r"[(\[](?:[^()\[\]]*\b(?:accept(?:able|ed|s)?|(?:allowed|valid|tolerated) (?:range|values?|answers?))\b[^()\[\]]*|"
-    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*)[)\]]\W*$",
+    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*|(?:or|prompt on)\b[^()\[\]]*)[)\]]\W*$",
     re.IGNORECASE,
 )
 """A remark behind an answer on what else is right, in the last `_REMARK` characters."""
@@ -97,7 +98,7 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
         plain = tagged[1].strip()
-    if isinstance(plain, str) and plain.strip() in NOTHING:
+    if isinstance(plain, str) and (plain.strip() in NOTHING or plain.strip(" .").casefold() in _NONE_GIVEN):
         return Final(text=None, why=f"`{name}` holds “{plain.strip()}”, which stands for: no answer")
     if isinstance(plain, bool):
         last_sentence = re.split(r"[.!,]\s+", question.strip())[-1]

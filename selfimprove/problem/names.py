@@ -26,6 +26,7 @@ from selfimprove.problem.likeness import (
     is_solution,
     may_be_given,
     may_be_needed,
+    words_of,
 )
 
 Row = dict[str, object]
@@ -95,6 +96,13 @@ class Names(dict[str, str]):
         return _surest([name for name in self.values() if is_answer(name)])
 
     @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The solutions that are called the right ones; a `reference` alone only beside what a model said."""
+        found = [name for name in self.values() if is_solution(name) and is_of(name, SUREST)]
+        said = any(is_of(name, _SAID) for name in self.values() if name not in found)
+        return tuple(name for name in found if said or set(words_of(name)) - {"reference", "references"})
+
+    @cached_property
     def compared(self) -> tuple[str, ...]:
         """The fields of two responses of models, between which a label decides."""
         found: dict[str, list[str]] = {}
@@ -162,7 +170,7 @@ QUESTIONS = tuple(
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext "
         "turns messages conversations conversation puzzle riddle inputs input newquestion userprompt "
-        "userquery userquestion usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
+        "userquery userquestion userinput usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
         "题目 問題 问题 題目 질문 문제 السؤال प्रश्न content"
     ).split()
 )
@@ -180,7 +188,7 @@ ANSWERS = tuple(
 )
 """Names of a final answer, the surest first."""
 SOLUTIONS = tuple(
-    "solution groundtruthsolution goldstandardsolution referencesolution response output completion assistant".split()
+    "groundtruthsolution goldstandardsolution referencesolution solution response output completion assistant".split()
 )
 """Names of a solution that ends on the answer, or of the bare answer itself."""
 CONTEXTS = tuple(
@@ -251,6 +259,7 @@ _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_SAID = frozenset("response output completion prediction generation generated".split())
 _ONE_OF_TWO = re.compile(
     r"((?:model)?(?:response|completion|output|generation|conversation|reply|assistant))([ab012])()"
 )
@@ -307,7 +316,11 @@ def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
     The object itself stays in the row where one of the names in the recipe, `named`, goes into it.
     """
     if names.questions:
-        return row
+        holder = names.questions[0]
+        held = row[holder]
+        if not isinstance(held, dict) or len(held) < 2 or not _asks(held):
+            return row
+        return _in_its_place(row, holder, named)
     more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
     holders = [
         name
@@ -316,7 +329,11 @@ def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
     ]
     if len(holders) != 1:
         return row
-    holder = holders[0]
+    return _in_its_place(row, holders[0], named)
+
+
+def _in_its_place(row: Row, holder: str, named: Iterable[str]) -> Row:
+    """The row with the fields of the object in one of its own in the place of that."""
     kept = {holder: row[holder]} if any(name.startswith(f"{holder}.") for name in named) else {}
     flat: Row = {}
     for name, value in row.items():
