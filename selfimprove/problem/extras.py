@@ -38,8 +38,8 @@ PASSAGE = 15
 _LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
 _PROSE = 9
 """Words of a text in an object that may be a passage under any key."""
-_EARLIER = frozenset("previous prior main parent root context first history background base following".split())
-"""Words of fields with a question that the row's question goes on from."""
+_NOT_SO = GIVEN | frozenset("previous prior main parent root first history base following".split())
+"""Words of fields that hold no other wording of the question: a passage, or a question that it goes on from."""
 _TEXTS = frozenset("text content body passage paragraph context document story article sentences rows table".split())
 """Keys of an object that is a passage."""
 _ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
@@ -158,7 +158,7 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
             or (isinstance(value, list) and text in shown)
         ):
             continue
-        if is_of(name, ASKING) and not is_of(name, _EARLIER) and _asks_alike(shown, text):
+        if is_of(name, ASKING) and not is_of(name, _NOT_SO) and _asks_alike(shown, text):
             found.reworded += 1
             continue
         found.filled += 1
