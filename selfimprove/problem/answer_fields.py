@@ -56,13 +56,19 @@ class Answers:
         if self._lookup.named.answer:
             return
         look_at_rivals(learnt.rivals, row, names)
-        for name in (*names.among(ANSWERS), *names.answer_family[:1]):
-            value = [row[one] for one in names.answer_family] if name in names.answer_family else row[name]
-            if isinstance(value, str) and value[:1] != "[":
-                continue
-            texts = several_texts(value)
-            if len(texts) > 1 and sum(learnt.listed.get(name, Counter()).values()) < MOST_LISTS:
-                learnt.list_of(name, tied=one_answer(texts))
+        for name in names.among(ANSWERS):
+            value = row[name]
+            if not isinstance(value, str) or value[:1] == "[":
+                self._learn_list(name, value)
+        if family := names.answer_family:
+            self._learn_list(family[0], [row[name] for name in family])
+
+    def _learn_list(self, name: str, value: object) -> None:
+        """Look at the texts of a list under the name of an answer."""
+        learnt = self._lookup.learnt
+        texts = several_texts(value)
+        if len(texts) > 1 and learnt.listed.get(name, Counter()).total() < MOST_LISTS:
+            learnt.list_of(name, tied=one_answer(texts))
 
     def doubt(self, row: Row, names: Names, where: str) -> Final | None:
         """Why the row has no answer where two fields disagree on it; `UsageError` if they do in many rows."""
@@ -88,6 +94,9 @@ class Answers:
         verdict = self._lookup.verdict
         if verdict.taken and verdict.taken in names.values():
             yield verdict.taken, row[verdict.taken]
+            return
+        if not verdict.left:
+            yield from self._usual_answers(row, names, asked)
             return
         for name, value in self._usual_answers(row, names, asked):
             if name not in verdict.left:

@@ -126,13 +126,13 @@ def why_taken(role: Role) -> str:
 @lru_cache(maxsize=1000)
 def _to_look_at(names: Names) -> tuple[str, ...]:
     own = own_fields(names)
-    return tuple(name for name in names.others if name not in own)
+    return tuple(name for name in names.doubtful if name not in own)
 
 
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
-    unsure = any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
-    return unsure or bool(names.holders and (len(extras) < MOST_ROWS))
+    wanted = (*_to_look_at(names), *names.holders)
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in wanted)
 
 
 def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
@@ -143,6 +143,8 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
     others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
     answered = min(others, default=asked if top != question else len(order))
     told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
+    for name in names.holders:
+        extras.setdefault(name, Extra()).rows += 1
     for name, value in (*((name, row[name]) for name in _to_look_at(names)), *_inside(row, names)):
         found = extras.setdefault(name, Extra())
         if found.rows >= MOST_ROWS:

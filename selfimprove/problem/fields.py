@@ -35,12 +35,12 @@ from selfimprove.problem.names import (
     Row,
     bare_name,
     find,
-    lifted,
     listed,
 )
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of
 from selfimprove.problem.turns import is_chat
+from selfimprove.problem.unfolding import lifted
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
@@ -142,7 +142,7 @@ class FieldReader:
 
     def _final(self, row: Row, names: Names, asked: Asked, question: str, where: str) -> Final:
         """The row's final answer: of a bare or marked one in the surest field, else why there is none."""
-        if (doubt := self._answers.doubt(row, names, where)) is not None:
+        if self._lookup.verdict.unsure and (doubt := self._answers.doubt(row, names, where)) is not None:
             return doubt
         if self._as_written:
             answers = self._answers.fields(row, names, asked)

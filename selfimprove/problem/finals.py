@@ -76,7 +76,7 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
 
     `read`: the question is about a text that stands beside it; `aliased`: lists in this field hold one answer's names.
     """
-    value = _each_answer(value)
+    value = value if isinstance(value, str) else _each_answer(value)
     plain = _unwrapped(value)
     if isinstance(plain, Final) and plain.kind == "several answers":
         several, bare = opened(value), bare_name(name.rpartition(".")[2])
@@ -140,10 +140,11 @@ def _are_wordings(values: Sequence[object], question: str) -> bool:
 
 def _same_end(values: Sequence[object]) -> str:
     """The answer that each of several solutions ends on; empty if these differ or one of the values is none."""
-    finals = [reference_of(value) if isinstance(value, str) else None for value in values]
-    ends = {found.text for found in finals if found is not None and found.text is not None and found.how != "bare"}
-    whole = len(ends) == 1 and all(found is not None and found.text in ends for found in finals)
-    return next(iter(ends)) or "" if whole else ""
+    if not all(isinstance(value, str) and ("\\boxed" in value or "####" in value) for value in values):
+        return ""
+    finals = [reference_of(str(value)) for value in values]
+    ends = {found.text for found in finals}
+    return next(iter(ends)) or "" if len(ends) == 1 else ""
 
 
 def _asks_yes_or_no(question: str) -> bool:

@@ -25,6 +25,7 @@ _MEDIA = (
     ".mp3",
     ".flac",
 )
+_GRADES = tuple(name for name in GRADES if name != "verified")
 _RESPONDING = frozenset(
     (
         "response output completion prediction predicted generated generation model solution student attempt step llm "
@@ -47,11 +48,8 @@ def says(value: object, truth: str) -> bool:
 
 def graded_wrong(row: Row, names: Names) -> str:
     """The field that says of the answer that it is wrong; empty where a model's response stands beside it, or none."""
-    if any(is_of(name, _RESPONDING) for name in names.values()):
-        return ""
-    return next(
-        (name for name in names.among(GRADES) if name != names.get("verified") and says(row[name], "false")), ""
-    )
+    wrong = next((name for name in names.among(_GRADES) if says(row[name], "false")), "")
+    return "" if wrong and any(is_of(name, _RESPONDING) for name in names.values()) else wrong
 
 
 def disowned(row: Row, names: Names) -> str:

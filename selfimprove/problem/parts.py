@@ -16,8 +16,8 @@ from selfimprove.problem.fields import FieldReader
 from selfimprove.problem.files import Part, rows_of
 from selfimprove.problem.heads import without_header
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.names import unfolded
 from selfimprove.problem.table import Columns
+from selfimprove.problem.unfolding import unfolded
 from selfimprove.recipe import Problems
 
 if TYPE_CHECKING:
