@@ -22,7 +22,7 @@ from typing import Literal, TypeGuard
 from selfimprove.problem.context import CLAIMS, flat
 from selfimprove.problem.guess import size_of
 from selfimprove.problem.likeness import ANSWERING, ASKING, CODING, GIVEN, is_beside, is_of
-from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row, bare_name
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, QUESTIONS, SOLUTIONS, Names, Row, bare_name
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.options import read_options
@@ -35,6 +35,8 @@ LONG = 5
 """Words of a text that may be a passage."""
 PASSAGE = 15
 """Words of a text that is rather a passage than a remark."""
+_LONGER_BY = 2
+"""Times that a wording of a question is longer than another one, at most."""
 _LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
 _PROSE = 9
 """Words of a text in an object that may be a passage under any key."""
@@ -160,7 +162,7 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
             or (isinstance(value, list) and text in shown)
         ):
             continue
-        if is_of(name, ASKING) and not is_of(name, _NOT_SO) and _asks_alike(shown, text):
+        if _may_reword(name) and _asks_alike(shown, text):
             found.reworded += 1
             continue
         found.filled += 1
@@ -201,8 +203,17 @@ def _alike(one: str, other: str) -> bool:
     return 2 * len(words & others) >= len(words | others)
 
 
+@lru_cache(maxsize=1000)
+def _may_reword(name: str) -> bool:
+    """Whether the name is like that of a question, and no usual one: a field with that may ask about the other."""
+    return is_of(name, ASKING) and not is_of(name, _NOT_SO) and bare_name(name) not in QUESTIONS
+
+
 def _asks_alike(one: str, other: str) -> bool:
-    """Whether one of two questions has half of its words, by how they begin, in common with the other."""
+    """Whether two questions of about a length have half of one's words, by how they begin, in common."""
+    sizes = sorted((size_of(one), size_of(other)))
+    if sizes[1] > _LONGER_BY * sizes[0]:
+        return False
     words, others = ({word[:5] for word in _LONGER.findall(text.casefold())} for text in (one, other))
     return 0 < min(len(words), len(others)) <= 2 * len(words & others)
 

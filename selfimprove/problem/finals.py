@@ -15,7 +15,7 @@ from typing import Literal, TypeGuard
 
 from selfimprove.answer.reference import NO_ANSWER, reference_of
 from selfimprove.problem.aliases import one_answer
-from selfimprove.problem.names import ALIASED, WORDED, bare_name, opened
+from selfimprove.problem.names import ALIASED, PRINTED, WORDED, bare_name, opened
 from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
 
@@ -90,6 +90,8 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
             plain = same
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
+    if isinstance(plain, str) and PRINTED.match(plain) and plain.rstrip()[-1:] in ("]", "}"):
+        return Final(text=None, kind="type", why=f"`{name}` holds a list or an object as a program prints it")
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
@@ -178,7 +180,7 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
             return _unwrapped(inner["number"] or inner["spans"])
         if isinstance(inner.get("answer"), (list, tuple)) and isinstance(inner.get("mention"), str):
             return _unwrapped(inner["mention"]) if len(inner["answer"]) == 1 else _one_of(list(inner["answer"]))
-        for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
+        for name in ("groundtruth", "spans", "answer", "finalanswer", "text", "target"):
             if name in inner:
                 return _unwrapped(inner[name])
         named = [_in_english(inner[name]) for name in _NAMED if name in inner]

@@ -258,6 +258,11 @@ CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row 
 LONGEST_JSON = 1_000_000
 """Characters of a text that is opened as JSON, at most."""
 
+PRINTED = re.compile(r"\s*[\[{]\s*'")
+"""How a list of texts or an object begins as Python prints it."""
+_UNPARTED = re.compile(r"['\"][ \n]+['\"]")
+"""Between the texts of an array as numpy prints it, which no comma parts."""
+_LONGEST_PRINTED = 20_000
 _BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
 _LIKE_CHOSEN = re.compile(
@@ -296,13 +301,15 @@ def find(row: Row, name: str) -> tuple[bool, object]:
 
 
 def opened(value: object) -> object:
-    """What stands inside a list of one, or inside a text that is a JSON object, a list of texts, or bytes as Python
-    prints them; else the value."""
+    """What stands inside a list of one, or inside a text that is a JSON object, a list of texts, or either of them or
+    bytes as Python prints them; else the value."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return opened(value[0]) if isinstance(value[0], (list, tuple, dict)) else value[0]
     if not isinstance(value, str) or (value[:1].isalnum() and value[:2] not in ("b'", 'b"')):
         return value
     if 1 < len(value) < LONGEST_JSON and value.lstrip()[:1] in ("{", "[") and value.rstrip()[-1:] in ("}", "]"):
+        if PRINTED.match(value):
+            return _printed(value)
         if not re.match(r'\s*(?:\{\s*"|\[\s*["{])', value):
             return value
         try:
@@ -314,6 +321,17 @@ def opened(value: object) -> object:
         with contextlib.suppress(ValueError, SyntaxError):
             return str(ast.literal_eval(value).decode()).strip()
     return value
+
+
+def _printed(text: str) -> object:
+    """The list of texts, or the object, that the text is as Python prints it; else the text."""
+    if len(text) > _LONGEST_PRINTED or _UNPARTED.search(text):
+        return text
+    try:
+        inner: object = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return opened(inner) if isinstance(inner, list) else inner if isinstance(inner, dict) else text
 
 
 def listed(names: Iterable[object]) -> str:

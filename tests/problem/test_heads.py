@@ -124,6 +124,12 @@ def test_another_wording_of_the_question_is_no_context(tmp_path: Path) -> None:
     assert {problem.question for problem in found.problems} == set(ASKED)
 
 
+def test_a_short_question_about_the_long_one_is_asked_about(tmp_path: Path) -> None:
+    rows = [{"question": TALES[n], "query": f"Did Ann sit in the mill on day {n}?", "answer": "yes"} for n in range(6)]
+    with pytest.raises(UsageError, match="`query`: nothing says whether the question needs it"):
+        read(tmp_path / "rows.jsonl", lines(rows))
+
+
 def test_what_annotators_answered_is_no_context(tmp_path: Path) -> None:
     rows = [{"annotations": [{"long_answer": TALES[n]}], "question": ASKED[n], "answer": "x"} for n in range(6)]
     found = read(tmp_path / "rows.jsonl", lines(rows))

@@ -163,6 +163,11 @@ HELD: dict[str, tuple[Row, str | None]] = {
     "solutions that end alike": ({"solutions": ["So \\boxed{4}.", "Thus \\boxed{4}"]}, "4"),
     "solutions that don't": ({"solutions": ["So \\boxed{4}.", "Thus \\boxed{5}"]}, None),
     "a wording in brackets": ({"answer": "Bo [or the man]"}, None),
+    "a list that Python printed": ({"answer": "['Bo']"}, "Bo"),
+    "wordings that Python printed": ({"answers": "['Bo', 'the man Bo']"}, "Bo"),
+    "spans that Python printed": ({"answers": "{'text': ['Bo'], 'answer_start': [3]}"}, "Bo"),
+    "an array that numpy printed": ({"answers": "['Bo' 'the man Bo']"}, None),
+    "a target in an object": ({"reward_model": {"ground_truth": {"target": ["Bo"]}}}, "Bo"),
     "no answer in words": ({"answers": ["No Answer Present."]}, None),
 }
 
