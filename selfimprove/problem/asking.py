@@ -9,7 +9,7 @@ from functools import lru_cache
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
 from selfimprove.problem.guess import is_formal
-from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, words_of
+from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, may_be_given, words_of
 from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
 from selfimprove.problem.names import (
     ANSWERS,
@@ -29,7 +29,7 @@ from selfimprove.problem.names import (
 )
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.plain import kind_of
-from selfimprove.problem.turns import Chat, is_chat, read_chat
+from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat, spoken
 
 _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
@@ -81,9 +81,10 @@ class Questions:
                     return _taken(f"{name}.{key}", text)
         if candidates:
             return self._opened(*candidates[0], row, names, where)
-        chats = [name for name, value in row.items() if is_chat(opened(value)) or is_chat(value)]
+        chats = [(str(name), value) for name, value in row.items() if is_chat(opened(value)) or is_chat(value)]
+        chats = chats or _chats_inside(row)
         if len(chats) == 1:
-            return self._opened(str(chats[0]), row[chats[0]], row, names, where)
+            return self._opened(*chats[0], row, names, where)
         return self._guessed(row, where)
 
     def usual(self, row: Row, names: Names) -> Asked | None:
@@ -94,7 +95,9 @@ class Questions:
         named = self._lookup.named.question
         if self._usual(row, names) or (named and find(row, named)[0]):
             return True
-        return any(self._lookup.names(inner).among(QUESTIONS) for _, inner in containers(row, names))
+        if any(self._lookup.names(inner).among(QUESTIONS) for _, inner in containers(row, names)):
+            return True
+        return len(_chats_inside(row)) == 1
 
     def _usual(self, row: Row, names: Names) -> tuple[str, ...]:
         """The fields with a usual name; none where the only one has one of many meanings, and a formula in it."""
@@ -117,7 +120,7 @@ class Questions:
 
     def _opened(self, name: str, value: object, row: Row, names: Names, where: str) -> Asked:
         inner = opened(value)
-        system = next((text for one in names.among(SYSTEMS) if isinstance(text := row[one], str)), "")
+        system = next((text for one in names.among(SYSTEMS) if isinstance(text := spoken(row[one]), str)), "")
         if isinstance(inner, dict) and not is_chat(value):
             text = next(iter(self._lookup.names(inner).among((*QUESTIONS, "text"))), None)
             if text is not None and isinstance(inner[text], str) and inner[text].strip():
@@ -143,7 +146,7 @@ class Questions:
             return ()
         named = (self._lookup.named.options, self._lookup.named.answer)
         open_ones = [name for name, role in roles.items() if role == "unsure" and name not in named]
-        if unsure := [name for name in open_ones if row.get(name) not in (None, "", [])]:
+        if unsure := [name for name in open_ones if find(row, name)[1] not in (None, "", [])]:
             raise UsageError(
                 f"{where}: {listed(unsure)}: nothing says whether the question needs it",
                 f"If it does: --set problems.context={unsure[0]} (or problems.options). Else leave it out of the file.",
@@ -164,6 +167,19 @@ class Questions:
         if not numbers or max(blanks) >= len(numbers):
             raise SetAside("blank", f"`{asked.name}` has blanks such as N_00 and the row no `Numbers` for them")
         return blank.sub(lambda match: numbers[int(match[1])], question)
+
+
+def _chats_inside(row: Row, depth: int = 3) -> list[tuple[str, object]]:
+    """The chats with a user's turn in the objects of a row, and in those inside them, with their dotted names."""
+    found: list[tuple[str, object]] = []
+    for name, value in row.items():
+        held = opened(value) if isinstance(value, str) and value[:1] == "{" else value
+        for key, inner in held.items() if isinstance(held, dict) else ():
+            if is_chat(inner):
+                found += [(f"{name}.{key}", inner)] if has_user(inner) else []
+            elif isinstance(inner, dict) and depth > 1:
+                found += [(f"{name}.{more}", chat) for more, chat in _chats_inside({key: inner}, depth - 1)]
+    return found
 
 
 def _taken(name: str, text: str, system: str = "") -> Asked:
@@ -193,7 +209,7 @@ def _may_ask(names: Names) -> frozenset[str]:
         if name not in (*apart, *answering)
         and one not in _TAKEN
         and not is_of(name, CODING)
-        and (not is_beside(name) or (reasoned and one == "source"))
+        and (not is_beside(name) or (reasoned and one == "source") or may_be_given(name))
     )
 
 

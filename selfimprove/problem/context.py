@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from selfimprove.problem.likeness import is_of
 from selfimprove.problem.names import Names, Row, bare_name, find
 
-_CLAIMS = frozenset(("claim", "hypothesis", "statement"))
+CLAIMS = frozenset(("claim", "hypothesis", "statement"))
 """Words of fields that hold what evidence speaks for or against."""
 _TITLE = 8
 """Words before a question that is written out again that are more than a title."""
@@ -47,7 +47,7 @@ def _values(row: Row, names: Names, named: str, question_name: str) -> list[tupl
     if named and (own := find(row, named))[0]:
         return [(named, own[1])]
     found = [(name, row[name]) for name in names.contexts]
-    if "evidence" in names and is_of(question_name, _CLAIMS) and _is_text(evidence := row[names["evidence"]]):
+    if "evidence" in names and is_of(question_name, CLAIMS) and _is_text(evidence := row[names["evidence"]]):
         found.append((names["evidence"], evidence))
     if found and names.contexts is names.like_contexts:  # a word or two say something of a passage
         found = [(name, value) for name, value in found if not isinstance(value, str) or len(value.split()) > 2]
@@ -71,6 +71,7 @@ def flat(value: object) -> str:
         return "\n".join(text for text in map(flat, value) if text)
     if isinstance(value, dict):
         columns = [inner for inner in value.values() if isinstance(inner, (list, tuple))]
+        columns = [column for column in columns if any(map(_is_phrase, column))] or columns
         titles = value.get("title")
         if isinstance(titles, (list, tuple)) and isinstance(value.get("sentences"), (list, tuple)):
             pairs = zip(titles, value["sentences"], strict=False)
@@ -81,8 +82,15 @@ def flat(value: object) -> str:
         if value.get("rows"):
             return "\n".join(filter(None, (flat([value.get("header") or []]), flat(value["rows"]))))
         texts = [inner for inner in value.values() if isinstance(inner, str)]
+        if not any(map(_is_phrase, texts)):  # ids and kinds beside an object with the text
+            inner_texts = [flat(inner) for inner in value.values() if isinstance(inner, dict)]
+            texts = [text for text in inner_texts if _is_phrase(text)] or texts
         return "\n".join(text for text in map(flat, texts or columns) if text)
     return "" if value is None or isinstance(value, bool) else str(value)
+
+
+def _is_phrase(value: object) -> bool:
+    return isinstance(value, str) and len(value.split()) > 2
 
 
 def _has_lists(row: object) -> bool:

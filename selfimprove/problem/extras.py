@@ -10,17 +10,19 @@ named.
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeGuard
 
-from selfimprove.problem.context import flat
+from selfimprove.problem.context import CLAIMS, flat
 from selfimprove.problem.guess import size_of
-from selfimprove.problem.likeness import CODING, GIVEN, is_of
-from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, SOLUTIONS, Names, Row
+from selfimprove.problem.likeness import ANSWERING, ASKING, CODING, GIVEN, is_beside, is_of
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, QUESTIONS, SOLUTIONS, Names, Row, bare_name
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.options import read_options
@@ -33,6 +35,15 @@ LONG = 5
 """Words of a text that may be a passage."""
 PASSAGE = 15
 """Words of a text that is rather a passage than a remark."""
+_LONGER_BY = 2
+"""Times that a wording of a question is longer than another one, at most."""
+_LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
+_PROSE = 9
+"""Words of a text in an object that may be a passage under any key."""
+_NOT_SO = GIVEN | frozenset("previous prior main parent root first history base following".split())
+"""Words of fields that hold no other wording of the question: a passage, or a question that it goes on from."""
+_TEXTS = frozenset("text content body passage paragraph context document story article sentences rows table".split())
+"""Keys of an object that is a passage."""
 _ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
 
 Role = Literal["context", "options", "unsure", ""]
@@ -43,7 +54,8 @@ class Extra:
     """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
 
     `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed`
-    the lists that an index goes into, `counted` those into which a number goes that may be an answer as well.
+    the lists that an index goes into, `counted` those into which a number goes that may be an answer as well;
+    `reworded` counts the rows in which it asks what the question asks.
     """
 
     rows: int = 0
@@ -56,6 +68,7 @@ class Extra:
     picks: Counter[int] = field(default_factory=Counter)
     indexed: int = 0
     counted: int = 0
+    reworded: int = 0
 
     def join(self, other: Extra) -> None:
         """Count what another has counted."""
@@ -66,6 +79,7 @@ class Extra:
         self.lists += other.lists
         self.indexed += other.indexed
         self.counted += other.counted
+        self.reworded += other.reworded
         self.places.update(other.places)
         self.picks.update(other.picks)
         for value, questions in other.asked.items():
@@ -77,13 +91,18 @@ class Extra:
             return ""
         if (offered := self._offered()) is not None:
             return offered
+        if self.reworded >= self.filled:
+            return ""
         between = self.places["between"] == self.filled and not is_of(name, CODING)
+        beside = is_beside(name) and not is_of(name, GIVEN)
+        if beside and self.words < PASSAGE * self.filled:
+            return ""
         if self.words < LONG * self.filled:
             varied = 5 * len(self.asked) >= 4 * self.filled and self.words >= 2 * self.filled
-            return "unsure" if between and varied else ""
+            return "unsure" if between and varied and not is_beside(name) else ""
         shared = sum(len(questions) > 1 for questions in self.asked.values())
         if is_of(name, GIVEN) or self.places["before"] == self.filled or (shared > 1 and 2 * shared >= len(self.asked)):
-            return "context"
+            return "unsure" if beside or "." in name else "context"
         quotes = 5 * self.quoted >= 4 * self.filled and self.words >= PASSAGE * self.filled
         return "" if (self.places["after"] == self.filled and not quotes) or is_of(name, CODING) else "unsure"
 
@@ -109,12 +128,13 @@ def why_taken(role: Role) -> str:
 @lru_cache(maxsize=1000)
 def _to_look_at(names: Names) -> tuple[str, ...]:
     own = own_fields(names)
-    return tuple(name for name in names.others if name not in own)
+    return tuple(name for name in names.doubtful if name not in own)
 
 
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
-    return any(name not in extras or extras[name].rows < MOST_ROWS for name in _to_look_at(names))
+    wanted = (*_to_look_at(names), *names.holders)
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in wanted)
 
 
 def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
@@ -125,30 +145,46 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
     others = [order.index(name) for name in names.among(_ANSWERING) if name != question]
     answered = min(others, default=asked if top != question else len(order))
     told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
-    for name in _to_look_at(names):
+    for name in names.holders:
+        extras.setdefault(name, Extra()).rows += 1
+    for name, value in (*((name, row[name]) for name in _to_look_at(names)), *_inside(row, names)):
         found = extras.setdefault(name, Extra())
         if found.rows >= MOST_ROWS:
             continue
         found.rows += 1
-        value = row[name]
         shown = flat(value) if _may_be_given(value) else ""
         if (
-            name == top
+            name.partition(".")[0] == top
+            or (bare_name(name) == "evidence" and is_of(question, CLAIMS))
             or not shown
             or shown in text
             or _alike(shown, text)
             or (isinstance(value, list) and text in shown)
         ):
             continue
+        if _may_reword(name) and _asks_alike(shown, text):
+            found.reworded += 1
+            continue
         found.filled += 1
         found.words += size_of(shown)
-        at = order.index(name)
+        at = order.index(name if name in row else name.partition(".")[0])
         found.places["before" if told and at < asked else "after" if told and asked < answered < at else "between"] += 1
         digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
         found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
         found.quoted += any(_is_words(row[one]) and str(row[one]) in shown for one in names.among(_ANSWERING))
         if isinstance(value, (list, tuple)):
             _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
+
+
+def _inside(row: Row, names: Names) -> list[tuple[str, object]]:
+    """The passages in the objects of a row, by their names, which are dotted."""
+    return [
+        (f"{name}.{key}", inner)
+        for name in names.holders
+        if isinstance(value := row[name], dict)
+        for key, inner in value.items()
+        if is_of(str(key), GIVEN) and not is_beside(str(key))
+    ]
 
 
 def _is_words(answer: object) -> bool:
@@ -165,6 +201,21 @@ def _alike(one: str, other: str) -> bool:
     """Whether the two have most of their words in common: one question, worded twice."""
     words, others = set(one.split()), set(other.split())
     return 2 * len(words & others) >= len(words | others)
+
+
+@lru_cache(maxsize=1000)
+def _may_reword(name: str) -> bool:
+    """Whether the name is like that of a question, and no usual one: a field with that may ask about the other."""
+    return is_of(name, ASKING) and not is_of(name, _NOT_SO) and bare_name(name) not in QUESTIONS
+
+
+def _asks_alike(one: str, other: str) -> bool:
+    """Whether two questions of about a length have half of one's words, by how they begin, in common."""
+    sizes = sorted((size_of(one), size_of(other)))
+    if sizes[1] > _LONGER_BY * sizes[0]:
+        return False
+    words, others = ({word[:5] for word in _LONGER.findall(text.casefold())} for text in (one, other))
+    return 0 < min(len(words), len(others)) <= 2 * len(words & others)
 
 
 def _pick(found: Extra, value: Sequence[object], answers: dict[str, object]) -> None:
@@ -190,9 +241,17 @@ def _may_be_given(value: object) -> bool:
     """Whether this may be a passage, paragraphs or a table."""
     if isinstance(value, (list, tuple)):
         return all(isinstance(one, (str, list, tuple)) or _is_passage(one) for one in value)
-    return isinstance(value, str) or (isinstance(value, dict) and bool({"rows", "table", "sentences"} & value.keys()))
+    if isinstance(value, dict):
+        prose = any(isinstance(one, str) and len(one.split()) > _PROSE for one in value.values())
+        return _tells_no_answer(value) and (prose or not _TEXTS.isdisjoint(value))
+    return isinstance(value, str)
 
 
 def _is_passage(value: object) -> bool:
     """Whether this is an object with a text in it, as paragraphs and turns are."""
-    return isinstance(value, dict) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())
+    return _tells_no_answer(value) and any(isinstance(one, str) and len(one.split()) > 2 for one in value.values())
+
+
+def _tells_no_answer(value: object) -> TypeGuard[Row]:
+    """Whether this is an object in which no key says that it holds an answer."""
+    return isinstance(value, dict) and not any(is_of(str(key), ANSWERING) for key in value)

@@ -17,44 +17,33 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.answer_fields import Answers
 from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
 from selfimprove.problem.extras import look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
-from selfimprove.problem.flags import disowned, lost_options, picture_in
+from selfimprove.problem.flags import disowned, graded_wrong, lost_options, picture_in
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.likeness import LABELLED, is_of
-from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
+from selfimprove.problem.lookup import Lookup, SetAside, value_of
 from selfimprove.problem.names import (
-    ANSWERS,
-    GRADES,
-    LABELS,
-    RATINGS,
     READ,
-    SCORES,
-    SOLUTIONS,
     TESTS,
     Names,
     Row,
     bare_name,
     find,
-    lifted,
     listed,
 )
-from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of
-from selfimprove.problem.turns import Chat, is_chat, read_chat
+from selfimprove.problem.turns import is_chat
+from selfimprove.problem.unfolding import lifted
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
-
-SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answers") :]
-"""Names of answers, and those that mean many things: passed over where a row has a surer one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +64,7 @@ class FieldReader:
         self.used = self._lookup.used
         self.learnt = self._lookup.learnt = learnt or self._lookup.learnt
         self._questions, self._choices = Questions(self._lookup), Choices(self._lookup)
+        self._answers = Answers(self._lookup)
 
     def notes(self) -> tuple[str, ...]:
         """What the user is told of fields that were taken by no name of theirs."""
@@ -93,10 +83,8 @@ class FieldReader:
                 del self.learnt.lacking[role]
         names = self._lookup.names(row)
         self._questions.learn(row, names)
-        for name in names.among(LABELS) if not names.among(SURE) else ():
-            if isinstance(label := row[name], str) and label.strip():
-                self.learnt.label(name, number=as_number(label) is not None)
         self._look_beside(row, names)
+        self._answers.learn(row, names)
         self._choices.learn(row, names, lambda: self._questions.usual(row, names))
 
     def _lifted(self, row: Row) -> Row:
@@ -154,8 +142,10 @@ class FieldReader:
 
     def _final(self, row: Row, names: Names, asked: Asked, question: str, where: str) -> Final:
         """The row's final answer: of a bare or marked one in the surest field, else why there is none."""
+        if self._lookup.verdict.unsure and (doubt := self._answers.doubt(row, names, where)) is not None:
+            return doubt
         if self._as_written:
-            answers = self._answers(row, names, asked)
+            answers = self._answers.fields(row, names, asked)
             return written_answer(row, names, answers, self._named.answer, self.used["answer"])
         if program := next((name for name in names.among(TESTS) if row[name] not in (None, "", [], {})), ""):
             return Final(
@@ -165,15 +155,17 @@ class FieldReader:
             value_of(row, names, "answer"), str
         ):
             raise SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
+        if isinstance(value_of(row, names, "answer"), (str, int, float)) and (grade := graded_wrong(row, names)):
+            return Final(text=None, why=f"`{grade}` says that `{names['answer']}` is wrong")
         if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
             raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
         read = any(row[name] for name in names.among(READ))
-        for name, value in self._answers(row, names, asked):
+        for name, value in self._answers.fields(row, names, asked):
             if isinstance(value, str):
                 checked_text(value, name, where)
-            final = final_of(value, name, question, read=read)
+            final = final_of(value, name, question, read=read, aliased=name in self._lookup.aliased)
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1
                 return final
@@ -190,55 +182,6 @@ class FieldReader:
         if lack is not None:
             return lack
         return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
-
-    def _answers(self, row: Row, names: Names, asked: Asked) -> Iterator[tuple[str, object]]:
-        """The fields that may hold the answer, the surest first."""
-        if self._named.answer and (found := find(row, self._named.answer))[0]:
-            yield self._named.answer, found[1]
-            return
-        sure = False
-        for name in names.among(SURE):
-            sure = sure or row[name] not in (None, "")
-            yield name, row[name]
-        for name in names.among(VAGUE):
-            if not sure:
-                sure = row[name] not in (None, "")
-                yield name, row[name]
-        for name in names.among(LABELS) if not sure else ():
-            label = row[name]
-            words = isinstance(label, (str, bool)) and as_number(label) is None
-            if words or (isinstance(label, str) and self.learnt.is_answer(name)):
-                yield name, label
-        if not names.among(ANSWERS) and len(names.like_answers) == 1:
-            yield names.like_answers[0], row[names.like_answers[0]]
-        if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:
-            for name in names.like_solutions:
-                if as_number(row[name]) is None or not is_of(name, LABELLED):
-                    yield name, row[name]
-        for name, inner in containers(row, names):
-            for key in self._lookup.names(inner).among(SURE):
-                yield f"{name}.{key}", inner[key]
-        if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
-            if _stands_apart(row, names):
-                yield names["solution"], row[names["solution"]]
-            return
-        graded = any(row[name] is not None for name in names.among(SCORES))
-        for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
-            if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
-                yield name, row[name]
-        if asked.answer is not None:
-            yield asked.name, asked.answer
-
-
-def _stands_apart(row: Row, names: Names) -> bool:
-    """Whether the row has a chat whose answer is another text than its solution: what was graded is that answer."""
-    solution = value_of(row, names, "solution")
-    if not isinstance(solution, str) or not solution.strip():
-        return False
-    turns = [value for value in row.values() if is_chat(value) and isinstance(value, (list, tuple))]
-    chats = [chat for one in turns if isinstance(chat := read_chat(one), Chat)]
-    answers = [chat.answer.strip() for chat in chats if isinstance(chat.answer, str) and chat.answer.strip()]
-    return any(solution.strip() not in answer and answer not in solution for answer in answers)
 
 
 def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
@@ -34,7 +35,6 @@ COMPRESSED: dict[str, Callable[..., object]] = {".gz": gzip.open, ".bz2": bz2.op
 BINARY = (".parquet", ".arrow")
 ROWS_UNDER = ("data", "rows", "examples", "instances", "problems", "questions")
 """Names under which an object holds its rows where it has other lists too."""
-SEPARATORS = (",", ";", "\t", "|")
 
 LONGEST_ROW = 16 * 2**20
 """Bytes of a row: a longer one is no problem, and would be held in memory whole."""
@@ -204,7 +204,9 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
             f"Write one to a file of its own: jq {picked} {path} > {target}",
         )
     if lists:
-        yield from _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path)
+        given = given_to_all(whole)
+        for line, row in _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path):
+            yield line, {**given, **row} if given and isinstance(row, dict) else row
     elif (columns := _columns(whole)) is not None and not {bare_name(key) for key in whole}.isdisjoint(QUESTIONS):
         yield from enumerate(columns, 1)
     elif len(whole) > 1 and _are_rows(list(whole.values())):
@@ -272,10 +274,13 @@ def _json_list(text: str, opening: int, path: Path) -> Iterator[Row]:
 def _table(path: Path) -> Iterator[Row]:
     """The rows of a file with a header, its columns apart by the separator that the header shows."""
     text = _decoded(_whole(path), path, 1)
-    separator = "\t" if format_of(path) == ".tsv" else _separator(text.lstrip("\r\n").split("\n", 1)[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    above, separator = column_names(text, "\t" if format_of(path) == ".tsv" else "")
+    lines = io.StringIO(text, newline="")
+    for _ in range(above):
+        lines.readline()
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     header: list[str] | None = None
-    start = 1
+    start = 1 + above
     try:
         for cells in reader:
             if header is None:
@@ -285,15 +290,9 @@ def _table(path: Path) -> Iterator[Row]:
                 raise UsageError(f"{path}:{start}: {len(cells)} cells under {len(header)} column names", hint)
             elif cells:
                 yield start, dict(zip(header, cells, strict=True))
-            start = reader.line_num + 1
+            start = above + reader.line_num + 1
     except csv.Error as error:
         raise UsageError(f"{path}:{start}: not readable as CSV: {error}", "Correct or remove the row.") from None
-
-
-def _separator(header: str) -> str:
-    """The separator that cuts the header into most names; a comma where none does."""
-    bare = re.sub(r'"[^"]*"', "", header)
-    return max(SEPARATORS, key=bare.count)
 
 
 def _parquet(path: Path) -> Iterator[Row]:

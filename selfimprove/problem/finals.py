@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from selfimprove.answer.reference import NO_ANSWER, reference_of
-from selfimprove.problem.names import ALIASED, WORDED, bare_name, opened
+from selfimprove.problem.aliases import one_answer
+from selfimprove.problem.names import ALIASED, PRINTED, WORDED, bare_name, opened
 from selfimprove.problem.plain import kind_of
 from selfimprove.problem.turns import is_chat, last_text
 
@@ -23,17 +24,19 @@ Kind = Literal["no answer", "sentence", "several answers", "type", "program", "o
 
 NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
 """Signs that stand where there is no answer."""
+_NONE_GIVEN = frozenset(("no answer present", "no answer given", "no answer found", "cannotanswer", "not answerable"))
 _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "value")
 """Names of the text of an object that is an answer, beside its id or its kind."""
 _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
+_LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?")
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
 _FORMULA = re.compile(r"[\\$^={}]")
 _WORDING = 12
 """Words of a wording of an answer, at most."""
 _ASKS_SEVERAL = re.compile(
     r"\b(?:list|name (?:all|any|both|the|some|two|three|four|five)|(?:what|which|who)(?: all)? (?:are|were)|"
-    r"(?:what|which) (?:two|three|four|(?:\w+ ){0,2}\w+[^\Ws]s (?:are|were|have|do)))\b",
+    r"(?:what|which) (?:two|three|four|(?:\w+ ){0,2}\w{2,}[^\Ws]s (?:are|were|have|do)))\b",
     re.IGNORECASE,
 )
 _ONLY_YES_NO = re.compile(
@@ -51,7 +54,7 @@ _YES_NO = re.compile(
 
 _ACCEPTED = re.compile(
     r"[(\[](?:[^()\[\]]*\b(?:accept(?:able|ed|s)?|(?:allowed|valid|tolerated) (?:range|values?|answers?))\b[^()\[\]]*|"
-    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*)[)\]]\W*$",
+    r"(?:any(?:thing|where)|range)\b[^()\[\]]*\d[^()\[\]]*|(?:or|prompt on)\b[^()\[\]]*)[)\]]\W*$",
     re.IGNORECASE,
 )
 """A remark behind an answer on what else is right, in the last `_REMARK` characters."""
@@ -68,19 +71,27 @@ class Final:
     why: str = ""
 
 
-def final_of(value: object, name: str, question: str, *, read: bool = False) -> Final:
+def final_of(value: object, name: str, question: str, *, read: bool = False, aliased: bool = False) -> Final:
     """The final answer that the field `name` of a problem with this question holds.
 
-    `read`: the question is about a text that stands beside it.
+    `read`: the question is about a text that stands beside it; `aliased`: lists in this field hold one answer's names.
     """
+    value = value if isinstance(value, str) else _each_answer(value)
     plain = _unwrapped(value)
     if isinstance(plain, Final) and plain.kind == "several answers":
         several, bare = opened(value), bare_name(name.rpartition(".")[2])
-        worded = bare in WORDED or (read and bare == "answers")
-        if isinstance(several, (list, tuple)) and (bare in ALIASED or (worded and _are_wordings(several, question))):
+        worded = aliased or bare in WORDED or (read and bare == "answers")
+        if isinstance(several, (list, tuple)) and (
+            bare in ALIASED
+            or (_are_wordings(several, question) and (worded or one_answer([str(one) for one in several])))
+        ):
             plain = _unwrapped(several[0])
+        elif isinstance(several, (list, tuple)) and (same := _same_end(several)):
+            plain = same
     if isinstance(plain, Final):
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
+    if isinstance(plain, str) and PRINTED.match(plain) and plain.rstrip()[-1:] in ("]", "}"):
+        return Final(text=None, kind="type", why=f"`{name}` holds a list or an object as a program prints it")
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
@@ -89,7 +100,7 @@ def final_of(value: object, name: str, question: str, *, read: bool = False) -> 
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
         plain = tagged[1].strip()
-    if isinstance(plain, str) and plain.strip() in NOTHING:
+    if isinstance(plain, str) and (plain.strip() in NOTHING or plain.strip(" .").casefold() in _NONE_GIVEN):
         return Final(text=None, why=f"`{name}` holds “{plain.strip()}”, which stands for: no answer")
     if isinstance(plain, bool):
         last_sentence = re.split(r"[.!,]\s+", question.strip())[-1]
@@ -107,6 +118,14 @@ def final_of(value: object, name: str, question: str, *, read: bool = False) -> 
     return Final(text=found.text, weak=found.how == "marked")
 
 
+def several_texts(value: object) -> list[str]:
+    """The different texts and numbers of a list; none where it holds anything else."""
+    inner = opened(value)
+    if not isinstance(inner, (list, tuple)) or not all(isinstance(one, (str, int, float)) for one in inner):
+        return []
+    return list(dict.fromkeys(text for one in inner if (text := str(one).strip())))
+
+
 def _are_wordings(values: Sequence[object], question: str) -> bool:
     """Whether the values may be wordings of one answer: short texts, no formulas, at most one number, no yes and no."""
     texts = [str(value).strip() for value in values if isinstance(value, (str, int, float))]
@@ -119,6 +138,15 @@ def _are_wordings(values: Sequence[object], question: str) -> bool:
         and folded.isdisjoint(NO_ANSWER)
         and not _ASKS_SEVERAL.search(question.rstrip().rsplit("\n", 1)[-1])
     )
+
+
+def _same_end(values: Sequence[object]) -> str:
+    """The answer that each of several solutions ends on; empty if these differ or one of the values is none."""
+    if not all(isinstance(value, str) and ("\\boxed" in value or "####" in value) for value in values):
+        return ""
+    finals = [reference_of(str(value)) for value in values]
+    ends = {found.text for found in finals}
+    return next(iter(ends)) or "" if len(ends) == 1 else ""
 
 
 def _asks_yes_or_no(question: str) -> bool:
@@ -142,6 +170,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         return _unwrapped(value[0]) if value and all(map(_is_span, value)) else _one_of(list(value))
     if isinstance(value, dict):
         inner = {bare_name(key): inside for key, inside in value.items()}
+        if "en" in inner and len(inner) > 1 and all(_LANGUAGE.fullmatch(str(key)) for key in value):
+            return _unwrapped(inner["en"])
         if "answerstart" in inner and isinstance(texts := inner.get("text"), (list, tuple)):
             return _unwrapped(texts[0]) if texts else None  # annotators' spans: each of them is right
         if "value" in inner and inner.keys() & {"aliases", "normalizedvalue", "normalizedaliases"}:
@@ -150,7 +180,7 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
             return _unwrapped(inner["number"] or inner["spans"])
         if isinstance(inner.get("answer"), (list, tuple)) and isinstance(inner.get("mention"), str):
             return _unwrapped(inner["mention"]) if len(inner["answer"]) == 1 else _one_of(list(inner["answer"]))
-        for name in ("groundtruth", "spans", "answer", "finalanswer", "text"):
+        for name in ("groundtruth", "spans", "answer", "finalanswer", "text", "target"):
             if name in inner:
                 return _unwrapped(inner[name])
         named = [_in_english(inner[name]) for name in _NAMED if name in inner]
@@ -182,6 +212,19 @@ def _usual(value: object) -> object:
     if not isinstance(names, (list, tuple)) or len(names) < 2:
         return value
     return names[0] if all(isinstance(name, str) and not _NUMBER.fullmatch(name) for name in names) else value
+
+
+def _each_answer(value: object) -> object:
+    """The answers of a list of objects, some of which hold one each (beside where it was found); else the value."""
+    if not isinstance(value, (list, tuple)) or len(value) < 2 or not all(isinstance(one, dict) for one in value):
+        return value
+    if any(map(_is_span, value)) or is_chat(value):
+        return value
+    rows = [{bare_name(key): inner for key, inner in one.items()} for one in value]
+    given = [one["answer"] if "answer" in one else one.get("text") for one in rows]
+    texts = [one for one in given if isinstance(one, (str, int, float)) and not isinstance(one, bool) and one != ""]
+    whole = texts and len(texts) == sum(one is not None for one in given)
+    return list({str(text): text for text in texts}.values()) if whole else value
 
 
 def _is_span(value: object) -> bool:

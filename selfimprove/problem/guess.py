@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from selfimprove.problem.likeness import ASKING, GIVEN, is_of
+from selfimprove.problem.likeness import ASKING, GIVEN, is_beside, is_of, may_be_given
 from selfimprove.problem.names import CONTEXTS, Row, bare_name, listed
 
 MOST_VALUES = 200
@@ -29,6 +29,8 @@ _HAS_BLANK = re.compile(r"_{2,}|\bX{4,}\b|[\[<](?:mask|blank|[A-Z]{4,})[\]>]|@pl
 _CODE = re.compile(r"[(\[{<].*[)\]}>]", re.DOTALL)
 _TAG = re.compile(r"</?\w[^<>]{0,200}>")
 _TAIL = 200
+_SENTENCES = 15
+"""Words of a list of sentences that may be a passage."""
 
 
 @dataclass
@@ -42,6 +44,7 @@ class TextField:
     inside: int = 0
     code: int = 0
     size: int = 0
+    lists: int = 0
     values: set[int] = field(default_factory=set)
 
     def join(self, other: TextField) -> None:
@@ -53,6 +56,7 @@ class TextField:
         self.inside += other.inside
         self.code += other.code
         self.size += other.size
+        self.lists += other.lists
         self.values |= other.values
 
     @property
@@ -77,7 +81,7 @@ class Texts:
     def look(self, row: Row, names: Iterable[str]) -> None:
         """Look at a row, in which these fields may hold the question."""
         self.rows += 1
-        texts = {name: text for name in names if isinstance(text := row[name], str) and text.strip()}
+        texts = {name: text for name in names if (text := _text_of(row[name]))}
         for name, text in texts.items():
             if name not in self.fields and len(self.fields) >= MOST_FIELDS:
                 continue
@@ -87,6 +91,7 @@ class Texts:
             found.blanks += bool(_HAS_BLANK.search(text))
             found.code += is_formal(text)
             found.size += size_of(text)
+            found.lists += not isinstance(row[name], str)
             if len(found.values) < MOST_VALUES:
                 found.values.add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
         if self.compared < MOST_VALUES:
@@ -105,6 +110,16 @@ class Texts:
         self.compared += other.compared
         for name, found in other.fields.items():
             self.fields.setdefault(name, TextField()).join(found)
+
+
+def _text_of(value: object) -> str:
+    """The text, or the sentences of a list, if these are more than options are; else empty."""
+    if isinstance(value, str):
+        return value if value.strip() else ""
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(one, str) for one in value):
+        return ""
+    text = "\n".join(one for one in value if isinstance(one, str))
+    return text if size_of(text) >= _SENTENCES else ""
 
 
 def is_formal(text: object) -> bool:
@@ -135,8 +150,14 @@ def guessed(texts: Texts) -> Guess:
         for name, found in texts.fields.items()
         if found.size >= 2 * found.filled and 2 * found.inside <= found.seen and 2 * found.code <= found.filled
     }
-    may_be = [name for name, found in told.items() if found.varied and 10 * found.filled >= 9 * texts.rows]
-    given = [name for name in told if bare_name(name) in CONTEXTS] or [name for name in told if is_of(name, GIVEN)]
+    formed_so = [name for name in told if is_beside(name) and may_be_given(name)]
+    may_be = [
+        name
+        for name, found in told.items()
+        if found.varied and not found.lists and 10 * found.filled >= 9 * texts.rows and name not in formed_so
+    ]
+    given = [name for name in told if bare_name(name) in CONTEXTS]
+    given = given or [name for name in told if is_of(name, GIVEN) and name not in formed_so]
     like = [name for name in may_be if is_of(name, ASKING)]
     formed = [name for name in may_be if told[name].formed and name not in given]
     left = [name for name in may_be if name not in given]

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from selfimprove.problem.extras import Extra, Role
 from selfimprove.problem.guess import Guess, Texts, guessed
 from selfimprove.problem.numbering import Numbering
+from selfimprove.problem.rivals import Pair, Rivals, Verdict, judged
 
+LEAST_TIED = 3
+"""Lists whose texts are tied to each other that outweigh one whose texts are not."""
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""
 
@@ -27,21 +30,40 @@ class Learnt:
     texts: Texts = field(default_factory=Texts)
     extras: dict[str, Extra] = field(default_factory=dict)
     labels: dict[str, Counter[str]] = field(default_factory=dict)
+    rivals: dict[Pair, Rivals] = field(default_factory=dict)
+    listed: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
         """Whether rows can be read only when all were looked at."""
         numbers = any(found["number"] for found in self.labels.values())
-        return bool(self.numbering or self.texts.rows or numbers or self.roles())
+        return bool(self.numbering or self.texts.rows or numbers or self.decides)
 
     @property
     def open(self) -> bool:
-        """Whether other rows may say of fields in these that they belong to the questions."""
-        return any(extra.filled for extra in self.extras.values())
+        """Whether other rows may say of fields in these that they belong to the questions, or are the answer."""
+        apart = any(found["apart"] for found in self.listed.values())
+        return apart or bool(self.rivals) or any(extra.filled for extra in self.extras.values())
 
     def roles(self) -> dict[str, Role]:
         """What the fields that no name tells of are to the questions; to be asked when all rows were looked at."""
         return {name: role for name, extra in self.extras.items() if (role := extra.role(name))}
+
+    def verdict(self) -> Verdict:
+        """Which of the fields that look like the answer is it; to be asked when all rows were looked at."""
+        return judged(self.rivals, self.known)
+
+    def aliased(self) -> frozenset[str]:
+        """The fields in which most lists are names of one answer by their form."""
+        return frozenset(
+            name for name, found in self.listed.items() if found["tied"] >= LEAST_TIED * max(found["apart"], 1)
+        )
+
+    @property
+    def decides(self) -> bool:
+        """Whether all rows together say something that each has to be read by."""
+        verdict = self.verdict()
+        return bool(self.roles() or verdict.left or verdict.unsure or self.aliased())
 
     def guess(self) -> Guess:
         """The question of rows that have none under a usual name; to be asked when all were looked at."""
@@ -51,6 +73,10 @@ class Learnt:
         """Note the names of a row's fields."""
         if len(self.known) < MOST_NAMED and isinstance(row, dict):
             self.known |= dict.fromkeys(str(name) for name in row)
+
+    def list_of(self, name: str, *, tied: bool) -> None:
+        """Note a list of several texts under the name of an answer: whether their form ties them to each other."""
+        self.listed.setdefault(name, Counter())["tied" if tied else "apart"] += 1
 
     def label(self, name: str, *, number: bool) -> None:
         """Note a label that is written as a text."""
@@ -71,5 +97,9 @@ class Learnt:
             self.extras.setdefault(name, Extra()).join(extra)
         for name, found in later.labels.items():
             self.labels.setdefault(name, Counter()).update(found)
+        for pair, rivals in later.rivals.items():
+            self.rivals.setdefault(pair, Rivals()).join(rivals)
+        for name, found in later.listed.items():
+            self.listed.setdefault(name, Counter()).update(found)
         if len(self.known) < MOST_NAMED:
             self.known |= later.known

@@ -19,7 +19,7 @@ SUREST = frozenset("final exact gold golden correct right true short reference t
 """Words that set one of several fields of answers above the others."""
 GIVEN = frozenset(
     (
-        "context knowledge passage paragraph article scenario snippet document story dialogue dialog "
+        "context knowledge passage paragraph para article scenario snippet document story dialogue dialog "
         "conversation transcript background situation body excerpt vignette narrative premise contract clause "
         "table report"
     ).split()
@@ -40,10 +40,19 @@ BESIDE = frozenset(
         "solution response output completion formatted seed old revision revised draft supporting "
         "en zh es fr de hi vi ja ko ar ru pt exp remark 解析 分析 详解 解説 説明 해설 풀이 "
         "explicación explicacion erklärung explication "
-        "explicação resolución resolução solución lösung пояснение rubric sub"
+        "explicação resolución resolução solución lösung пояснение rubric sub prefix suffix"
     ).split()
 )
 """Words of fields that stand beside a question and its answer and are neither, whatever else is in their names."""
+FORMED = frozenset(
+    (
+        "step original raw clean cleaned normalized formatted native source supporting evidence condition field domain "
+        "english en zh es fr de hi vi ja ko ar ru pt"
+    ).split()
+)
+"""Those of them that may tell of the form of a passage, in a name that says that it is one."""
+NEEDED = frozenset("evidence supporting source condition original".split())
+"""Those of them under which a text may stand that the question needs."""
 CODING = frozenset("code program".split())
 """Words of fields with a program: what a question before which it stands is about, or else a way to the answer."""
 
@@ -73,6 +82,17 @@ def is_beside(name: str) -> bool:
     return any(word in BESIDE or _singular(word) in BESIDE for word in words_of(name))
 
 
+def may_be_given(name: str) -> bool:
+    """Whether the name says of a text beside the question that it is a passage, in some form (`passage_en`)."""
+    beside = [one for word in words_of(name) for one in (word, _singular(word)) if one in BESIDE]
+    return is_of(name, GIVEN) and FORMED.issuperset(beside)
+
+
+def may_be_needed(name: str) -> bool:
+    """Whether the name says of a text beside the question that it may be needed, and may as well explain the answer."""
+    return NEEDED.issuperset(one for word in words_of(name) for one in (word, _singular(word)) if one in BESIDE)
+
+
 def is_answer(name: str) -> bool:
     """Whether the name is like that of a field with final answers."""
     return is_of(name, ANSWERING) and not is_of(name, CODING) and not _is_beside_without(name, _NAMING)
@@ -90,7 +110,7 @@ def is_choice(name: str) -> bool:
 
 def _is_beside_without(name: str, words: frozenset[str]) -> bool:
     """Whether the name says that the field stands beside, these words left out."""
-    return is_beside("_".join(word for word in words_of(name) if word not in words))
+    return is_beside("_".join(word for word in words_of(name) if word not in words and _singular(word) not in words))
 
 
 @lru_cache(maxsize=4096)

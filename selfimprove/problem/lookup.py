@@ -9,7 +9,8 @@ from selfimprove.problem.extras import Role, why_taken
 from selfimprove.problem.finals import Kind
 from selfimprove.problem.guess import Guess, told_of
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.names import CONTAINERS, Names, Row, opened
+from selfimprove.problem.names import CONTAINERS, Names, Row, listed, opened
+from selfimprove.problem.rivals import Verdict
 from selfimprove.recipe import Problems
 
 ROLES = ("question", "context", "options", "answer")
@@ -26,7 +27,8 @@ class SetAside(Exception):  # noqa: N818 - no error: the row is set aside
 class Lookup:
     """The names under which the rows of a source are looked up; `used` counts the fields that were read by role.
 
-    `roles` and `guess` are what all rows said of fields that no name tells of, once they were all looked at (`settle`).
+    `roles` and `guess` are what all rows said of fields that no name tells of, once they were all looked at (`settle`),
+    `verdict` what they said of several that look like the answer, `aliased` of lists of answers.
     """
 
     def __init__(self, named: Problems) -> None:
@@ -35,6 +37,8 @@ class Lookup:
         self.learnt = Learnt(lacking={role: getattr(named, role) for role in ROLES if getattr(named, role)})
         self.roles: dict[str, Role] = {}
         self.guess = Guess()
+        self.verdict = Verdict()
+        self.aliased: frozenset[str] = frozenset()
         self._settled = False
         self._names: dict[tuple[object, ...], Names] = {}
 
@@ -43,11 +47,15 @@ class Lookup:
         if not self._settled:
             self._settled = True
             self.roles, self.guess = self.learnt.roles(), self.learnt.guess()
+            self.aliased = self.learnt.aliased()
+            self.verdict = Verdict() if self.named.answer else self.learnt.verdict()
 
     def notes(self) -> tuple[str, ...]:
         """What the user is told of fields that were taken by no name of theirs."""
         told = [told_of(self.guess)] if self.guess.fields else []
         taken = {name: role for name, role in self.roles.items() if role != "unsure"}
+        if self.verdict.taken:
+            told.append(f"`{self.verdict.taken}` was taken for the answer, and not {listed(sorted(self.verdict.left))}")
         return (*told, *(f"`{name}` was taken for {role}: {why_taken(role)}" for name, role in taken.items()))
 
     def names(self, row: Row) -> Names:

@@ -15,7 +15,19 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 
-from selfimprove.problem.likeness import ANSWERING, GIVEN, SUREST, is_answer, is_beside, is_choice, is_of, is_solution
+from selfimprove.problem.likeness import (
+    ANSWERING,
+    GIVEN,
+    SUREST,
+    is_answer,
+    is_beside,
+    is_choice,
+    is_of,
+    is_solution,
+    may_be_given,
+    may_be_needed,
+    words_of,
+)
 
 Row = dict[str, object]
 
@@ -84,6 +96,34 @@ class Names(dict[str, str]):
         return _surest([name for name in self.values() if is_answer(name)])
 
     @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The solutions that are called the right ones; a `reference` alone only beside what a model said."""
+        found = [name for name in self.values() if is_solution(name) and is_of(name, SUREST)]
+        said = any(is_of(name, _SAID) for name in self.values() if name not in found)
+        return tuple(name for name in found if said or set(words_of(name)) - {"reference", "references"})
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The fields of two responses of models, between which a label decides."""
+        found: dict[str, list[str]] = {}
+        for bare, name in self.items():
+            if match := _ONE_OF_TWO.fullmatch(bare):
+                found.setdefault(match[1] + match[3], []).append(name)
+        return next((tuple(both) for both in found.values() if len(both) > 1), ())
+
+    @cached_property
+    def answer_family(self) -> tuple[str, ...]:
+        """The fields with an answer each that are numbered from 0 or 1; none where another says which is right."""
+        parts = {name: match for name in self.values() if (match := _NUMBERED_ANSWER.fullmatch(bare_name(name)))}
+        stems = {match[1] for match in parts.values()}
+        family = sorted(parts, key=lambda name: int(parts[name][2]))
+        first = int(parts[family[0]][2]) if family else 0
+        run = [int(parts[name][2]) for name in family] == list(range(first, first + len(family)))
+        chosen = self.among(CHOSEN) or [name for name in self.values() if is_choice(name) and name not in parts]
+        alone = len(stems) == 1 and not chosen and not self.among((*LABELS, *OPTIONS))
+        return tuple(family) if alone and run and first < 2 and len(family) > 1 else ()
+
+    @cached_property
     def like_solutions(self) -> tuple[str, ...]:
         """The one field with a name like that of a solution or a label; none where there are several."""
         like = _surest([name for name in self.values() if is_solution(name)])
@@ -92,6 +132,12 @@ class Names(dict[str, str]):
     @cached_property
     def others(self) -> tuple[str, ...]:
         """The fields of which no name says what they are to a question."""
+        return tuple(name for name in self.doubtful if not is_beside(name))
+
+    @cached_property
+    def doubtful(self) -> tuple[str, ...]:
+        """Those, and others that stand beside a question by their names and may hold what it needs all the same."""
+        told = self.among(_PASSAGES) or self.like_contexts
         return tuple(
             name
             for bare, name in self.items()
@@ -100,9 +146,14 @@ class Names(dict[str, str]):
             and bare not in NESTED
             and bare not in LABELS
             and name not in self.contexts
-            and not is_beside(name)
+            and (not is_beside(name) or (not told and (may_be_given(name) or may_be_needed(name))))
             and not is_of(name, ANSWERING)
         )
+
+    @cached_property
+    def holders(self) -> tuple[str, ...]:
+        """The fields that may hold an object with a passage in it."""
+        return tuple(name for bare, name in self.items() if bare in CONTAINERS and not is_beside(name))
 
     @cached_property
     def contexts(self) -> tuple[str, ...]:
@@ -124,7 +175,7 @@ QUESTIONS = tuple(
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext "
         "turns messages conversations conversation puzzle riddle inputs input newquestion userprompt "
-        "userquery userquestion usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
+        "userquery userquestion userinput usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
         "题目 問題 问题 題目 질문 문제 السؤال प्रश्न content"
     ).split()
 )
@@ -142,7 +193,7 @@ ANSWERS = tuple(
 )
 """Names of a final answer, the surest first."""
 SOLUTIONS = tuple(
-    "solution groundtruthsolution goldstandardsolution referencesolution response output completion assistant".split()
+    "groundtruthsolution goldstandardsolution referencesolution solution response output completion assistant".split()
 )
 """Names of a solution that ends on the answer, or of the bare answer itself."""
 CONTEXTS = tuple(
@@ -151,7 +202,7 @@ CONTEXTS = tuple(
         "para document dialogue dialog transcript support supports background situation "
         "backgrounddescription text pretext tabletitle table posttext paragraphs premise theory "
         "narrative puzzle contexts plot given excerpt vignette problem input snippet sentences history "
-        "definition tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "
+        "definition taskprefix tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "
         "지문 текст контекст"
     ).split()
 )
@@ -188,7 +239,7 @@ RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split()
 SCORES = tuple("score scores reward rewards rating ratings".split())
 """Names of what a model's response was given."""
 SOUND = tuple("answerable isanswerable hasanswer".split())
-UNSOUND = tuple("unanswerable isunanswerable isimpossible".split())
+UNSOUND = tuple("unanswerable isunanswerable isimpossible falsepremise".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
 FAULTS = tuple("errortype".split())
 """Names of what reviewers found wrong with a row; `ok` where they found nothing."""
@@ -196,7 +247,7 @@ NESTED = tuple("questions qas qapairs questionanswerpairs paragraphs".split())
 """Names of a list of questions about what stands beside them, or of passages with such a list in each."""
 GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
-SYSTEMS = tuple("system systemprompt".split())
+SYSTEMS = tuple("system systemprompt systeminstruction".split())
 PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage video videos audio".split())
 LABELS = tuple("label goldlabel labeltext labelname labelstr correctlabel".split())
 """Names of the class that a row belongs to, which is its answer if it is told in words."""
@@ -207,69 +258,26 @@ CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row 
 LONGEST_JSON = 1_000_000
 """Characters of a text that is opened as JSON, at most."""
 
+PRINTED = re.compile(r"\s*[\[{]\s*'")
+"""How a list of texts or an object begins as Python prints it."""
+_UNPARTED = re.compile(r"['\"][ \n]+['\"]")
+"""Between the texts of an array as numpy prints it, which no comma parts."""
+_LONGEST_PRINTED = 20_000
 _BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
 _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_SAID = frozenset("response output completion prediction generation generated".split())
+_ONE_OF_TWO = re.compile(
+    r"((?:model)?(?:response|completion|output|generation|conversation|reply|assistant))([ab012])()"
+)
+_NUMBERED_ANSWER = re.compile(r"((?:[a-z]+)?answers?|gold|ans)(\d{1,2})")
 _FILES = frozenset("path file filename image img picture video audio media".split())
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
-_BELONGING = frozenset((*OPTIONS, *CONTEXTS)) - frozenset(QUESTIONS)
-"""Names of what a question has to be shown with."""
+_PASSAGES = tuple(name for name in CONTEXTS if name not in QUESTIONS)
 _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
-
-
-def unfolded(row: object) -> list[Row] | list[object]:
-    """The questions that a row asks about one passage, a row each with what stands beside them; else the row.
-
-    Of a row that holds nothing but another row it is that one.
-    """
-    if not isinstance(row, dict):
-        return [row]
-    if len(row) == 1 and _asks(inner := next(iter(row.values()))):
-        return [inner]
-    for key, inner in row.items():
-        if isinstance(inner, list) and inner and bare_name(key) in NESTED:
-            beside = {name: value for name, value in row.items() if name != key}
-            rows = [one for each in inner for one in unfolded(each)]
-            if all(map(_asks, rows)):
-                return [{**beside, **one} for one in rows if isinstance(one, dict)]
-    return [row]
-
-
-def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
-    """The row with the fields of the one object that holds its question and more in the place of that object.
-
-    The object itself stays in the row where one of the names in the recipe, `named`, goes into it.
-    """
-    if names.questions:
-        return row
-    more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
-    holders = [
-        name
-        for name, inner in row.items()
-        if isinstance(inner, dict) and _asks(inner) and not more.isdisjoint(map(bare_name, inner))
-    ]
-    if len(holders) != 1:
-        return row
-    holder = holders[0]
-    kept = {holder: row[holder]} if any(name.startswith(f"{holder}.") for name in named) else {}
-    flat: Row = {}
-    for name, value in row.items():
-        if name == holder and isinstance(value, dict):
-            flat |= value
-        elif name != holder:
-            flat.setdefault(name, value)
-    return flat | kept
-
-
-def _asks(inner: object) -> bool:
-    """Whether this is a row with a question in it."""
-    return isinstance(inner, dict) and any(bare_name(name) in _ASKING for name in inner)
-
-
-_ASKING = frozenset(QUESTIONS) - {"content", "input", "inputs", "sentence", "turns", "ctx"}
 
 
 def bare_name(name: object) -> str:
@@ -293,13 +301,15 @@ def find(row: Row, name: str) -> tuple[bool, object]:
 
 
 def opened(value: object) -> object:
-    """What stands inside a list of one, or inside a text that is a JSON object, a list of texts, or bytes as Python
-    prints them; else the value."""
+    """What stands inside a list of one, or inside a text that is a JSON object, a list of texts, or either of them or
+    bytes as Python prints them; else the value."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return opened(value[0]) if isinstance(value[0], (list, tuple, dict)) else value[0]
     if not isinstance(value, str) or (value[:1].isalnum() and value[:2] not in ("b'", 'b"')):
         return value
     if 1 < len(value) < LONGEST_JSON and value.lstrip()[:1] in ("{", "[") and value.rstrip()[-1:] in ("}", "]"):
+        if PRINTED.match(value):
+            return _printed(value)
         if not re.match(r'\s*(?:\{\s*"|\[\s*["{])', value):
             return value
         try:
@@ -311,6 +321,17 @@ def opened(value: object) -> object:
         with contextlib.suppress(ValueError, SyntaxError):
             return str(ast.literal_eval(value).decode()).strip()
     return value
+
+
+def _printed(text: str) -> object:
+    """The list of texts, or the object, that the text is as Python prints it; else the text."""
+    if len(text) > _LONGEST_PRINTED or _UNPARTED.search(text):
+        return text
+    try:
+        inner: object = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return opened(inner) if isinstance(inner, list) else inner if isinstance(inner, dict) else text
 
 
 def listed(names: Iterable[object]) -> str:

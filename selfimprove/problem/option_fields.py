@@ -119,6 +119,8 @@ def _known(fields: Names) -> _Known:
     known: dict[str, dict[str, str]] = {}
     others: dict[str, dict[str, str]] = {}
     for one, name in fields.items():
+        if name in fields.answer_family:
+            continue
         match = _NUMBERED.fullmatch(one)
         if match and (match[1] or not match[2].isdigit()):
             known.setdefault(match[1], {})[match[2].upper()] = name

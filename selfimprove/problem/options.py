@@ -24,6 +24,8 @@ _LINE = re.compile(r"[(\[（]?([A-Za-z])(?:[).:\]、．：）]\s*|\s+)(.*\S)\s*"
 _FIRST = re.compile(r"(?:^|(?<=[\s:?.]))[(\[]?[Aa]\s*[).:\]]")
 _PROMPTED = re.compile(r"\s*(?:answer|a)\s*:\s*$", re.IGNORECASE)
 _NUMBERED_LINE = re.compile(r"[(\[（]?(\d{1,2})[).:\]、．：）]\s*(.*\S)\s*")
+_CLOSING = 300
+"""Characters behind the options of a question, such as how the answer is to be given."""
 _FLAGS = ("iscorrect", "correct", "isright", "right", "isanswer", "istrue")
 _TEXTS = ("text", "content", "option", "answer", "choice", "value")
 _TITLE = re.compile(r"^\s*(?:answer\s+)?(?:choices|options)\s*:\s*", re.IGNORECASE)
@@ -73,7 +75,7 @@ def shows(question: str, options: Options) -> bool:
     letters = options.letters()
     if options.texts == letters:
         return all(re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]", question) for letter in letters)
-    tail = question[-sum(len(text) + 12 for text in options.texts) :]
+    tail = question[-_CLOSING - sum(len(text) + 12 for text in options.texts) :]
     return options.right is None and all(
         re.search(rf"(?<![A-Za-z]){letter}\s*[).:\]]+\s*{re.escape(text)}", tail)
         for letter, text in zip(letters, options.texts, strict=True)
@@ -99,8 +101,10 @@ def read_options(value: object) -> Options | None:
         return _from_object({bare_name(key): inner for key, inner in value.items()}, value)
     if isinstance(value, (list, tuple)):
         items = [opened(item) if isinstance(item, (list, tuple)) else item for item in value]
+        if items and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
+            return _of_pairs([{str(item[0]): item[1]} for item in items if isinstance(item, (list, tuple))])
         if items and all(isinstance(item, dict) for item in items):
-            return _from_objects([item for item in items if isinstance(item, dict)])
+            return _from_objects(objects := [item for item in items if isinstance(item, dict)]) or _of_pairs(objects)
         return _from_texts(items)
     return None
 
@@ -173,6 +177,8 @@ def _from_object(value: dict[str, object], written: Row) -> Options | None:
         if _is_score(labels):
             return Options(texts=shown, right=list(labels).index(1))
         return Options(texts=shown, labels=tuple(str(label).strip() for label in labels))
+    if (parallel := _parallel(value)) is not None:
+        return parallel
     if len(value) < 2 or len(value) > len(LETTERS):
         return None
     if all(isinstance(inner, (int, float)) for inner in value.values()):
@@ -188,6 +194,18 @@ def _from_object(value: dict[str, object], written: Row) -> Options | None:
             labels = tuple(filled[key][0].strip() for key in order)
             return Options(texts=tuple(filled[key][1] for key in order), labels=labels)
     return None
+
+
+def _parallel(value: Row) -> Options | None:
+    """Two lists of one length, whatever they are called, of which one holds labels and the other texts."""
+    lists = [inner for inner in value.values() if isinstance(inner, (list, tuple))]
+    if len(lists) != 2 or len(lists[0]) != len(lists[1]) or not all(is_plain(one) for each in lists for one in each):
+        return None
+    columns = [[str(one).strip() for one in each] for each in lists]
+    places = [place for place in (0, 1) if consecutive([one.upper() for one in columns[place]])]
+    if len(places) != 1 or not 2 <= len(columns[0]) <= len(LETTERS) or not all(texts := columns[1 - places[0]]):
+        return None
+    return Options(texts=tuple(texts), labels=tuple(columns[places[0]]))
 
 
 def _bare_keys(keys: list[str]) -> list[str]:
@@ -226,6 +244,14 @@ def _from_objects(items: Sequence[Row]) -> Options | None:
         return None
     right = None if labels else _right_of(items)
     return Options(texts=tuple(columns[texts]), labels=tuple(columns[labels]) if labels else (), right=right)
+
+
+def _of_pairs(items: Sequence[Row]) -> Options | None:
+    """Objects of one key each, which is the option's label."""
+    pairs = [next(iter(item.items())) for item in items if len(item) == 1]
+    merged: Row = dict(pairs)
+    whole = len(pairs) == len(items) == len(merged) and list(merged) == sorted(merged, key=lambda key: (len(key), key))
+    return _from_object({bare_name(key): text for key, text in pairs}, merged) if whole else None
 
 
 def consecutive(keys: Sequence[str]) -> bool:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from selfimprove.problem.fields import FieldReader
 from selfimprove.problem.files import Part, rows_of
+from selfimprove.problem.heads import without_header
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.names import unfolded
 from selfimprove.problem.table import Columns
+from selfimprove.problem.unfolding import unfolded
 from selfimprove.recipe import Problems
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt |
 
     `as_written` as in `FieldReader`.
     """
-    rows = [(number, one) for number, row in rows_of(piece.part, Path(piece.title)) for one in unfolded(row)]
+    found = without_header(list(rows_of(piece.part, Path(piece.title))))
+    rows = [(number, one) for number, row in found for one in unfolded(row)]
     reader = FieldReader(named, as_written=as_written, learnt=learnt)
     if learnt is None:
         for _, row in rows:

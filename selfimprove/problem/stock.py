@@ -155,7 +155,7 @@ def _read(
         found.append(_held(read))
         told(_done(piece, origin), sum(origin.sizes))
     learnt = learnt or Learnt(lacking={role: name for role in used if (name := getattr(wanted, role))})
-    taken = bool(learnt.roles())
+    taken = learnt.decides
     waiting = {place for place, read in enumerate(found) if read.batch is None or (taken and read.learnt.open)}
     again = (piece for place, piece in enumerate(origin.pieces()) if place in waiting) if waiting else ()
     for place, (piece, read) in zip(sorted(waiting), crew.read(again, learnt), strict=True):

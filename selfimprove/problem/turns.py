@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from selfimprove.problem.names import Row
 
 _USERS = frozenset(("user", "human", "prompter"))
+_OTHERS = {"system": "system", "developer": "system", "tool": "tool"}
 _MODELS = frozenset(("assistant", "gpt", "model", "bot", "chatgpt"))
 
 
@@ -27,6 +28,16 @@ class Chat:
 def is_chat(value: object) -> bool:
     """Whether the value is a list of turns."""
     return isinstance(value, (list, tuple)) and bool(value) and all(_role(turn) for turn in value)
+
+
+def spoken(value: object) -> object:
+    """What a turn that stands by itself says (`{"parts": [{"text": ...}]}`); any other value as it is."""
+    return _content(value) if isinstance(value, dict) and not {"parts", "content"}.isdisjoint(value) else value
+
+
+def has_user(turns: object) -> bool:
+    """Whether a user speaks in a chat."""
+    return isinstance(turns, (list, tuple)) and any(_role(turn) == "user" for turn in turns)
 
 
 def read_chat(turns: Sequence[object]) -> Chat | str:
@@ -58,17 +69,17 @@ def _role(turn: object) -> str:
     if not isinstance(turn, dict):
         return ""
     role = turn.get("role", turn.get("from"))
-    if not isinstance(role, str) or not {"content", "value", "text", "ground_truth"} & turn.keys():
+    if not isinstance(role, str) or not {"content", "value", "text", "ground_truth", "parts"} & turn.keys():
         return ""
     lower = role.lower()
     if lower in _USERS:
         return "user"
-    return "model" if lower in _MODELS else lower if lower in ("system", "tool") else "other"
+    return "model" if lower in _MODELS else _OTHERS.get(lower, "other")
 
 
 def _content(turn: object) -> str | None:
     assert isinstance(turn, dict)  # `_role` has looked
-    value = turn.get("content", turn.get("value", turn.get("text")))
+    value = turn.get("content", turn.get("value", turn.get("text", turn.get("parts"))))
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple)) and value:
@@ -90,4 +101,4 @@ def _answer(turn: object) -> object:
     return truth if truth is not None else _content(turn)
 
 
-__all__ = ["Chat", "Row", "is_chat", "last_text", "read_chat"]
+__all__ = ["Chat", "Row", "has_user", "is_chat", "last_text", "read_chat", "spoken"]

@@ -35,14 +35,14 @@ def accepts(reference: str | None, answer: str) -> bool:
 
 def asked(found: Preview, wanted: Any) -> Problem:  # noqa: ANN401 - JSON
     """The shortest question that holds all parts."""
-    parts = wanted["parts"] if isinstance(wanted, dict) else [wanted]
+    parts = (wanted.get("parts") or [wanted["question"]]) if isinstance(wanted, dict) else [wanted]
     holding = [one for one in found.problems if all(squeezed(part) in squeezed(one.question) for part in parts)]
     assert holding, parts
     return min(holding, key=lambda one: len(one.question))
 
 
 def letter_of(option: str, question: str) -> str:
-    letters = re.findall(rf"(?:^|\s)([A-Z])[.)] {re.escape(option)}(?!\S)", question)
+    letters = re.findall(rf"(?:^|\s)([A-Z])[.):] {re.escape(option)}(?!\S)", question)
     assert len(letters) == 1, (option, question)
     return letters[0]
 
@@ -73,8 +73,16 @@ def test_a_shape_that_has_no_answers_is_refused_in_two_lines(name: str) -> None:
         read(name, {})
     assert caught.value.hint
     assert "\n" not in str(caught.value.message) + str(caught.value.hint)
-    if keys := EXPECTED[name]["keys"]:
-        assert read(name, keys).answered
+
+
+@pytest.mark.parametrize("name", [name for name, case in EXPECTED.items() if case["keys"]])
+def test_a_shape_that_needs_a_key_is_refused_without_it_and_says_what_to_type(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(name, {})
+    typed = [f"--set {key}={field}" for key, field in EXPECTED[name]["keys"].items()]
+    named = all(field in caught.value.hint for field in EXPECTED[name]["keys"].values())
+    assert named
+    assert any(one in caught.value.hint for one in [*typed, "--set problems.answer="])
 
 
 def test_every_shape_is_expected() -> None:

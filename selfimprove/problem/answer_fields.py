@@ -1,0 +1,167 @@
+"""The fields of a row that may hold its answer, the surest first, and what all rows of a source say of them.
+
+A name that is usual for an answer comes first, then those that mean many things, labels in words, names that are like
+that of an answer, and last solutions and what a chat's model said. Where two of them disagree, `rivals` tells which is
+the reference, or the user is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from selfimprove.errors import UsageError
+from selfimprove.problem.aliases import one_answer
+from selfimprove.problem.asking import Asked
+from selfimprove.problem.finals import Final, several_texts
+from selfimprove.problem.likeness import LABELLED, is_of
+from selfimprove.problem.lookup import Lookup, containers, value_of
+from selfimprove.problem.names import (
+    ANSWERS,
+    GRADES,
+    LABELS,
+    RATINGS,
+    SCORES,
+    SOLUTIONS,
+    TESTS,
+    Names,
+    Row,
+    bare_name,
+    find,
+)
+from selfimprove.problem.numbering import as_number
+from selfimprove.problem.rivals import compared
+from selfimprove.problem.rivals import look as look_at_rivals
+from selfimprove.problem.turns import Chat, is_chat, read_chat
+
+SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answers") :]
+"""Names of answers, and those that mean many things: passed over where a row has a surer one."""
+MOST_LISTS = 200
+"""Lists of answers of a part of a source that are looked at."""
+_ANNOTATED = frozenset(("annotation", "annotator", "annotated"))
+
+
+class Answers:
+    """Finds the fields that may hold the answer of each row."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def learn(self, row: Row, names: Names) -> None:
+        """Look at labels, at lists of answers, and at fields of which only one can be the answer."""
+        learnt = self._lookup.learnt
+        for name in names.among(LABELS) if not names.among(SURE) else ():
+            if isinstance(label := row[name], str) and label.strip():
+                learnt.label(name, number=as_number(label) is not None)
+        if self._lookup.named.answer:
+            return
+        look_at_rivals(learnt.rivals, row, names)
+        for name in names.among(ANSWERS):
+            value = row[name]
+            if not isinstance(value, str) or value[:1] == "[":
+                self._learn_list(name, value)
+        if family := names.answer_family:
+            self._learn_list(family[0], [row[name] for name in family])
+
+    def _learn_list(self, name: str, value: object) -> None:
+        """Look at the texts of a list under the name of an answer."""
+        learnt = self._lookup.learnt
+        texts = several_texts(value)
+        if len(texts) > 1 and learnt.listed.get(name, Counter()).total() < MOST_LISTS:
+            learnt.list_of(name, tied=one_answer(texts))
+
+    def doubt(self, row: Row, names: Names, where: str) -> Final | None:
+        """Why the row has no answer where two fields disagree on it; `UsageError` if they do in many rows."""
+        for (first, second), found in self._lookup.verdict.unsure.items():
+            pair = first, second
+            if first not in names.values() or second not in names.values() or names.among(TESTS):
+                continue
+            if compared(row, pair, exact=True) not in ("number", "word"):
+                continue
+            told = f"`{first}` and `{second}` both look like the answer and differ"
+            if found.few():
+                return Final(text=None, kind="several answers", why=told)
+            values = f"{str(row[first])!r:.40} and {str(row[second])!r:.40}"
+            hint = f"Name the right one: --set problems.answer={second} (or {first})."
+            raise UsageError(f"{where}: {told}: {values}", hint)
+        return None
+
+    def fields(self, row: Row, names: Names, asked: Asked) -> Iterator[tuple[str, object]]:
+        """The fields that may hold the answer, the surest first."""
+        if self._lookup.named.answer and (found := find(row, self._lookup.named.answer))[0]:
+            yield self._lookup.named.answer, found[1]
+            return
+        verdict = self._lookup.verdict
+        if verdict.taken and verdict.taken in names.values():
+            yield verdict.taken, row[verdict.taken]
+            return
+        if not verdict.left:
+            yield from self._usual_answers(row, names, asked)
+            return
+        for name, value in self._usual_answers(row, names, asked):
+            if name not in verdict.left:
+                yield name, value
+
+    def _usual_answers(self, row: Row, names: Names, asked: Asked) -> Iterator[tuple[str, object]]:
+        sure = False
+        for name in names.among(SURE):
+            sure = sure or row[name] not in (None, "")
+            yield name, row[name]
+        for name in names.among(VAGUE):
+            if not sure:
+                sure = row[name] not in (None, "")
+                yield name, row[name]
+        for name in names.among(LABELS) if not sure and not names.compared else ():
+            label = row[name]
+            words = isinstance(label, (str, bool)) and as_number(label) is None
+            if words or (isinstance(label, str) and self._lookup.learnt.is_answer(name)):
+                yield name, label
+        if not names.among(ANSWERS) and len(names.like_answers) == 1:
+            yield names.like_answers[0], row[names.like_answers[0]]
+        for name in names.references if not names.among(ANSWERS) and not names.like_answers else ():
+            yield name, row[name]
+        if not names.among(ANSWERS) and (family := names.answer_family):
+            yield family[0], [row[name] for name in family if row[name] not in (None, "")]
+        if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:
+            yield from annotated(row)
+            for name in names.like_solutions if not names.compared else ():
+                if as_number(row[name]) is None or not is_of(name, LABELLED):
+                    yield name, row[name]
+        for name, inner in containers(row, names):
+            for key in self._lookup.names(inner).among(SURE):
+                yield f"{name}.{key}", inner[key]
+        if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
+            if _stands_apart(row, names):
+                yield names["solution"], row[names["solution"]]
+            return
+        graded = any(row[name] is not None for name in names.among(SCORES))
+        for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
+            if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
+                yield name, row[name]
+        if asked.answer is not None:
+            yield asked.name, asked.answer
+
+
+def annotated(row: Row) -> Iterator[tuple[str, object]]:
+    """The answers in a list of objects by annotators, if each of these gives one."""
+    for name, value in row.items():
+        if not isinstance(value, list) or not value or not is_of(str(name), _ANNOTATED):
+            continue
+        keys = [
+            next((key for key in one if bare_name(key) in SURE), "") if isinstance(one, dict) else "" for one in value
+        ]
+        if all(keys):
+            given = [one[key] for one, key in zip(value, keys, strict=True)]
+            flat = [text for one in given for text in (one if isinstance(one, list) else [one])]
+            yield f"{name}.{keys[0]}", list({str(text): text for text in flat}.values())
+
+
+def _stands_apart(row: Row, names: Names) -> bool:
+    """Whether the row has a chat whose answer is another text than its solution: what was graded is that answer."""
+    solution = value_of(row, names, "solution")
+    if not isinstance(solution, str) or not solution.strip():
+        return False
+    turns = [value for value in row.values() if is_chat(value) and isinstance(value, (list, tuple))]
+    chats = [chat for one in turns if isinstance(chat := read_chat(one), Chat)]
+    answers = [chat.answer.strip() for chat in chats if isinstance(chat.answer, str) and chat.answer.strip()]
+    return any(solution.strip() not in answer and answer not in solution for answer in answers)

@@ -1,0 +1,103 @@
+"""Rows as their questions: one for each of several about a passage, with the fields of the object that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from selfimprove.problem.names import (
+    ANSWERS,
+    CHOSEN,
+    CONTEXTS,
+    NESTED,
+    OPTIONS,
+    QUESTIONS,
+    SOLUTIONS,
+    Names,
+    Row,
+    bare_name,
+)
+
+_ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
+_BELONGING = frozenset((*OPTIONS, *CONTEXTS)) - frozenset(QUESTIONS)
+"""Names of what a question has to be shown with."""
+
+
+def unfolded(row: object) -> list[Row] | list[object]:
+    """The questions that a row asks about one passage, a row each with what stands beside them; else the row.
+
+    Of a row that holds nothing but another row it is that one.
+    """
+    if not isinstance(row, dict):
+        return [row]
+    if len(row) == 1 and _asks(inner := next(iter(row.values()))):
+        return [inner]
+    for key, inner in row.items():
+        if isinstance(inner, list) and inner and bare_name(key) in NESTED:
+            beside = {name: value for name, value in row.items() if name != key}
+            rows = [one for each in inner for one in unfolded(each)]
+            if all(map(_asks, rows)):
+                return [{**beside, **one} for one in rows if isinstance(one, dict)]
+    return _apart(row) or [row]
+
+
+def _apart(row: Row) -> list[Row]:
+    """The questions of a row that has lists of them, of their options and of their answers, side by side; else none."""
+    key = next((name for name, value in row.items() if isinstance(value, list) and bare_name(name) == "questions"), "")
+    asked = row[key] if key else None
+    if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
+        return []
+    names = {bare_name(name): name for name in row}
+    lists = {name: value for name, value in row.items() if isinstance(value, list) and len(value) == len(asked)}
+    options = [name for bare in OPTIONS if (name := names.get(bare, "")) in lists and bare != "answers"]
+    if (
+        not options
+        or not all(isinstance(one, (list, dict)) for one in lists[options[0]])
+        or names.get("answers") not in lists
+    ):
+        return []
+    single = {names["questions"]: "question", names["answers"]: "answer"}
+    beside = {name: value for name, value in row.items() if name not in lists}
+    columns = {single.get(name, name): value for name, value in lists.items()}
+    return [{**beside, **dict(zip(columns, cells, strict=True))} for cells in zip(*columns.values(), strict=True)]
+
+
+def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
+    """The row with the fields of the one object that holds its question and more in the place of that object.
+
+    The object itself stays in the row where one of the names in the recipe, `named`, goes into it.
+    """
+    if names.questions:
+        holder = names.questions[0]
+        held = row[holder]
+        if not isinstance(held, dict) or len(held) < 2 or not _asks(held):
+            return row
+        return _in_its_place(row, holder, named)
+    more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
+    holders = [
+        name
+        for name, inner in row.items()
+        if isinstance(inner, dict) and _asks(inner) and not more.isdisjoint(map(bare_name, inner))
+    ]
+    if len(holders) != 1:
+        return row
+    return _in_its_place(row, holders[0], named)
+
+
+def _in_its_place(row: Row, holder: str, named: Iterable[str]) -> Row:
+    """The row with the fields of the object in one of its own in the place of that."""
+    kept = {holder: row[holder]} if any(name.startswith(f"{holder}.") for name in named) else {}
+    flat: Row = {}
+    for name, value in row.items():
+        if name == holder and isinstance(value, dict):
+            flat |= value
+        elif name != holder:
+            flat.setdefault(name, value)
+    return flat | kept
+
+
+def _asks(inner: object) -> bool:
+    """Whether this is a row with a question in it."""
+    return isinstance(inner, dict) and any(bare_name(name) in _ASKING for name in inner)
+
+
+_ASKING = frozenset(QUESTIONS) - {"content", "input", "inputs", "sentence", "turns", "ctx"}
