@@ -19,6 +19,8 @@ _SINCE = re.compile(
 
 def main_clause(sentence: str) -> str:
     """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
+    if "(" in sentence and (defined := _DEFINED.search(sentence)) is not None:
+        sentence = sentence[: defined.start()]
     main = _RELATIVE.sub("", sentence)
     main = sentence if not re.search(r"\d", main) else main
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
@@ -39,9 +41,14 @@ def _total(sentence: str) -> str:
     return head if values[0] == sum(values[1:]) else sentence
 
 
+_DEFINED = re.compile(
+    r"(?<=[$)\]\d])\s*,?\s+(?:where|since|because|when|given(?: that)?|for|if|as|with)\s+(?:\$|\\\()?"
+    r"[A-Za-z]\w{0,3}(?:\^\{?-?1\}?|'|\^\{?\\prime\}?)?\s?(?:\\left)?\([a-z]\s?(?:\\right)?\)\s?="
+)
 _PLAIN = re.compile(r"(?<![\w.])\d{1,12}(?:,\d{3})*(?:\.\d{1,6})?(?![\w/%])")
 _REJECTED = re.compile(
-    r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|discard(?:ed)?|ignored?|"
+    r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|"
+    r"discard(?:ed)?|ignored?|"
     r"impossible|not (?:valid|possible|allowed|a solution))[^()]*\)",
     re.IGNORECASE,
 )
@@ -49,8 +56,10 @@ _EXCLUDED = re.compile(
     r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
 )
 _RELATIVE = re.compile(
-    r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|power|prime|reasonable|"
-    r"little|bit)|divisible|between|within|close|the\s+(?:square|cube|smallest|largest|same)|(?:\w+er|less|more)\s+than)\b"
+    r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|"
+    r"power|prime|reasonable|"
+    r"little|bit)|divisible|between|within|close|the\s+(?:square|cube|smallest|largest|same)|(?:\w+er|less|"
+    r"more)\s+than)\b"
     r"[^;:=]*\Z",
     re.IGNORECASE,
 )

@@ -11,11 +11,25 @@ import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
+from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
-from selfimprove.answer.prose import SENTENCE, last_statement, tidy
-from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, OPTION, STARTS_WORDS, SUPPOSED
+from selfimprove.answer.prose import last_statement, tidy
+from selfimprove.answer.retracted import denied_later, is_others, is_unreal, of_another_case
+from selfimprove.answer.sentences import SENTENCE
+from selfimprove.answer.tongues import (
+    AROUND,
+    CONDITION,
+    DENIAL,
+    DENIED_BEFORE,
+    INSTEAD,
+    MARK,
+    NAMELY,
+    OPTION,
+    STARTS_WORDS,
+    SUPPOSED,
+)
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula
+from selfimprove.answer.values import emphasised, in_words, last_formula, measured
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
@@ -24,22 +38,29 @@ _MARK = re.compile(
     rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
-    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
+    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|"
+    r"chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
-    r"|(?m:^)[ *_#]{0,4}(?:final|correct|best)\s?:[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
+    r"|(?:(?m:^)|(?<=[.!?]\s))[ *_#]{0,4}(?:final|correct|best)(?:\s(?:options?|choices?|statements?|ones?|"
+    r"letters?))?\s?:"
+    r"[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
-    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
+    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|"
+    r"letters)\s+are\b:?\s*",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
     r"#{4}|<answer>|answer|correct (?:choice|option)|[^\x00-\x7f]|antwort|respuesta|resposta|risposta", re.IGNORECASE
 )
 _CUT = re.compile(
-    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
-    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s[-—]\s|"
-    + STARTS_WORDS,
+    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|"
+    r"for the|"
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
+    r"-?[\w./]{1,12}\s?,)|"
+    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
+    r"(?<![\d)])\s-\s|"
+    r"\s-\s(?![\d(])|" + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -116,17 +137,27 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
     if _is_supposed(text, mark, first):
         return _faulty(mark, "", shift + len(first), "the answer is only supposed")
+    if (beside := _APPOSED.search(mark[0])) is not None and (_REMARK.match(line) or _WRONG.match(line)):
+        return _faulty(mark, beside[1], mark.end(), DENIED) if _WRONG.match(line) else _beside(text, mark, beside)
     if (denial := _DENIAL.match(line)) is not None:
         instead = _INSTEAD.search(straight(line))
         if instead is None:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
+    if not line.isascii() and (denied := DENIED_BEFORE.match(line)) is not None:
+        if not _DEFINITE.match(line[denied.end() :]):
+            return _faulty(mark, "", shift + len(first), DENIED)
+        line, shift = line[denied.end() :], shift + denied.end()
     answer, end = _answer(line)
     before = text[max(0, mark.start() - 1_000) : mark.start()]
     if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
         return _faulty(mark, answer, shift + end, UNDECIDED)
     if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
         return _faulty(mark, answer, shift + end, "the answer is only supposed")
+    if of_another_case(text[shift + end :]):
+        return _faulty(mark, answer, shift + end, "the answer is that of another case")
+    if denied_later(text[shift + end :], answer):
+        return _faulty(mark, answer, shift + end, DENIED)
     if _BREAKS_OFF.search(answer):
         return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -141,6 +172,19 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         else "",
         firm=_is_firm(text, shift + end, line[:end]),
     )
+
+
+_APPOSED = re.compile(
+    r"(?:answer|result)\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))\s(?:is|was|follows|comes)\s*\Z", re.IGNORECASE
+)
+_WRONG = re.compile(r"\s*(?:not\b|wrong|incorrect|false|only|a guess|impossible|too )", re.IGNORECASE)
+
+
+def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
+    """The answer that stands beside its name: "The answer, 4, is obtained by subtracting"."""
+    end = mark.start() + beside.end(1)
+    back = TAKEN_BACK if taken_back(text[mark.end() :], beside[1]) else ""
+    return Statement(at=mark.start(), end=end, text=beside[1].strip(), how="marked", fault=back, firm=True)
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
@@ -164,7 +208,9 @@ def _digits(text: str) -> str:
 
 _MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
 _STARTLED = re.compile(
-    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|hmm+)\b[,.!:—-]*\s", re.IGNORECASE
+    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|"
+    r"hmm+)\b[,.!:—-]*\s",
+    re.IGNORECASE,
 )
 
 
@@ -173,6 +219,8 @@ def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
     close = text.find("</", mark.end())
     end = len(text) if close < 0 else close
     inner = text[mark.end() : end].strip()
+    if close >= 0 and _EXPRESSION.fullmatch(inner):
+        return Statement(at=mark.start(), end=end, text=inner, how="marked", fault="", firm=True)
     sentences = [part for part in SENTENCE.split(inner) if part and part.strip()]
     if len(sentences) < 2 or _is_short(tidy(sentences[0])):
         return None
@@ -181,6 +229,9 @@ def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
         return _faulty(mark, "", end, NOTHING_FOLLOWS if found is None else found.reason)
     back = TAKEN_BACK if taken_back(text[end:]) else ""
     return Statement(at=mark.start(), end=end, text=found.text, how="marked", fault=back, firm=close >= 0)
+
+
+_EXPRESSION = re.compile(r"[\d\s.,()\[\]+*/^×÷−–=-]*[-+*/^×÷−–][\d\s.,()\[\]+*/^×÷−–=-]*")
 
 
 def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement:
@@ -195,6 +246,8 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
         or CONDITION.search(head)
         or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
+        or is_others(head)
+        or is_unreal(head, mark[0])
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")
     ):
@@ -236,7 +289,9 @@ def _answer(line: str) -> tuple[str, int]:
     math = MATH.match(line)
     if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
-        return inner(math) + (unit[0] if unit else ""), math.end() + (unit.end() if unit else 0)
+        if unit is None:
+            return measured(inner(math), line, math.end()), math.end()
+        return inner(math) + unit[0], math.end() + unit.end()
     sentence = _FULL_STOP.split(SENTENCE.split(line, maxsplit=1)[0], maxsplit=1)[0]
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
@@ -244,6 +299,9 @@ def _answer(line: str) -> tuple[str, int]:
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
+    named_value = re.sub(r"\A(?:la|el|le|il|die|das|de|a|o)\s+(?=\(?[A-J]\)?,)", "", answer)
+    if NAMELY.match(named_value):
+        return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
     if LEAD.match(answer):

@@ -21,7 +21,7 @@ from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
-from selfimprove.answer.tongues import without_foreign_unit
+from selfimprove.answer.tongues import NAMELY, without_foreign_unit
 from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
@@ -32,7 +32,8 @@ _CHOICE = re.compile(
 )
 _WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _FONTS = re.compile(
-    r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
+    r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|"
+    r"emph)(?![A-Za-z])"
 )
 _OPENINGS = LABELS | {"it", "its", "this"}
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
@@ -47,7 +48,9 @@ _SPOKEN_SETS = {
     ("empty", "set"): Node(Op.EMPTY),
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
-_NOUNS = frozenset(("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement"))
+_NOUNS = frozenset(
+    ("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement", "triangle")
+)
 _OPTION = re.compile(r"\([A-J]\)\s")
 _SPOKEN = re.compile(r"[A-Za-z]{3,9}(?:[ -][A-Za-z]{3,9}){1,8}")
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
@@ -98,6 +101,8 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if not core.isascii():
         core = without_foreign_unit(core)
+    if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
+        core = f"({namely[1]}) {core[namely.end() :]}"
     reason = over_limit(core)
     if reason is not None:
         return Answer(written, "", None, f"limit: {reason}", None)
@@ -282,7 +287,8 @@ def _is_label(tokens: list[Token], at: int) -> bool:
 
 
 def _words(normal: str) -> tuple[str, ...]:
-    """The words of a text answer, without case, marks and articles; all in one piece if it has signs of mathematics."""
+    """The words of a text answer, without case, marks and articles; all in one piece if it has signs of "
+    "mathematics."""
     text = _FONTS.sub("", plain(normal)).replace("{", "").replace("}", "")
     if not _PROSE.fullmatch(text):
         return (re.sub(r"\s+", "", text),)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.chances import chance_or_ratio
+from selfimprove.answer.delimited import JOINED, MATH, inner, listed
+from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.words import BARE_UNITS
 
-MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
-    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
+    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|"
+    rf"\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
     rf"\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
 )
 _ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)(?:\^\d++|[⁰¹²³⁴-⁹]++)?"
@@ -25,7 +27,8 @@ _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[�
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
-    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
+    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d{{4}}-[01]\d-[0-3]\d(?![\d/-])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|"
+    rf"{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
@@ -34,8 +37,9 @@ _NUMBER = re.compile(
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
-    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
-    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
+    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€)?"
+    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|"
+    r"²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
     rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
@@ -54,24 +58,28 @@ _PHRASE = re.compile(
     r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
 )
 _CLAUSE = re.compile(
-    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
+    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|"
+    r"needs?|"
     r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
     r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
 _PARTICIPLE = re.compile(
-    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
+    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|"
+    r"their)\s)?\Z|"
     r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
     re.IGNORECASE,
 )
 _OF_WHOLE = re.compile(
     r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
-    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
+    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|"
+    r"these)\s+(?:\w+\s+)?[$€£]?\Z|"
     r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",
     re.IGNORECASE,
 )  # what stands before the number that the stated one is a part of, or before that of the other part
 _RANGE = re.compile(
-    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
+    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|"
+    r"[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -86,7 +94,8 @@ _IS = re.compile(
 )
 _TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
 _RELATION = re.compile(
-    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
+    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|"
+    rf"\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
 _THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
@@ -106,8 +115,6 @@ _EXPRESSION = re.compile(
     rf"(?<![\w.$^_])-?{_PIECE}{{1,8}}+(?:\s?[-+*/·−]\s?{_PIECE}{{1,8}}+){{0,8}}+(?![\w^])", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
-_MOST_LISTED = 20
-_JOINED = re.compile(r"(?:\s\([a-z ]{1,30}\))?\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
@@ -117,11 +124,6 @@ _HEADED = re.compile(
 _FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
 _TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
 Span = tuple[int, int]
-
-
-def inner(match: re.Match[str]) -> str:
-    """What a match of `MATH` holds."""
-    return next(group for group in match.groups() if group is not None).strip()
 
 
 def last_formula(sentence: str) -> str | None:
@@ -167,12 +169,27 @@ def _last(sentence: str) -> str | None:
     if point is not None and (found is None or found[1] <= point[1]):
         found = point
     if math is not None and (found is None or math.start() > found[0]):
-        return _listed(sentence, math)
-    return None if found is None else _written(prose, *found)
+        return measured(listed(sentence, math), sentence, math.end())
+    if found is None:
+        return None
+    lasting = duration_at(prose, *found) if "m" in prose else None
+    return lasting or _written(prose, *found)
+
+
+def measured(formula: str, sentence: str, end: int) -> str:
+    """A value between dollar signs with the unit in words that stands behind it: "$30$ radians"."""
+    unit = _UNIT.match(sentence, end)
+    if unit is None or not unit[0].strip() or not _ONE_VALUE.fullmatch(formula):
+        return formula
+    return f"{formula} \\text{{ {unit[0].strip()}}}"
+
+
+_ONE_VALUE = re.compile(r"(?:[A-Za-z]\s?=\s?)?-?(?:\d[\d.,]*|\\[dt]?frac\s?\{[^{}]*\}\s?\{[^{}]*\}|(?:\d+)?\\pi)")
 
 
 def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
-    """The formula before "which is approximately $1.41$" together with that decimal, as one around ≈; None without."""
+    """The formula before "which is approximately $1.41$" together with that decimal, as one around ≈; None "
+    "without."""
     exact = None
     for match in MATH.finditer(sentence, 0, decimal.start()):
         exact = match
@@ -193,32 +210,6 @@ _ROUGHLY = re.compile(
     r"roughly|around|nearly|≈|\\approx)\s*(?:equal to\s+)?",
     re.IGNORECASE,
 )
-
-
-def _listed(sentence: str, last: re.Match[str]) -> str:
-    """The formula with those that are joined to it by and, or, and before these by commas: "$2$, $5$ and $7$"."""
-    parts, start = [inner(last)], last.start()
-    word = ""
-    for before in reversed(list(MATH.finditer(sentence, 0, last.start()))[-_MOST_LISTED:]):
-        joined = _JOINED.fullmatch(sentence, before.end(), start)
-        word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
-        if joined is None or not word or not _alike(inner(before), parts[0]):
-            break
-        parts.insert(0, inner(before))
-        start = before.start()
-    return (" or " if word == "or" else ", ").join(parts)
-
-
-def _alike(one: str, two: str) -> bool:
-    """Whether two formulas can be items of one list: two values, two of one name, or two variables with numbers."""
-    signs = one.count("="), two.count("=")
-    if signs != (1, 1):
-        return signs == (0, 0)
-    same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
-    return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
-
-
-_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")
 
 
 def _written(prose: str, start: int, end: int) -> str:
@@ -296,7 +287,8 @@ _PURPOSE = re.compile(
 )
 _COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
 _TAKEN_OF = re.compile(
-    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
+    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|"
+    r"reciprocal\s|"
     r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
     re.IGNORECASE,
 )
@@ -350,7 +342,7 @@ def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Spa
     for before in reversed([span for span in spans if span[1] <= start]):
         unit = _with_unit(prose, before[1]) if measured else before[1]
         composed = unit > before[1] and prose[unit:start].isspace()  # 3 hours 30 minutes
-        if not composed and (not _JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
+        if not composed and (not JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
             break
         start = before[0]
     return start, end

@@ -8,8 +8,8 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
+from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.unfinished import straight
-from selfimprove.answer.values import MATH, inner
 
 _PREDICATE = re.compile(
     r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?"
@@ -19,16 +19,20 @@ _PREDICATE = re.compile(
 _WORDS = frozenset(
     (
         "odd even prime composite yes no true false increasing decreasing constant convergent divergent linear "
-        "quadratic cubic ellipse parabola hyperbola circle line point isosceles equilateral scalene acute obtuse right "
+        "quadratic cubic ellipse parabola hyperbola circle line point isosceles equilateral scalene acute "
+        "obtuse right "
         "rational irrational continuous injective surjective bijective symmetric parallel perpendicular positive "
         "negative zero undefined infinite finite infinity invertible singular independent dependent heads tails red "
         "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
         "trapezoid kite cube tetrahedron sphere cone cylinder octahedron pyramid prism triangle pentagon hexagon "
         "valid invalid plausible implausible entailed contradicted neutral "
-        "octagon monday tuesday wednesday thursday friday saturday sunday"
+        "octagon parallelogram trapezium cuboid consistent inconsistent monday tuesday wednesday thursday "
+        "friday saturday sunday"
     ).split()
 )
-_NOUNS = frozenset("function number integer day matrix series sequence graph curve polynomial statement one".split())
+_NOUNS = frozenset(
+    "function number integer day matrix series sequence graph curve polynomial statement one triangle".split()
+)
 _UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|suppose|assume)\b", re.IGNORECASE)
 _NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
@@ -41,7 +45,8 @@ _WINNER = re.compile(
 )
 _NAME = r"[A-Z][a-z]+(?:\s[A-Z][a-z]+)?"
 _CONTRAST = re.compile(
-    rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|rather\sthan|instead\sof)\s"
+    rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|"
+    rf"rather\sthan|instead\sof)\s"
     rf"{_NAME}(?:,?\s[a-z][^,;]*)?\W*$"
 )
 _AGENT = re.compile(
@@ -52,9 +57,15 @@ _APPOSITION = re.compile(
     rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
 )
 _SO_REPLY = re.compile(
-    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
+    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|"
+    r"assertion|conclusion|"
     r"conjecture|argument)\sis\s)(yes|no|true|false)\W*$",
     re.IGNORECASE,
+)
+_PLACE = re.compile(rf"\b(?:is|was)\s(?:in\s)?({_NAME}),\s{_NAME}\W*$")
+_SO = re.compile(r"\bso\s+\Z", re.IGNORECASE)
+_NAMELY = re.compile(
+    r"[,;]\s(?:i\.\s?e\.?|that is|in other words|meaning|so it is)(?:,|\s)\s?([a-z-]+)\W*$", re.IGNORECASE
 )
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
@@ -85,7 +96,9 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     contrast = _CONTRAST.match(plain)
     if contrast is not None and contrast[1].split()[0] not in _NO_NAMES:
         return contrast[1], False
-    agent = _AGENT.search(plain) or _APPOSITION.match(plain)
+    if (namely := _NAMELY.search(plain)) is not None and namely[1].lower() in _WORDS:
+        return namely[1], True
+    agent = _AGENT.search(plain) or _APPOSITION.match(plain) or _PLACE.search(plain)
     if agent is not None and not _NO.search(plain):
         return agent[1], False
     neither = _NEITHER.search(plain)
@@ -103,5 +116,77 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     if not known and not (all(word[0].isupper() for word in words) and len(words[0]) > 1):
         return None
     words = words[-1:] if known and words[0].endswith("ly") else words
-    concluded = len(clauses) > 1 and _CONCLUDES.match(clauses[-1]) is not None and not re.search(r"\d", clauses[-1])
+    said = _CONCLUDES.match(clauses[-1]) is not None or _SO.search(plain, 0, len(plain) - len(clauses[-1])) is not None
+    concluded = len(clauses) > 1 and said and not re.search(r"\d", clauses[-1])
     return " ".join(words), concluded and known
+
+
+def bold_word(sentence: str) -> str | None:
+    """The words in bold on which a sentence ends behind a colon or a verb, or the only ones of a sentence "
+    "without a number.
+
+    None if it has other bold parts, denies, asks or weighs.
+    """
+    bold = list(_BOLD.finditer(sentence))
+    if len(bold) != 1 or _BOLD_WORDS.fullmatch(bold[0][1]) is None or _HEADING.match(bold[0][1]):
+        return None
+    before, behind = straight(sentence[: bold[0].start()]), straight(sentence[bold[0].end() :])
+    if _NOT_BOLD.search(before) or _DENIED_BOLD.match(behind) or "?" in sentence or "**" in before + behind:
+        return None
+    if not behind.strip(" .!") and _LEADS_TO.search(before):
+        return bold[0][1]
+    if (
+        re.search(r"[\d$\\]", before + behind)
+        or not before.strip(" *_-")
+        or not re.search(r"[a-z]{2}", before + behind)
+    ):
+        return None
+    return bold[0][1]
+
+
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
+_BOLD_WORDS = re.compile(r"[A-Za-z][A-Za-z'-]*(?: [A-Za-z'-]+){0,3}")
+_HEADING = re.compile(
+    r"(?:the |final |in )?(?:answer|note|step|final|so|therefore|thus|hence|not|no|conclusion|explanation|"
+    r"reasoning|solution|result|"
+    r"only|all|each|both|total|exactly|any|every|same|must|important|given|units?|check|because|and|or|if)\b",
+    re.IGNORECASE,
+)
+_NOT_BOLD = re.compile(
+    r"n't\b|\b(?:not|never|neither|nor|rather than|instead of|unlike|no|than|without|either|or|if|whether|might|"
+    r"may|could|"
+    r"maybe|perhaps|suppose|assum\w+|let|need|should|wrong|incorrect|mistake|say|think|find|use|using|apply|consider|"
+    r"seems?|probably|likely|depends|ask\w*|want\w*|know|check|calculate|determine)\b",
+    re.IGNORECASE,
+)
+_DENIED_BOLD = re.compile(
+    r"\s*(?:(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should|must)(?:n't|\s(?:not|also|"
+    r"either)\b)|or\b|and\b|cannot|can't|"
+    r"might|may|could|,?\s?(?:but|although|if|unless)\b|seems|fails|:)",
+    re.IGNORECASE,
+)
+_LEADS_TO = re.compile(
+    r"(?::|=|→|⇒|\b(?:is|are|was|be|becomes|called|named|on|of them)(?:\s(?:an?|the|all|therefore|thus|then))?)\s*\Z",
+    re.IGNORECASE,
+)
+
+
+def labelled_choice(sentence: str) -> str | None:
+    """The choice with its text on which a sentence ends, "(B) carbon dioxide"; None if it denies or weighs it."""
+    found = _CHOICE_WITH_TEXT.search(sentence)
+    if found is None or "?" in sentence or _NOT_CHOSEN.search(straight(sentence[: found.start()])):
+        return None
+    return None if re.search(r"\bor\b", found[3]) else f"({found[1] or found[2]}) {found[3].strip(' *_')}"
+
+
+_CHOICE_WITH_TEXT = re.compile(
+    r"(?:\b(?:is|are|was|were|be|called|means|becomes)|[:,])\s[*_]{0,2}(?:\(([A-J])\)|"
+    r"(?=[B-J]\))([B-J])\))\s([A-Za-z][A-Za-z' -]{2,80}?)[*_]{0,2}"
+    r"(?:,\s(?:and\s)?(?:not|rather|which|because|since|while|whereas|as)\b[^?]*)?[\s.!]*\Z"
+)
+_NOT_CHOSEN = re.compile(
+    r"n't\b|\b(?:not|never|neither|nor|if|whether|unless|either|or|could|might|may|maybe|perhaps|cannot|suppose|"
+    r"assum\w+|wrong|"
+    r"incorrect|say|says)\b|\([A-J]\)",
+    re.IGNORECASE,
+)
