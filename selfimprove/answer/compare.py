@@ -34,7 +34,7 @@ from selfimprove.answer.tree import (
 )
 from selfimprove.answer.verdict import Finding, Outcome
 
-_RADIAN = Unit(("radian",))
+_RADIAN, _HEAT = Unit(("radian",)), frozenset((Unit(("celsius",)), Unit(("fahrenheit",))))
 _DIFFERENT = Finding(Outcome.WRONG, "structure", "answers of different kinds")
 _STRUCTURES = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.MATRIX, Op.RATIO, Op.BASED, Op.TEXT, Op.RELATION))
 
@@ -353,6 +353,8 @@ def _quantities(left: Node, right: Node) -> Finding:
     (one, unit), (two, other) = split_unit(left), split_unit(right)
     if unit != other and PERCENT in (unit, other):
         return _percent(one, two, unit, other)
+    if DEGREE in (unit, other) and not _HEAT.isdisjoint((unit, other)):
+        return same_expression(one, two)
     if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
         return _residues(one, two, unit, other)
     if {unit, other} == {DEGREE, _RADIAN}:

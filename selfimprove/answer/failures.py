@@ -26,7 +26,9 @@ _FAILURE = re.compile(
     r"\b(?:status|exit|error|return) code\b|\binternal server error\b|\bservice unavailable\b|\bbad gateway\b|"
     r"\bconnection (?:refused|reset|aborted|closed)\b|\bcontext (?:length|window)\b|"
     r"\bmax(?:imum)?\s(?:number\sof\s)?(?:new\s)?(?:tokens|retries)\b|\btoken limit\b|\bretry(?:ing)? (?:in|after)\b|"
-    r"\bpermission denied\b|\bno such file\b|\bstack trace\b|\bprocess (?:finished|exited)\b|"
+    r"\bpermission denied\b|\bexited with\b|\bexceed(?:s|ed) \d+ tokens\b|\btokens(?:/s|\s?per second)\b|"
+    r"\bfinished with \d+ errors?\b|\A\W*(?:down|up)?loading\b|\bno such file\b|\bstack trace\b|"
+    r"\bprocess (?:finished|exited)\b|"
     r"\bsignal \d+\b(?=.{0,20}\bdumped|\W*\Z)",
     re.IGNORECASE,
 )
@@ -48,7 +50,11 @@ _LACKS = re.compile(
 )
 _TOO_LITTLE = re.compile(
     r"\b(?:don't|do not|doesn't|does not) (?:have|give|provide|contain|include) (?:us )?(?:enough|sufficient)\b|"
-    r"\b(?:not enough|insufficient) (?:information|context|data|details)\b",
+    r"\b(?:not enough|insufficient) (?:information|context|data|details)\b|"
+    r"\bplease (?:provide|upload|share|attach|send)\b|\bi can only (?:help|assist|guess)\b|"
+    r"\b(?:won't|will not) be able to (?:answer|solve|help)\b|"
+    r"\b(?:question|problem) can(?:'t|not| not) be (?:answered|solved|determined)\b(?! (?:by|with|using|"
+    r"directly|easily|in)\b)",
     re.IGNORECASE,
 )
 _HEAD = 400  # characters at the beginning of a text, where a refusal stands
@@ -62,7 +68,14 @@ def is_failure(sentence: str) -> bool:
 def refuses(text: str) -> bool:
     """Whether a text begins by saying that it can't answer for want of a figure, a value or information."""
     head = text[:_HEAD]
-    if "n't" not in head and "n’t" not in head and "not" not in head and "unable" not in head and "suff" not in head:
+    if (
+        "n't" not in head
+        and "n’t" not in head
+        and "not" not in head
+        and "unable" not in head
+        and "only" not in head
+        and "lease" not in head
+    ):
         return False
     head = straight(head)
     if _TOO_LITTLE.search(head):

@@ -76,6 +76,9 @@ _COMPARES = re.compile(
     r"tabulated|standard|exact|given)\s(?:value|result|constant|figure|speed|number)\b",
     re.IGNORECASE,
 )
+_IN_BRACKETS = re.compile(
+    r"\s*\((?!so\b|answer|the answer|thus|therefore)[A-Z][a-z]+\s[^()=]{3,200}\.\)\s*", re.IGNORECASE
+)
 _NOTE = re.compile(
     r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|note that\b|\(?note\b)",
     re.IGNORECASE,
@@ -101,6 +104,14 @@ _HOLDS = re.compile(
 _FAILS = re.compile(
     r"[✗✘❌✕]|\?|n't\b|\b(?:not|but|instead|wrong|fails?|let|see (?:if|whether)|should|need)\b|≠|\\ne", re.IGNORECASE
 )
+
+
+OR_ELSE = re.compile(
+    r"\W*(?:or|unless|maybe|perhaps|possibly)\s(?:(?:maybe|perhaps|possibly|even|it's|it is|else)\s){0,2}[$\\(*]{0,3}"
+    r"(?:[A-J]\b|\d)[^.]{0,20}\W*\Z",
+    re.IGNORECASE,
+)
+"""A last sentence that names another answer: "Or C."."""
 
 
 def undecided(sentence: str, found: str) -> bool:
@@ -132,6 +143,7 @@ def is_aside(sentence: str) -> bool:
     text = straight(sentence)
     if (
         _COUNTERFACTUAL.match(text)
+        or (_IN_BRACKETS.fullmatch(text) and not _SO.search(text))
         or (_COMPARES.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))
     ):

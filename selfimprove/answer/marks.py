@@ -14,7 +14,7 @@ from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
 from selfimprove.answer.prose import last_statement, tidy
-from selfimprove.answer.retracted import denied_later, is_others, is_unreal, of_another_case
+from selfimprove.answer.retracted import NOBODYS, RATHER, denied_later, is_others, is_unreal, of_another_case
 from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.tongues import (
     AROUND,
@@ -58,7 +58,8 @@ _CUT = re.compile(
     r"for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
+    r",\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
+    r"</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
     r"(?<![\d)])\s-\s|"
     r"\s-\s(?![\d(])|" + STARTS_WORDS,
     re.IGNORECASE,
@@ -94,7 +95,8 @@ _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s
 _REASONED = re.compile(r"\b(?:because|since|so that|which|where)\b", re.IGNORECASE)
 _POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
 _REMARK = re.compile(
-    r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|reached|"
+    r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|"
+    r"reached|checked|seen|expressed|written|"
     r"found|derived|obtained|based|given|supported|close|same|also)\b",
     re.IGNORECASE,
 )  # what may be said of "this answer", which states none
@@ -136,9 +138,15 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
     if _is_supposed(text, mark, first):
-        return _faulty(mark, "", shift + len(first), "the answer is only supposed")
+        turn = _TURNS.search(first)
+        end = shift + (len(first) if turn is None else turn.end())
+        return _faulty(mark, "", end, "the answer is only supposed")
     if (beside := _APPOSED.search(mark[0])) is not None and (_REMARK.match(line) or _WRONG.match(line)):
-        return _faulty(mark, beside[1], mark.end(), DENIED) if _WRONG.match(line) else _beside(text, mark, beside)
+        return (
+            _faulty(mark, beside[1] or beside[2], mark.end(), DENIED)
+            if _WRONG.match(line)
+            else _beside(text, mark, beside)
+        )
     if (denial := _DENIAL.match(line)) is not None:
         instead = _INSTEAD.search(straight(line))
         if instead is None:
@@ -148,6 +156,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         if not _DEFINITE.match(line[denied.end() :]):
             return _faulty(mark, "", shift + len(first), DENIED)
         line, shift = line[denied.end() :], shift + denied.end()
+    if (rather := RATHER.search(first)) is not None:
+        line, shift = line[rather.end() :], shift + rather.end()
     answer, end = _answer(line)
     before = text[max(0, mark.start() - 1_000) : mark.start()]
     if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
@@ -174,17 +184,20 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     )
 
 
+_TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
 _APPOSED = re.compile(
-    r"(?:answer|result)\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))\s(?:is|was|follows|comes)\s*\Z", re.IGNORECASE
+    r"(?:answer|result)(?:\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))|\sof\s(\d[^,()]{0,40}?))\s(?:is|was|follows|"
+    r"comes|can (?:\w+ )?be)\s*\Z",
+    re.IGNORECASE,
 )
 _WRONG = re.compile(r"\s*(?:not\b|wrong|incorrect|false|only|a guess|impossible|too )", re.IGNORECASE)
 
 
 def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
     """The answer that stands beside its name: "The answer, 4, is obtained by subtracting"."""
-    end = mark.start() + beside.end(1)
-    back = TAKEN_BACK if taken_back(text[mark.end() :], beside[1]) else ""
-    return Statement(at=mark.start(), end=end, text=beside[1].strip(), how="marked", fault=back, firm=True)
+    end, value = mark.start() + beside.end(), beside[1] or beside[2]
+    back = TAKEN_BACK if taken_back(text[mark.end() :], value) else ""
+    return Statement(at=mark.start(), end=end, text=value.strip(), how="marked", fault=back, firm=True)
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
@@ -247,6 +260,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
         or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
         or is_others(head)
+        or NOBODYS.search(first)
         or is_unreal(head, mark[0])
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")

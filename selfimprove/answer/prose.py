@@ -16,16 +16,16 @@ from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.displays import in_one_line, opens_display
 from selfimprove.answer.failures import is_failure, refuses
 from selfimprove.answer.formulas import stated_formula
-from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
+from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE
-from selfimprove.answer.ticks import ticked
-from selfimprove.answer.tongues import AROUND, unconcluded, without_label
+from selfimprove.answer.ticks import letters_said, ticked
+from selfimprove.answer.tongues import AROUND, DENIED_VALUE, unconcluded, without_label
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import in_words, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
-from selfimprove.answer.wordings import bold_word, labelled_choice, word_of
+from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, word_of
 
 PROMISE = "the text promises to go on"
 FAILURE = "an error message is no answer"
@@ -101,6 +101,8 @@ def last_statement(text: str) -> Candidate | None:
     if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
         return Candidate(number, "whole")
     stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
+    if len(lines) > 1 and (parts := in_parts(stripped)) is not None:
+        return Candidate(parts, "whole")
     if not stripped.isascii():
         stripped = without_label(stripped)
     if _is_whole(stripped):
@@ -121,6 +123,8 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(letter, "first line")
     if (first := replied(stripped) or _answered_first(stripped)) is not None:
         return first
+    if (choice := labelled_choice(stripped.rpartition("\n")[2])) is not None:
+        return Candidate(choice, "last")
     if (letter := _concluding_letter(stripped)) is not None:
         return Candidate(letter, "last")
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
@@ -187,6 +191,8 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(None, "extract", GIVES_UP)
     if _COURTESY.match(sentence) or is_aside(sentence):
         return None
+    if last and OR_ELSE.match(sentence):
+        return Candidate(None, "extract", UNDECIDED)
     listed = _LISTED.match(sentence)
     if listed is not None and listed.end() < len(sentence):
         sentence = sentence[listed.end() :]
@@ -207,8 +213,8 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(labelled[1], "last")
     if (compound := stated_formula(sentence) or stated_date(sentence)) is not None:
         return Candidate(compound, "last")
-    if last and (choice := labelled_choice(sentence)) is not None and not promises(sentence):
-        return Candidate(choice, "last")
+    if (several := letters_said(sentence)) is not None:
+        return Candidate(several, "last")
     speaks, letter = named_letter(sentence)
     if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
         return Candidate(letter, "last")
@@ -266,6 +272,7 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
     before = straight(sentence[:at])
     if (
         _DENIED.search(before[-60:])
+        or DENIED_VALUE.search(before[-60:])
         or _NEGATED.search(before[-120:])
         or denies(sentence)
         or _WRONG.search(sentence, at)

@@ -37,7 +37,8 @@ _BEFORE_REASON = re.compile(
 )
 _NO_REPLY = re.compile(r"[.!?]\s+No\s(?=[a-z])")  # "No steps are left over"
 _CONCLUDES = re.compile(
-    r"\b(?:so|therefore|thus|hence|total|altogether|answer)\b[^.]*\b(?:is|are|was|needs?|gets?|has|have|left|pays?|costs?)\s"
+    r"\b(?:so|therefore|thus|hence|total|altogether|answer)\b[^.]*\b(?:is|are|was|needs?|gets?|has|have|left|"
+    r"pays?|costs?)\s"
     r"(?:\w+\s)?[$€£]?\d[\d.,]*(?:\s\w+)?\W*\Z",
     re.IGNORECASE,
 )

@@ -19,9 +19,11 @@ _CORRECTS = re.compile(
     r"(?:scratch|strike|forget|ignore|disregard|discard) (?:that\b(?! the\b)|the (?:above|previous|last|earlier|"
     r"first)\b|my (?:previous|last|earlier|"
     r"first)\b|what i (?:said|wrote)|everything above)|"
-    r"on (?:second|further) (?:thoughts?|reflection)\b|never\s?mind\b|i (?:must |have to )?(?:stand corrected|"
+    r"on (?:second|further) (?:thoughts?|reflection)\b|never\s?mind\b(?!\s(?:the (?!above|previous|last)|about|how|if)\b)|i (?:must |have to )?(?:stand corrected|"
     r"take (?:that|it|this) back|retract)|"
-    r"my (?:bad|mistake|apologies)\b|i (?:misspoke|misread|misunderstood|miscounted|miscalculated)\b|"
+    r"my (?:bad|mistake|apologies)\b|no,? wait\b|make (?:that|it)\b(?= [$\\\d])|(?:i (?:have|need|want|"
+    r"must)(?: to)?|let me) correct (?:myself|that|this)\b|i mean\b(?=[ ,])|"
+    r"i (?:misspoke|misread|misunderstood|miscounted|miscalculated)\b|"
     r"(?:that|this|it) was (?:a mistake|a typo|an error|my mistake)\b)",
     re.IGNORECASE,
 )
@@ -58,7 +60,9 @@ def correction(text: str) -> int | None:
 _CUES = (
     "edit", "update", "correction", "corrigendum", "erratum", "p.s", "ps:", "p. s", "scratch", "strike", "forget",
     "ignore", "disregard", "discard", "second thought", "reflection", "never", "stand corrected", "back", "retract",
-    "my bad", "my mist", "my apol", "i mis", " was a",
+    "my bad", "my mist", "my apol", "i mis", " was a", "no, wait", "no wait", "make that", "make it", "correct "
+    "myself",
+    "correct that", "correct this", "i mean",
 )  # fmt: skip
 _ELSEWHERE = re.compile(
     r"[\s*_$).]{0,6}?(?:\s*[,;.—–(-]\s*|\s+)(?:but|however|yet|although|though|"
@@ -82,6 +86,15 @@ def of_another_case(after: str) -> bool:
     return re.search(r"\d", rest) is not None
 
 
+RATHER = re.compile(
+    r"\s?[,;—–-]{1,2}\s*(?:or rather|or better|i mean|i meant|no,? wait|wait,? no|make that|(?:no|"
+    r"sorry)(?=,))(?:,|\b)\s*(?:it's |it is )?"
+    r"(?=[$\\(]{0,3}-?\d|\(?[A-J]\b)",
+    re.IGNORECASE,
+)
+"""Where a sentence puts another answer in the place of the one it gave: "24, I mean 42"."""
+NOBODYS = re.compile(r"\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b", re.IGNORECASE)
+"""What is said of an answer that others give: "is what most people would say"."""
 _WHO = (
     r"(?:student|pupil|friend|textbook|book|key|classmate|model|teacher|reader|assistant|ai|chatgpt|gpt-?\d?|"
     r"brother|sister|"

@@ -7,11 +7,13 @@ import re
 
 _RIGHT, _WRONG = "✅✔✓☑", "❌✗✘✕❎"
 _SIGNED = re.compile(
-    rf"[ \t>*_•-]*(?P<before>[{_RIGHT}{_WRONG}]?)\ufe0f?[ \t>*_•-]*(?:[Oo]ption |"
+    rf"[ \t>*_•|-]*(?P<before>[{_RIGHT}{_WRONG}]?)\ufe0f?[ \t>*_•|-]*(?:[Oo]ption |"
     rf"[Cc]hoice )?\(?(?P<letter>[A-J])\)?(?![A-Za-z'])[*_]{{0,2}}(?P<text>.*)"
 )
+_WORDS = r"(?P<word{0}>correct|right|true|yes|wrong|incorrect|false|no)"
 _SAID = re.compile(
-    r"(?:^[\s.):=*_–—-]*|[\s(–—:-])(?P<no>not |in)?(?P<word>correct|right|true|wrong|incorrect|false)[\s.)*_!]*$",
+    rf"^[\s.):=*_–—|-]*(?P<no1>not )?{_WORDS.format(1)}(?=[\s*_]*(?:[.,;:)|—–-]|\Z|\s(?:because|since|as)\b))|"
+    rf"[\s(–—:|-](?P<no2>not )?{_WORDS.format(2)}[\s.)*_!|]*$",
     re.IGNORECASE,
 )
 
@@ -20,7 +22,7 @@ def ticked(text: str) -> str | None:
     """The letters that a list at the end of a text ticks, "B" or "AC"; None unless it judges each and crosses "
     "out some."""
     signs = any(sign in text for sign in _WRONG)
-    if not signs and "rong" not in text and "orrect" not in text and "alse" not in text:
+    if not signs and not any(word in text for word in _CROSSED):
         return None
     judged: dict[str, bool | None] = {}
     for line in reversed([line for line in text[-_FAR:].split("\n") if line.strip()]):
@@ -37,6 +39,7 @@ def ticked(text: str) -> str | None:
 
 
 _FAR, _FEWEST = 3_000, 3
+_CROSSED = ("rong", "orrect", "alse", ": no", ": No")
 
 
 def _judgement(line: re.Match[str], *, signs: bool) -> bool | None:
@@ -47,9 +50,24 @@ def _judgement(line: re.Match[str], *, signs: bool) -> bool | None:
     said = _SAID.search(line["text"])
     if said is None:
         return None
-    return (said["word"].lower() in ("correct", "right", "true")) is not (said["no"] is not None)
+    word, denied = said["word1"] or said["word2"], said["no1"] or said["no2"]
+    return (word.lower() in ("correct", "right", "true", "yes")) is not (denied is not None)
 
 
+def letters_said(sentence: str) -> str | None:
+    """The letters, two at least, of which a sentence says that they are correct: "Both B and C are correct"."""
+    said = _ARE_RIGHT.match(sentence)
+    return None if said is None else ", ".join(re.findall(r"\b[A-J]\b", said[1]))
+
+
+_ARE_RIGHT = re.compile(
+    r"\W*(?:(?:so|thus|therefore|hence)\b,?\s)?(?:(?:both|only|options?|choices?|statements?|answers?)\s){0,2}"
+    r"(\(?[A-J]\)?(?:,?\sand\s|,\s)(?:\(?[A-J]\)?(?:,?\sand\s|,\s)){0,6}\(?[A-J]\)?)\s(?:are|"
+    r"must be)\s(?:(?:all|both)\s)?(?:the\s)?(?:correct|true|right)\b"
+    r"(?:\s(?:answers|options|choices|ones|statements))?(?:\W*\Z|[;,.]\s(?:and\s|but\s|"
+    r"while\s)?\(?[A-J]\b[^?]*\b(?:false|incorrect|wrong|not)\b)",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:\s?(?:,|;|&|and|,\s?and)\s?\(?[A-J]\)?)+|[A-J]{2,6}")
 
 

@@ -51,6 +51,13 @@ INSTEAD = (
     r"hanem|melainkan|tetapi|"
     r"mà(?:\slà)?|već|nego|vaid|αλλά|אלא|بل|kundi|bet)(?![^\W\d_]))\s*"
 )
+DENIED_VALUE = re.compile(
+    r"\b(?:nicht|kein\w{0,2}|pas|no\s(?:son|es|hay|quedan?|da|salen?)|não\s(?:são|é|há)|non\s(?:è|sono|ne)|niet|"
+    r"inte|ikke|nie|не|nem|bukan|tidak|không)"
+    r"\s(?:\w{1,8}\s){0,2}[$*(]*\Z",
+    re.IGNORECASE,
+)
+"""What denies the value behind it in a sentence: "Es sind nicht 7"."""
 DENIED_BEFORE = re.compile(
     r"[^,，、;.\n]{1,24}?(?:değil|deyil|emas|ではなく|じゃなくて?|ではありません|नहीं(?:\sहै)?|নয়|이\s?아니라|가\s?아니라|아니라|"
     r"아니고)(?![^\W\d_])?[,，、;]?\s*"

@@ -37,7 +37,8 @@ _NUMBER = re.compile(
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
-    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€)?"
+    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°\s?(?-i:[CF])(?![A-Za-z])|"
+    r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
     r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|"
     r"²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"

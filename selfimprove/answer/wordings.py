@@ -118,7 +118,8 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     words = words[-1:] if known and words[0].endswith("ly") else words
     said = _CONCLUDES.match(clauses[-1]) is not None or _SO.search(plain, 0, len(plain) - len(clauses[-1])) is not None
     concluded = len(clauses) > 1 and said and not re.search(r"\d", clauses[-1])
-    return " ".join(words), concluded and known
+    weekday = len(words) == 1 and words[0].lower().endswith("day") and words[0].lower() in _WORDS
+    return " ".join(words), (concluded and known) or weekday
 
 
 def bold_word(sentence: str) -> str | None:
@@ -133,7 +134,7 @@ def bold_word(sentence: str) -> str | None:
     before, behind = straight(sentence[: bold[0].start()]), straight(sentence[bold[0].end() :])
     if _NOT_BOLD.search(before) or _DENIED_BOLD.match(behind) or "?" in sentence or "**" in before + behind:
         return None
-    if not behind.strip(" .!") and _LEADS_TO.search(before):
+    if not behind.strip(" .!") and (_LEADS_TO.search(before) or bold[0][1].lower() in _WORDS):
         return bold[0][1]
     if (
         re.search(r"[\d$\\]", before + behind)
@@ -144,6 +145,7 @@ def bold_word(sentence: str) -> str | None:
     return bold[0][1]
 
 
+_IS_ONE = re.compile(r"\s(?:is|are|was|were)\s(?:the|an?)\b")
 _BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _BOLD_WORDS = re.compile(r"[A-Za-z][A-Za-z'-]*(?: [A-Za-z'-]+){0,3}")
 _HEADING = re.compile(
@@ -155,8 +157,8 @@ _HEADING = re.compile(
 _NOT_BOLD = re.compile(
     r"n't\b|\b(?:not|never|neither|nor|rather than|instead of|unlike|no|than|without|either|or|if|whether|might|"
     r"may|could|"
-    r"maybe|perhaps|suppose|assum\w+|let|need|should|wrong|incorrect|mistake|say|think|find|use|using|apply|consider|"
-    r"seems?|probably|likely|depends|ask\w*|want\w*|know|check|calculate|determine)\b",
+    r"maybe|perhaps|suppose|assum\w+|let|need|should|wrong|incorrect|mistake|say|think|seems?|probably|likely|"
+    r"depends|ask\w*|want\w*|know)\b",
     re.IGNORECASE,
 )
 _DENIED_BOLD = re.compile(
@@ -180,8 +182,9 @@ def labelled_choice(sentence: str) -> str | None:
 
 
 _CHOICE_WITH_TEXT = re.compile(
-    r"(?:\b(?:is|are|was|were|be|called|means|becomes)|[:,])\s[*_]{0,2}(?:\(([A-J])\)|"
-    r"(?=[B-J]\))([B-J])\))\s([A-Za-z][A-Za-z' -]{2,80}?)[*_]{0,2}"
+    r"(?:\b(?:is|are|was|were|be|called|means|becomes|it's)|[:,])\s[*_]{0,2}(?:\(([A-J])\)|(?:[Oo]ption\s|"
+    r"[Cc]hoice\s)?([B-J])[).:,](?<!\sI[).:,]))\s"
+    r"([A-Za-z](?:(?!\b(?:is|are|was|were|because|since|so)\b)[A-Za-z' -]){2,80}?)[*_]{0,2}"
     r"(?:,\s(?:and\s)?(?:not|rather|which|because|since|while|whereas|as)\b[^?]*)?[\s.!]*\Z"
 )
 _NOT_CHOSEN = re.compile(
@@ -190,3 +193,25 @@ _NOT_CHOSEN = re.compile(
     r"incorrect|say|says)\b|\([A-J]\)",
     re.IGNORECASE,
 )
+
+
+def in_parts(text: str) -> str | None:
+    """The values of a text that is nothing but its parts, "(a) 5" and "(b) 7", or "x = 2" and "y = 3", as one "
+    "list."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not 1 < len(lines) <= _MOST_PARTS:
+        return None
+    parts = [_PART.fullmatch(line) for line in lines]
+    if not all(parts):
+        return None
+    names = [part[1] or part[2] for part in parts if part]
+    labelled = all(part[1] for part in parts if part)
+    if len(set(names)) < len(names) or (labelled and "".join(names) != _PART_NAMES[: len(names)]):
+        return None
+    if not labelled and not all(part[2] for part in parts if part):
+        return None
+    return ", ".join(part[3] if labelled else f"{part[2]} = {part[3]}" for part in parts if part)
+
+
+_MOST_PARTS, _PART_NAMES = 6, "abcdef"
+_PART = re.compile(r"(?:\(?([a-f])\)\s*|([a-z])\s?=\s?)([-−]?[$€£]?\d[\d.,/]*?)[.,;]?")
