@@ -123,8 +123,7 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
 
 
 def bold_word(sentence: str) -> str | None:
-    """The words in bold on which a sentence ends behind a colon or a verb, or the only ones of a sentence "
-    "without a number.
+    """The words in bold on which a sentence ends behind a colon or a verb, or the only ones if it has no number.
 
     None if it has other bold parts, denies, asks or weighs.
     """
@@ -138,7 +137,7 @@ def bold_word(sentence: str) -> str | None:
         return bold[0][1]
     if (
         re.search(r"[\d$\\]", before + behind)
-        or not before.strip(" *_-")
+        or not (before.strip(" *_-") or _IS_ONE.match(behind))
         or not re.search(r"[a-z]{2}", before + behind)
     ):
         return None
