@@ -356,8 +356,7 @@ def explain(text: str, reference: str, mode: Mode = "last", *, options: Mapping[
 
 
 def fault_of_reference(reference: str) -> str | None:
-    """Why nothing can be judged against this reference: it differs from itself or accepts a perturbed copy; or "
-    "None."""
+    """Why nothing can be judged against this reference: it differs from itself or accepts a perturbed copy; or None."""
     if not reference.strip():
         return "the reference is empty"
     if read(reference).fault == CONTRADICTION:

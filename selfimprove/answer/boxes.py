@@ -33,8 +33,7 @@ _NOT = re.compile(
 
 
 def last_box(text: str) -> tuple[Statement | None, int]:
-    """The last closed box that is not denied, with those joined to it, and where an open one begins after it, "
-    "or -1."""
+    """The last closed box that is not denied, with those joined to it, and where an open one begins after it, or -1."""
     boxes, opened = _boxes(text)
     begun = _BEGUN.search(text[-40:])
     last_open = len(text) if begun else max(opened, default=-1)

@@ -14,8 +14,7 @@ LEAD = re.compile(
     r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
 )
 _LONE = re.compile(
-    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|"
-    r"choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
+    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
@@ -40,8 +39,7 @@ _BEHIND = re.compile(
     r"(?:correct|right|true|best|better|answer)\b|is\s+(?:the|my|our)\s+(?:(?:final\s+)?(?:answer|choice)|"
     r"most (?:accurate|appropriate|suitable|reasonable|logical|relevant|consistent|correct))\b|"
     r"(?:best\s+)?(?:describes|fits|matches|explains|answers|represents|"
-    r"captures|completes|summari[sz]es)\s+(?:the\s+)?(?:best\b|passage\b|question\b)|best\s+(?:describes|fits|"
-    r"matches|explains|answers|"
+    r"captures|completes|summari[sz]es)\s+(?:the\s+)?(?:best\b|passage\b|question\b)|best\s+(?:describes|fits|matches|explains|answers|"
     r"represents|captures|completes|summari[sz]es)\b)",
     re.IGNORECASE,
 )

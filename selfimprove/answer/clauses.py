@@ -47,8 +47,7 @@ _DEFINED = re.compile(
 )
 _PLAIN = re.compile(r"(?<![\w.])\d{1,12}(?:,\d{3})*(?:\.\d{1,6})?(?![\w/%])")
 _REJECTED = re.compile(
-    r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|"
-    r"discard(?:ed)?|ignored?|"
+    r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|discard(?:ed)?|ignored?|"
     r"impossible|not (?:valid|possible|allowed|a solution))[^()]*\)",
     re.IGNORECASE,
 )
@@ -57,10 +56,8 @@ _EXCLUDED = re.compile(
     r"não|niet|inte|nie|не))\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
 )
 _RELATIVE = re.compile(
-    r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|"
-    r"power|prime|reasonable|"
-    r"little|bit)|divisible|between|within|close|the\s+(?:square|cube|smallest|largest|same)|(?:\w+er|less|"
-    r"more)\s+than)\b"
+    r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|power|prime|reasonable|"
+    r"little|bit)|divisible|between|within|close|the\s+(?:square|cube|smallest|largest|same)|(?:\w+er|less|more)\s+than)\b"
     r"[^;:=]*\Z",
     re.IGNORECASE,
 )

@@ -40,8 +40,7 @@ _ONE_COMMA = re.compile(r"-?\d+,\d+")
 
 
 def in_euros(reference: Answer, prediction: Answer) -> Finding | None:
-    """`2.280 €` against a whole number from a thousand on, in which the point can only group; None for other "
-    "prices."""
+    """`2.280 €` against a whole number from a thousand on, in which the point can only group; None for other prices."""
     price = _EUROS.fullmatch(plain_text(prediction.normal))
     if price is None or not re.fullmatch(r"\d{4,6}", reference.normal):
         return None

@@ -61,8 +61,7 @@ class Located:
 
 
 def located(name: str) -> Located:
-    """The function that `answers.checker` names, its file found and nothing imported; `UsageError` if there is "
-    "none."""
+    """The function that `answers.checker` names, its file found and nothing imported; `UsageError` if there is none."""
     where, _, function = name.rpartition(":")
     if where.endswith(".py"):
         path = Path(where).resolve()
@@ -103,8 +102,7 @@ def loaded(where: Located) -> Callable[..., object]:
 
 
 def verdict_of(value: object) -> Verdict:
-    """The verdict that a checker's result stands for; `error` for what is none of a truth value, a score, a "
-    "verdict."""
+    """The verdict that a checker's result stands for; `error` for what is none of a truth value, a score, a verdict."""
     if isinstance(value, bool):
         word = "accepted" if value else "rejected"
         return Verdict(outcome=Outcome.of(value), candidate=None, stage=STAGE, reason=f"{word} by the checker")

@@ -11,8 +11,7 @@ _DISPLAY = re.compile(
     r"\\\[(?:(?!\\\[|\\\]|\n\s*\n)[\s\S]){1,1000}\\\]|\$\$(?:(?!\n\s*\n)(?:[^$\\]|\\[\s\S])){1,1000}\$\$"
 )
 _ALIGNED = re.compile(
-    r"\\begin\{((?:align|equation|gather|multline|eqnarray)\*?)\}((?:(?!\\begin\{(?:align|"
-    r"equation))[\s\S]){1,3000}?)\\end\{\1\}"
+    r"\\begin\{((?:align|equation|gather|multline|eqnarray)\*?)\}((?:(?!\\begin\{(?:align|equation))[\s\S]){1,3000}?)\\end\{\1\}"
 )
 _BRACKETS = re.compile(r"(?<!\\)\\[\[\]]")
 _DOLLARS = re.compile(r"(?:^|\n)[ \t]{0,8}\$\$|\$\$[ \t]{0,8}\n")

@@ -1,7 +1,6 @@
 """Sentences that leave the answer open, or speak of something else than the case that was asked about.
 
-"Either 5 or 6", "5 (if the first counts) or 6 (if it doesn't)" and "please say which one is meant" state no "
-"answer; "if
+"Either 5 or 6", "5 (if the first counts) or 6 (if it doesn't)" and "please say which one is meant" state no answer; "if
 he had bought two more, he would have paid $21", "which agrees with the accepted value" and a check of the result are
 asides, which leave the answer before them as it is.
 """
@@ -18,14 +17,12 @@ _NUMBER = r"[$€£\\(]{0,3}-?\d[\w.,/%]*"
 _EITHER = re.compile(r"\beither\b[^.;]*?\d[^.;]*?\bor\b[^.;]*?\d|\beither\s+\(?[A-J]\)?\s+or\b", re.IGNORECASE)
 _RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
 _NEARLY = re.compile(
-    r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|"
-    r"more than))\s+"
+    r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
     r"[$€£]?(\d[\d,]*)(?![\w.]\d)[^\d]*\Z",
     re.IGNORECASE,
 )
 _NO_RANGE = re.compile(
-    r"\b(?:from|ratio|odds|scores?|scored|won|win|lost|beat|scale|compared?|add(?:s|ed|ing)?|reduc\w+|chang\w+|"
-    r"rais\w+|"
+    r"\b(?:from|ratio|odds|scores?|scored|won|win|lost|beat|scale|compared?|add(?:s|ed|ing)?|reduc\w+|chang\w+|rais\w+|"
     r"\w*creas\w+|round\w*|map\w*|proportion|probability|drops?|dropped|rises?|rose|went|goes)\b",
     re.IGNORECASE,
 )
@@ -39,17 +36,14 @@ _ASKS_BACK = re.compile(
     r"\bplease (?:specify|clarify|tell me|say|let me know) (?:which|what|whether|how)\b|"
     r"\bplease (?:specify|clarify)\b|\b(?:i'm|i am) not (?:\w+ )?(?:sure|certain)\b|"
     r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
-    r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|"
-    r"could|may|"
+    r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
-    r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |"
-    r"further )?(?:information|"
+    r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |further )?(?:information|"
     r"context|data)\b|"
     r"\b(?:i|we)(?: therefore| thus| still| simply| so)? (?:can(?:'t|not| not)|could(?:n't| not)|(?:am|are|was|were)"
     r"(?: not|n't| un) ?able to|won't)(?: therefore| simply| really| confidently| yet)? (?:give|provide|state|offer|"
-    r"determine|name|commit to|reach|find|settle on|decide on|arrive at|come up with) (?:you )?(?:an?|any|the|"
-    r"its?|one)"
+    r"determine|name|commit to|reach|find|settle on|decide on|arrive at|come up with) (?:you )?(?:an?|any|the|its?|one)"
     r"(?: (?:single|final|definite|definitive|exact|unique|numerical|certain|reliable|correct|clear)){0,2} "
     r"(?:answer|result|solution|conclusion|value)\b",
     re.IGNORECASE,
@@ -71,8 +65,7 @@ _COUNTERFACTUAL = re.compile(
 _COMPARES = re.compile(
     r"\W*(?:which|(?:this|that|it|the (?:result|value|measured value|answer))(?:'s)?)(?: is)?"
     r"(?: very| quite| also| in)?\s(?:agrees?|close|matches|consistent|compares?|good agreement|(?:excellent )?"
-    r"agreement|within|differs?|coincides?|corresponds?)\b[^.]*\b(?:accepted|expected|true|actual|literature|"
-    r"known|theoretical|reference|textbook|published|"
+    r"agreement|within|differs?|coincides?|corresponds?)\b[^.]*\b(?:accepted|expected|true|actual|literature|known|theoretical|reference|textbook|published|"
     r"tabulated|standard|exact|given)\s(?:value|result|constant|figure|speed|number)\b",
     re.IGNORECASE,
 )
@@ -84,10 +77,8 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 _SO = re.compile(
-    r"\b(?:so|thus|therefore|hence|which means|gives|answer|still|need|must|have to|should|ask(?:s|ed)|only the|"
-    r"first|"
-    r"remain\w*|however|wrong|incorrect|mistake|counts?|twice|half|double|instead|yet|later|next|may|might|"
-    r"could|guess|"
+    r"\b(?:so|thus|therefore|hence|which means|gives|answer|still|need|must|have to|should|ask(?:s|ed)|only the|first|"
+    r"remain\w*|however|wrong|incorrect|mistake|counts?|twice|half|double|instead|yet|later|next|may|might|could|guess|"
     r"estimate)\b|n't\b",
     re.IGNORECASE,
 )  # what makes a note a part of the reasoning

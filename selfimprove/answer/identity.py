@@ -131,8 +131,7 @@ def _series(node: Node, prime: int, env: Values) -> int:
 
 
 def _bound(node: Node, prime: int, env: Values) -> int:
-    """Of an integral or limit: a residue that stands for its body, whatever its variable is called, and its "
-    "bounds."""
+    """Of an integral or limit: a residue that stands for its body, whatever its variable is called, and its bounds."""
     body, index = node.args[:2]
     bounds = [_end(arg, prime, env) for arg in node.args[2:]]
     inner = residue(body, prime, {**env, index.name: residue_of("bound", prime)})

@@ -38,24 +38,21 @@ _MARK = re.compile(
     rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
     r"=>?)[\s*:_]*"
-    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|"
-    r"chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
+    r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
     r"|(?:(?m:^)|(?<=[.!?]\s))[ *_#]{0,4}(?:final|correct|best)(?:\s(?:options?|choices?|statements?|ones?|"
     r"letters?))?\s?:"
     r"[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
-    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|"
-    r"letters)\s+are\b:?\s*",
+    r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
     r"#{4}|<answer>|answer|correct (?:choice|option)|[^\x00-\x7f]|antwort|respuesta|resposta|risposta", re.IGNORECASE
 )
 _CUT = re.compile(
-    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|"
-    r"for the|"
+    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
     r",\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"

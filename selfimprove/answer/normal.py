@@ -17,8 +17,7 @@ _GREEK = dict(
     zip(
         "αβγδεζηθικλμνξρσςτυφχψωΓΔΘΛΞΠΣΦΨΩϕϑ",
         (
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma sigma tau "
-            "upsilon phi "
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma sigma tau upsilon phi "
             "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi vartheta"
         ).split(),
         strict=True,
@@ -45,8 +44,7 @@ _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
 
 _DROP = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|limits|"
-    r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|large|Large|LARGE|huge|Huge|small|footnotesize|normalsize|"
-    r"tiny|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
+    r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|large|Large|LARGE|huge|Huge|small|footnotesize|normalsize|tiny|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
     r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
 )
 _SPACE = re.compile(
@@ -199,8 +197,7 @@ _CURRENCIES = {
 }  # fmt: skip
 _SIGN = r"((?:₹|₦|₩|₱|฿|₽|₺|₫|₪|₴|Rs\.?|INR|NGN|KRW|PHP|THB|CHF|R\$?|ZAR|kr\.?|NOK|SEK|DKK|PLN))"
 _MONEY = re.compile(
-    rf"(?:\\text\s?\{{\s?)?{_SIGN}(?:\s?\}})?\s?(\d[\d.,]*)|(\d[\d.,]*)\s(?:\\text\s?\{{\s?)?(₹|₦|₩|₱|฿|₽|₺|₫|₪|"
-    rf"₴|kr\.?|zł|INR|CHF|ZAR|"
+    rf"(?:\\text\s?\{{\s?)?{_SIGN}(?:\s?\}})?\s?(\d[\d.,]*)|(\d[\d.,]*)\s(?:\\text\s?\{{\s?)?(₹|₦|₩|₱|฿|₽|₺|₫|₪|₴|kr\.?|zł|INR|CHF|ZAR|"
     r"NOK|SEK|DKK|PLN)(?:\s?\})?"
 )  # R28, Rs. 500, 20 kr
 

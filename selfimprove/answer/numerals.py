@@ -21,15 +21,13 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 _NOT_COUNTED = re.compile(
-    r"\s+(?:\w+\s+)?(?:ways?\s+(?:to|of)\s+(?:check|solve|see|verify|find|do|approach|think|look)|cases?|steps?|"
-    r"methods?|parts?|"
+    r"\s+(?:\w+\s+)?(?:ways?\s+(?:to|of)\s+(?:check|solve|see|verify|find|do|approach|think|look)|cases?|steps?|methods?|parts?|"
     r"equations?|unknowns?|variables?|approaches|conditions?|kinds?|types?|things?|numbers?|quantities)\b",
     re.IGNORECASE,
 )
 _FRACTIONS = frozenset(
     (
-        "fourth fourths quarter quarters fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths "
-        "tenth "
+        "fourth fourths quarter quarters fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth "
         "tenths twelfth twelfths hundredth hundredths thousandth thousandths"
     ).split()
 )
@@ -38,10 +36,8 @@ _MOST_WORDS = 3  # of a unit
 
 _SUBJECT = re.compile(
     rf"\W*(?:(?:so|therefore|thus|hence|in total|altogether)\b,?\s*(?:exactly|only|just)?|(?:exactly|only|just))\s*"
-    rf"\b({_WORD})\s+(?:of\s+(?:the|them|these|those)\b(?!\s+(?:first|last))[^.,:;\d]{{0,60}}?|(?!of\b|times\b|"
-    rf"more\b|less\b)[a-z]+"
-    r"(?:\s[a-z]+){0,3}?)\s*\b(?:are|is|were|can be|have|has|satisfy|satisfies|remain|remains|hold|holds|work|"
-    r"works)\b"
+    rf"\b({_WORD})\s+(?:of\s+(?:the|them|these|those)\b(?!\s+(?:first|last))[^.,:;\d]{{0,60}}?|(?!of\b|times\b|more\b|less\b)[a-z]+"
+    r"(?:\s[a-z]+){0,3}?)\s*\b(?:are|is|were|can be|have|has|satisfy|satisfies|remain|remains|hold|holds|work|works)\b"
     r"(?!\s+(?:left\s+|remaining\s+|still\s+)?to\b)",
     re.IGNORECASE,
 )
@@ -49,8 +45,7 @@ _SUBJECT = re.compile(
 
 _ONLY_ONE = re.compile(r"\b(?:only|just|exactly)\s+one\s+of\b", re.IGNORECASE)
 _NO_SUBJECT = re.compile(
-    r"\s+(?:\w+\s+)?(?:ways?|cases?|steps?|methods?|parts?|equations?|unknowns?|variables?|approaches|"
-    r"conditions?|things?)\b",
+    r"\s+(?:\w+\s+)?(?:ways?|cases?|steps?|methods?|parts?|equations?|unknowns?|variables?|approaches|conditions?|things?)\b",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r",\s+(?:so|thus|therefore|hence|which|leaving)\b[^.]*\d", re.IGNORECASE)

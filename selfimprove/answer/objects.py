@@ -22,8 +22,7 @@ _KEYS = (
     "choice", "option", "label", "prediction", "conclusion", "verdict", "output", "value",
 )  # fmt: skip
 _CLOSED = re.compile(
-    r"[\"'](?:final_?\s?)?(?:answer|result)[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^'\n]*)'(?=\s*[,}])|"
-    r"(-?\d[\d.]*)(?=\s*[,}\s]))",
+    r"[\"'](?:final_?\s?)?(?:answer|result)[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^'\n]*)'(?=\s*[,}])|(-?\d[\d.]*)(?=\s*[,}\s]))",
     re.IGNORECASE,
 )
 

@@ -93,8 +93,7 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
 
 
 def _stated(words: list[str], option: list[str]) -> int:
-    """The number of words of a choice's text, if the sentence is it, or says of its subject that it is, or is "
-    "right."""
+    """The number of words of a choice's text, if the sentence is it, or says of its subject that it is, or is right."""
     size = len(option)
     if not option or len(words) < size:
         return 0
@@ -117,8 +116,7 @@ _INSTEAD = re.compile(
     r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
 )
 _DESCRIBES = re.compile(
-    r"\W*(?:the )?(?:option|choice|answer)?\s*\(?[A-J]\)?\s+(?:is|says|said|states|reads|claims|gives|equals|"
-    r"has|means|"
+    r"\W*(?:the )?(?:option|choice|answer)?\s*\(?[A-J]\)?\s+(?:is|says|said|states|reads|claims|gives|equals|has|means|"
     r"describes)\b(?! (?:the )?(?:correct|right|best|answer|only))",
     re.IGNORECASE,
 )
@@ -133,8 +131,7 @@ def describes(text: str) -> bool:
 
 
 def same_number(answer: str, options: Mapping[str, str]) -> bool:
-    """Whether an answer is a number without a unit, with which several of the choices begin: 5 beside 5 km and "
-    "5 m."""
+    """Whether an answer is a number without a unit, with which several of the choices begin: 5 beside 5 km and 5 m."""
     if not re.fullmatch(r"[-$]?\d[\d.,]*", answer):
         return False
     numbers = [re.match(r"[-$]?\d[\d.,]*", text) for text in options.values()]

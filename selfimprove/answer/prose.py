@@ -238,8 +238,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 
 
 _NONE_EXISTS = re.compile(
-    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|"
-    r"integer\s)?solutions?)|"
+    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
     re.IGNORECASE,
 )
@@ -249,8 +248,7 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|"
-    r"status)[\s*_]*:[\s*_]*"
+    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
     r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",
     re.IGNORECASE,
 )

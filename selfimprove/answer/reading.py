@@ -32,8 +32,7 @@ _CHOICE = re.compile(
 )
 _WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _FONTS = re.compile(
-    r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|"
-    r"emph)(?![A-Za-z])"
+    r"\\(?:text|mbox|textbf|textnormal|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|operatorname|hbox|emph)(?![A-Za-z])"
 )
 _OPENINGS = LABELS | {"it", "its", "this"}
 _CODE = frozenset(("'", "[", "]", "@", "{", "}", "_"))  # signs of program text, which no reason in words has
@@ -287,8 +286,7 @@ def _is_label(tokens: list[Token], at: int) -> bool:
 
 
 def _words(normal: str) -> tuple[str, ...]:
-    """The words of a text answer, without case, marks and articles; all in one piece if it has signs of "
-    "mathematics."""
+    """The words of a text answer, without case, marks and articles; all in one piece if it has signs of mathematics."""
     text = _FONTS.sub("", plain(normal)).replace("{", "").replace("}", "")
     if not _PROSE.fullmatch(text):
         return (re.sub(r"\s+", "", text),)

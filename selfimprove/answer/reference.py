@@ -44,8 +44,7 @@ _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[A-Za-z*]+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]+)?")
 _VERBS = frozenset(
     (
-        "is are was were be been has have had does did gives give gave gets get got equals means shows implies "
-        "follows "
+        "is are was were be been has have had does did gives give gave gets get got equals means shows implies follows "
         "becomes adding we they he she let since because therefore hence thus so then whether"
     ).split()
 )
@@ -53,8 +52,7 @@ _OPENERS = frozenset("thus so therefore hence we let since because he she they t
 _LETTERED = re.compile(r"\s*(?:\\[a-z]+\s*\{)?\s*\(?[A-J](?![A-Za-z])\s*[).:}]+\s*\S")
 _NO_ANSWERS = frozenset(
     (
-        "clear obvious given shown found below above following correct known unique not in as left that indeed "
-        "trivial "
+        "clear obvious given shown found below above following correct known unique not in as left that indeed trivial "
         "immediate easy simple what how why when where"
     ).split()
 )
@@ -152,8 +150,7 @@ def _joined_under_names(text: str) -> bool:
 
 
 def _hashes(text: str) -> Reference | None:
-    """The short answer behind the last `####`, if nothing follows it but a mark; None for a heading, or "
-    "without one."""
+    """The short answer behind the last `####`, if nothing follows it but a mark; None for a heading, or without one."""
     last = _last_hashes(text)
     if last is None:
         return None

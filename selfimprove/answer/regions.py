@@ -235,8 +235,7 @@ def _order(one: list[Node], two: list[Node]) -> int:
 
 
 def holds(region: Region, cell: int, rank: dict[Node, int], top: int) -> bool:
-    """Whether the cell belongs to the region; `rank` numbers the end points among the cells, `top` is past the "
-    "last."""
+    """Whether the cell belongs to the region; `rank` numbers the end points among the cells, `top` is past the last."""
     if isinstance(region, Interval):
         low = rank[region.low] if region.low is not None else -1
         high = rank[region.high] if region.high is not None else top

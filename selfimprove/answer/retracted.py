@@ -47,7 +47,10 @@ _REACH = 300  # characters behind "Edit:" in which it must say that something wa
 def correction(text: str) -> int | None:
     """Where a text begins to replace what it said before; None if it doesn't, or says that the answer stays."""
     low = text.lower()
-    if not any(cue in low for cue in _CUES):
+    for cue in _CUES:
+        if cue in low:
+            break
+    else:
         return None
     found = None
     for match in _CORRECTS.finditer(text):
@@ -134,8 +137,7 @@ _UNREAL = re.compile(
 
 
 def is_others(head: str) -> bool:
-    """Whether the words before "the answer is" in its sentence make it somebody else's, or a supposition to "
-    "refute."""
+    """Whether the words before "the answer is" in its sentence make it somebody else's, or a supposition to refute."""
     head = straight(head)
     return _OTHERS.search(head) is not None or _FOR_ARGUMENT.search(head) is not None
 

@@ -44,8 +44,7 @@ def in_radians(node: Node) -> bool:
 
 
 def summed(items: list[Node]) -> Node | None:
-    """ "3 hours and 20 minutes" as 200 minutes: quantities of one kind in ever smaller units; None for other "
-    "items."""
+    """ "3 hours and 20 minutes" as 200 minutes: quantities of one kind in ever smaller units; None for other items."""
     total, unit = items[0], items[0].value
     for item in items[1:]:
         if not (isinstance(unit, Unit) and isinstance(item.value, Unit)):

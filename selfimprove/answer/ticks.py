@@ -1,5 +1,4 @@
-"""Choices that are judged one by one: "(A) ❌ (B) ✅", "A) incorrect … D) correct"; and several letters as one "
-"answer."""
+"""Choices judged one by one: "(A) ❌ (B) ✅", "A) incorrect … D) correct"; and several letters as one answer."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ _SAID = re.compile(
 
 
 def ticked(text: str) -> str | None:
-    """The letters that a list at the end of a text ticks, "B" or "AC"; None unless it judges each and crosses "
-    "out some."""
+    """The letters that a list at the end of a text ticks, "B" or "AC"; None unless it judges all, crossing some out."""
     signs = any(sign in text for sign in _WRONG)
     if not signs and not any(word in text for word in _CROSSED):
         return None

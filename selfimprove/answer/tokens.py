@@ -54,8 +54,7 @@ _PLAIN_UNIT = re.compile(
     r"(?:\s?/\s?(?:s|sec|min|h|hr|m|cm|km|kg|g|K|L|mL|mol|gal|day|year|yr|C|V|A|ft)(?:\^\{?\d\}?)?){1,2})\s*\.?\s*\Z"
 )
 _SYMBOL_UNIT = re.compile(
-    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|MPa|GPa|kJ|MJ|kW|MW|kN|kV|mV|mA)|\\(Omega)|\\(?:text|"
-    r"mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
+    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|MPa|GPa|kJ|MJ|kW|MW|kN|kV|mV|mA)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
 )  # what is a unit behind a number and a space even without a font; m, N or V may be a variable
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(

@@ -32,8 +32,7 @@ MARK = (
 """What stands before an answer, for `marks`."""
 
 OPTION = re.compile(
-    r"\A(?:(?:la|el|le|il|die|das|de|a|o)\s+|l')?(?:(?:opci[oó]n|opção|option|alternativ[ae]|lettre|letra|"
-    r"lettera|buchstabe|antwort)\s+)?"
+    r"\A(?:(?:la|el|le|il|die|das|de|a|o)\s+|l')?(?:(?:opci[oó]n|opção|option|alternativ[ae]|lettre|letra|lettera|buchstabe|antwort)\s+)?"
     r"(?=\(?[A-J]\)?\Z)",
     re.IGNORECASE,
 )
@@ -136,10 +135,8 @@ _UNKNOWN_LABEL = re.compile(
 _GREEK_WORD = re.compile(r"[\u0370-\u03ff]{3,}")
 _GREEK = re.compile(r"[\u0370-\u03ffµ]")  # of a formula, or of µm
 _NO_UNIT = re.compile(
-    r"\b(?:не|нет|ни|или|и|невер\w*|ошиб\w*|лож\w*|тыс\w*|миллион\w*|миллиард\w*|процент\w*|градус\w*|больше|"
-    r"меньше|раз|и|y|o|ou|e|és|lub|oder|"
-    r"nie|źle|tysi\w*|milion\w*|millón|millones|milhão|milhões|mil|más|moins|più|né|está|é|è|não|où)\b|错|對|不|万|"
-    r"億|亿|千|百|倍|分|か|と|或|和|%|ไม่|"
+    r"\b(?:не|нет|ни|или|и|невер\w*|ошиб\w*|лож\w*|тыс\w*|миллион\w*|миллиард\w*|процент\w*|градус\w*|больше|меньше|раз|и|y|o|ou|e|és|lub|oder|"
+    r"nie|źle|tysi\w*|milion\w*|millón|millones|milhão|milhões|mil|más|moins|più|né|está|é|è|não|où)\b|错|對|不|万|億|亿|千|百|倍|分|か|と|或|和|%|ไม่|"
     r"หรือ|ล้าน|พัน|خطأ|أو|गलत|या|हज़ार|लाख|ভুল|বা",
     re.IGNORECASE,
 )

@@ -23,8 +23,7 @@ _ADVERBS = (
     r"begin by|go on to)[\s-]+){0,3}"
 )
 _WORK = (
-    r"(?<!\\)(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|"
-    r"apply|factor|"
+    r"(?<!\\)(?:re-?)?(?:add|subtract|multiply|divide|compute|calculate|determine|solve|plug|substitute|use|apply|factor|"
     r"simplify|double|halve|triple|"
     r"evaluate|continue|correct|fix|start|begin|go|proceed|list|write|set|take|show|prove|do|convert|combine|expand|"
     r"compare|estimate|rewrite|minimi[sz]e|maximi[sz]e|reach|arrange|adding|subtracting|multiplying|dividing|"
@@ -82,8 +81,7 @@ _WORKING = re.compile(
 _CONCLUDED = re.compile(
     r",\s+(?:so|thus|therefore|hence)\s+(?:the|her|his|their|its|our)\s"
     r"(?!(?:first|next|second|main|key) )[^,;:?=]{1,60}"
-    r"\b(?:is|are)\s+(?:(?:about|approximately|exactly|only|"
-    r"just)\s+)?[*$\\]{0,3}\d[\d.,]*\**(?:\s[a-z]+){0,2}[*.!]*\Z",
+    r"\b(?:is|are)\s+(?:(?:about|approximately|exactly|only|just)\s+)?[*$\\]{0,3}\d[\d.,]*\**(?:\s[a-z]+){0,2}[*.!]*\Z",
     re.IGNORECASE,
 )
 _INDIRECT = re.compile(
@@ -117,8 +115,7 @@ _HEDGED = re.compile(
     r"\b(?:might (?:\w+ )?(?:be|get|have|equal)|may be|could (?:also )?be(?! \w+ed\b))\b"
 )
 _RESULT = re.compile(
-    r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|"
-    r"makes?|"
+    r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
     r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
     r"were|so|as)\b",
     re.IGNORECASE,
@@ -142,8 +139,7 @@ _TAKEN_BACK = re.compile(
     r"too (?:big|small|large|low|high|many|much|few)|off|odd|strange|suspicious|unlikely)\b|"
     r"is what i (?:first|initially|originally)\b|but (?:it|that|the answer) should (?:be|have been)\b|"
     r"(?:that|this|it|which) (?:contradicts|violates|exceeds)|"
-    r"(?:that|this|it) (?:can(?:'t|not)|does(?:n't| not)) (?:be (?:right|correct|true)|seem right|look right|"
-    r"work))\b",
+    r"(?:that|this|it) (?:can(?:'t|not)|does(?:n't| not)) (?:be (?:right|correct|true)|seem right|look right|work))\b",
     re.IGNORECASE,
 )
 _AGAIN = re.compile(

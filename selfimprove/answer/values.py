@@ -18,8 +18,7 @@ from selfimprove.answer.words import BARE_UNITS
 
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
-    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|"
-    rf"\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
+    rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
     rf"\d++\.\d++|\.\d++|(?:\d++\s?)?[{_VULGAR}]|\d++)"
 )
 _ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi\b)(?:\^\d++|[⁰¹²³⁴-⁹]++)?"
@@ -39,8 +38,7 @@ _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|m
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°\s?(?-i:[CF])(?![A-Za-z])|"
     r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
-    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|"
-    r"²)?)?(?![\w/^])|"
+    r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
     rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
     re.IGNORECASE,
@@ -59,28 +57,24 @@ _PHRASE = re.compile(
     r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
 )
 _CLAUSE = re.compile(
-    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|"
-    r"needs?|"
+    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
     r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
     r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
     re.IGNORECASE,
 )
 _PARTICIPLE = re.compile(
-    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|"
-    r"their)\s)?\Z|"
+    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
     r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
     re.IGNORECASE,
 )
 _OF_WHOLE = re.compile(
     r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
-    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|"
-    r"these)\s+(?:\w+\s+)?[$€£]?\Z|"
+    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
     r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",
     re.IGNORECASE,
 )  # what stands before the number that the stated one is a part of, or before that of the other part
 _RANGE = re.compile(
-    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|"
-    r"[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
+    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -95,8 +89,7 @@ _IS = re.compile(
 )
 _TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
 _RELATION = re.compile(
-    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|"
-    rf"\\[a-z]+)\s*[-+−]?\s?{_TERM}"
+    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
 _THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
@@ -189,8 +182,7 @@ _ONE_VALUE = re.compile(r"(?:[A-Za-z]\s?=\s?)?-?(?:\d[\d.,]*|\\[dt]?frac\s?\{[^{
 
 
 def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
-    """The formula before "which is approximately $1.41$" together with that decimal, as one around ≈; None "
-    "without."""
+    """The formula before "which is approximately $1.41$" together with that decimal, as one around ≈; None without."""
     exact = None
     for match in MATH.finditer(sentence, 0, decimal.start()):
         exact = match
@@ -288,8 +280,7 @@ _PURPOSE = re.compile(
 )
 _COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
 _TAKEN_OF = re.compile(
-    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|"
-    r"reciprocal\s|"
+    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
     r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
     re.IGNORECASE,
 )

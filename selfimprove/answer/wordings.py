@@ -19,8 +19,7 @@ _PREDICATE = re.compile(
 _WORDS = frozenset(
     (
         "odd even prime composite yes no true false increasing decreasing constant convergent divergent linear "
-        "quadratic cubic ellipse parabola hyperbola circle line point isosceles equilateral scalene acute "
-        "obtuse right "
+        "quadratic cubic ellipse parabola hyperbola circle line point isosceles equilateral scalene acute obtuse right "
         "rational irrational continuous injective surjective bijective symmetric parallel perpendicular positive "
         "negative zero undefined infinite finite infinity invertible singular independent dependent heads tails red "
         "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
@@ -45,8 +44,7 @@ _WINNER = re.compile(
 )
 _NAME = r"[A-Z][a-z]+(?:\s[A-Z][a-z]+)?"
 _CONTRAST = re.compile(
-    rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|"
-    rf"rather\sthan|instead\sof)\s"
+    rf"\W*(?:(?:So|Thus|Therefore|Hence),?\s+)?(?:[Ii]t\s(?:is|was)\s)?({_NAME}),?\s(?:and\s)?(?:not|rather\sthan|instead\sof)\s"
     rf"{_NAME}(?:,?\s[a-z][^,;]*)?\W*$"
 )
 _AGENT = re.compile(
@@ -57,8 +55,7 @@ _APPOSITION = re.compile(
     rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
 )
 _SO_REPLY = re.compile(
-    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|"
-    r"assertion|conclusion|"
+    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
     r"conjecture|argument)\sis\s)(yes|no|true|false)\W*$",
     re.IGNORECASE,
 )
@@ -195,8 +192,7 @@ _NOT_CHOSEN = re.compile(
 
 
 def in_parts(text: str) -> str | None:
-    """The values of a text that is nothing but its parts, "(a) 5" and "(b) 7", or "x = 2" and "y = 3", as one "
-    "list."""
+    """The values of a text that is nothing but its parts, "(a) 5" and "(b) 7", or "x = 2" and "y = 3", as one list."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not 1 < len(lines) <= _MOST_PARTS:
         return None
