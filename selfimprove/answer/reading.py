@@ -15,14 +15,14 @@ from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.numerals import spoken_quantity
-from selfimprove.answer.parse import Parser, shallow
+from selfimprove.answer.parse import Parser
 from selfimprove.answer.precision import within
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tongues import NAMELY, without_foreign_unit
-from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
+from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, shallow, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
 _CHOICE = re.compile(

@@ -41,6 +41,7 @@ _STAYS = re.compile(
     r"\bdoes(?:n't| not) (?:change|affect)\b",
     re.IGNORECASE,
 )
+_LOOKED_AT = 20_000  # characters at the end of a text
 _REACH = 300  # characters behind "Edit:" in which it must say that something was wrong
 
 
@@ -53,7 +54,7 @@ def correction(text: str) -> int | None:
     else:
         return None
     found = None
-    for match in _CORRECTS.finditer(text):
+    for match in _CORRECTS.finditer(text, max(0, len(text) - _LOOKED_AT)):
         told = straight(text[match.end() : match.end() + _REACH])
         label = (match["label"] or "").lower()
         edited = label and not label.startswith(("corr", "err"))
