@@ -50,6 +50,7 @@ from selfimprove.answer.ticks import same_letters
 from selfimprove.answer.tree import Node, free_names, renamed, show
 from selfimprove.answer.unfinished import DENIED
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
+from selfimprove.answer.wordings import known_word
 
 VERSION = "6"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
@@ -99,9 +100,13 @@ def check(
 
 
 def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
-    """The yes or no with which a text begins, for a reference that is one, if what was found is no such word."""
-    if reference.strip().lower() not in REPLIES or candidate.how not in ("last", "extract"):
+    """The yes or no with which a text begins, or the word that it says of a number, for a reference that is one."""
+    wanted = reference.strip().lower()
+    if candidate.how not in ("last", "extract") or not wanted.isalpha():
         return None
+    if wanted not in REPLIES:
+        numbered = candidate.how == "last" and candidate.text is not None and candidate.text[:1].isdigit()
+        return known_word(own_text(text), wanted) if numbered else None
     if candidate.text is None and candidate.reason not in (NO_ANSWER, PROMISE, DENIED):
         return None
     if candidate.text is not None and candidate.text.lower() in REPLIES:

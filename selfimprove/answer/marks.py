@@ -13,9 +13,9 @@ from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
-from selfimprove.answer.prose import last_statement, tidy
+from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import NOBODYS, RATHER, denied_later, is_others, is_unreal, of_another_case
-from selfimprove.answer.sentences import SENTENCE
+from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.tongues import (
     AROUND,
     CONDITION,
@@ -127,7 +127,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     rest = text[mark.end() :]
     line = _line(rest.lstrip())
     shift = mark.end() + len(rest) - len(rest.lstrip())
-    if not line.strip(" *_$:.#"):
+    if not line.strip(" *_$:.#") or "___" in mark[0]:
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
@@ -263,7 +263,7 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
         or first.rstrip(" *_").endswith("?")
     ):
         return True
-    return bool(_CONDITION.search(first) and re.search(r"\bwould\b", mark[0], re.IGNORECASE))
+    return bool(_CONDITION.search(first) and re.search(r"\b(?:would|should)\b", mark[0], re.IGNORECASE))
 
 
 def _is_firm(text: str, end: int, answer: str) -> bool:

@@ -19,7 +19,7 @@ from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.replies import replied
-from selfimprove.answer.sentences import SENTENCE
+from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
 from selfimprove.answer.tongues import AROUND, DENIED_VALUE, unconcluded, without_label
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
@@ -77,16 +77,6 @@ _REPLY = re.compile(
     re.IGNORECASE,
 )
 _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", re.IGNORECASE)
-
-
-def tidy(sentence: str) -> str:
-    """A sentence without emphasis and its full stop."""
-    text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
-    text = text.strip("*_`").rstrip("✓✔✅☑ ")
-    text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
-    if text.endswith(")") and text.count(")") + text.count("]") > text.count("(") + text.count("["):
-        text = text[:-1].rstrip(".! ")
-    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def last_statement(text: str) -> Candidate | None:
@@ -187,6 +177,8 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
     if (absent := _NONE_EXISTS.search(straight(sentence.replace("*", "")))) is not None and not denies(sentence):
         return Candidate(absent[1] or "DNE", "last")
+    if _EMPTY.search(sentence) and not supposes(sentence):
+        return Candidate("\\emptyset", "last")
     if _GIVE_UP.search(sentence):
         return Candidate(None, "extract", GIVES_UP)
     if _COURTESY.match(sentence) or is_aside(sentence):
@@ -242,6 +234,7 @@ _NONE_EXISTS = re.compile(
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
     re.IGNORECASE,
 )
+_EMPTY = re.compile(r"\bset is (?:therefore |thus )?(?:the )?empty(?: set)?\W*\Z", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"[*_$\s]{0,4}\s(?:plus|minus|multiplied by|divided by|added to|to the power)\s+(?:the|an?|some|what|its|his|"
     r"her|their|[a-z])\b",

@@ -100,6 +100,8 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if not core.isascii():
         core = without_foreign_unit(core)
+    if "\\int" in core:
+        core = _ANTIDERIVATIVE.sub("", core)
     if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
         core = f"({namely[1]}) {core[namely.end() :]}"
     reason = over_limit(core)
@@ -128,6 +130,7 @@ def behind_label(answer: Answer) -> str | None:
     return answer.normal[label.end() :] if label is not None else None
 
 
+_ANTIDERIVATIVE = re.compile(r"\A\$?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{\s?)?(?:\([A-J]\)|[A-J]\)|[A-J][.:](?=[\s}~]))\s?\}?\s*(?=[^\s^_=+*/)-])"
 )

@@ -129,7 +129,8 @@ _OTHERS = re.compile(
 )
 _FOR_ARGUMENT = re.compile(
     r"\b(?:suppos(?:e|ing)|assum(?:e|ing)|imagin(?:e|ing)|pretend|presume|hypothesi[sz]e|say|let's say)\b,?\s"
-    rf"(?:for|to|towards?|by way of|just)\b[^.;]{{0,60}}?,?{_THE}|\bpretend(?:ing)?{_THE}|\A\W*(?:let's\s)?say{_THE}",
+    rf"(?:for|to|towards?|by way of|just)\b[^.;]{{0,60}}?,?{_THE}|\bpretend(?:ing)?{_THE}|\A\W*(?:let's\s)?say{_THE}|"
+    r"\A\W*let\s(?:(?:the|our|my|this)\s)?(?:\w+\s)?\Z",
     re.IGNORECASE,
 )
 _UNREAL = re.compile(

@@ -238,7 +238,7 @@ def _last_value(prose: str) -> Span | None:
     if approximate is not None:
         return found[0], approximate.end()
     if found not in relations and (expression := _expression(prose, found)) is not None:
-        return expression
+        return _alternatives(prose, expression)
     end = _with_unit(prose, found[1])
     return _joined(prose, (found[0], end), relations if found in relations else numbers, measured=end > found[1])
 
@@ -321,6 +321,16 @@ def _expression(prose: str, found: Span) -> Span | None:
         if match.start() <= found[0] + 1 and match.end() >= found[1] and _VARIABLE.search(match[0]):
             return match.span()
     return None
+
+
+def _alternatives(prose: str, last: Span) -> Span:
+    """The expression together with the one that and, or joins to it: "2 + 3i and 2 - 3i"."""
+    for match in _EXPRESSION.finditer(prose, max(0, last[0] - 60), last[0]):
+        names = set(_VARIABLE.findall(match[0]))
+        joined = JOINED.fullmatch(prose, match.end(), last[0])
+        if joined and joined[0].strip(" ,;") and names and names == set(_VARIABLE.findall(prose[slice(*last)])):
+            return match.start(), last[1]
+    return last
 
 
 def _with_unit(prose: str, end: int) -> int:

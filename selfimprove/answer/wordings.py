@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.delimited import MATH, inner
-from selfimprove.answer.unfinished import straight
+from selfimprove.answer.sentences import SENTENCE, tidy
+from selfimprove.answer.unfinished import promises, straight
 
 _PREDICATE = re.compile(
     r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?"
@@ -36,6 +37,12 @@ _UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|su
 _NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
 _EXCLUDED = re.compile(r",?\s+(?:and\s+)?(?:not|neither|rather than|instead of)\s+[A-Z][^,;.]{1,60}\Z")
+_NOT_WORD = re.compile(r",?\s+(?:and\s+)?(?:not|rather than|instead of)\s+(?:an?\s)?[a-z]+\Z")
+_WHERE = re.compile(r"\s(?:on|over|throughout|everywhere|for all|for every)\b(?:(?!\b(?:is|are|was|which)\b)[^.\d])*\Z")
+_FACING = re.compile(
+    r"\b(?:facing|faces|heading|heads|pointing|points)\s((?:north|south)(?:-?(?:east|west))?|east|west)\W*$",
+    re.IGNORECASE,
+)
 _CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
 _WINNER = re.compile(
@@ -60,6 +67,8 @@ _SO_REPLY = re.compile(
     re.IGNORECASE,
 )
 _PLACE = re.compile(rf"\b(?:is|was)\s(?:in\s)?({_NAME}),\s{_NAME}\W*$")
+_SO_NAME = re.compile(rf",\s(?:so|thus|hence|therefore)(?:\sit(?:'s|\sis))?\s({_NAME})\W*$")
+_NOT_BUT = re.compile(rf"\W*(?:[Ii]t(?:'s|\sis)\s)?[Nn]ot\s{_NAME},?\sbut(?:\srather)?\s({_NAME})\W*$")
 _SO = re.compile(r"\bso\s+\Z", re.IGNORECASE)
 _NAMELY = re.compile(
     r"[,;]\s(?:i\.\s?e\.?|that is|in other words|meaning|so it is)(?:,|\s)\s?([a-z-]+)\W*$", re.IGNORECASE
@@ -95,13 +104,15 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
         return contrast[1], False
     if (namely := _NAMELY.search(plain)) is not None and namely[1].lower() in _WORDS:
         return namely[1], True
-    agent = _AGENT.search(plain) or _APPOSITION.match(plain) or _PLACE.search(plain)
+    if (turned := _NOT_BUT.match(plain) or (None if _NO.search(plain) else _FACING.search(plain))) is not None:
+        return turned[1], False
+    agent = _AGENT.search(plain) or _APPOSITION.match(plain) or _PLACE.search(plain) or _SO_NAME.search(plain)
     if agent is not None and not _NO.search(plain):
         return agent[1], False
     neither = _NEITHER.search(plain)
     if neither is not None:
         return neither[1], False
-    plain = _EXCLUDED.sub("", plain)
+    plain = _WHERE.sub("", _NOT_WORD.sub("", _EXCLUDED.sub("", plain).rstrip(" .!")))
     clauses = _CLAUSES.split(plain)
     found = _PREDICATE.search(clauses[-1])
     if found is None or _NO.search(clauses[-1]):
@@ -117,6 +128,17 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     concluded = len(clauses) > 1 and said and not re.search(r"\d", clauses[-1])
     weekday = len(words) == 1 and words[0].lower().endswith("day") and words[0].lower() in _WORDS
     return " ".join(words), (concluded and known) or weekday
+
+
+def known_word(text: str, wanted: str) -> str | None:
+    """What the last sentence of a text says of its subject, for a reference that is such a word ("97 is prime")."""
+    if wanted not in _WORDS:
+        return None
+    sentences = [part for part in SENTENCE.split(text[-2_000:]) if part.strip()]
+    if not sentences or promises(sentences[-1]):
+        return None
+    said = word_of(sentences[-1], tidy(sentences[-1]))
+    return None if said is None else said[0]
 
 
 def bold_word(sentence: str) -> str | None:
@@ -178,7 +200,7 @@ def labelled_choice(sentence: str) -> str | None:
 
 
 _CHOICE_WITH_TEXT = re.compile(
-    r"(?:\b(?:is|are|was|were|be|called|means|becomes|it's)|[:,])\s[*_]{0,2}(?:\(([A-J])\)|(?:[Oo]ption\s|"
+    r"(?:\b(?:is|are|was|were|be|called|means|becomes|it's)|\bso|\bthus|\bhence|\btherefore|[:,])\s[*_]{0,2}(?:\(([A-J])\)|(?:[Oo]ption\s|"
     r"[Cc]hoice\s)?([B-J])[).:,](?<!\sI[).:,]))\s"
     r"([A-Za-z](?:(?!\b(?:is|are|was|were|because|since|so)\b)[A-Za-z' -]){2,80}?)[*_]{0,2}"
     r"(?:,\s(?:and\s)?(?:not|rather|which|because|since|while|whereas|as)\b[^?]*)?[\s.!]*\Z"

@@ -83,6 +83,7 @@ pound pounds lb lbs
 ounce ounces oz
 liter liters litre litres l
 ml milliliter milliliters millilitre millilitres
+mole moles mol
 gallon gallons
 quart quarts
 pint pints
