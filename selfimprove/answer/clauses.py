@@ -52,8 +52,8 @@ _REJECTED = re.compile(
     re.IGNORECASE,
 )
 _EXCLUDED = re.compile(
-    r"(?:,\s+(?:and\s+)?(?:not|rather than|instead of)|(?:,|\s(?:und|et|y|e|en|och|i|и))\s(?:nicht|pas|no|non|"
-    r"não|niet|inte|nie|не))\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
+    r"(?:(?:,\s+(?:and\s+)?|\s+and\s+)(?:not|rather than|instead of)|(?:,|\s(?:und|et|y|e|en|och|i|и))\s"
+    r"(?:nicht|pas|no|non|não|niet|inte|nie|не))\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
 )
 _RELATIVE = re.compile(
     r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|power|prime|reasonable|"

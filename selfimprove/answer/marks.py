@@ -79,7 +79,7 @@ _HEDGED = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
-_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
+_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b|(?:also|maybe|perhaps|possibly|but|then)\b)[a-z]")
 _OTHERS = re.compile(
     r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting|"
     r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"

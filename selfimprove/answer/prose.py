@@ -21,7 +21,7 @@ from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
-from selfimprove.answer.tongues import AROUND, DENIED_VALUE, unconcluded, without_label
+from selfimprove.answer.tongues import AROUND, DENIED_BEHIND, DENIED_VALUE, unconcluded, without_label
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import in_words, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
@@ -63,6 +63,9 @@ _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )
 _HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
+_POINTS = re.compile(
+    r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])])\W*\Z"
+)  # [4 marks], [1]
 _COURTESY = re.compile(
     r"\W*(?:(?:please )?let me know|i hope|hope this|feel free|(?:is|are) there any|(?:do|would|can|could|"
     r"should) (?:you|i)\b|"
@@ -190,6 +193,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         sentence = sentence[listed.end() :]
     if "[" in sentence and is_failure(sentence):
         return Candidate(None, "extract", FAILURE)
+    sentence = _POINTS.sub("", sentence)
     sentence = without_reason(_HEADING.sub(" ", sentence))
     letter = lone_letter(sentence) if last else None
     if letter is not None:
@@ -264,6 +268,7 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
     if (
         _DENIED.search(before[-60:])
         or DENIED_VALUE.search(before[-60:])
+        or DENIED_BEHIND.match(straight(sentence[at + len(found) :][:40]))
         or _NEGATED.search(before[-120:])
         or denies(sentence)
         or _WRONG.search(sentence, at)
@@ -293,7 +298,7 @@ def _is_whole(text: str) -> bool:
     ):
         return False
     return (
-        not re.search(r"(?<!\\)\b[A-Za-z]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
+        not re.search(r"(?<!\\)\b[A-Za-zÀ-ɏ]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
         or len(text.split()) == 1
     )
 

@@ -46,7 +46,7 @@ _REACH = 300  # characters behind "Edit:" in which it must say that something wa
 
 
 def correction(text: str) -> int | None:
-    """Where a text begins to replace what it said before; None if it doesn't, or says that the answer stays."""
+    """Where the part begins with which a text replaces what it said before; None if it doesn't."""
     low = text.lower()
     for cue in _CUES:
         if cue in low:
@@ -59,7 +59,7 @@ def correction(text: str) -> int | None:
         label = (match["label"] or "").lower()
         edited = label and not label.startswith(("corr", "err"))
         if match.start() and not (edited and not _RETRACTS.search(told)) and not _STAYS.search(told):
-            found = match.start() + (match[0][0] in '.!?*)"\n')
+            found = match.end() if label.startswith("corr") else match.start() + 1
     return found
 
 
@@ -157,7 +157,8 @@ def denied_later(after: str, answer: str) -> bool:
     said = (
         r"\b(?:it|answer|that|this|result|value)(?:'s|\s(?:is|was))?(?:n't|\snot|\scan(?:'t|"
         r"\s?not)\sbe)\s(?:be\s|equal\s(?:to\s)?)?"
-        rf"[$*(]{{0,3}}{re.escape(core)}(?![\w/]|[.,]\d)"
+        rf"[$*(]{{0,3}}{re.escape(core)}(?![\w/]|[.,]\d)|"
+        rf"(?<![\w.]){re.escape(core)}[$*)]{{0,3}}\s(?:fails|does(?:n't|\snot)\s(?:work|satisfy|fit)|is\s(?:wrong|incorrect))\b"
     )
     return re.search(said, straight(after[:_FAR]), re.IGNORECASE) is not None
 

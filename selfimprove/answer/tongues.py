@@ -23,6 +23,7 @@ MARK = (
     rf"\b(?:{_NAMES})\b(?:(?:\s(?:final|correct[ae]?|corrett?a|finale|corretta|cuối\scùng|"
     rf"(?!{_IS}\b)[^\W\d_]{{3,12}}(?=\s{_IS}\b)))\b)?"
     rf"\s?(?:{_IS}\b(?:\s{_SO}\b)?|[:：=—–])?[\s*_:]*"
+    r"|(?m:^)[ *_]{0,4}(?:rép|resp|rpta|rta|lsg|antw|r)\.?\s?[:/]\s*(?=[-−$€£]{0,2}\d)"
     r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]]?\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
     r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s(?:ni\b|:)\s*"
@@ -41,7 +42,7 @@ _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
 STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
 DENIAL = (
-    r"不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"
+    r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"
     r"nem|niet|bukan|tidak|"
     r"không(?:\sphải(?:\slà)?)?|όχι|δεν|pas|ليس|ليست|لا|לא|نیست|hindi)\s|(?:no|non|não)\s(?=[(\dA-J])"
 )
@@ -57,6 +58,11 @@ DENIED_VALUE = re.compile(
     re.IGNORECASE,
 )
 """What denies the value behind it in a sentence: "Es sind nicht 7"."""
+DENIED_BEHIND = re.compile(
+    r"[\s$*)]{0,4}(?:n'est\spas|no\ses|ist\s(?:nicht|keine?)|non\sè|não\sé|не\s(?:является|подходит)|nie\sjest|is\sgeen|är\sinte|不是|"
+    r"不对|ではない|ではありません)"
+)
+"""What denies the value before it: "x = 3 ist keine Lösung"."""
 DENIED_BEFORE = re.compile(
     r"[^,，、;.\n]{1,24}?(?:değil|deyil|emas|ではなく|じゃなくて?|ではありません|नहीं(?:\sहै)?|নয়|이\s?아니라|가\s?아니라|아니라|"
     r"아니고)(?![^\W\d_])?[,，、;]?\s*"
@@ -67,7 +73,7 @@ NAMELY = re.compile(
     r"\(?([A-J])\)?,?\s(?:cioè|ossia|es\sdecir|o\ssea|ou\sseja|isto\sé|c'est-à-dire|soit|das\sheißt|d\.\s?h\.|"
     r"also|i\.\s?e\.|"
     r"that\sis(?:\sto\ssay)?|namely|то\sесть|т\.\s?е\.|czyli|tj\.|dus|alltså|dvs\.|eli|vagyis|adică|yani|yaitu|"
-    r"tức\slà|tzn\.|即)[,:]?\s*(?=\S)",
+    r"tức\slà|tzn\.|即)[,:]?\s*(?![A-J]\b)(?=\S)",
     re.IGNORECASE,
 )
 """The letter of a choice before its value: "C, cioè 8"."""
@@ -137,6 +143,8 @@ _GREEK = re.compile(r"[\u0370-\u03ffµ]")  # of a formula, or of µm
 _NO_UNIT = re.compile(
     r"\b(?:не|нет|ни|или|и|невер\w*|ошиб\w*|лож\w*|тыс\w*|миллион\w*|миллиард\w*|процент\w*|градус\w*|больше|меньше|раз|и|y|o|ou|e|és|lub|oder|"
     r"nie|źle|tysi\w*|milion\w*|millón|millones|milhão|milhões|mil|más|moins|più|né|está|é|è|não|où)\b|错|對|不|万|億|亿|千|百|倍|分|か|と|或|和|%|ไม่|"
+    r"không|chưa|nghìn|ngàn|triệu|tỷ|trăm|değil|χιλιάδ\w*|εκατομμύρι\w*|όχι|אלפים|אלף|מיליון|לא|ألف|آلاف|مليون|"
+    r"ملايين|ليس|لا\b|करोड़|हजार|नहीं|হাজার|কোটি|নয়|ათას\w*|tisíc\w*|tūkst\w*|хиляд\w*|тисяч\w*|мільйон\w*|milió\w*|"
     r"หรือ|ล้าน|พัน|خطأ|أو|गलत|या|हज़ार|लाख|ভুল|বা",
     re.IGNORECASE,
 )

@@ -79,7 +79,7 @@ _RANGE = re.compile(
 )
 _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
-    r"so (?:there|that leaves|the|he|she|they))\b",
+    r"so (?:there|that leaves|the|he|she|they))\b|,\s+(?:so|thus|hence)\s+[$€£]?\Z",
     re.I,
 )
 _IS = re.compile(

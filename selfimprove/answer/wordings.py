@@ -157,12 +157,14 @@ def bold_word(sentence: str) -> str | None:
     if (
         re.search(r"[\d$\\]", before + behind)
         or not (before.strip(" *_-") or _IS_ONE.match(behind))
-        or not re.search(r"[a-z]{2}", before + behind)
+        or not (_BY.search(before) or _LEADS_TO.search(before) or _COPULA.search(behind))
     ):
         return None
     return bold[0][1]
 
 
+_BY = re.compile(r"\b(?:by|through|via|as|likely|clearly)(?:\s(?:an?|the))?\s*\Z", re.IGNORECASE)
+_COPULA = re.compile(r"\A[^.;]*?\b(?:is|are|was|were|fits|applies|works|describes|explains)\b")
 _IS_ONE = re.compile(r"\s(?:is|are|was|were)\s(?:the|an?)\b")
 _BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _BOLD_WORDS = re.compile(r"[A-Za-z][A-Za-z'-]*(?: [A-Za-z'-]+){0,3}")
@@ -208,7 +210,8 @@ _CHOICE_WITH_TEXT = re.compile(
 _NOT_CHOSEN = re.compile(
     r"n't\b|\b(?:not|never|neither|nor|if|whether|unless|either|or|could|might|may|maybe|perhaps|cannot|suppose|"
     r"assum\w+|wrong|"
-    r"incorrect|say|says)\b|\([A-J]\)",
+    r"incorrect|says?|distractor|trap|tempting|mistake|common|confuse\w*|often|"
+    r"(?:one|another|first|second|next|other|last) (?:option|choice|candidate|possibility))\b|\([A-J]\)",
     re.IGNORECASE,
 )
 
