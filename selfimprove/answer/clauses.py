@@ -34,6 +34,8 @@ def main_clause(sentence: str) -> str:
 def _total(sentence: str) -> str:
     """A sentence without the parts behind its colon, if they come to the number before it: "$30: $10 for ..."."""
     head, colon, parts = sentence.partition(": ")
+    if not colon:
+        head, colon, parts = sentence.partition("; ")
     before, behind = _PLAIN.findall(head), _PLAIN.findall(parts)
     if not colon or not before or len(behind) < 2 or "=" in parts:
         return sentence
@@ -75,6 +77,6 @@ _COMPARED = re.compile(
 )
 _CONDITION = re.compile(
     r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
-    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
+    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+|\d[\d,.]*\s(?:is|are))\s[^,;:=]*\Z"
 )
 _HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)

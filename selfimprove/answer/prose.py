@@ -64,8 +64,9 @@ _LISTED = re.compile(
 )
 _HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
 _POINTS = re.compile(
-    r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])])\W*\Z"
-)  # [4 marks], [1]
+    r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])]|\(confidence:?[^()]{1,20}\))\W*\Z",
+    re.IGNORECASE,
+)
 _COURTESY = re.compile(
     r"\W*(?:(?:please )?let me know|i hope|hope this|feel free|(?:is|are) there any|(?:do|would|can|could|"
     r"should) (?:you|i)\b|"
@@ -74,7 +75,8 @@ _COURTESY = re.compile(
 )
 _WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
 _REPLY = re.compile(
-    r"\W*(?:(?:so|therefore|thus|hence|then|true or false|yes or no)[,:?]?\s+)?(yes|no|true|false)\b"
+    r"\W*(?:(?:so|therefore|thus|hence|then|indeed|of course|certainly|true or false|yes or no)[,:?]?\s+)?"
+    r"(yes|no|true|false)\b"
     r"(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,

@@ -14,7 +14,7 @@ from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
-from selfimprove.answer.numerals import spoken_quantity
+from selfimprove.answer.numerals import signed_number, spoken_quantity
 from selfimprove.answer.parse import Parser
 from selfimprove.answer.precision import within
 from selfimprove.answer.scales import ratio
@@ -185,6 +185,8 @@ def _unbold(text: str) -> str:
 def _tree(normal: str) -> tuple[Node | None, str]:
     """The settled tree, or None and the reason why there is none."""
     spoken = _SPOKEN.fullmatch(normal) is not None
+    if spoken and (signed := signed_number(normal)) is not None:
+        return number(Fraction(signed)), ""
     if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:

@@ -144,8 +144,9 @@ _TAKEN_BACK = re.compile(
 )
 _AGAIN = re.compile(
     r"\b(?:let(?:'s| me| us) (?:redo|retry|try (?:again|this again|that again|another)|start over|recompute|"
-    r"recalculate|"
-    r"reconsider|rethink|re-do|re-?evaluate|fix|correct)|i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
+    r"recalculate|reconsider|rethink|re-do|re-?evaluate|fix|correct)|"
+    r"(?:found|noticed|spotted|discovered) (?:an?|my) (?:error|mistake|slip)|"
+    r"i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
     re.IGNORECASE,
 )
 _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)

@@ -36,7 +36,7 @@ _NUMBER = re.compile(
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
-    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°\s?(?-i:[CF])(?![A-Za-z])|"
+    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°(?:\s?(?-i:[CF])(?![A-Za-z]))?|"
     r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
     r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
@@ -296,6 +296,9 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
         if found is not None:
             ranged = _BETWEEN.search(prose, max(0, start - 40), start)
             if ranged is not None and ranged.start() >= found[1] - 1:
+                continue
+            if ":" in prose[start:end] and ":" in prose[slice(*found)]:
+                found, aside = (start, end), 0  # of two times of day the later one
                 continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
             if not moved and (_in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))):
