@@ -26,7 +26,9 @@ _FAILURE = re.compile(
     r"\b(?:status|exit|error|return) code\b|\binternal server error\b|\bservice unavailable\b|\bbad gateway\b|"
     r"\bconnection (?:refused|reset|aborted|closed)\b|\bcontext (?:length|window)\b|"
     r"\bmax(?:imum)?\s(?:number\sof\s)?(?:new\s)?(?:tokens|retries)\b|\btoken limit\b|\bretry(?:ing)? (?:in|after)\b|"
-    r"\bpermission denied\b|\bexited with\b|\bexceed(?:s|ed) \d+ tokens\b|\btokens(?:/s|\s?per second)\b|"
+    r"\bpermission denied\b|\bprocess (?:was )?killed\b|\byour quota\b|\bapi key\b|\battempts? left\b|"
+    r"\A\W*code \d+\W*\Z|"
+    r"\bexited with\b|\bexceed(?:s|ed) \d+ tokens\b|\btokens(?:/s|\s?per second)\b|"
     r"\bfinished with \d+ errors?\b|\A\W*(?:down|up)?loading\b|\bno such file\b|\bstack trace\b|"
     r"\bprocess (?:finished|exited)\b|"
     r"\bsignal \d+\b(?=.{0,20}\bdumped|\W*\Z)",

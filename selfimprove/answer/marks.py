@@ -90,6 +90,7 @@ _OTHERS = re.compile(
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
 _REASONED = re.compile(r"\b(?:because|since|so that|which|where)\b", re.IGNORECASE)
+_TURNED = re.compile(r"\d,\s(?:but|yet|so)\s", re.IGNORECASE)  # "I was tempted to answer 12, but 14 is"
 _POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
 _REMARK = re.compile(
     r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|"
@@ -111,7 +112,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     faulty: Statement | None = None
     denied: set[str] = set()
     for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
-        if _REASONED.search(mark[0]):
+        if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
         if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
@@ -161,6 +162,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         return _faulty(mark, answer, shift + end, UNDECIDED)
     if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
         return _faulty(mark, answer, shift + end, "the answer is only supposed")
+    if _CALLED_WRONG.match(line, end):
+        return _faulty(mark, answer, shift + end, DENIED)
     if of_another_case(text[shift + end :]):
         return _faulty(mark, answer, shift + end, "the answer is that of another case")
     if denied_later(text[shift + end :], answer):
@@ -182,6 +185,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
 
 
 _TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
+_CALLED_WRONG = re.compile(r"[\s*_$.]{0,6}\(\s?(?:wrong|incorrect|false|rejected|not correct|no)\b", re.IGNORECASE)
 _APPOSED = re.compile(
     r"(?:answer|result)(?:\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))|\sof\s(\d[^,()]{0,40}?))\s(?:is|was|follows|"
     r"comes|can (?:\w+ )?be)\s*\Z",

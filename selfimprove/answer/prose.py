@@ -214,7 +214,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     if (several := letters_said(sentence)) is not None:
         return Candidate(several, "last")
     speaks, letter = named_letter(sentence)
-    if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
+    if speaks and letter is not None and not _weighs(sentence) and not _conditional(sentence, letter):
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
@@ -236,7 +236,8 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 
 
 _NONE_EXISTS = re.compile(
-    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
+    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|"
+    r"integer\s)?solutions?)|"
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
     re.IGNORECASE,
 )
@@ -247,12 +248,21 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
+    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|"
+    r"status)[\s*_]*:[\s*_]*"
     r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",
     re.IGNORECASE,
 )
 _NO_LABEL = re.compile(r"\b(?:not|no|let|we|it|the|maybe|perhaps|if|still|either|or|see|check)\b", re.IGNORECASE)
 _CONCLUDING = re.compile(r"\W*(?:so|thus|therefore|hence|in total|altogether|in all)\b", re.IGNORECASE)
+
+
+def _conditional(sentence: str, letter: str) -> bool:
+    """Whether a sentence names a choice in a condition, or for a case that isn't so."""
+    return in_condition(sentence, sentence.find(letter)) or _UNREAL.search(straight(sentence)) is not None
+
+
+_UNREAL = re.compile(r"\bif\b.*\bwould\b|\bwould\b.*\bif\b", re.IGNORECASE)
 
 
 def _weighs(sentence: str) -> bool:
@@ -296,7 +306,9 @@ def _is_whole(text: str) -> bool:
     if AROUND.search(text) or "→" in text:
         return False
     if re.search(
-        r"\\boxed|^\W*(?:try|let)\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$", text, re.IGNORECASE
+        r"\\boxed|^\W*(?:try|let|(?:no|yes)(?=\W+\w))\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$",
+        text,
+        re.IGNORECASE,
     ):
         return False
     return (

@@ -99,7 +99,11 @@ RATHER = re.compile(
     re.IGNORECASE,
 )
 """Where a sentence puts another answer in the place of the one it gave: "24, I mean 42"."""
-NOBODYS = re.compile(r"\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b", re.IGNORECASE)
+NOBODYS = re.compile(
+    r"\baccording to (?:you|him|her|them|some|many|most|the (?:book|key|textbook|author|teacher))\b|"
+    r"\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b",
+    re.IGNORECASE,
+)
 """What is said of an answer that others give: "is what most people would say"."""
 _WHO = (
     r"(?:student|pupil|friend|textbook|book|key|classmate|model|teacher|reader|assistant|ai|chatgpt|gpt-?\d?|"
@@ -158,7 +162,8 @@ def denied_later(after: str, answer: str) -> bool:
         r"\b(?:it|answer|that|this|result|value)(?:'s|\s(?:is|was))?(?:n't|\snot|\scan(?:'t|"
         r"\s?not)\sbe)\s(?:be\s|equal\s(?:to\s)?)?"
         rf"[$*(]{{0,3}}{re.escape(core)}(?![\w/]|[.,]\d)|"
-        rf"(?<![\w.]){re.escape(core)}[$*)]{{0,3}}\s(?:fails|does(?:n't|\snot)\s(?:work|satisfy|fit)|is\s(?:wrong|incorrect))\b"
+        rf"(?<![\w.]){re.escape(core)}[$*)]{{0,3}}\s(?:fails|does(?:n't|\snot)\s(?:work|satisfy|fit)|"
+        rf"is\s(?:wrong|incorrect))\b"
     )
     return re.search(said, straight(after[:_FAR]), re.IGNORECASE) is not None
 
