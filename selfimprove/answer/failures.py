@@ -68,7 +68,7 @@ def is_failure(sentence: str) -> bool:
 
 
 def refuses(text: str) -> bool:
-    """Whether a text begins by saying that it can't answer for want of a figure, a value or information."""
+    """Whether a text begins by saying that it can't answer because a figure or information is missing."""
     head = text[:_HEAD]
     if (
         "n't" not in head

@@ -237,6 +237,8 @@ def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
+    if "US" in text:
+        text = text.replace("US$", "$").replace("US\\$", "\\$")
     if "U" in text:
         text = _UNITED.sub(r"\\cup ", text)
     if (money := _MONEY.fullmatch(text)) is not None:

@@ -19,7 +19,7 @@ _CORRECTS = re.compile(
     r"(?:scratch|strike|forget|ignore|disregard|discard) (?:that\b(?! the\b)|the (?:above|previous|last|earlier|"
     r"first)\b|my (?:previous|last|earlier|"
     r"first)\b|what i (?:said|wrote)|everything above)|"
-    r"on (?:second|further) (?:thoughts?|reflection)\b|"
+    r"on (?:(?:second|further) )?(?:thoughts?|reflection)\b|"
     r"never\s?mind\b(?!\s(?:the (?!above|previous|last)|about|how|if)\b)|"
     r"i (?:must |have to )?(?:stand corrected|"
     r"take (?:that|it|this) back|retract)|"
@@ -30,6 +30,7 @@ _CORRECTS = re.compile(
     re.IGNORECASE,
 )
 _RETRACTS = re.compile(
+    r"\A\s*(?:it(?:'s| is)|the answer is|now)\b|"
     r"\b(?:mis\w+|wrong\w*|incorrect\w*|mistake\w*|error|disregard|ignore|forgot\w*|overlooked|swapped|instead|"
     r"actually|"
     r"should (?:be|have been|read)|must be|correct(?:ed)? (?:answer|value|result))\b",
@@ -59,7 +60,7 @@ def correction(text: str) -> int | None:
         label = (match["label"] or "").lower()
         edited = label and not label.startswith(("corr", "err"))
         if match.start() and not (edited and not _RETRACTS.search(told)) and not _STAYS.search(told):
-            found = match.end() if label.startswith("corr") else match.start() + 1
+            found = match.start() + 1 if edited else len(text) - len(text[match.end() :].lstrip(" ,.;:–—-"))
     return found
 
 
