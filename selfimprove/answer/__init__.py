@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from selfimprove.answer.clock import same_date, same_time
-from selfimprove.answer.commas import other_comma
+from selfimprove.answer.commas import in_euros, other_comma
 from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
@@ -43,12 +43,16 @@ from selfimprove.answer.options import (
 from selfimprove.answer.properties import same_property
 from selfimprove.answer.prose import PROMISE, value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
+from selfimprove.answer.replies import REPLIES, is_reply, reply_before_reason
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
+from selfimprove.answer.ticks import same_letters
 from selfimprove.answer.tree import Node, free_names, renamed, show
+from selfimprove.answer.unfinished import DENIED
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
+from selfimprove.answer.wordings import known_word
 
-VERSION = "5"
+VERSION = "6"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
@@ -81,6 +85,8 @@ def check(
     candidate = extract(text, mode, cut=cut)
     if options and (chosen := _chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
         return chosen
+    if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
+        return _verdict(judge(_known(reference), read(reply)), reply)
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
@@ -91,6 +97,21 @@ def check(
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
+    """The yes or no with which a text begins, or the word that it says of a number, for a reference that is one."""
+    wanted = reference.strip().lower()
+    if candidate.how not in ("last", "extract") or not wanted.isalpha():
+        return None
+    if wanted not in REPLIES:
+        numbered = candidate.how == "last" and candidate.text is not None and candidate.text[:1].isdigit()
+        return known_word(own_text(text), wanted) if numbered else None
+    if candidate.text is None and candidate.reason not in (NO_ANSWER, PROMISE, DENIED):
+        return None
+    if candidate.text is not None and candidate.text.lower() in REPLIES:
+        return None
+    return reply_before_reason(own_text(text))
 
 
 def _chosen(
@@ -230,12 +251,14 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
     if (same_day := same_date(reference.normal, prediction.normal)) is not None:
         return Finding(Outcome.of(same_day), "text", f"{'the same' if same_day else 'another'} date")
+    if (same_ones := same_letters(reference.normal, plain_text(prediction.normal))) is not None:
+        return Finding(Outcome.of(same_ones), "choice", f"{'the same' if same_ones else 'other'} letters")
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
         same = bool(reference.words) and (
             reference.words == prediction.words
-            or _replies(reference, prediction)
+            or is_reply(plain_text(prediction.normal), reference.words)
             or _labelled(reference, prediction)
             or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
@@ -255,7 +278,11 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
     """The verdict on two answers that were read, each of which may also state what it is about."""
     if reference.node is None or prediction.node is None:
         return Finding(Outcome.UNPARSED, "parse", prediction.fault)
-    found = other_comma(reference, prediction) or compare(reference.node, prediction.node)
+    found = (
+        other_comma(reference, prediction)
+        or in_euros(reference, prediction)
+        or compare(reference.node, prediction.node)
+    )
     if found.outcome is Outcome.CORRECT:
         return found
     if is_rounding(reference, prediction):
@@ -291,18 +318,6 @@ def _labelled(reference: Answer, prediction: Answer) -> bool:
     """Whether a prediction is the reference's words behind the letter of a choice: "B) mitochondria"."""
     behind = behind_label(prediction)
     return behind is not None and read(behind).words == reference.words
-
-
-def _replies(reference: Answer, prediction: Answer) -> bool:
-    """Whether a prediction begins with the reference's yes, no, true or false: "Yes, it converges"."""
-    reply = _REPLY.match(plain_text(prediction.normal))
-    if reply is None or reference.words != (reply[1].lower(),):
-        return False
-    return not _OTHER_REPLY.search(plain_text(prediction.normal)[reply.end() :])
-
-
-_REPLY = re.compile(r"(yes|no|true|false)\s?[,.;:]\s", re.IGNORECASE)
-_OTHER_REPLY = re.compile(r"\b(?:yes|no|true|false|but|however|unless|maybe|if|wait)\b", re.IGNORECASE)
 
 
 def _same_words(reference: str, prediction: str) -> bool:

@@ -14,7 +14,8 @@ LEAD = re.compile(
     r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
 )
 _LONE = re.compile(
-    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
+    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|"
+    r"choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
@@ -35,11 +36,12 @@ _BEFORE = re.compile(
 )
 _BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:it is\b[.!]?\Z|(?:is|must be|would be|(?:seems|appears|looks)(?: to be)?|has to be|"
-    r"should be)\s+(?:also\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?"
+    r"should be)\s+(?:(?:also|exactly|clearly|completely)\s+)?(?:the\s+)?(?:only\s+)?(?:one\s+)?(?:that is\s+)?"
     r"(?:correct|right|true|best|better|answer)\b|is\s+(?:the|my|our)\s+(?:(?:final\s+)?(?:answer|choice)|"
     r"most (?:accurate|appropriate|suitable|reasonable|logical|relevant|consistent|correct))\b|"
     r"(?:best\s+)?(?:describes|fits|matches|explains|answers|represents|"
-    r"captures|completes|summari[sz]es)\s+(?:the\s+)?(?:best\b|passage\b|question\b)|best\s+(?:describes|fits|matches|explains|answers|"
+    r"captures|completes|summari[sz]es)\s+(?:the\s+)?(?:best\b|passage\b|question\b)|best\s+(?:describes|fits|"
+    r"matches|explains|answers|"
     r"represents|captures|completes|summari[sz]es)\b)",
     re.IGNORECASE,
 )
@@ -67,11 +69,13 @@ _ALL_DENIED = re.compile(
 _DENIED_BEHIND = re.compile(
     r"[)\]*_$}.\s]{0,6}(?:(?:is|are|was|seems|looks)(?:n't| not)?\s+(?:also\s+)?(?:not\b|wrong|incorrect|false|"
     r"impossible|ruled|eliminated|out\b|correct|right|true|the\b|tempting|plausible|attractive|partly|partially|"
-    r"irrelevant|off\b|too\b)|can(?:'t|not| not)\b|fails?\b|does(?:n't| not)\b)",
+    r"irrelevant|off\b|too\b|almost\b|nearly\b|my (?:first|initial) (?:thought|guess|choice|idea))|can(?:'t|not|"
+    r" not)\b|fails?\b|does(?:n't| not)\b)",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
     r"n't|\bnot\b|wrong|incorrect|false|impossible|ruled|eliminated|\bout\b|\bcan|\bfail|tempting|plausible|"
+    r"almost|nearly|my first|my initial|"
     r"attractive|partly|partially|irrelevant|\boff\b|\btoo\b",
     re.IGNORECASE,
 )

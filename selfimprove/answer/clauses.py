@@ -19,6 +19,8 @@ _SINCE = re.compile(
 
 def main_clause(sentence: str) -> str:
     """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
+    if "(" in sentence and (defined := _DEFINED.search(sentence)) is not None:
+        sentence = sentence[: defined.start()]
     main = _RELATIVE.sub("", sentence)
     main = sentence if not re.search(r"\d", main) else main
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
@@ -32,6 +34,8 @@ def main_clause(sentence: str) -> str:
 def _total(sentence: str) -> str:
     """A sentence without the parts behind its colon, if they come to the number before it: "$30: $10 for ..."."""
     head, colon, parts = sentence.partition(": ")
+    if not colon:
+        head, colon, parts = sentence.partition("; ")
     before, behind = _PLAIN.findall(head), _PLAIN.findall(parts)
     if not colon or not before or len(behind) < 2 or "=" in parts:
         return sentence
@@ -39,6 +43,10 @@ def _total(sentence: str) -> str:
     return head if values[0] == sum(values[1:]) else sentence
 
 
+_DEFINED = re.compile(
+    r"(?<=[$)\]\d])\s*,?\s+(?:where|since|because|when|given(?: that)?|for|if|as|with)\s+(?:\$|\\\()?"
+    r"[A-Za-z]\w{0,3}(?:\^\{?-?1\}?|'|\^\{?\\prime\}?)?\s?(?:\\left)?\([a-z]\s?(?:\\right)?\)\s?="
+)
 _PLAIN = re.compile(r"(?<![\w.])\d{1,12}(?:,\d{3})*(?:\.\d{1,6})?(?![\w/%])")
 _REJECTED = re.compile(
     r"(?:\s*[,;])?\s*(?:or|and)\s+\$?(?:[a-z]\s*=\s*)?[-−]?[\d./]+\$?\s*\((?:rejected?|extraneous|invalid|discard(?:ed)?|ignored?|"
@@ -46,7 +54,8 @@ _REJECTED = re.compile(
     re.IGNORECASE,
 )
 _EXCLUDED = re.compile(
-    r",\s+(?:and\s+)?(?:not|rather than|instead of)\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
+    r"(?:(?:,\s+(?:and\s+)?|\s+and\s+)(?:not|rather than|instead of)|(?:,|\s(?:und|et|y|e|en|och|i|и))\s"
+    r"(?:nicht|pas|no|non|não|niet|inte|nie|не))\s+[$€£\\(]{0,2}\d[\w.,]*(?:\s[a-z]+){0,2}[\s.!$)]*\Z"
 )
 _RELATIVE = re.compile(
     r",\s+which\s+(?:is|are|was)\s+(?:also\s+|indeed\s+|only\s+)?(?:an?\s+(?:multiple|factor|divisor|perfect|power|prime|reasonable|"
@@ -68,6 +77,6 @@ _COMPARED = re.compile(
 )
 _CONDITION = re.compile(
     r"(?<=[\w.%$)*])\s+(?:if|when|whenever|once|provided(?: that)?|as long as)\s+"
-    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+)\s[^,;:=]*\Z"
+    r"(?:she|he|they|it|we|you|each|every|all|the|[A-Z][a-z]+|\d[\d,.]*\s(?:is|are))\s[^,;:=]*\Z"
 )
 _HYPOTHETICAL = re.compile(r"\b(?:would|could|might|may|if|suppose|assum\w+)\b", re.IGNORECASE)

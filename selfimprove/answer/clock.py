@@ -42,9 +42,13 @@ _MONTH_FIRST = re.compile(rf"{_MONTH}\s{_DAY}{_YEAR}", re.IGNORECASE)
 _DAY_FIRST = re.compile(rf"{_DAY}\s(?:of\s)?{_MONTH}{_YEAR}", re.IGNORECASE)
 
 
+_ISO = re.compile(r"(\d{4})-(0\d|1[0-2])-([0-3]\d)")
+_WEEKDAY = re.compile(r"\A(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s", re.IGNORECASE)
+
+
 def same_date(one: str, two: str) -> bool | None:
     """Whether two dates are the same, with or without a year; None if they are none."""
-    if not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two)):
+    if one[4:5] != "-" and two[4:5] != "-" and not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two)):
         return None
     dates = _date(one), _date(two)
     return None if None in dates else dates[0] == dates[1]
@@ -55,11 +59,13 @@ def stated_date(sentence: str) -> str | None:
     if not _NAMES_MONTH.search(sentence):
         return None
     found = _ENDS_ON_DATE.search(sentence)
-    return None if found is None or re.search(r"n't\b|\bnot\b|\bif\b|\bor\b", sentence) else found[1]
+    return None if found is None or _NO_DATE.search(sentence) else found[1]
 
 
+_NO_DATE = re.compile(r"n't\b|\b(?:not|if|or|none|no|neither|nor|wrong|incorrect)\b", re.IGNORECASE)
 _ENDS_ON_DATE = re.compile(
-    rf"\b(?:is|was|on|be)\s[*_]*(?:\w+day,?\s)?((?:{_MONTH_FIRST.pattern}|{_DAY_FIRST.pattern}))[\s.*_!]*\Z",
+    rf"(?:\b(?:is|was|on|be)\s|[:=]\s|\A\W{{0,8}})[*_]*(?:\w+day,?\s)?((?:{_MONTH_FIRST.pattern}|"
+    rf"{_DAY_FIRST.pattern}))[\s.*_!]*\Z",
     re.IGNORECASE,
 )
 
@@ -67,6 +73,9 @@ _ENDS_ON_DATE = re.compile(
 def _date(text: str) -> tuple[int, int, str] | None:
     """The month, the day and the year, if it is written."""
     plain = re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text).strip()
+    plain = _WEEKDAY.sub("", plain)
+    if (found := _ISO.fullmatch(plain)) is not None:
+        return int(found[2]) - 1, int(found[3]), found[1]
     if (found := _MONTH_FIRST.fullmatch(plain)) is not None:
         month, day, year = found.groups()
     elif (found := _DAY_FIRST.fullmatch(plain)) is not None:

@@ -35,7 +35,27 @@ _GROUPED = re.compile(r"-?\d{1,2}(?:,\d\d)+,\d{3}")  # as in India
 _MEASURED = re.compile(r"(-?\d+),(\d{1,2}|\d{4,})(\s?(?:\\[a-z]+|[A-Za-z]+))")  # 2,5 km
 
 
+_ASSIGNED = re.compile(r"[A-Za-z]\w?\s?=\s?(?=-?\d+,\d)")  # x = 2,5
+_ONE_COMMA = re.compile(r"-?\d+,\d+")
+
+
+def in_euros(reference: Answer, prediction: Answer) -> Finding | None:
+    """`2.280 €` against a whole number from a thousand on, in which the point can only group; None for other prices."""
+    price = _EUROS.fullmatch(plain_text(prediction.normal))
+    if price is None or not re.fullmatch(r"\d{4,6}", reference.normal):
+        return None
+    same = price[1] + price[2] == reference.normal
+    return Finding(Outcome.of(same), "rational", f"{'equal' if same else 'different'} in whole euros")
+
+
+_EUROS = re.compile(r"(\d{1,3})\.(\d{3})\s?(?:\\euro|[Ee]uros?|EUR)")
+
+
 def _comma_number(answer: Answer) -> Node | None:
+    if (assigned := _ASSIGNED.match(answer.normal)) is not None:
+        rest = answer.normal[assigned.end() :]
+        comma = _MEASURED.fullmatch(plain_text(rest)) or _ONE_COMMA.fullmatch(rest)
+        return None if comma is None else read(rest.replace(",", ".", 1)).node
     if (measured := _MEASURED.fullmatch(plain_text(answer.normal))) is not None:
         unit = measured[3].strip()
         written = unit if unit.startswith("\\") else f"\\text{{ {unit}}}"

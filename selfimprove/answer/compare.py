@@ -34,6 +34,7 @@ from selfimprove.answer.tree import (
 )
 from selfimprove.answer.verdict import Finding, Outcome
 
+_RADIAN, _HEAT = Unit(("radian",)), frozenset((Unit(("celsius",)), Unit(("fahrenheit",))))
 _DIFFERENT = Finding(Outcome.WRONG, "structure", "answers of different kinds")
 _STRUCTURES = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.MATRIX, Op.RATIO, Op.BASED, Op.TEXT, Op.RELATION))
 
@@ -352,8 +353,13 @@ def _quantities(left: Node, right: Node) -> Finding:
     (one, unit), (two, other) = split_unit(left), split_unit(right)
     if unit != other and PERCENT in (unit, other):
         return _percent(one, two, unit, other)
+    if DEGREE in (unit, other) and not _HEAT.isdisjoint((unit, other)):
+        return same_expression(one, two)
     if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
         return _residues(one, two, unit, other)
+    if {unit, other} == {DEGREE, _RADIAN}:
+        angle, plain = (one, two) if unit == DEGREE else (two, one)
+        return same_expression(Node(Op.DEGREES, (angle,)), plain)
     if {unit, other} == {DEGREE, None} and in_radians(one if unit is None else two):
         return same_expression(left, right)
     if (unit is None) != (other is None):

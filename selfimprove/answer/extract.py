@@ -21,6 +21,7 @@ from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
 from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
+from selfimprove.answer.retracted import correction
 from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
@@ -40,6 +41,7 @@ _PICTURES = re.compile(
     r"[\U0001f000-\U0001faff\u27a1\u2b50\ufe0f\u200d]+|^[ \t]*[\u2705\u2714\u2611]+[ \t]*", re.MULTILINE
 )
 """Pictures in the text, and the ticks that a line begins with."""
+_END_OF_PART = re.compile(r"<eo[a-z]>")
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
 
@@ -52,7 +54,11 @@ def extract(text: str, mode: Mode, *, cut: bool = False) -> Candidate:
         return Candidate(None, "extract", "the thinking block is not closed")
     answer = without_torn_repeat(answer)
     own = _own_turn(answer)
-    return _extracted(own, mode, cut=cut and len(own) == len(answer))
+    cut = cut and len(own) == len(answer)
+    if (start := correction(own)) is not None:
+        found = _extracted(own[start:], mode, cut=cut)
+        return found if found.text is not None else Candidate(None, "extract", TAKEN_BACK)
+    return _extracted(own, mode, cut=cut)
 
 
 def own_text(text: str) -> str:
@@ -69,6 +75,8 @@ def _cleaned(text: str) -> str | None:
         answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:
         answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
+    if "<eo" in answer:
+        answer = _END_OF_PART.sub("\n", answer)
     if "</" in answer:
         answer = _TAGS.sub("", answer)
     if "> " in answer:

@@ -15,6 +15,9 @@ UNDECIDED = "no one answer is stated"
 _OR = re.compile(r"\bor\b|\bit (?:could|might|may)\b", re.IGNORECASE)
 _NUMBER = r"[$€£\\(]{0,3}-?\d[\w.,/%]*"
 _EITHER = re.compile(r"\beither\b[^.;]*?\d[^.;]*?\bor\b[^.;]*?\d|\beither\s+\(?[A-J]\)?\s+or\b", re.IGNORECASE)
+_GUESSED = re.compile(
+    r"\bif i (?:had|have) to guess\b|,\s(?:i (?:guess|suppose)|maybe|perhaps|possibly|i'm not sure)\W*\Z", re.IGNORECASE
+)
 _RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
 _NEARLY = re.compile(
     r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
@@ -69,6 +72,16 @@ _COMPARES = re.compile(
     r"tabulated|standard|exact|given)\s(?:value|result|constant|figure|speed|number)\b",
     re.IGNORECASE,
 )
+_IN_BRACKETS = re.compile(
+    r"\s*\((?!so\b|answer|the answer|thus|therefore)[A-Z][a-z]+\s[^()=]{3,200}\.\)\s*", re.IGNORECASE
+)
+_ABOUT_TEXT = re.compile(
+    r"[^\w\[(©]*(?:(?:my )?confidence"
+    r"(?: level| score)?\s?[:=]|word count\s?:|tokens? (?:used|generated)\s?:|difficulty\s?:|"
+    r"(?:source|references?|see also)\s?:|©|copyright\b|"
+    r"[\[(]\d{1,2} (?:marks?|points?|pts)[\])]\W*\Z|last updated\b|rate me\b)",
+    re.IGNORECASE,
+)  # what a line says of the text and not of its problem
 _NOTE = re.compile(
     r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|note that\b|\(?note\b)",
     re.IGNORECASE,
@@ -94,11 +107,21 @@ _FAILS = re.compile(
 )
 
 
+OR_ELSE = re.compile(
+    r"\W*(?:or|unless|maybe|perhaps|possibly)\s(?:(?:maybe|perhaps|possibly|even|it's|it is|else)\s){0,2}[$\\(*]{0,3}"
+    r"(?:[A-J]\b|\d)[^.]{0,20}\W*\Z",
+    re.IGNORECASE,
+)
+"""A last sentence that names another answer: "Or C."."""
+
+
 def undecided(sentence: str, found: str) -> bool:
     """Whether a sentence gives several answers to choose from, of which `found` is only one."""
     text = straight(sentence)[-600:]
     if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
         return found.strip("$€£ ").startswith((ranged[1], ranged[2]))
+    if _GUESSED.search(text):
+        return True
     if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):
         return True
     if not _OR.search(text):
@@ -123,6 +146,8 @@ def is_aside(sentence: str) -> bool:
     text = straight(sentence)
     if (
         _COUNTERFACTUAL.match(text)
+        or _ABOUT_TEXT.match(text)
+        or (_IN_BRACKETS.fullmatch(text) and not _SO.search(text))
         or (_COMPARES.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))
     ):

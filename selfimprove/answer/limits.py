@@ -27,6 +27,8 @@ def over_limit(candidate: str) -> str | None:
     """The reason why the candidate is too big to read, or None; one linear scan."""
     if len(candidate) > MAX_CANDIDATE:
         return f"the answer is longer than {MAX_CANDIDATE} characters"
+    if len(candidate) <= MAX_DEPTH:
+        return None
     depth = digits = 0
     for sign in candidate:
         depth += (sign in _OPEN) - (sign in _CLOSE)

@@ -11,11 +11,25 @@ import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
+from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
-from selfimprove.answer.prose import SENTENCE, last_statement, tidy
-from selfimprove.answer.tongues import AROUND, CONDITION, DENIAL, INSTEAD, MARK, OPTION, STARTS_WORDS, SUPPOSED
+from selfimprove.answer.prose import last_statement
+from selfimprove.answer.retracted import NOBODYS, RATHER, denied_later, is_others, is_unreal, of_another_case
+from selfimprove.answer.sentences import SENTENCE, tidy
+from selfimprove.answer.tongues import (
+    AROUND,
+    CONDITION,
+    DENIAL,
+    DENIED_BEFORE,
+    INSTEAD,
+    MARK,
+    NAMELY,
+    OPTION,
+    STARTS_WORDS,
+    SUPPOSED,
+)
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, emphasised, in_words, inner, last_formula
+from selfimprove.answer.values import emphasised, in_words, last_formula, measured
 from selfimprove.answer.verdict import Statement
 
 MAX_MARKS = 40
@@ -23,10 +37,12 @@ NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
     rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
-    r"=>?)[\s*:_]*"
+    r"=>?)[\s*:：_]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
-    r"|(?m:^)[ *_#]{0,4}(?:final|correct|best)\s?:[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
+    r"|(?:(?m:^)|(?<=[.!?]\s))[ *_#]{0,4}(?:final|correct|best)(?:\s(?:options?|choices?|statements?|ones?|"
+    r"letters?))?\s?:"
+    r"[ \t*_]*(?=[*_$(]{0,3}[A-J]\b)"
     r"|\b(?:final\s+)?answers?\s+(?=\(?[A-J]\)?\s{0,3}(?:[.\n]|\Z))"
     r"|\b(?:the|our|my|correct|right|best)\s+(?:correct\s+|right\s+|best\s+|final\s+)?(?:choice|option|result|"
     r"selection|letter)\s+is\b:?\s*|\b(?:correct|right|true|best)\s+(?:choices|options|statements|ones|letters)\s+are\b:?\s*",
@@ -37,9 +53,12 @@ _STRONG = re.compile(
 )
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
-    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\(|\s+\((?![A-J]\)|-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:so|and) (?:we|it|the|I)\b|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s[-—]\s|"
-    + STARTS_WORDS,
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
+    r"-?[\w./]{1,12}\s?,)|"
+    r",\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
+    r"</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
+    r"(?<![\d)])\s-\s|"
+    r"\s-\s(?![\d(])|" + STARTS_WORDS,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -60,7 +79,7 @@ _HEDGED = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
-_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b)[a-z]")
+_WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b|(?:also|maybe|perhaps|possibly|but|then)\b)[a-z]")
 _OTHERS = re.compile(
     r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting|"
     r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"
@@ -71,9 +90,11 @@ _OTHERS = re.compile(
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
 _REASONED = re.compile(r"\b(?:because|since|so that|which|where)\b", re.IGNORECASE)
+_TURNED = re.compile(r"\d,\s(?:but|yet|so)\s", re.IGNORECASE)  # "I was tempted to answer 12, but 14 is"
 _POINTED = re.compile(r"\b(?:this|that|which)\s+\Z", re.IGNORECASE)
 _REMARK = re.compile(
-    r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|reached|"
+    r"(?:the\s+)?(?:final|correct|right|complete|consistent|reasonable|verified|confirmed|exact|unique|valid|"
+    r"reached|checked|seen|expressed|written|"
     r"found|derived|obtained|based|given|supported|close|same|also)\b",
     re.IGNORECASE,
 )  # what may be said of "this answer", which states none
@@ -91,7 +112,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     faulty: Statement | None = None
     denied: set[str] = set()
     for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
-        if _REASONED.search(mark[0]):
+        if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
         if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
@@ -107,7 +128,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     rest = text[mark.end() :]
     line = _line(rest.lstrip())
     shift = mark.end() + len(rest) - len(rest.lstrip())
-    if not line.strip(" *_$:.#"):
+    if not line.strip(" *_$:.#") or "___" in mark[0]:
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
@@ -115,18 +136,38 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
     if _is_supposed(text, mark, first):
-        return _faulty(mark, "", shift + len(first), "the answer is only supposed")
+        turn = _TURNS.search(first)
+        end = shift + (len(first) if turn is None else turn.end())
+        return _faulty(mark, "", end, "the answer is only supposed")
+    if (beside := _APPOSED.search(mark[0])) is not None and (_REMARK.match(line) or _WRONG.match(line)):
+        return (
+            _faulty(mark, beside[1] or beside[2], mark.end(), DENIED)
+            if _WRONG.match(line)
+            else _beside(text, mark, beside)
+        )
     if (denial := _DENIAL.match(line)) is not None:
         instead = _INSTEAD.search(straight(line))
         if instead is None:
             return _faulty(mark, _answer(line[denial.end() :].lstrip())[0], shift + len(first), DENIED)
         line, shift = line[instead.end() :], shift + instead.end()
+    if not line.isascii() and (denied := DENIED_BEFORE.match(line)) is not None:
+        if not _DEFINITE.match(line[denied.end() :]):
+            return _faulty(mark, "", shift + len(first), DENIED)
+        line, shift = line[denied.end() :], shift + denied.end()
+    if (rather := RATHER.search(first)) is not None:
+        line, shift = line[rather.end() :], shift + rather.end()
     answer, end = _answer(line)
     before = text[max(0, mark.start() - 1_000) : mark.start()]
     if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
         return _faulty(mark, answer, shift + end, UNDECIDED)
     if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
         return _faulty(mark, answer, shift + end, "the answer is only supposed")
+    if _CALLED_WRONG.match(line, end):
+        return _faulty(mark, answer, shift + end, DENIED)
+    if of_another_case(text[shift + end :]):
+        return _faulty(mark, answer, shift + end, "the answer is that of another case")
+    if denied_later(text[shift + end :], answer):
+        return _faulty(mark, answer, shift + end, DENIED)
     if _BREAKS_OFF.search(answer):
         return _faulty(mark, answer, shift + end, "the text breaks off")
     if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -141,6 +182,23 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         else "",
         firm=_is_firm(text, shift + end, line[:end]),
     )
+
+
+_TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
+_CALLED_WRONG = re.compile(r"[\s*_$.]{0,6}\(\s?(?:wrong|incorrect|false|rejected|not correct|no)\b", re.IGNORECASE)
+_APPOSED = re.compile(
+    r"(?:answer|result)(?:\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))|\sof\s(\d[^,()]{0,40}?))\s(?:is|was|follows|"
+    r"comes|can (?:\w+ )?be)\s*\Z",
+    re.IGNORECASE,
+)
+_WRONG = re.compile(r"\s*(?:not\b|wrong|incorrect|false|only|a guess|impossible|too )", re.IGNORECASE)
+
+
+def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
+    """The answer that stands beside its name: "The answer, 4, is obtained by subtracting"."""
+    end, value = mark.start() + beside.end(), beside[1] or beside[2]
+    back = TAKEN_BACK if taken_back(text[mark.end() :], value) else ""
+    return Statement(at=mark.start(), end=end, text=value.strip(), how="marked", fault=back, firm=True)
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
@@ -164,7 +222,9 @@ def _digits(text: str) -> str:
 
 _MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
 _STARTLED = re.compile(
-    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|hmm+)\b[,.!:—-]*\s", re.IGNORECASE
+    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|"
+    r"hmm+)\b[,.!:—-]*\s",
+    re.IGNORECASE,
 )
 
 
@@ -173,6 +233,8 @@ def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
     close = text.find("</", mark.end())
     end = len(text) if close < 0 else close
     inner = text[mark.end() : end].strip()
+    if close >= 0 and _EXPRESSION.fullmatch(inner):
+        return Statement(at=mark.start(), end=end, text=inner, how="marked", fault="", firm=True)
     sentences = [part for part in SENTENCE.split(inner) if part and part.strip()]
     if len(sentences) < 2 or _is_short(tidy(sentences[0])):
         return None
@@ -181,6 +243,9 @@ def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
         return _faulty(mark, "", end, NOTHING_FOLLOWS if found is None else found.reason)
     back = TAKEN_BACK if taken_back(text[end:]) else ""
     return Statement(at=mark.start(), end=end, text=found.text, how="marked", fault=back, firm=close >= 0)
+
+
+_EXPRESSION = re.compile(r"[\d\s.,()\[\]+*/^×÷−–=-]*[-+*/^×÷−–][\d\s.,()\[\]+*/^×÷−–=-]*")
 
 
 def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement:
@@ -195,11 +260,14 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
         or CONDITION.search(head)
         or SUPPOSED.search(head[-12:] + first)
         or _OTHERS.search(head)
+        or is_others(head)
+        or NOBODYS.search(first)
+        or is_unreal(head, mark[0])
         or _HEDGED.search(straight(mark[0]))
         or first.rstrip(" *_").endswith("?")
     ):
         return True
-    return bool(_CONDITION.search(first) and re.search(r"\bwould\b", mark[0], re.IGNORECASE))
+    return bool(_CONDITION.search(first) and re.search(r"\b(?:would|should)\b", mark[0], re.IGNORECASE))
 
 
 def _is_firm(text: str, end: int, answer: str) -> bool:
@@ -236,7 +304,9 @@ def _answer(line: str) -> tuple[str, int]:
     math = MATH.match(line)
     if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
-        return inner(math) + (unit[0] if unit else ""), math.end() + (unit.end() if unit else 0)
+        if unit is None:
+            return measured(inner(math), line, math.end()), math.end()
+        return inner(math) + unit[0], math.end() + unit.end()
     sentence = _FULL_STOP.split(SENTENCE.split(line, maxsplit=1)[0], maxsplit=1)[0]
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
@@ -244,6 +314,9 @@ def _answer(line: str) -> tuple[str, int]:
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
+    named_value = re.sub(r"\A(?:la|el|le|il|die|das|de|a|o)\s+(?=\(?[A-J]\)?,)", "", answer)
+    if NAMELY.match(named_value):
+        return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
     if LEAD.match(answer):

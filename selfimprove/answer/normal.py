@@ -208,6 +208,11 @@ def _named_currency(money: re.Match[str]) -> str:
     return f"{money[2] or money[3]} \\text{{{_CURRENCIES[sign]}}}"
 
 
+_TEMPERATURE = re.compile(
+    r"\s?\^\s?(?:\{\s?\\circ\s?\}|\\circ)\s?(?:\\(?:text|mathrm)\s?\{\s?)?([CF])(?:\s?\})?(?![A-Za-z=])|"
+    r"\s?(?:\\text\s?\{\s?)?degrees?\s([Cc]elsius|[Ff]ahrenheit)(?:\s?\})?"
+)
+_SCALES_OF_HEAT = {"c": "celsius", "f": "fahrenheit"}
 _UNIT_NAME = r"(?:[munpkMG]?(?:m|s|g|J|N|W|V|C|K|A|Pa|Hz|mol|T|Wb|eV|h)(?:\^\{?-?\d\}?)?)"
 _JOINED_UNITS = re.compile(
     rf"(?<=[\d}})])(?:\s+|(?<=\}})\s?)({_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME}){{1,2}}(?:\s?/\s?{_UNIT_NAME})?)\s*\Z"
@@ -232,6 +237,8 @@ def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
+    if "US" in text:
+        text = text.replace("US$", "$").replace("US\\$", "\\$")
     if "U" in text:
         text = _UNITED.sub(r"\\cup ", text)
     if (money := _MONEY.fullmatch(text)) is not None:
@@ -245,6 +252,8 @@ def normalise(text: str) -> str:
         text = _chained(text)
     if "[" in text or "]" in text:
         text = _ordinary_brackets(text)
+    if "circ" in text or "degree" in text:
+        text = _TEMPERATURE.sub(lambda m: f" \\text{{{_SCALES_OF_HEAT[(m[1] or m[2])[0].lower()]}}}", text)
     if "'" in text or "prime" in text:
         text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
     if "\\" in text or "~" in text:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from selfimprove.answer.prose import SENTENCE
+from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.unfinished import denies, promises, straight
 
 FEWEST = 3  # choices of a list

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS, MAX_LEVELS
+from selfimprove.answer.limits import MAX_DEPTH, MAX_ITEMS
 from selfimprove.answer.tokens import Token
 from selfimprove.answer.tree import (
     Join,
@@ -21,7 +21,6 @@ from selfimprove.answer.tree import (
     Unit,
     Unreadable,
     call,
-    depth,
     difference,
     negative,
     number,
@@ -38,6 +37,8 @@ _JOINS = {
     "or": Join.OR, "\\vee": Join.OR, "\\lor": Join.OR,
 }  # fmt: skip
 _TIMES = ("*", "\\cdot", "\\times", "\\ast")
+_SIGNS = frozenset(("op", "cmd"))
+_ADDING = frozenset(("+", "-", *_PLUS_MINUS))
 _STOP_SIGNS = (
     ", ; ) ] } \\} & \\\\ + - * / : | % ! = ^ _ ' ? @ \\rangle \\rfloor \\rceil \\rbrace \\rbrack \\pm \\mp \\mid "
     "\\over \\vee \\lor \\& \\wedge \\land \\pmod \\mod \\bmod \\choose \\div \\colon \\# \\deg"
@@ -62,8 +63,10 @@ class Parser:
 
     def peek(self, ahead: int = 0) -> Token:
         """The token `ahead` of the position, an `end` token past the last."""
-        at = self.at + ahead
-        return self.tokens[at] if at < len(self.tokens) else _END
+        try:
+            return self.tokens[self.at + ahead]
+        except IndexError:
+            return _END
 
     def take(self) -> Token:
         """The next token, consumed."""
@@ -74,7 +77,7 @@ class Parser:
     def accept(self, *texts: str) -> bool:
         """Consume the next token if it is a sign or command of one of these spellings."""
         token = self.peek()
-        if token.kind in ("op", "cmd") and token.text in texts:
+        if token.text in texts and token.kind in _SIGNS:
             self.at += 1
             return True
         return False
@@ -149,7 +152,7 @@ class Parser:
             self.take()
         members = [self.ratio()]
         signs: list[Sign] = []
-        while self.peek().kind in ("op", "cmd") and self.peek().text in RELATIONS:
+        while self.peek().text in RELATIONS and self.peek().kind in _SIGNS:
             signs.append(RELATIONS[self.take().text])
             members.append(self.ratio())
         if Sign.CONGRUENT in signs and (self.accept("\\pmod", "\\mod", "\\bmod") or self._plain_mod()):
@@ -193,7 +196,7 @@ class Parser:
     def sets(self) -> Node:
         """Unions, intersections and differences, from left to right."""
         node = self.remainder()
-        while self.peek().kind in ("op", "cmd") and self.peek().text in SET_SIGNS:
+        while self.peek().text in SET_SIGNS and self.peek().kind in _SIGNS:
             node = Node(SET_SIGNS[self.take().text], (node, self.remainder()))
         return node
 
@@ -214,18 +217,21 @@ class Parser:
     def sum(self) -> Node:
         """Terms with +, -, ± and ∓ between them."""
         node = self.signed()
-        while True:
+        while (sign := self.peek().text) in _ADDING:
             if self.accept("+"):
                 node = Node(Op.ADD, (node, self.signed()))
             elif self.accept("-"):
                 node = difference(node, self.signed())
-            elif self.peek().text in _PLUS_MINUS:
+            elif sign in _PLUS_MINUS:
                 node = Node(_PLUS_MINUS[self.take().text], (node, self.signed()))
             else:
-                return node
+                break
+        return node
 
     def signed(self) -> Node:
         """A term with its signs in front."""
+        if self.peek().text not in _ADDING:
+            return self.term()
         if self.accept("-"):
             return negative(self.nested(self.signed))
         if self.accept("+"):
@@ -287,6 +293,8 @@ class Parser:
 
     def _proper(self, ahead: int) -> Fraction | None:
         """The proper fraction of integer literals `ahead`, consumed with all before it, or None."""
+        if self.peek(ahead).text != "\\frac" and self.peek(ahead + 1).text != "/":
+            return None
         texts = [self.peek(ahead + k).text for k in range(7)]
         top = bottom = ""
         size = 0
@@ -388,10 +396,3 @@ def subscript(parser: Parser) -> str:
             return "".join(parts)
         parts.append(token.text)
     raise Unreadable("a subscript is not closed")
-
-
-def shallow(node: Node) -> Node:
-    """The tree, if it has few enough levels to be worked on by recursion; raises `Unreadable`."""
-    if depth(node) > MAX_LEVELS:
-        raise Unreadable(f"the answer has more than {MAX_LEVELS} levels")
-    return node

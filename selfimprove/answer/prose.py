@@ -12,17 +12,24 @@ import re
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.clauses import main_clause, without_reason
 from selfimprove.answer.clock import stated_date
+from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.displays import in_one_line, opens_display
+from selfimprove.answer.failures import is_failure, refuses
 from selfimprove.answer.formulas import stated_formula
-from selfimprove.answer.hedges import UNDECIDED, asks_back, is_aside, undecided
+from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.numerals import signed_number
-from selfimprove.answer.tongues import AROUND, unconcluded
-from selfimprove.answer.unfinished import TAKEN_BACK, denies, in_condition, promises, straight, supposes, taken_back
-from selfimprove.answer.values import MATH, in_words, inner, last_formula, only_number
+from selfimprove.answer.replies import replied
+from selfimprove.answer.sentences import SENTENCE, tidy
+from selfimprove.answer.ticks import letters_said, ticked
+from selfimprove.answer.tongues import AROUND, DENIED_BEHIND, DENIED_VALUE, unconcluded, without_label
+from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
+from selfimprove.answer.values import in_words, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
-from selfimprove.answer.wordings import word_of
+from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, word_of
 
 PROMISE = "the text promises to go on"
+FAILURE = "an error message is no answer"
+GIVES_UP = "the text gives up"
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bnever)\s+(?:(?:be|equal|equals|to|exactly|just|the|at|a|an|is|point)\s+){0,4}[$\\(\[*]*$",
     re.IGNORECASE,
@@ -47,19 +54,19 @@ _DANGLING = frozenset(
 )
 _CODE = re.compile(
     r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
-    r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR|error):|\bprint\(|```\w+\n",
+    r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR):|\berror:(?!\s*[-−]?\d)|\bprint\(|```\w+\n",
     re.MULTILINE,
 )  # program text has no answer in words
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
-SENTENCE = re.compile(
-    r"(?<!\n\d\.)(?<!\n\d\d\.)(?:(?<=[.?!])|(?<=\.\$)|(?<=\.\$\$)|(?<=\.\\[\])]))\s+(?=[A-Z\"'(*])|"
-    r"(?<=[a-z]{3}[.?!])\s+(?=\d)|(?<=[。！？])|\n\s*\n|\n"
-)
 _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )
 _HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
+_POINTS = re.compile(
+    r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])]|\(confidence:?[^()]{1,20}\))\W*\Z",
+    re.IGNORECASE,
+)
 _COURTESY = re.compile(
     r"\W*(?:(?:please )?let me know|i hope|hope this|feel free|(?:is|are) there any|(?:do|would|can|could|"
     r"should) (?:you|i)\b|"
@@ -68,22 +75,13 @@ _COURTESY = re.compile(
 )
 _WRONG = re.compile(r"\(\s?(?:wrong|incorrect|false|no|nope)\b", re.IGNORECASE)
 _REPLY = re.compile(
-    r"\W*(?:(?:so|therefore|thus|hence|then|true or false|yes or no)[,:?]?\s+)?(yes|no|true|false)\b"
+    r"\W*(?:(?:so|therefore|thus|hence|then|indeed|of course|certainly|true or false|yes or no)[,:?]?\s+)?"
+    r"(yes|no|true|false)\b"
     r"(?:\W*(?:it|they|he|she|that|this|there)\s+(?:is|does|do|are|can|was|has|will)(?:n't|"
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,
 )
 _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", re.IGNORECASE)
-
-
-def tidy(sentence: str) -> str:
-    """A sentence without emphasis and its full stop."""
-    text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
-    text = text.strip("*_`").rstrip("✓✔✅☑ ")
-    text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
-    if text.endswith(")") and text.count(")") + text.count("]") > text.count("(") + text.count("["):
-        text = text[:-1].rstrip(".! ")
-    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def last_statement(text: str) -> Candidate | None:
@@ -98,6 +96,10 @@ def last_statement(text: str) -> Candidate | None:
     if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
         return Candidate(number, "whole")
     stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
+    if len(lines) > 1 and (parts := in_parts(stripped)) is not None:
+        return Candidate(parts, "whole")
+    if not stripped.isascii():
+        stripped = without_label(stripped)
     if _is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
@@ -107,11 +109,17 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
         return Candidate(None, "extract", "the text breaks off")
+    if (letters := ticked(stripped)) is not None:
+        return Candidate(letters, "last")
+    if refuses(stripped):
+        return Candidate(None, "extract", GIVES_UP)
     letter = opening_letter(stripped)
     if letter is not None and not taken_back(stripped[2:]):
         return Candidate(letter, "first line")
-    if (first := _replied(stripped) or _answered_first(stripped)) is not None:
+    if (first := replied(stripped) or _answered_first(stripped)) is not None:
         return first
+    if (choice := labelled_choice(stripped.rpartition("\n")[2])) is not None:
+        return Candidate(choice, "last")
     if (letter := _concluding_letter(stripped)) is not None:
         return Candidate(letter, "last")
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
@@ -126,29 +134,6 @@ def last_statement(text: str) -> Candidate | None:
 _SHORT = 200  # characters of a text that may be nothing but its answer
 _FEW = 6  # lines of a text that is nothing but numbers
 _BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
-
-
-def _replied(text: str) -> Candidate | None:
-    """The yes or no with which a text begins, if neither its first nor its last sentence has a number."""
-    reply = _OPENING_REPLY.match(text)
-    if reply is None:
-        return None
-    sentences = [part for part in SENTENCE.split(text) if part and part.strip()]
-    about = _ABOUT_NUMBER.match(straight(text), reply.end())
-    apart = reply[1].lower() in ("true", "false") or (len(sentences) > 1 and not _TOTALS.search(sentences[-1]))
-    if about is None and last_formula(_BECAUSE.split(sentences[0], maxsplit=1)[0]) and "\n" not in reply[0]:
-        return None
-    if (
-        about is None
-        and not apart
-        and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1))
-    ):
-        return None
-    if _RECANTED.search(straight(text), reply.end()):
-        return Candidate(None, "extract", TAKEN_BACK)
-    return (
-        None if _REPLIED_AGAIN.search(_CONCEDED.sub(". ", text[reply.end() :])) else Candidate(reply[1], "first line")
-    )
 
 
 def _answered_first(text: str) -> Candidate | None:
@@ -179,27 +164,7 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
-_TOTALS = re.compile(r"\b(?:so|therefore|thus|hence|total|altogether|in all|answer)\b", re.IGNORECASE)
-_OPENING_REPLY = re.compile(
-    r"[*_]*(yes|no|true|false)[*_]*(?:[,.;:][*_]*|\s[-–—]|[*_.]*\n)\s*(?<=\s)(?!wait\b|actually\b|"
-    r"(?:but )?(?:only )?(?:if|when|unless|provided|assuming|depending|"
-    r"sometimes)\b|let|we can|i can|that|this)(?=[^.?!]{8})",
-    re.IGNORECASE,
-)
-_ABOUT_NUMBER = re.compile(
-    r"\d[\d,]*\s(?:is|are|was|does|can|has)(?:n't|\snot)?\s(?:(?:an?|the)\s)?(?:prime|composite|odd|even|divisible|multiple|"
-    r"perfect|square|factor|divisor|rational|irrational|integer|number|solution|divide|be)\b"
-)
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
-_CONCEDED = re.compile(r"[.!?]\s+(?:yes|no),\s[^.!?]{4,160}?,\s+but\s", re.IGNORECASE)
-_REPLIED_AGAIN = re.compile(
-    r"(?:[.!?]\s|\n)\W*(?:yes|no|but|however)\b|\?|\bunless\b|\bmaybe\b|\bnot sure\b", re.IGNORECASE
-)
-_RECANTED = re.compile(
-    r"(?:[.!?]\s|\n)\W*(?:but )?(?:wait|actually|hmm+|oops|sorry|correction|on second thought)\b|"
-    r"\b(?:i was|i am|i'm) (?:wrong|mistaken)\b|\bthat(?:'s| is| was) (?:wrong|incorrect)\b",
-    re.IGNORECASE,
-)
 
 
 def _concluding_letter(text: str) -> str | None:
@@ -215,15 +180,22 @@ _ANNOUNCES = re.compile(
 
 def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
-    if (absent := _NONE_EXISTS.search(straight(sentence))) is not None and not denies(sentence):
+    if (absent := _NONE_EXISTS.search(straight(sentence.replace("*", "")))) is not None and not denies(sentence):
         return Candidate(absent[1] or "DNE", "last")
+    if _EMPTY.search(sentence) and not supposes(sentence):
+        return Candidate("\\emptyset", "last")
     if _GIVE_UP.search(sentence):
-        return Candidate(None, "extract", "the text gives up")
+        return Candidate(None, "extract", GIVES_UP)
     if _COURTESY.match(sentence) or is_aside(sentence):
         return None
+    if last and OR_ELSE.match(sentence):
+        return Candidate(None, "extract", UNDECIDED)
     listed = _LISTED.match(sentence)
     if listed is not None and listed.end() < len(sentence):
         sentence = sentence[listed.end() :]
+    if "[" in sentence and is_failure(sentence):
+        return Candidate(None, "extract", FAILURE)
+    sentence = _POINTS.sub("", sentence)
     sentence = without_reason(_HEADING.sub(" ", sentence))
     letter = lone_letter(sentence) if last else None
     if letter is not None:
@@ -239,13 +211,17 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(labelled[1], "last")
     if (compound := stated_formula(sentence) or stated_date(sentence)) is not None:
         return Candidate(compound, "last")
+    if (several := letters_said(sentence)) is not None:
+        return Candidate(several, "last")
     speaks, letter = named_letter(sentence)
-    if speaks and letter is not None and not _weighs(sentence) and not in_condition(sentence, sentence.find(letter)):
+    if speaks and letter is not None and not _weighs(sentence) and not _conditional(sentence, letter):
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
     if promises(sentence) or unconcluded(sentence):
         return Candidate(None, "extract", PROMISE)
+    if last and "**" in sentence and (bold := bold_word(sentence)) is not None:
+        return Candidate(bold, "last")
     if (last or _CONCLUDING.match(sentence)) and (numeral := in_words(sentence)) is not None:
         return _counted(sentence, numeral[0], written=numeral[1])
     sentence = main_clause(sentence)
@@ -260,22 +236,33 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 
 
 _NONE_EXISTS = re.compile(
-    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|integer\s)?solutions?)|"
+    r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|"
+    r"integer\s)?solutions?)|"
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
     re.IGNORECASE,
 )
+_EMPTY = re.compile(r"\bset is (?:therefore |thus )?(?:the )?empty(?: set)?\W*\Z", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"[*_$\s]{0,4}\s(?:plus|minus|multiplied by|divided by|added to|to the power)\s+(?:the|an?|some|what|its|his|"
     r"her|their|[a-z])\b",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|status)[\s*_]*:[\s*_]*"
+    r"[\W_]*(?:conclusion|verdict|label|judge?ment|classification|category|class|sentiment|prediction|"
+    r"status)[\s*_]*:[\s*_]*"
     r"([A-Za-z]+(?:[ -][A-Za-z]+)?)[\s*_.!]*",
     re.IGNORECASE,
 )
 _NO_LABEL = re.compile(r"\b(?:not|no|let|we|it|the|maybe|perhaps|if|still|either|or|see|check)\b", re.IGNORECASE)
 _CONCLUDING = re.compile(r"\W*(?:so|thus|therefore|hence|in total|altogether|in all)\b", re.IGNORECASE)
+
+
+def _conditional(sentence: str, letter: str) -> bool:
+    """Whether a sentence names a choice in a condition, or for a case that isn't so."""
+    return in_condition(sentence, sentence.find(letter)) or _UNREAL.search(straight(sentence)) is not None
+
+
+_UNREAL = re.compile(r"\bif\b.*\bwould\b|\bwould\b.*\bif\b", re.IGNORECASE)
 
 
 def _weighs(sentence: str) -> bool:
@@ -292,6 +279,8 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
     before = straight(sentence[:at])
     if (
         _DENIED.search(before[-60:])
+        or DENIED_VALUE.search(before[-60:])
+        or DENIED_BEHIND.match(straight(sentence[at + len(found) :][:40]))
         or _NEGATED.search(before[-120:])
         or denies(sentence)
         or _WRONG.search(sentence, at)
@@ -299,6 +288,8 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         return Candidate(None, "extract", "the answer is denied")
     if _GOES_ON.match(sentence, at + len(found)):
         return Candidate(None, "extract", "its arithmetic is not done")
+    if is_failure(sentence):
+        return Candidate(None, "extract", FAILURE)
     if undecided(sentence, written or found):
         return Candidate(None, "extract", UNDECIDED)
     if in_condition(sentence, at):
@@ -315,11 +306,13 @@ def _is_whole(text: str) -> bool:
     if AROUND.search(text) or "→" in text:
         return False
     if re.search(
-        r"\\boxed|^\W*(?:try|let)\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$", text, re.IGNORECASE
+        r"\\boxed|^\W*(?:try|let|(?:no|yes)(?=\W+\w))\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$",
+        text,
+        re.IGNORECASE,
     ):
         return False
     return (
-        not re.search(r"(?<!\\)\b[A-Za-z]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
+        not re.search(r"(?<!\\)\b[A-Za-zÀ-ɏ]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
         or len(text.split()) == 1
     )
 

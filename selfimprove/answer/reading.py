@@ -14,15 +14,15 @@ from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
-from selfimprove.answer.numerals import spoken_quantity
-from selfimprove.answer.parse import Parser, shallow
+from selfimprove.answer.numerals import signed_number, spoken_quantity
+from selfimprove.answer.parse import Parser
 from selfimprove.answer.precision import within
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
-from selfimprove.answer.tongues import without_foreign_unit
-from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, walk
+from selfimprove.answer.tongues import NAMELY, without_foreign_unit
+from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, shallow, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
 _CHOICE = re.compile(
@@ -47,7 +47,9 @@ _SPOKEN_SETS = {
     ("empty", "set"): Node(Op.EMPTY),
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
-_NOUNS = frozenset(("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement"))
+_NOUNS = frozenset(
+    ("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement", "triangle")
+)
 _OPTION = re.compile(r"\([A-J]\)\s")
 _SPOKEN = re.compile(r"[A-Za-z]{3,9}(?:[ -][A-Za-z]{3,9}){1,8}")
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
@@ -98,6 +100,10 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if not core.isascii():
         core = without_foreign_unit(core)
+    if "\\int" in core:
+        core = _ANTIDERIVATIVE.sub("", core)
+    if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
+        core = f"({namely[1]}) {core[namely.end() :]}"
     reason = over_limit(core)
     if reason is not None:
         return Answer(written, "", None, f"limit: {reason}", None)
@@ -124,6 +130,7 @@ def behind_label(answer: Answer) -> str | None:
     return answer.normal[label.end() :] if label is not None else None
 
 
+_ANTIDERIVATIVE = re.compile(r"\A\$?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{\s?)?(?:\([A-J]\)|[A-J]\)|[A-J][.:](?=[\s}~]))\s?\}?\s*(?=[^\s^_=+*/)-])"
 )
@@ -178,6 +185,8 @@ def _unbold(text: str) -> str:
 def _tree(normal: str) -> tuple[Node | None, str]:
     """The settled tree, or None and the reason why there is none."""
     spoken = _SPOKEN.fullmatch(normal) is not None
+    if spoken and (signed := signed_number(normal)) is not None:
+        return number(Fraction(signed)), ""
     if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:

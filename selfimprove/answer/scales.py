@@ -8,6 +8,7 @@ from fractions import Fraction
 from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
 from selfimprove.answer.words import SYMBOLS, UNITS, canonical_unit
 
+_GALLON = Fraction(3_785_411_784, 10**9)
 _SCALES = {
     "second": ("time", Fraction(1)), "minute": ("time", Fraction(60)), "hour": ("time", Fraction(3_600)),
     "day": ("time", Fraction(86_400)), "week": ("time", Fraction(604_800)),
@@ -18,6 +19,7 @@ _SCALES = {
     "gram": ("mass", Fraction(1)), "kg": ("mass", Fraction(1_000)), "mg": ("mass", Fraction(1, 1_000)),
     "pound": ("mass", Fraction(45_359_237, 100_000)), "ounce": ("mass", Fraction(45_359_237, 1_600_000)),
     "liter": ("volume", Fraction(1)), "ml": ("volume", Fraction(1, 1_000)),
+    "gallon": ("volume", _GALLON), "quart": ("volume", _GALLON / 4), "pint": ("volume", _GALLON / 8),
     **{f"{prefix}{unit}": (unit, factor)
        for prefix, factor in (("", Fraction(1)), ("kilo", Fraction(1_000)), ("mega", Fraction(10**6)),
                               ("giga", Fraction(10**9)), ("milli", Fraction(1, 1_000)))
@@ -84,9 +86,14 @@ def are_measures(unit: Unit) -> bool:
 
 def with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
     """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
-    if unit is not None or other is None or node.op is not Op.MUL or node.args[1].op is not Op.SYMBOL:
+    if unit is not None or other is None or node.op is not Op.MUL:
         return node, unit
-    letter = canonical_unit(node.args[1].name)
+    last, power = node.args[1], ""
+    if last.op is Op.POW and last.args[1] in (number(2), number(3)):
+        last, power = last.args[0], f"^{last.args[1].value}"
+    if last.op is not Op.SYMBOL:
+        return node, unit
+    letter = canonical_unit(last.name + power)
     if letter.words != other.words and ratio(letter, other) is None:
         return node, None
     return node.args[0], letter

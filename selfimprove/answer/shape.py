@@ -196,12 +196,16 @@ def is_name(node: Node) -> bool:
         return True
     if node.op in _OF_NAMES:
         return bool(node.args) and all(is_name(arg) for arg in node.args)
+    if node.op is Op.MUL and node.args[0].op is Op.POW and node.args[1].op is Op.SYMBOL:
+        base, exponent = node.args[0].args
+        return base.op is Op.SYMBOL and base.name in _FUNCTIONS and exponent in (number(-1), negative(number(1)))
     if node.op is Op.ADD:
         return all(part.op is Op.APPLY or (part.op is Op.ADD and is_name(part)) for part in node.args)
     return node.op is Op.MUL and all(_is_label(part) for part in node.args)
 
 
 _NAMES = frozenset((Op.SYMBOL, Op.APPLY, Op.TEXT))
+_FUNCTIONS = frozenset("fghFGH")  # whose power -1 on the left of an equation is an inverse
 _OF_NAMES = frozenset((Op.DIV, Op.RATIO, Op.SEQUENCE))
 
 
@@ -304,8 +308,19 @@ def _same_values(members: list[Node]) -> None:
     """Raise `Unreadable` unless all members of a chain have the same value."""
     first = split_unit(settle(members[0]))[0]
     for member in members[1:]:
-        if same_expression(first, split_unit(settle(member))[0]).outcome is not Outcome.CORRECT:
+        if not _equal(first, split_unit(settle(member))[0]):
             raise Unreadable(CONTRADICTION)
+
+
+def _equal(one: Node, two: Node) -> bool:
+    """Whether two members of a chain are equal, matrices entry by entry."""
+    if one.op is Op.MATRIX and two.op is Op.MATRIX:
+        return [len(row.args) for row in one.args] == [len(row.args) for row in two.args] and all(
+            _equal(*cells)
+            for rows in zip(one.args, two.args, strict=True)
+            for cells in zip(rows[0].args, rows[1].args, strict=True)
+        )
+    return same_expression(one, two).outcome is Outcome.CORRECT
 
 
 def _componentwise(name: Node, value: Node) -> Node:

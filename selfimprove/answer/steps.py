@@ -9,8 +9,6 @@ threads don't share it; outside an allowance nothing is counted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from selfimprove.answer.tree import Refused
 
@@ -24,18 +22,19 @@ class _Count(threading.local):
 _COUNT = _Count()
 
 
-@contextmanager
-def allowance(steps: int = ALLOWANCE) -> Iterator[None]:
+class allowance:  # noqa: N801 - used as a block
     """Count steps within the block; an allowance inside another one only spends the outer."""
-    outer = _COUNT.left
-    if outer is not None:
-        yield
-        return
-    _COUNT.left = steps
-    try:
-        yield
-    finally:
-        _COUNT.left = None
+
+    __slots__ = ("_outer",)
+
+    def __enter__(self) -> None:
+        self._outer = _COUNT.left
+        if self._outer is None:
+            _COUNT.left = ALLOWANCE
+
+    def __exit__(self, *_: object) -> None:
+        if self._outer is None:
+            _COUNT.left = None
 
 
 def spend(steps: int = 1) -> None:

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import re
 
+_NAMES = (
+    r"antwort|lösung|respuesta|réponse|risposta|resposta|odpowied[źz]|cevap|jawab(?:an)?(?:nya)?|antwoord|"
+    r"svar(?:et)?|vastaus|válasz|"
+    r"răspuns(?:ul)?|odpověď|odpoveď|odgovor|отговор|atsakymas|atbilde|vastus|sagot|yanıt|απάντηση|đáp\s(?:án|"
+    r"số)|câu\strả\slời|"
+    r"ответ(?:ом)?|відповідь|адказ|одговор"
+)
+_IS = r"(?:ist|lautet|beträgt|es|est|vaut|è|é|is|är|er|là|adalah|to|jest|je|este|on|είναι|является)"
+_SO = r"(?:donc|pues|also|dunque|quindi|portanto|тогда|así|logo)"
 MARK = (
-    r"\b(?:ergebnis|résultat|resultado|risultato)\b(?:\sfinale?\b)?\s?(?:(?:ist|lautet|beträgt|es|est|è|é)\b"
-    r"(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=])[\s*_:]*|"
-    r"\b(?:antwort|lösung|respuesta|réponse|risposta|resposta|odpowied[źz]|cevap|jawaban(?:nya)?|antwoord|svaret|"
-    r"đáp\sán|câu\strả\slời|ответ(?:ом)?|відповідь)\b(?:\s(?:final|correcta|correcte|corretta|finale|correta|cuối\scùng)\b)?"
-    r"\s?(?:(?:ist|lautet|beträgt|es|est|vaut|è|é|is|är|là|adalah|to|jest|является)\b(?:\s(?:donc|pues|also|dunque|quindi|portanto)\b)?|[:：=—–])?[\s*_:]*"
-    r"|(?:最终答案|最后答案|正确答案|答案|故答案)\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
+    rf"\b(?:ergebnis|résultat|resultado|risultato)\b(?:\sfinale?\b)?\s?(?:{_IS}\b(?:\s{_SO}\b)?|[:：=])[\s*_:]*|"
+    rf"\b(?:{_NAMES})\b(?:(?:\s(?:final|correct[ae]?|corrett?a|finale|corretta|cuối\scùng|"
+    rf"(?!{_IS}\b)[^\W\d_]{{3,12}}(?=\s{_IS}\b)))\b)?"
+    rf"\s?(?:{_IS}\b(?:\s{_SO}\b)?|[:：=—–])?[\s*_:]*"
+    r"|(?m:^)[ *_]{0,4}(?:rép|resp|rpta|rta|lsg|antw|r)\.?\s?[:/]\s*(?=[-−$€£]{0,2}\d)"
+    r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]]?\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
     r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s(?:ni\b|:)\s*"
-    r"|(?:الإجابة|الجواب|উত্তর|उत्तर)\s?(?:النهائية\s?|الصحيحة\s?)?(?:هي|هو|है|হল|হলো)?\s?[:：]?\s*"
+    r"|(?:الإجابة|الجواب|উত্তর|उत्तर|תשובה|پاسخ|جواب|பதில்|ઉત્તર|ಉತ್ತರ|ഉത്തരം|პასუხი|պատասխան)\s?(?:النهائية\s?|"
+    r"الصحيحة\s?)?(?:هي|هو|है|হল|হলো)?\s?[:：]?\s*"
 )
 """What stands before an answer, for `marks`."""
 
@@ -31,8 +41,42 @@ OPTION = re.compile(
 _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
 STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
-DENIAL = r"不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|не\s"
-INSTEAD = r"[,，;]\s*(?:而是|应该是|应为|sondern|sino|mais|ma|mas|а)\s*"
+DENIAL = (
+    r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"
+    r"nem|niet|bukan|tidak|"
+    r"không(?:\sphải(?:\slà)?)?|όχι|δεν|pas|ليس|ليست|لا|לא|نیست|hindi)\s|(?:no|non|não)\s(?=[(\dA-J])"
+)
+INSTEAD = (
+    r"(?:[,，;]|\s[—–-])\s*(?:而是|应该是|应为|(?:sondern|sino|mais|bensì|ma|mas|sim|а|но|lecz|ale|ci|utan|men|maar|vaan|"
+    r"hanem|melainkan|tetapi|"
+    r"mà(?:\slà)?|već|nego|vaid|αλλά|אלא|بل|kundi|bet)(?![^\W\d_]))\s*"
+)
+DENIED_VALUE = re.compile(
+    r"\b(?:nicht|kein\w{0,2}|pas|no\s(?:son|es|hay|quedan?|da|salen?)|não\s(?:são|é|há)|non\s(?:è|sono|ne)|niet|"
+    r"inte|ikke|nie|не|nem|bukan|tidak|không)"
+    r"\s(?:\w{1,8}\s){0,2}[$*(]*\Z",
+    re.IGNORECASE,
+)
+"""What denies the value behind it in a sentence: "Es sind nicht 7"."""
+DENIED_BEHIND = re.compile(
+    r"[\s$*)]{0,4}(?:n'est\spas|no\ses|ist\s(?:nicht|keine?)|non\sè|não\sé|не\s(?:является|подходит)|nie\sjest|is\sgeen|är\sinte|不是|"
+    r"不对|ではない|ではありません)"
+)
+"""What denies the value before it: "x = 3 ist keine Lösung"."""
+DENIED_BEFORE = re.compile(
+    r"[^,，、;.\n]{1,24}?(?:değil|deyil|emas|ではなく|じゃなくて?|ではありません|नहीं(?:\sहै)?|নয়|이\s?아니라|가\s?아니라|아니라|"
+    r"아니고)(?![^\W\d_])?[,，、;]?\s*"
+    r"(?:बल्कि\s|বরং\s)?"
+)
+"""A value that a word behind it denies, as Turkish, Japanese, Korean and Hindi do, up to what holds instead."""
+NAMELY = re.compile(
+    r"\(?([A-J])\)?,?\s(?:cioè|ossia|es\sdecir|o\ssea|ou\sseja|isto\sé|c'est-à-dire|soit|das\sheißt|d\.\s?h\.|"
+    r"also|i\.\s?e\.|"
+    r"that\sis(?:\sto\ssay)?|namely|то\sесть|т\.\s?е\.|czyli|tj\.|dus|alltså|dvs\.|eli|vagyis|adică|yani|yaitu|"
+    r"tức\slà|tzn\.|即)[,:]?\s*(?![A-J]\b)(?=\S)",
+    re.IGNORECASE,
+)
+"""The letter of a choice before its value: "C, cioè 8"."""
 _IDEOGRAPHIC = re.compile(rf"[{_IDEOGRAPHS}]")
 _CONCLUDES = re.compile(
     r"所以|因此|因而|故|于是|从而|答|一共|总共|共有|共计|合计|结果|得到|得出|等于|剩下|还剩|最终|最后|"
@@ -67,24 +111,40 @@ def unconcluded(sentence: str) -> bool:
     return bool(_IDEOGRAPHIC.search(sentence)) and not _CONCLUDES.search(sentence)
 
 
+def without_label(text: str) -> str:
+    """A line "word: 18 words" of any language without the word before its colon, if it has one number and no more."""
+    return _UNKNOWN_LABEL.sub("", text, count=1) if _UNKNOWN_LABEL.match(text) else text
+
+
 def without_foreign_unit(answer: str) -> str:
     """A number without the words of another script or with accents behind it: `18 долларов в день`, `18 dólares`."""
     found = _MEASURED.fullmatch(answer)
     if found is None or found[2].isascii() or _NO_UNIT.search(found[2]):
         return answer
     words = found[2].split()
-    if _GREEK.search(found[2]) or not all(word.isalpha() for word in words):
+    if _GREEK.search(found[2]) and not _GREEK_WORD.fullmatch(words[0]):
         return answer
     if len(words[0]) < 2 and not _IDEOGRAPHIC.match(words[0]):
         return answer
     return found[1]
 
 
-_MEASURED = re.compile(r"([-−]?[$€£]?\d[\d.,]*(?:/\d+)?)\s?([^\W\d_]+(?:\s[^\W\d_]+){0,3})[.।]?")
+_MARKS = (
+    "\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0981-\u0983\u09bc-\u09cd\u0a01-\u0a4d\u0a81-\u0acd"
+    "\u0b01-\u0b4d\u0b82-\u0bcd\u0c00-\u0c4d\u0c81-\u0ccd\u0d01-\u0d4d\u0e31-\u0e3a\u0e47-\u0e4e"
+)  # vowel signs and accents, which no letter is
+_LETTER = rf"(?:(?![²³¹⁰-₟])[^\W\d_]|[{_MARKS}])"
+_MEASURED = re.compile(rf"([-−]?[$€£]?\d[\d.,]*(?:/\d+)?)\s?({_LETTER}+(?:\s{_LETTER}+){{0,3}})[.।]?")
+_UNKNOWN_LABEL = re.compile(
+    rf"{_LETTER}(?:{_LETTER}|[ '’]){{1,40}}[:：]\s*(?=[-−]?[$€£]?\d[^\n\d]*(?:[\d.,/]*\d)?[^\n\d]*\Z)"
+)
+_GREEK_WORD = re.compile(r"[\u0370-\u03ff]{3,}")
 _GREEK = re.compile(r"[\u0370-\u03ffµ]")  # of a formula, or of µm
 _NO_UNIT = re.compile(
     r"\b(?:не|нет|ни|или|и|невер\w*|ошиб\w*|лож\w*|тыс\w*|миллион\w*|миллиард\w*|процент\w*|градус\w*|больше|меньше|раз|и|y|o|ou|e|és|lub|oder|"
     r"nie|źle|tysi\w*|milion\w*|millón|millones|milhão|milhões|mil|más|moins|più|né|está|é|è|não|où)\b|错|對|不|万|億|亿|千|百|倍|分|か|と|或|和|%|ไม่|"
+    r"không|chưa|nghìn|ngàn|triệu|tỷ|trăm|değil|χιλιάδ\w*|εκατομμύρι\w*|όχι|אלפים|אלף|מיליון|לא|ألف|آلاف|مليون|"
+    r"ملايين|ليس|لا\b|करोड़|हजार|नहीं|হাজার|কোটি|নয়|ათას\w*|tisíc\w*|tūkst\w*|хиляд\w*|тисяч\w*|мільйон\w*|milió\w*|"
     r"หรือ|ล้าน|พัน|خطأ|أو|गलत|या|हज़ार|लाख|ভুল|বা",
     re.IGNORECASE,
 )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from selfimprove.answer.limits import MAX_LEVELS
+
 
 class Op(StrEnum):
     """What a node is; the string is its name in `show`. A comment says what `Node.value` holds, where it isn't None.
@@ -196,7 +198,8 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         top = stack.pop()
         yield top
-        stack.extend(reversed(top.args))
+        if top.args:
+            stack.extend(reversed(top.args))
 
 
 def depth(node: Node) -> int:
@@ -205,9 +208,18 @@ def depth(node: Node) -> int:
     stack = [(node, 1)]
     while stack:
         top, level = stack.pop()
-        deepest = max(deepest, level)
-        stack.extend((arg, level + 1) for arg in top.args)
+        if level > deepest:
+            deepest = level
+        if top.args:
+            stack.extend((arg, level + 1) for arg in top.args)
     return deepest
+
+
+def shallow(node: Node) -> Node:
+    """The tree, if it has few enough levels to be worked on by recursion; raises `Unreadable`."""
+    if depth(node) > MAX_LEVELS:
+        raise Unreadable(f"the answer has more than {MAX_LEVELS} levels")
+    return node
 
 
 def free_names(node: Node) -> frozenset[str]:

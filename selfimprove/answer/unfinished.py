@@ -126,7 +126,8 @@ _IF = re.compile(rf"{_OPENERS}(?:if|unless|assuming|supposing|provided|whether|s
 _REFUSED = re.compile(
     r"\b(?:(?:does|do|did)(?:n't| not) (?:work|satisfy|fit|divide|match|hold|make sense)|"
     r"(?:is|are|was)(?:n't| not) (?:a |an |the )?(?:solution|answer|prime|valid|possible|correct|right|true|equal|"
-    r"enough|an? option)|fails|(?:is|are|was|be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
+    r"enough|an? option)|fails(?! (?:after|every|once|at|in|on)\b)|is out(?= ?[.,;!]|\Z)|absurd|(?:is|are|was|"
+    r"be) (?:wrong|incorrect|impossible|invalid|too (?:big|small|large|low|"
     r"high|many|much|few|little|long|short))"
     r"|can(?:'t|not| not) be|contradict\w{0,5}|ruled out|"
     r"but (?:the (?:problem|question)|we (?:need|want|were asked|must)|that is not|this is not))\b",
@@ -143,8 +144,9 @@ _TAKEN_BACK = re.compile(
 )
 _AGAIN = re.compile(
     r"\b(?:let(?:'s| me| us) (?:redo|retry|try (?:again|this again|that again|another)|start over|recompute|"
-    r"recalculate|"
-    r"reconsider|rethink|re-do|re-?evaluate|fix|correct)|i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
+    r"recalculate|reconsider|rethink|re-do|re-?evaluate|fix|correct)|"
+    r"(?:found|noticed|spotted|discovered) (?:an?|my) (?:error|mistake|slip)|"
+    r"i (?:made|see|have made) (?:a|an|my) (?:mistake|error))\b",
     re.IGNORECASE,
 )
 _OF_OPTION = re.compile(r"\W*(?:option |choice )?\(?[A-J]\)?\s?[:.)]", re.IGNORECASE)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.chances import chance_or_ratio
+from selfimprove.answer.delimited import JOINED, MATH, inner, listed
+from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.words import BARE_UNITS
 
-MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _DIGITS = (
     rf"(?:(?<=[$€£])\d{{1,3}}(?:\s\d{{3}})++(?!\d)|\d{{1,3}}(?:\.\d{{3}})++,\d++(?![\d,])|\d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?|\d++,\d++(?![\d,])|"
@@ -25,7 +26,8 @@ _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[�
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
-    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
+    rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d{{4}}-[01]\d-[0-3]\d(?![\d/-])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|"
+    rf"{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
@@ -34,7 +36,8 @@ _NUMBER = re.compile(
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
-    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
+    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°(?:\s?(?-i:[CF])(?![A-Za-z]))?|"
+    r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
     r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
     rf"(?:\s?(?:/|per\s)\s?(?:{_WORD}|s|h)(?:\^?2|²)?)?|(?<=\s)(?-i:{_SYMBOL})|m/s(?:\^?2|²)?)(?![\w/^]))?",
@@ -76,7 +79,7 @@ _RANGE = re.compile(
 )
 _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
-    r"so (?:there|that leaves|the|he|she|they))\b",
+    r"so (?:there|that leaves|the|he|she|they))\b|,\s+(?:so|thus|hence)\s+[$€£]?\Z",
     re.I,
 )
 _IS = re.compile(
@@ -106,8 +109,6 @@ _EXPRESSION = re.compile(
     rf"(?<![\w.$^_])-?{_PIECE}{{1,8}}+(?:\s?[-+*/·−]\s?{_PIECE}{{1,8}}+){{0,8}}+(?![\w^])", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
-_MOST_LISTED = 20
-_JOINED = re.compile(r"(?:\s\([a-z ]{1,30}\))?\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
@@ -117,11 +118,6 @@ _HEADED = re.compile(
 _FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
 _TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
 Span = tuple[int, int]
-
-
-def inner(match: re.Match[str]) -> str:
-    """What a match of `MATH` holds."""
-    return next(group for group in match.groups() if group is not None).strip()
 
 
 def last_formula(sentence: str) -> str | None:
@@ -167,8 +163,22 @@ def _last(sentence: str) -> str | None:
     if point is not None and (found is None or found[1] <= point[1]):
         found = point
     if math is not None and (found is None or math.start() > found[0]):
-        return _listed(sentence, math)
-    return None if found is None else _written(prose, *found)
+        return measured(listed(sentence, math), sentence, math.end())
+    if found is None:
+        return None
+    lasting = duration_at(prose, *found) if "m" in prose else None
+    return lasting or _written(prose, *found)
+
+
+def measured(formula: str, sentence: str, end: int) -> str:
+    """A value between dollar signs with the unit in words that stands behind it: "$30$ radians"."""
+    unit = _UNIT.match(sentence, end)
+    if unit is None or not unit[0].strip() or not _ONE_VALUE.fullmatch(formula):
+        return formula
+    return f"{formula} \\text{{ {unit[0].strip()}}}"
+
+
+_ONE_VALUE = re.compile(r"(?:[A-Za-z]\s?=\s?)?-?(?:\d[\d.,]*|\\[dt]?frac\s?\{[^{}]*\}\s?\{[^{}]*\}|(?:\d+)?\\pi)")
 
 
 def _with_decimal(sentence: str, decimal: re.Match[str]) -> str | None:
@@ -193,32 +203,6 @@ _ROUGHLY = re.compile(
     r"roughly|around|nearly|≈|\\approx)\s*(?:equal to\s+)?",
     re.IGNORECASE,
 )
-
-
-def _listed(sentence: str, last: re.Match[str]) -> str:
-    """The formula with those that are joined to it by and, or, and before these by commas: "$2$, $5$ and $7$"."""
-    parts, start = [inner(last)], last.start()
-    word = ""
-    for before in reversed(list(MATH.finditer(sentence, 0, last.start()))[-_MOST_LISTED:]):
-        joined = _JOINED.fullmatch(sentence, before.end(), start)
-        word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
-        if joined is None or not word or not _alike(inner(before), parts[0]):
-            break
-        parts.insert(0, inner(before))
-        start = before.start()
-    return (" or " if word == "or" else ", ").join(parts)
-
-
-def _alike(one: str, two: str) -> bool:
-    """Whether two formulas can be items of one list: two values, two of one name, or two variables with numbers."""
-    signs = one.count("="), two.count("=")
-    if signs != (1, 1):
-        return signs == (0, 0)
-    same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
-    return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
-
-
-_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")
 
 
 def _written(prose: str, start: int, end: int) -> str:
@@ -254,7 +238,7 @@ def _last_value(prose: str) -> Span | None:
     if approximate is not None:
         return found[0], approximate.end()
     if found not in relations and (expression := _expression(prose, found)) is not None:
-        return expression
+        return _alternatives(prose, expression)
     end = _with_unit(prose, found[1])
     return _joined(prose, (found[0], end), relations if found in relations else numbers, measured=end > found[1])
 
@@ -313,6 +297,9 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
             ranged = _BETWEEN.search(prose, max(0, start - 40), start)
             if ranged is not None and ranged.start() >= found[1] - 1:
                 continue
+            if ":" in prose[start:end] and ":" in prose[slice(*found)]:
+                found, aside = (start, end), 0  # of two times of day the later one
+                continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
             if not moved and (_in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))):
                 aside = end
@@ -339,6 +326,16 @@ def _expression(prose: str, found: Span) -> Span | None:
     return None
 
 
+def _alternatives(prose: str, last: Span) -> Span:
+    """The expression together with the one that and, or joins to it: "2 + 3i and 2 - 3i"."""
+    for match in _EXPRESSION.finditer(prose, max(0, last[0] - 60), last[0]):
+        names = set(_VARIABLE.findall(match[0]))
+        joined = JOINED.fullmatch(prose, match.end(), last[0])
+        if joined and joined[0].strip(" ,;") and names and names == set(_VARIABLE.findall(prose[slice(*last)])):
+            return match.start(), last[1]
+    return last
+
+
 def _with_unit(prose: str, end: int) -> int:
     unit = _UNIT.match(prose, end)
     return end if unit is None else unit.end()
@@ -350,7 +347,7 @@ def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Spa
     for before in reversed([span for span in spans if span[1] <= start]):
         unit = _with_unit(prose, before[1]) if measured else before[1]
         composed = unit > before[1] and prose[unit:start].isspace()  # 3 hours 30 minutes
-        if not composed and (not _JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
+        if not composed and (not JOINED.fullmatch(prose, unit, start) or _LEADS.search(prose[: before[0]])):
             break
         start = before[0]
     return start, end

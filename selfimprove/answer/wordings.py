@@ -8,8 +8,9 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
-from selfimprove.answer.unfinished import straight
-from selfimprove.answer.values import MATH, inner
+from selfimprove.answer.delimited import MATH, inner
+from selfimprove.answer.sentences import SENTENCE, tidy
+from selfimprove.answer.unfinished import promises, straight
 
 _PREDICATE = re.compile(
     r"(?:\bis|'s|\bare|\bwas|\bwill be|\bmust be|\bbecomes)\s+(?:on\s+)?"
@@ -25,14 +26,23 @@ _WORDS = frozenset(
         "blue green yellow black white orange purple pink brown north south east west square rectangle rhombus "
         "trapezoid kite cube tetrahedron sphere cone cylinder octahedron pyramid prism triangle pentagon hexagon "
         "valid invalid plausible implausible entailed contradicted neutral "
-        "octagon monday tuesday wednesday thursday friday saturday sunday"
+        "octagon parallelogram trapezium cuboid consistent inconsistent monday tuesday wednesday thursday "
+        "friday saturday sunday"
     ).split()
 )
-_NOUNS = frozenset("function number integer day matrix series sequence graph curve polynomial statement one".split())
+_NOUNS = frozenset(
+    "function number integer day matrix series sequence graph curve polynomial statement one triangle".split()
+)
 _UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|suppose|assume)\b", re.IGNORECASE)
 _NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
 _EXCLUDED = re.compile(r",?\s+(?:and\s+)?(?:not|neither|rather than|instead of)\s+[A-Z][^,;.]{1,60}\Z")
+_NOT_WORD = re.compile(r",?\s+(?:and\s+)?(?:not|rather than|instead of)\s+(?:an?\s)?[a-z]+\Z")
+_WHERE = re.compile(r"\s(?:on|over|throughout|everywhere|for all|for every)\b(?:(?!\b(?:is|are|was|which)\b)[^.\d])*\Z")
+_FACING = re.compile(
+    r"\b(?:facing|faces|heading|heads|pointing|points)\s((?:north|south)(?:-?(?:east|west))?|east|west)\W*$",
+    re.IGNORECASE,
+)
 _CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
 _WINNER = re.compile(
@@ -55,6 +65,13 @@ _SO_REPLY = re.compile(
     r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
     r"conjecture|argument)\sis\s)(yes|no|true|false)\W*$",
     re.IGNORECASE,
+)
+_PLACE = re.compile(rf"\b(?:is|was)\s(?:in\s)?({_NAME}),\s{_NAME}\W*$")
+_SO_NAME = re.compile(rf",\s(?:so|thus|hence|therefore)(?:\sit(?:'s|\sis))?\s({_NAME})\W*$")
+_NOT_BUT = re.compile(rf"\W*(?:[Ii]t(?:'s|\sis)\s)?[Nn]ot\s{_NAME},?\sbut(?:\srather)?\s({_NAME})\W*$")
+_SO = re.compile(r"\bso\s+\Z", re.IGNORECASE)
+_NAMELY = re.compile(
+    r"[,;]\s(?:i\.\s?e\.?|that is|in other words|meaning|so it is)(?:,|\s)\s?([a-z-]+)\W*$", re.IGNORECASE
 )
 _NO_NAMES = frozenset(
     "The This That It He She There We They If Since Let Step Option Choice Who Neither Nobody".split()
@@ -85,13 +102,17 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     contrast = _CONTRAST.match(plain)
     if contrast is not None and contrast[1].split()[0] not in _NO_NAMES:
         return contrast[1], False
-    agent = _AGENT.search(plain) or _APPOSITION.match(plain)
+    if (namely := _NAMELY.search(plain)) is not None and namely[1].lower() in _WORDS:
+        return namely[1], True
+    if (turned := _NOT_BUT.match(plain) or (None if _NO.search(plain) else _FACING.search(plain))) is not None:
+        return turned[1], False
+    agent = _AGENT.search(plain) or _APPOSITION.match(plain) or _PLACE.search(plain) or _SO_NAME.search(plain)
     if agent is not None and not _NO.search(plain):
         return agent[1], False
     neither = _NEITHER.search(plain)
     if neither is not None:
         return neither[1], False
-    plain = _EXCLUDED.sub("", plain)
+    plain = _WHERE.sub("", _NOT_WORD.sub("", _EXCLUDED.sub("", plain).rstrip(" .!")))
     clauses = _CLAUSES.split(plain)
     found = _PREDICATE.search(clauses[-1])
     if found is None or _NO.search(clauses[-1]):
@@ -103,5 +124,114 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     if not known and not (all(word[0].isupper() for word in words) and len(words[0]) > 1):
         return None
     words = words[-1:] if known and words[0].endswith("ly") else words
-    concluded = len(clauses) > 1 and _CONCLUDES.match(clauses[-1]) is not None and not re.search(r"\d", clauses[-1])
-    return " ".join(words), concluded and known
+    said = _CONCLUDES.match(clauses[-1]) is not None or _SO.search(plain, 0, len(plain) - len(clauses[-1])) is not None
+    concluded = len(clauses) > 1 and said and not re.search(r"\d", clauses[-1])
+    weekday = len(words) == 1 and words[0].lower().endswith("day") and words[0].lower() in _WORDS
+    return " ".join(words), (concluded and known) or weekday
+
+
+def known_word(text: str, wanted: str) -> str | None:
+    """What the last sentence of a text says of its subject, for a reference that is such a word ("97 is prime")."""
+    if wanted not in _WORDS:
+        return None
+    sentences = [part for part in SENTENCE.split(text[-2_000:]) if part.strip()]
+    if not sentences or promises(sentences[-1]):
+        return None
+    said = word_of(sentences[-1], tidy(sentences[-1]))
+    return None if said is None else said[0]
+
+
+def bold_word(sentence: str) -> str | None:
+    """The words in bold on which a sentence ends behind a colon or a verb, or the only ones if it has no number.
+
+    None if it has other bold parts, denies, asks or weighs.
+    """
+    bold = list(_BOLD.finditer(sentence))
+    if len(bold) != 1 or _BOLD_WORDS.fullmatch(bold[0][1]) is None or _HEADING.match(bold[0][1]):
+        return None
+    before, behind = straight(sentence[: bold[0].start()]), straight(sentence[bold[0].end() :])
+    if _NOT_BOLD.search(before) or _DENIED_BOLD.match(behind) or "?" in sentence or "**" in before + behind:
+        return None
+    if not behind.strip(" .!") and (_LEADS_TO.search(before) or bold[0][1].lower() in _WORDS):
+        return bold[0][1]
+    if (
+        re.search(r"[\d$\\]", before + behind)
+        or not (before.strip(" *_-") or _IS_ONE.match(behind))
+        or not (_BY.search(before) or _LEADS_TO.search(before) or _COPULA.search(behind))
+    ):
+        return None
+    return bold[0][1]
+
+
+_BY = re.compile(r"\b(?:by|through|via|as|likely|clearly)(?:\s(?:an?|the))?\s*\Z", re.IGNORECASE)
+_COPULA = re.compile(r"\A[^.;]*?\b(?:is|are|was|were|fits|applies|works|describes|explains)\b")
+_IS_ONE = re.compile(r"\s(?:is|are|was|were)\s(?:the|an?)\b")
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
+_BOLD_WORDS = re.compile(r"[A-Za-z][A-Za-z'-]*(?: [A-Za-z'-]+){0,3}")
+_HEADING = re.compile(
+    r"(?:the |final |in )?(?:answer|note|step|final|so|therefore|thus|hence|not|no|conclusion|explanation|"
+    r"reasoning|solution|result|"
+    r"only|all|each|both|total|exactly|any|every|same|must|important|given|units?|check|because|and|or|if)\b",
+    re.IGNORECASE,
+)
+_NOT_BOLD = re.compile(
+    r"n't\b|\b(?:not|never|neither|nor|rather than|instead of|unlike|no|than|without|either|or|if|whether|might|"
+    r"may|could|"
+    r"maybe|perhaps|suppose|assum\w+|let|need|should|wrong|incorrect|mistake|say|think|seems?|probably|likely|"
+    r"depends|ask\w*|want\w*|know)\b",
+    re.IGNORECASE,
+)
+_DENIED_BOLD = re.compile(
+    r"\s*(?:(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should|must)(?:n't|\s(?:not|also|"
+    r"either)\b)|or\b|and\b|cannot|can't|"
+    r"might|may|could|,?\s?(?:but|although|if|unless)\b|seems|fails|:)",
+    re.IGNORECASE,
+)
+_LEADS_TO = re.compile(
+    r"(?::|=|→|⇒|\b(?:is|are|was|be|becomes|called|named|on|of them)(?:\s(?:an?|the|all|therefore|thus|then))?)\s*\Z",
+    re.IGNORECASE,
+)
+
+
+def labelled_choice(sentence: str) -> str | None:
+    """The choice with its text on which a sentence ends, "(B) carbon dioxide"; None if it denies or weighs it."""
+    found = _CHOICE_WITH_TEXT.search(sentence)
+    if found is None or "?" in sentence or _NOT_CHOSEN.search(straight(sentence[: found.start()])):
+        return None
+    return None if re.search(r"\bor\b", found[3]) else f"({found[1] or found[2]}) {found[3].strip(' *_')}"
+
+
+_CHOICE_WITH_TEXT = re.compile(
+    r"(?:\b(?:is|are|was|were|be|called|means|becomes|it's)|\bso|\bthus|\bhence|\btherefore|[:,])\s[*_]{0,2}(?:\(([A-J])\)|(?:[Oo]ption\s|"
+    r"[Cc]hoice\s)?([B-J])[).:,](?<!\sI[).:,]))\s"
+    r"([A-Za-z](?:(?!\b(?:is|are|was|were|because|since|so)\b)[A-Za-z' -]){2,80}?)[*_]{0,2}"
+    r"(?:,\s(?:and\s)?(?:not|rather|which|because|since|while|whereas|as)\b[^?]*)?[\s.!]*\Z"
+)
+_NOT_CHOSEN = re.compile(
+    r"n't\b|\b(?:not|never|neither|nor|if|whether|unless|either|or|could|might|may|maybe|perhaps|cannot|suppose|"
+    r"assum\w+|wrong|"
+    r"incorrect|says?|distractor|trap|tempting|mistake|common|confuse\w*|often|"
+    r"(?:one|another|first|second|next|other|last) (?:option|choice|candidate|possibility))\b|\([A-J]\)",
+    re.IGNORECASE,
+)
+
+
+def in_parts(text: str) -> str | None:
+    """The values of a text that is nothing but its parts, "(a) 5" and "(b) 7", or "x = 2" and "y = 3", as one list."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not 1 < len(lines) <= _MOST_PARTS:
+        return None
+    parts = [_PART.fullmatch(line) for line in lines]
+    if not all(parts):
+        return None
+    names = [part[1] or part[2] for part in parts if part]
+    labelled = all(part[1] for part in parts if part)
+    if len(set(names)) < len(names) or (labelled and "".join(names) != _PART_NAMES[: len(names)]):
+        return None
+    if not labelled and not all(part[2] for part in parts if part):
+        return None
+    return ", ".join(part[3] if labelled else f"{part[2]} = {part[3]}" for part in parts if part)
+
+
+_MOST_PARTS, _PART_NAMES = 6, "abcdef"
+_PART = re.compile(r"(?:\(?([a-f])\)\s*|([a-z])\s?=\s?)([-−]?[$€£]?\d[\d.,/]*?)[.,;]?")

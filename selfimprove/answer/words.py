@@ -83,6 +83,12 @@ pound pounds lb lbs
 ounce ounces oz
 liter liters litre litres l
 ml milliliter milliliters millilitre millilitres
+mole moles mol
+gallon gallons
+quart quarts
+pint pints
+acre acres
+hectare hectares
 dollar dollars usd bucks
 cent cents
 yen jpy

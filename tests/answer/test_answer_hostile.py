@@ -25,6 +25,9 @@ HOSTILE = [
     r"\Gamma(\Gamma(x+5))", "1.5^{" * 30 + "2" + "}" * 30, r"\lim_{x\to0} 9^{9^{x}}", "((9**9)**9)**9", "|" * 500,
     "1." * 2_900, "A and B " * 700, "from 5 to 6 " * 400, "2x + " * 1_000, "a-" * 2_000, "3 hours and " * 400,
     ",".join(rf"\sqrt{{{n}}}" for n in range(2, 60)), r"\frac{1}{1+" * 1000, r"\boxed{" * 3000,
+    "edit: wrong " * 800, "no, wait " * 1_000, "2 h " * 1_500, "(A) no\n" * 1_000, "A, B and " * 1_000,
+    "is (B) a " * 800, "the answer, " * 800, "my friend says the answer is " * 300, "x = 2,5 " * 1_000, "5 °C " * 1_000,
+    "word: " * 1_000,
 ]  # fmt: skip
 
 

@@ -1,0 +1,40 @@
+"""Formulas between dollar signs or TeX brackets: what they hold, and lists of them."""
+
+from __future__ import annotations
+
+import re
+
+MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]{1,600})\$(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+JOINED = re.compile(r"(?:\s\([a-z ]{1,30}\))?\s*(?:,|;|,?\s*\b(?:and|or)\b)\s*\Z", re.IGNORECASE)
+_MOST_LISTED = 20
+
+
+def inner(match: re.Match[str]) -> str:
+    """What a match of `MATH` holds."""
+    return next(group for group in match.groups() if group is not None).strip()
+
+
+def listed(sentence: str, last: re.Match[str]) -> str:
+    """The formula with those that are joined to it by and, or, and before these by commas: "$2$, $5$ and $7$"."""
+    parts, start = [inner(last)], last.start()
+    word = ""
+    for before in reversed(list(MATH.finditer(sentence, 0, last.start()))[-_MOST_LISTED:]):
+        joined = JOINED.fullmatch(sentence, before.end(), start)
+        word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
+        if joined is None or not word or not _alike(inner(before), parts[0]):
+            break
+        parts.insert(0, inner(before))
+        start = before.start()
+    return (" or " if word == "or" else ", ").join(parts)
+
+
+def _alike(one: str, two: str) -> bool:
+    """Whether two formulas can be items of one list: two values, two of one name, or two variables with numbers."""
+    signs = one.count("="), two.count("=")
+    if signs != (1, 1):
+        return signs == (0, 0)
+    same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
+    return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
+
+
+_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")
