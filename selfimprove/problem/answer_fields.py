@@ -38,6 +38,10 @@ SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answer
 """Names of answers, and those that mean many things: passed over where a row has a surer one."""
 MOST_LISTS = 200
 """Lists of answers of a part of a source that are looked at."""
+_RESPONSES = ("response", "completion", "output")
+"""What a model may have said, of which a score tells; beside a label any of them."""
+_GRADES = frozenset(("", "yes", "no", "true", "false", "0", "1"))
+"""What `correct` holds where it says whether something is right, and not what is."""
 _ANNOTATED = frozenset(("annotation", "annotator", "annotated"))
 
 
@@ -118,6 +122,8 @@ class Answers:
                 yield name, label
         if not names.among(ANSWERS) and len(names.like_answers) == 1:
             yield names.like_answers[0], row[names.like_answers[0]]
+        if isinstance(told := value_of(row, names, "correct"), str) and told.strip().casefold() not in _GRADES:
+            yield names["correct"], told
         for name in names.references if not names.among(ANSWERS) and not names.like_answers else ():
             yield name, row[name]
         if not names.among(ANSWERS) and (family := names.answer_family):
@@ -134,9 +140,10 @@ class Answers:
             if _stands_apart(row, names):
                 yield names["solution"], row[names["solution"]]
             return
-        graded = any(row[name] is not None for name in names.among(SCORES))
+        labelled = any(row[name] is not None for name in names.among(LABELS))
+        graded = labelled or any(row[name] is not None for name in names.among(SCORES))
         for name in names.among(SOLUTIONS) if len(names.among(RATINGS)) < 2 else ():
-            if name != asked.name and not (graded and bare_name(name) in ("response", "completion")):
+            if name != asked.name and not (graded and bare_name(name) in _RESPONSES[: None if labelled else 2]):
                 yield name, row[name]
         if asked.answer is not None:
             yield asked.name, asked.answer

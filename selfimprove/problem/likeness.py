@@ -15,7 +15,7 @@ ASKING = frozenset("question query problem prompt stem statement instruction inp
 """Words of fields that hold a question."""
 ANSWERING = frozenset("answer target gold truth".split())
 """Words of fields that hold a final answer."""
-SUREST = frozenset("final exact gold golden correct right true short reference truth ground expected".split())
+SUREST = frozenset("final exact gold golden correct right true short reference ref truth ground expected".split())
 """Words that set one of several fields of answers above the others."""
 GIVEN = frozenset(
     (
@@ -38,7 +38,7 @@ BESIDE = frozenset(
         "rephrased paraphrase paraphrased translated translation english native raw clean cleaned normalized "
         "segmented trajectory attempt thinking student chosen rejected negative evidence polarity style "
         "solution response output completion formatted seed old revision revised draft supporting "
-        "en zh es fr de hi vi ja ko ar ru pt exp remark 解析 分析 详解 解説 説明 해설 풀이 "
+        "en zh cn es fr de hi vi ja ko ar ru pt exp remark 解析 分析 详解 解説 説明 해설 풀이 "
         "explicación explicacion erklärung explication "
         "explicação resolución resolução solución lösung пояснение rubric sub prefix suffix"
     ).split()
@@ -47,7 +47,7 @@ BESIDE = frozenset(
 FORMED = frozenset(
     (
         "step original raw clean cleaned normalized formatted native source supporting evidence condition field domain "
-        "english en zh es fr de hi vi ja ko ar ru pt"
+        "english en zh cn es fr de hi vi ja ko ar ru pt"
     ).split()
 )
 """Those of them that may tell of the form of a passage, in a name that says that it is one."""
@@ -58,7 +58,7 @@ CODING = frozenset("code program".split())
 
 _NAMING = frozenset("entity name span".split())
 """Words of those that the name of an answer may have all the same."""
-_SOLVING = frozenset("solution response output completion label ans reply reference".split())
+_SOLVING = frozenset("solution response output completion label ans reply reference ref".split())
 LABELLED = frozenset(("label",))
 """Words of fields with the number of a class, which is no answer."""
 _CHOOSING = frozenset("answer correct gold label right truth target".split())

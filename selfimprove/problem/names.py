@@ -100,7 +100,7 @@ class Names(dict[str, str]):
         """The solutions that are called the right ones; a `reference` alone only beside what a model said."""
         found = [name for name in self.values() if is_solution(name) and is_of(name, SUREST)]
         said = any(is_of(name, _SAID) for name in self.values() if name not in found)
-        return tuple(name for name in found if said or set(words_of(name)) - {"reference", "references"})
+        return tuple(name for name in found if said or set(words_of(name)) - _MEANING_MORE)
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ QUESTIONS = tuple(
 """Names of the question, the surest first."""
 ANSWERS = tuple(
     (
-        "expectedanswer goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
+        "expectedanswer expected gt goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
         "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
         "shortanswer respuestacorrecta respuesta antwort réponse risposta respostacorreta resposta "
         "gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर finaldecision exeans finalans qans "
@@ -219,7 +219,7 @@ CHOSEN = tuple(
         "answerkey answerchoice answeridx answerindex answerletter correctoption correctanswer "
         "correctchoice correctidx correctindex correctanswerindex correctoptionindex correctansweridx "
         "correctanswerid ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
-        "answerid rightanswer target groundtruth expectedanswer finalanswer qans solution output "
+        "answerid rightanswer target groundtruth gt expectedanswer expected finalanswer qans solution output "
         "response answers correctanswers correctoptions targets respuestacorrecta respuesta antwort "
         "réponse risposta respostacorreta resposta gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर"
     ).split()
@@ -269,6 +269,7 @@ _LIKE_CHOSEN = re.compile(
     r"(?:correct|right|gold|true)(?:answer|option|choice)?(?:num|number|no|idx|index|id|key|letter|position|label)"
 )
 _LOOSE = frozenset("goal ctx sentence content inputs input startphrase turns conversation".split())
+_MEANING_MORE = frozenset("reference references ref refs".split())
 _SAID = frozenset("response output completion prediction generation generated".split())
 _ONE_OF_TWO = re.compile(
     r"((?:model)?(?:response|completion|output|generation|conversation|reply|assistant))([ab012])()"

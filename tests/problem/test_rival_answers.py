@@ -46,6 +46,10 @@ TOLD: dict[str, Callable[[int], Row]] = {
     "a reference": lambda n: {"answer": said(n), "reference": str(n + 10)},
     "a reference beside a response": lambda n: {"response": said(n), "reference": str(n + 10)},
     "a model's solution": lambda n: {"solution": f"\\boxed{{{said(n)}}}", "reference_solution": f"\\boxed{{{n + 10}}}"},
+    "a ground truth beside a solution": lambda n: {"solution": f"So \\boxed{{{said(n)}}}", "gt": str(n + 10)},
+    "a reference beside a completion": lambda n: {"completion": f"So \\boxed{{{said(n)}}}", "ref": str(n + 10)},
+    "what is expected": lambda n: {"response": said(n), "expected": str(n + 10)},
+    "what is correct": lambda n: {"response": said(n), "correct": str(n + 10)},
     "an expected answer": lambda n: {"answer": said(n), "expected_answer": str(n + 10)},
 }
 
@@ -107,6 +111,12 @@ def test_an_answer_that_is_graded_wrong_is_none(read: Read) -> None:
     assert answers(found) == ["10", None, "12", None, "14", None]
     beside = read(lambda n: {"answer": str(n + 10), "response": said(n), "is_correct": n % 2 == 0})
     assert answers(beside) == RIGHT
+
+
+@pytest.mark.parametrize("name", ["response", "completion", "output"])
+def test_what_a_model_said_beside_the_number_of_a_label_is_no_reference(name: str, read: Read) -> None:
+    found = read(lambda n: {name: f"So \\boxed{{{said(n)}}}", "label": n % 2} if n else {"answer": "x"})
+    assert answers(found) == ["x"] + [None] * 5
 
 
 def test_a_label_that_compares_two_responses_answers_nothing(read: Read) -> None:
