@@ -102,7 +102,8 @@ RATHER = re.compile(
 """Where a sentence puts another answer in the place of the one it gave: "24, I mean 42"."""
 NOBODYS = re.compile(
     r"\baccording to (?:you|him|her|them|some|many|most|the (?:book|key|textbook|author|teacher))\b|"
-    r"\bor so (?:i|we|it|they) (?:thought|think|seem\w*)\b|\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b",
+    r"\bor so (?:i|we|it|they) (?:thought|think|seem\w*)\b|"
+    r"\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b",
     re.IGNORECASE,
 )
 """What is said of an answer that others give: "is what most people would say"."""
