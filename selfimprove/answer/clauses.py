@@ -21,6 +21,7 @@ def main_clause(sentence: str) -> str:
     """The sentence without the reason, condition or comparison that it adds to the number it states, if it does."""
     if "(" in sentence and (defined := _DEFINED.search(sentence)) is not None:
         sentence = sentence[: defined.start()]
+    sentence = _FAILING.sub("", sentence)
     main = _RELATIVE.sub("", sentence)
     main = sentence if not re.search(r"\d", main) else main
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
@@ -43,6 +44,10 @@ def _total(sentence: str) -> str:
     return head if values[0] == sum(values[1:]) else sentence
 
 
+_FAILING = re.compile(
+    r"(?<=\w)[,;]\s+(?:(?:but|and|while|whereas)\s+)?(?:[a-z]\s?=\s?)?"
+    r"-?\d[\d.,/]*\s+(?:doesn't|does not|fails|isn't|is not)\b[^,;]*\Z"
+)
 _DEFINED = re.compile(
     r"(?<=[$)\]\d])\s*,?\s+(?:where|since|because|when|given(?: that)?|for|if|as|with)\s+(?:\$|\\\()?"
     r"[A-Za-z]\w{0,3}(?:\^\{?-?1\}?|'|\^\{?\\prime\}?)?\s?(?:\\left)?\([a-z]\s?(?:\\right)?\)\s?="

@@ -37,7 +37,7 @@ NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
     rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
-    r"=>?)[\s*:：_]*"
+    r"=>?)[\s*:：_}]*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
     r"|(?:(?m:^)|(?<=[.!?]\s))[ *_#]{0,4}(?:final|correct|best)(?:\s(?:options?|choices?|statements?|ones?|"
@@ -55,7 +55,7 @@ _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
-    r",\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
+    r";\s+(?=[a-z]{3})|,\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
     r"</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
     r"(?<![\d)])\s-\s|"
     r"\s-\s(?![\d(])|" + STARTS_WORDS,
@@ -186,6 +186,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
 
 _TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
 _CALLED_WRONG = re.compile(r"[\s*_$.]{0,6}\(\s?(?:wrong|incorrect|false|rejected|not correct|no)\b", re.IGNORECASE)
+_OPTION_WITH_VALUE = re.compile(r"(?:option|choice)\s\(?([A-J])\)?[,:]\s(?=[$\\\d-])", re.IGNORECASE)
 _APPOSED = re.compile(
     r"(?:answer|result)(?:\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))|\sof\s(\d[^,()]{0,40}?))\s(?:is|was|follows|"
     r"comes|can (?:\w+ )?be)\s*\Z",
@@ -315,6 +316,8 @@ def _answer(line: str) -> tuple[str, int]:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
     named_value = re.sub(r"\A(?:la|el|le|il|die|das|de|a|o)\s+(?=\(?[A-J]\)?,)", "", answer)
+    if (option := _OPTION_WITH_VALUE.match(answer)) is not None:
+        return f"({option[1]}) {answer[option.end() :]}", end
     if NAMELY.match(named_value):
         return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:

@@ -102,6 +102,7 @@ RATHER = re.compile(
 """Where a sentence puts another answer in the place of the one it gave: "24, I mean 42"."""
 NOBODYS = re.compile(
     r"\baccording to (?:you|him|her|them|some|many|most|the (?:book|key|textbook|author|teacher))\b|"
+    r"\bor so (?:i|we|it|they) (?:thought|think|seem\w*)\b|"
     r"\bis what (?:most|many|some|people|everyone|everybody|one|you|they|students)\b",
     re.IGNORECASE,
 )

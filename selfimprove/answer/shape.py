@@ -200,7 +200,8 @@ def is_name(node: Node) -> bool:
         base, exponent = node.args[0].args
         return base.op is Op.SYMBOL and base.name in _FUNCTIONS and exponent in (number(-1), negative(number(1)))
     if node.op is Op.ADD:
-        return all(part.op is Op.APPLY or (part.op is Op.ADD and is_name(part)) for part in node.args)
+        parts = [part.args[0] if part.op is Op.NEG else part for part in node.args]
+        return all(part.op is Op.APPLY or (part.op is Op.ADD and is_name(part)) for part in parts)
     return node.op is Op.MUL and all(_is_label(part) for part in node.args)
 
 
