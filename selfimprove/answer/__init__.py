@@ -29,6 +29,7 @@ from selfimprove.answer.compare import compare
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.formulas import same_formula
+from selfimprove.answer.lettered import in_letter_unit
 from selfimprove.answer.limits import shown
 from selfimprove.answer.options import (
     NO_OPTIONS,
@@ -281,6 +282,7 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
     found = (
         other_comma(reference, prediction)
         or in_euros(reference, prediction)
+        or in_letter_unit(reference, prediction)
         or compare(reference.node, prediction.node)
     )
     if found.outcome is Outcome.CORRECT:

@@ -88,6 +88,12 @@ _LEAVES = re.compile(
     r"[,;]\s+(?:and\s+)?(?:so|thus|therefore|hence|which means|which leaves|leaving)\s+(?:it|that|the answer)?\s?"
     r"(?:(?:can|must|has to|could)\s+(?:only\s+)?be\s+|is\s+|only\s+)[*_$(]{0,3}[A-J]\b[)*_$]{0,3}[\s.!]*\Z"
 )
+_DECIDES = re.compile(
+    r"[,;.]\s+(?:but|yet|so|thus|therefore|hence|and so)\s+(?:in the end,?\s+|finally,?\s+)?I"
+    r"(?:'ll|'d| will| would| must)?\s+"
+    r"(?:choose|chose|pick|select|go with|opt for|settle on|answer)\s(?:(?:option|choice|answer)\s)?"
+    r"[*_$(]{0,3}[A-J]\b[)*_$]{0,3}(?:\s\([a-z][^()]*\))?[\s.!]*\Z"
+)
 _SEEMS = re.compile(
     r"[^.;]*\b(?:seems?|looks?|appears?|tempting|plausible|at first)\b[^.;]*?,?\s(?:but|however|yet)\b,?(?=\s)",
     re.IGNORECASE,
@@ -134,6 +140,8 @@ def opening_letter(text: str) -> str | None:
 def named_letter(sentence: str) -> tuple[bool, str | None]:
     """Whether a sentence speaks of a choice as the answer, and the one letter it affirms (None: several, or none)."""
     text = straight(sentence)
+    if (decided := _DECIDES.search(text)) is not None:
+        return True, _letters(text[decided.start() :])[0][1]
     if (concluded := _LEAVES.search(text)) is not None and not _AFFIRMS.search(text, 0, concluded.start()):
         text = text[concluded.start() :]
     if (seeming := _SEEMS.match(text)) is not None and _letters(text[seeming.end() :]):

@@ -48,7 +48,9 @@ _ASKS_BACK = re.compile(
     r"(?: not|n't| un) ?able to|won't)(?: therefore| simply| really| confidently| yet)? (?:give|provide|state|offer|"
     r"determine|name|commit to|reach|find|settle on|decide on|arrive at|come up with) (?:you )?(?:an?|any|the|its?|one)"
     r"(?: (?:single|final|definite|definitive|exact|unique|numerical|certain|reliable|correct|clear)){0,2} "
-    r"(?:answer|result|solution|conclusion|value)\b",
+    r"(?:answer|result|solution|conclusion|value)\b|"
+    r"\b(?:can(?:'t|not| not)|could(?:n't| not)|(?:am|was)(?: not|n't) able to) (?:confirm|verify|justify) "
+    r"(?:it|this|that)\b[^.?!]{0,60}(?:n't|\bnot\b)[^.?!]{0,30}\banswer\b",
     re.IGNORECASE,
 )
 _DEPENDS = re.compile(

@@ -132,6 +132,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
+    if (adverb := _ADVERB.match(line)) is not None:
+        line, shift = line[adverb.end() :], shift + adverb.end()
     first = SENTENCE.split(line, maxsplit=1)[0]
     if _POINTED.search(text, max(0, mark.start() - 12), mark.start()) and _REMARK.match(line):
         return _faulty(mark, "", shift + len(first), "a remark about the answer")
@@ -184,6 +186,12 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     )
 
 
+_ADVERB = re.compile(
+    r"\s*(?:actually|really|indeed|in fact|of course|clearly|obviously|definitely|certainly|therefore|thus|hence|"
+    r"in the end|finally|after all),?\s+(?=[\w$\\(*-])",
+    re.IGNORECASE,
+)
+"""What stands before an answer and says nothing of it: "the answer is actually 42"."""
 _TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
 _CALLED_WRONG = re.compile(r"[\s*_$.]{0,6}\(\s?(?:wrong|incorrect|false|rejected|not correct|no)\b", re.IGNORECASE)
 _OPTION_WITH_VALUE = re.compile(r"(?:option|choice)\s\(?([A-J])\)?[,:]\s(?=[$\\\d-])", re.IGNORECASE)

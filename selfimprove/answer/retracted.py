@@ -86,13 +86,22 @@ _ELSEWHERE = re.compile(
 
 def of_another_case(after: str) -> bool:
     """Whether a text goes on to say that its answer was that of another case, and then comes to another number."""
-    other = _ELSEWHERE.match(straight(after[:1_000]))
+    text = straight(after[:1_000])
+    if _NOT_SO_HERE.match(text):
+        return True
+    other = _ELSEWHERE.match(text)
     if other is None:
         return False
     rest = after[other.end() :]
     return re.search(r"\d", rest) is not None
 
 
+_NOT_SO_HERE = re.compile(
+    r"[*_$)]{0,4}\s+(?:only )?(?:if|when|provided(?: that)?|assuming(?: that)?)\s[^.?!]{3,80}[.;]\s+"
+    r"(?:but |however,? )?(?:they|it|this|that|these|those|we|the \w+)\s[^.?!]{0,40}(?:n't|\bnot)\b[^.?!]{0,40}"
+    r"\b(?:here|in this (?:case|problem|question))\b",
+    re.IGNORECASE,
+)  # "is 36 if the cards are replaced. They are not replaced here."
 RATHER = re.compile(
     r"\s?[,;—–-]{1,2}\s*(?:or rather|or better|i mean|i meant|no,? wait|wait,? no|make that|(?:no|"
     r"sorry)(?=,))(?:,|\b)\s*(?:it's |it is )?"

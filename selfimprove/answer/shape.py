@@ -15,6 +15,7 @@ from selfimprove.answer.matrices import matrices
 from selfimprove.answer.precision import near
 from selfimprove.answer.scales import summed
 from selfimprove.answer.tree import (
+    Constant,
     Join,
     Node,
     Op,
@@ -185,7 +186,7 @@ def _is_condition(node: Node) -> bool:
 
 
 def is_name(node: Node) -> bool:
-    """Whether the tree only names a quantity: x, f(x), |AB|, AB, NO/BO, V_1 : V_2, (x, y), sin A, a word."""
+    """Whether the tree only names a quantity: x, f(x), A^-1, |AB|, AB, NO/BO, V_1 : V_2, (x, y), sin A, a word."""
     if node.op in _NAMES:
         return True
     if node.op is Op.UNIT:
@@ -196,6 +197,8 @@ def is_name(node: Node) -> bool:
         return True
     if node.op in _OF_NAMES:
         return bool(node.args) and all(is_name(arg) for arg in node.args)
+    if node.op is Op.POW and node.args[0].op is Op.SYMBOL and node.args[0].name.isupper():
+        return node.args[1] in (number(-1), negative(number(1)))
     if node.op is Op.MUL and node.args[0].op is Op.POW and node.args[1].op is Op.SYMBOL:
         base, exponent = node.args[0].args
         return base.op is Op.SYMBOL and base.name in _FUNCTIONS and exponent in (number(-1), negative(number(1)))
@@ -257,8 +260,10 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if is_name(members[-1]) and not is_name(members[0]) and not free_names(members[0]):
         members = members[::-1]
     names: list[Node] = []
-    while len(members) > 1 and is_name(members[0]):
+    while len(members) > 1 and (is_name(members[0]) or _is_charge(members)):
         names.append(members.pop(0))
+    while len(members) > 1 and names and free_names(members[0]) and _are_numbers(members[1:]):
+        members.pop(0)  # F = ma = 12
     while len(members) > 2 and not names and free_names(members[0]) and _are_numbers(members[1:]):
         names.append(members.pop(0))  # m + n = 256 + 37 = 293
     if len(members) > 1:
@@ -275,6 +280,11 @@ def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if _is_size_of_unknown(names[-1]):
         return _two_values(names[-1].args[0], value)
     return _componentwise(names[-1], value) if split else Node(Op.NAMED, (names[-1], value))
+
+
+def _is_charge(members: list[Node]) -> bool:
+    """Whether `e` stands for a quantity and not for 2.718…: e = 1.6 × 10^-19."""
+    return members[0].value is Constant.E and len(members) == 2 and not free_names(members[1])
 
 
 def _are_numbers(members: list[Node]) -> bool:

@@ -53,8 +53,8 @@ def _judgement(line: re.Match[str], *, signs: bool) -> bool | None:
 
 
 def letters_said(sentence: str) -> str | None:
-    """The letters, two at least, of which a sentence says that they are correct: "Both B and C are correct"."""
-    said = _ARE_RIGHT.match(sentence)
+    """The letters, two at least, that a sentence gives as its answer: "Both B and C are correct", "false: A, B"."""
+    said = _ARE_RIGHT.match(sentence) or _LISTED.search(sentence)
     return None if said is None else ", ".join(re.findall(r"\b[A-J]\b", said[1]))
 
 
@@ -65,6 +65,10 @@ _ARE_RIGHT = re.compile(
     r"(?:\s(?:answers|options|choices|ones|statements))?(?:\W*\Z|[;,.]\s(?:and\s|but\s|"
     r"while\s)?\(?[A-J]\b[^?]*\b(?:false|incorrect|wrong|not)\b)",
     re.IGNORECASE,
+)
+_LISTED = re.compile(
+    r"\b(?:statements?|options?|choices?|answers?|ones|are)\b[^:A-J]{0,40}:\s?"
+    r"(\(?[A-J]\)?(?:,?\sand\s|,\s)(?:\(?[A-J]\)?(?:,?\sand\s|,\s)){0,6}\(?[A-J]\)?)\W*\Z"
 )
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:\s?(?:,|;|&|and|,\s?and)\s?\(?[A-J]\)?)+|[A-J]{2,6}")
 

@@ -70,12 +70,12 @@ foot feet ft
 yard yards yd yds
 mile miles mi
 second seconds sec secs s
-minute minutes min mins
-hour hours hr hrs h
-day days
-week weeks
+minute minutes min mins minuten minutos minuti minuto
+hour hours hr hrs h stunde stunden heure heures hora horas
+day days tage tagen jours dias giorni
+week weeks wochen semaines semanas
 month months
-year years yr yrs
+year years yr yrs jahre jahren anni
 gram grams g
 kg kilogram kilograms kilo kilos
 mg milligram milligrams
