@@ -50,7 +50,7 @@ def _guards(recipe: Recipe) -> list[str]:
 def _work(recipe: Recipe) -> list[str]:
     known = recipe.problems.train_size or recipe.sampling.problems_per_round
     work = forecast_round(recipe, known or 1000)
-    of = f"{work.problems:,} problems" if known else "each 1,000 problems"
+    of = f"{work.problems:,} problems" if known else "1,000 problems (for each 1,000 that the source has)"
     continued = (
         f"continues each distinct prefix {recipe.prefixes.rollouts} times: at most {work.continued_tokens:,} tokens,"
     )
@@ -130,10 +130,10 @@ def calibrated_lines(work: Forecast, need: DiskNeed, memory: str, found: Calibra
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage's work in words and its seconds, from the least to the most."""
+    """A stage's work in words and its seconds, from the least to the most; None if they were not measured."""
 
     told: str
-    seconds: Range
+    seconds: Range | None
 
 
 def _stages(work: Forecast, found: Calibration, *, first: bool) -> dict[str, _Stage]:
@@ -154,8 +154,9 @@ def _total(stages: dict[str, _Stage]) -> Range:
     return _sum([stage.seconds for stage in stages.values()])
 
 
-def _sum(times: Sequence[Range]) -> Range:
-    return sum(low for low, _ in times), sum(high for _, high in times)
+def _sum(times: Sequence[Range | None]) -> Range:
+    measured = [time for time in times if time]
+    return sum(low for low, _ in measured), sum(high for _, high in measured)
 
 
 def _sampling(work: Forecast, found: Calibration) -> _Stage:
@@ -174,14 +175,14 @@ def _training(work: Forecast, found: Calibration) -> _Stage:
     rows = f"{low:,} to {high:,} rows" if low != high else f"{low:,} rows"
     told = f"{rows}, {plural(work.epochs, 'epoch')}"
     if found.row_seconds is None:
-        return _Stage(f"{told}, time not measured", (0.0, 0.0))
+        return _Stage(told, None)
     load, each = found.train_load_seconds or 0.0, work.epochs * found.row_seconds
     return _Stage(f"{told} at {found.row_seconds:.2g} s per row", (load + low * each, load + high * each))
 
 
 def _merging(found: Calibration) -> _Stage:
     if found.merge_seconds is None:
-        return _Stage("not measured", (0.0, 0.0))
+        return _Stage("base and one adapter", None)
     return _Stage("base and one adapter, each earlier adapter a little more", (found.merge_seconds,) * 2)
 
 
@@ -203,6 +204,8 @@ def _memory(need: str, found: Calibration) -> str:
     return f"Memory: {need}; measured in this trial: {found.peak_rss_mb or 0:,} MiB{gpu}."
 
 
-def _span(seconds: Range) -> str:
+def _span(seconds: Range | None) -> str:
+    if seconds is None:
+        return "time not measured"
     low, high = (duration(end) for end in seconds)
     return low if low == high else f"{low} to {high}"

@@ -16,6 +16,8 @@ from selfimprove.problem.options import Options, options_shown, read_flagged, re
 
 _NO_OPTION = frozenset((*NOTHING, "", -1, "-1"))
 """What stands where no option is named."""
+_FREE_TEXT = frozenset(("label", "target", "gold", "output", "response", "solution"))
+"""Names of those whose text, if it isn't an option, says nothing against the row."""
 _FREE = frozenset(
     ("answer", "target", "output", "response", "solution", "groundtruth", "finalanswer", "expectedanswer")
 )
@@ -166,7 +168,7 @@ class Choices:
             place = self._place(options, name, value)
             if place is not None:
                 places[name] = place
-            elif bare_name(name) not in ("label", "target", "gold", "output", "response", "solution"):
+            elif bare_name(name) not in _FREE_TEXT or (as_number(value) or 0) > 0:
                 unread.append(f"`{name}` {value!r:.60}")
         if len(set(places.values())) > 1:
             raise SetAside("options", f"{listed(places)} name different options")

@@ -25,6 +25,8 @@ INDEXES = (
     *("correctansweridx", "correctanswerid", "label", "goldlabel", "correctlabel", "cop", "answerid"),
 )
 """Names of what says by a position or a label, and never by its text, which option is right."""
+FEW_OUT_OF_RANGE, MANY_AGAINST = 0.05, 0.1
+"""Shares of the rows: of those that may name an option that isn't there, and of those that decide against a start."""
 _AN_INDEX = re.compile(r"(?:idx|index|indices|pos|position)$")
 
 
@@ -68,8 +70,18 @@ class Numbering:
         if len(counts) == 1:
             return counts[0]
         if not counts:
-            return ""
+            return self._mostly()
         return self._open(options, bare_name(name), written=written)
+
+    def _mostly(self) -> str:
+        """Where all but a few rows count from, if many rows speak against the other start: the few are out of range."""
+        few, many = FEW_OUT_OF_RANGE * self.rows, MANY_AGAINST * self.rows
+        if self.fits["text"] > few:
+            return ""
+        for way, other in (("zero", "one"), ("one", "zero")):
+            if self.rows - self.fits[way] <= few and self.rows - self.fits[other] >= many:
+                return way
+        return ""
 
     def _open(self, options: Options, name: str, *, written: bool) -> str:
         """Both fit every row: a list's positions count from 0, the numbers in the names of fields are labels."""
