@@ -39,7 +39,6 @@ SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answer
 """Names of answers, and those that mean many things: passed over where a row has a surer one."""
 MOST_LISTS = 200
 """Lists of answers of a part of a source that are looked at, and texts in each field of them."""
-_TOLD = (*ANSWERS, *SOLUTIONS)
 _RESPONSES = ("response", "completion", "output")
 """What a model may have said, of which a score tells; beside a label any of them."""
 _GRADES = frozenset(("", "yes", "no", "true", "false", "0", "1"))
@@ -59,8 +58,8 @@ class Answers:
         for name in names.among(LABELS) if not names.among(SURE) else ():
             if isinstance(label := row[name], str) and label.strip():
                 learnt.label(name, number=as_number(label) is not None)
-        for name in names.among(_TOLD):
-            if isinstance(text := row[name], str) and learnt.written.get(name, Counter()).total() < MOST_LISTS:
+        for name in names.told:
+            if isinstance(text := row[name], str) and learnt.texts_of(name) < MOST_LISTS:
                 formal = bool(formal_kind(text))
                 if formal or may_be_formal(text):
                     learnt.text_of(name, formal=formal)

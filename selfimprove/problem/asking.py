@@ -165,8 +165,10 @@ class Questions:
     def with_context(self, row: Row, names: Names, asked: Asked, where: str, offered: Offered) -> str:
         """The question with what it can't be answered without, blanks filled in; `offered` finds the row's options."""
         named = self._lookup.named.context
-        wholes = [] if named else [name for name in names.wholes if name in self._lookup.whole]
-        again = frozenset(name for name in wholes if _is_all(row[name], asked.text, offered()))
+        again = frozenset[str]()
+        if self._lookup.whole and not named:
+            wholes = [name for name in names.wholes if name in self._lookup.whole]
+            again = frozenset(name for name in wholes if _is_all(row[name], asked.text, offered()))
         given = self._given(row, where)
         found = context_of(row, names, named, asked.name, asked.text, given, again)
         for name in found.names:

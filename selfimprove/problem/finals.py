@@ -169,8 +169,8 @@ def _wrong_type(name: str, value: object) -> Final:
 
 def _unwrapped(value: object) -> str | int | float | bool | Final | None:
     """The one value inside lists and objects; a `Final` without text says why there is not one."""
-    value = opened(_usual(value))
-    if isinstance(value, str):  # out of a list of one
+    outer, value = value, opened(_usual(value))
+    if isinstance(value, str) and not isinstance(outer, str):  # out of a list of one
         value = opened(value)
     if value is None or isinstance(value, (str, int, float)):
         return value

@@ -95,6 +95,10 @@ class Learnt:
         """Note a list of several texts under the name of an answer: whether their form ties them to each other."""
         self.listed.setdefault(name, Counter())["tied" if tied else "apart"] += 1
 
+    def texts_of(self, name: str) -> int:
+        """How many texts with words, programs among them, were noted under the name."""
+        return self.written[name].total() if name in self.written else 0
+
     def text_of(self, name: str, *, formal: bool) -> None:
         """Note a text under the name of an answer or a solution: whether it is a program or the like."""
         self.written.setdefault(name, Counter())["formal" if formal else "plain"] += 1

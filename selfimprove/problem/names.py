@@ -161,6 +161,11 @@ class Names(dict[str, str]):
         return self.among(CONTEXTS) or self.like_contexts
 
     @cached_property
+    def told(self) -> tuple[str, ...]:
+        """The fields with a usual name for an answer or a solution."""
+        return self.among((*ANSWERS, *SOLUTIONS))
+
+    @cached_property
     def wholes(self) -> tuple[str, ...]:
         """The fields of what may belong to a question, and may as well be another form of all of it."""
         return tuple(name for name in self.contexts if name in self.questions[1:])

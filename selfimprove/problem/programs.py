@@ -67,7 +67,7 @@ _PATTERN = re.compile(
     r"\^\S*[\[\]\\(){}|+*?]\S*\$|\S*(?:\\[dwsDWS][+*{]|\[\^?[a-z0-9]-[a-z0-9][^\]\s]*\][+*{?]|(?<![.\d])\.[*+](?![\d\s]))\S*",
     re.IGNORECASE,
 )
-_PATTERNED = (".*", ".+", "\\d", "\\w", "\\s", "[")
+_PATTERNED = re.compile(r"\.[*+]|\\[dwsDWS]|\[")
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _LATEX = re.compile(r"\\[A-Za-z]{2,}")
 
@@ -117,7 +117,7 @@ def formal_kind(text: str) -> str:
         found = next((kind for kind, opening in _OPENINGS if opening.match(shown)), "")
         if found or (called and len(shown) <= SHORT and not _LATEX.search(shown) and _PART.search(shown)):
             return found or "a program"
-    if len(shown) > SHORT or not (shown[0] == "^" or any(sign in shown for sign in _PATTERNED)):
+    if len(shown) > SHORT or not (shown[0] == "^" or _PATTERNED.search(shown)):
         return ""
     return "a pattern" if _PATTERN.fullmatch(shown) and not _LATEX.search(shown) else ""
 

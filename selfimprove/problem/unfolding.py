@@ -50,10 +50,10 @@ def _only_examples(row: Row) -> list[Row]:
 
     Several that are called examples may be shown before a question under another name, so these are none.
     """
-    if any(bare_name(name) in QUESTIONS or (is_of(name, ASKING) and not is_beside(name)) for name in row):
-        return []
     lists = [(name, value) for name, value in row.items() if isinstance(value, list) and value]
     found = [(name, value) for name, value in lists if all(map(_asks_and_answers, value))]
+    if found and any(bare_name(name) in QUESTIONS or (is_of(name, ASKING) and not is_beside(name)) for name in row):
+        return []
     if len(found) != 1:
         return []
     name, examples = found[0]
