@@ -195,7 +195,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text", "target"):
             if name in inner:
                 return _unwrapped(inner[name])
-        named = [_in_english(inner[name]) for name in _NAMED if name in inner]
+        record = isinstance(outer, str) and len(inner) > 1  # written as JSON: `name` and `value` are parts of it
+        named = [] if record else [_in_english(inner[name]) for name in _NAMED if name in inner]
         if (text := next((one for one in named if _is_text(one)), None)) is not None:
             return text
         kind = str(inner.get("answertype", inner.get("type", "")))

@@ -12,7 +12,7 @@ from selfimprove.problem.rivals import Pair, Rivals, Verdict, judged
 
 LEAST_TIED = 3
 """Lists whose texts are tied to each other that outweigh one whose texts are not."""
-LEAST_FORMAL = 3
+LEAST_FORMAL = 2
 """Programs under a name from which on, if they are half of the texts with words there, the others are such too."""
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""

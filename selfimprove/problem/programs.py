@@ -39,7 +39,7 @@ _PART = re.compile(
     r"\blambda\s+\w+(?:\s*,\s*\w+)*\s*:|=>\s*\{|\)\s*\{[^{}]*;\s*\}"
 )
 _CALL = re.compile(
-    r"<(?:tool_?call|function_?call|function)\b|\[[\w. /-]+\(\s*\w{2,}\s*=|"
+    r"<(?:tool_?call|function_?call|function)\b|=[A-Z]{2,}\w*\(|\[[\w. /-]+\(\s*\w{2,}\s*=|"
     r"\[?\s*(?:[\w.]+\(\s*\w+\s*=\s*[\"'\[{]|[a-z]{2,}(?:_[a-z]{2,})+\w*\()"
 )
 _COMMAND = re.compile(
@@ -48,7 +48,7 @@ _COMMAND = re.compile(
     r"diff|mount|ping|systemctl|nmap)\b(?=.*(?:\s--?[A-Za-z]|\s\|\s|\s(?:\.{0,2}/|~/|\*\.)|&&))"
 )
 _MARKUP = re.compile(
-    r"<(?:!doctype|\?xml|html|head|body|div|p|table|tr|ul|ol|li|svg|a|button|form|script|style)"
+    r"<(?:!doctype|\?xml|html|head|body|div|section|span|h[1-6]|p|table|tr|ul|ol|li|svg|a|button|form|script|style)"
     r"(?:\s+[\w-]+(?:\s*=[^>]*)?)*\s*\??>.*</|\\documentclass|\\begin\{(?:document|tikzpicture)\}",
     re.IGNORECASE | re.DOTALL,
 )
@@ -61,6 +61,7 @@ _PROOF = re.compile(
 )
 _LOGIC = re.compile(
     r"\((?:lambda|call|argmax|argmin|AND|JOIN|ARGMAX|ARGMIN|COUNT|TC)\s|\[(?:IN|SL):[A-Z_]+|answer\(\w+,|"
+    r"\([a-z]{2,}(?:-[a-z]{2,})+(?:\s+[\w?-]+)+\s*\)\s*(?:\(|$)|"
     r"(?:[∀∃]\s*\w+|(?:forall|exists|all)\s+\w+)\s*[.,:]?\s*\(?\s*[A-Z][a-z]\w*\(|λ\w+\s*\."
 )
 _PATTERN = re.compile(

@@ -76,3 +76,10 @@ def test_a_solution_with_a_program_keeps_the_answer_it_ends_on(tmp_path: Path) -
 def test_json_inside_a_list_of_one_is_opened(told: str, tmp_path: Path) -> None:
     rows = [{"question": "Write it.", "answer": [told]}, {"question": "What is 1 + 1?", "answer": ["2"]}]
     assert answers(read(tmp_path, rows)) == [None, "2"]
+
+
+def test_a_record_that_is_written_as_json_is_no_answer(tmp_path: Path) -> None:
+    records = [json.dumps({"name": "Ann", "age": 30}), json.dumps({"value": 12, "unit": "cm"})]
+    rows = [{"prompt": f"Extract what sentence {n} tells.", "completion": one} for n, one in enumerate(records)]
+    with pytest.raises(UsageError, match="`completion` must be a text or a number, not an object"):
+        read(tmp_path, rows)
