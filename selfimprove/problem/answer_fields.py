@@ -30,6 +30,7 @@ from selfimprove.problem.names import (
     find,
 )
 from selfimprove.problem.numbering import as_number
+from selfimprove.problem.programs import formal_kind, may_be_formal
 from selfimprove.problem.rivals import compared
 from selfimprove.problem.rivals import look as look_at_rivals
 from selfimprove.problem.turns import Chat, is_chat, read_chat
@@ -37,7 +38,7 @@ from selfimprove.problem.turns import Chat, is_chat, read_chat
 SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answers") :]
 """Names of answers, and those that mean many things: passed over where a row has a surer one."""
 MOST_LISTS = 200
-"""Lists of answers of a part of a source that are looked at."""
+"""Lists of answers of a part of a source that are looked at, and texts in each field of them."""
 _RESPONSES = ("response", "completion", "output")
 """What a model may have said, of which a score tells; beside a label any of them."""
 _GRADES = frozenset(("", "yes", "no", "true", "false", "0", "1"))
@@ -57,6 +58,11 @@ class Answers:
         for name in names.among(LABELS) if not names.among(SURE) else ():
             if isinstance(label := row[name], str) and label.strip():
                 learnt.label(name, number=as_number(label) is not None)
+        for name in names.told:
+            if isinstance(text := row[name], str) and learnt.texts_of(name) < MOST_LISTS:
+                formal = bool(formal_kind(text))
+                if formal or may_be_formal(text):
+                    learnt.text_of(name, formal=formal)
         if self._lookup.named.answer:
             return
         look_at_rivals(learnt.rivals, row, names)
@@ -124,6 +130,9 @@ class Answers:
             yield names.like_answers[0], row[names.like_answers[0]]
         if isinstance(told := value_of(row, names, "correct"), str) and told.strip().casefold() not in _GRADES:
             yield names["correct"], told
+        for name, inner in containers(row, names):
+            for key in self._lookup.names(inner).among(SURE):
+                yield f"{name}.{key}", inner[key]
         for name in names.references if not names.among(ANSWERS) and not names.like_answers else ():
             yield name, row[name]
         if not names.among(ANSWERS) and (family := names.answer_family):
@@ -133,9 +142,6 @@ class Answers:
             for name in names.like_solutions if not names.compared else ():
                 if as_number(row[name]) is None or not is_of(name, LABELLED):
                     yield name, row[name]
-        for name, inner in containers(row, names):
-            for key in self._lookup.names(inner).among(SURE):
-                yield f"{name}.{key}", inner[key]
         if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
             if _stands_apart(row, names):
                 yield names["solution"], row[names["solution"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,10 +29,15 @@ from selfimprove.problem.names import (
     opened,
 )
 from selfimprove.problem.option_fields import own_fields
-from selfimprove.problem.plain import kind_of
+from selfimprove.problem.options import Options
+from selfimprove.problem.plain import kind_of, refuse_path
 from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat, spoken
 
+Offered = Callable[[], Options | None]
+
 _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questions are searched for these
+_LANGUAGE = re.compile(r"[a-z]{2}")
+"""The name of a field with a question in one of several languages, of which none is taken for the others."""
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
 _ANSWERED = frozenset((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
 _TAKEN = _ANSWERED | frozenset((*OPTIONS, *SYSTEMS, *TESTS, *PICTURES))
@@ -64,6 +70,9 @@ class Questions:
             fields = _may_ask(names)
             apart = {named.answer, named.context, named.options}
             self._lookup.learnt.texts.look(row, [name for name in row if name in fields and name not in apart])
+        for name in names.wholes:
+            if isinstance(text := row[name], str) and isinstance(question := row[names.questions[0]], str) and question:
+                self._lookup.learnt.lead_of(name, text, question.strip())
 
     def asked(self, row: Row, names: Names, where: str) -> Asked:
         """The row's question; `UsageError` if it has none."""
@@ -153,10 +162,17 @@ class Questions:
             )
         return tuple(name for name in row if roles.get(name) == "context")
 
-    def with_context(self, row: Row, names: Names, asked: Asked, where: str) -> str:
-        """The question with what it can't be answered without, blanks filled in."""
-        found = context_of(row, names, self._lookup.named.context, asked.name, asked.text, self._given(row, where))
+    def with_context(self, row: Row, names: Names, asked: Asked, where: str, offered: Offered) -> str:
+        """The question with what it can't be answered without, blanks filled in; `offered` finds the row's options."""
+        named = self._lookup.named.context
+        again = frozenset[str]()
+        if self._lookup.whole and not named:
+            wholes = [name for name in names.wholes if name in self._lookup.whole]
+            again = frozenset(name for name in wholes if _is_all(row[name], asked.text, offered()))
+        given = self._given(row, where)
+        found = context_of(row, names, named, asked.name, asked.text, given, again)
         for name in found.names:
+            refuse_path(find(row, name)[1], name, where)
             self._lookup.used["context"][name] += 1
         question = "\n\n".join([*found.before, asked.text, *found.after])
         blank = _NUMBER_BLANK if "numbers" in names and _NUMBER_BLANK.search(question) else _BLANK
@@ -182,6 +198,14 @@ def _chats_inside(row: Row, depth: int = 3) -> list[tuple[str, object]]:
     return found
 
 
+def _is_all(whole: object, question: str, options: Options | None) -> bool:
+    """Whether the text holds the question, and behind it all of the options."""
+    at = whole.find(question) if isinstance(whole, str) else -1
+    if not isinstance(whole, str) or at < 0 or options is None:
+        return False
+    return all(text in whole[at + len(question) :] for text in options.texts)
+
+
 def _taken(name: str, text: str, system: str = "") -> Asked:
     return Asked(name, text, system.strip())
 
@@ -200,13 +224,15 @@ def _title_of(names: tuple[str, ...], body: str) -> str:
 def _may_ask(names: Names) -> frozenset[str]:
     """The fields that may hold the question where none has a usual name for it; none in a row without an answer."""
     answering = [name for name in names.values() if is_of(name, ANSWERING) or is_solution(name)]
-    answered = bool(answering) or not _ANSWERED.isdisjoint(names)
+    chosen = names.chosen and own_fields(names)
+    answered = bool(answering or chosen) or not _ANSWERED.isdisjoint(names)
     apart = own_fields(names) if answered else names.values()
     reasoned = {"source", "target"} <= names.keys() and any(is_of(name, _REASONING) for name in names.values())
     return frozenset(
         name
         for one, name in names.items()
         if name not in (*apart, *answering)
+        and not _LANGUAGE.fullmatch(name)
         and one not in _TAKEN
         and not is_of(name, CODING)
         and (not is_beside(name) or (reasoned and one == "source") or may_be_given(name))

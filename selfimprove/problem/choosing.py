@@ -92,10 +92,22 @@ class Choices:
                     return options_in(inner, Names(()), str(key), value)
         if (flagged := read_flagged(value_of(row, names, "answers"))) is not None:
             return replace(flagged, fields=(names["answers"],))
+        if (lettered := self._lettered_answers(row, names)) is not None:
+            return lettered
         several = options_in(row, names, "", None)
         if several is None and unread:
             raise SetAside("options", f"`{unread}` holds options in a form that isn't read")
         return several or self._of_other_families(row, names) or self._of_other_objects(row, names)
+
+    def _lettered_answers(self, row: Row, names: Names) -> Options | None:
+        """The options in an object called `answers`, by their letters, one of which another field names."""
+        answers = opened(value_of(row, names, "answers"))
+        options = read_options(answers) if isinstance(answers, dict) else None
+        if options is None or not options.labels or not options.labels[0].isalpha():
+            return None
+        found = replace(options, fields=(names["answers"],))
+        others = [value for name, value in self._chosen(row, names) if name.split(".")[0] != names["answers"]]
+        return found if any(str(value).strip("(). ").upper() in found.letters() for value in others) else None
 
     def _of_other_families(self, row: Row, names: Names) -> Options | None:
         """Options in numbered fields whose name says nothing of options, if something names one of them."""

@@ -38,6 +38,9 @@ PASSAGE = 15
 _LONGER_BY = 2
 """Times that a wording of a question is longer than another one, at most."""
 _LONGER = re.compile(r"(?!(?:the|and|for|are|was|did|does|what|which|who|how|when|where)\b)\w{3,}")
+MOST_LEADS = 3
+"""Different beginnings that are told apart."""
+_COUNTING = re.compile(_LONGER.pattern + r"|\d+|[^\W\d_](?!\w)")
 _PROSE = 9
 """Words of a text in an object that may be a passage under any key."""
 _NOT_SO = GIVEN | frozenset("previous prior main parent root first history base following".split())
@@ -50,12 +53,38 @@ Role = Literal["context", "options", "unsure", ""]
 
 
 @dataclass
+class Leads:
+    """What stands before the question in texts that hold all of it: the same in all rows if it is an instruction."""
+
+    rows: int = 0
+    values: set[int] = field(default_factory=set)
+
+    def look(self, whole: str, question: str) -> None:
+        """Note the lead of a text that holds the question; of any other nothing."""
+        at = whole.find(question)
+        if at >= 0:
+            self.rows += 1
+            if len(self.values) < MOST_LEADS:
+                self.values.add(zlib.crc32(whole[:at].encode("utf-8", "surrogatepass")))
+
+    def join(self, other: Leads) -> None:
+        """Count what another has counted."""
+        self.rows += other.rows
+        self.values |= other.values
+
+    @property
+    def alike(self) -> bool:
+        """Whether several texts begin in the same way."""
+        return self.rows > 1 and len(self.values) == 1
+
+
+@dataclass
 class Extra:
     """What one such field holds: how much, where it stands, by which questions, and where the answer is in it.
 
     `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed`
     the lists that an index goes into, `counted` those into which a number goes that may be an answer as well;
-    `reworded` counts the rows in which it asks what the question asks.
+    `reworded` counts the rows in which it asks what the question asks, `leads` what stands before the question in it.
     """
 
     rows: int = 0
@@ -69,6 +98,7 @@ class Extra:
     indexed: int = 0
     counted: int = 0
     reworded: int = 0
+    leads: Leads = field(default_factory=Leads)
 
     def join(self, other: Extra) -> None:
         """Count what another has counted."""
@@ -80,6 +110,7 @@ class Extra:
         self.indexed += other.indexed
         self.counted += other.counted
         self.reworded += other.reworded
+        self.leads.join(other.leads)
         self.places.update(other.places)
         self.picks.update(other.picks)
         for value, questions in other.asked.items():
@@ -91,7 +122,7 @@ class Extra:
             return ""
         if (offered := self._offered()) is not None:
             return offered
-        if self.reworded >= self.filled:
+        if self.reworded >= self.filled or (self.leads.rows == self.filled and self.leads.alike):
             return ""
         between = self.places["between"] == self.filled and not is_of(name, CODING)
         beside = is_beside(name) and not is_of(name, GIVEN)
@@ -159,12 +190,14 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
             or not shown
             or shown in text
             or _alike(shown, text)
+            or (is_of(name, ASKING) and not is_of(name, _NOT_SO) and _adds_nothing(shown, text))
             or (isinstance(value, list) and text in shown)
         ):
             continue
         if _may_reword(name) and _asks_alike(shown, text):
             found.reworded += 1
             continue
+        found.leads.look(shown, text)
         found.filled += 1
         found.words += size_of(shown)
         at = order.index(name if name in row else name.partition(".")[0])
@@ -216,6 +249,12 @@ def _asks_alike(one: str, other: str) -> bool:
         return False
     words, others = ({word[:5] for word in _LONGER.findall(text.casefold())} for text in (one, other))
     return 0 < min(len(words), len(others)) <= 2 * len(words & others)
+
+
+def _adds_nothing(one: str, other: str) -> bool:
+    """Whether all that counts in a text, long words by how they begin and numbers, is in the other too."""
+    words, others = ({word[:5] for word in _COUNTING.findall(text.casefold())} for text in (one, other))
+    return len(words) > 2 and words <= others
 
 
 def _pick(found: Extra, value: Sequence[object], answers: dict[str, object]) -> None:

@@ -38,7 +38,8 @@ from selfimprove.problem.names import (
     listed,
 )
 from selfimprove.problem.options import shows
-from selfimprove.problem.plain import checked_text, kind_of
+from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded
+from selfimprove.problem.programs import may_be_formal
 from selfimprove.problem.turns import is_chat
 from selfimprove.problem.unfolding import lifted
 from selfimprove.problem.values import Problem, make_problem
@@ -117,10 +118,11 @@ class FieldReader:
     def _read(self, row: Row, where: str, source: str) -> RowRead:
         names = self._lookup.names(row)
         asked = self._questions.asked(row, names, where)
+        refuse_encoded(asked.text, asked.name, where)
         if name := picture_in(row, names):
             raise SetAside("picture", f"`{name}` holds a picture, which the model would not see")
         self.used["question"][asked.name] += 1
-        question = self._questions.with_context(row, names, asked, where)
+        question = self._questions.with_context(row, names, asked, where, lambda: self._choices.options(row, names))
         options = self._choices.options(row, names) or self._choices.shown_in(row, names, question)
         if options is None:
             final = self._final(row, names, asked, question, where)
@@ -166,6 +168,8 @@ class FieldReader:
             if isinstance(value, str):
                 checked_text(value, name, where)
             final = final_of(value, name, question, read=read, aliased=name in self._lookup.aliased)
+            if final.text is not None and name in self._lookup.formal and may_be_formal(final.text):
+                return Final(text=None, kind="program", why=f"`{name}` holds programs or the like in most rows")
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1
                 return final
@@ -174,7 +178,7 @@ class FieldReader:
                 continue
             if lack is None or (lack.kind == "no answer" and final.kind != "no answer"):
                 lack = final
-            if "stands for" in final.why:
+            if final.kind == "program" or "stands for" in final.why:
                 break
         if weak is not None:
             self.used["answer"][weak[0]] += 1

@@ -17,6 +17,7 @@ from selfimprove.answer.reference import NO_ANSWER, reference_of
 from selfimprove.problem.aliases import one_answer
 from selfimprove.problem.names import ALIASED, PRINTED, WORDED, bare_name, opened
 from selfimprove.problem.plain import kind_of
+from selfimprove.problem.programs import formal_kind, is_call
 from selfimprove.problem.turns import is_chat, last_text
 
 Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
@@ -111,7 +112,14 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, kind="type", why=f"`{name}` holds {plain} for a question of yes or no")
     if isinstance(plain, (int, float)):
         return Final(text=str(plain)) if isinstance(plain, int) or math.isfinite(plain) else _wrong_type(name, plain)
-    found = reference_of(plain)
+    return _of_text(plain, name)
+
+
+def _of_text(text: str, name: str) -> Final:
+    """The final answer of a text; none of one that is a program, or anything like one."""
+    found = reference_of(text)
+    if formal := formal_kind(text if found.text is None else found.text):
+        return Final(text=None, kind="program", why=f"`{name}` holds {formal}, and no final answer")
     if found.text is None:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
         return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
@@ -161,7 +169,9 @@ def _wrong_type(name: str, value: object) -> Final:
 
 def _unwrapped(value: object) -> str | int | float | bool | Final | None:
     """The one value inside lists and objects; a `Final` without text says why there is not one."""
-    value = opened(_usual(value))
+    outer, value = value, opened(_usual(value))
+    if isinstance(value, str) and not isinstance(outer, str):  # out of a list of one
+        value = opened(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
     if is_chat(value) and isinstance(value, (list, tuple)):
@@ -170,6 +180,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         return _unwrapped(value[0]) if value and all(map(_is_span, value)) else _one_of(list(value))
     if isinstance(value, dict):
         inner = {bare_name(key): inside for key, inside in value.items()}
+        if is_call(inner):
+            return Final(text=None, kind="program", why="holds a call of a function, and no final answer")
         if "en" in inner and len(inner) > 1 and all(_LANGUAGE.fullmatch(str(key)) for key in value):
             return _unwrapped(inner["en"])
         if "answerstart" in inner and isinstance(texts := inner.get("text"), (list, tuple)):
@@ -183,7 +195,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text", "target"):
             if name in inner:
                 return _unwrapped(inner[name])
-        named = [_in_english(inner[name]) for name in _NAMED if name in inner]
+        record = isinstance(outer, str) and len(inner) > 1  # written as JSON: `name` and `value` are parts of it
+        named = [] if record else [_in_english(inner[name]) for name in _NAMED if name in inner]
         if (text := next((one for one in named if _is_text(one)), None)) is not None:
             return text
         kind = str(inner.get("answertype", inner.get("type", "")))

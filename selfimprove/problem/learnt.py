@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from selfimprove.problem.extras import Extra, Role
+from selfimprove.problem.extras import MOST_ROWS, Extra, Leads, Role
 from selfimprove.problem.guess import Guess, Texts, guessed
 from selfimprove.problem.numbering import Numbering
 from selfimprove.problem.rivals import Pair, Rivals, Verdict, judged
 
 LEAST_TIED = 3
 """Lists whose texts are tied to each other that outweigh one whose texts are not."""
+LEAST_FORMAL = 2
+"""Programs under a name from which on, if they are half of the texts with words there, the others are such too."""
 MOST_NAMED = 200
 """Names of fields that are listed of a source, at most."""
 
@@ -32,6 +34,8 @@ class Learnt:
     labels: dict[str, Counter[str]] = field(default_factory=dict)
     rivals: dict[Pair, Rivals] = field(default_factory=dict)
     listed: dict[str, Counter[str]] = field(default_factory=dict)
+    written: dict[str, Counter[str]] = field(default_factory=dict)
+    leads: dict[str, Leads] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
@@ -43,7 +47,8 @@ class Learnt:
     def open(self) -> bool:
         """Whether other rows may say of fields in these that they belong to the questions, or are the answer."""
         apart = any(found["apart"] for found in self.listed.values())
-        return apart or bool(self.rivals) or any(extra.filled for extra in self.extras.values())
+        plain = any(found["plain"] for found in self.written.values())
+        return apart or plain or bool(self.rivals or self.leads) or any(extra.filled for extra in self.extras.values())
 
     def roles(self) -> dict[str, Role]:
         """What the fields that no name tells of are to the questions; to be asked when all rows were looked at."""
@@ -59,11 +64,23 @@ class Learnt:
             name for name, found in self.listed.items() if found["tied"] >= LEAST_TIED * max(found["apart"], 1)
         )
 
+    def formal(self) -> frozenset[str]:
+        """The fields in which half of the texts with words are programs, queries or the like, and not all of them."""
+        return frozenset(
+            name
+            for name, found in self.written.items()
+            if found["formal"] >= max(found["plain"], LEAST_FORMAL) and found["plain"]
+        )
+
+    def whole(self) -> frozenset[str]:
+        """The fields in which the question stands behind the same words in all rows."""
+        return frozenset(name for name, found in self.leads.items() if found.alike)
+
     @property
     def decides(self) -> bool:
         """Whether all rows together say something that each has to be read by."""
         verdict = self.verdict()
-        return bool(self.roles() or verdict.left or verdict.unsure or self.aliased())
+        return bool(self.roles() or verdict.left or verdict.unsure or self.aliased() or self.formal() or self.whole())
 
     def guess(self) -> Guess:
         """The question of rows that have none under a usual name; to be asked when all were looked at."""
@@ -77,6 +94,20 @@ class Learnt:
     def list_of(self, name: str, *, tied: bool) -> None:
         """Note a list of several texts under the name of an answer: whether their form ties them to each other."""
         self.listed.setdefault(name, Counter())["tied" if tied else "apart"] += 1
+
+    def texts_of(self, name: str) -> int:
+        """How many texts with words, programs among them, were noted under the name."""
+        return self.written[name].total() if name in self.written else 0
+
+    def text_of(self, name: str, *, formal: bool) -> None:
+        """Note a text under the name of an answer or a solution: whether it is a program or the like."""
+        self.written.setdefault(name, Counter())["formal" if formal else "plain"] += 1
+
+    def lead_of(self, name: str, text: str, question: str) -> None:
+        """Note what stands before the question in a text that may hold it."""
+        found = self.leads.setdefault(name, Leads())
+        if found.rows < MOST_ROWS:
+            found.look(text, question)
 
     def label(self, name: str, *, number: bool) -> None:
         """Note a label that is written as a text."""
@@ -101,5 +132,9 @@ class Learnt:
             self.rivals.setdefault(pair, Rivals()).join(rivals)
         for name, found in later.listed.items():
             self.listed.setdefault(name, Counter()).update(found)
+        for name, leads in later.leads.items():
+            self.leads.setdefault(name, Leads()).join(leads)
+        for name, found in later.written.items():
+            self.written.setdefault(name, Counter()).update(found)
         if len(self.known) < MOST_NAMED:
             self.known |= later.known

@@ -28,7 +28,8 @@ class Lookup:
     """The names under which the rows of a source are looked up; `used` counts the fields that were read by role.
 
     `roles` and `guess` are what all rows said of fields that no name tells of, once they were all looked at (`settle`),
-    `verdict` what they said of several that look like the answer, `aliased` of lists of answers.
+    `verdict` what they said of several that look like the answer, `aliased` of lists of answers, `formal` of programs,
+    `whole` of texts that hold the question.
     """
 
     def __init__(self, named: Problems) -> None:
@@ -39,6 +40,8 @@ class Lookup:
         self.guess = Guess()
         self.verdict = Verdict()
         self.aliased: frozenset[str] = frozenset()
+        self.formal: frozenset[str] = frozenset()
+        self.whole: frozenset[str] = frozenset()
         self._settled = False
         self._names: dict[tuple[object, ...], Names] = {}
 
@@ -47,7 +50,8 @@ class Lookup:
         if not self._settled:
             self._settled = True
             self.roles, self.guess = self.learnt.roles(), self.learnt.guess()
-            self.aliased = self.learnt.aliased()
+            self.aliased, self.formal = self.learnt.aliased(), self.learnt.formal()
+            self.whole = self.learnt.whole()
             self.verdict = Verdict() if self.named.answer else self.learnt.verdict()
 
     def notes(self) -> tuple[str, ...]:

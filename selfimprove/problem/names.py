@@ -88,7 +88,7 @@ class Names(dict[str, str]):
     def chosen(self) -> tuple[str, ...]:
         """The fields that may say which option is right, by their usual names or else by ones like them."""
         usual = self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
-        return usual or _surest([name for name in self.values() if is_choice(name)])
+        return usual or _surest([name for name in self.values() if is_choice(name)]) or self.among(("key",))
 
     @cached_property
     def like_answers(self) -> tuple[str, ...]:
@@ -159,6 +159,16 @@ class Names(dict[str, str]):
     def contexts(self) -> tuple[str, ...]:
         """The fields of what a question can't be answered without; those named much like one where none is named so."""
         return self.among(CONTEXTS) or self.like_contexts
+
+    @cached_property
+    def told(self) -> tuple[str, ...]:
+        """The fields with a usual name for an answer or a solution."""
+        return self.among((*ANSWERS, *SOLUTIONS))
+
+    @cached_property
+    def wholes(self) -> tuple[str, ...]:
+        """The fields of what may belong to a question, and may as well be another form of all of it."""
+        return tuple(name for name in self.contexts if name in self.questions[1:])
 
     @cached_property
     def like_contexts(self) -> tuple[str, ...]:

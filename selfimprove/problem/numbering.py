@@ -139,12 +139,18 @@ def place_of(options: Options, value: object, counts_from: str) -> int | None:
         inner = _by_text(options, text[own.end() :])
         letters = options.letters()
         return inner if inner is not None and own[1].upper() == letters[inner] else None
-    if spelt is None:  # answer0 … answer3 or option1 …, named by the field
-        named = [
-            place for place, one in enumerate(options.fields) if options.separate and bare_name(one) == bare_name(text)
-        ]
-        return named[0] if named else None
-    return spelt
+    return _by_name(options, text) if spelt is None else spelt
+
+
+def _by_name(options: Options, text: str) -> int | None:
+    """The option whose field or key the text names (`answer0`, `option 1`), perhaps with the option behind a colon."""
+    named, colon, rest = text.partition(":")
+    bare = bare_name(named)
+    names = options.fields if options.separate else options.labels
+    for place, name in enumerate(names[: len(options.texts)]):
+        if bare_name(name) == bare and not (colon and _bare(rest) != _bare(options.texts[place])):
+            return place
+    return None
 
 
 def is_label(options: Options, value: object) -> bool:

@@ -42,7 +42,8 @@ _NAMED_SO = re.compile(
 """Bare names of fields that hold options, whatever stands before."""
 _BESIDE_ANSWERS = frozenset(
     "label correct answerkey ra correctanswerid correctansweridx correctanswers correctoption correctoptions "
-    "correctanswer correctindex correctidx answeridx answerindex".split()
+    "correctanswer correctindex correctidx answeridx answerindex correctanswerindex correctoptionindex "
+    "correctoptionidx".split()
 )
 """Names beside which `answers` are options."""
 _RIGHT = ("correctanswer", "bestanswer", "rightanswer", "correctoption", "correctchoice")

@@ -185,8 +185,9 @@ def _from_object(value: dict[str, object], written: Row) -> Options | None:
         scores = list(written.values())
         return Options(texts=tuple(str(key) for key in written), right=scores.index(1)) if _is_score(scores) else None
     keys = _bare_keys([str(key).strip().upper() for key in written])
-    filled = {key: (str(name), str(written[name]).strip()) for key, name in zip(keys, written, strict=True)}
-    if all(is_plain(inner) for inner in written.values()) and consecutive(keys):
+    texts_by_name = {name: "" if inner is None else str(inner).strip() for name, inner in written.items()}
+    filled = {key: (str(name), texts_by_name[name]) for key, name in zip(keys, written, strict=True)}
+    if all(inner is None or is_plain(inner) for inner in written.values()) and consecutive(keys):
         order = sorted(filled, key=lambda key: (len(key), key))
         while order and filled[order[-1]][1] in ("", "nan"):
             order.pop()

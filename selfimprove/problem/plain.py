@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from selfimprove.errors import UsageError
 
 LONGEST = 1_000_000
 """Characters of a question or an answer: far above any problem, far below what fills a machine's memory."""
+
+_ENCODED = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9+/]{40,}={0,2}")
+_PATH = re.compile(
+    r"(?:[\w.~-]+[/\\])*[\w.~-]+\.(?:csv|tsv|json|jsonl|html?|txt|pdf|xml|md|xlsx?|docx?|parquet)", re.IGNORECASE
+)
 
 
 def kind_of(value: object) -> str:
@@ -39,3 +46,18 @@ def checked_text(value: str, field: str, where: str) -> str:
             f"{where}: `{field}` holds half of a surrogate pair, which isn't valid text", "Correct or remove the row."
         ) from None
     return value
+
+
+def refuse_encoded(text: str, field: str, where: str) -> None:
+    """`UsageError` for bytes in base 64, which is how benchmarks keep their questions from being found."""
+    if " " not in text and _ENCODED.fullmatch(text.strip()):
+        raise UsageError(f"{where}: `{field}` holds encoded bytes, not a text", "Decode the file first.")
+
+
+def refuse_path(value: object, field: str, where: str) -> None:
+    """`UsageError` for the path of a file in the place of a text."""
+    if isinstance(value, str) and len(value) < 300 and " " not in value and _PATH.fullmatch(value.strip()):
+        raise UsageError(
+            f"{where}: `{field}` holds the path of a file, not the text that the question needs",
+            "Put the text in its place, or leave the field out of the file.",
+        )

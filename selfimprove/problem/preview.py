@@ -35,7 +35,7 @@ DRAWN = 256
 _HELP = {
     "sentence": "Name a field that holds the final answer (--set problems.answer=FIELD), or write it as `#### 7` or in "
     "a box.",
-    "program": "Answers that are judged by running them can't be used here: use questions with a final answer.",
+    "program": "Use questions with a final answer, or a checker of your own (answers.checker), which may run programs.",
     "chat": "Use chats with one user turn, or name the field of the question: --set problems.question=FIELD.",
     "options": "Name the field that says which option is right: --set problems.answer=FIELD.",
     "picture": "Use only questions that need no picture.",

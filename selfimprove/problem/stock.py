@@ -18,7 +18,7 @@ from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.likeness import is_beside
 from selfimprove.problem.parts import Piece, PieceRead
-from selfimprove.problem.suspect import refuse_bare_questions
+from selfimprove.problem.suspect import refuse_absent_texts, refuse_bare_questions
 from selfimprove.problem.table import Made, ProblemRows, Rows, answered, joined, own_copy, problem_rows
 from selfimprove.problem.values import Aside, Tally
 from selfimprove.recipe import Problems
@@ -130,6 +130,7 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
     if not used["context"] and not used["options"]:
         texts_unused = [name for name in unused if not is_beside(name)]
         refuse_bare_questions(rows, found_distinct.aside, texts_unused, origin.names[0])
+        refuse_absent_texts(rows, unused, origin.names[0])
     stock = Stock(
         problems=problem_rows(rows, found_distinct.places), duplicates=found_distinct.duplicates,
         rows=rows.table.num_rows, aside=_asides(rows, found_distinct.aside), fields=tuple(fields.items()),

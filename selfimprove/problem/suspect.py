@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from selfimprove.errors import UsageError
-from selfimprove.problem.names import listed
+from selfimprove.problem.names import bare_name, listed
 from selfimprove.problem.table import Rows
 from selfimprove.problem.values import Aside
 
@@ -27,6 +27,8 @@ _SPEAKS = re.compile(
     r"narrative|transcript|table|contract|clause|scenario|report|review|snippet|poem|email|letter)\b",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(r"(?:table|passage|context|paragraph|story|article|document)(?:id|file|filename|path)")
+"""Bare names of what says where the text stands that a question is about."""
 _LONG = 400
 """Characters of a question that may well hold its passage."""
 
@@ -53,4 +55,16 @@ def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[s
             f"{title}: {len(speaking):,} of {len(asked):,} questions speak of a text that they don't show, which may "
             f"stand in {listed(unused[:8])}",
             hint,
+        )
+
+
+def refuse_absent_texts(rows: Rows, unused: Sequence[str], title: str) -> None:
+    """`UsageError` if the short questions of a source, read without a context, are about texts in another file."""
+    names = [name for name in unused if _ELSEWHERE.fullmatch(bare_name(name))]
+    asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one] if names else []
+    if 2 * sum(len(one) < _LONG for one in asked) > len(asked):
+        raise UsageError(
+            f"{title}: the questions may be about texts that are not in the file: {listed(names)} says which ones",
+            "Put each text into its row, in a field `context`. If the questions need none, leave "
+            f"{listed(names)} out of the file.",
         )

@@ -37,5 +37,6 @@ def cause_of_lack(stock: Stock, source: Source, section: str = "[problems]") -> 
     told = {
         "no answer": "Correct or remove the row" if "holds" in first.why else named,
         "sentence": "Name a field with the final answer in problems.answer, or write it as `#### 7` or in a box",
+        "program": "Use questions with a final answer, or a checker of your own (answers.checker)",
     }
     return f"; {place}: {first.why}{more}", told.get(first.kind, "Correct or remove the row")

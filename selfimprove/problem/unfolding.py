@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from selfimprove.problem.likeness import ASKING, is_beside, is_of
 from selfimprove.problem.names import (
     ANSWERS,
     CHOSEN,
@@ -18,6 +19,10 @@ from selfimprove.problem.names import (
 )
 
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
+_SHOWN = frozenset("example demo shot demonstration exemplar icl fewshot".split())  # noqa: SIM905 - reads best
+"""Words of lists of solved questions that are shown before another one."""
+_ASKS = 4
+"""Words of a text that may be a question."""
 _BELONGING = frozenset((*OPTIONS, *CONTEXTS)) - frozenset(QUESTIONS)
 """Names of what a question has to be shown with."""
 
@@ -37,7 +42,38 @@ def unfolded(row: object) -> list[Row] | list[object]:
             rows = [one for each in inner for one in unfolded(each)]
             if all(map(_asks, rows)):
                 return [{**beside, **one} for one in rows if isinstance(one, dict)]
-    return _apart(row) or [row]
+    return _apart(row) or _only_examples(row) or [row]
+
+
+def _only_examples(row: Row) -> list[Row]:
+    """The examples of a row that asks nothing itself: those of its one list of objects that ask and answer; or none.
+
+    Several that are called examples may be shown before a question under another name, so these are none.
+    """
+    lists = [(name, value) for name, value in row.items() if isinstance(value, list) and value]
+    found = [(name, value) for name, value in lists if all(map(_asks_and_answers, value))]
+    if found and any(bare_name(name) in QUESTIONS or (is_of(name, ASKING) and not is_beside(name)) for name in row):
+        return []
+    if len(found) != 1:
+        return []
+    name, examples = found[0]
+    beside = {other: value for other, value in row.items() if other != name}
+    shown = is_of(name, _SHOWN) and (len(examples) > 1 or any(map(_may_ask, beside, beside.values())))
+    return [] if shown else [{**beside, **one} for one in examples]
+
+
+def _may_ask(name: str, value: object) -> bool:
+    """Whether a text under this name may be what is asked."""
+    told = is_beside(name) or is_of(name, frozenset(("description", "citation")))
+    return isinstance(value, str) and len(value.split()) > _ASKS and not told
+
+
+def _asks_and_answers(one: object) -> bool:
+    """Whether this is a question, or the input of a task, with its answer or its options."""
+    if not isinstance(one, dict):
+        return False
+    names = {bare_name(name) for name in one}
+    return not names.isdisjoint(_ASKED) and not names.isdisjoint(_ROLES)
 
 
 def _apart(row: Row) -> list[Row]:
@@ -100,4 +136,5 @@ def _asks(inner: object) -> bool:
     return isinstance(inner, dict) and any(bare_name(name) in _ASKING for name in inner)
 
 
+_ASKED = frozenset("question problem prompt query instruction stem input".split())  # noqa: SIM905 - reads best
 _ASKING = frozenset(QUESTIONS) - {"content", "input", "inputs", "sentence", "turns", "ctx"}
