@@ -180,7 +180,7 @@ class Choices:
             place = self._place(options, name, value)
             if place is not None:
                 places[name] = place
-            elif bare_name(name) not in _FREE_TEXT or (as_number(value) or 0) > 0:
+            elif bare_name(name) not in _FREE_TEXT or as_number(value) is not None:
                 unread.append(f"`{name}` {value!r:.60}")
         if len(set(places.values())) > 1:
             raise SetAside("options", f"{listed(places)} name different options")

@@ -355,13 +355,19 @@ def _refuse_long(size: int, path: Path, line: int) -> None:
         raise UsageError(f"{path}:{line}: a row of more than {LONGEST_ROW:,} bytes", "Shorten or remove the row.")
 
 
+_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""What a file may be written in that isn't UTF-8, by its first bytes."""
+
+
 def _decoded(data: bytes, path: Path, first_line: int) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = first_line + data.count(b"\n", 0, error.start)
         raise UsageError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})", f"Convert the file: iconv -t UTF-8 {path}"
+            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})",
+            "Save it as UTF-8 (in Excel: CSV UTF-8), or convert it: "
+            f"iconv -f {_ENCODINGS.get(data[:2], 'CP1252')} -t UTF-8 {path} > {path.stem}-utf8{path.suffix}",
         ) from None
 
 

@@ -118,5 +118,7 @@ def _sealed_status(look: SealedLook | None, champion: int) -> str:
     if look.champion != champion:
         return "sealed: this champion is not judged yet"
     base, best = formatting.percent(look.base_accuracy), formatting.percent(look.champion_accuracy)
+    if champion == 0:
+        return f"sealed: {base} (base and champion are the same model)"
     change = f"{formatting.points(look.gain)} points, 95% {formatting.points_range(look.gain_interval)}"
     return f"sealed: {base} → {best} ({change})"

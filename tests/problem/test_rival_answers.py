@@ -187,3 +187,22 @@ def test_an_answer_is_read_from(kind: str, read: Read) -> None:
     row, answer = HELD[kind]
     found = read(lambda n: row if n else {"answer": "x"})
     assert answers(found)[1:] == [answer] * 5
+
+
+@pytest.mark.parametrize(("start", "wrong"), [(0, 4), (0, 9), (1, 0), (1, 7)])
+def test_a_number_out_of_range_costs_its_row_alone(start: int, wrong: int, read: Read) -> None:
+    def row(number: int) -> Row:
+        options = [str(number + 10 + other) for other in (3, 5, 7, 9)]
+        options[number % 4] = str(number + 10)
+        return {"choices": options, "gold": wrong if number == 21 else number % 4 + start}
+
+    found = read(row, rows=40)
+    (aside,) = found.stock.aside
+    assert aside.where.endswith(":22")
+    assert f"`gold` {wrong} can't be mapped to one of 4 options" in aside.why
+    assert answers(found) == ["ABCD"[number % 4] for number in range(40) if number != 21]
+
+
+def test_numbers_that_fit_no_start_leave_it_open(read: Read) -> None:
+    with pytest.raises(UsageError, match="none of 40 rows has an answer"):
+        read(lambda number: {"choices": ["7", "8", "9", "6"], "gold": number % 6}, rows=40)
