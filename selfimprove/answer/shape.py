@@ -259,6 +259,8 @@ def _exact_part(signs: tuple[Sign, ...], members: tuple[Node, ...]) -> tuple[tup
 def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if is_name(members[-1]) and not is_name(members[0]) and not free_names(members[0]):
         members = members[::-1]
+    if len(members) > 1 and members[-1].op is not Op.RATIO and _are_numbers(members):
+        members = [Node(Op.DIV, one.args) if one.op is Op.RATIO and len(one.args) == 2 else one for one in members]
     names: list[Node] = []
     while len(members) > 1 and (is_name(members[0]) or _is_charge(members)):
         names.append(members.pop(0))

@@ -128,7 +128,7 @@ def _started(
     rounds: int,
     records: Sequence[RoundRecord],
 ) -> RunStarted:
-    notes = [f"{count} {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
+    notes = [f"{count} left out: {reason.replace('_', ' ')}" for reason, count in problems.dropped.items() if count]
     notes += told_aside(problems.tallies)
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [why] if (why := decontamination_off(recipe.problems, recipe.problems.train)) else []
