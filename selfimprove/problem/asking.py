@@ -165,7 +165,7 @@ class Questions:
     def with_context(self, row: Row, names: Names, asked: Asked, where: str, offered: Offered) -> str:
         """The question with what it can't be answered without, blanks filled in; `offered` finds the row's options."""
         named = self._lookup.named.context
-        again = frozenset[str]()
+        again: frozenset[str] = frozenset()
         if self._lookup.whole and not named:
             wholes = [name for name in names.wholes if name in self._lookup.whole]
             again = frozenset(name for name in wholes if _is_all(row[name], asked.text, offered()))

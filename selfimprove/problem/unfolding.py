@@ -36,6 +36,8 @@ def unfolded(row: object) -> list[Row] | list[object]:
         return [row]
     if len(row) == 1 and _asks(inner := next(iter(row.values()))):
         return [inner]
+    if not any(isinstance(inner, list) for inner in row.values()):
+        return [row]
     for key, inner in row.items():
         if isinstance(inner, list) and inner and bare_name(key) in NESTED:
             beside = {name: value for name, value in row.items() if name != key}
