@@ -247,7 +247,7 @@ def _train(
 
     made = _examples(recipe, machinery, problems, sampled)
     rows = min(STEP_ROWS, recipe.training.batch_rows)
-    if made and not machinery.gpus:
+    if made and (machinery.runtime.device == "cpu" or not machinery.gpus.usable()):
         longest = max(len(example.prompt_ids) + len(example.target_ids) for example in made)
         rows = min(rows, max(1, STEP_TOKENS // longest))
     examples = [made[number % len(made)] for number in range(STEPS * rows)] if made else []

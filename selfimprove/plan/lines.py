@@ -194,7 +194,7 @@ def _answered(found: Calibration, least: int, most: int) -> _Stage:
 
 def _sampled_told(found: Calibration) -> str:
     low, high = found.long_tokens
-    lengths = f"{found.long_rows} completions of {low:.1f} to {high:.1f} tokens on average, cut at {found.limit}"
+    lengths = f"{found.long_rows} completions of at most {found.limit} tokens here, {low:.1f} to {high:.1f} on average"
     slowest, fastest = sorted((found.short_rate, found.long_rate))
     return f"{lengths}; {found.rows} at once at {slowest:.0f} to {fastest:.0f} tokens/s"
 

@@ -515,3 +515,10 @@ def test_status_is_one_line_a_run() -> None:
     assert done.endswith("sealed: 30.0% → 42.0% (+12.0 points, 95% +5.0 to +18.0)")
     assert begun == "b     0 rounds, champion: the base model, sealed: not judged, running: process 77 on host"
     assert status_lines([]) == []
+
+
+def test_status_tells_no_gain_between_a_model_and_itself() -> None:
+    (look,) = sealed()["looks"]
+    rejected = records(rounds=(round_record(1, False),), sealed={"format": 1, "looks": [{**look, "champion": 0}]})
+    (line,) = status_lines([rejected])
+    assert line.endswith("sealed: 30.0% (base and champion are the same model)")
