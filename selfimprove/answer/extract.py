@@ -126,7 +126,10 @@ def _first_turns(text: str) -> str:
 
 def after_thinking(text: str) -> str | None:
     """The text behind the last closed thinking block, or None if one is open."""
-    if not any(opening in text for opening in _MAY_THINK):
+    for opening in _MAY_THINK:
+        if opening in text:
+            break
+    else:
         return text
     last = None
     for last in _THINK_END.finditer(text):  # noqa: B007 - the last match is what is wanted

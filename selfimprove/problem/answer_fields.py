@@ -24,6 +24,7 @@ from selfimprove.problem.names import (
     SCORES,
     SOLUTIONS,
     TESTS,
+    Group,
     Names,
     Row,
     bare_name,
@@ -35,8 +36,9 @@ from selfimprove.problem.rivals import compared
 from selfimprove.problem.rivals import look as look_at_rivals
 from selfimprove.problem.turns import Chat, is_chat, read_chat
 
-SURE, VAGUE = ANSWERS[: ANSWERS.index("answers")], ANSWERS[ANSWERS.index("answers") :]
+SURE, VAGUE = Group(ANSWERS[: ANSWERS.index("answers")]), Group(ANSWERS[ANSWERS.index("answers") :])
 """Names of answers, and those that mean many things: passed over where a row has a surer one."""
+_ANSWERED = Group((*ANSWERS, *SOLUTIONS, *LABELS))
 MOST_LISTS = 200
 """Lists of answers of a part of a source that are looked at, and texts in each field of them."""
 _RESPONSES = ("response", "completion", "output")
@@ -137,7 +139,7 @@ class Answers:
             yield name, row[name]
         if not names.among(ANSWERS) and (family := names.answer_family):
             yield family[0], [row[name] for name in family if row[name] not in (None, "")]
-        if not names.among((*ANSWERS, *SOLUTIONS, *LABELS)) and not names.like_answers:
+        if not names.among(_ANSWERED) and not names.like_answers:
             yield from annotated(row)
             for name in names.like_solutions if not names.compared else ():
                 if as_number(row[name]) is None or not is_of(name, LABELLED):

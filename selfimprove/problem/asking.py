@@ -22,6 +22,7 @@ from selfimprove.problem.names import (
     SOLUTIONS,
     SYSTEMS,
     TESTS,
+    Group,
     Names,
     Row,
     find,
@@ -39,6 +40,7 @@ _BLANK = re.compile(r"N_(?<=\bN_)(\d\d)\b")  # the letters first, so that questi
 _LANGUAGE = re.compile(r"[a-z]{2}")
 """The name of a field with a question in one of several languages, of which none is taken for the others."""
 _NUMBER_BLANK = re.compile(r"\bnumber(\d+)\b")
+_TEXTS = Group((*QUESTIONS, "text"))
 _ANSWERED = frozenset((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
 _TAKEN = _ANSWERED | frozenset((*OPTIONS, *SYSTEMS, *TESTS, *PICTURES))
 _REASONING = frozenset(("rationale", "explanation", "reasoning", "cot", "thought"))
@@ -47,7 +49,7 @@ _BODIES = frozenset(("body", "content", "selftext", "detail", "details"))
 _NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # one a row, as `Final`
 class Asked:
     """A question as it is found: the field it stands in, its text, its system turn, and the answer of its chat."""
 
@@ -131,7 +133,7 @@ class Questions:
         inner = opened(value)
         system = next((text for one in names.among(SYSTEMS) if isinstance(text := spoken(row[one]), str)), "")
         if isinstance(inner, dict) and not is_chat(value):
-            text = next(iter(self._lookup.names(inner).among((*QUESTIONS, "text"))), None)
+            text = next(iter(self._lookup.names(inner).among(_TEXTS)), None)
             if text is not None and isinstance(inner[text], str) and inner[text].strip():
                 return _taken(f"{name}.{text}", str(inner[text]))
         turns = value if is_chat(value) else [inner] if is_chat([inner]) else inner

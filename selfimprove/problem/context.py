@@ -15,7 +15,7 @@ _TITLE = 8
 _AFTER = ("input",)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # one a row, as `Final`
 class Context:
     """Texts that go before and after the question, and the fields they come from."""
 

@@ -22,7 +22,7 @@ from typing import Literal, TypeGuard
 from selfimprove.problem.context import CLAIMS, flat
 from selfimprove.problem.guess import size_of
 from selfimprove.problem.likeness import ANSWERING, ASKING, CODING, GIVEN, is_beside, is_of
-from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, QUESTIONS, SOLUTIONS, Names, Row, bare_name
+from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, QUESTIONS, SOLUTIONS, Group, Names, Row, bare_name
 from selfimprove.problem.numbering import as_number, is_index, place_of
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.options import read_options
@@ -47,7 +47,7 @@ _NOT_SO = GIVEN | frozenset("previous prior main parent root first history base 
 """Words of fields that hold no other wording of the question: a passage, or a question that it goes on from."""
 _TEXTS = frozenset("text content body passage paragraph context document story article sentences rows table".split())
 """Keys of an object that is a passage."""
-_ANSWERING = (*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS)
+_ANSWERING = Group((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
 
 Role = Literal["context", "options", "unsure", ""]
 
@@ -164,8 +164,10 @@ def _to_look_at(names: Names) -> tuple[str, ...]:
 
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
-    wanted = (*_to_look_at(names), *names.holders)
-    return any(name not in extras or extras[name].rows < MOST_ROWS for name in wanted)
+    doubtful, holders = _to_look_at(names), names.holders
+    if not doubtful and not holders:
+        return False
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in (*doubtful, *holders))
 
 
 def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:

@@ -47,7 +47,7 @@ from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # one a row, as `Final`
 class RowRead:
     """A problem, if the row can be asked; without an answer (or a problem), what kind of lack it is, and why."""
 

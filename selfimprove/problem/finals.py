@@ -62,7 +62,7 @@ _ACCEPTED = re.compile(
 _REMARK = 300
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # one a row: frozen, making it takes three times as long
 class Final:
     """A final answer (`weak`: only a mark in prose says that it is one), or None, what kind of lack, and why."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from selfimprove.problem.likeness import is_of
-from selfimprove.problem.names import FAULTS, GRADES, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.names import FAULTS, GRADES, SOUND, UNSOUND, Group, Names, Row
 from selfimprove.problem.options import options_shown
 
 _MEDIA = (
@@ -25,7 +25,7 @@ _MEDIA = (
     ".mp3",
     ".flac",
 )
-_GRADES = tuple(name for name in GRADES if name != "verified")
+_GRADES = Group(name for name in GRADES if name != "verified")
 _RESPONDING = frozenset(
     (
         "response output completion prediction predicted generated generation model solution student attempt step llm "
@@ -81,7 +81,7 @@ def picture_in(row: Row, names: Names) -> str:
 
 def lost_options(question: str, answer: str) -> str:
     """Why the answer can only be the number of an option that the question doesn't count so; empty where it needn't."""
-    if not re.fullmatch(r"\d", answer):
+    if len(answer) != 1 or not answer.isdecimal():
         return ""
     if _OFFERS.search(question) and not re.search(rf"(?<!\d){answer}(?!\d)", question):
         return f"the answer is the number {answer} of an option, and none are shown"

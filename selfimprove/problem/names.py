@@ -13,7 +13,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from selfimprove.problem.likeness import (
     ANSWERING,
@@ -30,6 +30,14 @@ from selfimprove.problem.likeness import (
 )
 
 Row = dict[str, object]
+
+
+class Group(tuple[str, ...]):
+    """Names of one role, the surest first; equal to itself alone, as it is looked up for each row."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
 
 def _surest(names: list[str]) -> tuple[str, ...]:
@@ -52,17 +60,16 @@ class Names(dict[str, str]):
         for short, beside, full in (("q", "a", "question"), ("a", "q", "answer"), ("user", "assistant", "question")):
             if short in self and beside in self and "b" not in self:
                 self.setdefault(full, self[short])
-        self._roles: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._groups: dict[Group, tuple[str, ...]] = {}
 
-    def __hash__(self) -> int:  # type: ignore[override]
-        """As an object: what follows from the fields is kept by it."""
-        return id(self)
+    __hash__ = object.__hash__  # type: ignore[assignment]  # what follows from the fields is kept by the object
 
-    def among(self, role: tuple[str, ...]) -> tuple[str, ...]:
+    def among(self, group: Group) -> tuple[str, ...]:
         """The fields whose bare names are among these, in the order of these."""
-        if role not in self._roles:
-            self._roles[role] = tuple(self[bare] for bare in role if bare in self)
-        return self._roles[role]
+        found = self._groups.get(group)
+        if found is None:
+            found = self._groups[group] = tuple(self[bare] for bare in group if bare in self)
+        return found
 
     @cached_property
     def questions(self) -> tuple[str, ...]:
@@ -87,8 +94,8 @@ class Names(dict[str, str]):
     @cached_property
     def chosen(self) -> tuple[str, ...]:
         """The fields that may say which option is right, by their usual names or else by ones like them."""
-        usual = self.among(CHOSEN) or self.among(tuple(bare for bare in self if _LIKE_CHOSEN.fullmatch(bare)))
-        return usual or _surest([name for name in self.values() if is_choice(name)]) or self.among(("key",))
+        usual = self.among(CHOSEN) or tuple(name for bare, name in self.items() if _LIKE_CHOSEN.fullmatch(bare))
+        return usual or _surest([name for name in self.values() if is_choice(name)]) or self.among(_KEY)
 
     @cached_property
     def like_answers(self) -> tuple[str, ...]:
@@ -120,7 +127,7 @@ class Names(dict[str, str]):
         first = int(parts[family[0]][2]) if family else 0
         run = [int(parts[name][2]) for name in family] == list(range(first, first + len(family)))
         chosen = self.among(CHOSEN) or [name for name in self.values() if is_choice(name) and name not in parts]
-        alone = len(stems) == 1 and not chosen and not self.among((*LABELS, *OPTIONS))
+        alone = len(stems) == 1 and not chosen and not self.among(_CLASSES)
         return tuple(family) if alone and run and first < 2 and len(family) > 1 else ()
 
     @cached_property
@@ -163,7 +170,7 @@ class Names(dict[str, str]):
     @cached_property
     def told(self) -> tuple[str, ...]:
         """The fields with a usual name for an answer or a solution."""
-        return self.among((*ANSWERS, *SOLUTIONS))
+        return self.among(TOLD)
 
     @cached_property
     def wholes(self) -> tuple[str, ...]:
@@ -180,7 +187,7 @@ class Names(dict[str, str]):
         )
 
 
-QUESTIONS = tuple(
+QUESTIONS = Group(
     (
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext "
@@ -190,7 +197,7 @@ QUESTIONS = tuple(
     ).split()
 )
 """Names of the question, the surest first."""
-ANSWERS = tuple(
+ANSWERS = Group(
     (
         "expectedanswer expected gt goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
         "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
@@ -202,11 +209,12 @@ ANSWERS = tuple(
     ).split()
 )
 """Names of a final answer, the surest first."""
-SOLUTIONS = tuple(
+SOLUTIONS = Group(
     "groundtruthsolution goldstandardsolution referencesolution solution response output completion assistant".split()
 )
 """Names of a solution that ends on the answer, or of the bare answer itself."""
-CONTEXTS = tuple(
+TOLD = Group((*ANSWERS, *SOLUTIONS))
+CONTEXTS = Group(
     (
         "instruction body context passage article abstract scenario sentence premises story paragraph "
         "para document dialogue dialog transcript support supports background situation "
@@ -217,14 +225,14 @@ CONTEXTS = tuple(
     ).split()
 )
 """Names of what a question can't be answered without."""
-OPTIONS = tuple(
+OPTIONS = Group(
     (
         "choices options option endings answerchoices answeroptions answeroptionlist candidates "
         "mcoptions mc1targets targetscores choice candidateanswers alternatives opciones optionen opções "
         "opcoes alternativas opzioni 选项 選項 선택지 보기 варианты answers"
     ).split()
 )
-CHOSEN = tuple(
+CHOSEN = Group(
     (
         "answerkey answerchoice answeridx answerindex answerletter correctoption correctanswer "
         "correctchoice correctidx correctindex correctanswerindex correctoptionindex correctansweridx "
@@ -239,30 +247,30 @@ ALIASED = frozenset("possibleanswers acceptableanswers acceptedanswers validansw
 """Names of lists of which each entry is right, the usual one first."""
 WORDED = frozenset("goldenanswers shortanswers aliases answeraliases normalizedaliases".split())
 """Names of lists of wordings of one answer, the usual one first, where its entries are words."""
-READ = tuple(
+READ = Group(
     "context contexts passage passages paragraph paragraphs article document documents story plot narrative "
     "transcript supports ctxs supportingfacts".split()
 )
 """Names of a text beside which a list of `answers` holds wordings of one."""
-RATINGS = tuple("helpfulness correctness coherence complexity verbosity".split())
+RATINGS = Group("helpfulness correctness coherence complexity verbosity".split())
 """Names of the grades that people gave a model's response."""
-SCORES = tuple("score scores reward rewards rating ratings".split())
+SCORES = Group("score scores reward rewards rating ratings".split())
 """Names of what a model's response was given."""
-SOUND = tuple("answerable isanswerable hasanswer".split())
-UNSOUND = tuple("unanswerable isunanswerable isimpossible falsepremise".split())
+SOUND = Group("answerable isanswerable hasanswer".split())
+UNSOUND = Group("unanswerable isunanswerable isimpossible falsepremise".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
-FAULTS = tuple("errortype".split())
+FAULTS = Group("errortype".split())
 """Names of what reviewers found wrong with a row; `ok` where they found nothing."""
-NESTED = tuple("questions qas qapairs questionanswerpairs paragraphs".split())
+NESTED = Group("questions qas qapairs questionanswerpairs paragraphs".split())
 """Names of a list of questions about what stands beside them, or of passages with such a list in each."""
-GRADES = tuple("correct iscorrect iscorrectanswer verified".split())
+GRADES = Group("correct iscorrect iscorrectanswer verified".split())
 """Names of a truth value that says whether a model's solution is right."""
-SYSTEMS = tuple("system systemprompt systeminstruction".split())
-PICTURES = tuple("image images picture pictures figure figures img imagepath decodedimage video videos audio".split())
-LABELS = tuple("label goldlabel labeltext labelname labelstr correctlabel".split())
+SYSTEMS = Group("system systemprompt systeminstruction".split())
+PICTURES = Group("image images picture pictures figure figures img imagepath decodedimage video videos audio".split())
+LABELS = Group("label goldlabel labeltext labelname labelstr correctlabel".split())
 """Names of the class that a row belongs to, which is its answer if it is told in words."""
-TESTS = tuple("test tests testlist testcases unittests entrypoint inputoutput publictestcases".split())
-CONTAINERS = tuple("question rewardmodel verificationinfo qa info extrainfo row doc label reward metadata".split())
+TESTS = Group("test tests testlist testcases unittests entrypoint inputoutput publictestcases".split())
+CONTAINERS = Group("question rewardmodel verificationinfo qa info extrainfo row doc label reward metadata".split())
 """Names of objects that hold question or answer, the surest first."""
 
 LONGEST_JSON = 1_000_000
@@ -287,13 +295,20 @@ _ONE_OF_TWO = re.compile(
 _NUMBERED_ANSWER = re.compile(r"((?:[a-z]+)?answers?|gold|ans)(\d{1,2})")
 _FILES = frozenset("path file filename image img picture video audio media".split())
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
-_PASSAGES = tuple(name for name in CONTEXTS if name not in QUESTIONS)
+_KEY = Group(("key",))
+_CLASSES = Group((*LABELS, *OPTIONS))
+_PASSAGES = Group(name for name in CONTEXTS if name not in QUESTIONS)
 _LIKE_CONTEXT = re.compile(r"\w+(?:passage|context|paragraph|article|scenario)|(?:patient|clinical|medical|case)notes?")
 
 
 def bare_name(name: object) -> str:
     """A field's name by its letters and digits alone, in lower case."""
-    return _OTHER.sub("", str(name)).lower()
+    return _bare(str(name))
+
+
+@lru_cache(maxsize=4096)
+def _bare(name: str) -> str:
+    return _OTHER.sub("", name).lower()
 
 
 def find(row: Row, name: str) -> tuple[bool, object]:

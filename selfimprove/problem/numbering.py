@@ -6,23 +6,18 @@ where they leave it open the rows are set aside rather than guessed.
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 from dataclasses import dataclass, field
 
-from selfimprove.problem.names import bare_name
+from selfimprove.problem.names import Group, bare_name
 from selfimprove.problem.options import OWN_LABEL, Options
 
-INDEXES = (
-    *(
-        "answeridx",
-        "answerindex",
-        "correctidx",
-        "correctindex",
-        "correctanswerindex",
-        "correctoptionindex",
-        "goldindex",
-    ),
-    *("correctansweridx", "correctanswerid", "label", "goldlabel", "correctlabel", "cop", "answerid"),
+INDEXES = Group(
+    (
+        "answeridx answerindex correctidx correctindex correctanswerindex correctoptionindex goldindex "
+        "correctansweridx correctanswerid label goldlabel correctlabel cop answerid"
+    ).split()
 )
 """Names of what says by a position or a label, and never by its text, which option is right."""
 FEW_OUT_OF_RANGE, MANY_AGAINST = 0.05, 0.1

@@ -20,7 +20,7 @@ from selfimprove.answer import Outcome, check
 from selfimprove.problem.aliases import one_answer
 from selfimprove.problem.finals import final_of
 from selfimprove.problem.likeness import is_beside, is_of, is_solution
-from selfimprove.problem.names import ANSWERS, GRADES, LABELS, SCORES, Names, Row, bare_name, opened
+from selfimprove.problem.names import ANSWERS, GRADES, LABELS, SCORES, Group, Names, Row, bare_name, opened
 
 MOST_ROWS = 200
 """Rows of a part of a source in which such fields are compared."""
@@ -42,6 +42,7 @@ _TRUE = frozenset(
 _TARGET = frozenset("target label".split())
 _MODEL = frozenset("output model predicted prediction generated generation response completion sampled".split())
 """Words of the name of an answer that a model gave, or an earlier label."""
+_GRADED = Group((*GRADES, *SCORES))
 _SIGNS = frozenset("mistake model predicted prediction generated generation completion correctness rollout llm".split())
 """Words of fields beside which an answer may be a model's."""
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?|[-+]?\.\d+")
@@ -106,7 +107,7 @@ def _pairs(names: Names) -> tuple[Pair, ...]:
     like += [name for name in names.values() if name not in usual and name not in like and _is_reference(name)]
     labels = [name for name in names.among(LABELS) if name not in usual and not is_beside(name)]
     found = (*usual, *like, *labels)
-    graded = names.among((*GRADES, *SCORES)) or any(is_of(name, _SIGNS) for name in names.values())
+    graded = names.among(_GRADED) or any(is_of(name, _SIGNS) for name in names.values())
     solved = names.get("solution") if usual and _rank(usual[0]) < 2 and not graded else None
     return (
         ((usual[0], solved),)

@@ -14,7 +14,11 @@ import functools
 import re
 import unicodedata
 
-_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "})
+_KEPT = 40
+"""Characters of words whose tokens are kept, at most."""
+_SIGNS = dict(zip(range(128), range(128), strict=True)) | str.maketrans(
+    {"’": "'", "‘": "'", "“": " ", "”": " ", '"': " ", "−": "-", "–": "-", "—": " ", "$": " "}
+)
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
 _BARE_POINT = re.compile(r"\.(?<![\w.]\.)(?=\d)")
 _FRACTION = re.compile(r"\.(?<=\d\.)(\d+)")
@@ -39,14 +43,19 @@ def normal_form(question: str) -> str:
     """The tokens of a question in normal form, joined by single spaces; never empty for a question that isn't blank."""
     text = unicodedata.normalize("NFC", question).casefold().replace("\\$", " ").translate(_SIGNS)
     text = _BARE_POINT.sub("0.", _THOUSANDS.sub("", text))
-    text = _PUNCTUATION.sub(" ", _APOSTROPHE.sub("", _FRACTION.sub(_shortest, text)))
     tokens: list[str] = []
-    for word in text.split():
+    for word in _APOSTROPHE.sub("", _FRACTION.sub(_shortest, text)).split():
         if word.isalpha() or word.isdecimal():  # one token, and most words: finding it as such takes four times as long
             tokens.append(word)
         else:
-            tokens += _TOKEN.findall(word)
+            tokens += _tokens(word) if len(word) <= _KEPT else _tokens.__wrapped__(word)
     return " ".join(tokens) or " ".join(question.casefold().split())
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _tokens(word: str) -> list[str]:
+    """The tokens of what stands between two spaces; no mark depends on more than that."""
+    return _TOKEN.findall(_PUNCTUATION.sub(" ", word))
 
 
 def _shortest(fraction: re.Match[str]) -> str:
