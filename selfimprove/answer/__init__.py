@@ -53,7 +53,7 @@ from selfimprove.answer.unfinished import DENIED
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 from selfimprove.answer.wordings import known_word
 
-VERSION = "6"
+VERSION = "7"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"

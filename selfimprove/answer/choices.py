@@ -137,9 +137,15 @@ def opening_letter(text: str) -> str | None:
     return begins[1] if begins[1] not in "AI" or first[begins.end(1) : begins.end(1) + 1] in "),:;.-–" else None
 
 
+_SMALL = re.compile(
+    r"(?<=\b(?:pick|take) )\([a-j]\)|(?<=\b(?:answer|option|choice|choose|select) )\([a-j]\)|"
+    r"(?<=\b(?:answer|choice|option) is )\([a-j]\)"
+)  # "so i pick (c)"
+
+
 def named_letter(sentence: str) -> tuple[bool, str | None]:
     """Whether a sentence speaks of a choice as the answer, and the one letter it affirms (None: several, or none)."""
-    text = straight(sentence)
+    text = _SMALL.sub(lambda found: found[0].upper(), straight(sentence))
     if (decided := _DECIDES.search(text)) is not None:
         return True, _letters(text[decided.start() :])[0][1]
     if (concluded := _LEAVES.search(text)) is not None and not _AFFIRMS.search(text, 0, concluded.start()):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 
 _TIME = re.compile(r"(\d{1,2}):([0-5]\d)\s?(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+_PART_OF_DAY = re.compile(r"\s?(?:in the (morning|afternoon|evening)|at (night))", re.IGNORECASE)
 
 
 def same_time(one: str, two: str) -> bool | None:
     """Whether two times of day are the same; None if they are none, or neither says AM or PM."""
     if ":" not in one or ":" not in two:
         return None
-    times = [_TIME.fullmatch(re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text).strip()) for text in (one, two)]
+    times = [_TIME.fullmatch(_with_half(re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text))) for text in (one, two)]
     first, second = times
     if first is None or second is None or not (first[3] or second[3]):
         return None
@@ -22,6 +23,11 @@ def same_time(one: str, two: str) -> bool | None:
     if half and other_half:
         return hour == other and first[2] == second[2]
     return hour % 12 == other % 12 and first[2] == second[2]
+
+
+def _with_half(text: str) -> str:
+    """A time with the part of the day as AM or PM: `4:30 in the morning` as `4:30 am`."""
+    return _PART_OF_DAY.sub(lambda part: " am" if (part[1] or "").lower() == "morning" else " pm", text).strip()
 
 
 def _hour(match: re.Match[str]) -> tuple[int, bool]:

@@ -41,6 +41,8 @@ _PICTURES = re.compile(
     r"[\U0001f000-\U0001faff\u27a1\u2b50\ufe0f\u200d]+|^[ \t]*[\u2705\u2714\u2611]+[ \t]*", re.MULTILINE
 )
 """Pictures in the text, and the ticks that a line begins with."""
+_LOOP = re.compile(r"((?:\A|(?<=\s))[^.!?\n]{8,200}[.!?])(?:\s+\1){2,}\s*[^.!?\n]{0,200}\Z")
+"""A sentence that is said three times and more at the end of a text, behind which the text was cut off."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
@@ -107,6 +109,8 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
         return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
     if mode == "marked" or (mark is not None and mark.fault == NOTHING_FOLLOWS):
         return Candidate(None, "extract", mark.fault if mark is not None else "there is no marked answer")
+    if cut and (looped := _LOOP.search(tail)) is not None:
+        return last_statement(looped[1]) or Candidate(None, "extract", NO_ANSWER)
     if cut:
         return Candidate(None, "extract", "the text was cut off before it stated an answer")
     found = last_statement(tail if mark is None else tail[mark.end :])

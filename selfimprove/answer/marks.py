@@ -7,6 +7,7 @@ part of an answer.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
@@ -111,7 +112,10 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     """
     faulty: Statement | None = None
     denied: set[str] = set()
-    for mark in reversed(list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]):
+    marks = list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]
+    if _enumerates(text, marks):
+        return _faulty(marks[-1], "", len(text), UNDECIDED)
+    for mark in reversed(marks):
         if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
@@ -121,6 +125,19 @@ def last_mark(text: str, after: int | None) -> Statement | None:
             denied.add(found.text)
         faulty = faulty or found
     return faulty
+
+
+def _enumerates(text: str, marks: list[re.Match[str]]) -> bool:
+    """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
+    last = marks[-_MANY:]
+    if len(last) < _MANY:
+        return False
+    gaps = [text[one.end() : other.start()] for one, other in itertools.pairwise(last)]
+    different = {gap.strip(" .,;*$\n").removesuffix("The").removesuffix("the").strip(" .,;\n") for gap in gaps}
+    return max(map(len, gaps)) <= _CLOSE and len(different) == len(gaps)
+
+
+_MANY, _CLOSE = 5, 24  # statements, and characters from one to the next
 
 
 def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
@@ -159,31 +176,33 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     if (rather := RATHER.search(first)) is not None:
         line, shift = line[rather.end() :], shift + rather.end()
     answer, end = _answer(line)
-    before = text[max(0, mark.start() - 1_000) : mark.start()]
-    if undecided(first, answer) or asks_back(first + text[shift + end :][:400]) or depends(before, mark[0] + first):
-        return _faulty(mark, answer, shift + end, UNDECIDED)
-    if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(line, end):
-        return _faulty(mark, answer, shift + end, "the answer is only supposed")
-    if _CALLED_WRONG.match(line, end):
-        return _faulty(mark, answer, shift + end, DENIED)
-    if of_another_case(text[shift + end :]):
-        return _faulty(mark, answer, shift + end, "the answer is that of another case")
-    if denied_later(text[shift + end :], answer):
-        return _faulty(mark, answer, shift + end, DENIED)
-    if _BREAKS_OFF.search(answer):
-        return _faulty(mark, answer, shift + end, "the text breaks off")
-    if over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
-        return _faulty(mark, answer, shift + end, "no answer by its look")
-    return Statement(
-        at=mark.start(),
-        end=shift + end,
-        text=answer,
-        how="marked",
-        fault=TAKEN_BACK
-        if taken_back(text[shift + end :], answer) or _reconsidered(text[shift + end :], answer)
-        else "",
-        firm=_is_firm(text, shift + end, line[:end]),
-    )
+    after = text[shift + end :]
+    fault = _fault(answer, line[end:], after)
+    if undecided(first, answer) or asks_back(first + after[:400]) or depends(_before(text, mark), mark[0] + first):
+        fault = UNDECIDED
+    elif not fault and over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
+        fault = "no answer by its look"
+    elif not fault and (taken_back(after, answer) or _reconsidered(after, answer)):
+        fault = TAKEN_BACK
+    firm = fault not in ("", TAKEN_BACK) or _is_firm(text, shift + end, line[:end])
+    return Statement(at=mark.start(), end=shift + end, text=answer, how="marked", fault=fault, firm=firm)
+
+
+def _before(text: str, mark: re.Match[str]) -> str:
+    return text[max(0, mark.start() - 1_000) : mark.start()]
+
+
+def _fault(answer: str, beside: str, after: str) -> str:
+    """Why an answer isn't stated, by the rest of its line (`beside`) and of the text; empty if nothing says so."""
+    if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(beside):
+        return "the answer is only supposed"
+    if _CALLED_WRONG.match(beside):
+        return DENIED
+    if of_another_case(after):
+        return "the answer is that of another case"
+    if denied_later(after, answer):
+        return DENIED
+    return "the text breaks off" if _BREAKS_OFF.search(answer) else ""
 
 
 _ADVERB = re.compile(
@@ -352,7 +371,14 @@ _ITEM = re.compile(r"\s*(?:and\s+)?[\w'-]+(?:\s[\w'-]+)?\s*")
 _NO_ITEM = re.compile(r"\b(?:so|then|thus|hence|not|which|i|we|it|is|are|or)\b|\d[^,]*\s[A-Za-z]", re.IGNORECASE)
 
 
+_TOLD = re.compile(
+    r"(?:[A-Z][a-z]+|he|she|they)\s[a-z]+(?:ed|[^s]s|ent|ought|old|ade|ays|ot)\s[\\$€£]{0,2}\d"
+)  # "Weng earned $10"
+
+
 def _is_short(answer: str) -> bool:
     """Whether what follows a marker is an answer by itself and not a sentence around one."""
     words = re.findall(r"(?<!\\)\b[A-Za-z]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
+    if len(words) == 2 and _TOLD.match(answer):
+        return False
     return len(words) <= 2 or (len(words) <= 4 and not re.search(r"[\d$\\]", answer))

@@ -40,6 +40,7 @@ _FRACTIONS = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
     "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
 }  # fmt: skip
+_OR = re.compile(r"(?<=[\w)}$.])\s?或者?\s?(?=[-+(\w\\$±])")
 _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
 
 _DROP = re.compile(
@@ -117,6 +118,8 @@ def plain(text: str) -> str:
     if text.isascii():
         return text
     text = _scripts(_scripts(text, _SUPER, "^"), _SUB, "_")
+    if "或" in text:
+        text = _OR.sub(" or ", text)
     return "".join(sign if sign < "\x80" else _one(sign) for sign in text)
 
 

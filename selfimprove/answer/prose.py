@@ -57,11 +57,14 @@ _CODE = re.compile(
     r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR):|\berror:(?!\s*[-−]?\d)|\bprint\(|```\w+\n",
     re.MULTILINE,
 )  # program text has no answer in words
+_POWER = re.compile(r"(?<=[a-z)\d])\*\*(?=\d)(?=[^*\n]*$)", re.MULTILINE)  # `3*s**2`, and no bold number
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
+_PRINTS = re.compile(r"```[a-z]+\n[^`]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?([^\n`]+)\n\s*```")
 _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )
+_ONLY_NUMBERS = re.compile(r"(?<=[.!?])\s+1\.\s+2\.\s+3\.(?:\s+\d{1,2}\.?)*\Z")  # of a list that says nothing
 _HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
 _POINTS = re.compile(
     r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])]|\(confidence:?[^()]{1,20}\))\W*\Z",
@@ -70,6 +73,8 @@ _POINTS = re.compile(
 _COURTESY = re.compile(
     r"\W*(?:(?:please )?let me know|i hope|hope this|feel free|(?:is|are) there any|(?:do|would|can|could|"
     r"should) (?:you|i)\b|"
+    r"if you (?:have|need|want|would like|get stuck)\b[^.!?]*\b(?:questions?|ask|help|let me know|practice|"
+    r"explain\w*)\b|"
     r"any (?:other )?questions|thank|does (?:this|that|it) (?:make sense|help|look))",
     re.IGNORECASE,
 )
@@ -86,7 +91,9 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 
 def last_statement(text: str) -> Candidate | None:
     """The answer that a text without a marker states last, or None."""
-    stripped = text.strip()
+    stripped = _ONLY_NUMBERS.sub("", text.strip())
+    if (named := _SMALL_CHOICE.fullmatch(stripped)) is not None:
+        return Candidate(f"({(named[1] or named[2]).upper()}) {named[3]}", "whole")
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
@@ -100,15 +107,19 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(parts, "whole")
     if not stripped.isascii():
         stripped = without_label(stripped)
+    if "**" in stripped:
+        stripped = _POWER.sub("^", stripped)
     if _is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
-        stripped = _PROGRAM.sub("\n", _OUTPUT.sub(r"\n\1\n", stripped)).strip()
+        stripped = _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", stripped))).strip()
     stripped = in_one_line(stripped)
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
         return Candidate(None, "extract", "the text breaks off")
+    if (ordered := _IN_ORDER.search(stripped)) is not None:
+        return Candidate(ordered[1], "last")
     if (letters := ticked(stripped)) is not None:
         return Candidate(letters, "last")
     if refuses(stripped):
@@ -131,6 +142,13 @@ def last_statement(text: str) -> Candidate | None:
     return Candidate(inner(math[-1]), "last") if math else None
 
 
+_SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
+"""A choice with its text that is all there is: "b) mitochondrion", "b. 4"."""
+_IN_ORDER = re.compile(
+    r"(?:\A|\n)\W{0,4}(?:sorted|(?:in )?(?:alphabetical |sorted |correct |ascending |descending )?order|alphabetically|"
+    r"(?:the )?sorted (?:list|words|order)(?: is)?)[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
+    re.IGNORECASE,
+)  # "Sorted: apple, banana, cherry"
 _SHORT = 200  # characters of a text that may be nothing but its answer
 _FEW = 6  # lines of a text that is nothing but numbers
 _BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
@@ -195,8 +213,11 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         sentence = sentence[listed.end() :]
     if "[" in sentence and is_failure(sentence):
         return Candidate(None, "extract", FAILURE)
-    sentence = _POINTS.sub("", sentence)
-    sentence = without_reason(_HEADING.sub(" ", sentence))
+    return _claimed(without_reason(_HEADING.sub(" ", _POINTS.sub("", sentence))), last=last)
+
+
+def _claimed(sentence: str, *, last: bool) -> Candidate | None:
+    """What a sentence without numbers of lists, headings and reasons states; None for nothing to the point."""
     letter = lone_letter(sentence) if last else None
     if letter is not None:
         return Candidate(letter, "last")
@@ -319,7 +340,7 @@ def _is_whole(text: str) -> bool:
 
 def _breaks_off(text: str) -> bool:
     """Whether the text ends in the middle of a sentence or a formula."""
-    text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z", text) else text
+    text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z|(?:\A|\n)([*_])[^*_\n]+\1\Z", text) else text
     if not text or opens_display(text):
         return True
     if _open_brackets(text[-400:].rsplit("\n", 1)[-1]):

@@ -49,12 +49,12 @@ _REACH = 300  # characters behind "Edit:" in which it must say that something wa
 def correction(text: str) -> int | None:
     """Where the part begins with which a text replaces what it said before; None if it doesn't."""
     low = text.lower()
+    found = None if text.isascii() else _corrected_elsewhere(text)
     for cue in _CUES:
         if cue in low:
             break
     else:
-        return None
-    found = None
+        return found
     for match in _CORRECTS.finditer(text, max(0, len(text) - _LOOKED_AT)):
         told = straight(text[match.end() : match.end() + _REACH])
         label = (match["label"] or "").lower()
@@ -64,6 +64,19 @@ def correction(text: str) -> int | None:
     return found
 
 
+def _corrected_elsewhere(text: str) -> int | None:
+    """Where a correction in Chinese or Japanese begins: "100，不对，是 7"."""
+    found = None
+    for match in _SAYS_NO.finditer(text, max(0, len(text) - _LOOKED_AT)):
+        found = match.end()
+    return found
+
+
+_SAYS_NO = re.compile(
+    r"(?<=[，,。；;！!\n ])(?:不对|不，|错了|写错了|算错了|等等，?不对|更正|いや|違う|違います|訂正)"
+    r"[，,、。：:！! ]{1,2}"
+    r"(?:应该|其实|正しくは|答案|答え)?(?:是|は|：|:)?(?=\s?[$\\(]{0,3}-?[\d\\A-J])"
+)
 _CUES = (
     "edit", "update", "correction", "corrigendum", "erratum", "p.s", "ps:", "p. s", "scratch", "strike", "forget",
     "ignore", "disregard", "discard", "second thought", "reflection", "never", "stand corrected", "back", "retract",
@@ -93,9 +106,12 @@ def of_another_case(after: str) -> bool:
     if other is None:
         return False
     rest = after[other.end() :]
-    return re.search(r"\d", rest) is not None
+    return re.search(r"\d", rest) is not None or _BUT_HERE.search(other[0]) is not None
 
 
+_BUT_HERE = re.compile(
+    r"[;,]\s(?:but |and |so )?(?:here|in (?:our|this) case|ours?|for this one)\b[^.?!]*\d", re.IGNORECASE
+)
 _NOT_SO_HERE = re.compile(
     r"[*_$)]{0,4}\s+(?:only )?(?:if|when|provided(?: that)?|assuming(?: that)?)\s[^.?!]{3,80}[.;]\s+"
     r"(?:but |however,? )?(?:they|it|this|that|these|those|we|the \w+)\s[^.?!]{0,40}(?:n't|\bnot)\b[^.?!]{0,40}"
@@ -139,7 +155,7 @@ _OTHERS = re.compile(
     r"\bat first(?: (?:glance|sight|look))?,?\s(?:(?!but\b|yet\b)\w+\s){0,4}\Z|\b(?:naively|"
     r"intuitively),?\s(?:\w+\s){0,2}\Z|"
     r"\b(?:well[- ]known|usual|classic(?:al)?|textbook|conventional|popular|intuitive|original|old|"
-    r"student(?:'s)?)\s(?:\w+\s)?\Z",
+    r"student(?:'s)?|reference|gold|ground[- ]truth)\s(?:\w+\s)?\Z",
     re.IGNORECASE,
 )
 _FOR_ARGUMENT = re.compile(

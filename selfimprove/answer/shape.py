@@ -8,7 +8,7 @@ sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from selfimprove.answer.equality import same_expression
 from selfimprove.answer.matrices import matrices
@@ -259,13 +259,11 @@ def _exact_part(signs: tuple[Sign, ...], members: tuple[Node, ...]) -> tuple[tup
 def _settle_equality(members: list[Node], *, split: bool) -> Node:
     if is_name(members[-1]) and not is_name(members[0]) and not free_names(members[0]):
         members = members[::-1]
-    if len(members) > 1 and members[-1].op is not Op.RATIO and _are_numbers(members):
-        members = [Node(Op.DIV, one.args) if one.op is Op.RATIO and len(one.args) == 2 else one for one in members]
     names: list[Node] = []
     while len(members) > 1 and (is_name(members[0]) or _is_charge(members)):
         names.append(members.pop(0))
-    while len(members) > 1 and names and free_names(members[0]) and _are_numbers(members[1:]):
-        members.pop(0)  # F = ma = 12
+    while len(members) > 1 and names and free_names(members[0]) and _are_numbers(members[1:], members[:1]):
+        members.pop(0)  # F = ma = 12 N
     while len(members) > 2 and not names and free_names(members[0]) and _are_numbers(members[1:]):
         names.append(members.pop(0))  # m + n = 256 + 37 = 293
     if len(members) > 1:
@@ -289,8 +287,18 @@ def _is_charge(members: list[Node]) -> bool:
     return members[0].value is Constant.E and len(members) == 2 and not free_names(members[1])
 
 
-def _are_numbers(members: list[Node]) -> bool:
-    return not any(free_names(member) for member in members)
+def _are_numbers(members: list[Node], before: Sequence[Node] = ()) -> bool:
+    """Whether these are numbers, one with a letter for its unit among them if `before` knows no such letter."""
+    known = frozenset[str]().union(*map(free_names, before))
+    return not any(free_names(_without_letter(member, known) if before else member) for member in members)
+
+
+def _without_letter(node: Node, known: frozenset[str]) -> Node:
+    """A number without the letter behind it that is none of these: 12 of `12 N`."""
+    is_measure = node.op is Op.MUL and len(node.args) == 2 and node.args[1].op is Op.SYMBOL
+    if not is_measure or node.args[0].op is not Op.NUMBER or node.args[1].name in known:
+        return node
+    return node.args[0]
 
 
 def _is_size_of_unknown(name: Node) -> bool:
@@ -319,10 +327,17 @@ def _equation(members: list[Node]) -> Node:
 
 def _same_values(members: list[Node]) -> None:
     """Raise `Unreadable` unless all members of a chain have the same value."""
-    first = split_unit(settle(members[0]))[0]
-    for member in members[1:]:
-        if not _equal(first, split_unit(settle(member))[0]):
+    first, *others = map(_compared, members)
+    known = frozenset[str]().union(*map(free_names, (first, *others[:-1])))
+    for member in others:
+        if not _equal(first, member) and not _equal(first, _without_letter(member, known)):
             raise Unreadable(CONTRADICTION)
+
+
+def _compared(member: Node) -> Node:
+    """A member of a chain as a value: a ratio as its quotient, a quantity without its unit."""
+    node = split_unit(settle(member))[0]
+    return Node(Op.DIV, node.args) if node.op is Op.RATIO and len(node.args) == 2 else node
 
 
 def _equal(one: Node, two: Node) -> bool:

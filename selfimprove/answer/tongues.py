@@ -25,6 +25,7 @@ MARK = (
     rf"\s?(?:{_IS}\b(?:\s{_SO}\b)?|[:：=—–])?[\s*_:]*"
     r"|(?m:^)[ *_]{0,4}(?:rép|resp|rpta|rta|lsg|antw|r)\.?\s?[:/]\s*(?=[-−$€£]{0,2}\d)"
     r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]]?\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
+    r"|(?:解集|取值范围|定义域|值域)\s?(?:是|为)[：:]?\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
     r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s(?:ni\b|:)\s*"
     r"|(?:الإجابة|الجواب|উত্তর|उत्तर|תשובה|پاسخ|جواب|பதில்|ઉત્તર|ಉತ್ತರ|ഉത്തരം|პასუხი|պատասխան)\s?(?:النهائية\s?|"
@@ -39,7 +40,7 @@ OPTION = re.compile(
 )
 """What stands before the letter of a choice: "la opción B", "la B"."""
 _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
-STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*(?=[{_IDEOGRAPHS}])"
+STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*(?!或)(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
 DENIAL = (
     r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"

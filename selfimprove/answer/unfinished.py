@@ -116,7 +116,8 @@ _HEDGED = re.compile(
 )
 _RESULT = re.compile(
     r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
-    r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
+    r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|"
+    r"(?:arriv|end)(?:e|es|ing)?(?: up)? (?:at|with)|reach(?:es)?|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
     r"were|so|as)\b",
     re.IGNORECASE,
 )

@@ -58,6 +58,7 @@ _AGENT = re.compile(
     r"\b(?:is|was|were) (?:written|painted|invented|discovered|founded|directed|composed|built|designed|won|created|"
     rf"made|proposed|developed|first \w+ed) by ((?:{_NAME})(?:\s[A-Z][a-z]+)?)\W*$"
 )
+_CLEFT = re.compile(rf"\W*(?:[Tt]hus |[Ss]o )?[Ii]t (?:is|was) ({_NAME}(?:\s[A-Z][a-z]+)?) (?:who|that) [^;:,]*$")
 _APPOSITION = re.compile(
     rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
 )
@@ -106,7 +107,13 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
         return namely[1], True
     if (turned := _NOT_BUT.match(plain) or (None if _NO.search(plain) else _FACING.search(plain))) is not None:
         return turned[1], False
-    agent = _AGENT.search(plain) or _APPOSITION.match(plain) or _PLACE.search(plain) or _SO_NAME.search(plain)
+    agent = (
+        _CLEFT.match(plain)
+        or _AGENT.search(plain)
+        or _APPOSITION.match(plain)
+        or _PLACE.search(plain)
+        or _SO_NAME.search(plain)
+    )
     if agent is not None and not _NO.search(plain):
         return agent[1], False
     neither = _NEITHER.search(plain)
