@@ -56,7 +56,7 @@ _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
 _WORD = re.compile(r"[^\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as `Node`
 class Answer:
     """One side of a comparison; `node` is None if it was not read, and `fault` then says why."""
 

@@ -15,7 +15,7 @@ from selfimprove.answer.tree import Unreadable
 from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, known_command
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as `Node`
 class Token:
     """A kind, its spelling, and whether a space comes before it (`gap`).
 
