@@ -14,7 +14,8 @@ LEAD = re.compile(
     r"[\s*_$\\{]*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(([A-J])\)|([A-J])(?:\)|:|\.(?=\s)))(?=[\s*_$}\\]*\S)"
 )
 _LONE = re.compile(
-    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously)\s+)?(?:option\s+|"
+    r"[\s*_#>$∴→⇒=-]{0,8}(?:(?:definitely|certainly|clearly|obviously|by\s(?:(?:the\s)?process\sof\s)?elimination[,:]?)"
+    r"\s+)?(?:option\s+|"
     r"choice\s+)?\(?([A-J])\)?[\s*_$]{0,6}[.:!]?[\s*_$]{0,6}\Z",
     re.IGNORECASE,
 )

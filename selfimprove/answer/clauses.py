@@ -44,6 +44,20 @@ def _total(sentence: str) -> str:
     return head if values[0] == sum(values[1:]) else sentence
 
 
+def total_of_list(text: str) -> str | None:
+    """The line before the list of its parts that a text ends on, "It takes 160 minutes:"; None if they don't add up."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    at = next((at for at in range(len(lines) - 1, -1, -1) if not _BULLET.match(lines[at])), -1)
+    if at < 0 or len(lines) - at < 3 or not lines[at].rstrip(" *").endswith(":"):
+        return None
+    found = [_PLAIN.findall(line) for line in lines[at:]]
+    if not all(found):
+        return None
+    values = [Fraction(numbers[-1].replace(",", "")) for numbers in found]
+    return lines[at].rstrip(" *:") if values[0] == sum(values[1:]) else None
+
+
+_BULLET = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s")
 _FAILING = re.compile(
     r"(?<=\w)[,;]\s+(?:(?:but|and|while|whereas)\s+)?(?:[a-z]\s?=\s?)?"
     r"-?\d[\d.,/]*\s+(?:doesn't|does not|fails|isn't|is not)\b[^,;]*\Z"

@@ -103,7 +103,7 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     after = max(opened, box.end if box is not None and not box.fault else -1)
     mark = last_mark(tail, after - start if after >= 0 else None)
     if mark is not None and mark.fault in ("", TAKEN_BACK, UNDECIDED):
-        return _of_mark(mark, cut=cut)
+        return _of_mark(mark, cut=cut and not _said_before(tail, mark))
     if box is not None or opened >= 0:
         denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
         return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
@@ -172,6 +172,12 @@ def _of_object(value: str, mode: Mode) -> Candidate:
     if "\\boxed" in value or len(value.split()) > MAX_WORDS:
         return _extracted(value, "last" if mode == "marked" else mode, cut=False)
     return Candidate(value, "marked")
+
+
+def _said_before(text: str, mark: Statement) -> bool:
+    """Whether the text had stated the same answer right before: a loop that was cut off."""
+    earlier = None if mark.firm else last_mark(text[: mark.at], None)
+    return earlier is not None and not earlier.fault and earlier.firm and earlier.text == mark.text
 
 
 def _of_mark(mark: Statement, *, cut: bool) -> Candidate:

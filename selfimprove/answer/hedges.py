@@ -77,6 +77,11 @@ _COMPARES = re.compile(
 _IN_BRACKETS = re.compile(
     r"\s*\((?!so\b|answer|the answer|thus|therefore)[A-Z][a-z]+\s[^()=]{3,200}\.\)\s*", re.IGNORECASE
 )
+_MISTAKE = re.compile(
+    r"\W*(?:an?|one|another|the) (?:very )?(?:common|typical|frequent|usual|tempting|easy|classic) "
+    r"(?:mistake|error|trap|pitfall|slip|misconception)\b",
+    re.IGNORECASE,
+)
 _ABOUT_TEXT = re.compile(
     r"[^\w\[(©]*(?:(?:my )?confidence"
     r"(?: level| score)?\s?[:=]|word count\s?:|tokens? (?:used|generated)\s?:|difficulty\s?:|"
@@ -149,6 +154,7 @@ def is_aside(sentence: str) -> bool:
     if (
         _COUNTERFACTUAL.match(text)
         or _ABOUT_TEXT.match(text)
+        or _MISTAKE.match(text)
         or (_IN_BRACKETS.fullmatch(text) and not _SO.search(text))
         or (_COMPARES.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))

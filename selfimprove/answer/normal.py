@@ -46,7 +46,7 @@ _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
 _DROP = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|big|Big|bigg|Bigg|displaystyle|textstyle|limits|"
     r"nolimits|scriptstyle|rm|bf|it|middle|boldsymbol|large|Large|LARGE|huge|Huge|small|footnotesize|normalsize|tiny|boxed|fbox|strut|hfill|allowbreak|label\{[^{}]{0,80}\}|"
-    r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
+    r"color\{[^{}]{0,40}\}|textcolor\{[^{}]{0,40}\}|phantom\{[^{}]{0,40}\}|therefore|hspace\*?\{[^{}]{0,40}\})(?![A-Za-z])\.?"
 )
 _SPACE = re.compile(
     r"\\q?quad|\\(?:thinspace|enspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~"

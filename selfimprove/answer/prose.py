@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
-from selfimprove.answer.clauses import main_clause, without_reason
+from selfimprove.answer.clauses import main_clause, total_of_list, without_reason
 from selfimprove.answer.clock import stated_date
 from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.displays import in_one_line, opens_display
@@ -133,6 +133,7 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(choice, "last")
     if (letter := _concluding_letter(stripped)) is not None:
         return Candidate(letter, "last")
+    stripped = total_of_list(stripped) or stripped
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
     for place, sentence in enumerate(reversed(sentences[-40:])):
         found = _stated(sentence, last=place == 0)

@@ -27,7 +27,7 @@ _ROOT = r"(?:√\s?(?:\d++|\([^()\n]{1,20}\))|sqrt\s?\([\w+*/^ .-]{1,20}\)|π|pi
 _POWER_OF_TEN = r"\s?[×x*·]\s?10\s?(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_À-ɏ.\\/^√])[-−–+]?\s?[$€£]?\s?"
+    r"(?<![A-Za-z0-9_À-ɏ.\\/^√])(?:[-−–+](?!\s[^\n]{0,12}\s(?:works?|fits|checks|is right)\b)\s?)?[$€£]?\s?"
     rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d{{4}}-[01]\d-[0-3]\d(?![\d/-])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|"
     rf"{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?|\sin\sthe\s(?:morning|afternoon|evening)\b|\sat\snight\b)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"

@@ -47,7 +47,7 @@ _CLAUSES = re.compile(r"[,;]\s+(?:but\s+|and\s+|so\s+)?|\s+(?:but|so)\s+", re.IG
 _CONCLUDES = re.compile(r"\W*(?:so|thus|therefore|hence|then|it(?:'s| is| will be| must be| was))\b", re.IGNORECASE)
 _WINNER = re.compile(
     r"\W*(?:(?i:so|thus|therefore|hence|then|and)\b,?\s*)*([A-Z][a-z]+)\s+"
-    r"(?:wins|won|will win|is the (?:winner|\w+est|most|least))\b[^,;.]*\W*$"
+    r"(?:wins|won|will win|(?:is|has) the (?:winner|\w+est|most|least))\b[^,;.]*\W*$"
 )
 _NAME = r"[A-Z][a-z]+(?:\s[A-Z][a-z]+)?"
 _CONTRAST = re.compile(
@@ -68,7 +68,10 @@ _SO_REPLY = re.compile(
     re.IGNORECASE,
 )
 _PLACE = re.compile(rf"\b(?:is|was)\s(?:in\s)?({_NAME}),\s{_NAME}\W*$")
-_SO_NAME = re.compile(rf",\s(?:so|thus|hence|therefore)(?:\sit(?:'s|\sis))?\s({_NAME})\W*$")
+_SO_NAME = re.compile(
+    rf",\s(?:so|thus|hence|therefore)(?:\sit(?:'s|\sis))?\s({_NAME})"
+    r"(?:\s(?:is|has)\sthe\s(?:\w+est|most|least)\b[^,;.]*)?\W*$"
+)
 _NOT_BUT = re.compile(rf"\W*(?:[Ii]t(?:'s|\sis)\s)?[Nn]ot\s{_NAME},?\sbut(?:\srather)?\s({_NAME})\W*$")
 _SO = re.compile(r"\bso\s+\Z", re.IGNORECASE)
 _NAMELY = re.compile(

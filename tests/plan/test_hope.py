@@ -46,5 +46,5 @@ def test_the_demo_is_not_warned_of_and_the_plan_says_what_the_run_says() -> None
 
 def test_the_gains_to_hope_for_are_those_of_the_pages() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"1.2 to {100 * PUBLISHED.gain:g} points on 7B" in readme
+    assert f"1.2 to {100 * PUBLISHED.gain:g} points for 7B" in readme
     assert f"gains {100 * STUDIED.gain:g} points on 512 sealed problems" in readme
