@@ -57,7 +57,7 @@ _CODE = re.compile(
     r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR):|\berror:(?!\s*[-−]?\d)|\bprint\(|```\w+\n",
     re.MULTILINE,
 )  # program text has no answer in words
-_POWER = re.compile(r"(?<=[a-z)\d])\*\*(?=\d)(?=[^*\n]*$)", re.MULTILINE)  # `3*s**2`, and no bold number
+_POWER = re.compile(r"(?<=[a-z)\d])\*\*(?=\d)")  # `3*s**2`, and no bold number
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
 _PRINTS = re.compile(r"```[a-z]+\n[^`]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?([^\n`]+)\n\s*```")
@@ -107,7 +107,7 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(parts, "whole")
     if not stripped.isascii():
         stripped = without_label(stripped)
-    if "**" in stripped:
+    if "**" in stripped and len(_POWER.findall(stripped)) == stripped.count("**"):
         stripped = _POWER.sub("^", stripped)
     if _is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
@@ -391,7 +391,7 @@ _OPERATED = re.compile(
 )
 
 
-_OPENING = re.compile(r"(?:\$(?![\d\s.,;:!?]|\Z)|(?<!\d)(?<!\d )\$\Z)[^$]*$")  # and not 120$
+_OPENING = re.compile(r"(?:\$(?![\d\s.,;:!?*]|\Z)|(?<!\d)(?<!\d )\$\Z)[^$]*$")  # and not 120$
 
 
 def _opens_formula(line: str) -> bool:

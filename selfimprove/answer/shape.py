@@ -237,13 +237,18 @@ def _settle_relation(node: Node, *, split: bool = True) -> Node:
         signs, members = signs[arrows[-1] + 1 :], members[arrows[-1] + 1 :]
     if not signs:
         return settle(members[0])
-    if signs == (Sign.IN,) and members[1].op is Op.SET and members[0].op is Op.SYMBOL:
+    if signs == (Sign.IN,) and members[1].op is Op.SET and _is_unknown(members[0]):
         return settle(members[1])
     if signs == (Sign.IN,):
         return Node(Op.RELATION, (members[0], settle(members[1])), signs)
     if any(sign is not Sign.EQUAL for sign in signs):
         return Node(Op.RELATION, members, signs)
     return _settle_equality(list(members), split=split)
+
+
+def _is_unknown(node: Node) -> bool:
+    """A variable, or a tuple of them."""
+    return node.op is Op.SYMBOL or (node.op is Op.SEQUENCE and all(part.op is Op.SYMBOL for part in node.args))
 
 
 def _exact_part(signs: tuple[Sign, ...], members: tuple[Node, ...]) -> tuple[tuple[Sign, ...], tuple[Node, ...]]:

@@ -117,6 +117,7 @@ _HEDGED = re.compile(
 _RESULT = re.compile(
     r"[=≈]\s*[^=\s]|\b(?:to (?:get|obtain|find that|see that)|getting|obtaining|gives?|giving|yields?|yielding|makes?|"
     r"equals?|which|leaves?|leaving|totals|results?(?:ing)? in|"
+    r"(?:we|i|you) (?:get|obtain|find|have)\b(?! to\b)|"
     r"(?:arriv|end)(?:e|es|ing)?(?: up)? (?:at|with)|reach(?:es)?|total (?:of|is)|comes? to|that (?=[a-z$])|is|are|was|"
     r"were|so|as)\b",
     re.IGNORECASE,
