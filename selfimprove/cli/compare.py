@@ -46,7 +46,9 @@ Recipes = Annotated[
 Budget = Annotated[
     str,
     typer.Option(
-        "--budget", metavar="BUDGET", help="Budget per round: `rows=N`, or `tokens=N` (sampled plus trained)."
+        "--budget",
+        metavar="BUDGET",
+        help="Budget per round: `rows=N` (sampled solutions), or `tokens=N` (sampled plus trained).",
     ),
 ]
 Markdown = Annotated[
@@ -88,7 +90,7 @@ def compare(
 
     An arm is one recipe with one combination of the varied values. Each arm has one run per seed in `rounds/NAME/`,
     next to `results.json` and `compare.svg`; `report`, `status` and `verify` find these runs with
-    `--rounds-dir rounds/NAME`. The same command resumes after an interruption; seeds and arms may be added. Without a
+    `--rounds-dir rounds/NAME`. The same command resumes interrupted runs; you can add seeds and arms to it. Without a
     recipe, `--name NAME` shows the results so far.
 
     Writes rounds/NAME/ and the --markdown FILE.

@@ -37,7 +37,7 @@ def doctor(
     ] = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Check before a run that machine, model and problems are usable. Each line is ok, a warning or an error.
+    """Before a run, check that machine, model and problems are usable; print ok, warning or error for each check.
 
     Downloads no weights.
 

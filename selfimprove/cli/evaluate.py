@@ -44,7 +44,8 @@ Temperature = Annotated[
         "--temperature",
         metavar="T",
         min=0,
-        help="Temperature; 0 is greedy [default: as in the run's judging].",
+        help="Temperature; 0 is greedy [default: as in the run's judging; if that is greedy and --samples is above 1, "
+        "sampling.temperature].",
     ),
 ]
 Longest = Annotated[
@@ -106,10 +107,11 @@ def evaluate(
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
 
-    Shows accuracy, the paired difference, what became readable, right or wrong, pass@k and tokens, with intervals,
-    both overall and by source, level, subject and length of the answer. Doesn't affect the run's decisions. The run's
-    training problems are shown separately. --set changes the prompt (sampling.prompt) or the checker
-    (answers.checker). If the command is killed, run it again: the results are the same.
+    Shows accuracy and the paired difference with their intervals, overall and by source, level, subject and length of
+    the answer. Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong. Doesn't
+    affect the run's decisions. The run's training problems are shown separately. --set changes the prompt
+    (sampling.prompt) or the checker (answers.checker). If the command is killed, run it again: the results are the same
+    as without the kill.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 

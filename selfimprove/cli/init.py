@@ -52,9 +52,10 @@ def init(
 ) -> None:
     """Look at a model and problems, and write a recipe that sets the few keys that matter, each with a reason.
 
-    The recipe selects solutions by their answers if every training problem has a reference answer, and holds out
-    enough problems to detect a realistic gain. It says what a run costs on this machine. A model on the
-    hub is measured only after it has been downloaded. Questions are asked only on a terminal, and never with --yes.
+    If at least 90% of the training problems have a reference answer, the recipe selects solutions by their answers. It
+    holds out enough problems to detect a realistic gain, if there are that many. The command measures what a run costs
+    on this machine. It downloads no weights: a run of a hub model is measured only if the model is already in the
+    cache. The command asks questions only on a terminal, and never with --yes.
 
     Writes the --output FILE; an existing file is replaced only if you confirm it at the terminal. Fills the cache in
     $SELFIMPROVE_CACHE.

@@ -30,7 +30,7 @@ def plan(
     ] = False,
     execution: opt.Execution,
 ) -> None:
-    """Show the maximum cost of a run, and the smallest gain that its gate can detect, before you start it.
+    """Before a run, show its maximum cost, and the smallest gain that its test (the gate) can detect.
 
     The plan needs only the recipe: no problem is read and no model is loaded. With --calibrate, the real engine and
     trainer run a short trial, and the cost is given as tokens, time, memory and disk space.

@@ -29,7 +29,7 @@ def problems(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Number of problems to show; 0: all.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=opt.OUTPUT)] = False,
 ) -> None:
-    """Show what a run would read from SOURCE, before you start one.
+    """Before a run, show what the run would read from SOURCE.
 
     Shows the fields used for question, context, options and answer; the first problems as the model will see them, each
     with its reference answer; the rows that were set aside, with line and reason; and whether the checker can use the

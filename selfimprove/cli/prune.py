@@ -11,7 +11,9 @@ from selfimprove.cli.parsing import existing_run
 
 
 def prune(name: opt.Run, rounds_dir: opt.RunsFolder = Path("rounds")) -> None:
-    """Delete a run's merged models and scratch files, which are rebuilt from the base and the adapters when needed.
+    """Delete a run's scratch files and merged models; a model that is needed later is rebuilt.
+
+    A model is rebuilt from the base and the adapters, and its hash is checked.
 
     Writes nothing; deletes only below rounds/RUN/, and never a record.
 

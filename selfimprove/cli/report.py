@@ -45,7 +45,7 @@ def report(
     serve: Annotated[
         bool,
         typer.Option(
-            "--serve", help="Serve live reports of the folder's runs to browsers on this machine; Ctrl-C stops it."
+            "--serve", help="Serve live reports of the folder's runs to browsers on this machine, until Ctrl-C."
         ),
     ] = False,
     port: Annotated[

@@ -41,10 +41,10 @@ def run(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run rounds until there are N in total; the same command resumes after an interruption.
+    """Run rounds until the run has --rounds of them; the same command resumes an interrupted run.
 
-    Saved work is never redone; a run that already has N rounds is left as it is. To resume a run, its name is enough. A
-    different recipe is refused, and the error names the keys that differ.
+    Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, its name is
+    enough. A different recipe is refused, and the error names the keys that differ.
 
     Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
     in $SELFIMPROVE_CACHE.

@@ -21,8 +21,8 @@ def verify(
 ) -> None:
     """Check every hash and fingerprint of a run, and recompute its decisions and figures from the verdicts.
 
-    Needs neither models nor problems, so anyone who has the folder can check it. Files missing
-    from the folder are listed, and the rest is still checked.
+    Needs neither models nor problems, so anyone who has the run's folder can check the run. Files missing from the
+    folder are listed, and the other files are still checked.
 
     Writes nothing.
 

@@ -109,7 +109,7 @@ def _apart(
     problems = [problem for benchmark in kept for problem in benchmark.problems]
     if not problems:
         raise UsageError("no problem is left to evaluate on", "Name other problems.")
-    told = f"{trouble.message}: training problems are recognised only by the keys in the run's records."
+    told = f"{trouble.message}: training problems are recognised only by the hashes in the run's records."
     notes = () if sets is not None else (told,)
     heldout = frozenset() if sets is None else _names((*sets.heldout, *sets.later, *chain(*sets.guards.values())))
     return Asked(

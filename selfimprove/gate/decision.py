@@ -156,8 +156,9 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
         for side, unread, counted in counted_as_right(judged)
         if not _same(accepted, start, counted, total, settings, alpha)
     ]
+    outcome, why = ("Accepted", []) if accepted else _rejected(standing, seen[-1].tally, total, settings, alpha)
     parts = [
-        *([] if accepted else [_why_rejected(standing, seen[-1].tally, total, settings, alpha)]),
+        *why,
         *_figures(standing, looks[-1], total, split_of(judged), counted=settings.samples == 1 and seen[-1].tally.whole),
         *([] if accepted else [f"a gain above {100 * looks[-1].gain_upper:.1f} points is ruled out"]),
         *turning,
@@ -166,7 +167,7 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
         accepted=accepted,
         reason=standing.value,
         looks=looks,
-        sentence=f"{'Accepted' if accepted else 'Rejected'}: {'; '.join(parts)}.",
+        sentence=f"{outcome}: {'; '.join(parts)}.",
         robust=not turning,
     )
 
@@ -336,21 +337,21 @@ def counted_as_right(pairs: Sequence[Pair]) -> list[tuple[str, int, list[Pair]]]
 def unread_told(unread: int, side: str) -> str:
     """That so many unclear problems of a side could reverse a decision."""
     problems = "1 problem" if unread == 1 else f"{unread:,} problems"
-    return f"checker-dependent: the {side}'s unparsed or timed-out answers to {problems} could reverse this"
+    return f"checker-dependent: the {side}'s unparsed or timed-out answers to {problems} could reverse the decision"
 
 
-def _why_rejected(standing: Standing, tally: Tally, total: int, settings: Gate, alpha: float) -> str:
-    """Why judging stopped, in words; the figures follow in the sentence."""
+def _rejected(standing: Standing, tally: Tally, total: int, settings: Gate, alpha: float) -> tuple[str, list[str]]:
+    """How the sentence of a rejection begins, and why judging stopped; the figures follow in the sentence."""
     worth = points_worth(settings.worthwhile)
     if standing is Standing.POINT:
-        return "accuracy fell"
+        return "Rejected", ["accuracy fell"]
     if standing is Standing.UNDECIDED:
-        return "undecided, all problems are judged and the evidence falls short"
+        return "Rejected as undecided", ["all problems are judged and the evidence falls short"]
     if rules_out(tally, settings.worthwhile, greedy=settings.samples == 1):
-        return f"futile, a gain of {worth} or more is ruled out"
-    end = tally.plus(_optimistic_rest(tally, total))
+        return "Rejected as futile", [f"a gain of {worth} or more is ruled out"]
+    end, others = tally.plus(_optimistic_rest(tally, total)), total - int(tally.judged)
     short, least = ("gain", worth) if end.gain < settings.worthwhile else ("evidence", number_told(1 / alpha))
-    return f"futile, even if the other {total - int(tally.judged):,} problems go well the {short} stays below {least}"
+    return "Rejected as futile", [f"even if the other {others:,} problems go well, the {short} stays below {least}"]
 
 
 def _figures(standing: Standing, look: Look, total: int, split: Split, *, counted: bool) -> list[str]:

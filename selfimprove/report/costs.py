@@ -106,10 +106,9 @@ def price(run: RunRecords) -> Price:
     if look.gain <= 0:
         told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
         return Price(None, f"Cost per point gained: none, because {told}.")
-    rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted; rejected rounds are included"
+    rounds = f"{formatting.plural(len(charged), 'round')} ({won} accepted; rejected rounds are included)"
     told = (
-        "Per point gained: the cost of these rounds divided by the sealed gain of "
-        f"{formatting.points(look.gain)} points ({rounds})."
+        f"Per point gained: the cost of {rounds} divided by the sealed gain of {formatting.points(look.gain)} points."
     )
     doubt = " The gain's interval includes zero, so this cost is uncertain too." if look.gain_interval[0] <= 0 else ""
     return Price(costs(charged)[1].over(100 * look.gain), told + doubt)

@@ -91,8 +91,8 @@ def _told(record: Evaluation) -> list[str]:
         )
     if record.heldout:
         told.append(
-            f"These include {plural(record.heldout, 'held-out or guard problem')} of the run: rounds were accepted on "
-            "them, which favours the champion."
+            f"The figures include {plural(record.heldout, 'held-out or guard problem')} of the run. Rounds were "
+            "accepted on these problems, which favours the champion."
         )
     if record.sealed:
         told.append(f"{plural(record.sealed, 'sealed problem')} are left out until the run has judged them.")
@@ -129,8 +129,8 @@ def _groups(record: Evaluation) -> Section:
     header = ("field", "value", "n", *paired, "interval")
     rows = tuple(row for group in record.groups for row in _group(group, others))
     told = (
-        f"The {plural(record.intervals, 'interval')} of this table hold together with 95% probability: each is a "
-        f"{100 * record.level:.2f}% interval (Bonferroni).",
+        f"The {plural(record.intervals, 'interval')} of this table hold simultaneously with at least 95% probability "
+        f"(intervals of gains: approximately), because each is a {100 * record.level:.2f}% interval (Bonferroni).",
         _beyond(record),
     )
     title = f"By field: accuracies, and gains over {first}" if others else "By field"

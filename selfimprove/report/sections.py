@@ -169,7 +169,7 @@ def _gains(run: RunRecords) -> Section:
     )
     told = (
         "An answer is unreadable if the checker can't read it, or if it was cut off at the token limit. If answers "
-        "became readable or unreadable, the model states its answers differently; this doesn't mean that it reasons "
+        "became readable or unreadable, the model states its answers differently, but doesn't necessarily reason "
         "better or worse. If wrong answers became right, more than the format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
@@ -197,8 +197,9 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
     return (
         f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
-        f"luck may inflate that gain by up to {100 * cost.mean:.1f} points on average, and by {100 * cost.most:.1f} or "
-        "more in one run in 20 (simulated; see docs/gate.md). The sealed problems are not affected.",
+        f"luck may inflate {'its' if len(picked) == 1 else 'their'} measured gain: at worst, by {100 * cost.mean:.1f} "
+        f"points on average, and by {100 * cost.most:.1f} or more in one run in 20 (simulated; see docs/gate.md). "
+        "The sealed problems are not affected.",
     )
 
 
@@ -284,7 +285,7 @@ def _machine(run: RunRecords) -> Section:
     known = tuple(
         (name, *(formatting.count(part) for part in (cost.rss, cost.gpu, cost.energy))) for name, cost in rows
     )
-    told = "The last row has the highest peak of the run, and its total energy if that was measured."
+    told = "The row “whole run” has the highest peak of the run, and the run's total energy if energy was measured."
     is_known = any(cell != MISSING for row in known for cell in row[1:])
     return Section("Memory and energy", (told,), header, known) if is_known else Section("Memory and energy")
 

@@ -195,7 +195,7 @@ def test_where_the_runs_problems_are_gone_its_records_tell_the_training_ones(sho
         kept.rename(problems)
     trained = {row["key"] for number in (1, 2) for row in read_rows(run.round(number).examples)}
     assert 0 < found.training == 40 - found.n <= len(trained)
-    assert "recognised only by the keys in the run's records" in found.notes[0]
+    assert "recognised only by the hashes in the run's records" in found.notes[0]
 
 
 def test_a_folder_is_a_model_too_and_one_model_alone_has_intervals_of_its_accuracy(shop: Workshop) -> None:

@@ -69,7 +69,7 @@ def test_the_sentence_gives_the_numbers_in_words() -> None:
     decision = decide(mixed(31, 24, 400), 400, recipe.Gate(batch=400), 0.025)
     assert decision is not None
     assert decision.sentence == (
-        "Rejected: undecided, all problems are judged and the evidence falls short; 55 flips in 400 problems: 31 won "
+        "Rejected as undecided: all problems are judged and the evidence falls short; 55 flips in 400 problems: 31 won "
         "(all became right), 24 lost (all became wrong); evidence 0.2, needs 40; "
         f"a gain above {100 * decision.looks[-1].gain_upper:.1f} points is ruled out."
     )
@@ -78,21 +78,21 @@ def test_the_sentence_gives_the_numbers_in_words() -> None:
 @pytest.mark.parametrize(
     ("pairs", "settings", "told"),
     [
-        (mixed(0, 300, 1000), recipe.Gate(), "futile, a gain of 2 points or more is ruled out; "),
-        (mixed(0, 0, 1000), recipe.Gate(), "futile, even if the other 872 problems go well the gain stays below 2 poi"),
-        (mixed(40, 40, 400), recipe.Gate(worthwhile=0.001), "futile, even if the other 144 problems go well the evi"),
+        (mixed(0, 300, 1000), recipe.Gate(), " as futile: a gain of 2 points or more is ruled out; "),
+        (mixed(0, 0, 1000), recipe.Gate(), " as futile: even if the other 872 problems go well, the gain stays below "),
+        (mixed(40, 40, 400), recipe.Gate(worthwhile=0.001), " as futile: even if the other 144 problems go well, th"),
         (
             mixed(13, 4, 100),
             recipe.Gate(batch=100),
-            "undecided, all problems are judged and the evidence falls short; ",
+            " as undecided: all problems are judged and the evidence falls short; ",
         ),
-        (mixed(10, 11, 200), recipe.Gate(rule="point"), "accuracy fell; "),
+        (mixed(10, 11, 200), recipe.Gate(rule="point"), ": accuracy fell; "),
     ],
 )
 def test_a_rejection_says_first_why_judging_stopped(pairs: list[Pair], settings: recipe.Gate, told: str) -> None:
     decision = decide(pairs, len(pairs), settings, 0.025)
     assert decision is not None
-    assert decision.sentence.startswith(f"Rejected: {told}")
+    assert decision.sentence.startswith(f"Rejected{told}")
     assert decision.sentence.index(told) < decision.sentence.index(" won")
 
 
@@ -142,7 +142,7 @@ def test_unclear_verdicts_that_could_turn_the_decision_make_it_checker_dependent
     assert not doubtful.robust
     assert doubtful.sentence.endswith(
         f"checker-dependent: the champion's unparsed or timed-out answers to {doubtful.looks[-1].wins} problems "
-        "could reverse this."
+        "could reverse the decision."
     )
 
 
@@ -152,7 +152,8 @@ def test_a_rejection_is_checker_dependent_when_the_challengers_unclear_verdicts_
     assert decision is not None
     assert not decision.accepted
     assert not decision.robust
-    assert "the challenger's unparsed or timed-out answers to 30 problems could reverse this" in decision.sentence
+    told = "the challenger's unparsed or timed-out answers to 30 problems could reverse the decision"
+    assert told in decision.sentence
 
 
 def test_averages_over_samples_are_judged_by_betting() -> None:

@@ -445,11 +445,11 @@ def test_judging_counts_problems_of_one_model_and_not_answers() -> None:
 
 def test_a_decision_has_its_reason_in_words() -> None:
     done = [event for _, event in run() if isinstance(event, events.RoundFinished)]
-    rejected = replace(done[1], reason="undecided", sentence="Rejected: undecided; 3 won, 3 lost.")
+    rejected = replace(done[1], reason="undecided", sentence="Rejected as undecided: 6 flips: 3 won, 3 lost.")
     by_guard = replace(done[1], number=3, reason="truncation")
     text = "\n".join(frame_text(scenes(iter([(0.0, rejected)]))[-1][1], 23))
     assert "Round 2 rejected: all problems are judged and the evidence falls short." in text
-    assert "undecided; 3 won, 3 lost." in text
+    assert "6 flips: 3 won, 3 lost." in text
     assert "  All problems are judged and the evidence falls short." in plain_lines(iter([(0.0, rejected)]))
     assert "  The truncation guard rejected the challenger." in plain_lines(iter([(0.0, by_guard)]))
 
