@@ -91,9 +91,11 @@ def labelled(label: str, text: str, style: str = "") -> Text:
 
 
 def told_aside(tallies: Iterable[tuple[str, Tally]]) -> list[str]:
-    """A line for each source some of whose rows have no usable answer: how many, and where they are listed."""
-    found = {tally.source: tally for _, tally in tallies if tally.aside}
-    return [
-        f"{name}: {tally.aside:,} of {tally.rows:,} rows have no usable answer (selfimprove problems {name})"
-        for name, tally in found.items()
-    ]
+    """A line for each source some of whose rows have no usable answer, and for each note on a source's fields."""
+    lines = []
+    for _, tally in tallies:
+        if tally.aside:
+            told = f"{tally.aside:,} of {tally.rows:,} rows have no usable answer"
+            lines.append(f"{tally.source}: {told} (selfimprove problems {tally.source})")
+        lines += [f"{tally.source}: {note}" for note in tally.notes]
+    return list(dict.fromkeys(lines))
