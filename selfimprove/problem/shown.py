@@ -12,6 +12,7 @@ from rich.text import Text
 
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.formatting import plural
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.preview import Preview
 from selfimprove.problem.references import FaultyReference
 from selfimprove.problem.values import Problem, Tally
@@ -35,6 +36,8 @@ def shown_lines(found: Preview, limit: int) -> Iterator[Text]:
         yield labelled("note", note, "yellow")
     rows = f"{found.stock.rows:,}: {len(found.problems):,} problems, {found.answered:,} with an answer"
     yield labelled("rows", rows)
+    if guessing := guessing_told(found.problems):
+        yield labelled("guessing", guessing)
     if found.stock.duplicates:
         yield labelled("dropped", plural(found.stock.duplicates, "duplicate"), "yellow")
     if found.off:

@@ -21,6 +21,7 @@ from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import ProblemSets
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
 from selfimprove.recipe import Recipe
@@ -133,6 +134,7 @@ def _started(
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [why] if (why := decontamination_off(recipe.problems, recipe.problems.train)) else []
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
+    notes += [f"held-out problems: {guessing}"] if (guessing := guessing_told(problems.heldout)) else []
     alpha = terms_of(recipe, journal.bound(), records).alpha
     power = power_line(len(problems.heldout), alpha, _likely_flips(records))
     notes.append(f"{power} (`selfimprove plan` shows other sizes and flip rates)")

@@ -66,6 +66,22 @@ def test_rows_without_a_field_that_is_named_are_counted(
     assert told_aside(sets.tallies) == [f"{path}: {note}"]  # what doctor and the start of a run tell
 
 
+def test_what_guessing_would_solve_is_told_of_a_multiple_choice(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "choices.jsonl"
+    four = [{"question": f"What is {n}?", "choices": [f"{n}", "no", "yes", "all"], "answer": "A"} for n in range(9)]
+    plain = {"question": "What is 1 + 1?", "answer": "2"}
+    for rows, told in (
+        (four, "guessing would solve about 25% (multiple choice)"),
+        ([*four, plain], "guessing would solve about 25% of the multiple-choice problems (90%)"),
+    ):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert json.loads(typed(capsys, monkeypatch, str(path), "--json"))["guessing"] == told
+        assert f"guessing    {told}\n" in typed(capsys, monkeypatch, str(path))
+    assert "guessing would" not in typed(capsys, monkeypatch, source)
+
+
 def test_readers_get_escaped_lines(
     source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

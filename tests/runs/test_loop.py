@@ -90,6 +90,17 @@ def test_the_start_tells_the_power_in_one_line_for_the_flips_seen(tmp_path: Path
     assert power[0][0].endswith("(`selfimprove plan` shows other sizes and flip rates)")
 
 
+def test_the_start_tells_what_guessing_would_solve(tmp_path: Path, checker: Checker) -> None:
+    path = tmp_path / "choices.jsonl"
+    rows = [{"question": f"What is {n}?", "choices": [f"{n}", "no", "yes"], "answer": "A"} for n in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sizes = {"train_size": 20, "heldout_size": 20, "sealed_size": 20}
+    world = World(tmp_path / "world", checker, gains=[0.0], settings={"problems": {"train": str(path), **sizes}})
+    world.run(1)
+    (started,) = [event for event in world.events if isinstance(event, ev.RunStarted)]
+    assert "held-out problems: guessing would solve about 33% (multiple choice)" in started.notes
+
+
 def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.4])
     world.run(1)
