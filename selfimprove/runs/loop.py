@@ -114,11 +114,17 @@ def _bring_to(
             run=journal.name,
             rounds=len(records),
             accepted=accepted,
-            seconds=round(time.monotonic() - started, 3),
+            seconds=round(max(time.monotonic() - started, _worked(records, journal.sealed())), 3),
             was_complete=was_complete,
         )
     )
     return look
+
+
+def _worked(records: Sequence[RoundRecord], looks: Sequence[SealedLook]) -> float:
+    """Seconds that all starts of the run together worked on its stages and its looks, by their records."""
+    stages = (stage.seconds or 0.0 for record in records for stage in record.stages)
+    return sum(stages) + sum(look.seconds or 0.0 for look in looks)
 
 
 def _started(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,6 +164,42 @@ def test_a_run_stopped_on_one_machine_goes_on_where_the_engine_holds_more(
     resumed = World(tmp_path, checker, gains=[0.4], ahead=True)
     resumed.run(1)
     assert comparable_records(resumed.journal.folder) == records
+
+
+def test_the_rate_of_a_resumed_stage_counts_no_token_of_the_earlier_start(tmp_path: Path, checker: Checker) -> None:
+    for stage, kept in (("judge", 100), ("sealed", 50)):
+
+        def stop(event: Event, stage: str = stage, kept: int = kept) -> None:
+            if isinstance(event, StageProgress) and (event.stage, event.done) == (stage, kept):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            World(tmp_path / stage, checker, gains=[0.4], on_event=stop).run(1)
+        resumed = World(tmp_path / stage, checker, gains=[0.4])
+        look = resumed.run(1)
+        told = [event for event in resumed.events if isinstance(event, StageProgress) and event.stage == stage]
+        counted = (
+            resumed.journal.rounds()[0].counts_of("judge").sampled_tokens if stage == "judge" else look.sampled_tokens
+        )
+        assert {event.tokens for event in told if event.done <= kept} == {0}
+        answer = (counted or 0) // told[-1].done  # all answers have as many letters
+        assert told[-1].tokens == (told[-1].done - kept) * answer
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_starts(tmp_path: Path, checker: Checker) -> None:
+    def dawdle(event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == "sealed" and event.done == 50:
+            time.sleep(1)
+
+    World(tmp_path, checker, gains=[0.4, 0.0], on_event=dawdle).run(1)
+    world = World(tmp_path, checker, gains=[0.4, 0.0])
+    world.run(2)
+    (finished,) = [event for event in world.events if isinstance(event, ev.RunFinished)]
+    stages = sum(stage.seconds or 0 for record in world.journal.rounds() for stage in record.stages)
+    assert finished.seconds == pytest.approx(
+        stages + sum(look.seconds or 0 for look in world.journal.sealed()), abs=0.01
+    )
+    assert finished.seconds > 1
 
 
 def test_one_start_of_an_engine_serves_the_judging_of_a_champion_and_the_next_sampling(
