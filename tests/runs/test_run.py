@@ -277,8 +277,9 @@ def test_check_gives_a_verdict_and_its_exit_code(workshop: Workshop) -> None:
     assert workshop.call("check", "7").returncode == 2
 
 
-def test_plan_shows_cost_and_power_without_reading_anything(workshop: Workshop) -> None:
-    done = workshop.call("plan", "--recipe", "tiny.toml", "--rounds", "3", "--set", "problems.train=absent.jsonl")
+def test_plan_shows_cost_and_power_without_the_model_and_the_hub(workshop: Workshop) -> None:
+    elsewhere = ["--model", "absent/model", "--problems", "absent/problems"]
+    done = workshop.call("plan", "--recipe", "tiny.toml", "--rounds", "3", *elsewhere)
     assert done.returncode == 0, done.stderr
     assert "A round samples 24 completions of 24 problems: at most 132 tokens" in done.stdout
     assert "Evidence needed in rounds 1 to 3:\n" in done.stdout
