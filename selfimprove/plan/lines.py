@@ -17,7 +17,7 @@ from selfimprove.gate.budget import alpha_of_round, share_of_round
 from selfimprove.gate.decision import power_lines
 from selfimprove.gate.guards import guard_lines
 from selfimprove.plan.calibration import Calibration, Range
-from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
+from selfimprove.plan.forecast import DiskNeed, Forecast, few_examples, forecast_round
 from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import ProblemSets, problems_of
 from selfimprove.problem.generated import PREFIX
@@ -36,8 +36,11 @@ def plan_lines(recipe: Recipe, rounds: int, problems: ProblemSets | None = None)
     power = power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate, ()))
     most = most_heldout(problems) if problems else None
     warning = power_warning(recipe, recipe.problems.heldout_size, most)
+    known = (len(problems.train) if problems else recipe.problems.train_size) or recipe.sampling.problems_per_round
+    few = few_examples(recipe, known) if known else ""
     return [
-        *_work(recipe, len(problems.train) if problems else recipe.problems.train_size),
+        *_work(recipe, known),
+        *([few] if few else []),
         "",
         *_gate(recipe, rounds),
         "",
@@ -77,8 +80,7 @@ def _guards(recipe: Recipe) -> list[str]:
     return ["", "Guards, in the first round whose challenger the gate accepts:", *lines] if lines else []
 
 
-def _work(recipe: Recipe, train: int) -> list[str]:
-    known = train or recipe.sampling.problems_per_round
+def _work(recipe: Recipe, known: int) -> list[str]:
     work = forecast_round(recipe, known or 1000)
     of = f"{work.problems:,} problems" if known else "1,000 problems (for each 1,000 that the source has)"
     continued = (

@@ -18,7 +18,7 @@ from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
 from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
-from selfimprove.plan.forecast import forecast_round
+from selfimprove.plan.forecast import few_examples, forecast_round
 from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import ProblemSets
 from selfimprove.problem.guessing import guessing_told
@@ -85,10 +85,11 @@ def _bring_to(
     say = _recorded(journal, emit)
     problems = admitted.problems
     say(_started(recipe, problems, machinery, journal, rounds, records))
-    if not journal.round_folders() and (
-        warning := power_warning(recipe, len(problems.heldout), most_heldout(problems))
-    ):
-        say(Note(warning))
+    if not journal.round_folders():
+        few = few_examples(recipe, len(problems.train))
+        power = power_warning(recipe, len(problems.heldout), most_heldout(problems))
+        for warning in filter(None, (few, power)):
+            say(Note(warning))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:

@@ -16,6 +16,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Event, StageProgress
 from selfimprove.formatting import split_told
+from selfimprove.plan.lines import plan_lines
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
@@ -312,9 +313,24 @@ def test_less_than_a_batch_of_examples_is_a_warning_with_what_was_dropped(tmp_pa
     world = World(tmp_path, checker, gains=[0.0], settings=rft)
     world.run(1)
     counts = world.journal.rounds()[0].counts_of("harvest")
-    (told,) = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
+    _, told = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
     kept = f"round 1 trains on {counts.examples} examples from 40 completions, less than one batch"
     assert f"{kept} (dropped: not_verified {counts.dropped['not_verified']}). " in told
+
+
+def test_a_round_that_can_not_fill_a_batch_is_a_warning_before_anything_is_sampled(
+    tmp_path: Path, checker: Checker
+) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"training": {"batch_rows": 64}})
+    world.run(1)
+    place, told = next((at, e.text) for at, e in enumerate(world.events) if isinstance(e, ev.Note))
+    assert told.startswith(
+        "warning: a round trains on at most 40 examples, less than one batch (training.batch_rows = 64). Add "
+    )
+    assert not any(isinstance(event, ev.StageStarted) for event in world.events[:place])
+    assert told in plan_lines(world.recipe(), 1)
+    world.settings["training"] = {"batch_rows": 40}
+    assert not any("batch" in line for line in plan_lines(world.recipe(), 1))
 
 
 def test_rejection_sampling_trains_whole_verified_solutions(tmp_path: Path, checker: Checker) -> None:
