@@ -239,6 +239,17 @@ def test_a_mistake_is_refused_in_two_lines_and_nothing_is_lost(
     assert comparable_records(workshop.runs / "whole") == before
 
 
+def test_a_run_without_a_recipe_is_compared_by_its_own(workshop: Workshop) -> None:
+    words = ["run", "--run", "whole", "--rounds", "2", "--json", "--device", "cpu"]
+    same = ["--model", "tiny", "--problems", "sums.jsonl", "--set", "training.rank=2"]
+    assert events_of(workshop.call(*words, *same))[-1]["was_complete"]
+    other = workshop.call(*words, *same, "--set", "training.rank=3", "--set", "gate.batch=4")
+    assert other.returncode == 2
+    assert other.stderr.startswith(
+        "selfimprove: run `whole` has another recipe; changed: training.rank, gate.batch\nUse --run whole-2 to start a"
+    )
+
+
 def test_a_changed_file_of_an_unfinished_round_is_refused_by_name(workshop: Workshop, killed: Path) -> None:
     changed = Path(shutil.copytree(killed, workshop.runs / "changed")) / "0001"
     (changed / "round.json").unlink(missing_ok=True)
