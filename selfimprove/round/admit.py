@@ -115,7 +115,7 @@ def _faulty_in_guard(
     found = problems.guards[guard.name]
     with guards_checker(recipe, guard, machinery) as checker:
         faulty = faulty_references(found, checker, recipe.guarding(guard).answers)
-    _refuse_faulty(faulty, len(found))
+    _refuse_faulty(faulty, len(found), f"{guard.problems} --recipe RECIPE")
     return faulty
 
 
@@ -125,13 +125,13 @@ def _refuse_unaskable(settings: Sampling, problems: Sequence[Problem], machinery
     refuse_too_long(machinery.tokenizer, settings, problems, context_of(machinery.base))
 
 
-def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int) -> None:
+def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int, source: str = "SOURCE") -> None:
     if len(faulty) > TOLERATED * answered:
         one = faulty[0]
         raise UsageError(
             f"{len(faulty):,} of {answered:,} references can't be judged against, such as {one.problem.source}: "
             f"{one.problem.answer}: {one.fault}",
-            "Look at their references: selfimprove check --references SOURCE",
+            f"Look at their references: selfimprove check --references {source}",
         )
 
 
