@@ -56,7 +56,7 @@ class StageStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress:
-    """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since the stage began.
+    """`done` of the stage's `total` units are durable; `tokens` were sampled or trained since this start began it.
 
     Tokens count while their units aren't durable yet, so a chunk of minutes is seen to move.
     """
@@ -177,7 +177,11 @@ class SealedJudged:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished:
-    """The run has all the rounds that were asked for; `was_complete` if it had them before this start."""
+    """The run has all the rounds that were asked for; `was_complete` if it had them before this start.
+
+    `seconds` are those that all starts of the run worked on it, or those of this start if they are more: a start also
+    looks through the files of earlier rounds.
+    """
 
     run: str
     rounds: int

@@ -14,8 +14,6 @@ from selfimprove.errors import UsageError
 if TYPE_CHECKING:
     from selfimprove.recipe import Answers
 
-_ALL_PROBLEMS = {"train_size": 0, "heldout_size": 1, "sealed_size": 1}
-
 
 def check(
     answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="The model's answer.")] = None,
@@ -44,6 +42,8 @@ def check(
     question: Annotated[
         str, typer.Option("--question", metavar="TEXT", help="The question that was answered, with its choices.")
     ] = "",
+    recipe: opt.Recipe = None,
+    recipe_keys: opt.Settings = None,
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=0, help="Processes of the checker; 0: one per usable core.")
     ] = 0,
@@ -52,6 +52,8 @@ def check(
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
     The built-in checker runs no code from an answer, and no answer can hang it. --checker uses your own instead.
+    With --references, --recipe and --set say which fields and which checker: those of the recipe's problems, or of the
+    guard whose problems SOURCE are.
 
     Writes the --wrong FILE.
 
@@ -62,21 +64,24 @@ def check(
         selfimprove check 'so x = \\boxed{1/2}' 0.5 --explain
         selfimprove check --cases tests/cases/answers.jsonl
         selfimprove check --references mine.jsonl
+        selfimprove check --references other.jsonl --set problems.question=text --set problems.answer=result
         selfimprove check '{"name": "Ada"}' '{"type": "object"}' --checker docs/checkers/json_schema.py:check
     """
     from selfimprove.answer.checking import shown
     from selfimprove.problem import load_problems
-    from selfimprove.problem.references import references_text
+    from selfimprove.problem.references import readings_of, references_text
     from selfimprove.recipe import Runtime
-    from selfimprove.recipe.reading import read_recipe
+    from selfimprove.recipe.reading import read_recipe, read_settings
 
     searched, cores = read_mode(mode), Runtime(threads=workers).usable_threads()
     settings = _settings(checker, bool(cases) or explain)
     if cases:
         typer.echo(shown.cases_text(cases, cores, searched, wrong_rows, as_json))
     elif references:
-        sources = read_recipe(None, {"problems": {"train": references, **_ALL_PROBLEMS}}).problems
-        typer.echo(references_text(load_problems(sources, as_written=bool(checker)), settings, cores))
+        for problems, answers in readings_of(read_recipe(recipe, read_settings(recipe_keys or [])), references):
+            judged = settings if checker else answers
+            found = load_problems(problems, as_written=bool(judged.checker))
+            typer.echo(references_text(found, judged, cores))
     elif answer is None or gold is None:
         raise UsageError("nothing to check", "Give an ANSWER and a GOLD reference, or --cases FILE.jsonl.")
     elif checker:

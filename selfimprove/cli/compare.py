@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from selfimprove.escaping import folder_name
 
 if TYPE_CHECKING:
     from selfimprove.compare.folder import Folder, Plan
+    from selfimprove.compare.running import Comparing
     from selfimprove.recipe import Runtime
     from selfimprove.view import Mode
 
@@ -137,38 +139,51 @@ def _existing(rounds_dir: Path, name: str) -> Folder:
 
 
 def _run(folder: Folder, agree: Callable[[], Plan], runtime: Runtime, mode: Mode) -> Plan:
-    """Complete the runs under the comparison's lock, write its results and plot; returns the plan as it is then."""
+    """Complete the runs under the comparison's lock, write its results and plot; returns the plan as it is then.
+
+    What can be refused is refused before the folder is made.
+    """
     from selfimprove.compare.outcome import read_outcome, results
     from selfimprove.compare.plot import picture
     from selfimprove.store.durable import write_atomically, write_json
 
-    with stoppable(f"selfimprove {shlex.join(sys.argv[1:])}"), folder.holder().lock():
-        plan = _complete(folder, agree(), runtime, mode)
+    with stoppable(f"selfimprove {shlex.join(sys.argv[1:])}"), ExitStack() as stack:
+        folder.holder().refuse_held()
+        comparing = _comparing(folder, agree(), runtime, mode, stack)
+        stack.enter_context(folder.holder().lock())
+        plan = _complete(comparing, agree()) if comparing else agree()
+        folder.write(plan)
         outcome = read_outcome(folder, plan)
         write_json(folder.results_path, results(outcome))
         write_atomically(folder.plot_path, picture(outcome))
         return plan
 
 
-def _complete(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode) -> Plan:
-    """The plan with its runs complete; no model is loaded where all of them were."""
-    from selfimprove.compare.running import Comparing, fit_arms, make_runs, owed
+def _comparing(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode, stack: ExitStack) -> Comparing | None:
+    """The comparison with its problems and model open until the stack ends; None, and no model, if no run is owed."""
+    from selfimprove.compare.running import Comparing, owed, refuse_hopeless
     from selfimprove.runs.assemble import opened
     from selfimprove.view import open_view
 
     if not owed(folder, plan):
-        folder.write(plan)
-        return plan
-    with opened(plan.arms[0].arm.recipe, runtime) as shared:
-        comparing = Comparing(
-            folder=folder,
-            ground=shared,
-            open_view=lambda: open_view(mode, sys.stdout),
-            keep_models=runtime.keep_models,
-        )
-        plan = fit_arms(comparing, plan)
-        folder.write(plan)
-        return make_runs(comparing, plan)
+        return None
+    comparing = Comparing(
+        folder=folder,
+        ground=stack.enter_context(opened(plan.arms[0].arm.recipe, runtime)),
+        open_view=lambda: open_view(mode, sys.stdout),
+        keep_models=runtime.keep_models,
+    )
+    refuse_hopeless(comparing, plan)
+    return comparing
+
+
+def _complete(comparing: Comparing, plan: Plan) -> Plan:
+    """The plan with its runs complete."""
+    from selfimprove.compare.running import fit_arms, make_runs
+
+    plan = fit_arms(comparing, plan)
+    comparing.folder.write(plan)
+    return make_runs(comparing, plan)
 
 
 def _show(folder: Folder, markdown_file: Path | None, as_json: bool) -> None:

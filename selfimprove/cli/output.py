@@ -1,12 +1,13 @@
-"""What several commands do alike: write a file that an option names, end on Ctrl-C, say how to resume."""
+"""What several commands do alike: write a file that an option names, end on Ctrl-C, show reading, say how to resume."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ import typer
 from selfimprove.errors import UsageError
 
 if TYPE_CHECKING:
+    from selfimprove.events import Emit, Event
     from selfimprove.store.journal import Journal
+    from selfimprove.view import View
 
 
 PIPE_WIDTH = 120
@@ -69,6 +72,23 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
     is_wide = max(map(len, lines)) <= columns
     commands = lines if is_wide else [f"  {command}" for command, _ in steps]
     return [*tips, *commands]
+
+
+def screen(stack: ExitStack) -> Emit:
+    """A listener that opens a view on standard error at the first event, where that is a terminal."""
+    from selfimprove.events import silence
+    from selfimprove.view import can_move, open_view
+
+    if not can_move(sys.stderr, os.environ):
+        return silence
+    views: list[View] = []
+
+    def heard(event: Event) -> None:
+        if not views:
+            views.append(stack.enter_context(open_view("live", sys.stderr)))
+        views[0](event)
+
+    return heard
 
 
 @contextmanager

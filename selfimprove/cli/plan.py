@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
+from selfimprove.cli.output import screen
 from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime
+from selfimprove.escaping import escape_text
+
+_LINE = 400
 
 
 @opt.takes_execution("engine", "device", "threads")
@@ -32,10 +37,11 @@ def plan(
 ) -> None:
     """Before a run, show its maximum cost, and the smallest gain that its test (the gate) can detect.
 
-    The plan needs only the recipe: no problem is read and no model is loaded. With --calibrate, the real engine and
-    trainer run a short trial, and the cost is given as tokens, time, memory and disk space.
+    Problem files are read as by a run, and refused like there; datasets on the hub are not read, and no model is
+    loaded. With --calibrate, the real engine and trainer run a short trial, and the cost is given as tokens, time,
+    memory and disk space.
 
-    Writes nothing; --calibrate fills the cache in $SELFIMPROVE_CACHE.
+    Writes nothing but the cache in $SELFIMPROVE_CACHE: the parsed rows of a large file, and with --calibrate the model.
 
     Exit codes: 0 shown; 1 the trial failed; 2 invalid usage or input.
 
@@ -46,10 +52,16 @@ def plan(
         selfimprove plan --recipe demo --calibrate
         selfimprove plan --model ./my-model --problems mine.jsonl --calibrate
     """
-    from selfimprove.plan.lines import plan_lines
+    from selfimprove.plan.lines import plan_lines, problem_lines
+    from selfimprove.runs.reading import told_reading
 
     chosen = chosen_recipe(recipe, model, problems, settings or [])
-    for line in plan_lines(chosen, rounds):
+    with ExitStack() as stack:
+        reading = stack.enter_context(told_reading(screen(stack)))
+        found, told = problem_lines(chosen, reading)
+    for line in told:
+        typer.echo(escape_text(line, _LINE))
+    for line in plan_lines(chosen, rounds, found):
         typer.echo(line)
     if calibrate:
         from selfimprove.runs.assemble import measured_plan

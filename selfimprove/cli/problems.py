@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.events import Emit, Event, silence
+from selfimprove.cli.output import screen
 
 if TYPE_CHECKING:
     from selfimprove.problem.preview import Preview
     from selfimprove.recipe import Recipe
     from selfimprove.round.lengths import Lengths
-    from selfimprove.view import View
 
 
 def problems(
@@ -56,7 +53,7 @@ def problems(
     chosen = chosen_recipe(recipe, model, "", settings or [])
     as_written = bool(chosen.answers.checker)
     with ExitStack() as stack:
-        reading = stack.enter_context(told_reading(_screen(stack)))
+        reading = stack.enter_context(told_reading(screen(stack)))
         found = preview.preview(source, chosen.problems, reading, as_written=as_written)
     tested = preview.self_test(found, chosen.answers, Runtime().usable_threads())
     lengths = _lengths(chosen, found) if model else None
@@ -71,22 +68,6 @@ def problems(
     console.print(shown.checker_line(tested.tested, tested.faulty, own_judge(chosen.answers, found.problems)))
     if lengths is not None:
         console.print(shown.labelled("tokens", lengths.told(), "red" if lengths.too_long else ""))
-
-
-def _screen(stack: ExitStack) -> Emit:
-    """A listener that opens a view on standard error at the first event, where that is a terminal."""
-    from selfimprove.view import can_move, open_view
-
-    if not can_move(sys.stderr, os.environ):
-        return silence
-    views: list[View] = []
-
-    def heard(event: Event) -> None:
-        if not views:
-            views.append(stack.enter_context(open_view("live", sys.stderr)))
-        views[0](event)
-
-    return heard
 
 
 def _lengths(recipe: Recipe, found: Preview) -> Lengths:

@@ -44,7 +44,8 @@ def run(
     """Run rounds until the run has --rounds of them; the same command resumes an interrupted run.
 
     Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, its name is
-    enough. A different recipe is refused, and the error names the keys that differ.
+    enough: without --recipe, the run's own recipe applies. A different recipe, or a key set to another value, is
+    refused, and the error names the keys that differ.
 
     Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
     in $SELFIMPROVE_CACHE.
@@ -60,7 +61,7 @@ def run(
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
-    from selfimprove.recipe.reading import read_recipe, typed_keys
+    from selfimprove.recipe.reading import overridden, read_recipe, typed_keys
     from selfimprove.runs.assemble import run_recipe
     from selfimprove.store.journal import journal_named
     from selfimprove.tracking import read_trackers, tracked
@@ -69,7 +70,8 @@ def run(
     name = name or (recipe.stem if recipe else DEFAULT)
     journal = journal_named(rounds_dir, name, "--run")
     typed = typed_settings(model, problems, settings or [])
-    chosen = journal.recipe() if journal.is_bound and not (recipe or typed) else read_recipe(recipe, typed)
+    resumes = journal.is_bound and not recipe
+    chosen = overridden(journal.recipe(), typed) if resumes else read_recipe(recipe, typed)
     journal.examine(chosen, typed_keys(recipe, typed))
     runtime, trackers = read_runtime(execution), read_trackers(track or [])
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)

@@ -21,7 +21,8 @@ def watch(
 ) -> None:
     """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
-    If the run has not begun, or has been stopped, the command waits until a process starts or resumes the run.
+    If the run has not begun, or has been stopped, the command waits until a process starts or resumes the run. If no
+    folder has that name, it also lists the runs in the folder.
 
     Writes nothing.
 

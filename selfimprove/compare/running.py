@@ -21,7 +21,7 @@ from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
 from selfimprove.problem.judging import checkers_digest
 from selfimprove.recipe import Recipe
-from selfimprove.round.admit import admit
+from selfimprove.round.admit import admit, refuse_unfit
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
@@ -62,6 +62,19 @@ class Comparing:
 def owed(folder: Folder, plan: Plan) -> list[tuple[Fitted, int]]:
     """The runs that have not all rounds and a sealed outcome yet."""
     return [(fitted, seed) for fitted, seed in plan.runs() if not folder.is_made(fitted.arm, seed, plan.rounds)]
+
+
+def refuse_hopeless(comparing: Comparing, plan: Plan) -> None:
+    """Raise, before anything is written, what keeps the first run from beginning, or a budget of rows from being kept.
+
+    Raises `UsageError`, as `admit` and `fit_arms` do.
+    """
+    ground, first = comparing.ground, plan.arms[0].arm.recipe
+    pool = len(admit(ground.problems, first, ground.machinery_for(first)).problems.train)
+    for fitted in plan.arms:
+        refuse_unfit(fitted.arm.recipe, ground.problems)
+        if plan.budget is not None and plan.budget.of == "rows" and fitted.problems is None:
+            fit_rows(fitted.arm, plan.budget.amount, pool)
 
 
 def fit_arms(comparing: Comparing, plan: Plan) -> Plan:

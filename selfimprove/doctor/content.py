@@ -20,6 +20,7 @@ from selfimprove.gate.intervals import power_line
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.plan.hope import most_heldout, power_gap
 from selfimprove.problem import Problem
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.judging import open_checker, own_judge
 from selfimprove.problem.references import FaultyReference, faulty_references
 from selfimprove.problem.shown import pair_told, told_aside
@@ -67,7 +68,8 @@ def problems(subject: Subject) -> Finding:
         return error("problems", f"{sizes}; {cause.message}", cause.hint)
     pairs = "; ".join(pair_told(problem) for problem in found.heldout[:2])
     off = decontamination_off(subject.recipe.problems, subject.recipe.problems.train)
-    more = [*told_aside(found.tallies), *([off] if off else [])]
+    guessing = guessing_told(found.heldout)
+    more = [*([guessing] if guessing else []), *told_aside(found.tallies), *([off] if off else [])]
     return ok("problems", "; ".join([f"{sizes}, such as {pairs}", *more]))
 
 

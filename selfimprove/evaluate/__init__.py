@@ -42,7 +42,6 @@ from selfimprove.report import section_markdown
 from selfimprove.report.evaluations import evaluation_sections
 from selfimprove.round.admit import refuse_lost
 from selfimprove.round.answers import AnswersByKey, Judge, judging_decoding
-from selfimprove.round.judge import tokens_of
 from selfimprove.round.lengths import context_of, refuse_too_long
 from selfimprove.round.machinery import Samplers
 from selfimprove.round.progress import Progress
@@ -163,7 +162,7 @@ def _answers(
             return progress.sampler(stack.enter_context(subject.opened()))
 
         for fresh in judge.answers(sampler, MODEL, batches):
-            progress.add(len(fresh), tokens_of(fresh))
+            progress.add(len(fresh), judge.fresh_tokens())
     book.finish()
     held = book.held()
     return {problem.key: held[problem.key] for problem in problems}

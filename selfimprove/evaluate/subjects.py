@@ -7,6 +7,7 @@ lock; the model of another round is built in a temporary folder, and checked aga
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ from selfimprove.ask import champion_folder
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit
 from selfimprove.export.source import Source, build, source_at
-from selfimprove.models import resolve_model
+from selfimprove.models import is_on_hub, resolve_model
 from selfimprove.recipe import Model, Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.assemble import machinery_of, noting
 from selfimprove.store.journal import BASE, Champion, Journal
 from selfimprove.store.records import RoundRecord
 
-KNOWN = "Name base, champion, the number of a round, a folder or a hub id."
+MOST_NUMBERS = 9
+"""Rounds that are listed one by one."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,23 @@ class Subject:
 
 
 def named_models(names: Sequence[str], journal: Journal) -> list[Named]:
-    """The models of these names, each once; `UsageError` for a round that isn't there or has lost its weights."""
+    """The models of these names, each once.
+
+    Raises `UsageError` for a round that isn't there or has lost its weights, and a name that leads to no model.
+    """
     rounds, champion = journal.rounds(), journal.champion()
     found: dict[object, Named] = {}
     for name in names:
         member = _member(name, rounds, champion, journal)
         title = name if member is None else _title(member, champion)
-        if member is not None:
+        if member is None:
+            with _told_of_names(name, journal):
+                is_on_hub(Model(name=name))
+        else:
             _refuse_lost(journal, member, title)
         found.setdefault(name if member is None else member.number, Named(title, member))
     if not found:
-        raise UsageError("--models: no model is named", KNOWN)
+        raise UsageError("--models: no model is named", _known(journal))
     return list(found.values())
 
 
@@ -69,7 +77,8 @@ def subject_of(
     """The model with engine and tokenizer; `UsageError` if it isn't what the run's records say, or can't be found."""
     if named.member is None:
         model = Model(name=named.name, dtype=recipe.model.dtype)
-        base = resolve_model(model, cache, runtime.trust_remote_code, noting(emit))
+        with _told_of_names(named.name, journal):
+            base = resolve_model(model, cache, runtime.trust_remote_code, noting(emit))
         own = recipe.model_copy(update={"model": model})
         return Subject(
             name=named.name,
@@ -100,8 +109,29 @@ def _member(name: str, rounds: Sequence[RoundRecord], champion: Champion, journa
     number = int(name)
     if number > len(rounds):
         there = f"rounds 1 to {len(rounds)}" if rounds else "no finished round"
-        raise UsageError(f"--models {name}: run `{journal.name}` has {there}", KNOWN)
+        raise UsageError(f"--models {name}: run `{journal.name}` has {there}", _known(journal))
     return Champion(number, (*rounds[number - 1].chain, number))
+
+
+def _known(journal: Journal) -> str:
+    """What `--models` may name."""
+    rounds = len(journal.rounds())
+    numbers = (
+        "".join(f", {number}" for number in range(1, rounds + 1)) if rounds <= MOST_NUMBERS else f", 1 to {rounds}"
+    )
+    return f"Run `{journal.name}` has base, champion{numbers}; a folder or a hub id may be named too."
+
+
+@contextmanager
+def _told_of_names(name: str, journal: Journal) -> Iterator[None]:
+    """Tell, where a name leads to no model, also what the run has: it may be mistyped."""
+    try:
+        yield
+    except UsageError as error:
+        close = difflib.get_close_matches(name.casefold(), ("base", "champion"), 1)
+        meant = [f"Did you mean {close[0]}?"] if close else []
+        own = [error.hint] if "/" in name else []  # such as how to log in to the hub
+        raise UsageError(f"--models {error.message}", " ".join([*meant, *own, _known(journal)])) from error
 
 
 def _title(member: Champion, champion: Champion) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from selfimprove.formatting import plural
 from selfimprove.recipe import Prefixes, Recipe
 from selfimprove.round.machinery import Footprint
 from selfimprove.round.prefixes import token_limit
@@ -152,6 +153,17 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         placebo=gate.placebo,
         sealed_answers=recipe.problems.sealed_size * (gate.samples + (second.gate.samples if second else 0)),
         answer_limit=longest,
+    )
+
+
+def few_examples(recipe: Recipe, train: int) -> str:
+    """A warning that a round of `train` training problems can't fill one training batch; empty if it can."""
+    most, batch = forecast_round(recipe, train).trained_rows, recipe.training.batch_rows
+    if most >= batch:
+        return ""
+    return (
+        f"warning: a round trains on at most {plural(most, 'example')}, less than one batch (training.batch_rows = "
+        f"{batch:,}). Add training problems, sample more (sampling.samples), or set training.batch_rows lower"
     )
 
 

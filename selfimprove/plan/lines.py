@@ -1,6 +1,7 @@
 """What `selfimprove plan` prints: the forecast of a round and of a run in words, and what the gate can see.
 
-`plan_lines` follows from the recipe alone, as upper bounds: no problem is read and no model is loaded.
+`plan_lines` follows from the recipe and, where they were read, the number of problems, as upper bounds: no model is
+loaded. `problem_lines` tells what was read.
 `calibrated_lines` turns the counts of the forecast and measured rates (`plan/calibration.py`) into tokens, time, memory
 and disk. What depends on how long answers are, how many are kept and how soon the gate decides is a range from the
 least to the most.
@@ -16,24 +17,56 @@ from selfimprove.gate.budget import alpha_of_round, share_of_round
 from selfimprove.gate.decision import power_lines
 from selfimprove.gate.guards import guard_lines
 from selfimprove.plan.calibration import Calibration, Range
-from selfimprove.plan.forecast import DiskNeed, Forecast, forecast_round
-from selfimprove.plan.hope import power_warning
+from selfimprove.plan.forecast import DiskNeed, Forecast, few_examples, forecast_round
+from selfimprove.plan.hope import most_heldout, power_warning
+from selfimprove.problem import ProblemSets, problems_of
+from selfimprove.problem.generated import PREFIX
+from selfimprove.problem.shown import told_aside
+from selfimprove.problem.sources import is_hub_name
+from selfimprove.problem.stock import Reading
 from selfimprove.recipe import Gate, Recipe
+from selfimprove.round.admit import refuse_unfit
 
 
-def plan_lines(recipe: Recipe, rounds: int) -> list[str]:
-    """The plan in words, a line each: work of a round, the gate's thresholds, the gains it can see."""
+def plan_lines(recipe: Recipe, rounds: int, problems: ProblemSets | None = None) -> list[str]:
+    """The plan in words, a line each: work of a round, the gate's thresholds, the gains it can see.
+
+    `problems` are the recipe's, None if they weren't read.
+    """
     power = power_lines(recipe.problems.heldout_size, alpha_of_round(recipe.gate, ()))
+    most = most_heldout(problems) if problems else None
+    warning = power_warning(recipe, recipe.problems.heldout_size, most)
+    known = (len(problems.train) if problems else recipe.problems.train_size) or recipe.sampling.problems_per_round
+    few = few_examples(recipe, known) if known else ""
     return [
-        *_work(recipe),
+        *_work(recipe, known),
+        *([few] if few else []),
         "",
         *_gate(recipe, rounds),
         "",
         "Round 1 at 80% power:",
         *(f"  {line}" for line in power.lines()),
-        *([warning] if (warning := power_warning(recipe, recipe.problems.heldout_size)) else []),
+        *([warning] if warning else []),
         *_guards(recipe),
     ]
+
+
+def problem_lines(recipe: Recipe, reading: Reading | None = None) -> tuple[ProblemSets | None, list[str]]:
+    """The recipe's problems where files hold them, and what there is to tell of them; raises what a run would refuse.
+
+    Datasets on the hub are not downloaded for a plan, and what is only generated can't be refused: both are not read.
+    """
+    named = [recipe.problems.train, recipe.problems.heldout, recipe.problems.sealed]
+    sources = [source for source in (*named, *(guard.problems for guard in recipe.guards)) if source]
+    if remote := list(dict.fromkeys(source for source in sources if is_hub_name(source))):
+        check = " and ".join(f"selfimprove problems {source}" for source in remote)
+        return None, [f"Problems on the hub are not read for the plan. To check them: {check}"]
+    if all(source.startswith(PREFIX) for source in sources):
+        return None, []
+    problems = problems_of(recipe, reading)
+    refuse_unfit(recipe, problems)
+    sizes = f"{len(problems.train):,} to train on, {len(problems.heldout):,} held out, {len(problems.sealed):,} sealed"
+    return problems, [f"Problems read: {sizes}", *told_aside(problems.tallies)]
 
 
 def _guards(recipe: Recipe) -> list[str]:
@@ -47,8 +80,7 @@ def _guards(recipe: Recipe) -> list[str]:
     return ["", "Guards, in the first round whose challenger the gate accepts:", *lines] if lines else []
 
 
-def _work(recipe: Recipe) -> list[str]:
-    known = recipe.problems.train_size or recipe.sampling.problems_per_round
+def _work(recipe: Recipe, known: int) -> list[str]:
     work = forecast_round(recipe, known or 1000)
     of = f"{work.problems:,} problems" if known else "1,000 problems (for each 1,000 that the source has)"
     continued = (

@@ -17,6 +17,7 @@ read.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
@@ -27,7 +28,7 @@ from selfimprove.problem.extras import look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
 from selfimprove.problem.flags import disowned, graded_wrong, lost_options, picture_in
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.lookup import Lookup, SetAside, value_of
+from selfimprove.problem.lookup import ROLES, Lookup, SetAside, value_of
 from selfimprove.problem.names import (
     READ,
     TESTS,
@@ -57,12 +58,18 @@ class RowRead:
 
 
 class FieldReader:
-    """Reads the rows of one source, each of which it has to be shown first; `as_written`: answers as they stand."""
+    """Reads the rows of one source, each of which it has to be shown first; `as_written`: answers as they stand.
+
+    `used` counts the fields that were read, by their role; `lacked` the rows in which other fields were read than the
+    one that the recipe names, because they don't have it.
+    """
 
     def __init__(self, named: Problems, *, as_written: bool = False, learnt: Learnt | None = None) -> None:
         self._named, self._as_written = named, as_written
         self._lookup = Lookup(named)
         self.used = self._lookup.used
+        self.lacked: Counter[str] = Counter()
+        self._own = {role: name for role in ROLES if (name := getattr(named, role))}
         self.learnt = self._lookup.learnt = learnt or self._lookup.learnt
         self._questions, self._choices = Questions(self._lookup), Choices(self._lookup)
         self._answers = Answers(self._lookup)
@@ -110,10 +117,14 @@ class FieldReader:
         found = as_row(row)
         if found is None:
             raise UsageError(f"{where}: not an object with fields, but {kind_of(row)}", "Each row needs named fields.")
+        whole = self._lifted(found)
+        without = [(role, self.used[role].total()) for role, name in self._own.items() if not find(whole, name)[0]]
         try:
-            return self._read(self._lifted(found), where, source)
+            read = self._read(whole, where, source)
         except SetAside as aside:
             return RowRead(problem=None, kind=aside.kind, why=aside.why)
+        self.lacked.update(role for role, before in without if self.used[role].total() > before)
+        return read
 
     def _read(self, row: Row, where: str, source: str) -> RowRead:
         names = self._lookup.names(row)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
 from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
 
@@ -275,10 +276,8 @@ def _table(path: Path) -> Iterator[Row]:
     """The rows of a file with a header, its columns apart by the separator that the header shows."""
     text = _decoded(_whole(path), path, 1)
     above, separator = column_names(text, "\t" if format_of(path) == ".tsv" else "")
-    lines = io.StringIO(text, newline="")
-    for _ in range(above):
-        lines.readline()
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    reader = csv.reader(_below(text, above), delimiter=separator, strict=True)
+    decimal = decimal_columns(_below(text, above)) if separator == SEPARATOR else frozenset()
     header: list[str] | None = None
     start = 1 + above
     try:
@@ -289,10 +288,18 @@ def _table(path: Path) -> Iterator[Row]:
                 hint = "Quote cells with commas." if separator == "," else f"Quote cells with {separator!r} in them."
                 raise UsageError(f"{path}:{start}: {len(cells)} cells under {len(header)} column names", hint)
             elif cells:
-                yield start, dict(zip(header, cells, strict=True))
+                yield start, dict(zip(header, with_points(cells, decimal) if decimal else cells, strict=True))
             start = above + reader.line_num + 1
     except csv.Error as error:
         raise UsageError(f"{path}:{start}: not readable as CSV: {error}", "Correct or remove the row.") from None
+
+
+def _below(text: str, above: int) -> io.StringIO:
+    """The text without its first lines."""
+    lines = io.StringIO(text, newline="")
+    for _ in range(above):
+        lines.readline()
+    return lines
 
 
 def _parquet(path: Path) -> Iterator[Row]:

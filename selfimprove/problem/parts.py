@@ -8,7 +8,7 @@ taught, and is read again when all have been looked at.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,16 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class PieceRead:
-    """What a part taught, and unless it has to be read again its rows, the fields that were read, and notes on them."""
+    """What a part taught, and unless it has to be read again its rows, the fields that were read, and notes on them.
+
+    `lacked` as in `FieldReader`.
+    """
 
     learnt: Learnt
     batch: pa.RecordBatch | None
     used: dict[str, Counter[str]]
     notes: tuple[str, ...] = ()
+    lacked: Counter[str] = field(default_factory=Counter)
 
 
 def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt | None) -> PieceRead:
@@ -61,4 +65,6 @@ def read_piece(piece: Piece, named: Problems, as_written: bool, learnt: Learnt |
     for number, row in rows:
         read = reader.read(row, f"{piece.title}:{number}", f"{piece.name}:{number}")
         columns.add(piece.file, number, read.problem, read.kind, read.why)
-    return PieceRead(learnt=reader.learnt, batch=columns.batch(), used=reader.used, notes=reader.notes())
+    return PieceRead(
+        learnt=reader.learnt, batch=columns.batch(), used=reader.used, notes=reader.notes(), lacked=reader.lacked
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.grams import leaked
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.hub import JUDGED_SPLITS
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.names import listed
@@ -65,7 +66,7 @@ class Preview:
 
     def plain(self, limit: int) -> dict[str, object]:
         """As plain data, with `limit` of the problems (0: all)."""
-        shown = self.problems[: limit or None]
+        shown, guessing = self.problems[: limit or None], guessing_told(self.problems)
         return {
             "fields": {role: list(names) for role, names in self.stock.fields},
             "unused": list(self.stock.unused),
@@ -78,7 +79,9 @@ class Preview:
             ],
             "set_aside": [{"where": one.where, "why": one.why, "kind": one.kind} for one in self.stock.aside],
             "dropped": {"duplicates": self.stock.duplicates},
-        } | ({"decontamination": self.off} if self.off else {})
+            **({"guessing": guessing} if guessing else {}),
+            **({"decontamination": self.off} if self.off else {}),
+        }
 
 
 def preview(text: str, wanted: Problems, reading: Reading | None = None, *, as_written: bool = False) -> Preview:

@@ -18,7 +18,7 @@ from selfimprove.problem.gym import UNSTATED
 from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
 from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.values import Problem
-from selfimprove.recipe import Answers
+from selfimprove.recipe import Answers, Problems, Recipe
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,23 @@ def _fault(problem: Problem, verdict: Verdict, settings: Answers) -> str | None:
         return f"its generator doesn't accept it: {verdict.reason}"
     failed = verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
     return f"the checker fails over it: {verdict.reason}" if failed else None
+
+
+_ALL = {"train_size": 0, "heldout": "", "heldout_size": 1, "sealed": "", "sealed_size": 1}
+
+
+def readings_of(recipe: Recipe, source: str) -> list[tuple[Problems, Answers]]:
+    """How the recipe reads and judges this source: as its problems, and as those of each guard that names it.
+
+    A source that the recipe doesn't name is read as its problems are.
+    """
+    own, guards = recipe.problems, [guard for guard in recipe.guards if guard.problems == source]
+    every = own.model_copy(update={**_ALL, "train": source})
+    found = [] if guards and source not in (own.train, own.heldout, own.sealed) else [(every, recipe.answers)]
+    for guard in guards:
+        fields = {"question": guard.question, "answer": guard.answer, "context": "", "options": ""}
+        found.append((every.model_copy(update=fields), recipe.guarding(guard).answers))
+    return found
 
 
 def references_text(problems: ProblemSets, settings: Answers, workers: int) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from selfimprove.escaping import escape_lines, escape_text
 from selfimprove.formatting import plural
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.preview import Preview
 from selfimprove.problem.references import FaultyReference
 from selfimprove.problem.values import Problem, Tally
@@ -35,6 +36,8 @@ def shown_lines(found: Preview, limit: int) -> Iterator[Text]:
         yield labelled("note", note, "yellow")
     rows = f"{found.stock.rows:,}: {len(found.problems):,} problems, {found.answered:,} with an answer"
     yield labelled("rows", rows)
+    if guessing := guessing_told(found.problems):
+        yield labelled("guessing", guessing)
     if found.stock.duplicates:
         yield labelled("dropped", plural(found.stock.duplicates, "duplicate"), "yellow")
     if found.off:
@@ -91,9 +94,11 @@ def labelled(label: str, text: str, style: str = "") -> Text:
 
 
 def told_aside(tallies: Iterable[tuple[str, Tally]]) -> list[str]:
-    """A line for each source some of whose rows have no usable answer: how many, and where they are listed."""
-    found = {tally.source: tally for _, tally in tallies if tally.aside}
-    return [
-        f"{name}: {tally.aside:,} of {tally.rows:,} rows have no usable answer (selfimprove problems {name})"
-        for name, tally in found.items()
-    ]
+    """A line for each source some of whose rows have no usable answer, and for each note on a source's fields."""
+    lines = []
+    for _, tally in tallies:
+        if tally.aside:
+            told = f"{tally.aside:,} of {tally.rows:,} rows have no usable answer"
+            lines.append(f"{tally.source}: {told} (selfimprove problems {tally.source})")
+        lines += [f"{tally.source}: {note}" for note in tally.notes]
+    return list(dict.fromkeys(lines))

@@ -17,6 +17,7 @@ from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.likeness import is_beside
+from selfimprove.problem.names import listed
 from selfimprove.problem.parts import Piece, PieceRead
 from selfimprove.problem.suspect import refuse_absent_texts, refuse_bare_questions
 from selfimprove.problem.table import Made, ProblemRows, Rows, answered, joined, own_copy, problem_rows
@@ -63,8 +64,8 @@ class Stock:
 
     `fields` says which fields were read by their role, the commonest first; `unused` are those of its first rows that
     were not; `lacking` those that the recipe names and no row has. All of them are empty for a generated source.
-    `notes` tell of fields that were taken by no name of theirs. `key` is the name under which the source is kept, empty
-    if it is not.
+    `notes` tell of fields that were taken by no name of theirs, and of rows without a field that the recipe names.
+    `key` is the name under which the source is kept, empty if it is not.
     """
 
     problems: ProblemRows
@@ -94,6 +95,7 @@ class Stock:
             aside=len(self.aside),
             prose=len(prose),
             first=first,
+            notes=self.notes,
         )
 
 
@@ -165,8 +167,19 @@ def _read(
     for read in found:
         for role, names in read.used.items():
             used[role].update(names)
+    lacked = sum((read.lacked for read in found), Counter[str]())
+    rows = sum(read.batch.num_rows for read in found if read.batch is not None)
     notes = tuple(dict.fromkeys(note for read in found for note in read.notes))
+    notes += tuple(_lacked_told(role, wanted, count, rows, used[role]) for role, count in lacked.items())
     return learnt, used, notes, [read.batch for read in found if read.batch is not None]
+
+
+def _lacked_told(role: str, wanted: Problems, count: int, rows: int, used: Counter[str]) -> str:
+    """That rows don't have the field that the recipe names, and which fields were read in them."""
+    name = getattr(wanted, role)
+    found = [field for field, _ in used.most_common() if name not in field.split(", ")]
+    others = [field for field in found if not field.startswith(f"{name}.")]
+    return f"{count:,} of {rows:,} rows have no `{name}`; their {role} was read from {listed(others[:3])}"
 
 
 def _held(read: PieceRead) -> PieceRead:

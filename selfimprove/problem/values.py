@@ -47,7 +47,8 @@ class Aside:
 class Tally:
     """What the rows of a source gave: rows, problems with an answer, rows whose answer is prose, and the first of them.
 
-    `aside` counts all rows without a usable answer, `prose` those with something else where it should stand.
+    `aside` counts all rows without a usable answer, `prose` those with something else where it should stand. `notes`
+    are those on its fields (`stock.Stock`).
     """
 
     source: str
@@ -56,6 +57,7 @@ class Tally:
     aside: int
     prose: int
     first: str
+    notes: tuple[str, ...] = ()
 
 
 def make_problem(question: str, answer: str | None, source: str, identity: str = "", system: str = "") -> Problem:

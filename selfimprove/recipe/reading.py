@@ -50,6 +50,12 @@ def read_recipe(path: Path | None, overrides: Mapping[str, object] | None = None
     return parse_recipe(laid_over(data, overrides or {}, where), where)
 
 
+def overridden(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
+    """The recipe with `overrides` (plain data) from the command line laid over it; raises as `read_recipe` does."""
+    where = "the command line"
+    return parse_recipe(laid_over(recipe.model_dump(), overrides, where), where)
+
+
 def packaged_recipe(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:
     """A recipe that comes with the program, whatever file of its name lies in the working folder."""
     return read_recipe(_PACKAGED / f"{name}.toml", overrides)

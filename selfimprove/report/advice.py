@@ -1,8 +1,8 @@
 """What to change after a rejected round, from its record: the table of `docs/rejected.md` as one sentence.
 
-The first symptom that fits is told, most certain cause first: answers that can't be read, a merge that lost the update,
-a guard, too few flips, harm, a gain too small for the held-out set. Each names the recipe's keys to change. The
-thresholds are the table's; they choose a sentence and decide nothing.
+The first symptom that fits is told, most certain cause first: answers that can't be read, a champion whose answers are
+cut at the token limit, a merge that lost the update, a guard, too few flips, harm, a gain too small for the held-out
+set. Each names the recipe's keys to change. The thresholds are the table's; they choose a sentence and decide nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BY_THE_TEST = frozenset(("", "evidence", "futile", "undecided", "point", "none")
 FEW_FLIPS = 0.03
 """Share of the judged problems below which a round has changed almost nothing."""
 UNREAD = 0.2
-"""Share of unparsed answers above which the checker is the first thing to look at."""
+"""Share of unparsed answers above which the checker is the first thing to look at; of cut ones, the token limit."""
 KEPT = 0.5
 """Share of the adapter's effect below which the merge has lost most of the update."""
 
@@ -54,9 +54,16 @@ def _faults(record: RoundRecord) -> str:
     """What stands in the way of a gain, whatever was trained; empty if nothing is known to."""
     unread, challenger = _unread(record.scorecard.challenger), record.scorecard.challenger
     if unread > UNREAD:
-        cut = (challenger.truncated or 0) > (challenger.answers or challenger.n or 0) * UNREAD
-        remedy = "raise sampling.max_new_tokens" if cut else "say in sampling.prompt how to answer, or set answers.mode"
+        remedy = (
+            "raise sampling.max_new_tokens"
+            if _cut(challenger) > UNREAD
+            else "say in sampling.prompt how to answer, or set answers.mode"
+        )
         return f"{formatting.percent(unread)} of the challenger's answers could not be read: {remedy}."
+    cut = _cut(record.scorecard.champion)
+    if cut > UNREAD:
+        told = f"{formatting.percent(cut)} of the champion's answers were cut at the token limit"
+        return f"{told}, and its cut training solutions have no answer: raise sampling.max_new_tokens."
     kept = record.certificate.functional_share
     if kept is not None and kept < KEPT:
         return (
@@ -76,5 +83,13 @@ def _several(side: Side) -> bool:
 
 
 def _unread(side: Side) -> float:
+    return _share(side.unparsed, side)
+
+
+def _cut(side: Side) -> float:
+    return _share(side.truncated, side)
+
+
+def _share(count: int | None, side: Side) -> float:
     answers = side.answers or side.n
-    return (side.unparsed or 0) / answers if answers else 0.0
+    return (count or 0) / answers if answers else 0.0

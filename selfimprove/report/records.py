@@ -15,7 +15,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.evaluations import Evaluation, read_evaluations
 from selfimprove.store.journal import Champion, Journal, champion_of
-from selfimprove.store.names import run_names
+from selfimprove.store.names import closest_first, run_names
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
 
 
@@ -70,7 +70,8 @@ def read_run(rounds_dir: Path, name: str) -> RunRecords:
     if not name and len(runs) == 1:
         name = runs[0]
     if name not in runs:
-        there = f"Runs in {rounds_dir}: {', '.join(runs)}." if runs else f"There are no runs in {rounds_dir} yet."
+        named = f"Runs in {rounds_dir}: {', '.join(closest_first(name, runs))}."
+        there = named if runs else f"There are no runs in {rounds_dir} yet."
         raise UsageError(f"no run `{name}`" if name else "no run given", there)
     return _read(Journal(rounds_dir / name))
 

@@ -61,13 +61,7 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     question, if a prompt and the answer limit are above the model's context, or if fresh held-out problems can't be
     drawn.
     """
-    _refuse_two_systems(recipe, problems)
-    refuse_prose(recipe, problems)
-    if missing := missing_answers(recipe, problems):
-        settings = recipe.prefixes
-        key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
-        fault = f"{missing} of {len(problems.train)} training problems have no answer"
-        raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
+    refuse_unfit(recipe, problems)
     faulty = faulty_references(problems.answered(), machinery.checker, recipe.answers)
     _refuse_faulty(faulty, len(problems.answered()))
     faulty += tuple(found for guard in recipe.guards for found in _faulty_in_guard(recipe, guard, problems, machinery))
@@ -80,6 +74,17 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
     return Admitted(kept, faulty)
+
+
+def refuse_unfit(recipe: Recipe, problems: ProblemSets) -> None:
+    """`UsageError` for what shows without checker and model: two system turns, prose for references, no answers."""
+    _refuse_two_systems(recipe, problems)
+    refuse_prose(recipe, problems)
+    if missing := missing_answers(recipe, problems):
+        settings = recipe.prefixes
+        key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
+        fault = f"{missing} of {len(problems.train)} training problems have no answer"
+        raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
 
 
 def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> None:
@@ -110,7 +115,7 @@ def _faulty_in_guard(
     found = problems.guards[guard.name]
     with guards_checker(recipe, guard, machinery) as checker:
         faulty = faulty_references(found, checker, recipe.guarding(guard).answers)
-    _refuse_faulty(faulty, len(found))
+    _refuse_faulty(faulty, len(found), f"{guard.problems} --recipe RECIPE")
     return faulty
 
 
@@ -120,13 +125,13 @@ def _refuse_unaskable(settings: Sampling, problems: Sequence[Problem], machinery
     refuse_too_long(machinery.tokenizer, settings, problems, context_of(machinery.base))
 
 
-def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int) -> None:
+def _refuse_faulty(faulty: Sequence[FaultyReference], answered: int, source: str = "SOURCE") -> None:
     if len(faulty) > TOLERATED * answered:
         one = faulty[0]
         raise UsageError(
             f"{len(faulty):,} of {answered:,} references can't be judged against, such as {one.problem.source}: "
             f"{one.problem.answer}: {one.fault}",
-            "Look at their references: selfimprove check --references SOURCE",
+            f"Look at their references: selfimprove check --references {source}",
         )
 
 

@@ -74,6 +74,7 @@ class Judge:
         self._checker = checker
         self._path = path
         self._rows = _read_answered(path)
+        self._fresh = 0
 
     def answers(
         self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
@@ -94,6 +95,11 @@ class Judge:
         """How many of the batch's problems have durable answers of this model in the file."""
         keys = {row.key for row in self._rows if row.model == model}
         return sum(problem.key in keys for problem in batch)
+
+    def fresh_tokens(self) -> int:
+        """Tokens sampled since this was asked last, for rates: those of answers that stood in the file don't count."""
+        fresh, self._fresh = self._fresh, 0
+        return fresh
 
     def prompt_tokens(self, problems: Sequence[Problem]) -> int:
         """Prompt tokens of judging one model on these problems."""
@@ -136,6 +142,7 @@ class Judge:
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [row.model_dump() for row in rows])
         self._rows += rows
+        self._fresh += sum(len(row.token_ids) for row in rows)
 
     def _request(self, problem: Problem, number: int) -> Request:
         settings = self._recipe.sampling

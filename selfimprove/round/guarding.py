@@ -46,10 +46,11 @@ BothSides = tuple[AnswersByKey, AnswersByKey]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A batch that is durable: the answers of one model, and the tokens of their prompts."""
+    """A batch that is durable: the answers of one model, the tokens of their prompts, and those sampled just now."""
 
     answers: AnswersByKey
     prompt_tokens: int
+    fresh_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def judge_guards(job: Job, alphas: Mapping[str, float], progress: Progress) -> G
                 strict=True,
             ):
                 contest.champion.update(fresh)
-                yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch))
+                yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch), fresh_tokens=bench.fresh_tokens())
         for contest in contests:
             yield from _challenged(job, contest, list(batched(contest.order, size)), progress)
             found = _decided(job, contest)
@@ -184,7 +185,7 @@ def _challenged(
     with closing(bench.answers(lambda: progress.sampler(job.challenger_model()), job.number, batches)) as answered:
         for batch, fresh in zip(batches, answered, strict=True):
             contest.challenger.update(fresh)
-            yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch))
+            yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch), fresh_tokens=bench.fresh_tokens())
             _tell(job, contest)
             if _decided(job, contest) is not None:
                 return

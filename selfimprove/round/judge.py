@@ -96,13 +96,13 @@ def judge(job: Job) -> Counts:
         lambda: progress.sampler(job.champion_model()), job.champion.number, list(batched(missing, size))
     ):
         champion |= fresh
-        progress.add(len(fresh), tokens_of(fresh))
+        progress.add(len(fresh), bench.fresh_tokens())
     challenger: dict[str, Sequence[Answered]] = {}
     batches = list(batched(order, size))
     with closing(bench.answers(lambda: progress.sampler(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
             challenger |= fresh
-            progress.add(len(batch), tokens_of(fresh))
+            progress.add(len(batch), bench.fresh_tokens())
             _emit_flips(job, batch, champion, fresh)
             if _look(job, terms, order, champion, challenger) is not None:
                 break
@@ -130,7 +130,7 @@ def _guarded(job: Job, terms: Terms, counts: Counts, progress: Progress) -> Coun
         for step in steps:
             answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
             prompts += step.prompt_tokens
-            progress.add(len(step.answers), tokens_of(step.answers))
+            progress.add(len(step.answers), step.fresh_tokens)
     figures = {
         "guard_problems": answered,
         "sampled_tokens": (counts.sampled_tokens or 0) + sampled,

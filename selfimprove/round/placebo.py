@@ -53,7 +53,7 @@ def placebo(job: Job) -> Counts:
     progress = job.progress(NAME, len(judged))
     for fresh in judge.answers(lambda: progress.sampler(model), -job.number, batches):
         found |= fresh
-        progress.add(len(fresh), tokens_of(fresh))
+        progress.add(len(fresh), judge.fresh_tokens())
     job.samplers.close()
     shutil.rmtree(model)
     return Counts(

@@ -18,9 +18,10 @@ from selfimprove.events import Emit, Event, Note, RunFinished, RunStarted
 from selfimprove.formatting import plural
 from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
-from selfimprove.plan.forecast import forecast_round
+from selfimprove.plan.forecast import few_examples, forecast_round
 from selfimprove.plan.hope import most_heldout, power_warning
 from selfimprove.problem import ProblemSets
+from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
 from selfimprove.recipe import Recipe
@@ -84,10 +85,11 @@ def _bring_to(
     say = _recorded(journal, emit)
     problems = admitted.problems
     say(_started(recipe, problems, machinery, journal, rounds, records))
-    if not journal.round_folders() and (
-        warning := power_warning(recipe, len(problems.heldout), most_heldout(problems))
-    ):
-        say(Note(warning))
+    if not journal.round_folders():
+        few = few_examples(recipe, len(problems.train))
+        power = power_warning(recipe, len(problems.heldout), most_heldout(problems))
+        for warning in filter(None, (few, power)):
+            say(Note(warning))
     for aside in admitted.set_aside:
         say(Note(f"{aside.problem.source}: set aside, its reference can't be judged against: {aside.fault}"))
     for record in records:
@@ -113,11 +115,17 @@ def _bring_to(
             run=journal.name,
             rounds=len(records),
             accepted=accepted,
-            seconds=round(time.monotonic() - started, 3),
+            seconds=round(max(time.monotonic() - started, _worked(records, journal.sealed())), 3),
             was_complete=was_complete,
         )
     )
     return look
+
+
+def _worked(records: Sequence[RoundRecord], looks: Sequence[SealedLook]) -> float:
+    """Seconds that all starts of the run together worked on its stages and its looks, by their records."""
+    stages = (stage.seconds or 0.0 for record in records for stage in record.stages)
+    return sum(stages) + sum(look.seconds or 0.0 for look in looks)
 
 
 def _started(
@@ -133,6 +141,7 @@ def _started(
     notes.append(f"{problems.overlap_8gram:.1%} of held-out and sealed questions share 8 words in a row with training")
     notes += [why] if (why := decontamination_off(recipe.problems, recipe.problems.train)) else []
     notes += [f"asked: {pair_told(problem)}" for problem in problems.heldout[:2]]
+    notes += [f"held-out problems: {guessing}"] if (guessing := guessing_told(problems.heldout)) else []
     alpha = terms_of(recipe, journal.bound(), records).alpha
     power = power_line(len(problems.heldout), alpha, _likely_flips(records))
     notes.append(f"{power} (`selfimprove plan` shows other sizes and flip rates)")

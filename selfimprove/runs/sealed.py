@@ -138,7 +138,7 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
         for name, judge in judges.items():
             for fresh in judge.answers(partial(_sampler_at, job, side, progress), side.number, batches):
                 found[name][side.number] |= fresh
-                progress.add(len(fresh), tokens_of(fresh))
+                progress.add(len(fresh), judge.fresh_tokens())
     return found
 
 

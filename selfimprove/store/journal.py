@@ -230,8 +230,7 @@ class Journal:
                 raise UsageError(f"{path}: not a folder", "Name another run (--run) or folder of runs (--rounds-dir).")
         if self.is_comparison:
             raise UsageError(f"`{self.name}` is a comparison, not a run", "Name another run with --run.")
-        if held := self.held_by():
-            raise self._held(held)
+        self.refuse_held()
         rounds = self.rounds()
         self.sealed()
         if rounds or self.is_bound:
@@ -239,6 +238,11 @@ class Journal:
         going_on = self.round(len(rounds) + 1)
         for path in sorted(going_on.path.glob("done/*.json")):
             going_on.done(path.stem)
+
+    def refuse_held(self) -> None:
+        """`UsageError` says which other process holds the folder, if one does."""
+        if held := self.held_by():
+            raise self._held(held)
 
     def bind(self, recipe: Recipe, identity: Identity) -> None:
         """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound."""

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from selfimprove.cli import app as cli
+from selfimprove.problem import load_problems
+from selfimprove.problem.shown import told_aside
+from selfimprove.recipe import Problems
 
 ROWS = [
     {"question": "What is \x1b[31m1 + 1?\nNow.", "answer": "2"},
@@ -44,6 +47,39 @@ def test_programs_get_the_pairs_and_what_was_set_aside(
     assert [(one["where"], one["kind"]) for one in found["set_aside"]] == [("rows.jsonl:3", "sentence")]
     assert found["checker"] == {"tested": 3, "faulty": 0}
     assert len(json.loads(typed(capsys, monkeypatch, source, "--json", "--limit", "1"))["problems"]) == 1
+
+
+def test_rows_without_a_field_that_is_named_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gap.jsonl"
+    rows = [
+        {"question": f"What is {n} + 1?", "answer": str(n + 1)} | ({"final": str(n + 1)} if n % 4 else {})
+        for n in range(40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    note = "10 of 40 rows have no `final`; their answer was read from `answer`"
+    named = typed(capsys, monkeypatch, str(path), "--set", "problems.answer=final", "--json")
+    assert json.loads(named)["notes"] == [note]
+    assert json.loads(typed(capsys, monkeypatch, str(path), "--json"))["notes"] == []
+    sets = load_problems(Problems(train=str(path), answer="final", train_size=10, heldout_size=10, sealed_size=10))
+    assert told_aside(sets.tallies) == [f"{path}: {note}"]  # what doctor and the start of a run tell
+
+
+def test_what_guessing_would_solve_is_told_of_a_multiple_choice(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "choices.jsonl"
+    four = [{"question": f"What is {n}?", "choices": [f"{n}", "no", "yes", "all"], "answer": "A"} for n in range(9)]
+    plain = {"question": "What is 1 + 1?", "answer": "2"}
+    for rows, told in (
+        (four, "guessing would solve about 25% (multiple choice)"),
+        ([*four, plain], "guessing would solve about 25% of the multiple-choice problems (90%)"),
+    ):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert json.loads(typed(capsys, monkeypatch, str(path), "--json"))["guessing"] == told
+        assert f"guessing    {told}\n" in typed(capsys, monkeypatch, str(path))
+    assert "guessing would" not in typed(capsys, monkeypatch, source)
 
 
 def test_readers_get_escaped_lines(

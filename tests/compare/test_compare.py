@@ -362,6 +362,27 @@ def test_a_budget_of_tokens_is_measured_once_and_nearly_kept(table: Table) -> No
     assert first_pilot, "the pilot of the first arm stands from the refused start"
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--problems", "absent.jsonl"], "absent.jsonl"),
+        (["--budget", "rows=100000"], "needs 100,000 problems per round"),
+        (
+            ["--problems", "bare.jsonl", "--set", "problems.heldout=sums.jsonl", "--set", "prefixes.select=verified"],
+            "no answer",
+        ),
+    ],
+    ids=["problems", "budget", "answers"],
+)
+def test_a_comparison_that_is_refused_leaves_no_folder(workshop: Workshop, words: list[str], named: str) -> None:
+    rows = [{"question": f"What is {number} + 1?"} for number in range(30)]
+    (workshop.folder / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = workshop.call("compare", "upft.toml", "--rounds", "1", "--name", "refused", "--device", "cpu", *words)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert not (workshop.runs / "refused").exists()
+
+
 def test_a_lock_keeps_a_second_process_out(table: Table) -> None:
     with table.folder.holder().lock(), pytest.raises(UsageError, match="in use by process"):
         table.make(table.arms(4))

@@ -262,6 +262,20 @@ def test_a_refusal_is_one_line_and_leaves_with_2(shop: Workshop) -> None:
     assert done.stderr.splitlines()[0] == "selfimprove: PROBLEMS: missing.jsonl: no such file"
 
 
+def test_a_mistyped_model_is_refused_with_what_the_run_has(shop: Workshop) -> None:
+    has = "Run `done` has base, champion, 1, 2; a folder or a hub id may be named too."
+    for name, fault, hint in (
+        ("champoin", "champoin: the hub can't be reached", f"Did you mean champion? {has}"),
+        ("round 2", "round 2: no such folder", has),
+        ("./elsewhere", "./elsewhere: no such folder", has),
+    ):
+        done = shop.call("evaluate", "done", "--models", f"base,{name}", *EXECUTION)
+        assert done.returncode == 2
+        first, second = done.stderr.splitlines()
+        assert first.startswith(f"selfimprove: --models {fault}")
+        assert second.endswith(hint)
+
+
 def test_a_round_without_its_weights_is_refused_by_name_and_the_base_is_not(shop: Workshop) -> None:
     run = _copy(shop, "light")
     shutil.rmtree(run.round(1).adapter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from selfimprove.problem import load_problems
 from selfimprove.problem.shown import told_aside
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import packaged_recipe, read_recipe
+from tests.paths import ROOT
 from tests.workshop import Workshop, make_workshop
 
 QUICK = ["--threads", "1", "--device", "cpu", "--engine", "transformers"]
@@ -61,6 +63,27 @@ def test_keys_that_are_set_are_read_with_and_written(here: Workshop) -> None:
     assert (recipe.gate.samples, recipe.seed, recipe.training.epochs) == (4, 3, 2)
     assert recipe.prefixes.select == "verified"
     assert load_problems(recipe.problems).heldout
+
+
+def test_what_a_file_of_300_problems_can_show_is_what_the_documentation_says(here: Workshop) -> None:
+    rows = [{"question": f"What is {n} + 2?", "answer": str(n + 2)} for n in range(300)]
+    Path("few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sizes = written("few.jsonl").problems
+    train = 300 - sizes.heldout_size - sizes.sealed_size
+    planned = here.call("plan", "--recipe", "few.toml").stdout
+    assert planned.startswith(
+        f"Problems read: {train} to train on, {sizes.heldout_size} held out, {sizes.sealed_size} "
+    )
+    gain = re.search(r"10% flips: a gain of ([\d.]+) points or more", planned)
+    hoped = re.search(r"hope for is ([\d.]+) points .* takes (\d+) held-out problems", planned)
+    assert gain
+    assert hoped
+    page = " ".join((ROOT / "docs" / "decision.md").read_text().split())
+    assert (
+        f"From 300 problems with answers, `init` trains on {train}, holds out {sizes.heldout_size} and seals "
+        f"{sizes.sealed_size}; with flips on one problem in ten, `plan` says that round 1 then detects a gain of "
+        f"{gain[1]} points or more at 80% power. A gain of {hoped[1]} points takes {hoped[2]} held-out problems"
+    ) in page
 
 
 def test_enough_problems_with_answers_are_selected_by_them_and_detect_the_gain(here: Workshop) -> None:

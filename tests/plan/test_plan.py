@@ -170,6 +170,35 @@ def test_the_command_calibrates_on_the_recipes_own_model(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "sums.jsonl", "tiny", "tiny.toml"]
 
 
+def test_a_problem_file_is_read_and_refused_as_a_run_refuses_it(tmp_path: Path) -> None:
+    workshop = make_workshop(tmp_path)
+    told = workshop.call("plan", "--recipe", "tiny.toml", "--set", "problems.train_size=0").stdout.splitlines()
+    assert told[0] == "Problems read: 41 to train on, 24 held out, 16 sealed"
+    assert told[1].startswith("A round samples 41 completions of 41 problems: ")
+    (tmp_path / "bad.jsonl").write_text(
+        '{"question": "What is 1 + 1?", "answer": "2"}\n{"question": "", "answer": "4"}\n'
+    )
+    (tmp_path / "bare.jsonl").write_text('{"question": "What is 1 + 1?"}\n{"question": "And 2 + 3?"}\n')
+    verified = ["--set", "prefixes.select=verified", "--set", "problems.train_size=0"]
+    for source, more, fault in (
+        ("bad.jsonl", [], "bad.jsonl:2: `question` is empty"),
+        ("gone.jsonl", [], "problems.train: gone.jsonl: no such file"),
+        ("bare.jsonl", ["--set", "problems.heldout=sums.jsonl", *verified], "2 of 2 training problems have no answer"),
+    ):
+        words = ["--recipe", "tiny.toml", "--problems", source, *more]
+        planned, run = workshop.call("plan", *words), workshop.call("run", *words, "--run", "refused")
+        assert (planned.returncode, run.returncode) == (2, 2)
+        assert fault in planned.stderr
+        assert planned.stderr == run.stderr
+
+
+def test_problems_on_the_hub_are_not_read_and_said_so(tmp_path: Path) -> None:
+    told = make_workshop(tmp_path).call("plan", "--recipe", "tiny.toml", "--problems", "openai/gsm8k").stdout
+    assert told.startswith(
+        "Problems on the hub are not read for the plan. To check them: selfimprove problems openai/gsm8k\n"
+    )
+
+
 def test_guards_are_planned_for() -> None:
     guards = [{"problems": "english.jsonl"}, {"problems": "code.jsonl", "rule": "proof of no harm", "size": 2000}]
     recipe = parse_recipe({"guards": guards}, "the test")

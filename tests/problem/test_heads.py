@@ -57,6 +57,20 @@ def test_a_separator_is_told_by_the_column_names(tmp_path: Path) -> None:
     assert read(tmp_path / "rows.csv", "sep=;\n" + CSV.replace(",", ";")).answered == 2
 
 
+def answers(path: Path, *cells: str, separator: str = ";") -> list[str | None]:
+    rows = [f"What is number {place}?{separator}{cell}" for place, cell in enumerate(cells)]
+    found = read(path, "\n".join([f"question{separator}answer", *rows, ""]))
+    return [problem.answer for problem in found.problems]
+
+
+def test_a_comma_in_a_number_beside_semicolons_is_a_decimal_one(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    assert answers(path, "3,5", "-0,25", "4", "1,125", "3,5 cm") == ["3.5", "-0.25", "4", "1.125", "3.5 cm"]
+    for kept in (["3,5", "1,2,3"], ["1,234", "5,678"], ["3,5", "2.5"]):
+        assert answers(path, *kept) == kept
+    assert answers(path, '"3,5"', '"4,5"', separator=",") == ["3,5", "4,5"]
+
+
 def test_rows_that_speak_of_questions_are_no_column_names(tmp_path: Path) -> None:
     found = read(tmp_path / "rows.csv", "text,result\nquestion,1\nproblem,2\n", question="text", answer="result")
     assert found.answered == 2

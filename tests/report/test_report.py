@@ -259,6 +259,12 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
             {"scorecard.challenger.unparsed": 60, "scorecard.challenger.truncated": 60},
             "could not be read: raise sampling.max_new_tokens",
         ),
+        (
+            {"scorecard.champion.truncated": 60, "decision.reason": "futile"},
+            "31.2% of the champion's answers were cut at the token limit, and its cut training solutions have no "
+            "answer: raise sampling.max_new_tokens.",
+        ),
+        ({"scorecard.champion.truncated": 30, "decision.reason": "futile"}, "no worthwhile gain was in reach"),
         ({"certificate.functional_share": 0.2}, "The merge kept 20.0% of the update"),
         ({"decision.reason": "guard sums"}, "A guard rejected the challenger"),
         ({"decision.reason": "truncation"}, "A guard rejected the challenger"),

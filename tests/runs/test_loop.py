@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Event, StageProgress
 from selfimprove.formatting import split_told
+from selfimprove.plan.lines import plan_lines
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
@@ -90,6 +92,17 @@ def test_the_start_tells_the_power_in_one_line_for_the_flips_seen(tmp_path: Path
     assert power[0][0].endswith("(`selfimprove plan` shows other sizes and flip rates)")
 
 
+def test_the_start_tells_what_guessing_would_solve(tmp_path: Path, checker: Checker) -> None:
+    path = tmp_path / "choices.jsonl"
+    rows = [{"question": f"What is {n}?", "choices": [f"{n}", "no", "yes"], "answer": "A"} for n in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sizes = {"train_size": 20, "heldout_size": 20, "sealed_size": 20}
+    world = World(tmp_path / "world", checker, gains=[0.0], settings={"problems": {"train": str(path), **sizes}})
+    world.run(1)
+    (started,) = [event for event in world.events if isinstance(event, ev.RunStarted)]
+    assert "held-out problems: guessing would solve about 33% (multiple choice)" in started.notes
+
+
 def test_judging_stops_as_soon_as_the_gate_has_decided(tmp_path: Path, checker: Checker) -> None:
     world = World(tmp_path, checker, gains=[0.4])
     world.run(1)
@@ -152,6 +165,42 @@ def test_a_run_stopped_on_one_machine_goes_on_where_the_engine_holds_more(
     resumed = World(tmp_path, checker, gains=[0.4], ahead=True)
     resumed.run(1)
     assert comparable_records(resumed.journal.folder) == records
+
+
+def test_the_rate_of_a_resumed_stage_counts_no_token_of_the_earlier_start(tmp_path: Path, checker: Checker) -> None:
+    for stage, kept in (("judge", 100), ("sealed", 50)):
+
+        def stop(event: Event, stage: str = stage, kept: int = kept) -> None:
+            if isinstance(event, StageProgress) and (event.stage, event.done) == (stage, kept):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            World(tmp_path / stage, checker, gains=[0.4], on_event=stop).run(1)
+        resumed = World(tmp_path / stage, checker, gains=[0.4])
+        look = resumed.run(1)
+        told = [event for event in resumed.events if isinstance(event, StageProgress) and event.stage == stage]
+        counted = (
+            resumed.journal.rounds()[0].counts_of("judge").sampled_tokens if stage == "judge" else look.sampled_tokens
+        )
+        assert {event.tokens for event in told if event.done <= kept} == {0}
+        answer = (counted or 0) // told[-1].done  # all answers have as many letters
+        assert told[-1].tokens == (told[-1].done - kept) * answer
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_starts(tmp_path: Path, checker: Checker) -> None:
+    def dawdle(event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == "sealed" and event.done == 50:
+            time.sleep(1)
+
+    World(tmp_path, checker, gains=[0.4, 0.0], on_event=dawdle).run(1)
+    world = World(tmp_path, checker, gains=[0.4, 0.0])
+    world.run(2)
+    (finished,) = [event for event in world.events if isinstance(event, ev.RunFinished)]
+    stages = sum(stage.seconds or 0 for record in world.journal.rounds() for stage in record.stages)
+    assert finished.seconds == pytest.approx(
+        stages + sum(look.seconds or 0 for look in world.journal.sealed()), abs=0.01
+    )
+    assert finished.seconds > 1
 
 
 def test_one_start_of_an_engine_serves_the_judging_of_a_champion_and_the_next_sampling(
@@ -264,9 +313,24 @@ def test_less_than_a_batch_of_examples_is_a_warning_with_what_was_dropped(tmp_pa
     world = World(tmp_path, checker, gains=[0.0], settings=rft)
     world.run(1)
     counts = world.journal.rounds()[0].counts_of("harvest")
-    (told,) = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
+    _, told = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
     kept = f"round 1 trains on {counts.examples} examples from 40 completions, less than one batch"
     assert f"{kept} (dropped: not_verified {counts.dropped['not_verified']}). " in told
+
+
+def test_a_round_that_can_not_fill_a_batch_is_a_warning_before_anything_is_sampled(
+    tmp_path: Path, checker: Checker
+) -> None:
+    world = World(tmp_path, checker, gains=[0.0], settings={"training": {"batch_rows": 64}})
+    world.run(1)
+    place, told = next((at, e.text) for at, e in enumerate(world.events) if isinstance(e, ev.Note))
+    assert told.startswith(
+        "warning: a round trains on at most 40 examples, less than one batch (training.batch_rows = 64). Add "
+    )
+    assert not any(isinstance(event, ev.StageStarted) for event in world.events[:place])
+    assert told in plan_lines(world.recipe(), 1)
+    world.settings["training"] = {"batch_rows": 40}
+    assert not any("batch" in line for line in plan_lines(world.recipe(), 1))
 
 
 def test_rejection_sampling_trains_whole_verified_solutions(tmp_path: Path, checker: Checker) -> None:

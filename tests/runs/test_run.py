@@ -239,6 +239,17 @@ def test_a_mistake_is_refused_in_two_lines_and_nothing_is_lost(
     assert comparable_records(workshop.runs / "whole") == before
 
 
+def test_a_run_without_a_recipe_is_compared_by_its_own(workshop: Workshop) -> None:
+    words = ["run", "--run", "whole", "--rounds", "2", "--json", "--device", "cpu"]
+    same = ["--model", "tiny", "--problems", "sums.jsonl", "--set", "training.rank=2"]
+    assert events_of(workshop.call(*words, *same))[-1]["was_complete"]
+    other = workshop.call(*words, *same, "--set", "training.rank=3", "--set", "gate.batch=4")
+    assert other.returncode == 2
+    assert other.stderr.startswith(
+        "selfimprove: run `whole` has another recipe; changed: training.rank, gate.batch\nUse --run whole-2 to start a"
+    )
+
+
 def test_a_changed_file_of_an_unfinished_round_is_refused_by_name(workshop: Workshop, killed: Path) -> None:
     changed = Path(shutil.copytree(killed, workshop.runs / "changed")) / "0001"
     (changed / "round.json").unlink(missing_ok=True)
@@ -277,8 +288,9 @@ def test_check_gives_a_verdict_and_its_exit_code(workshop: Workshop) -> None:
     assert workshop.call("check", "7").returncode == 2
 
 
-def test_plan_shows_cost_and_power_without_reading_anything(workshop: Workshop) -> None:
-    done = workshop.call("plan", "--recipe", "tiny.toml", "--rounds", "3", "--set", "problems.train=absent.jsonl")
+def test_plan_shows_cost_and_power_without_the_model_and_the_hub(workshop: Workshop) -> None:
+    elsewhere = ["--model", "absent/model", "--problems", "absent/problems"]
+    done = workshop.call("plan", "--recipe", "tiny.toml", "--rounds", "3", *elsewhere)
     assert done.returncode == 0, done.stderr
     assert "A round samples 24 completions of 24 problems: at most 132 tokens" in done.stdout
     assert "Evidence needed in rounds 1 to 3:\n" in done.stdout

@@ -96,6 +96,28 @@ def test_a_run_is_followed_from_before_it_begins_and_line_by_line(tmp_path: Path
     assert [line.encode() + b"\n" for line in lines] == LINES
 
 
+def test_a_run_that_is_not_there_is_waited_for_beside_the_names_of_those_that_are(tmp_path: Path) -> None:
+    for name in ("algebra", "demo", "demo-2"):
+        shutil.copytree(EXAMPLE, tmp_path / name)
+    journal, told = Journal(tmp_path / "dmeo"), Told()
+    steps = _written_in_pieces(journal)
+    assert watch(journal, told.view, lambda _: next(steps)) is True
+    waiting, *lines = told.lines
+    assert "has not begun yet; waiting for it. Runs there, if the name is mistyped: demo, demo-2, algebra." in waiting
+    assert [line.encode() + b"\n" for line in lines] == LINES
+
+
+def test_a_comparison_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "length").mkdir()
+    (tmp_path / "length" / "compare.json").write_text("{}")
+    done = call("watch", "length", "--rounds-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "selfimprove: `length` is a comparison, not a run",
+        f"Use: selfimprove watch RUN --rounds-dir {tmp_path / 'length'}",
+    ]
+
+
 def _written_in_pieces(journal: Journal) -> Iterator[None]:
     """The example's history, appended in pieces that end inside lines, by a holder of the lock."""
     yield  # no folder yet
