@@ -107,8 +107,12 @@ def price(run: RunRecords) -> Price:
         told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
         return Price(None, f"Cost per point gained: none, because {told}.")
     rounds = f"{won} of {formatting.plural(len(charged), 'round')} accepted; rejected rounds are included"
+    which = "these rounds"
+    if len(charged) < len(run.rounds):
+        which = f"the {formatting.plural(len(charged), 'round')} before the last sealed judging"
+        rounds += ", later rounds are not"
     told = (
-        "Per point gained: the cost of these rounds divided by the sealed gain of "
+        f"Per point gained: the cost of {which} divided by the sealed gain of "
         f"{formatting.points(look.gain)} points ({rounds})."
     )
     doubt = " The gain's interval includes zero, so this cost is uncertain too." if look.gain_interval[0] <= 0 else ""

@@ -34,6 +34,7 @@ from selfimprove.events import Event, Note, RunStarted, SealedJudged
 from selfimprove.view.blocks import Block, flips, reused, rounds, sentence, stage, wrapped
 from selfimprove.view.glyphs import can_draw, drawable
 from selfimprove.view.scene import Scene, advance
+from selfimprove.view.wording import finished_told
 
 REFRESHES = 2
 """Drawings per second."""
@@ -204,8 +205,7 @@ def _run_end(scene: Scene, width: int) -> Block:
     if finished.was_complete:
         done = formatting.plural(finished.rounds, "round")
         return wrapped(f"Already complete: {done} done; {accepted}.", width, 4)
-    done = f"{formatting.plural(finished.rounds, 'round')} done in {formatting.duration(finished.seconds)}"
-    return wrapped(f"{done}; {accepted}.", width, 4)
+    return wrapped(f"{finished_told(finished, scene)}; {accepted}.", width, 4)
 
 
 def _justified(left: Text, right: Text, width: int) -> Block:

@@ -32,7 +32,7 @@ from selfimprove.events import (
 )
 from selfimprove.recipe.guards import NO_PROOF_OF_HARM
 from selfimprove.view.scene import RoundRow, Scene, advance
-from selfimprove.view.wording import JUDGING, amount_told, begun_told, rates_told, reason_told
+from selfimprove.view.wording import JUDGING, amount_told, begun_told, finished_told, rates_told, reason_told
 
 LINE_LIMIT = 1000
 """Characters of a line, at most."""
@@ -82,7 +82,7 @@ class PlainView:
                 wanted = formatting.plural(event.rounds_wanted, "round")
                 self._write_line(f"run {event.run} resumed: {event.rounds_done} of {wanted} done")
             case _:
-                for line in _lines(event):
+                for line in _lines(event, self._scene):
                     self._write_line(line)
 
     def _due(self, done: int, total: int, now: float) -> bool:
@@ -105,7 +105,7 @@ def _first_of_round(flip: Flip, scene: Scene) -> bool:
     return last is None or last.number != flip.number
 
 
-def _lines(event: Event) -> list[str]:
+def _lines(event: Event, scene: Scene) -> list[str]:
     match event:
         case RunStarted():
             return _run_begun(event)
@@ -122,7 +122,7 @@ def _lines(event: Event) -> list[str]:
         case SealedJudged():
             return _outcome(event)
         case RunFinished():
-            return [_run_done(event)]
+            return [_run_done(event, scene)]
         case Note(text=text):
             return [f"  {text}"]
         case _:
@@ -212,9 +212,8 @@ def _outcome(event: SealedJudged) -> list[str]:
     return [f"sealed problems, n = {event.n:,}{again}", *(f"  {line}" for line in told if line)]
 
 
-def _run_done(event: RunFinished) -> str:
-    rounds = formatting.plural(event.rounds, "round")
+def _run_done(event: RunFinished, scene: Scene) -> str:
     accepted = f"accepted: {formatting.rounds_named(event.accepted)}"
     if event.was_complete:
-        return f"run {event.run}: already complete, {rounds} done; {accepted}"
-    return f"run {event.run}: {rounds} done in {formatting.duration(event.seconds)}; {accepted}"
+        return f"run {event.run}: already complete, {formatting.plural(event.rounds, 'round')} done; {accepted}"
+    return f"run {event.run}: {finished_told(event, scene)}; {accepted}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from selfimprove import formatting
-from selfimprove.events import StageStarted
+from selfimprove.events import RunFinished, StageStarted
 from selfimprove.view.scene import RoundRow, Scene, Stage
 
 JUDGING = ("judge", "sealed")
@@ -60,6 +60,14 @@ def begun_told(event: StageStarted, scene: Scene) -> str:
     if not 0 < size <= event.total:
         return f": {event.total:,} {event.unit}"
     return f": {formatting.plural(size, 'problem')}{', by both models' if event.total > size else ''}"
+
+
+def finished_told(event: RunFinished, scene: Scene) -> str:
+    """The rounds that are done, and the time: since the resume, where earlier starts finished some of them."""
+    rounds, took = formatting.plural(event.rounds, "round"), formatting.duration(event.seconds)
+    if scene.run is not None and scene.run.rounds_done:
+        return f"{rounds} done, {took} since the run was resumed"
+    return f"{rounds} done in {took}"
 
 
 def rates_told(stage: Stage) -> list[str]:

@@ -454,6 +454,16 @@ def test_a_decision_has_its_reason_in_words() -> None:
     assert "  The truncation guard rejected the challenger." in plain_lines(iter([(0.0, by_guard)]))
 
 
+def test_the_time_of_a_resumed_run_is_that_since_its_resume() -> None:
+    started = next(event for _, event in run() if isinstance(event, events.RunStarted))
+    resumed = replace(started, rounds_done=2, rounds_wanted=3)
+    done = events.RunFinished(run="demo", rounds=3, accepted=(1,), seconds=61.0, was_complete=False)
+    timed: list[tuple[float, Event]] = [(0.0, resumed), (61.0, done)]
+    assert plain_lines(iter(timed))[-1] == "run demo: 3 rounds done, 1:01 since the run was resumed; accepted: round 1"
+    text = "\n".join(frame_text(scenes(iter(timed))[-1][1], 23))
+    assert "3 rounds done, 1:01 since the run was resumed; accepted: round 1." in text
+
+
 def test_a_resumed_run_tells_its_head_once() -> None:
     started = next(event for _, event in run() if isinstance(event, events.RunStarted))
     again = replace(started, rounds_done=1)
