@@ -106,9 +106,15 @@ def price(run: RunRecords) -> Price:
     if look.gain <= 0:
         told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
         return Price(None, f"Cost per point gained: none, because {told}.")
-    rounds = f"{formatting.plural(len(charged), 'round')} ({won} accepted; rejected rounds are included)"
+    rounds = formatting.plural(len(charged), "round")
+    which, left = (
+        (rounds, "")
+        if len(charged) == len(run.rounds)
+        else (f"the {rounds} before the last sealed judging", ", later rounds are not")
+    )
     told = (
-        f"Per point gained: the cost of {rounds} divided by the sealed gain of {formatting.points(look.gain)} points."
+        f"Per point gained: the cost of {which} ({won} accepted; rejected rounds are included{left}) divided by the "
+        f"sealed gain of {formatting.points(look.gain)} points."
     )
     doubt = " The gain's interval includes zero, so this cost is uncertain too." if look.gain_interval[0] <= 0 else ""
     return Price(costs(charged)[1].over(100 * look.gain), told + doubt)

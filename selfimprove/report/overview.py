@@ -114,14 +114,18 @@ def _time(run: RunRecords) -> str:
 
 
 def _last_look_at(run: RunRecords) -> str:
-    """When the sealed problems were judged last, UTC, by the history; empty where it doesn't tell."""
+    """When the sealed problems were judged last, UTC, by the history; empty where it doesn't tell.
+
+    A start that has nothing to judge tells the last look again, so the first event of that look counts.
+    """
     try:
         lines = run.journal.events_path.read_bytes().splitlines() if run.looks else []
     except OSError:
         return ""
     found = [timed for line in lines if b'"sealed_judged"' in line and (timed := read_event(line))]
-    looks = [timed.time for timed in found if isinstance(timed.event, SealedJudged) and 0 <= timed.time < YEAR_9999]
-    return datetime.fromtimestamp(looks[-1], UTC).strftime("%Y-%m-%dT%H:%M") if looks else ""
+    looks = [(timed.time, timed.event.look) for timed in found if isinstance(timed.event, SealedJudged)]
+    last = [moment for moment, look in looks if look == looks[-1][1] and 0 <= moment < YEAR_9999]
+    return datetime.fromtimestamp(last[0], UTC).strftime("%Y-%m-%dT%H:%M") if last else ""
 
 
 def _fingerprints(run: RunRecords) -> str:

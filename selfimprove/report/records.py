@@ -43,10 +43,18 @@ class RunRecords:
 
     @property
     def unfinished(self) -> bool:
-        """Whether nobody works on the run although a round, or the sealed judging after the last one, isn't done."""
-        last = self.last_look
+        """Whether nobody works on the run although a round, or the sealed judging after the last one, isn't done.
+
+        A start that accepts no round needs no look of its own: the last look was already at the run's champion.
+        """
         begun = len(self.journal.round_folders()) > len(self.rounds)
-        return not self.running and (begun or last is None or last.rounds < len(self.rounds))
+        return not self.running and (begun or not self._is_judged())
+
+    def _is_judged(self) -> bool:
+        last = self.last_look
+        if last is None or last.rounds >= len(self.rounds):
+            return last is not None
+        return last.champion == self.champion.number and self.journal.has_ended()
 
     @property
     def last_look(self) -> SealedLook | None:

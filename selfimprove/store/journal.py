@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
-from selfimprove.events import Event, RunStarted, Timed, read_event, to_json
+from selfimprove.events import Event, RunFinished, RunStarted, Timed, read_event, to_json
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_told
 from selfimprove.recipe.reading import parse_stored
@@ -309,6 +309,11 @@ class Journal:
         """How many rounds the last start of the run was to bring it to; None if its events don't tell."""
         starts = [timed.event for timed in self.events_since(0)[0] if isinstance(timed.event, RunStarted)]
         return starts[-1].rounds_wanted if starts else None
+
+    def has_ended(self) -> bool:
+        """Whether the last start of the run came to its end; False if its events don't tell."""
+        told = [timed.event for timed in self.events_since(0)[0] if isinstance(timed.event, RunStarted | RunFinished)]
+        return bool(told) and isinstance(told[-1], RunFinished)
 
     def events_since(self, place: int) -> tuple[list[Timed], int]:
         """The events in whole lines from byte `place` on, and the byte after them; from the start if the file is new.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-SUBSTITUTES = str.maketrans("…⏎→−–·≤━─✓↺▶▁▂▃▄▅▆▇█", "~/>--.<=-+@>_.,-~+*#")
+SUBSTITUTES = str.maketrans("…⏎→−–·≤“”━─✓↺▶▁▂▃▄▅▆▇█", '~/>--.<""=-+@>_.,-~+*#')
 
 
 def drawable(line: Text, encoding: str) -> Text:

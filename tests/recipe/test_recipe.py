@@ -11,7 +11,7 @@ from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime, fingerprint_of
 from selfimprove.recipe.keys import changed_keys, key_table
 from selfimprove.recipe.reading import parse_recipe, parse_stored, read_recipe, read_settings, recipe_names
-from tests.paths import ROOT
+from tests.paths import CASES, ROOT
 
 
 def test_identity_and_runtime_share_no_key() -> None:
@@ -37,7 +37,7 @@ def test_equal_recipes_have_equal_fingerprints_in_other_processes() -> None:
 
 
 def test_a_stored_recipe_with_keys_that_are_options_now_is_read_and_keeps_its_fingerprint() -> None:
-    record = json.loads((ROOT / "rounds" / "example" / "recipe.json").read_text())
+    record = json.loads((CASES / "format_1" / "recipe.json").read_text())
     assert "micro_tokens" in record["recipe"]["training"]
     read = parse_stored(record["recipe"], "here")
     assert fingerprint_of(record["recipe"]) == record["fingerprint"]

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +23,13 @@ from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.recipe import Recipe
 from selfimprove.report import RunRecords, report_markdown, report_tables, status_lines
 from selfimprove.report.advice import advice
+from selfimprove.report.records import read_run
 from selfimprove.report.sections import sections
 from selfimprove.report.series import losses
 from selfimprove.store.journal import Journal
 from selfimprove.store.parsing import parsed
 from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord
-from tests import paths
+from tests import example, paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
 HOSTILE = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
@@ -287,6 +289,20 @@ def test_a_rejected_round_ends_with_what_to_change(changed: dict[str, Any], told
         assert found in terminal(records(rounds=[round_record(1, accepted=True), plain]), 300)
 
 
+def test_a_run_whose_last_rounds_were_rejected_is_finished(tmp_path: Path) -> None:
+    whole = example.records()
+    assert (whole.rounds[-1].accepted, example.last_look().rounds) == (False, 3)
+    assert not whole.unfinished
+    stopped = Path(shutil.copytree(example.EXAMPLE, tmp_path / "example"))
+    shutil.rmtree(stopped / "0005")  # killed between two rejected rounds
+    events = (stopped / "events.jsonl").read_bytes().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(events) if b'"round_started"' in line)
+    (stopped / "events.jsonl").write_bytes(b"".join(events[:last]))
+    assert read_run(tmp_path, "example").unfinished
+    assert replace(whole, looks=whole.looks[:1]).unfinished  # the champion of round 3 is not judged
+    assert replace(whole, looks=()).unfinished
+
+
 def test_rejected_rounds_are_charged() -> None:
     text = squeezed(terminal(records()))
     assert "sample 2:00 20,000 40,000 – –" in text
@@ -342,6 +358,8 @@ def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
     text = squeezed(terminal(records(rounds=(round_record(1, True), round_record(2, False), round_record(3, False)))))
     assert "total 18:00" in text
     assert "per point gained 1:00" in text
+    assert "the cost of the 2 rounds before the last sealed judging (" in text
+    assert "(1 of 2 rounds accepted; rejected rounds are included, later rounds are not)" in text
 
 
 @pytest.mark.parametrize(

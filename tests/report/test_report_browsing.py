@@ -18,10 +18,11 @@ from selfimprove.report.contests import Contest, contests
 from selfimprove.report.differences import Piece, side_by_side
 from selfimprove.report.flips import Flip, RoundFlips, shown_flips
 from selfimprove.report.reasons import in_words
-from selfimprove.report.records import RunRecords, read_run
+from selfimprove.report.records import RunRecords
 from selfimprove.store.journal import Journal
 from selfimprove.store.records import BoundRecord
 from selfimprove.store.rows import Answered
+from tests import example
 from tests.paths import ROOT
 
 JARGON = ("fraction", "residue", "sympy", "closed form", "normalisation", "rational", "evaluated")
@@ -110,11 +111,12 @@ def test_a_file_tells_where_a_problem_comes_from_and_its_level(tmp_path: Path) -
 
 
 def test_the_example_can_be_filtered_by_source() -> None:
-    run = read_run(ROOT / "rounds", "example")
+    run = example.records()
     shown, filters = browsed(shown_flips(run, contests(run), 1000)[0], 1000)
     assert [one.title for one in filters] == ["Round", "Change", "Verdict on the failing answer", "Source"]
-    assert all(sum(count for _, _, count in one.options) == 58 for one in filters)
-    assert sum(len(found.shown) for found in shown) == 58
+    flips = sum(example.flip_counts())
+    assert [sum(count for _, _, count in one.options) for one in filters] == [flips] * 4
+    assert sum(len(found.shown) for found in shown) == flips
 
 
 def marked(pieces: list[Piece]) -> str:

@@ -26,8 +26,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfimprove import formatting
 from selfimprove.escaping import escape_lines, escape_text
-from selfimprove.events import SealedJudged
+from selfimprove.events import RunFinished, SealedJudged
 from selfimprove.recipe import Recipe
 from selfimprove.report.contests import contests
 from selfimprove.report.flips import flips
@@ -39,9 +40,12 @@ from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.parsing import parsed
 from selfimprove.store.records import RoundRecord
 from tests import paths
+from tests.example import HISTORY, RUNS, copy_first_start, flip_counts, last_look, records
 from tests.paths import ROOT
 
-RUNS = ROOT / "rounds"
+BASE = formatting.percent(last_look().base_accuracy)
+CHAMPION = formatting.percent(last_look().champion_accuracy)
+GAIN = formatting.points(last_look().gain)
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]
 VOID = {"meta", "link", "input", "br"}
 LOADS = {"src", "srcset", "href", "action", "formaction", "poster", "data", "background", "ping", "xlink:href"}
@@ -153,9 +157,11 @@ def test_the_policy_allows_this_style_and_this_script_alone() -> None:
 
 def test_the_outcome_comes_first_then_the_flips_then_how_it_came_to_that() -> None:
     text = example().all_text()
-    assert text.index("+18.6") < 1200
-    parts = ("base model13.9%", "champion32.4%", "Flips: problems won and lost", "Round 2: 16 won, 8 lost",
-             "Accuracies with their intervals", "Every look of the gate", "Most common openings, round 2",
+    last = records().rounds[-1]
+    assert text.index(GAIN) < 1200
+    parts = (f"base model{BASE}", f"champion{CHAMPION}", "Flips: problems won and lost",
+             f"Round {last.round}: {last.scorecard.wins} won, {last.scorecard.losses} lost",
+             "Accuracies with their intervals", "Every look of the gate", f"Most common openings, round {last.round}",
              "Mean loss by fifths of the steps", "Time by round and stage", "delta kept",
              "training.learning_rate")  # fmt: skip
     places = [text.index(part) for part in parts]
@@ -164,18 +170,37 @@ def test_the_outcome_comes_first_then_the_flips_then_how_it_came_to_that() -> No
 
 def test_the_headline_stands_once() -> None:
     text = example().all_text()
-    outcome = text[text.index("base model13.9%") : text.index("All figures, look by look")]
-    assert outcome.count("+18.6") == 1
-    assert "Base 13.9% → champion 32.4%" not in text
+    outcome = text[text.index(f"base model{BASE}") : text.index("All figures, look by look")]
+    assert outcome.count(GAIN) == 1
+    assert f"Base {BASE} → champion {CHAMPION}" not in text
 
 
-def test_the_time_goes_on_to_the_end_of_the_sealed_finish() -> None:
-    run = read_run(RUNS, "example")
+def test_the_time_goes_on_to_the_end_of_the_sealed_finish(tmp_path: Path) -> None:
+    run = read_run(copy_first_start(tmp_path / "example").parent, "example")
     history, _ = run.journal.events_since(0)
     (look,) = (timed.time for timed in history if isinstance(timed.event, SealedJudged))
     told = dict(facts(run))["Time"]
     assert f" to {datetime.fromtimestamp(look, UTC):%H:%M} UTC" in told
     assert run.rounds[-1].stages[-1].end[11:16] not in told
+
+
+def test_a_start_with_nothing_to_judge_leaves_the_time_as_it_was(tmp_path: Path) -> None:
+    run = read_run(copy_first_start(tmp_path / "example").parent, "example")
+    before = dict(facts(run))["Time"]
+    for timed in run.journal.events_since(0)[0]:
+        if isinstance(timed.event, SealedJudged | RunFinished):  # a start on a complete run tells the last look again
+            run.journal.write_event(timed.event)
+    again = [timed.time for timed in run.journal.events_since(0)[0] if isinstance(timed.event, SealedJudged)]
+    assert len(again) == 2
+    assert f"{datetime.fromtimestamp(again[0], UTC):%H:%M}" in before
+    assert dict(facts(run))["Time"] == before
+
+
+def test_a_second_look_is_timed_by_its_own_judging() -> None:
+    looks = [timed for timed in HISTORY if isinstance(timed.event, SealedJudged)]
+    assert [timed.event.look for timed in looks if isinstance(timed.event, SealedJudged)] == [1, 2, 2]
+    judged = replace(records(), rounds=records().rounds[:3])
+    assert f" to {datetime.fromtimestamp(looks[1].time, UTC):%H:%M} UTC" in dict(facts(judged))["Time"]
 
 
 def test_headings_step_down_one_level_at_a_time() -> None:
@@ -202,7 +227,8 @@ def test_the_page_shows_the_flips_that_the_scorecards_count() -> None:
         card = record.scorecard
         assert (sum(flip.won for flip in found), sum(not flip.won for flip in found)) == (card.wins, card.losses)
     kinds = Counter(attrs["class"] for _, attrs in example().tags if attrs.get("class", "").startswith("flip "))
-    assert kinds == {"flip won": 43, "flip lost": 15}
+    won, lost = flip_counts()
+    assert kinds == {"flip won": won, "flip lost": lost}
     text = example().all_text()
     assert "The question is not available" not in text
     assert "To solve this, we need to add 81 to 84. 81 + 81 equals 102." in text
@@ -212,7 +238,9 @@ def test_the_page_shows_the_flips_that_the_scorecards_count() -> None:
 def test_sealed_problems_are_counted_not_shown() -> None:
     rows = [json.loads(line) for line in (RUNS / "example" / "sealed.verdicts.jsonl").open()]
     text = example().all_text()
-    assert len(rows) == 2 * 512
+    models = {0, *(look.champion for look in records().looks)}
+    assert len(models) == 3
+    assert len(rows) == len(models) * 512
     assert not [row["key"] for row in rows if row["key"] in text]
 
 
@@ -374,13 +402,13 @@ def test_runs_stand_side_by_side(copy: Path) -> None:
     parts = {"became_readable": 0.1, "became_right": 0.1, "became_unreadable": 0.0, "became_wrong": 0.015}
     path = copy / "other/sealed.json"
     looks = json.loads(path.read_text())
-    looks["looks"][0]["split"] = parts
+    looks["looks"][-1]["split"] = parts
     path.write_text(json.dumps(looks))
     page = Page(report_html(read_run(copy, "example"), [read_run(copy, "other")]))
     assert_sound(page)
-    assert "B:other+10.0+10.00.0−1.5+18.6" in "".join(page.all_text().split())
+    assert f"B:other+10.0+10.00.0−1.5{GAIN}" in "".join(page.all_text().split())
     text = page.all_text()
-    assert text.index("Runs side by side") < text.index("base model13.9%")
+    assert text.index("Runs side by side") < text.index(f"base model{BASE}")
     assert "used different problems: their figures can't be compared" in text
     table = text[text.index("Where the recipes differ") :].split("Outcome on")[0]
     assert "".join(table.split()) == "WheretherecipesdifferkeyA:exampleB:othertraining.rank1664"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,11 @@ from selfimprove.tracking import TRACKERS, OpenTracker, read_trackers, tracked
 from selfimprove.tracking.delivery import Delivery
 from selfimprove.tracking.metrics import Point, Points
 from selfimprove.tracking.tracker import TrackedRun, Tracker
+from tests.example import EXAMPLE, FIRST_START, HISTORY, records, stages
 from tests.paths import ROOT
 from tests.peers import World
 from tests.workshop import Workshop, events_of, make_workshop
 
-EXAMPLE = ROOT / "rounds" / "example"
-HISTORY = Journal(EXAMPLE).events_since(0)[0]
 SMALL = {"problems": {"train_size": 16, "heldout_size": 100, "sealed_size": 20}}
 RUN = TrackedRun(name="run", key="0123456789abcdef", config={"seed": 0}, folder=Path("nowhere"))
 
@@ -72,13 +72,17 @@ def folded(history: Iterable[Timed]) -> list[Point]:
 def test_the_example_gives_its_figures_by_step_and_by_round() -> None:
     memory = Memory(points=folded(HISTORY))
     losses = memory.values("train/loss")
-    assert [step for step, _ in losses] == list(range(1, 19))  # 3 steps of round 1, 15 of round 2
-    assert losses[3] == (4, 0.231475830078125)
-    assert memory.values("round/accepted") == [(1, 1.0), (2, 0.0)]
-    assert memory.values("round/wins") == [(1, 27.0), (2, 16.0)]
-    assert memory.values("cost/sampled_tokens") == [(1, 20986.0 + 5179), (2, 20986.0 + 5179 + 10585 + 3391)]
-    assert memory.values("round/sample_seconds") == [(1, 50.801), (2, 34.279)]
-    assert memory.values("sealed/gain") == [(2, 0.185546875)]
+    rounds, looks = records().rounds, records().looks
+    told = [stage.counts.losses or () for stage in stages("train")]
+    assert list(map(len, told)) == [3, 16, 23, 27, 27]
+    assert losses == list(enumerate((loss for each in told for loss in each), 1))
+    assert memory.values("round/accepted") == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.0), (5, 0.0)]
+    assert memory.values("round/wins") == [(1, 26.0), (2, 21.0), (3, 21.0), (4, 16.0), (5, 8.0)]
+    tokens = [sum(stage.counts.sampled_tokens or 0 for stage in record.stages) for record in rounds]
+    assert memory.values("cost/sampled_tokens") == list(enumerate(accumulate(map(float, tokens)), 1))
+    seconds = [stage.seconds for stage in stages("sample")]
+    assert memory.values("round/sample_seconds") == list(enumerate(seconds, 1))
+    assert memory.values("sealed/gain") == [(look.rounds, look.gain) for look in looks]
     assert {type(value) for point in memory.points for value in point.values.values()} == {float}
 
 
@@ -150,11 +154,11 @@ def test_a_slow_tracker_is_waited_for_at_the_end_and_not_for_ever(tmp_path: Path
         delivery = Delivery("memory", memory.open)
         delivery.begin(RUN, [])
         began = time.monotonic()
-        delivery.put(folded(HISTORY))
+        delivery.put(folded(FIRST_START))
         assert time.monotonic() - began < 0.5
         delivery.close(True, timeout=1.0)
         assert delivery.failure == failure
-    assert slow.points == folded(HISTORY)
+    assert slow.points == folded(FIRST_START)
     assert not stuck.closed
 
 
@@ -188,7 +192,7 @@ def replayed(name: str, folder: Path, begin: int, end: int) -> list[Event]:
     """Events of the example told to a real tracker, as one start tells them; what the view was told."""
     journal, told = Journal(folder), list[Event]()
     with tracked(read_trackers([name]), journal, Journal(EXAMPLE).recipe(), told.append) as emit:
-        for timed in HISTORY[begin:end]:
+        for timed in FIRST_START[begin:end]:
             journal.write_event(timed.event)
             emit(timed.event)
     assert not [event for event in told if isinstance(event, Note)]
@@ -208,12 +212,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def in_two_starts(name: str, folder: Path) -> None:
     """A start that ends inside the training of round 2, and one that repeats its last steps and goes on."""
-    steps = [place for place, timed in enumerate(HISTORY) if isinstance(timed.event, events.TrainStep)]
+    steps = [place for place, timed in enumerate(FIRST_START) if isinstance(timed.event, events.TrainStep)]
     replayed(name, folder, 0, steps[15])
-    replayed(name, folder, steps[12], len(HISTORY))
+    replayed(name, folder, steps[12], len(FIRST_START))
 
 
-STEPS = list(range(1, 19))
+STEPS = list(range(1, 20))
+"""3 of round 1, 16 of round 2."""
 
 
 def test_tensorboard_has_each_figure_once(folder: Path) -> None:
@@ -264,7 +269,7 @@ def test_wandb_offline_has_the_whole_history_under_one_id_and_no_text(folder: Pa
     assert len(made) == 2
     assert {path.stem for path in made} == {f"run-{Journal(folder).birth()}"}
     assert made[1].read_bytes().count(b"train/loss") >= len(STEPS)
-    for flip in (timed.event for timed in HISTORY if isinstance(timed.event, events.Flip)):
+    for flip in (timed.event for timed in FIRST_START if isinstance(timed.event, events.Flip)):
         assert not [path for path in Path("wandb").rglob("*") if path.is_file() and _holds(path, flip.question)]
 
 

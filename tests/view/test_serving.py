@@ -15,12 +15,14 @@ from threading import Thread
 
 import pytest
 
+from selfimprove import formatting
 from selfimprove.store.journal import Journal
 from selfimprove.view.serving import Reports, Server
+from tests import example
+from tests.example import EXAMPLE
 from tests.paths import ROOT
 from tests.workshop import hear_interrupts
 
-EXAMPLE = ROOT / "rounds" / "example"
 LINES = (EXAMPLE / "events.jsonl").read_bytes().splitlines(keepends=True)
 
 
@@ -63,7 +65,7 @@ def test_every_run_is_listed_and_leads_to_its_report(server: Server) -> None:
     assert answer.status == 200
     links = re.findall(r'href="(/run/[^"]*)"', page)
     assert len(links) == 3
-    assert "+18.6" in page
+    assert formatting.points(example.last_look().gain) in page
     assert "can&#39;t be read" in page
     assert "<b>100" not in page
     for link in links[:2]:
