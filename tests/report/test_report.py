@@ -359,7 +359,7 @@ def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
     assert "total 18:00" in text
     assert "per point gained 1:00" in text
     assert "the cost of the 2 rounds before the last sealed judging (" in text
-    assert "(1 of 2 rounds accepted; rejected rounds are included, later rounds are not)" in text
+    assert "(1 accepted; rejected rounds are included, later rounds are not)" in text
 
 
 @pytest.mark.parametrize(
