@@ -51,9 +51,13 @@ def outcome(run: RunRecords) -> Outcome | None:
         interval="" if same else formatting.points_range(look.gain_interval),
         parts=() if same or not look.split else tuple(zip(PARTS, formatting.split_cells(look.split), strict=True)),
         verdict=formatting.verdict_on_gain(look.gain, look.gain_interval, look.champion),
-        ground=f"On {formatting.count(look.n)} sealed problems that nothing else in the run touched.",
+        ground=f"On {formatting.count(look.n)} sealed problems, {_use(len(run.looks))}.",
         mood="" if same else "better" if low > 0 else "worse" if high < 0 else "",
     )
+
+
+def _use(looks: int) -> str:
+    return "which the run used for nothing else" if looks == 1 else f"at look {looks} at them"
 
 
 def facts(run: RunRecords) -> list[tuple[str, str]]:
