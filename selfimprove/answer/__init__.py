@@ -41,7 +41,7 @@ from selfimprove.answer.options import (
     same_number,
     text_stated,
 )
-from selfimprove.answer.properties import same_property
+from selfimprove.answer.properties import opposed, same_property
 from selfimprove.answer.prose import PROMISE, value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.replies import REPLIES, is_reply, reply_before_reason
@@ -242,6 +242,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if opposed(reference.normal, prediction.normal):
+        return Finding(Outcome.WRONG, "text", "the opposite direction")
     if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
         return Finding(Outcome.CORRECT, "text", "the same letters")
     if _same_words(reference.normal, prediction.normal):

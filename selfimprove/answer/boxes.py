@@ -49,7 +49,10 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     parts = _parts(text, boxes)
     start, end = parts[0][0], parts[-1][2] + 1
     alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
-    inner = (" or " if alternatives else ", ").join(text[first:last] for _, first, last in parts)
+    names = _names(text, parts)
+    values = [text[first:last] for _, first, last in parts]
+    named = values if names is None else [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
+    inner = (" or " if alternatives else ", ").join(named)
     return Statement(
         at=start, end=end, text=inner, how="boxed", fault=TAKEN_BACK if taken_back(text[end:]) else ""
     ), cut
@@ -91,7 +94,15 @@ def _between(text: str, box: tuple[int, int, int], other: tuple[int, int, int]) 
     """What stands between two boxes, without the variable before the second if the first is a value of it too."""
     between = text[box[2] + 1 : other[0]]
     name, again = _NAMED.search(text[max(0, box[0] - 16) : box[0]]), _NAMED.search(between)
-    return between[: again.start()] if name and again and name[1] == again[1] else between
+    same_kind = name and again and (name[1] == again[1] or len(name[1]) == len(again[1]) == 1)
+    return between[: again.start()] if again and same_kind else between
+
+
+def _names(text: str, parts: list[tuple[int, int, int]]) -> list[str] | None:
+    """The variables before the boxes, "x = " and "y = ", if each has one of its own; else None."""
+    found = [_NAMED.search(text[max(0, part[0] - 16) : part[0]]) for part in parts]
+    names = [name[1] for name in found if name]
+    return names if 1 < len(names) == len(parts) == len(set(names)) else None
 
 
 def _joined(between: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_TIME = re.compile(r"(\d{1,2}):([0-5]\d)\s?(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{1,2}):([0-5]\d)\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
 _PART_OF_DAY = re.compile(r"\s?(?:in the (morning|afternoon|evening)|at (night))", re.IGNORECASE)
 
 

@@ -203,7 +203,18 @@ def _structures(left: Node, right: Node) -> Finding:
         return _rows(left, right)
     if kinds == {Op.RATIO}:
         return _ratios(left, right)
+    if Op.RATIO in kinds and (shares := _as_share(left, right)) is not None:
+        return shares
     return _bases(left, right) if Op.BASED in kinds else _DIFFERENT
+
+
+def _as_share(left: Node, right: Node) -> Finding | None:
+    """A fraction for a reference that is a ratio of two numbers, 3/4 for 3:4; None for anything else."""
+    if left.op is not Op.RATIO or len(left.args) != 2 or right.op is not Op.DIV:
+        return None
+    if free_names(left) or free_names(right):
+        return None
+    return same_expression(Node(Op.DIV, left.args), right)
 
 
 def _interval_like(node: Node) -> bool:

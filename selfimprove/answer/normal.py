@@ -229,6 +229,28 @@ _SPELT_UNITS = re.compile(
 )
 
 
+_FORMULA_IN_TEXT = re.compile(r"\\(?:text|mbox)\s?\{\s?\$([^$]{1,200})\$\s?\}")
+_PREFIXED = re.compile(r"0([xXbBoO])([0-9A-Fa-f]+)")
+_SPELT_BASE = re.compile(r"_\s?\{?\s?\\text\s?\{\s?([a-z]+)\s?\}\s?\}?")
+_HEXADECIMAL = re.compile(r"[0-9a-f]*[a-f][0-9a-f]*(?=_\s?\{?\s?16)")
+_BASES = dict(
+    zip(
+        "two three four five six seven eight nine ten eleven twelve sixteen".split(),
+        (*range(2, 13), 16),
+        strict=True,
+    )
+)
+
+
+def _based(text: str) -> str:
+    """A number in a base in its usual spelling: `0x3E` and `3e_{16}` as `3E_{16}`, `52_{\\text{eight}}` as `52_{8}`."""
+    if (prefixed := _PREFIXED.fullmatch(text)) is not None:
+        base = {"x": 16, "o": 8, "b": 2}[prefixed[1].lower()]
+        return f"{prefixed[2].upper()}_{{{base}}}"
+    text = _SPELT_BASE.sub(lambda found: f"_{{{_BASES[found[1]]}}}" if found[1] in _BASES else found[0], text)
+    return _HEXADECIMAL.sub(lambda found: found[0].upper(), text)
+
+
 def _joined_units(match: re.Match[str]) -> str:
     """`N·m` and `\\text{N}\\cdot\\text{m}` as one text, `\\text{N m}`."""
     names = re.sub(r"\\(?:text|mathrm)\s?\{|\}(?!$)|\\cdot", " ", match[1])
@@ -246,7 +268,13 @@ def normalise(text: str) -> str:
         text = _UNITED.sub(r"\\cup ", text)
     if (money := _MONEY.fullmatch(text)) is not None:
         text = _named_currency(money)
+    if (inside := _FORMULA_IN_TEXT.fullmatch(text)) is not None:
+        text = inside[1]
     text = _dollars(plain(text))
+    if "_" in text or text.startswith("0"):
+        text = _based(text)
+    if "{:}" in text:
+        text = text.replace("{:}", ":")
     if "10" in text and "^" in text:
         text = _SCIENTIFIC.sub(r"\1 \\text{\2}", text)
     if "cdot" in text:

@@ -1,4 +1,7 @@
-"""A property of all numbers or of a named one: "odd $n$", "$n$ is odd" and "all odd integers n" are one answer."""
+"""Words that decide an answer: the property of a number, and the direction of a change or a place.
+
+"odd $n$", "$n$ is odd" and "all odd integers n" are one answer; "20% increase" and "20% decrease" are two.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,28 @@ def _property(text: str) -> tuple[str, bool, str] | None:
     else:
         return None
     return named.lower(), "positive" in (kind or ""), letter or ""
+
+
+_DIRECTIONS = (
+    ("increase", "decrease"), ("profit", "loss"), ("gain", "loss"), ("above", "below"), ("north", "south"),
+    ("east", "west"), ("clockwise", "counterclockwise"), ("left", "right"), ("up", "down"), ("faster", "slower"),
+    ("older", "younger"), ("more", "less"), ("more", "fewer"), ("ahead", "behind"), ("higher", "lower"),
+    ("win", "loss"), ("before", "after"), ("deposit", "withdrawal"), ("expansion", "contraction"),
+)  # fmt: skip
+_PAIRED = re.compile(rf"\b(?:{'|'.join(sorted({word for pair in _DIRECTIONS for word in pair}))})\b", re.IGNORECASE)
+_SHORT = 60
+
+
+def opposed(one: str, two: str) -> bool:
+    """Whether two short answers name opposite directions: "20% increase" and "20% decrease"."""
+    if len(one) > _SHORT or len(two) > _SHORT:
+        return False
+    first = {word.lower() for word in _PAIRED.findall(one)}
+    if not first:
+        return False
+    second = {word.lower() for word in _PAIRED.findall(two)}
+    return any(
+        (here in first and there in second) or (there in first and here in second)
+        for here, there in _DIRECTIONS
+        if not {here, there} <= first and not {here, there} <= second
+    )

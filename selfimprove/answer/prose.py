@@ -41,7 +41,8 @@ _NEGATED = re.compile(
 )
 _GIVE_UP = re.compile(
     r"\b(?:no (?:solution|idea|answer)|not sure|(?:can ?not|can't|could not|couldn't|unable to|don't know how to) "
-    r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find)|\bno idea\b|don't know|do not know|idea how)",
+    r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find|"
+    r"(?:give|provide|offer) (?:you )?(?:an?|the|any) answer)|\bno idea\b|don't know|do not know|idea how)",
     re.IGNORECASE,
 )
 _DANGLING = frozenset(
