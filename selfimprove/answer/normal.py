@@ -230,7 +230,7 @@ _SPELT_UNITS = re.compile(
 
 
 _FORMULA_IN_TEXT = re.compile(r"\\(?:text|mbox)\s?\{\s?\$([^$]{1,200})\$\s?\}")
-_PREFIXED = re.compile(r"0([xXbBoO])([0-9A-Fa-f]+)")
+_PREFIXED = re.compile(r"(?:\\text\s?\{\s?)?0([xXbBoO])([0-9A-Fa-f]+)\s?\}?")
 _SPELT_BASE = re.compile(r"_\s?\{?\s?\\text\s?\{\s?([a-z]+)\s?\}\s?\}?")
 _HEXADECIMAL = re.compile(r"[0-9a-f]*[a-f][0-9a-f]*(?=_\s?\{?\s?16)")
 _BASES = dict(
@@ -271,7 +271,7 @@ def normalise(text: str) -> str:
     if (inside := _FORMULA_IN_TEXT.fullmatch(text)) is not None:
         text = inside[1]
     text = _dollars(plain(text))
-    if "_" in text or text.startswith("0"):
+    if "_" in text or text.startswith(("0", "\\text")):
         text = _based(text)
     if "{:}" in text:
         text = text.replace("{:}", ":")

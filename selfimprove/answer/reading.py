@@ -184,6 +184,8 @@ def _unbold(text: str) -> str:
 
 def _tree(normal: str) -> tuple[Node | None, str]:
     """The settled tree, or None and the reason why there is none."""
+    if (negative := _NEGATIVE.fullmatch(normal)) is not None:
+        return number(-Fraction(negative[1])), ""
     spoken = _SPOKEN.fullmatch(normal) is not None
     if spoken and (signed := signed_number(normal)) is not None:
         return number(Fraction(signed)), ""
@@ -207,6 +209,7 @@ def _tree(normal: str) -> tuple[Node | None, str]:
     return node, ""
 
 
+_NEGATIVE = re.compile(r"(?:negative|minus) (\d+(?:\.\d+)?)", re.IGNORECASE)
 _WITH_WORDS = frozenset((Op.NAMED, Op.LIST, Op.RELATION, Op.CASES))
 
 
