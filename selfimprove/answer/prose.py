@@ -93,8 +93,8 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 def last_statement(text: str) -> Candidate | None:
     """The answer that a text without a marker states last, or None."""
     stripped = _ONLY_NUMBERS.sub("", text.strip())
-    if (named := _SMALL_CHOICE.fullmatch(stripped)) is not None:
-        return Candidate(f"({(named[1] or named[2]).upper()}) {named[3]}", "whole")
+    if (formed := _by_form(stripped)) is not None:
+        return formed
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
@@ -119,8 +119,6 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(None, "extract", "program text is no answer")
     if _breaks_off(stripped):
         return Candidate(None, "extract", "the text breaks off")
-    if (ordered := _IN_ORDER.search(stripped)) is not None:
-        return Candidate(ordered[1], "last")
     if (letters := ticked(stripped)) is not None:
         return Candidate(letters, "last")
     if refuses(stripped):
@@ -142,6 +140,14 @@ def last_statement(text: str) -> Candidate | None:
             return found
     math = list(MATH.finditer(stripped))  # a formula over several lines, which the sentences cut apart
     return Candidate(inner(math[-1]), "last") if math else None
+
+
+def _by_form(text: str) -> Candidate | None:
+    """The answer of a text that is a choice in small letters, or ends on a sorted list; else None."""
+    if (named := _SMALL_CHOICE.fullmatch(text)) is not None:
+        return Candidate(f"({(named[1] or named[2]).upper()}) {named[3]}", "whole")
+    ordered = _IN_ORDER.search(text)
+    return None if ordered is None else Candidate(ordered[1], "last")
 
 
 _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
