@@ -23,7 +23,10 @@ def check(
     ] = "last",
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Show the candidate, both normal forms, both types and the deciding stage."),
+        typer.Option(
+            "--explain",
+            help="Show the answer found, the normal form and type of answer and reference, and the deciding stage.",
+        ),
     ] = False,
     cases: Annotated[
         Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
@@ -52,8 +55,8 @@ def check(
     """Judge an ANSWER against a GOLD reference, as a run does; or score the checker on labelled rows or references.
 
     The built-in checker runs no code from an answer, and no answer can hang it. --checker uses your own instead.
-    With --references, --recipe and --set say which fields and which checker: those of the recipe's problems, or of the
-    guard whose problems SOURCE are.
+    With --references, the fields and the checker come from the recipe (--recipe and --set): from the guard that has
+    SOURCE as its problems, or else from the recipe's own problems.
 
     Writes the --wrong FILE.
 

@@ -41,7 +41,7 @@ Recipes = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="RECIPE…",
-        help="Recipes; without any, the results of --name so far are shown.",
+        help="Recipes to compare; without any, the command shows the results of --name so far.",
         autocompletion=known_recipes,
     ),
 ]

@@ -37,9 +37,9 @@ def plan(
 ) -> None:
     """Before a run, show its maximum cost, and the smallest gain that its test (the gate) can detect.
 
-    Problem files are read as by a run, and refused like there; datasets on the hub are not read, and no model is
-    loaded. With --calibrate, the real engine and trainer run a short trial, and the cost is given as tokens, time,
-    memory and disk space.
+    Reads problem files as a run does, and refuses the same ones. Doesn't read datasets on the hub and, without
+    --calibrate, loads no model. With --calibrate, the real engine and trainer run a short trial, and the cost is given
+    as tokens, time, memory and disk space.
 
     Writes nothing but the cache in $SELFIMPROVE_CACHE: the parsed rows of a large file, and with --calibrate the model.
 

@@ -55,7 +55,7 @@ def report(
 ) -> None:
     """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
 
-    docs/decision.md explains a report line by line.
+    docs/decision.md explains the decisions and the tables about them.
 
     Writes the FILE of --markdown or --html, and nothing else. --serve listens on 127.0.0.1 only and changes nothing.
 

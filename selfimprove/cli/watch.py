@@ -21,12 +21,13 @@ def watch(
 ) -> None:
     """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
-    If the run has not begun, or has been stopped, the command waits until a process starts or resumes the run. If no
-    folder has that name, it also lists the runs in the folder.
+    If no process is working on the run, and the run isn't finished, the command waits until a process starts or resumes
+    the run. If there is no run of that name, the command also lists the existing runs.
 
     Writes nothing.
 
-    Exit codes: 0 the run is finished; 1 its process ended before that; 2 invalid usage or input; 130 Ctrl-C.
+    Exit codes: 0 the run is finished; 1 its process ended before the run was finished; 2 invalid usage or input;
+    130 Ctrl-C.
 
     Examples:
 

@@ -36,8 +36,8 @@ def advice(record: RoundRecord) -> str:
         )
     if card.losses > card.wins:
         return (
-            f"{card.wins:,} problems won and {card.losses:,} lost, so the update did harm: try half the "
-            "training.learning_rate, or a selection that favours right answers (prefixes.select)."
+            f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, so the update did "
+            "harm: try half the training.learning_rate, or a selection that favours right answers (prefixes.select)."
         )
     if record.decision.reason == "undecided":
         return (
@@ -45,8 +45,8 @@ def advice(record: RoundRecord) -> str:
             f"try a larger problems.heldout_size{'' if _several(card.challenger) else ', or gate.samples = 4'}."
         )
     return (
-        f"{card.wins:,} problems won and {card.losses:,} lost, but no worthwhile gain was in reach: try another "
-        "selection (prefixes.select) or more training problems."
+        f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, but no worthwhile gain was "
+        "in reach: try another selection (prefixes.select) or more training problems."
     )
 
 

@@ -195,10 +195,12 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
     if not flips or not problems:
         return (told,)
     cost = cost_of_reuse(len(picked), sum(flips) / len(flips), problems)
+    owners = "champion's" if len(picked) == 1 else "champions'"
     return (
         f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
-        f"luck may inflate {'its' if len(picked) == 1 else 'their'} measured gain: at worst, by {100 * cost.mean:.1f} "
-        f"points on average, and by {100 * cost.most:.1f} or more in one run in 20 (simulated; see docs/gate.md). "
+        f"luck may inflate the {owners} measured gain: in the worst case, by "
+        f"{100 * cost.mean:.1f} points on average, and by {100 * cost.most:.1f} points or more in one run in 20 "
+        "(simulated; see docs/gate.md). "
         "The sealed problems are not affected.",
     )
 

@@ -235,8 +235,8 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
         record["scorecard"]["uses_of_heldout"] = uses
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert (
-        "used for 2 decisions. Because 1 champion was chosen on them, luck may inflate its measured gain: at worst, by "
-        "5.7 points on average, and by " in text
+        "used for 2 decisions. Because 1 champion was chosen on them, luck may inflate the champion's measured gain: "
+        "in the worst case, by 5.7 points on average, and by " in text
     )
     rounds[0]["decision"]["accepted"] = False
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
@@ -248,14 +248,14 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     ("changed", "told"),
     [
         ({"scorecard.wins": 2, "scorecard.losses": 1}, "Only 3 of 192 problems flipped"),
-        ({"scorecard.wins": 9, "scorecard.losses": 30}, "9 problems won and 30 lost, so the update did harm"),
+        ({"scorecard.wins": 9, "scorecard.losses": 30}, "Round 2 won 9 problems and lost 30, so the update did harm"),
         ({"decision.reason": "undecided"}, "A gain of +6.2 points on 192 problems is too small to be told from chance"),
         ({"decision.reason": "undecided"}, "try a larger problems.heldout_size, or gate.samples = 4."),
         (
             {"decision.reason": "undecided", "scorecard.challenger.answers": 768},
             "try a larger problems.heldout_size.",
         ),
-        ({"decision.reason": "futile"}, "20 problems won and 8 lost, but no worthwhile gain was in reach"),
+        ({"decision.reason": "futile"}, "Round 2 won 20 problems and lost 8, but no worthwhile gain was in reach"),
         ({"scorecard.challenger.unparsed": 60}, "31.2% of the challenger's answers could not be read: say in"),
         (
             {"scorecard.challenger.unparsed": 60, "scorecard.challenger.truncated": 60},

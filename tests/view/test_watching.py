@@ -360,9 +360,10 @@ def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
     assert (plain.returncode, as_json.returncode) == (0, 0)
     *_, last, tip, more, one, two, three = plain.stdout.splitlines()
     assert re.fullmatch(r"run demo: 5 rounds done in \d+:\d\d; accepted: rounds 1, 2 and 3", last)
-    card = records().rounds[-1].scorecard
+    final = records().rounds[-1]
+    card = final.scorecard
     assert f"{tip} {more.strip()}".startswith(
-        f"  {card.wins} problems won and {card.losses} lost, but no worthwhile gain was in reach"
+        f"  Round {final.round} won {card.wins} problems and lost {card.losses}, but no worthwhile gain was in reach"
     )
     following = (one, two, three)
     assert [line.split("   ")[0].strip() for line in following] == [
