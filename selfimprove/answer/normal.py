@@ -232,7 +232,7 @@ _SPELT_UNITS = re.compile(
 _FORMULA_IN_TEXT = re.compile(r"\\(?:text|mbox)\s?\{\s?\$([^$]{1,200})\$\s?\}")
 _PREFIXED = re.compile(r"(?:\\text\s?\{\s?)?0([xXbBoO])([0-9A-Fa-f]+)\s?\}?")
 _SPELT_BASE = re.compile(r"_\s?\{?\s?\\text\s?\{\s?([a-z]+)\s?\}\s?\}?")
-_HEXADECIMAL = re.compile(r"[0-9a-f]*[a-f][0-9a-f]*(?=_\s?\{?\s?16)")
+_HEXADECIMAL = re.compile(r"(?<![A-Za-z\\])(?=[a-f]*\d)[0-9a-f]+(?=_\s?\{?\s?16(?!\d))")  # and not `\alpha_{16}`
 _BASES = dict(
     zip(
         "two three four five six seven eight nine ten eleven twelve sixteen".split(),

@@ -39,7 +39,9 @@ _DIRECTIONS = (
     ("older", "younger"), ("more", "less"), ("more", "fewer"), ("ahead", "behind"), ("higher", "lower"),
     ("win", "loss"), ("before", "after"), ("deposit", "withdrawal"), ("expansion", "contraction"),
 )  # fmt: skip
-_PAIRED = re.compile(rf"\b(?:{'|'.join(sorted({word for pair in _DIRECTIONS for word in pair}))})\b", re.IGNORECASE)
+_WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
+_TURNED = frozenset(("no", "not", "never", "or", "at"))
+"""Words beside which a direction may mean its opposite, or a bound: "no more than 5" is "5 or less"."""
 _SHORT = 60
 
 
@@ -47,12 +49,8 @@ def opposed(one: str, two: str) -> bool:
     """Whether two short answers name opposite directions: "20% increase" and "20% decrease"."""
     if len(one) > _SHORT or len(two) > _SHORT:
         return False
-    first = {word.lower() for word in _PAIRED.findall(one)}
-    if not first:
+    first, second = ({word.lower() for word in _WORDS.findall(text)} for text in (one, two))
+    if not _TURNED.isdisjoint(first | second):
         return False
-    second = {word.lower() for word in _PAIRED.findall(two)}
-    return any(
-        (here in first and there in second) or (there in first and here in second)
-        for here, there in _DIRECTIONS
-        if not {here, there} <= first and not {here, there} <= second
-    )
+    named = ((first & pair, second & pair) for pair in map(set, _DIRECTIONS))
+    return any(len(ours) == len(theirs) == 1 and ours != theirs for ours, theirs in named)
