@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -68,6 +70,32 @@ def test_blocks_give_the_bits_and_the_sums_of_the_whole_weight(length: int, roun
         assert getattr(change, key) == pytest.approx(sum_.item(), rel=1e-6, abs=1e-9), key
     assert (change.touched, change.unchanged) == (weight.numel(), int((merged == parent).sum()))
     assert (change.finite, change.identical, change.parent_is_chain) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("rounding", "expected"),
+    [
+        (ROUNDINGS[0], "0237c217a416eb8ea8583d4d931ed4928106025a8ee03ac98e9377c61b0eb9d3"),
+        (ROUNDINGS[1], "b416da63c74eecea6998839e627d9e4be02abf7f1a0c4ba2c86bd103c77c2907"),
+        (ROUNDINGS[2], "345d912a63932c84421757c83124d7db46c2c8868b3b5e469666b68181b57dbf"),
+    ],
+    ids=["stochastic", "nearest", "float32"],
+)
+def test_a_merge_has_the_bits_that_it_has_on_another_machine(rounding: Rounding, expected: str) -> None:
+    """The hashes are those of the machine that this test was written on: two threads, AVX-512."""
+    stream = np.random.PCG64(7)
+
+    def drawn(rows: int, columns: int, size: float) -> Tensor:
+        words = stream.random_raw(rows * columns).astype(np.int64) >> 40
+        return (torch.from_numpy(words).float() * (size * 2.0**-23)).view(rows, columns)
+
+    weight = drawn(*SHAPE, 0.05).to(getattr(torch, rounding.dtype))
+    pairs = [(drawn(SHAPE[0], 16, 3e-3), drawn(16, SHAPE[1], 3e-3)) for _ in range(3)]
+    chain = [Adapter(Path(f"{number}"), 1.7, {"w": pair}) for number, pair in enumerate(pairs)]
+    merged = sum_weight("w", weight, chain, rounding, CPU)
+    assert not torch.equal(merged, weight)
+    found = hashlib.sha256(merged.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+    assert found == expected
 
 
 def test_one_weight_that_differs_from_the_chain_is_seen_in_whichever_block(tmp_path: Path) -> None:
