@@ -25,7 +25,7 @@ from functools import lru_cache
 
 from selfimprove.answer.clock import same_date, same_time
 from selfimprove.answer.commas import in_euros, other_comma
-from selfimprove.answer.compare import compare
+from selfimprove.answer.compare import SAME_ITEMS, compare, in_other_order
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.formulas import same_formula
@@ -51,7 +51,7 @@ from selfimprove.answer.ticks import same_letters
 from selfimprove.answer.tree import Node, free_names, renamed, show
 from selfimprove.answer.unfinished import DENIED
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
-from selfimprove.answer.wordings import known_word
+from selfimprove.answer.wordings import known_word, ranks
 
 VERSION = "7"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
@@ -92,12 +92,25 @@ def check(
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
     found = judge(_known(reference), _known(candidate.text))
+    if found.reason == SAME_ITEMS and _out_of_order(text, candidate.text, reference):
+        return _verdict(_OTHER_ORDER, candidate.text)
     if found.outcome is not Outcome.CORRECT and not options:
         letter = _by_text(text, candidate.text, reference, mode)
         found = found if letter is None else judge(_known(reference), read(letter))
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _out_of_order(text: str, stated: str, reference: str) -> bool:
+    """Whether a text that ranks words, "from left to right", has those of the reference in another order."""
+    ours, gold = _known(stated).node, _known(reference).node
+    if ours is None or gold is None or not in_other_order(ours, gold):
+        return False
+    return ranks(own_text(text)[-TAIL:])
+
+
+_OTHER_ORDER = Finding(Outcome.WRONG, "structure", "the same items in another order")
 
 
 def _reply(text: str, candidate: Candidate, reference: str) -> str | None:

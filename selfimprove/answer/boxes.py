@@ -58,6 +58,18 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     ), cut
 
 
+def point_behind(text: str, box: Statement) -> str | None:
+    """The point of a statement "(x, y) = (3, 4)" behind the last box, if each of its numbers has a box; else None."""
+    point = _POINT.search(text, box.end)
+    if point is None:
+        return None
+    boxed = {text[first:last].strip() for _, first, last in _boxes(text)[0]}
+    return point[1] if {part.strip() for part in point[1][1:-1].split(",")} <= boxed else None
+
+
+_POINT = re.compile(r"\([a-z](?:,\s?[a-z]){1,3}\)\s?=\s?(\([^()=]{3,60}\))")
+
+
 def _boxes(text: str) -> tuple[list[tuple[int, int, int]], list[int]]:
     """Start, inner start and inner end of every closed box in the order of their starts, and the starts of open ones.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from selfimprove.answer.congruences import CONGRUENCE, OTHER_RELATIONS, residue, same_congruences, same_residues
 from selfimprove.answer.definitions import in_same_variables, in_variable_of
 from selfimprove.answer.equality import EXPRESSION, same_expression
 from selfimprove.answer.exact import exact
@@ -35,6 +36,7 @@ from selfimprove.answer.tree import (
 from selfimprove.answer.verdict import Finding, Outcome
 
 _RADIAN, _HEAT = Unit(("radian",)), frozenset((Unit(("celsius",)), Unit(("fahrenheit",))))
+SAME_ITEMS = "the same items"
 _DIFFERENT = Finding(Outcome.WRONG, "structure", "answers of different kinds")
 _STRUCTURES = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.MATRIX, Op.RATIO, Op.BASED, Op.TEXT, Op.RELATION))
 
@@ -56,8 +58,8 @@ def compare(left: Node, right: Node) -> Finding:
         return _named(left, right) if left.op is Op.NAMED else _named(right, left)
     if kinds <= _EQUATIONS:
         return _relations(left, right)
-    if (residue := _residue(left, right) or _residue(right, left)) is not None:
-        return residue
+    if (remainder := residue(left, right) or residue(right, left)) is not None:
+        return remainder
     if Op.CASES in kinds:
         return same_pieces(left, right) if kinds <= _PIECES else _DIFFERENT
     left, right = _collapsed(left), _collapsed(right)
@@ -113,18 +115,14 @@ def _relations(left: Node, right: Node) -> Finding:
     signs = [node.signs or (Sign.EQUAL,) for node in (left, right)]  # a named value is an equation
     if signs == [(Sign.EQUAL,), (Sign.EQUAL,)]:
         return _equations(_equation_of(left), _equation_of(right))
-    if signs == [_CONGRUENCE, _CONGRUENCE]:
-        return _congruences(left, right)
+    if signs == [CONGRUENCE, CONGRUENCE]:
+        return same_congruences(left, right)
     if is_region(left) and is_region(right):
         found = same_region(left, right)
         return found if found.outcome is not Outcome.UNPARSED else _inequalities(left, right)
     if signs[0] == signs[1] and len(left.args) == len(right.args):
         return _by_position(left, right)
-    return _OTHER_RELATIONS
-
-
-_CONGRUENCE = (Sign.CONGRUENT, Sign.MODULO)
-_OTHER_RELATIONS = Finding(Outcome.WRONG, "structure", "different relations")
+    return OTHER_RELATIONS
 
 
 def _equations(left: Node, right: Node) -> Finding:
@@ -151,40 +149,17 @@ def _scaled_equations(left: Node, right: Node) -> Finding:
     )
 
 
-def _residue(relation: Node, other: Node) -> Finding | None:
-    """17 ≡ 2 (mod 5) beside 2: the right side, if the congruence of numbers holds; None for anything else."""
-    if relation.signs != _CONGRUENCE or other.op is not Op.NUMBER:
-        return None
-    try:
-        left, right, modulus = (exact(arg) for arg in relation.args)
-    except (Refused, ValueError):
-        return None
-    holds = modulus != 0 and ((left - right) / modulus).denominator == 1
-    return same_expression(relation.args[1], other) if holds else _OTHER_RELATIONS
-
-
-def _congruences(left: Node, right: Node) -> Finding:
-    try:
-        modulus = exact(left.args[2])
-        same = modulus != 0 and modulus == exact(right.args[2])
-        same = same and (exact(left.args[1]) - exact(right.args[1])) % modulus == 0
-    except Refused as refusal:
-        return Finding(Outcome.UNPARSED, "structure", str(refusal))
-    same = same and same_expression(left.args[0], right.args[0]).outcome is Outcome.CORRECT
-    return Finding(Outcome.of(same), "structure", f"{'the same' if same else 'different'} residues")
-
-
 def _inequalities(left: Node, right: Node) -> Finding:
     """Inequalities in several variables: the same, or turned round."""
     if len(left.args) != len(right.args):
-        return _OTHER_RELATIONS
+        return OTHER_RELATIONS
     if left.signs == right.signs:
         found = _by_position(left, right)
         if found.outcome is Outcome.CORRECT or len(left.signs) > 1:
             return found
     if tuple(MIRRORED.get(sign) for sign in reversed(left.signs)) == right.signs:
         return _all(zip(left.args, reversed(right.args), strict=True))
-    return _OTHER_RELATIONS
+    return OTHER_RELATIONS
 
 
 def _structures(left: Node, right: Node) -> Finding:
@@ -283,6 +258,18 @@ def _distinct(node: Node) -> list[Node]:
     return kept
 
 
+def in_other_order(left: Node, right: Node) -> bool:
+    """Whether two lists of three or more words each have the same items, in different orders."""
+    if left.op is not Op.LIST or right.op is not Op.LIST or min(len(left.args), len(right.args)) < _RANKED:
+        return False
+    if sum(item.op is Op.TEXT for item in left.args) < _RANKED - 1 or Op.NUMBER in {item.op for item in left.args}:
+        return False
+    return _unordered(left, right).outcome is Outcome.CORRECT and _by_position(left, right).outcome is Outcome.WRONG
+
+
+_RANKED = 3
+
+
 def _matched(ours: Sequence[Node], theirs: Sequence[Node]) -> Finding:
     left = list(theirs)
     doubt: Finding | None = None
@@ -297,7 +284,7 @@ def _matched(ours: Sequence[Node], theirs: Sequence[Node]) -> Finding:
             return doubt or Finding(Outcome.WRONG, "structure", "an item has no equal")
     if left:
         return Finding(Outcome.WRONG, "structure", "a different number of items")
-    return Finding(Outcome.CORRECT, "structure", "the same items")
+    return Finding(Outcome.CORRECT, "structure", SAME_ITEMS)
 
 
 def _matrices(left: Node, right: Node) -> Finding:
@@ -318,8 +305,11 @@ def _identity_matrix(left: Node, right: Node) -> Finding:
 
 
 def _rows(left: Node, right: Node) -> Finding:
-    """A matrix against rows in brackets, [[1, 2], [3, 4]]."""
+    """A matrix against rows in brackets, [[1, 2], [3, 4]]; a column against its entries, (1, 2, 5)."""
     matrix, rows = (left, right) if left.op is Op.MATRIX else (right, left)
+    if all(len(row.args) == 1 for row in matrix.args) and not any(row.op is Op.SEQUENCE for row in rows.args):
+        column = Node(Op.SEQUENCE, tuple(row.args[0] for row in matrix.args))
+        return _by_position(column, rows, "a different number of entries")
     if not all(row.op is Op.SEQUENCE for row in rows.args):
         return _DIFFERENT
     return _matrices(matrix, Node(Op.MATRIX, tuple(Node(Op.ROW, row.args) for row in rows.args)))
@@ -367,7 +357,7 @@ def _quantities(left: Node, right: Node) -> Finding:
     if DEGREE in (unit, other) and not _HEAT.isdisjoint((unit, other)):
         return same_expression(one, two)
     if unit is not None and other is not None and unit.words[0] == other.words[0] == "mod":
-        return _residues(one, two, unit, other)
+        return same_residues(one, two, unit, other)
     if {unit, other} == {DEGREE, _RADIAN}:
         angle, plain = (one, two) if unit == DEGREE else (two, one)
         return same_expression(Node(Op.DEGREES, (angle,)), plain)
@@ -385,17 +375,6 @@ def _quantities(left: Node, right: Node) -> Finding:
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)
-
-
-def _residues(one: Node, two: Node, unit: Unit, other: Unit) -> Finding:
-    """Two residues with their moduli."""
-    if unit != other:
-        return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
-    try:
-        same = (exact(one) - exact(two)) % Fraction(unit.words[1]) == 0
-    except (Refused, ValueError, ZeroDivisionError):
-        return same_expression(one, two)
-    return Finding(Outcome.of(same), "units", f"{'the same' if same else 'different'} residues")
 
 
 def _percent(one: Node, two: Node, unit: Unit | None, other: Unit | None) -> Finding:

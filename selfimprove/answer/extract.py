@@ -15,7 +15,7 @@ import itertools
 import re
 from typing import Literal
 
-from selfimprove.answer.boxes import last_box
+from selfimprove.answer.boxes import last_box, point_behind
 from selfimprove.answer.hedges import UNDECIDED
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
@@ -105,6 +105,8 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     if mark is not None and mark.fault in ("", TAKEN_BACK, UNDECIDED):
         return _of_mark(mark, cut=cut and not _said_before(tail, mark))
     if box is not None or opened >= 0:
+        if box is not None and not box.fault and opened < 0 and (point := point_behind(answer, box)) is not None:
+            return Candidate(point, "marked")
         denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
         return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
     if mode == "marked" or (mark is not None and mark.fault == NOTHING_FOLLOWS):

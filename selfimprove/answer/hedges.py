@@ -126,7 +126,8 @@ def undecided(sentence: str, found: str) -> bool:
     """Whether a sentence gives several answers to choose from, of which `found` is only one."""
     text = straight(sentence)[-600:]
     if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
-        return found.strip("$€£ ").startswith((ranged[1], ranged[2]))
+        low, high = ranged[1], ranged[2].rstrip(".,")
+        return found != f"{low} to {high}" and found.strip("$€£ ").startswith((low, high))
     if _GUESSED.search(text):
         return True
     if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):

@@ -10,7 +10,7 @@ from selfimprove.answer.shape import split_unit
 from selfimprove.answer.tree import free_names
 from selfimprove.answer.verdict import Finding
 
-_MEASURED = re.compile(r"(?:[A-Za-z]\w?\s?=\s?)?(-?\d[\d.,/ ]{0,20}|-?\d*[½¼¾⅓⅔])\s(m|g|s|h|L|l|N|V|A|K|C|F)")
+_MEASURED = re.compile(r"(?:[A-Za-z]\w{0,2}\s?=\s?){0,3}(-?\d[\d.,/ ]{0,20}|-?\d*[½¼¾⅓⅔])\s(m|g|s|h|L|l|N|V|A|K|C|F)")
 
 
 def in_letter_unit(reference: Answer, prediction: Answer) -> Finding | None:

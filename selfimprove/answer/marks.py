@@ -22,6 +22,7 @@ from selfimprove.answer.tongues import (
     CONDITION,
     DENIAL,
     DENIED_BEFORE,
+    DENIED_VALUE,
     INSTEAD,
     MARK,
     NAMELY,
@@ -177,7 +178,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         line, shift = line[rather.end() :], shift + rather.end()
     answer, end = _answer(line)
     after = text[shift + end :]
-    fault = _fault(answer, line[end:], after)
+    fault = _fault(answer, line[:end], line[end:], after)
     if undecided(first, answer) or asks_back(first + after[:400]) or depends(_before(text, mark), mark[0] + first):
         fault = UNDECIDED
     elif not fault and over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -192,11 +193,11 @@ def _before(text: str, mark: re.Match[str]) -> str:
     return text[max(0, mark.start() - 1_000) : mark.start()]
 
 
-def _fault(answer: str, beside: str, after: str) -> str:
-    """Why an answer isn't stated, by the rest of its line (`beside`) and of the text; empty if nothing says so."""
+def _fault(answer: str, said: str, beside: str, after: str) -> str:
+    """Why an answer isn't stated, by the words that end on it, the rest of its line and of the text; empty if none."""
     if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(beside):
         return "the answer is only supposed"
-    if _CALLED_WRONG.match(beside):
+    if _CALLED_WRONG.match(beside) or DENIED_VALUE.search(said[: max(0, said.rfind(answer))]):
         return DENIED
     if of_another_case(after):
         return "the answer is that of another case"
@@ -378,7 +379,7 @@ _TOLD = re.compile(
 
 def _is_short(answer: str) -> bool:
     """Whether what follows a marker is an answer by itself and not a sentence around one."""
-    words = re.findall(r"(?<!\\)\b[A-Za-z]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
+    words = re.findall(r"(?<!\\)\b[^\W\d_]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
     if len(words) == 2 and _TOLD.match(answer):
         return False
     return len(words) <= 2 or (len(words) <= 4 and not re.search(r"[\d$\\]", answer))

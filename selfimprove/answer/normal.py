@@ -73,6 +73,7 @@ _RENAMES = (
     ("\\", re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
     ("\\dollar", re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
     ("\\_", re.compile(r"\\_"), "_"),
+    ("{{", re.compile(r"(?<!\\)\{\{([^{}]*)\}\}"), r"{\1}"),
     ("", re.compile(r"\s+"), " "),
 )  # each with what a text must hold for its pattern to match
 _UNITS = (

@@ -25,7 +25,7 @@ from selfimprove.answer.tongues import AROUND, DENIED_BEHIND, DENIED_VALUE, unco
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import in_words, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
-from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, word_of
+from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, listed_values, word_of
 
 PROMISE = "the text promises to go on"
 FAILURE = "an error message is no answer"
@@ -106,6 +106,8 @@ def last_statement(text: str) -> Candidate | None:
     stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
     if len(lines) > 1 and (parts := in_parts(stripped)) is not None:
         return Candidate(parts, "whole")
+    if len(lines) > 2 and (values := listed_values(stripped)) is not None:
+        return Candidate(values, "last")
     if not stripped.isascii():
         stripped = without_label(stripped)
     if "**" in stripped and len(_POWER.findall(stripped)) == stripped.count("**"):
@@ -154,7 +156,8 @@ _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{
 """A choice with its text that is all there is: "b) mitochondrion", "b. 4"."""
 _IN_ORDER = re.compile(
     r"(?:\A|\n)\W{0,4}(?:sorted|(?:in )?(?:alphabetical |sorted |correct |ascending |descending )?order|alphabetically|"
-    r"(?:the )?sorted (?:list|words|order)(?: is)?)[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
+    r"(?:the )?sorted (?:list|words|order)(?: is)?|from (?:the )?\w+ to (?:the )?\w+)"
+    r"[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
     re.IGNORECASE,
 )  # "Sorted: apple, banana, cherry"
 _SHORT = 200  # characters of a text that may be nothing but its answer
@@ -355,12 +358,13 @@ def _breaks_off(text: str) -> bool:
         return True
     word = re.search(r"([A-Za-z']+)$", text[-40:])
     if word is not None:
-        return (
-            word[1] != "A" and word[1].lower() in _DANGLING and not re.search(r"\b[A-J] (?:is|are) not\Z", text[-40:])
-        )
+        return word[1] != "A" and word[1].lower() in _DANGLING and not _ENDS_SO.search(text[-40:])
     return (
         _opens_formula(text.rsplit("\n", 1)[-1]) or text[-1] in "+-*/=<>,({\\^_" or text.endswith(("\\cdot", "\\times"))
     ) and not text.endswith("**")
+
+
+_ENDS_SO = re.compile(r"\b[A-J] (?:is|are) not\Z|\d [a-z]{2,} now\Z")
 
 
 def _open_brackets(line: str) -> bool:

@@ -243,5 +243,43 @@ def in_parts(text: str) -> str | None:
     return ", ".join(part[3] if labelled else f"{part[2]} = {part[3]}" for part in parts if part)
 
 
+def listed_values(text: str) -> str | None:
+    """The values of a list on which a text ends behind a line that announces them, "The roots are:"; else None."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    at = next((at for at in range(len(lines) - 1, -1, -1) if not _ITEM.fullmatch(lines[at])), -1)
+    if at < 0 or not 2 <= len(lines) - at - 1 <= _MOST_PARTS:
+        return None
+    if not _ANNOUNCED.search(lines[at]) or _ONLY_TRIED.search(straight(lines[at])):
+        return None
+    items = [item[1] for item in map(_ITEM.fullmatch, lines[at + 1 :]) if item]
+    return ", ".join(re.sub(r"[$*]|\\[()]", "", item).strip(" .,;") for item in items)
+
+
+_ITEM = re.compile(
+    r"\s*(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]{1,4}[.)])\s+((?:[$*]|\\\()*(?:[A-Za-z](?:_\{?\w\}?)?\s?=\s?)?"
+    r"(?!\d{1,2}[.)]\s)(?:(?![A-Za-z]{2})[^=\s]|\\[a-z]+|(?<=\S)\s(?=[-+/*\\\d]))+)\s*(?:and|or)?\s*"
+)
+_ANNOUNCED = re.compile(
+    r"\b(?:solutions?|roots?|zeros|zeroes|values? of \$?[a-z]\$?|eigenvalues|intercepts)\b[^.\n?]*"
+    r"(?:\bare|:)[\s*_]*\Z",
+    re.IGNORECASE,
+)
+_ONLY_TRIED = re.compile(
+    r"n't\b|\b(?:not|no|possible|potential|candidates?|rational root|try|check|test|verify|whether|if|let|could|might|"
+    r"may|steps?|extraneous)\b",
+    re.IGNORECASE,
+)
+
+
+def ranks(text: str) -> bool:
+    """Whether a text puts things in an order: "from left to right", "the tallest to the shortest", "sorted"."""
+    return _RANKS.search(text) is not None
+
+
+_RANKS = re.compile(
+    r"\bfrom (?:the )?(?:left|right|top|bottom|front|back|first|last|most|least|\w{2,}est|high|low|small|large)\b|"
+    r"\b(?:sorted|ranked|ranking|alphabetical(?:ly)?|chronological(?:ly)?)\b|\b(?:in|the) (?:\w+ )?order\b",
+    re.IGNORECASE,
+)
 _MOST_PARTS, _PART_NAMES = 6, "abcdef"
 _PART = re.compile(r"(?:\(?([a-f])\)\s*|([a-z])\s?=\s?)([-−]?[$€£]?\d[\d.,/]*?)[.,;]?")
