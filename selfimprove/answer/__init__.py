@@ -7,7 +7,7 @@ with one grammar, without evaluating any text; `shape` settles what kind of answ
 never `correct`; what is read and contradicts itself (`21 + 19 = 30`) is `wrong`.
 
 A *choice* may be stated by its text: where the reference is a letter, `options` finds the letter of an answer that is
-one of the choices that the question lists (`options`, below), or without those the completion; the letter is judged.
+one of the choices that the question lists (`asked`, below), or without those the completion; the letter is judged.
 
 *Units* (`10 m/s`) pass through several of these: `tokens` and `parse` read them, `words` knows which spellings are the
 same unit, `shape` separates them from the number, `compare` decides what a missing or another unit means.
@@ -23,20 +23,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from selfimprove.answer.asked import NOTHING, Asked, asked, in_unit
 from selfimprove.answer.clock import same_date, same_time
 from selfimprove.answer.commas import in_euros, other_comma
 from selfimprove.answer.compare import SAME_ITEMS, compare, in_other_order
+from selfimprove.answer.definitions import named_total
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.lettered import in_letter_unit
 from selfimprove.answer.limits import shown
 from selfimprove.answer.options import (
-    NO_OPTIONS,
     describes,
     letter_beside,
     of_another,
-    options_asked,
     options_of,
     same_number,
     text_stated,
@@ -75,15 +75,13 @@ class Explanation:
     reference_tree: str
 
 
-def check(
-    text: str, reference: str, mode: Mode = "last", *, cut: bool = False, options: Mapping[str, str] = NO_OPTIONS
-) -> Verdict:
+def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, asked: Asked = NOTHING) -> Verdict:
     """The verdict on a completion; deterministic, in this process, bounded in steps but not in seconds.
 
-    `cut`: the text was cut off at the token limit, so that only a closed statement counts. `options`: the text of each
-    choice of the question by its letter (`options_asked`), if it has some.
+    `cut`: the text was cut off at the token limit, so that only a closed statement counts. `asked`: what the question
+    says of its answer (`asked`), if it is known.
     """
-    candidate = extract(text, mode, cut=cut)
+    candidate, options = extract(text, mode, cut=cut), asked.options
     if options and (chosen := _chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
         return chosen
     if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
@@ -91,7 +89,7 @@ def check(
     if candidate.text is None:
         stage = "limits" if candidate.how == "limits" else "extract"
         return Verdict(outcome=Outcome.UNPARSED, candidate=None, stage=stage, reason=candidate.reason)
-    found = judge(_known(reference), _known(candidate.text))
+    found = _in_unit(asked, reference, candidate.text) or judge(_known(reference), _known(candidate.text))
     if found.reason == SAME_ITEMS and _out_of_order(text, candidate.text, reference):
         return _verdict(_OTHER_ORDER, candidate.text)
     if found.outcome is not Outcome.CORRECT and not options:
@@ -100,6 +98,12 @@ def check(
     if found.outcome is Outcome.UNPARSED and candidate.how == "boxed" and (value := value_in_sentence(candidate.text)):
         return _verdict(judge(_known(reference), read(value)), value)
     return _verdict(found, candidate.text)
+
+
+def _in_unit(asked: Asked, reference: str, stated: str) -> Finding | None:
+    """The verdict on an answer in another unit than the one that the question asks for; None for any other answer."""
+    ours, gold = _known(stated).node, _known(reference).node
+    return None if asked.unit is None or ours is None or gold is None else in_unit(asked.unit, gold, ours)
 
 
 def _out_of_order(text: str, stated: str, reference: str) -> bool:
@@ -188,8 +192,16 @@ def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
     return [
         letter
         for letter, text in options.items()
-        if judge(_known(text), answer).outcome is Outcome.CORRECT and not left_undone(answer.written, text)
+        if _same_choice(_known(text), answer) and not left_undone(answer.written, text)
     ]
+
+
+def _same_choice(option: Answer, answer: Answer) -> bool:
+    """Whether an answer is the text of a choice, which may have a unit of one letter that the answer leaves out."""
+    if judge(option, answer).outcome is Outcome.CORRECT:
+        return True
+    beside = in_letter_unit(answer, option)
+    return beside is not None and beside.outcome is Outcome.CORRECT
 
 
 _LETTER = re.compile(r"\(?[A-J]\)?")
@@ -215,15 +227,15 @@ def _verdict(found: Finding, written: str) -> Verdict:
     return Verdict(outcome=found.outcome, candidate=shown(written.strip()), stage=found.stage, reason=found.reason)
 
 
-def check_answer(answer: str, reference: str, *, options: Mapping[str, str] = NO_OPTIONS) -> Verdict:
-    """The verdict on a bare answer: the candidate itself, unless it is prose around one; `options` as in `check`."""
-    gold, ours = _known(reference), _known(answer)
+def check_answer(answer: str, reference: str, *, asked: Asked = NOTHING) -> Verdict:
+    """The verdict on a bare answer: the candidate itself, unless it is prose around one; `asked` as in `check`."""
+    gold, ours, options = _known(reference), _known(answer), asked.options
     if options and (by_option := _by_option(gold, ours, answer, options)) is not None:
         return _verdict(by_option, answer)
-    found = judge(gold, ours)
+    found = _in_unit(asked, reference, answer) or judge(gold, ours)
     unread = found.outcome is Outcome.UNPARSED and gold.node is not None
     if (unread or (options and ours.choice is None)) and _is_prose(answer, ours):
-        return check(answer, reference, "last", options=options)
+        return check(answer, reference, "last", asked=asked)
     return _verdict(found, answer)
 
 
@@ -298,6 +310,7 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
         other_comma(reference, prediction)
         or in_euros(reference, prediction)
         or in_letter_unit(reference, prediction)
+        or named_total(reference.node, prediction.node)
         or compare(reference.node, prediction.node)
     )
     if found.outcome is Outcome.CORRECT:
@@ -359,13 +372,13 @@ def _choice(reference: Answer, prediction: Answer) -> Finding | None:
     return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
 
 
-def explain(text: str, reference: str, mode: Mode = "last", *, options: Mapping[str, str] = NO_OPTIONS) -> Explanation:
+def explain(text: str, reference: str, mode: Mode = "last", *, asked: Asked = NOTHING) -> Explanation:
     """The verdict on a completion with both sides as they were read."""
     candidate = extract(text, mode)
     gold = _known(reference)
     ours = read(candidate.text or "")
     return Explanation(
-        verdict=check(text, reference, mode, options=options),
+        verdict=check(text, reference, mode, asked=asked),
         found_by=candidate.how,
         candidate=None if candidate.text is None else shown(candidate.text.strip()),
         candidate_normal=shown(ours.normal),
@@ -407,6 +420,6 @@ def perturbed(reference: str) -> str:
 
 
 __all__ = [
-    "NO_OPTIONS", "PERTURBED", "VERSION", "Answer", "Explanation", "Mode", "Outcome", "Verdict", "check",
-    "check_answer", "explain", "fault_of_reference", "judge", "options_asked", "perturbed", "read",
+    "NOTHING", "PERTURBED", "VERSION", "Answer", "Asked", "Explanation", "Mode", "Outcome", "Verdict", "asked", "check",
+    "check_answer", "explain", "fault_of_reference", "judge", "perturbed", "read",
 ]  # fmt: skip

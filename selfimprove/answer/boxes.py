@@ -119,6 +119,8 @@ def _names(text: str, parts: list[tuple[int, int, int]]) -> list[str] | None:
 
 def _joined(between: str) -> bool:
     """Whether two boxes with this between them are parts of one answer."""
+    if between.isspace() and "\n\n" not in between:
+        return True
     if len(between) > 100 or "\n\n" in between or not _BETWEEN.fullmatch(between):
         return False
     words = [word.lower() for word in re.findall(r"[A-Za-z]+", between)]

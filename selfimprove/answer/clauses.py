@@ -22,7 +22,7 @@ def main_clause(sentence: str) -> str:
     if "(" in sentence and (defined := _DEFINED.search(sentence)) is not None:
         sentence = sentence[: defined.start()]
     sentence = _FAILING.sub("", sentence)
-    main = _RELATIVE.sub("", sentence)
+    main = _RELATIVE.sub("", _PART_OF_IT.sub("", sentence))
     main = sentence if not re.search(r"\d", main) else main
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
     main = _total(main)
@@ -82,6 +82,7 @@ _RELATIVE = re.compile(
     r"[^;:=]*\Z",
     re.IGNORECASE,
 )
+_PART_OF_IT = re.compile(r",?\s+(?:of which \d+ are|as of)\b[^;:=]*\Z", re.IGNORECASE)
 _REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
 _PART = (
     r"(?:half|twice|double|triple|(?:a|one|two|three|four|five|six|seven|eight|nine|ten)[\s-](?:half|quarters?|"

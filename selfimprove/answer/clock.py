@@ -49,12 +49,19 @@ _DAY_FIRST = re.compile(rf"{_DAY}\s(?:of\s)?{_MONTH}{_YEAR}", re.IGNORECASE)
 
 
 _ISO = re.compile(r"(\d{4})-(0\d|1[0-2])-([0-3]\d)")
+_NUMBERED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+_MONTHS_OF_YEAR = 12
 _WEEKDAY = re.compile(r"\A(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s", re.IGNORECASE)
 
 
 def same_date(one: str, two: str) -> bool | None:
     """Whether two dates are the same, with or without a year; None if they are none."""
-    if one[4:5] != "-" and two[4:5] != "-" and not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two)):
+    if (
+        one[4:5] != "-"
+        and two[4:5] != "-"
+        and "/" not in one + two
+        and not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two))
+    ):
         return None
     dates = _date(one), _date(two)
     return None if None in dates else dates[0] == dates[1]
@@ -82,6 +89,9 @@ def _date(text: str) -> tuple[int, int, str] | None:
     plain = _WEEKDAY.sub("", plain)
     if (found := _ISO.fullmatch(plain)) is not None:
         return int(found[2]) - 1, int(found[3]), found[1]
+    if (found := _NUMBERED.fullmatch(plain)) is not None:
+        low, high = sorted((int(found[1]), int(found[2])))
+        return (low - 1, high, found[3]) if high > _MONTHS_OF_YEAR >= low or low == high else None
     if (found := _MONTH_FIRST.fullmatch(plain)) is not None:
         month, day, year = found.groups()
     elif (found := _DAY_FIRST.fullmatch(plain)) is not None:

@@ -1,8 +1,10 @@
-"""Definitions of functions side by side: the name of a variable says nothing, f(t) = t^2 is f(x) = x^2."""
+"""Answers that name what they state: f(t) = t^2 is f(x) = x^2 whatever the variable, and m + n = 115 states 115."""
 
 from __future__ import annotations
 
-from selfimprove.answer.tree import Node, Op, free_names, renamed
+from selfimprove.answer.equality import same_expression
+from selfimprove.answer.tree import Node, Op, Sign, free_names, renamed
+from selfimprove.answer.verdict import Finding
 
 
 def _variables(name: Node) -> list[str] | None:
@@ -35,3 +37,17 @@ def in_same_variables(left: Node, right: Node) -> tuple[Node, Node] | None:
         return renamed(value, dict(zip(ours, variables, strict=True))), theirs
     plain = other.op is Op.SYMBOL and other.name not in ours and (other.value == name.value or other.name == "y")
     return (value, theirs) if plain else None
+
+
+def named_total(reference: Node, relation: Node) -> Finding | None:
+    """An answer m + n = 115 for 115: the right side, where the left one is a sum or product of unknowns; else None."""
+    if relation.signs not in ((), (Sign.EQUAL,)) or reference.op is not Op.NUMBER or len(relation.args) != _SIDES:
+        return None
+    left, right = relation.args
+    of_unknowns = left.op in (Op.ADD, Op.MUL) and len(free_names(left)) == len(left.args) > 1
+    if not of_unknowns or any(item.op is not Op.SYMBOL for item in left.args) or free_names(right):
+        return None
+    return same_expression(reference, right)
+
+
+_SIDES = 2

@@ -16,12 +16,13 @@ import re
 from typing import Literal
 
 from selfimprove.answer.boxes import last_box, point_behind
-from selfimprove.answer.hedges import UNDECIDED
+from selfimprove.answer.hedges import UNDECIDED, depends
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
 from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import correction
+from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
@@ -41,8 +42,16 @@ _PICTURES = re.compile(
     r"[\U0001f000-\U0001faff\u27a1\u2b50\ufe0f\u200d]+|^[ \t]*[\u2705\u2714\u2611]+[ \t]*", re.MULTILINE
 )
 """Pictures in the text, and the ticks that a line begins with."""
-_LOOP = re.compile(r"((?:\A|(?<=\s))[^.!?\n]{8,200}[.!?])(?:\s+\1){2,}\s*[^.!?\n]{0,200}\Z")
-"""A sentence that is said three times and more at the end of a text, behind which the text was cut off."""
+_LOOP = re.compile(r"((?:\A|(?<=\s))[^.!?\n]{8,200}[.!?])(?:\s+\1)+\s*[^.!?\n]{0,200}\Z")
+"""A sentence that is said again at the end of a text, behind which the text was cut off."""
+_LINES = re.compile(r"(?:\A|\n)([^\n]{1,200})(?:\n+\1){2,}(?:\n[^\n]*)?\Z")
+"""A line that is said three times and more at the end of a text that was cut off."""
+_CALLED_FINAL = re.compile(
+    r"(\$[^$\n]{1,80}\$|(?<![\w.,/$\\^{])[-−]?\d[\d.,/]*\d|(?<![\w.,/$\\^{])\d)(?:\s[a-z]+)?(?:,|\s—|"
+    r"\s–)\s(?:(?:which|and that|and this) is\s)?"
+    r"(?:our|my|the) final (?:answer|result)[\s.!*]*\Z"
+)
+"""A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
@@ -76,7 +85,7 @@ def _cleaned(text: str) -> str | None:
     if "[asy]" in answer:
         answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:
-        answer = re.sub(r"<<[^<>]*>>", "", answer)  # a calculator's notes, as GSM8K has them
+        answer = re.sub(r"<<(?:[^<>]*=[^<>]*)?>>", "", answer)  # a calculator's notes, as GSM8K has them
     if "<eo" in answer:
         answer = _END_OF_PART.sub("\n", answer)
     if "</" in answer:
@@ -104,6 +113,8 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     mark = last_mark(tail, after - start if after >= 0 else None)
     if mark is not None and mark.fault in ("", TAKEN_BACK, UNDECIDED):
         return _of_mark(mark, cut=cut and not _said_before(tail, mark))
+    if (behind := _CALLED_FINAL.search(tail)) is not None and start + behind.start() > after:
+        return Candidate(behind[1].strip("$"), "marked")
     if box is not None or opened >= 0:
         if box is not None and not box.fault and opened < 0 and (point := point_behind(answer, box)) is not None:
             return Candidate(point, "marked")
@@ -111,10 +122,12 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
         return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
     if mode == "marked" or (mark is not None and mark.fault == NOTHING_FOLLOWS):
         return Candidate(None, "extract", mark.fault if mark is not None else "there is no marked answer")
-    if cut and (looped := _LOOP.search(tail)) is not None:
+    if cut and (looped := _LOOP.search(tail) or _LINES.search(tail)) is not None:
         return last_statement(looped[1]) or Candidate(None, "extract", NO_ANSWER)
     if cut:
         return Candidate(None, "extract", "the text was cut off before it stated an answer")
+    if depends(tail, SENTENCE.split(tail.rstrip())[-1]):
+        return Candidate(None, "extract", UNDECIDED)
     found = last_statement(tail if mark is None else tail[mark.end :])
     return found or Candidate(None, "extract", mark.fault if mark is not None else NO_ANSWER)
 

@@ -16,7 +16,9 @@ _OR = re.compile(r"\bor\b|\bit (?:could|might|may)\b", re.IGNORECASE)
 _NUMBER = r"[$€£\\(]{0,3}-?\d[\w.,/%]*"
 _EITHER = re.compile(r"\beither\b[^.;]*?\d[^.;]*?\bor\b[^.;]*?\d|\beither\s+\(?[A-J]\)?\s+or\b", re.IGNORECASE)
 _GUESSED = re.compile(
-    r"\bif i (?:had|have) to guess\b|,\s(?:i (?:guess|suppose)|maybe|perhaps|possibly|i'm not sure)\W*\Z", re.IGNORECASE
+    r",\s(?:although|though)\s[^.]*\b(?:possible|plausible|likely|could|might|may)\b|"
+    r"\bif i (?:had|have) to guess\b|,\s(?:i (?:guess|suppose)|maybe|perhaps|possibly|i'm not sure)\W*\Z",
+    re.IGNORECASE,
 )
 _RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
 _NEARLY = re.compile(
@@ -54,11 +56,12 @@ _ASKS_BACK = re.compile(
     re.IGNORECASE,
 )
 _DEPENDS = re.compile(
-    r"(?:^|[.!?\n])\W{0,6}(?:well, )?(?:it|this|that|the answer) depends on (?:how|what|whether|which|your|the "
-    r"(?:definition|interpretation|convention|meaning|context))\b",
+    r"(?:^|[.!?\n])\W{0,6}(?:[\w ]+! )?(?:well, )?(?:before (?:i|we) (?:can )?answer\b|(?:it|this|that|"
+    r"the answer) depends on (?:how|what|whether|which|your|the "
+    r"(?:definition|interpretation|convention|meaning|context))\b)",
     re.IGNORECASE,
 )
-_WOULD = re.compile(r"\bwould (?:then )?be\b", re.IGNORECASE)
+_WOULD = re.compile(r"(?:\bwould|[a-z]'d) (?:then )?be\b", re.IGNORECASE)
 _COUNTERFACTUAL = re.compile(
     r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
     r"(?:but |and )?if\b[^.]*\b(?:had|hadn't)\b[^.]*\bwould(?:n't)? (?:only |then )?have (?:\w+ed|paid|cost|been|had|"
@@ -77,6 +80,10 @@ _COMPARES = re.compile(
 _IN_BRACKETS = re.compile(
     r"\s*\((?!so\b|answer|the answer|thus|therefore)[A-Z][a-z]+\s[^()=]{3,200}\.\)\s*", re.IGNORECASE
 )
+_BESIDE_IT = re.compile(
+    r"\bwould (?:then )?be\b|n't (?:matter|count|needed)\b|\bnot (?:matter|count|needed|relevant)\b|\birrelevant\b",
+    re.IGNORECASE,
+)
 _MISTAKE = re.compile(
     r"\W*(?:an?|one|another|the) (?:very )?(?:common|typical|frequent|usual|tempting|easy|classic) "
     r"(?:mistake|error|trap|pitfall|slip|misconception)\b",
@@ -90,7 +97,8 @@ _ABOUT_TEXT = re.compile(
     re.IGNORECASE,
 )  # what a line says of the text and not of its problem
 _NOTE = re.compile(
-    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|note that\b|\(?note\b)",
+    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|(?:note|remember|"
+    r"recall) that\b|\(?note\b)",
     re.IGNORECASE,
 )
 _SO = re.compile(
@@ -156,7 +164,7 @@ def is_aside(sentence: str) -> bool:
         _COUNTERFACTUAL.match(text)
         or _ABOUT_TEXT.match(text)
         or _MISTAKE.match(text)
-        or (_IN_BRACKETS.fullmatch(text) and not _SO.search(text))
+        or (_IN_BRACKETS.fullmatch(text) and (_BESIDE_IT.search(text) or not _SO.search(text)))
         or (_COMPARES.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))
     ):

@@ -54,11 +54,12 @@ _STRONG = re.compile(
     r"#{4}|<answer>|answer|correct (?:choice|option)|[^\x00-\x7f]|antwort|respuesta|resposta|risposta", re.IGNORECASE
 )
 _CUT = re.compile(
-    r",?\s+(?:not|rather than|instead of|because|since|so that|but|which|when|where|as (?:the|we|it)|if|after|for the|"
+    r",?\s+(?:not|rather than|instead of|because|since|so that|but|although|even though|which|when|where|"
+    r"as (?:the|we|it)|if|after|for the|"
     r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
     r";\s+(?=[a-z]{3})|,\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
-    r"</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
+    r"(?<=\d),\s+for\s|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
     r"(?<![\d)])\s-\s|"
     r"\s-\s(?![\d(])|" + STARTS_WORDS,
     re.IGNORECASE,
@@ -83,7 +84,7 @@ _HEDGED = re.compile(
 _CONDITION = re.compile(r"\s(?:if|unless|assuming|provided)\b", re.IGNORECASE)
 _WITH_TEXT = re.compile(r"\(?([A-J])\)?,\s+(?!and\b|or\b|(?:also|maybe|perhaps|possibly|but|then)\b)[a-z]")
 _OTHERS = re.compile(
-    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|naive|tempting|"
+    r"\b(?:each|every|all|which|following|any|another|others?|common|wrong|incorrect|previous|initial|alternat(?:iv)?e|naive|tempting|"
     r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"
     r"\b(?:presumably|supposedly|apparently|probably|likely),?\s+(?:the\s+)?(?:final\s+|correct\s+)?$|"
     r"\b(?:some|people|many|others|students|you|one) (?:(?:might|would|could|may) )?(?:say|think|argue|claim|"
@@ -203,7 +204,7 @@ def _fault(answer: str, said: str, beside: str, after: str) -> str:
         return "the answer is that of another case"
     if denied_later(after, answer):
         return DENIED
-    return "the text breaks off" if _BREAKS_OFF.search(answer) else ""
+    return "the text breaks off" if _BREAKS_OFF.search(answer) and not _ONLY_BRACKETS.fullmatch(answer) else ""
 
 
 _ADVERB = re.compile(
@@ -330,6 +331,8 @@ def _unclosed(line: str) -> bool:
 
 def _answer(line: str) -> tuple[str, int]:
     """The answer in the sentence behind a marker, and where it ends in the line."""
+    if (brackets := _BRACKETS.match(line)) is not None:
+        return brackets[1], brackets.end()
     math = MATH.match(line)
     if math is not None and not re.match(r"\s*(?:,|or\b|and\b)\s*(?:or\b|and\b)?\s*[$\\\d]", line[math.end() :]):
         unit = re.match(r"\s*(?:%|percent\b|pct\b|°|degrees\b)", line[math.end() :])
@@ -357,9 +360,22 @@ def _answer(line: str) -> tuple[str, int]:
         return named, len(sentence)
     if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
         return answer, end
+    if (named_bold := _BOLD_NAME.match(written)) is not None:
+        return named_bold[1], end
     numeral = in_words(sentence)
     found = emphasised(written) or (numeral[1] if numeral else None) or last_formula(main_clause(answer))
     return (answer if found is None else found), end
+
+
+_BRACKETS = re.compile(r"((?=\S{0,2}\s?\S{0,2}[\])}>])[\[\](){}<> ]{1,79}[\])}>])\s*(?:\.\s*)?(?:\n|\Z)")
+_ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
+"""Brackets that close others, the answer of a task of Dyck words."""
+
+
+_BOLD_NAME = re.compile(
+    r"\s*(?:\*\*)?([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\* (?:is|has|was|had|will|wins|won|can|did|does)\b[^\d*]*\Z"
+)
+"""A name in bold of which an answer says something: "**Evelyn** has the greatest average speed"."""
 
 
 def _is_list(answer: str) -> bool:

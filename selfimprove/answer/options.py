@@ -22,7 +22,7 @@ from selfimprove.answer.unfinished import denies, promises, straight
 
 FEWEST = 3  # choices of a list
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
-_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\(?([A-J])[).:][*_]{0,2}\s+(?=\S)", re.MULTILINE)
+_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\(?([A-J])(?:[).:][*_]{0,2}\s+(?=\S)|\)(?=[^\s)]))", re.MULTILINE)
 _LETTERS = "ABCDEFGHIJ"
 
 
@@ -66,6 +66,8 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
 
     `whole_only`: only a text that is nothing but the text of a choice states one.
     """
+    if (pair := _pair_stated(text, options)) is not None:
+        return pair
     lines = [line for line in text[-2_000:].split("\n") if line.strip()]
     if not lines:
         return None
@@ -90,6 +92,25 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
     ends = {letter: length for letter, one in options.items() if (length := _stated(words, _words(one)))}
     most = max(ends.values(), default=0)
     return next(letter for letter in ends if ends[letter] == most) if list(ends.values()).count(most) == 1 else None
+
+
+def _pair_stated(text: str, options: Mapping[str, str]) -> str | None:
+    """The letter of "True, False" where a text calls statement 1 true and statement 2 false; None for other choices."""
+    pairs = {letter: tuple(_TRUTHS.findall(option.lower())) for letter, option in options.items()}
+    if not all(len(pair) == len(_words(options[letter])) == 2 for letter, pair in pairs.items()):
+        return None
+    found = _STATEMENT.findall(text)
+    said = [{truth.lower() for name, truth in found if name.upper() in names} for names in (("1", "I"), ("2", "II"))]
+    if any(len(truths) != 1 for truths in said):
+        return None
+    stated = tuple(truths.pop() for truths in said)
+    return next((letter for letter, pair in pairs.items() if pair == stated), None)
+
+
+_TRUTHS = re.compile(r"\b(true|false)\b")
+_STATEMENT = re.compile(
+    r"\bstatement (1|2|I{1,2})\b[*_]{0,2} is (?:therefore |thus |also )?[*_]{0,2}(true|false)\b", re.IGNORECASE
+)
 
 
 def _stated(words: list[str], option: list[str]) -> int:

@@ -25,7 +25,7 @@ from selfimprove.answer.tongues import AROUND, DENIED_BEHIND, DENIED_VALUE, unco
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
 from selfimprove.answer.values import in_words, last_formula, only_number
 from selfimprove.answer.verdict import Candidate
-from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, listed_values, word_of
+from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, listed_values, numbered_choice, word_of
 
 PROMISE = "the text promises to go on"
 FAILURE = "an error message is no answer"
@@ -134,6 +134,8 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(choice, "last")
     if (letter := _concluding_letter(stripped)) is not None:
         return Candidate(letter, "last")
+    if (numbered := numbered_choice(stripped)) is not None:
+        return Candidate(numbered, "last")
     stripped = total_of_list(stripped) or stripped
     sentences = [part for part in SENTENCE.split("\n" + stripped) if part and part.strip()]
     for place, sentence in enumerate(reversed(sentences[-40:])):
@@ -155,7 +157,8 @@ def _by_form(text: str) -> Candidate | None:
 _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
 """A choice with its text that is all there is: "b) mitochondrion", "b. 4"."""
 _IN_ORDER = re.compile(
-    r"(?:\A|\n)\W{0,4}(?:sorted|(?:in )?(?:alphabetical |sorted |correct |ascending |descending )?order|alphabetically|"
+    r"(?:\A|\n|[.!?]\s)\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:sorted|(?:in )?(?:alphabetical |sorted |"
+    r"correct |ascending |descending )?order|alphabetically|"
     r"(?:the )?sorted (?:list|words|order)(?: is)?|from (?:the )?\w+ to (?:the )?\w+)"
     r"[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
     re.IGNORECASE,
@@ -211,6 +214,8 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence states: an answer, that there is none, or nothing to the point (None)."""
     if (absent := _NONE_EXISTS.search(straight(sentence.replace("*", "")))) is not None and not denies(sentence):
         return Candidate(absent[1] or "DNE", "last")
+    if _NONE_LEFT.search(straight(sentence)) and not supposes(sentence):
+        return Candidate("0", "last")
     if _EMPTY.search(sentence) and not supposes(sentence):
         return Candidate("\\emptyset", "last")
     if _GIVE_UP.search(sentence):
@@ -271,6 +276,11 @@ _NONE_EXISTS = re.compile(
     r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|"
     r"integer\s)?solutions?)|"
     r"limit\s((?:does\snot|doesn't)\sexist))\W*\Z",
+    re.IGNORECASE,
+)
+_NONE_LEFT = re.compile(
+    r"\b(?:none(?: of (?:them|the \w+))?|nothing|no (?:[a-z]+ ){1,2}?)\s?(?:(?:is|are|was|were|will be) )?"
+    r"(?:left(?: over)?|remains?|remaining)\W*\Z",
     re.IGNORECASE,
 )
 _EMPTY = re.compile(r"\bset is (?:therefore |thus )?(?:the )?empty(?: set)?\W*\Z", re.IGNORECASE)

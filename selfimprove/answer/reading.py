@@ -50,6 +50,7 @@ _SPOKEN_SETS = {
 _NOUNS = frozenset(
     ("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement", "triangle")
 )
+_REPEATED = re.compile(r"([A-J])\1{3,9}")  # LiveBench asks for the letter of a choice five times
 _OPTION = re.compile(r"\([A-J]\)\s")
 _SPOKEN = re.compile(r"[A-Za-z]{3,9}(?:[ -][A-Za-z]{3,9}){1,8}")
 _PROSE = re.compile(r"[\w\s.,:;!?'\"()-]*")
@@ -110,7 +111,7 @@ def read(written: str) -> Answer:
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
-    letter = choice[1] if choice else led_letter(bare)
+    letter = choice[1] if choice else led_letter(bare) or (bare[0] if _REPEATED.fullmatch(bare) else None)
     with allowance():
         node, fault = _tree(normal)
     if (
@@ -130,7 +131,7 @@ def behind_label(answer: Answer) -> str | None:
     return answer.normal[label.end() :] if label is not None else None
 
 
-_ANTIDERIVATIVE = re.compile(r"\A\$?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
+_ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{\s?)?(?:\([A-J]\)|[A-J]\)|[A-J][.:](?=[\s}~]))\s?\}?\s*(?=[^\s^_=+*/)-])"
 )

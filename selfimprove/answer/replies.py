@@ -33,7 +33,9 @@ _RECANTED = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_REASON = re.compile(
-    rf"[\s*_]*(yes|no|true|false)[*_]*\s?(?:[,.;:!–—-][*_]*|\n)\s+(?!{_CONDITION}|wait\b|actually\b)", re.IGNORECASE
+    r"[\s*_]*(?:there is no (?:doubt|question)[^.?!:\n]{0,24}:\s|in (?:short|a word)[,:]\s)?"
+    rf"(yes|no|true|false)[*_]*\s?(?:[,.;:!–—-][*_]*|\n)\s+(?!{_CONDITION}|wait\b|actually\b)",
+    re.IGNORECASE,
 )
 _NO_REPLY = re.compile(r"[.!?]\s+No\s(?=[a-z])")  # "No steps are left over"
 _CONCLUDES = re.compile(
@@ -42,6 +44,7 @@ _CONCLUDES = re.compile(
     r"(?:\w+\s)?[$€£]?\d[\d.,]*(?:\s\w+)?\W*\Z",
     re.IGNORECASE,
 )
+_SO_OTHER = re.compile(r"\b(?:so|thus|therefore|hence),?\s(?:the answer is\s)?(yes|no|true|false)\b", re.IGNORECASE)
 _OTHERWISE = re.compile(r"n't\b|\b(?:not|false|wrong|incorrect)\b", re.IGNORECASE)
 
 
@@ -61,6 +64,8 @@ def replied(text: str) -> Candidate | None:
         and any(last_formula(_BECAUSE.split(sentences[at], maxsplit=1)[0]) for at in (0, -1))
     ):
         return None
+    if (other := _SO_OTHER.search(text, reply.end())) is not None and other[1].lower() != reply[1].lower():
+        return None
     if _RECANTED.search(straight(text), reply.end()):
         return Candidate(None, "extract", TAKEN_BACK)
     return None if _again(text[reply.end() :]) else Candidate(reply[1], "first line")
@@ -79,6 +84,8 @@ def reply_before_reason(text: str) -> str | None:
         return None
     last = [part for part in SENTENCE.split(rest) if part.strip()][-1:]
     if last and _CONCLUDES.search(last[0]):
+        return None
+    if (other := _SO_OTHER.search(rest)) is not None and other[1].lower() != reply[1].lower():
         return None
     turned = reply[1].lower() in ("yes", "true") and any(len(rest) > len(part) + 2 for part in last)
     return None if turned and _OTHERWISE.search(last[0]) else reply[1]

@@ -119,7 +119,8 @@ def without_label(text: str) -> str:
 
 def without_foreign_unit(answer: str) -> str:
     """A number without the words of another script or with accents behind it: `18 долларов в день`, `18 dólares`."""
-    found = _MEASURED.fullmatch(answer)
+    head, sign, value = answer.rpartition("=")
+    found = _MEASURED.fullmatch(value.strip())
     if found is None or found[2].isascii() or _NO_UNIT.search(found[2]):
         return answer
     words = found[2].split()
@@ -127,7 +128,7 @@ def without_foreign_unit(answer: str) -> str:
         return answer
     if len(words[0]) < 2 and not _IDEOGRAPHIC.match(words[0]):
         return answer
-    return found[1]
+    return f"{head}{sign}{found[1]}"
 
 
 _MARKS = (
@@ -135,7 +136,7 @@ _MARKS = (
     "\u0b01-\u0b4d\u0b82-\u0bcd\u0c00-\u0c4d\u0c81-\u0ccd\u0d01-\u0d4d\u0e31-\u0e3a\u0e47-\u0e4e"
 )  # vowel signs and accents, which no letter is
 _LETTER = rf"(?:(?![²³¹⁰-₟])[^\W\d_]|[{_MARKS}])"
-_MEASURED = re.compile(rf"([-−]?[$€£]?\d[\d.,]*(?:/\d+)?)\s?({_LETTER}+(?:\s{_LETTER}+){{0,3}})[.।]?")
+_MEASURED = re.compile(rf"([-−]?[$€£]?\d[\d.,]*(?:/\d+)?)\s?({_LETTER}+(?:\s{_LETTER}+){{0,3}})[.।。]?")
 _UNKNOWN_LABEL = re.compile(
     rf"{_LETTER}(?:{_LETTER}|[ '’]){{1,40}}[:：]\s*(?=[-−]?[$€£]?\d[^\n\d]*(?:[\d.,/]*\d)?[^\n\d]*\Z)"
 )

@@ -16,7 +16,8 @@ TURN = re.compile(
 SPEAKER = re.compile(r"\n[ \t#*>]{0,8}(?:human|user)[*_]{0,2}\s?:", re.IGNORECASE)
 _EXERCISE = r"(?:problem|question|exercise|example|puzzle|sequence|one|riddle|challenge|equation|task)"
 QUESTION = re.compile(
-    r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task)(?: \d{1,3})?"
+    r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task|passage|context|"
+    r"story|article|paragraph)(?: \d{1,3})?"
     r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
     r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
     r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))|"

@@ -46,7 +46,10 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _NEAR = re.compile(rf"\s?(?:≈|\\approx)\s?[$€£]?{_DIGITS}")
-_TUPLE = re.compile(r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]")
+_TUPLE = re.compile(
+    r"\[\s*\[[^\[\]\n]{1,60}\](?:\s*,\s*\[[^\[\]\n]{1,60}\]){1,7}\s*\]|"
+    r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]"
+)
 _POINTS = re.compile(
     r"(?:\bis|\bare|\bat|\bpoints?|\bpair|\bvertex|\bcent(?:er|re)|\bfocus|\bset|\binterval|\bsolution|\bcoordinates|"
     r"\bto|=|:)"

@@ -36,6 +36,12 @@ _NOUNS = frozenset(
 _UNSURE = re.compile(r"\b(?:either|or|if|whether|cannot|unclear|maybe|perhaps|suppose|assume)\b", re.IGNORECASE)
 _NO = re.compile(r"n't|\b(?:not|never|neither|nor)\b", re.IGNORECASE)
 _NEITHER = re.compile(r"\b(?:is|are)\s+(neither)\s+\w+\s+nor\s+\w+\W*$", re.IGNORECASE)
+_LACKING = {"valid": "invalid", "plausible": "implausible", "consistent": "inconsistent"}
+_NOT_SO = re.compile(
+    r"\b(?:is|are) (?:therefore |thus |hence |clearly |deductively |logically )?not (?:deductively |logically )?"
+    rf"({'|'.join(_LACKING)})\W*\Z",
+    re.IGNORECASE,
+)
 _EXCLUDED = re.compile(r",?\s+(?:and\s+)?(?:not|neither|rather than|instead of)\s+[A-Z][^,;.]{1,60}\Z")
 _NOT_WORD = re.compile(r",?\s+(?:and\s+)?(?:not|rather than|instead of)\s+(?:an?\s)?[a-z]+\Z")
 _WHERE = re.compile(r"\s(?:on|over|throughout|everywhere|for all|for every)\b(?:(?!\b(?:is|are|was|which)\b)[^.\d])*\Z")
@@ -63,8 +69,8 @@ _APPOSITION = re.compile(
     rf"\W*(?:[Ii]t(?:'s| is| was)|[Tt]hat(?:'s| is| was)) ({_NAME}), (?:the|an?|who|which|where) [^;:]*$"
 )
 _SO_REPLY = re.compile(
-    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
-    r"conjecture|argument)\sis\s)(yes|no|true|false)\W*$",
+    r"(?:,\s+(?:so|therefore|thus|hence),?\s+|[a-z]:\s+|\b(?:but|so|hence|thus)\s+(?:the|this|that)\s(?:statement|claim|assertion|conclusion|"
+    r"conjecture|argument)\sis\s)(yes|no|true|false)(?:,\s[A-Z][a-z]+\s[^,;.]*)?\W*$",
     re.IGNORECASE,
 )
 _PLACE = re.compile(rf"\b(?:is|was)\s(?:in\s)?({_NAME}),\s{_NAME}\W*$")
@@ -119,6 +125,8 @@ def word_of(sentence: str, plain: str) -> tuple[str, bool] | None:
     )
     if agent is not None and not _NO.search(plain):
         return agent[1], False
+    if (lacking := _NOT_SO.search(plain)) is not None:
+        return _LACKING[lacking[1].lower()], True
     neither = _NEITHER.search(plain)
     if neither is not None:
         return neither[1], False
@@ -246,17 +254,36 @@ def in_parts(text: str) -> str | None:
 def listed_values(text: str) -> str | None:
     """The values of a list on which a text ends behind a line that announces them, "The roots are:"; else None."""
     lines = [line for line in text.split("\n") if line.strip()]
+    if (words := _sorted_words(lines)) is not None:
+        return words
     at = next((at for at in range(len(lines) - 1, -1, -1) if not _ITEM.fullmatch(lines[at])), -1)
     if at < 0 or not 2 <= len(lines) - at - 1 <= _MOST_PARTS:
         return None
-    if not _ANNOUNCED.search(lines[at]) or _ONLY_TRIED.search(straight(lines[at])):
+    if not _ANNOUNCED.search(lines[at]) and not (_NAMED.match(lines[-1]) and _GOT.search(lines[at])):
+        return None
+    if _ONLY_TRIED.search(straight(lines[at])):
         return None
     items = [item[1] for item in map(_ITEM.fullmatch, lines[at + 1 :]) if item]
     return ", ".join(re.sub(r"[$*]|\\[()]", "", item).strip(" .,;") for item in items)
 
 
+def _sorted_words(lines: list[str]) -> str | None:
+    """The words of a list, one in a line, behind a line that calls it sorted; None without one."""
+    at = next((at for at in range(len(lines) - 1, -1, -1) if not _WORD_ITEM.fullmatch(lines[at])), -1)
+    if at < 0 or len(lines) - at - 1 < _FEWEST_WORDS or not _SORTED.search(lines[at]):
+        return None
+    return " ".join(item[1] for item in map(_WORD_ITEM.fullmatch, lines[at + 1 :]) if item)
+
+
+_FEWEST_WORDS = 3
+_WORD_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+([A-Za-z'-]+)\s*")
+_SORTED = re.compile(r"\b(?:sorted|alphabetical|ordered|order)\b[^.\n?]*:[\s*_]*\Z", re.IGNORECASE)
+_NAMED = re.compile(r"\s*(?:[$*]|\\\()*[a-z]\s?=\s?-?[\d.,/]+(?:[$*.\s]|\\\))*\Z")
+_GOT = re.compile(
+    r"\b(?:we (?:get|have|find|obtain)|gives|giving|yields?|obtain(?:ing)?|solution)\b\W*\Z", re.IGNORECASE
+)
 _ITEM = re.compile(
-    r"\s*(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]{1,4}[.)])\s+((?:[$*]|\\\()*(?:[A-Za-z](?:_\{?\w\}?)?\s?=\s?)?"
+    r"\s*(?:(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]{1,4}[.)])\s+|(?=[$\\(]{0,2}[a-z]\s?=\s?-?\d))((?:[$*]|\\\()*(?:[A-Za-z](?:_\{?\w\}?)?\s?=\s?)?"
     r"(?!\d{1,2}[.)]\s)(?:(?![A-Za-z]{2})[^=\s]|\\[a-z]+|(?<=\S)\s(?=[-+/*\\\d]))+)\s*(?:and|or)?\s*"
 )
 _ANNOUNCED = re.compile(
@@ -267,6 +294,19 @@ _ANNOUNCED = re.compile(
 _ONLY_TRIED = re.compile(
     r"n't\b|\b(?:not|no|possible|potential|candidates?|rational root|try|check|test|verify|whether|if|let|could|might|"
     r"may|steps?|extraneous)\b",
+    re.IGNORECASE,
+)
+
+
+def numbered_choice(text: str) -> str | None:
+    """The number of the one choice that a text calls the right one, "Option 2 is the best"; None without one."""
+    named = {match[1] for match in _NUMBERED_CHOICE.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+_NUMBERED_CHOICE = re.compile(
+    r"\b(?:option|choice|answer)\s\(?(\d{1,2})\)?[*_]{0,2}\s(?:is|must be)\s(?:clearly\s|therefore\s)?(?:the\s)?"
+    r"(?:best|correct|right|most\s\w+)\b",
     re.IGNORECASE,
 )
 

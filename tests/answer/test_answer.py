@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from selfimprove.answer import Mode, Outcome, check, check_answer, explain, fault_of_reference, options_asked
+from selfimprove.answer import Mode, Outcome, asked, check, check_answer, explain, fault_of_reference
 from tests import paths
 from tests.paths import SHARED
 
@@ -28,10 +28,10 @@ def shared(name: str) -> list[dict[str, Any]]:
 
 
 def accepted(row: dict[str, Any]) -> bool:
-    text, reference, options = row["prediction"], row["gold"], options_asked(row.get("question", ""))
+    text, reference, question = row["prediction"], row["gold"], asked(row.get("question", ""))
     if row["form"] == "bare":
-        return check_answer(text, reference, options=options).outcome is Outcome.CORRECT
-    return check(text, reference, cut=row.get("stop") == "length", options=options).outcome is Outcome.CORRECT
+        return check_answer(text, reference, asked=question).outcome is Outcome.CORRECT
+    return check(text, reference, cut=row.get("stop") == "length", asked=question).outcome is Outcome.CORRECT
 
 
 def decided(path: Path) -> dict[str, list[dict[str, Any]]]:

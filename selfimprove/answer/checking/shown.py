@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from selfimprove.answer import Explanation, Mode, Outcome, Verdict, options_asked
+from selfimprove.answer import Explanation, Mode, Outcome, Verdict, asked
 from selfimprove.answer import explain as explain_verdict
 from selfimprove.answer.checking import Checker
 from selfimprove.answer.checking.cases import CasesReport, KindReport, run_cases
@@ -31,7 +31,7 @@ def verdict_text(
     correct, text = told(verdict, as_json)
     if not explain or verdict.outcome is Outcome.TIMED_OUT or verdict.stage == "worker":
         return correct, text
-    explained = explain_verdict(answer, gold, mode, options=options_asked(question))
+    explained = explain_verdict(answer, gold, mode, asked=asked(question))
     if as_json:
         return correct, json.dumps(asdict(explained) | {"verdict": explained.verdict.plain()})
     return correct, _explanation(explained)

@@ -22,7 +22,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import BinaryIO, Literal, TypedDict
 
-from selfimprove.answer import Mode, check, check_answer, fault_of_reference, options_asked
+from selfimprove.answer import Mode, asked, check, check_answer, fault_of_reference
 from selfimprove.answer.loading import Waits
 
 HEADER = 4  # bytes of length, big-endian
@@ -187,11 +187,11 @@ def judge(request: Request) -> Fields:
     text, reference, mode = request["text"], request["reference"], request["mode"]
     if request["op"] == "fault":
         return [fault_of_reference(reference)]
-    options = options_asked(request["question"])
+    question = asked(request["question"])
     if mode == "bare":
-        verdict = check_answer(text, reference, options=options)
+        verdict = check_answer(text, reference, asked=question)
     else:
-        verdict = check(text, reference, mode, cut=request["cut"], options=options)
+        verdict = check(text, reference, mode, cut=request["cut"], asked=question)
     return [verdict.outcome, verdict.candidate, verdict.stage, verdict.reason]
 
 
