@@ -38,6 +38,7 @@ from selfimprove.answer.options import (
     letter_beside,
     of_another,
     options_of,
+    restated,
     same_number,
     text_stated,
 )
@@ -82,7 +83,7 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
     says of its answer (`asked`), if it is known.
     """
     candidate, options = extract(text, mode, cut=cut), asked.options
-    if options and (chosen := _chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
+    if options and (chosen := _chosen(text, candidate, reference, mode, asked, cut=cut)) is not None:
         return chosen
     if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
         return _verdict(judge(_known(reference), read(reply)), reply)
@@ -132,12 +133,10 @@ def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
     return reply_before_reason(own_text(text))
 
 
-def _chosen(
-    text: str, candidate: Candidate, reference: str, mode: Mode, options: Mapping[str, str], *, cut: bool
-) -> Verdict | None:
+def _chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: Asked, *, cut: bool) -> Verdict | None:
     """The verdict by the choices of the question; None if the answer is none of them and is judged as any other."""
-    gold = _known(reference)
-    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, options)):
+    gold, options = _known(reference), asked.options
+    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, asked)):
         return _verdict(_one_of(gold, meant), options[meant])
     if candidate.text is None:
         return None
@@ -147,14 +146,17 @@ def _chosen(
         return None
     if candidate.how == "last" and describes(tail):
         return None
-    found = _by_option(gold, _known(candidate.text), text, options)
+    found = _by_option(gold, _known(candidate.text), tail, options)
     return None if found is None else _verdict(found, candidate.text)
 
 
-def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the choice with whose text the last sentence ends, if nothing else was found to be the answer."""
+def _sentence_letter(candidate: Candidate, text: str, asked: Asked) -> str | None:
+    """The letter of the choice whose text the last sentence states, if nothing else was found to be the answer."""
+    options = asked.options
     if candidate.text is None:
-        return text_stated(own_text(text), options, whole_only=candidate.reason not in (NO_ANSWER, PROMISE))
+        open_ = candidate.reason in (NO_ANSWER, PROMISE)
+        stated = text_stated(own_text(text), options, whole_only=not open_)
+        return stated or (restated(own_text(text), options, asked.stems) if candidate.reason == NO_ANSWER else None)
     ours = _known(candidate.text)
     if candidate.how not in ("last", "marked") or ours.kind == "choice" or _letters_of(ours, options):
         return None

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.options import NO_OPTIONS, options_asked
+from selfimprove.answer.options import NO_OPTIONS, options_asked, stems
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import split_unit
 from selfimprove.answer.tree import Node, Op, Unit, number
@@ -21,10 +21,12 @@ from selfimprove.answer.words import canonical_unit
 
 
 class Asked(NamedTuple):
-    """The text of each choice of a question by its letter, and the unit of measurement that it asks for."""
+    """The text of each choice of a question by its letter, the unit of measurement that it asks for, and the stems of
+    its words if it lists choices."""
 
     options: Mapping[str, str] = NO_OPTIONS
     unit: Unit | None = None
+    stems: frozenset[str] = frozenset()
 
 
 NOTHING = Asked()
@@ -34,7 +36,10 @@ NOTHING = Asked()
 @lru_cache(maxsize=256)
 def asked(question: str) -> Asked:
     """What a question says of its answer; `NOTHING` for an empty one."""
-    return Asked(options_asked(question), _unit_of(question)) if question else NOTHING
+    if not question:
+        return NOTHING
+    options = options_asked(question)
+    return Asked(options, _unit_of(question), stems(question) if options else frozenset())
 
 
 def _unit_of(question: str) -> Unit | None:

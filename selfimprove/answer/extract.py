@@ -16,12 +16,13 @@ import re
 from typing import Literal
 
 from selfimprove.answer.boxes import last_box, point_behind
+from selfimprove.answer.choices import lone_letter
 from selfimprove.answer.hedges import UNDECIDED, depends
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
 from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
-from selfimprove.answer.retracted import correction
+from selfimprove.answer.retracted import correction, denied_later
 from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
@@ -53,6 +54,7 @@ _CALLED_FINAL = re.compile(
 )
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
+_BOLD_LETTER = re.compile(r"\\textbf\{\(?([A-J])\)?\}(?=[\s.,;$]|\Z)")
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
 
@@ -90,6 +92,8 @@ def _cleaned(text: str) -> str | None:
         answer = _END_OF_PART.sub("\n", answer)
     if "</" in answer:
         answer = _TAGS.sub("", answer)
+    if "\\textbf{" in answer:
+        answer = _BOLD_LETTER.sub(r"(\1)", answer)
     if "> " in answer:
         answer = _QUOTED.sub("", answer)
     if not answer.isascii():
@@ -116,6 +120,8 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
     if (behind := _CALLED_FINAL.search(tail)) is not None and start + behind.start() > after:
         return Candidate(behind[1].strip("$"), "marked")
     if box is not None or opened >= 0:
+        if box is not None and denied_later(answer[box.end :], box.text):
+            return Candidate(None, "extract", DENIED)
         if box is not None and not box.fault and opened < 0 and (point := point_behind(answer, box)) is not None:
             return Candidate(point, "marked")
         denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
@@ -175,8 +181,9 @@ def _own_turn(text: str) -> str:
             break
     if "?" in text:
         for question in itertools.islice(ASKED.finditer(text), MAX_QUESTIONS):
-            if _extracted(text[: question.start()], "marked", cut=False).text is not None:
-                return text[: question.start()]
+            head = text[: question.start()]
+            if lone_letter(head) or _extracted(head, "marked", cut=False).text is not None:
+                return head
     return text
 
 

@@ -66,7 +66,7 @@ _COUNTERFACTUAL = re.compile(
     r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
     r"(?:but |and )?if\b[^.]*\b(?:had|hadn't)\b[^.]*\bwould(?:n't)? (?:only |then )?have (?:\w+ed|paid|cost|been|had|"
     r"made|sold|spent|got|gotten|eaten|left|needed|run|taken|given|won|lost|bought|read)\b|"
-    r"(?:but |and )?if\b[^.]*\b(?:were|was|weren't) (?:only |not |instead |also |\w+er\b)[^.]*\bwould\b|"
+    r"(?:but |and )?if\b[^.]*\b(?:were|was|weren't) (?:\d[\w.,]* |only |not |instead |also |\w+er\b)[^.]*\bwould\b|"
     r"(?:but |and )?without (?:the|this|that|any|a)\b[^.]*\bwould(?:n't)? have\b)",
     re.IGNORECASE,
 )

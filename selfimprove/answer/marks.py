@@ -22,6 +22,7 @@ from selfimprove.answer.tongues import (
     CONDITION,
     DENIAL,
     DENIED_BEFORE,
+    DENIED_BEHIND,
     DENIED_VALUE,
     INSTEAD,
     MARK,
@@ -56,7 +57,7 @@ _STRONG = re.compile(
 _CUT = re.compile(
     r",?\s+(?:not|rather than|instead of|because|since|so that|but|although|even though|which|when|where|"
     r"as (?:the|we|it)|if|after|for the|"
-    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?!-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?![A-J]\)|-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
     r";\s+(?=[a-z]{3})|,\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
     r"(?<=\d),\s+for\s|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
@@ -198,7 +199,13 @@ def _fault(answer: str, said: str, beside: str, after: str) -> str:
     """Why an answer isn't stated, by the words that end on it, the rest of its line and of the text; empty if none."""
     if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(beside):
         return "the answer is only supposed"
-    if _CALLED_WRONG.match(beside) or DENIED_VALUE.search(said[: max(0, said.rfind(answer))]):
+    if _FOR_EXAMPLE.search(said[: max(0, said.rfind(answer))]):
+        return "the answer is only supposed"
+    if (
+        _CALLED_WRONG.match(beside)
+        or DENIED_BEHIND.match(beside)
+        or DENIED_VALUE.search(said[: max(0, said.rfind(answer))])
+    ):
         return DENIED
     if of_another_case(after):
         return "the answer is that of another case"
@@ -215,6 +222,7 @@ _ADVERB = re.compile(
 """What stands before an answer and says nothing of it: "the answer is actually 42"."""
 _TURNS = re.compile(r";\s|,\s(?:but|yet|however|though)\s")
 _CALLED_WRONG = re.compile(r"[\s*_$.]{0,6}\(\s?(?:wrong|incorrect|false|rejected|not correct|no)\b", re.IGNORECASE)
+_FOR_EXAMPLE = re.compile(r"\b(?:such as|for example,?|for instance,?|e\.g\.,?)\s+[$\\(]{0,3}\Z", re.IGNORECASE)
 _OPTION_WITH_VALUE = re.compile(r"(?:option|choice)\s\(?([A-J])\)?[,:]\s(?=[$\\\d-])", re.IGNORECASE)
 _APPOSED = re.compile(
     r"(?:answer|result)(?:\s?(?:,\s|\()([^,()]{1,40}?)(?:,|\))|\sof\s(\d[^,()]{0,40}?))\s(?:is|was|follows|"
@@ -353,7 +361,7 @@ def _answer(line: str) -> tuple[str, int]:
         return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
-    if LEAD.match(answer):
+    if LEAD.match(answer) or _LETTERS.fullmatch(answer):
         return answer, end
     named = None if supposes(sentence) else sentence_letter(sentence)
     if named is not None and not in_condition(sentence, sentence.find(named)):
@@ -372,6 +380,7 @@ _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 """Brackets that close others, the answer of a task of Dyck words."""
 
 
+_LETTERS = re.compile(r"\(?[A-J]\)?(?:[,\s]+\(?[A-J]\)?)*")
 _BOLD_NAME = re.compile(
     r"\s*(?:\*\*)?([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\* (?:is|has|was|had|will|wins|won|can|did|does)\b[^\d*]*\Z"
 )

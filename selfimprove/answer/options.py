@@ -72,6 +72,10 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
     if not lines:
         return None
     sentence = straight([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1].strip())
+    sentence = _WOULD_BE.sub("It is", sentence)
+    if (ordinal := _ORDINAL.match(sentence)) is not None and not _UNSURE.search(sentence):
+        place = _ORDINALS.index(ordinal[1].lower())
+        return list(options)[place] if place < len(options) else None
     if (instead := _INSTEAD.match(sentence)) is not None:
         sentence = f"It is {sentence[instead.end() :]}"
     words = _words(sentence)
@@ -92,6 +96,49 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
     ends = {letter: length for letter, one in options.items() if (length := _stated(words, _words(one)))}
     most = max(ends.values(), default=0)
     return next(letter for letter in ends if ends[letter] == most) if list(ends.values()).count(most) == 1 else None
+
+
+def restated(text: str, options: Mapping[str, str], about: frozenset[str]) -> str | None:
+    """The letter of the one choice that the last sentence puts into the question's own words; None without one.
+
+    `about`: the stems of the question's words. "The kidneys filter waste" restates "What do the kidneys do?" with the
+    choice "filter waste": it has nothing but the words of both.
+    """
+    sentence = straight([part for part in SENTENCE.split(text[-2_000:]) if part.strip()][-1].strip())
+    if sentence.endswith("?") or _UNSURE.search(sentence) or promises(sentence) or denies(sentence):
+        return None
+    words = [_stem(word) for word in _words(sentence)]
+    held = []
+    for letter, option in options.items():
+        at = _place(words, [_stem(word) for word in _words(option)])
+        if at is not None:
+            held.append((letter, [*words[: at.start], *words[at.stop :]]))
+    if len(held) != 1 or not held[0][1]:
+        return None
+    letter, rest = held[0]
+    return letter if all(word in about or word in _SMALL_WORDS for word in rest) and set(rest) - _SMALL_WORDS else None
+
+
+def _place(words: list[str], option: list[str]) -> slice | None:
+    size = len(option)
+    places = [at for at in range(len(words) - size + 1) if words[at : at + size] == option] if option else []
+    return slice(places[0], places[0] + size) if len(places) == 1 else None
+
+
+def stems(text: str) -> frozenset[str]:
+    """The words of a text without their endings."""
+    return frozenset(_stem(word) for word in _words(text))
+
+
+def _stem(word: str) -> str:
+    return _ENDING.sub("", word) if len(word) > _SHORT_WORD else word
+
+
+_SHORT_WORD = 3  # letters of a word that keeps its ending
+_ENDING = re.compile(r"(?:ing|ed|es|s|e)\Z")
+_SMALL_WORDS = frozenset(
+    ("is", "are", "was", "it", "of", "to", "in", "by", "for", "that", "this", "would", "be", "so", "thus")
+)
 
 
 def _pair_stated(text: str, options: Mapping[str, str]) -> str | None:
@@ -120,7 +167,7 @@ def _stated(words: list[str], option: list[str]) -> int:
         return 0
     if words == option or (words[-size:] == option and words[-size - 1] in _SAYS):
         return size
-    return size if words[:size] == option and " ".join(words[size:]) in _IS_RIGHT else 0
+    return size if words[:size] == option and _IS_RIGHT.match(" ".join(words[size:])) else 0
 
 
 def _words(text: str) -> list[str]:
@@ -133,6 +180,14 @@ _REPLY = re.compile(r"\s*[*_]*(yes|no|true|false)[*_]*(?:[,.;:!][*_]*|\s[-–—
 _RECANTED = re.compile(
     r"\b(?:yes|no|true|false|but|however|unless|if|wait|actually|maybe|unsure|hmm+|sorry|correction)\b", re.IGNORECASE
 )
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_ORDINAL = re.compile(
+    rf"\W*(?:so |thus |therefore,? )?the ({'|'.join(_ORDINALS)}) (?:option|choice|"
+    rf"answer)\b[^.;]*\bis (?:the )?(?:correct|right|"
+    r"best|answer)\b",
+    re.IGNORECASE,
+)
+_WOULD_BE = re.compile(r"\A\W*(?:that|it|this)(?: would|'d) be\b", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
 )
@@ -160,12 +215,7 @@ def same_number(answer: str, options: Mapping[str, str]) -> bool:
 
 
 _SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
-_IS_RIGHT = frozenset(
-    f"{verb} {said}"
-    for verb in ("is", "are")
-    for said in ("correct", "right", "answer", "correct answer", "right answer", "best answer", "correct option",
-                 "correct choice", "right choice", "best choice")
-)  # fmt: skip
+_IS_RIGHT = re.compile(r"(?:is|are) (?:correct|right|best|answer\Z|most (?:likely|probable|appropriate|accurate))\b")
 _UNSURE = re.compile(
     r"n't\b|\b(?:not|no|never|neither|nor|if|whether|unless|either|or|maybe|perhaps|might|may|could|would|should|"
     r"suppose|assum\w+|unclear|unsure|cannot|wrong|incorrect|false|think|guess|seems|except|than|but|some)\b",

@@ -54,7 +54,7 @@ _DANGLING = frozenset(
     ).split()
 )
 _CODE = re.compile(
-    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.\w{1,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.[A-Za-z_]\w{0,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
     r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR):|\berror:(?!\s*[-−]?\d)|\bprint\(|```\w+\n",
     re.MULTILINE,
 )  # program text has no answer in words
@@ -353,10 +353,28 @@ def _is_whole(text: str) -> bool:
         re.IGNORECASE,
     ):
         return False
+    if _TITLE.fullmatch(text) or (_FEW_WORDS.fullmatch(text) and not _SAYS_MORE.search(text)):
+        return True
     return (
-        not re.search(r"(?<!\\)\b[A-Za-zÀ-ɏ]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
+        not re.search(r"(?<!\\)\b[A-Za-zÀ-ɏ\u0400-\u0fff]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
         or len(text.split()) == 1
     )
+
+
+_FEW_WORDS = re.compile(r"(?:an? )?[a-z]{3,}(?:[ -][a-z]{2,}){0,3}\.?", re.IGNORECASE)
+_SAYS_MORE = re.compile(
+    r"\b(?:not?|never|none|nothing|neither|nor|or|if|maybe|perhaps|let|try|see|so|it|we|he|she|they|i|you|is|are|was|were|be|"
+    r"has|have|had|can|could|will|would|should|may|might|must|do|does|did|know|idea|answer|solution|step|sorry|please|"
+    r"good|great|then|thus|therefore|next|first|finally|wait|that|this|what|how|why|which|the|and|to|for|unknown|unclear)\b",
+    re.IGNORECASE,
+)
+"""Words that a text of few words has if it is more, or less, than an answer."""
+_TITLE = re.compile(
+    r"(?:[Tt]he )?(?!(?:Step|Answer|Let|Part|Case|No|Yes|Note|First|Next|Solution|Final|"
+    r"Question)\b)[A-Z][a-z]+(?:['-][A-Za-z]+)?"
+    r"(?:(?: (?:of|the|and|in|de|la|von|van))* [A-Z][a-z]+){1,5}"
+)
+"""A name with capital letters that is all there is: "Treaty of Westphalia"."""
 
 
 def _breaks_off(text: str) -> bool:

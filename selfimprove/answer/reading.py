@@ -105,6 +105,8 @@ def read(written: str) -> Answer:
         core = _ANTIDERIVATIVE.sub("", core)
     if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
         core = f"({namely[1]}) {core[namely.end() :]}"
+    if core[:2] in ("a ", "an", "A ", "An"):
+        core = _ARTICLE.sub("", _ONE.sub("one ", core))
     reason = over_limit(core)
     if reason is not None:
         return Answer(written, "", None, f"limit: {reason}", None)
@@ -132,6 +134,11 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
+_ONE = re.compile(r"\A[Aa] (?=(?:hundred|thousand|million|billion|trillion)\b)")
+_ARTICLE = re.compile(
+    r"\A[Aa]n? (?=(?!(?:times|plus|minus|over|and|or|squared|cubed|divided|mod|to|is|not|"
+    r"of)\b)[a-z]{3,}(?: [a-z'-]+){0,5}\Z)"
+)
 _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{\s?)?(?:\([A-J]\)|[A-J]\)|[A-J][.:](?=[\s}~]))\s?\}?\s*(?=[^\s^_=+*/)-])"
 )

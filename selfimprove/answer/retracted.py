@@ -23,6 +23,8 @@ _CORRECTS = re.compile(
     r"never\s?mind\b(?!\s(?:the (?!above|previous|last)|about|how|if)\b)|"
     r"i (?:must |have to )?(?:stand corrected|"
     r"take (?:that|it|this) back|retract)|"
+    r"my (?:first|previous|earlier|initial|last) (?:answer|result|calculation|attempt) (?:was|is) (?:wrong|"
+    r"incorrect)\b|"
     r"my (?:bad|mistake|apologies)\b|no,? wait\b|make (?:that|it)\b(?= [$\\\d])|(?:i (?:have|need|want|"
     r"must)(?: to)?|let me) correct (?:myself|that|this)\b|i mean\b(?=[ ,])|"
     r"i (?:misspoke|misread|misunderstood|miscounted|miscalculated)\b|"
@@ -81,7 +83,8 @@ _SAYS_NO = re.compile(
 _CUES = (
     "edit", "update", "correction", "corrigendum", "erratum", "p.s", "ps:", "p. s", "scratch", "strike", "forget",
     "ignore", "disregard", "discard", "second thought", "reflection", "never", "stand corrected", "back", "retract",
-    "my bad", "my mist", "my apol", "i mis", " was a", "no, wait", "no wait", "make that", "make it", "correct "
+    "my bad", "my mist", "my first", "my previous", "my earlier", "my initial",
+    "my last", "my apol", "i mis", " was a", "no, wait", "no wait", "make that", "make it", "correct "
     "myself",
     "correct that", "correct this", "i mean",
 )  # fmt: skip
@@ -120,6 +123,7 @@ _NOT_SO_HERE = re.compile(
     re.IGNORECASE,
 )  # "is 36 if the cards are replaced. They are not replaced here."
 RATHER = re.compile(
+    r"(?<=\b[A-J]),?\s+but\s+(?=\(?[A-J]\)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b)|"
     r"\s?[,;—–-]{1,2}\s*(?:or rather|or better|i mean|i meant|no,? wait|wait,? no|make that|(?:no|"
     r"sorry)(?=,))(?:,|\b)\s*(?:it's |it is )?"
     r"(?=[$\\(]{0,3}-?\d|\(?[A-J]\b)",

@@ -27,7 +27,7 @@ MARK = (
     r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]]?\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:解集|取值范围|定义域|值域)\s?(?:是|为)[：:]?\s*"
     r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
-    r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s(?:ni\b|:)\s*"
+    r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s?(?:\bni\b|:)\s*"
     r"|(?:الإجابة|الجواب|উত্তর|उत्तर|תשובה|پاسخ|جواب|பதில்|ઉત્તર|ಉತ್ತರ|ഉത്തരം|პასუხი|պատասխան)\s?(?:النهائية\s?|"
     r"الصحيحة\s?)?(?:هي|هو|है|হল|হলো)?\s?[:：]?\s*"
 )
@@ -40,7 +40,7 @@ OPTION = re.compile(
 )
 """What stands before the letter of a choice: "la opción B", "la B"."""
 _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
-STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*(?!或)(?=[{_IDEOGRAPHS}])"
+STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*[，；]?\s*(?!或)(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
 DENIAL = (
     r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"
@@ -60,7 +60,7 @@ DENIED_VALUE = re.compile(
 )
 """What denies the value behind it in a sentence: "Es sind nicht 7"."""
 DENIED_BEHIND = re.compile(
-    r"[\s$*)]{0,4}(?:n'est\spas|no\ses|ist\s(?:nicht|keine?)|non\sè|não\sé|не\s(?:является|подходит)|nie\sjest|is\sgeen|är\sinte|不是|"
+    r"[\s$*)]{0,4}(?:n'est\spas|no\ses|ist\s(?:nicht|keine?)|non\sè|não\sé|не\s(?:является|подходит)|nie\sjest|is\sgeen|är\sinte|不是|(?:是|也是)?错误?的?|不正确|"
     r"不对|ではない|ではありません)"
 )
 """What denies the value before it: "x = 3 ist keine Lösung"."""

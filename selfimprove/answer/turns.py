@@ -30,6 +30,8 @@ QUESTION = re.compile(
     r"(?:now,? )?it(?:'s| is) your turn\b|your turn\s?[!:.]|now,? you try\b|"
     rf"(?:practice|bonus|follow-up|challenge) {_EXERCISE}s?\s?:|"
     rf"(?:here is|here's) (?:another|a similar|a new|a practice) {_EXERCISE}|"
+    rf"here (?:are|is) (?:some|a few|several|an?) (?:\w+ )?(?:tips?|hints?|suggestions?|takeaways?|similar|"
+    rf"related|follow-up)\b|"
     rf"try (?:this|another|a similar|this similar) {_EXERCISE}\b)",
     re.IGNORECASE,
 )

@@ -135,7 +135,7 @@ COUNTS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word i
 LABELS = frozenset(
     (
         "the a an final answer answers is are equals equal to so thus therefore hence result value option choice "
-        "simply just point vertex midpoint center centre ordered pair"
+        "solution simply just point vertex midpoint center centre ordered pair"
     ).split()
 )
 REASONS = frozenset("since because as where for with given such".split())
