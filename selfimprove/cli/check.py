@@ -54,7 +54,7 @@ def check(
 ) -> None:
     """Judge an ANSWER against a GOLD reference, or score the checker on labelled rows or references.
 
-    Unlike a run, the command also accepts an unfinished calculation, such as 3 - 4 for -1. The built-in checker runs no
+    Unlike a run, the command also accepts an unfinished calculation, such as 3*4 for 12. The built-in checker runs no
     code from an answer, and no answer can hang it. --checker uses your own instead. With --references, the recipe
     (--recipe and --set) gives the fields and the checker. If one of the recipe's guards names SOURCE, that guard's
     fields and checker apply. Otherwise, those of the sections [problems] and [answers] apply.
