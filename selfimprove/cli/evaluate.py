@@ -108,10 +108,10 @@ def evaluate(
     """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
 
     Shows accuracy and the paired difference with their intervals, overall and by source, level, subject and length of
-    the answer. Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong. Doesn't
-    affect the run's decisions. The run's training problems are shown separately. --set changes any key of sampling,
-    answers and problems, such as the prompt (sampling.prompt). If the command is killed, run it again: the results are
-    the same as without the kill.
+    the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong.
+    Doesn't affect the run's decisions. The run's training problems are shown separately. --set changes any key of
+    sampling, answers and problems, such as the prompt (sampling.prompt). If the command is killed, run it again: the
+    results are the same as without the kill.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 

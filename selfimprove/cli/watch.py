@@ -22,7 +22,8 @@ def watch(
     """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
 
     If no process is working on the run, and the run isn't finished, the command waits until a process starts or resumes
-    the run. If there is no run of that name, the command also lists the existing runs.
+    the run. If there is no run of that name yet, the command waits for one too, and lists the existing
+    runs.
 
     Writes nothing.
 

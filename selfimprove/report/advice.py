@@ -45,8 +45,8 @@ def advice(record: RoundRecord) -> str:
             f"try a larger problems.heldout_size{'' if _several(card.challenger) else ', or gate.samples = 4'}."
         )
     return (
-        f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, but no worthwhile gain was "
-        "in reach: try another selection (prefixes.select) or more training problems."
+        f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, too small a difference for "
+        "an accept: try another selection (prefixes.select) or more training problems."
     )
 
 
