@@ -189,7 +189,7 @@ class Line:
         chain = [read_adapter(path) for path in self._adapters]
         model = load_model(self._subject.folder, torch.float32)
         base = {n: weight.to(torch.bfloat16) for n, weight in model.named_parameters() if n in chain[0].factors}
-        _put(model, base, chain, "float32")
+        exact = _put(model, base, chain, "float32")
         device = torch.device("cpu")
         continuations = continue_greedily(model, self._subject.canaries, device)
         rows = zip(self._subject.canaries, continuations, strict=True)
@@ -199,8 +199,8 @@ class Line:
             model.get_parameter(name).copy_(weight)
         lost = divergence(reference, log_probs(model, batch))
         for way in WAYS:
-            change = _put(model, base, chain, way)
-            found = log_probs(model, batch)
+            change = exact if way == "float32" else _put(model, base, chain, way)
+            found = reference if way == "float32" else log_probs(model, batch)
             agreement = (reference.argmax(-1) == found.argmax(-1)).double().mean().item()
             like = likeness(divergence(reference, found), lost, agreement)
             yield Row(

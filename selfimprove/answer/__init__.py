@@ -35,17 +35,20 @@ from selfimprove.answer.lettered import in_letter_unit
 from selfimprove.answer.limits import shown
 from selfimprove.answer.options import (
     describes,
+    in_capitals,
     letter_beside,
+    letters_by_number,
     of_another,
     options_of,
-    restated,
     same_number,
     text_stated,
+    with_capital,
 )
 from selfimprove.answer.properties import opposed, same_property
 from selfimprove.answer.prose import PROMISE, value_in_sentence
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.replies import REPLIES, is_reply, reply_before_reason
+from selfimprove.answer.restated import restated
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.ticks import same_letters
@@ -54,7 +57,7 @@ from selfimprove.answer.unfinished import DENIED
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 from selfimprove.answer.wordings import known_word, ranks
 
-VERSION = "7"
+VERSION = "8"
 MAX_KEPT = 400  # characters of an answer whose reading is kept
 
 PERTURBED = "the reference accepts the perturbed copy"
@@ -83,6 +86,7 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
     says of its answer (`asked`), if it is known.
     """
     candidate, options = extract(text, mode, cut=cut), asked.options
+    reference = in_capitals(reference, options)
     if options and (chosen := _chosen(text, candidate, reference, mode, asked, cut=cut)) is not None:
         return chosen
     if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
@@ -146,7 +150,7 @@ def _chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: 
         return None
     if candidate.how == "last" and describes(tail):
         return None
-    found = _by_option(gold, _known(candidate.text), tail, options)
+    found = _by_option(gold, _known(with_capital(candidate.text, options)), tail, options)
     return None if found is None else _verdict(found, candidate.text)
 
 
@@ -191,11 +195,12 @@ def _one_of(reference: Answer, letter: str) -> Finding:
 
 def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
     """The letters of the choices whose text or value the answer is; `15 + 20` is not the choice 35."""
-    return [
+    same = [
         letter
         for letter, text in options.items()
         if _same_choice(_known(text), answer) and not left_undone(answer.written, text)
     ]
+    return same or letters_by_number(answer.normal, options)
 
 
 def _same_choice(option: Answer, answer: Answer) -> bool:
@@ -231,7 +236,8 @@ def _verdict(found: Finding, written: str) -> Verdict:
 
 def check_answer(answer: str, reference: str, *, asked: Asked = NOTHING) -> Verdict:
     """The verdict on a bare answer: the candidate itself, unless it is prose around one; `asked` as in `check`."""
-    gold, ours, options = _known(reference), _known(answer), asked.options
+    options = asked.options
+    gold, ours = _known(in_capitals(reference, options)), _known(answer)
     if options and (by_option := _by_option(gold, ours, answer, options)) is not None:
         return _verdict(by_option, answer)
     found = _in_unit(asked, reference, answer) or judge(gold, ours)

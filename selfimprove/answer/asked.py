@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from selfimprove.answer.equality import same_expression
-from selfimprove.answer.options import NO_OPTIONS, options_asked, stems
+from selfimprove.answer.options import NO_OPTIONS, options_asked
+from selfimprove.answer.restated import stems
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import split_unit
 from selfimprove.answer.tree import Node, Op, Unit, number
@@ -50,7 +51,8 @@ def _unit_of(question: str) -> Unit | None:
 
 
 _ASKS = re.compile(
-    r"\bhow many (?:(?:total|more|whole|full|extra|additional|fewer) )?([a-z]+)|\b(?:what|how (?:long|far|tall|wide|"
+    r"\bhow many (?:(?:total|more|whole|full|extra|additional|fewer) )?([a-z]+)|\b(?:what|how (?:much|long|far|"
+    r"tall|wide|"
     r"deep|heavy|high|fast))\b[^.?!]{0,160}\b(?:in|is) ([a-z]+)\?",
     re.IGNORECASE,
 )

@@ -26,6 +26,7 @@ _NAMED = re.compile(r"(?<![A-Za-z\\])([A-Za-z]\w{0,3})\s?=\s?\$?\s?\Z")
 _JOINING = frozenset(("and", "or", "as", "well", "also"))
 _ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
 _NOT = re.compile(
+    r"(?:\be\.g\.,?|\bfor (?:example|instance),?|\bsuch as)\s*[$(]*$|"
     r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bunlike)(?:\s+(?:be|equal to|the|simply|just|of|answer))*"
     r"[\s$*({\[\\]*$",
     re.IGNORECASE,
@@ -106,7 +107,9 @@ def _between(text: str, box: tuple[int, int, int], other: tuple[int, int, int]) 
     """What stands between two boxes, without the variable before the second if the first is a value of it too."""
     between = text[box[2] + 1 : other[0]]
     name, again = _NAMED.search(text[max(0, box[0] - 16) : box[0]]), _NAMED.search(between)
-    same_kind = name and again and (name[1] == again[1] or len(name[1]) == len(again[1]) == 1)
+    same_kind = (
+        name and again and (name[1] == again[1] or len(name[1]) == len(again[1]) == 1 or name[1][0] == again[1][0])
+    )
     return between[: again.start()] if again and same_kind else between
 
 

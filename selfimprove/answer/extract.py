@@ -16,7 +16,7 @@ import re
 from typing import Literal
 
 from selfimprove.answer.boxes import last_box, point_behind
-from selfimprove.answer.choices import lone_letter
+from selfimprove.answer.choices import led_letter, lone_letter
 from selfimprove.answer.hedges import UNDECIDED, depends
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
@@ -27,6 +27,7 @@ from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
+from selfimprove.answer.wordings import sorted_words
 
 Mode = Literal["boxed", "marked", "last"]
 MAX_QUESTIONS = 20  # headings of questions that are looked at
@@ -55,6 +56,9 @@ _CALLED_FINAL = re.compile(
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
 _BOLD_LETTER = re.compile(r"\\textbf\{\(?([A-J])\)?\}(?=[\s.,;$]|\Z)")
+_LISTS_CHOICES = re.compile(r"\A[^\n]{12,400}\n\s{0,8}\(?A[.):][^\n]{1,200}\n\s{0,8}\(?B[.):]")
+"""A question with its choices, which stands behind the answer to another one."""
+_ENDS_ON_ITEM = re.compile(r"\n\s*(?:[-*•]|\d{1,2}[.)])\s+[A-Za-z'-]+\s*\Z")
 _TAGS = re.compile(r"</?(?:b|i|u|p|strong|em|span|div|center|h[1-6])(?:\s[^<>]{0,60})?>", re.IGNORECASE)
 
 
@@ -108,6 +112,10 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
         return _of_object(value, mode)
     if mode != "boxed" and "final_answer(" in answer and (value := called_answer(answer)) is not None:
         return _of_object(value, mode)
+    if mode == "last" and _ENDS_ON_ITEM.search(answer[-80:]) is not None:
+        words = sorted_words([line for line in answer[-TAIL:].split("\n") if line.strip()])
+        if words is not None:
+            return Candidate(words, "marked")
     box, opened = last_box(answer)
     if mode == "boxed":
         return _of_box(box, opened)
@@ -179,6 +187,9 @@ def _own_turn(text: str) -> str:
         if SAYS.search(text, 0, question.start()) or is_short_reply(text, question):
             text = text[: question.start()]
             break
+    first, _, rest = text.strip().partition("\n\n")
+    if rest and "\n" not in first and (lone_letter(first) or led_letter(first)) and _LISTS_CHOICES.search(rest):
+        return first
     if "?" in text:
         for question in itertools.islice(ASKED.finditer(text), MAX_QUESTIONS):
             head = text[: question.start()]

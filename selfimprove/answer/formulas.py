@@ -50,6 +50,6 @@ def stated_formula(sentence: str) -> str | None:
 
 
 _STATED = re.compile(
-    r"(?:\b(?:is|are|formula)|[:,=])\s*[*_$(]{0,3}((?=[A-Z(])[A-Za-z\d₀-₉()_{}]{2,40})[*_$)]{0,3}(?:\s*\([^()]{1,60}\))?[\s.*!]*\Z"
+    r"(?:\b(?:is|are|formula)|[:,=])\s*[*_$(]{0,3}(?:\\(?:mathrm|text|ce)\{)?((?=[A-Z(])[A-Za-z\d₀-₉()_{}]{2,40})[*_$)]{0,3}(?:\s*\([^()]{1,60}\))?[\s.*!]*\Z"
 )
 _NO = re.compile(r"n't\b|\b(?:not|if|whether|suppose|maybe|perhaps|might|could)\b", re.IGNORECASE)

@@ -21,6 +21,9 @@ _GUESSED = re.compile(
     re.IGNORECASE,
 )
 _RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
+_BETWEEN = re.compile(
+    r"\b(?:between|about|around|approximately|roughly)\s\d[\d.,]*\s?[-–]\s?\d[\d.,]*\s(?!=)[a-z]+\W*\Z", re.IGNORECASE
+)
 _NEARLY = re.compile(
     r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
     r"[$€£]?(\d[\d,]*)(?![\w.]\d)[^\d]*\Z",
@@ -43,6 +46,7 @@ _ASKS_BACK = re.compile(
     r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
     r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
+    r"\bi can(?:'t|not| not) (?:say|tell|determine|decide) (?:which|what|whether)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
     r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |further )?(?:information|"
     r"context|data)\b|"
@@ -64,6 +68,7 @@ _DEPENDS = re.compile(
 _WOULD = re.compile(r"(?:\bwould|[a-z]'d) (?:then )?be\b", re.IGNORECASE)
 _COUNTERFACTUAL = re.compile(
     r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
+    r"(?:remark[.:]?[*_]*\s)?had (?:we|it|he|she|they|the|you)\b[^.]*\bwould\b|"
     r"(?:but |and )?if\b[^.]*\b(?:had|hadn't)\b[^.]*\bwould(?:n't)? (?:only |then )?have (?:\w+ed|paid|cost|been|had|"
     r"made|sold|spent|got|gotten|eaten|left|needed|run|taken|given|won|lost|bought|read)\b|"
     r"(?:but |and )?if\b[^.]*\b(?:were|was|weren't) (?:\d[\w.,]* |only |not |instead |also |\w+er\b)[^.]*\bwould\b|"
@@ -136,7 +141,7 @@ def undecided(sentence: str, found: str) -> bool:
     if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
         low, high = ranged[1], ranged[2].rstrip(".,")
         return found != f"{low} to {high}" and found.strip("$€£ ").startswith((low, high))
-    if _GUESSED.search(text):
+    if _GUESSED.search(text) or _BETWEEN.search(text):
         return True
     if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):
         return True

@@ -25,6 +25,7 @@ from selfimprove.answer.tongues import (
     DENIED_BEHIND,
     DENIED_VALUE,
     INSTEAD,
+    LETTERS,
     MARK,
     NAMELY,
     OPTION,
@@ -351,6 +352,7 @@ def _answer(line: str) -> tuple[str, int]:
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
     answer = OPTION.sub("", tidy(written), count=1)
+    answer = LETTERS.get(answer, answer)
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))

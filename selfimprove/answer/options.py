@@ -22,7 +22,8 @@ from selfimprove.answer.unfinished import denies, promises, straight
 
 FEWEST = 3  # choices of a list
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
-_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\(?([A-J])(?:[).:][*_]{0,2}\s+(?=\S)|\)(?=[^\s)]))", re.MULTILINE)
+_LABEL = re.compile(r"(?:^|(?<=[\s\"'\[]))[*_]{0,2}\(?([A-J])(?:[).:][*_]{0,2}\s+(?=\S)|\)(?=[^\s)]))", re.MULTILINE)
+_SMALL_LABEL = re.compile(r"(?:^|(?<=\n))[ \t]*\([a-j]\)(?=\s)")
 _LETTERS = "ABCDEFGHIJ"
 
 
@@ -50,6 +51,8 @@ def options_asked(question: str) -> Mapping[str, str]:
     """
     if (found := options_of(question)) is not None:
         return MappingProxyType(found.texts)
+    if (small := options_of(_SMALL_LABEL.sub(lambda label: label[0].upper(), question))) is not None:
+        return MappingProxyType(small.texts)
     pair = _PAIR.search(question)
     texts = {} if pair is None else {"A": pair[1].strip(_AROUND), "B": pair[2].strip(_AROUND)}
     return MappingProxyType(texts) if texts and _distinct(texts) else NO_OPTIONS
@@ -73,78 +76,38 @@ def text_stated(text: str, options: Mapping[str, str], *, whole_only: bool = Fal
         return None
     sentence = straight([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1].strip())
     sentence = _WOULD_BE.sub("It is", sentence)
-    if (ordinal := _ORDINAL.match(sentence)) is not None and not _UNSURE.search(sentence):
+    if (ordinal := _ORDINAL.match(sentence)) is not None and not UNSURE.search(sentence):
         place = _ORDINALS.index(ordinal[1].lower())
         return list(options)[place] if place < len(options) else None
     if (instead := _INSTEAD.match(sentence)) is not None:
         sentence = f"It is {sentence[instead.end() :]}"
-    words = _words(sentence)
-    whole = [] if sentence.endswith("?") else [letter for letter, one in options.items() if _words(one) == words]
+    words = words_of(sentence)
+    whole = [] if sentence.endswith("?") else [letter for letter, one in options.items() if words_of(one) == words]
     if (len(whole) == 1 and len(lines) == 1) or whole_only:
-        return whole[0] if len(whole) == 1 and _words(text) == words else None
+        return whole[0] if len(whole) == 1 and words_of(text) == words else None
     if (reply := _REPLY.match(text)) is not None and not _RECANTED.search(straight(text), reply.end()):
         replied = [letter for letter, one in options.items() if one.lower().strip(" .") == reply[1].lower()]
         return replied[0] if replied else None
     if (
         sentence.endswith("?")
-        or _UNSURE.search(sentence)
-        or _DESCRIBES.match(sentence)
+        or UNSURE.search(sentence)
+        or DESCRIBES.match(sentence)
         or promises(sentence)
         or denies(sentence)
     ):
         return None
-    ends = {letter: length for letter, one in options.items() if (length := _stated(words, _words(one)))}
+    ends = {letter: length for letter, one in options.items() if (length := _stated(words, words_of(one)))}
+    if not ends and (aside := _ASIDE.search(sentence)) is not None:
+        words = words_of(sentence[: aside.start()])
+        ends = {letter: length for letter, one in options.items() if (length := _stated(words, words_of(one)))}
     most = max(ends.values(), default=0)
     return next(letter for letter in ends if ends[letter] == most) if list(ends.values()).count(most) == 1 else None
-
-
-def restated(text: str, options: Mapping[str, str], about: frozenset[str]) -> str | None:
-    """The letter of the one choice that the last sentence puts into the question's own words; None without one.
-
-    `about`: the stems of the question's words. "The kidneys filter waste" restates "What do the kidneys do?" with the
-    choice "filter waste": it has nothing but the words of both.
-    """
-    sentence = straight([part for part in SENTENCE.split(text[-2_000:]) if part.strip()][-1].strip())
-    if sentence.endswith("?") or _UNSURE.search(sentence) or promises(sentence) or denies(sentence):
-        return None
-    words = [_stem(word) for word in _words(sentence)]
-    held = []
-    for letter, option in options.items():
-        at = _place(words, [_stem(word) for word in _words(option)])
-        if at is not None:
-            held.append((letter, [*words[: at.start], *words[at.stop :]]))
-    if len(held) != 1 or not held[0][1]:
-        return None
-    letter, rest = held[0]
-    return letter if all(word in about or word in _SMALL_WORDS for word in rest) and set(rest) - _SMALL_WORDS else None
-
-
-def _place(words: list[str], option: list[str]) -> slice | None:
-    size = len(option)
-    places = [at for at in range(len(words) - size + 1) if words[at : at + size] == option] if option else []
-    return slice(places[0], places[0] + size) if len(places) == 1 else None
-
-
-def stems(text: str) -> frozenset[str]:
-    """The words of a text without their endings."""
-    return frozenset(_stem(word) for word in _words(text))
-
-
-def _stem(word: str) -> str:
-    return _ENDING.sub("", word) if len(word) > _SHORT_WORD else word
-
-
-_SHORT_WORD = 3  # letters of a word that keeps its ending
-_ENDING = re.compile(r"(?:ing|ed|es|s|e)\Z")
-_SMALL_WORDS = frozenset(
-    ("is", "are", "was", "it", "of", "to", "in", "by", "for", "that", "this", "would", "be", "so", "thus")
-)
 
 
 def _pair_stated(text: str, options: Mapping[str, str]) -> str | None:
     """The letter of "True, False" where a text calls statement 1 true and statement 2 false; None for other choices."""
     pairs = {letter: tuple(_TRUTHS.findall(option.lower())) for letter, option in options.items()}
-    if not all(len(pair) == len(_words(options[letter])) == 2 for letter, pair in pairs.items()):
+    if not all(len(pair) == len(words_of(options[letter])) == 2 for letter, pair in pairs.items()):
         return None
     found = _STATEMENT.findall(text)
     said = [{truth.lower() for name, truth in found if name.upper() in names} for names in (("1", "I"), ("2", "II"))]
@@ -170,7 +133,8 @@ def _stated(words: list[str], option: list[str]) -> int:
     return size if words[:size] == option and _IS_RIGHT.match(" ".join(words[size:])) else 0
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words and signs of a text in small letters, without articles."""
     words = _WORD.findall(text.lower().replace("\\text", " "))
     return [word for word in words if word not in ("a", "an", "the")]
 
@@ -187,11 +151,12 @@ _ORDINAL = re.compile(
     r"best|answer)\b",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(r",\s(?:from|which|because|since|as|also|often|called|i\.e\.|known|short for|named)\b")
 _WOULD_BE = re.compile(r"\A\W*(?:that|it|this)(?: would|'d) be\b", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
 )
-_DESCRIBES = re.compile(
+DESCRIBES = re.compile(
     r"\W*(?:the )?(?:option|choice|answer)?\s*\(?[A-J]\)?\s+(?:is|says|said|states|reads|claims|gives|equals|has|means|"
     r"describes)\b(?! (?:the )?(?:correct|right|best|answer|only))",
     re.IGNORECASE,
@@ -201,9 +166,47 @@ _DESCRIBES = re.compile(
 def describes(text: str) -> bool:
     """Whether the last sentence only tells what a choice says: "Option B is 36."."""
     lines = [line for line in text[-2_000:].split("\n") if line.strip()]
-    return (
-        bool(lines) and _DESCRIBES.match([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1]) is not None
-    )
+    return bool(lines) and DESCRIBES.match([part for part in SENTENCE.split(lines[-1]) if part.strip()][-1]) is not None
+
+
+def letters_by_number(answer: str, options: Mapping[str, str]) -> list[str]:
+    """The letter of the choice with the answer's number, where the choices are numbers in one unit; else none."""
+    stated = _QUANTITY.fullmatch(answer)
+    listed = {letter: _QUANTITY.fullmatch(text) for letter, text in options.items()}
+    if stated is None or not all(listed.values()):
+        return []
+    units = {_unit_letters(match[2]) for match in listed.values() if match}
+    numbers = [match[1].replace(",", "") for match in listed.values() if match]
+    if len(units) != 1 or len(set(numbers)) < len(numbers):
+        return []
+    ours, unit = _unit_letters(stated[2]), units.pop()
+    if not unit or not (ours.startswith(unit) or unit.startswith(ours)):
+        return []
+    return [letter for letter, number in zip(listed, numbers, strict=True) if number == stated[1].replace(",", "")]
+
+
+_QUANTITY = re.compile(r"\$?(-?\d[\d.,]*)((?:\s?(?:\\text\s?\{\s?)?[A-Za-z./²³]+\s?\}?){0,3})\.?")
+
+
+def _unit_letters(text: str) -> str:
+    return re.sub(r"\\text|[^a-z/²³]", "", text.lower())
+
+
+def in_capitals(reference: str, options: Mapping[str, str]) -> str:
+    """The reference, in capitals if it is the small letter of a choice that the question lists."""
+    letter = reference.strip("() .")
+    return letter.upper() if len(letter) == 1 and letter.islower() and letter.upper() in options else reference
+
+
+def with_capital(answer: str, options: Mapping[str, str]) -> str:
+    """An answer that is a choice in small letters with its text, "(a) 50 km", with the letter in capitals."""
+    small = _SMALL_CHOICE.match(answer)
+    if small is None or small[2].upper() not in options:
+        return answer
+    return f"{small[1] or ''}({small[2].upper()}) {answer[small.end() :]}"
+
+
+_SMALL_CHOICE = re.compile(r"(\\text\s?\{\s?)?\(([a-j])\)\s+(?=\S)")
 
 
 def same_number(answer: str, options: Mapping[str, str]) -> bool:
@@ -216,7 +219,7 @@ def same_number(answer: str, options: Mapping[str, str]) -> bool:
 
 _SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
 _IS_RIGHT = re.compile(r"(?:is|are) (?:correct|right|best|answer\Z|most (?:likely|probable|appropriate|accurate))\b")
-_UNSURE = re.compile(
+UNSURE = re.compile(
     r"n't\b|\b(?:not|no|never|neither|nor|if|whether|unless|either|or|maybe|perhaps|might|may|could|would|should|"
     r"suppose|assum\w+|unclear|unsure|cannot|wrong|incorrect|false|think|guess|seems|except|than|but|some)\b",
     re.IGNORECASE,
@@ -291,7 +294,7 @@ def _lists(text: str) -> Iterator[Options]:
         if label[1] == _LETTERS[len(run)]:
             behind = text[label.end() : labels[at + 1].start() if at + 1 < len(labels) else len(text)]
             line = behind.split("\n", 1)[0]
-            run[label[1]], end = line.strip(" \t*_,;.|"), label.end() + len(line)
+            run[label[1]], end = line.strip(" \t*_,;.|\"'"), label.end() + len(line)
     if len(run) >= FEWEST:
         yield Options(run, end)
 

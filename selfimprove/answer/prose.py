@@ -93,6 +93,8 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 def last_statement(text: str) -> Candidate | None:
     """The answer that a text without a marker states last, or None."""
     stripped = _ONLY_NUMBERS.sub("", text.strip())
+    if _BRACKETS.fullmatch(stripped):
+        return Candidate(stripped, "whole")
     if (formed := _by_form(stripped)) is not None:
         return formed
     listed = _LISTED.match(stripped)
@@ -163,6 +165,7 @@ _IN_ORDER = re.compile(
     r"[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
     re.IGNORECASE,
 )  # "Sorted: apple, banana, cherry"
+_BRACKETS = re.compile(r"[\[\](){}<> ]{1,80}")  # the answer of a task of Dyck words
 _SHORT = 200  # characters of a text that may be nothing but its answer
 _FEW = 6  # lines of a text that is nothing but numbers
 _BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
@@ -422,7 +425,7 @@ _OPERATED = re.compile(
     r"approximately|roughly|nearly|almost|maybe|perhaps|possibly|if|unless|half|third|quarter|twice|thrice|double|"
     r"triple|"
     r"times|root|squared|cubed|square of|cube of|plus|minus|divided|mod|log|sin|cos|tan|multiples?|factor|powers?|"
-    r"wrong|every|each|all|"
+    r"wrong|every|each|all|cannot|unable|unknown|determine|"
     r"up to|over \$?\d|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|"
     r"percent of|"
     r"[a-z] (?:is|are) (?:not|never))\b|n't\b",

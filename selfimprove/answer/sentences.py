@@ -15,6 +15,6 @@ def tidy(sentence: str) -> str:
     text = re.sub(r"\s+", " ", sentence.replace("**", "").replace("__", "")).strip()
     text = text.strip("*_`").rstrip("✓✔✅☑ ")
     text = text if text.endswith((",...", ", ...")) else text.rstrip(".!").strip()
-    if text.endswith(")") and text.count(")") + text.count("]") > text.count("(") + text.count("["):
+    if text.endswith((")", "]")) and text.count(")") + text.count("]") > text.count("(") + text.count("["):
         text = text[:-1].rstrip(".! ")
     return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -33,6 +33,8 @@ MARK = (
 )
 """What stands before an answer, for `marks`."""
 
+LETTERS = dict(zip("أبجدابঅবডঢＡＢＣＤ", "ABCDABABCDABCD", strict=True))
+"""The letters of choices in other scripts."""
 OPTION = re.compile(
     r"\A(?:(?:la|el|le|il|die|das|de|a|o)\s+|l')?(?:(?:opci[oó]n|opção|option|alternativ[ae]|lettre|letra|lettera|buchstabe|antwort)\s+)?"
     r"(?=\(?[A-J]\)?\Z)",

@@ -147,6 +147,7 @@ _TAKEN_BACK = re.compile(
 _AGAIN = re.compile(
     r"\b(?:let(?:'s| me| us) (?:redo|retry|try (?:again|this again|that again|another)|start over|recompute|"
     r"recalculate|reconsider|rethink|re-do|re-?evaluate|fix|correct)|"
+    r"i (?:therefore |hereby |must )?withdraw (?:it|that|this|my)|"
     r"(?:my|our|this|the above) (?:result|answer|solution|calculation|value) (?:is|was|must be) "
     r"(?:wrong|incorrect|mistaken)|"
     r"(?:found|noticed|spotted|discovered) (?:an?|my) (?:error|mistake|slip)|"

@@ -181,7 +181,7 @@ def bold_word(sentence: str) -> str | None:
     return bold[0][1]
 
 
-_BY = re.compile(r"\b(?:by|through|via|as|likely|clearly)(?:\s(?:an?|the))?\s*\Z", re.IGNORECASE)
+_BY = re.compile(r"\b(?:by|in|through|via|as|likely|clearly)(?:\s(?:an?|the))?\s*\Z", re.IGNORECASE)
 _COPULA = re.compile(r"\A[^.;]*?\b(?:is|are|was|were|fits|applies|works|describes|explains)\b")
 _IS_ONE = re.compile(r"\s(?:is|are|was|were)\s(?:the|an?)\b")
 _BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
@@ -254,7 +254,7 @@ def in_parts(text: str) -> str | None:
 def listed_values(text: str) -> str | None:
     """The values of a list on which a text ends behind a line that announces them, "The roots are:"; else None."""
     lines = [line for line in text.split("\n") if line.strip()]
-    if (words := _sorted_words(lines)) is not None:
+    if (words := sorted_words(lines)) is not None:
         return words
     at = next((at for at in range(len(lines) - 1, -1, -1) if not _ITEM.fullmatch(lines[at])), -1)
     if at < 0 or not 2 <= len(lines) - at - 1 <= _MOST_PARTS:
@@ -267,8 +267,8 @@ def listed_values(text: str) -> str | None:
     return ", ".join(re.sub(r"[$*]|\\[()]", "", item).strip(" .,;") for item in items)
 
 
-def _sorted_words(lines: list[str]) -> str | None:
-    """The words of a list, one in a line, behind a line that calls it sorted; None without one."""
+def sorted_words(lines: list[str]) -> str | None:
+    """The words of a list, one in a line, behind a line that calls it sorted or the answer; None without one."""
     at = next((at for at in range(len(lines) - 1, -1, -1) if not _WORD_ITEM.fullmatch(lines[at])), -1)
     if at < 0 or len(lines) - at - 1 < _FEWEST_WORDS or not _SORTED.search(lines[at]):
         return None
@@ -277,7 +277,9 @@ def _sorted_words(lines: list[str]) -> str | None:
 
 _FEWEST_WORDS = 3
 _WORD_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+([A-Za-z'-]+)\s*")
-_SORTED = re.compile(r"\b(?:sorted|alphabetical|ordered|order)\b[^.\n?]*:[\s*_]*\Z", re.IGNORECASE)
+_SORTED = re.compile(
+    r"\b(?:sorted|alphabetical|ordered|order)\b[^.\n?]*:[\s*_]*\Z|\banswer(?: is)?\s?:?[\s*_]*\Z", re.IGNORECASE
+)
 _NAMED = re.compile(r"\s*(?:[$*]|\\\()*[a-z]\s?=\s?-?[\d.,/]+(?:[$*.\s]|\\\))*\Z")
 _GOT = re.compile(
     r"\b(?:we (?:get|have|find|obtain)|gives|giving|yields?|obtain(?:ing)?|solution)\b\W*\Z", re.IGNORECASE

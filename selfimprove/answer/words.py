@@ -163,7 +163,9 @@ def canonical_unit(text: str) -> Unit:
     power = ""
     for word in text.replace("/", " / ").split():
         low = word.lower()
-        if low in _POWERS:
+        if low in ("squared", "cubed") and found and found[-1] != "/":
+            found[-1] += "^2" if low == "squared" else "^3"
+        elif low in _POWERS:
             power = _POWERS[low]
         elif word not in SYMBOLS and low in ("per", "/", "an", "a", "each"):
             found.append("/")
