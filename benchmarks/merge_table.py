@@ -42,8 +42,7 @@ from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.merging import rebuild
 from selfimprove.merging.adapters import Adapter, read_adapter
 from selfimprove.merging.canaries import continue_greedily, divergence, likeness, log_probs
-from selfimprove.merging.certificate import Change, measure, total_change
-from selfimprove.merging.rounding import stored
+from selfimprove.merging.summing import sum_weight
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
 from selfimprove.problem import Problem, load_problems
 from selfimprove.recipe import Model, Rounding, Runtime, Training
@@ -54,6 +53,7 @@ from selfimprove.sampling import GREEDY, Request, plan_chunks
 from selfimprove.training import train
 from selfimprove.training.loss import pad
 
+CPU = torch.device("cpu")
 RUNTIME = Runtime(device="cpu")
 CANARIES = 8
 ANSWER_TOKENS = 32
@@ -190,16 +190,15 @@ class Line:
         model = load_model(self._subject.folder, torch.float32)
         base = {n: weight.to(torch.bfloat16) for n, weight in model.named_parameters() if n in chain[0].factors}
         exact = _put(model, base, chain, "float32")
-        device = torch.device("cpu")
-        continuations = continue_greedily(model, self._subject.canaries, device)
+        continuations = continue_greedily(model, self._subject.canaries, CPU)
         rows = zip(self._subject.canaries, continuations, strict=True)
-        batch = pad([Example(str(n), 0, "full", *row) for n, row in enumerate(rows)], device)
+        batch = pad([Example(str(n), 0, "full", *row) for n, row in enumerate(rows)], CPU)
         reference = log_probs(model, batch)
         for name, weight in base.items():
             model.get_parameter(name).copy_(weight)
         lost = divergence(reference, log_probs(model, batch))
         for way in WAYS:
-            change = exact if way == "float32" else _put(model, base, chain, way)
+            survival = exact if way == "float32" else _put(model, base, chain, way)
             found = reference if way == "float32" else log_probs(model, batch)
             agreement = (reference.argmax(-1) == found.argmax(-1)).double().mean().item()
             like = likeness(divergence(reference, found), lost, agreement)
@@ -208,7 +207,7 @@ class Line:
                 rate=self._rate,
                 rounds=len(chain),
                 way=way,
-                survival=change.survival(),
+                survival=survival,
                 kl_base=like.kl_parent,
                 kl=like.kl,
                 share=like.share,
@@ -236,20 +235,17 @@ def _rounding(way: Way) -> Rounding:
     return Rounding(dtype="float32") if way == "float32" else Rounding(dtype="bfloat16", way=way)
 
 
-def _put(model: PreTrainedModel, base: dict[str, Tensor], chain: Sequence[Adapter], way: Way) -> Change:
-    """Put the merge by that way into the model, in float32; what it changed, against the sum of all deltas."""
-    changes = []
+def _put(model: PreTrainedModel, base: dict[str, Tensor], chain: Sequence[Adapter], way: Way) -> float:
+    """Put the merge by that way into the model, in float32; the survival of all deltas."""
+    along = intended = 0.0
     for name, before in base.items():
-        exact = before.float()
-        for adapter in chain:
-            delta = adapter.delta(name)
-            assert delta is not None
-            exact = exact + delta
-        merged = stored(name, exact, before, _rounding(way))
-        model.get_parameter(name).copy_(merged.float())
-        start = before.to(merged.dtype)
-        changes.append(measure(before.float(), exact - before.float(), merged, start, start))
-    return total_change(changes)
+        merged = sum_weight(name, before, chain, _rounding(way), CPU).float()
+        exact = merged if way == "float32" else sum_weight(name, before, chain, _rounding("float32"), CPU)
+        change, delta = merged - before.float(), exact - before.float()
+        along += (change * delta).sum(dtype=torch.float64).item()
+        intended += (delta * delta).sum(dtype=torch.float64).item()
+        model.get_parameter(name).copy_(merged)
+    return along / intended
 
 
 def measured(subject: Subject, wanted: argparse.Namespace, known: Sequence[dict[str, Any]]) -> Iterator[Row]:

@@ -11,6 +11,7 @@ counts. There is one candidate or none. All scans are linear.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import re
 from typing import Literal
@@ -24,7 +25,17 @@ from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import correction, denied_later
 from selfimprove.answer.sentences import SENTENCE
-from selfimprove.answer.turns import ASKED, QUESTION, SAYS, SPEAKER, TURN, is_short_reply, without_torn_repeat
+from selfimprove.answer.turns import (
+    ASKED,
+    QUESTION,
+    SAYS,
+    SPEAKER,
+    STORY,
+    TURN,
+    WHY_NOT,
+    is_short_reply,
+    without_torn_repeat,
+)
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK
 from selfimprove.answer.verdict import Candidate, Statement
 from selfimprove.answer.wordings import sorted_words
@@ -191,7 +202,11 @@ def _own_turn(text: str) -> str:
     if rest and "\n" not in first and (lone_letter(first) or led_letter(first)) and _LISTS_CHOICES.search(rest):
         return first
     if "?" in text:
-        for question in itertools.islice(ASKED.finditer(text), MAX_QUESTIONS):
+        if (why := WHY_NOT.search(text)) is not None and led_letter(text[: why.start()].strip(" *_\n")):
+            return text[: why.start()]
+        for question in itertools.islice(
+            heapq.merge(ASKED.finditer(text), STORY.finditer(text), key=re.Match.start), MAX_QUESTIONS
+        ):
             head = text[: question.start()]
             if lone_letter(head) or _extracted(head, "marked", cut=False).text is not None:
                 return head

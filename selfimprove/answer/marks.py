@@ -15,7 +15,15 @@ from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
 from selfimprove.answer.prose import last_statement
-from selfimprove.answer.retracted import NOBODYS, RATHER, denied_later, is_others, is_unreal, of_another_case
+from selfimprove.answer.retracted import (
+    NOBODYS,
+    RATHER,
+    denied_later,
+    is_others,
+    is_unreal,
+    of_another_case,
+    reconsidered,
+)
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.tongues import (
     AROUND,
@@ -90,7 +98,8 @@ _OTHERS = re.compile(
     r"expected|proposed|suggested|claimed|supposed)\s+(?:\w+\s+)?$|\bno\s+$|\bone of (?:the|all)\s+(?:possible\s+)?$|"
     r"\b(?:presumably|supposedly|apparently|probably|likely),?\s+(?:the\s+)?(?:final\s+|correct\s+)?$|"
     r"\b(?:some|people|many|others|students|you|one) (?:(?:might|would|could|may) )?(?:say|think|argue|claim|"
-    r"believe)s? (?:that )?(?:the )?$",
+    r"believe)s? (?:that )?(?:the )?$|"
+    r"(?:n['’]t|\bnot) (?:think|believe)s? (?:that )?(?:the |my )?(?:final |correct )?$",
     re.I,
 )
 _BREAKS_OFF = re.compile(r"(?:\b(?:or|and|but|minus|plus|times|to)|[-+=*/<>^])\s*\Z", re.IGNORECASE)
@@ -186,7 +195,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         fault = UNDECIDED
     elif not fault and over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
         fault = "no answer by its look"
-    elif not fault and (taken_back(after, answer) or _reconsidered(after, answer)):
+    elif not fault and (taken_back(after, answer) or reconsidered(after, answer)):
         fault = TAKEN_BACK
     firm = fault not in ("", TAKEN_BACK) or _is_firm(text, shift + end, line[:end])
     return Statement(at=mark.start(), end=shift + end, text=answer, how="marked", fault=fault, firm=firm)
@@ -241,30 +250,6 @@ def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
-
-
-def _reconsidered(after: str, answer: str) -> bool:
-    """Whether the text goes on with "wait" or "actually" and comes to another number than the answer."""
-    startled = _STARTLED.search(straight(after[:2_000]))
-    if startled is None or not re.search(r"\d", answer):
-        return False
-    rest = after[startled.end() : 2_000]
-    if len(rest) > _MOST_RECONSIDERED or re.search(r"[✓✔✅]|\b(?:check|verify|correct|confirm)", rest, re.IGNORECASE):
-        return False
-    numbers = re.findall(r"\d[\d.,]*", rest)
-    return bool(numbers) and _digits(numbers[-1]) not in {_digits(one) for one in re.findall(r"\d[\d.,]*", answer)}
-
-
-def _digits(text: str) -> str:
-    return text.replace(",", "").rstrip(".")
-
-
-_MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
-_STARTLED = re.compile(
-    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|"
-    r"hmm+)\b[,.!:—-]*\s",
-    re.IGNORECASE,
-)
 
 
 def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
@@ -363,6 +348,9 @@ def _answer(line: str) -> tuple[str, int]:
         return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
+    answer = _ARTICLE.sub("", answer)
+    if (letter := _LETTER_WITH.fullmatch(answer)) is not None:
+        return letter[1], end
     if LEAD.match(answer) or _LETTERS.fullmatch(answer):
         return answer, end
     named = None if supposes(sentence) else sentence_letter(sentence)
@@ -383,6 +371,9 @@ _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 
 
 _LETTERS = re.compile(r"\(?[A-J]\)?(?:[,\s]+\(?[A-J]\)?)*")
+_ARTICLE = re.compile(r"\A(?:la|el|le|il|die|das|a|o)\s+(?=\(?[A-J]\)?\s?[:.)]\s)")
+_LETTER_WITH = re.compile(r"\(?([A-J])\)?\s?[(（][^()]*[^\x00-\x7f][^()]*[)）]")
+"""The letter of a choice with its text in another script in brackets: `D(東京)`."""
 _BOLD_NAME = re.compile(
     r"\s*(?:\*\*)?([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\* (?:is|has|was|had|will|wins|won|can|did|does)\b[^\d*]*\Z"
 )

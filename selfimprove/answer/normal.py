@@ -33,7 +33,7 @@ _SIGNS = {
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "∨": r"\vee ", "∧": r"\wedge ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
     "¥": r"\yen ", "¢": r"\cent ", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "€": r"\euro ", "£": r"\pound ",
-    "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",",
+    "∠": r"\angle ", "∣": "|", "％": "%", "；": ";", "：": ":", "，": ",", "、": ",",
     "।": ".", "µ": r"\mu ", "。": ".", "（": "(", "）": ")", "∛": r"\sqrt[3]", "₂": "_{2}", "【": "[", "】": "]",
 }  # fmt: skip
 _FRACTIONS = {

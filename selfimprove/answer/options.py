@@ -128,7 +128,8 @@ def _stated(words: list[str], option: list[str]) -> int:
     size = len(option)
     if not option or len(words) < size:
         return 0
-    if words == option or (words[-size:] == option and words[-size - 1] in _SAYS):
+    whole = size >= _SENTENCE and not _VERBS.isdisjoint(option)
+    if words == option or (words[-size:] == option and (whole or words[-size - 1] in _SAYS)):
         return size
     return size if words[:size] == option and _IS_RIGHT.match(" ".join(words[size:])) else 0
 
@@ -151,8 +152,13 @@ _ORDINAL = re.compile(
     r"best|answer)\b",
     re.IGNORECASE,
 )
-_ASIDE = re.compile(r",\s(?:from|which|because|since|as|also|often|called|i\.e\.|known|short for|named)\b")
-_WOULD_BE = re.compile(r"\A\W*(?:that|it|this)(?: would|'d) be\b", re.IGNORECASE)
+_ASIDE = re.compile(r",\s(?:from|which|because|since|as|also|often|called|i\.e\.|known|short for|named|with)\b")
+_WOULD_BE = re.compile(
+    r"\A\W*(?:(?:that|it|this)(?: would|'d) be\b|(?:(?:so|thus|therefore|"
+    r"hence),? )?(?:by (?:(?:the )?process of )?elimination|"
+    r"(?:that|this|which|it) leaves|leaving)\b,?(?: only)?)",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(
     r"[^,;.]*\bnot\s[^,;.]{1,80}?(?:[,;]?\s+but(?:\s+rather)?|[,;]\s+(?:it(?:'s|\s+is)|rather))\s+", re.IGNORECASE
 )
@@ -217,6 +223,7 @@ def same_number(answer: str, options: Mapping[str, str]) -> bool:
     return [match[0] for match in numbers if match].count(answer) > 1
 
 
+_SENTENCE, _VERBS = 5, frozenset(("is", "are", "was", "were", "has", "have"))  # of a choice that is a sentence
 _SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
 _IS_RIGHT = re.compile(r"(?:is|are) (?:correct|right|best|answer\Z|most (?:likely|probable|appropriate|accurate))\b")
 UNSURE = re.compile(

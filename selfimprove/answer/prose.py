@@ -21,10 +21,11 @@ from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
-from selfimprove.answer.tongues import AROUND, DENIED_BEHIND, DENIED_VALUE, unconcluded, without_label
+from selfimprove.answer.tongues import DENIED_BEHIND, DENIED_VALUE, unconcluded, without_label
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
-from selfimprove.answer.values import in_words, last_formula, only_number
+from selfimprove.answer.values import in_words, last_formula
 from selfimprove.answer.verdict import Candidate
+from selfimprove.answer.whole import is_whole
 from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, listed_values, numbered_choice, word_of
 
 PROMISE = "the text promises to go on"
@@ -93,28 +94,17 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 def last_statement(text: str) -> Candidate | None:
     """The answer that a text without a marker states last, or None."""
     stripped = _ONLY_NUMBERS.sub("", text.strip())
-    if _BRACKETS.fullmatch(stripped):
-        return Candidate(stripped, "whole")
-    if (formed := _by_form(stripped)) is not None:
-        return formed
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
-    lines = [line.strip(" *$.") for line in stripped.split("\n") if line.strip()]
-    if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
-        return Candidate(None, "extract", UNDECIDED)
-    if len(stripped) < 60 and (number := signed_number(tidy(stripped))) is not None:
-        return Candidate(number, "whole")
+    if (formed := _by_form(stripped)) is not None:
+        return formed
     stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
-    if len(lines) > 1 and (parts := in_parts(stripped)) is not None:
-        return Candidate(parts, "whole")
-    if len(lines) > 2 and (values := listed_values(stripped)) is not None:
-        return Candidate(values, "last")
     if not stripped.isascii():
         stripped = without_label(stripped)
     if "**" in stripped and len(_POWER.findall(stripped)) == stripped.count("**"):
         stripped = _POWER.sub("^", stripped)
-    if _is_whole(stripped):
+    if is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", stripped))).strip()
@@ -149,11 +139,22 @@ def last_statement(text: str) -> Candidate | None:
 
 
 def _by_form(text: str) -> Candidate | None:
-    """The answer of a text that is a choice in small letters, or ends on a sorted list; else None."""
+    """The answer of a text that shows by its form what it is: brackets, a sorted list, lines of values; else None."""
+    if _BRACKETS.fullmatch(text):
+        return Candidate(text, "whole")
     if (named := _SMALL_CHOICE.fullmatch(text)) is not None:
         return Candidate(f"({(named[1] or named[2]).upper()}) {named[3]}", "whole")
-    ordered = _IN_ORDER.search(text)
-    return None if ordered is None else Candidate(ordered[1], "last")
+    if (ordered := _IN_ORDER.search(text)) is not None:
+        return Candidate(ordered[1], "last")
+    lines = [line.strip(" *$.") for line in text.split("\n") if line.strip()]
+    if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
+        return Candidate(None, "extract", UNDECIDED)
+    if len(text) < 60 and (number := signed_number(tidy(text))) is not None:
+        return Candidate(number, "whole")
+    if len(lines) > 1 and (parts := in_parts(text)) is not None:
+        return Candidate(parts, "whole")
+    values = listed_values(text) if len(lines) > 2 else None
+    return None if values is None else Candidate(values, "last")
 
 
 _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
@@ -342,44 +343,6 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
     return Candidate(written or found, "last")
 
 
-def _is_whole(text: str) -> bool:
-    """Whether the text is nothing but an answer: one line without a sentence in it."""
-    if not text or "\n" in text or len(text) > 200 or " is " in text or text.endswith(("?", ":", "…")):
-        return False
-    if text.endswith("...") and not text.endswith((", ...", ",...")):
-        return False
-    if AROUND.search(text) or "→" in text:
-        return False
-    if re.search(
-        r"\\boxed|^\W*(?:try|let|(?:no|yes)(?=\W+\w))\b|\b(?:so|it|we|he)\b|\\[a-z]*frac\s*\{[^{}]*\}?\s*\{?[^{}]*$",
-        text,
-        re.IGNORECASE,
-    ):
-        return False
-    if _TITLE.fullmatch(text) or (_FEW_WORDS.fullmatch(text) and not _SAYS_MORE.search(text)):
-        return True
-    return (
-        not re.search(r"(?<!\\)\b[A-Za-zÀ-ɏ\u0400-\u0fff]{3,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", text))
-        or len(text.split()) == 1
-    )
-
-
-_FEW_WORDS = re.compile(r"(?:an? )?[a-z]{3,}(?:[ -][a-z]{2,}){0,3}\.?", re.IGNORECASE)
-_SAYS_MORE = re.compile(
-    r"\b(?:not?|never|none|nothing|neither|nor|or|if|maybe|perhaps|let|try|see|so|it|we|he|she|they|i|you|is|are|was|were|be|"
-    r"has|have|had|can|could|will|would|should|may|might|must|do|does|did|know|idea|answer|solution|step|sorry|please|"
-    r"good|great|then|thus|therefore|next|first|finally|wait|that|this|what|how|why|which|the|and|to|for|unknown|unclear)\b",
-    re.IGNORECASE,
-)
-"""Words that a text of few words has if it is more, or less, than an answer."""
-_TITLE = re.compile(
-    r"(?:[Tt]he )?(?!(?:Step|Answer|Let|Part|Case|No|Yes|Note|First|Next|Solution|Final|"
-    r"Question)\b)[A-Z][a-z]+(?:['-][A-Za-z]+)?"
-    r"(?:(?: (?:of|the|and|in|de|la|von|van))* [A-Z][a-z]+){1,5}"
-)
-"""A name with capital letters that is all there is: "Treaty of Westphalia"."""
-
-
 def _breaks_off(text: str) -> bool:
     """Whether the text ends in the middle of a sentence or a formula."""
     text = text.rstrip("*_") if re.search(r"[.!?][*_]{1,3}\Z|(?:\A|\n)([*_])[^*_\n]+\1\Z", text) else text
@@ -402,35 +365,6 @@ def _open_brackets(line: str) -> bool:
     """Whether braces of a TeX command are left open at the end of the line."""
     tail = re.sub(r"\\[{}]", "", line)
     return "\\" in tail and tail.count("{") > tail.count("}")
-
-
-def value_in_sentence(text: str) -> str | None:
-    """The one number of a plain sentence, as a box may hold one ("There are 12 apples left."); else None."""
-    if len(text) > 300:
-        return None
-    plain = re.sub(r"\\(?:text(?:bf|it|rm)?|mathrm|mbox)\s?\{|\}|\\(?=[$%,;: ])", " ", text)
-    number = only_number(plain)
-    if (
-        number is None
-        or "\\" in plain
-        or _OPERATED.search(straight(plain))
-        or not re.search(r"[A-Za-z]{3,}\W+[A-Za-z$\d]", plain)
-    ):
-        return None
-    return None if promises(plain) or denies(plain) else number
-
-
-_OPERATED = re.compile(
-    r"[+*/^=<>?_|]|\b(?:not|n't|no|never|or|nor|neither|between|more|less|fewer|greater|least|most|than|about|around|"
-    r"approximately|roughly|nearly|almost|maybe|perhaps|possibly|if|unless|half|third|quarter|twice|thrice|double|"
-    r"triple|"
-    r"times|root|squared|cubed|square of|cube of|plus|minus|divided|mod|log|sin|cos|tan|multiples?|factor|powers?|"
-    r"wrong|every|each|all|cannot|unable|unknown|determine|"
-    r"up to|over \$?\d|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|"
-    r"percent of|"
-    r"[a-z] (?:is|are) (?:not|never))\b|n't\b",
-    re.IGNORECASE,
-)
 
 
 _OPENING = re.compile(r"(?:\$(?![\d\s.,;:!?*]|\Z)|(?<!\d)(?<!\d )\$\Z)[^$]*$")  # and not 120$

@@ -48,6 +48,7 @@ def stems(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
+    word = word.removesuffix("'s")
     return _ENDING.sub("", word) if len(word) > _SHORT_WORD else word
 
 

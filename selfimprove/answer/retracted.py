@@ -201,3 +201,27 @@ def denied_later(after: str, answer: str) -> bool:
 
 
 _LONGEST, _FAR = 24, 600  # characters of an answer that is looked for, and behind it
+
+
+def reconsidered(after: str, answer: str) -> bool:
+    """Whether the text goes on with "wait" or "actually" and comes to another number than the answer."""
+    startled = _STARTLED.search(straight(after[:2_000]))
+    if startled is None or not re.search(r"\d", answer):
+        return False
+    rest = after[startled.end() : 2_000]
+    if len(rest) > _MOST_RECONSIDERED or re.search(r"[✓✔✅]|\b(?:check|verify|correct|confirm)", rest, re.IGNORECASE):
+        return False
+    numbers = re.findall(r"\d[\d.,]*", rest)
+    return bool(numbers) and _digits(numbers[-1]) not in {_digits(one) for one in re.findall(r"\d[\d.,]*", answer)}
+
+
+def _digits(text: str) -> str:
+    return text.replace(",", "").rstrip(".")
+
+
+_MOST_RECONSIDERED = 400  # characters behind a "wait" that are looked at
+_STARTLED = re.compile(
+    r"(?:^|[.!?\n])[ \t*_)]{0,6}(?:but |oh,? |hmm+,? )?(?:wait|hold on|actually|oops|"
+    r"hmm+)\b[,.!:—-]*\s",
+    re.IGNORECASE,
+)

@@ -35,6 +35,17 @@ QUESTION = re.compile(
     rf"try (?:this|another|a similar|this similar) {_EXERCISE}\b)",
     re.IGNORECASE,
 )
+STORY = re.compile(
+    r"\n\s*\n(?!(?:wait|but|so|hmm|now|however|okay|let)\b)[A-Z][^\n?]{20,500}[.,]\s(?:how (?:many|much|long|"
+    r"old|far)|what|which|"
+    r"find)\b[^\n?]{4,200}\?[ \t]*\n",
+    re.IGNORECASE,
+)
+"""A problem of its own that the text goes on with: a story with a question at its end."""
+WHY_NOT = re.compile(
+    r"\n\W{0,6}why (?:not |are )?(?:the )?other(?:s| options| choices| answers)\b[^\n]{0,40}\n", re.IGNORECASE
+)
+"""A heading behind which a text says what speaks against the other choices."""
 ASKED = re.compile(
     r"\n[^\n?]{0,400}\?[ \t*_]{0,8}\n\s{0,8}[*_]{0,2}\(?A[.):][^\n]{1,200}\n\s{0,8}[*_]{0,2}\(?B[.):][^\n]{1,200}\n"
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from selfimprove.answer.limits import shown
+
 
 class Outcome(StrEnum):
     """How a completion was judged; the strings are those of `verdicts.jsonl`, and what `repr` shows."""
@@ -41,6 +43,11 @@ class Verdict:
     stage: str
     reason: str
     score: float | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, found: Finding, written: str) -> Verdict:
+        """What was found of an answer as written, of which the verdict shows at most its first part."""
+        return cls(outcome=found.outcome, candidate=shown(written.strip()), stage=found.stage, reason=found.reason)
 
     def plain(self) -> dict[str, object]:
         """The verdict as plain data; a score only where there is one."""

@@ -268,9 +268,9 @@ def listed_values(text: str) -> str | None:
 
 
 def sorted_words(lines: list[str]) -> str | None:
-    """The words of a list, one in a line, behind a line that calls it sorted or the answer; None without one."""
+    """The words of a list, one in a line, behind a line that calls it sorted or the answer, or alone; else None."""
     at = next((at for at in range(len(lines) - 1, -1, -1) if not _WORD_ITEM.fullmatch(lines[at])), -1)
-    if at < 0 or len(lines) - at - 1 < _FEWEST_WORDS or not _SORTED.search(lines[at]):
+    if len(lines) - at - 1 < _FEWEST_WORDS or (at >= 0 and not _SORTED.search(lines[at])):
         return None
     return " ".join(item[1] for item in map(_WORD_ITEM.fullmatch, lines[at + 1 :]) if item)
 

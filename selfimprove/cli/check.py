@@ -15,26 +15,31 @@ if TYPE_CHECKING:
     from selfimprove.recipe import Answers
 
 
+_Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="Show the answer found, the normal form and type of answer and reference, and the deciding stage.",
+    ),
+]
+_Cases = Annotated[
+    Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
+]
+_WrongRows = Annotated[
+    Path | None,
+    typer.Option("--wrong", metavar="FILE", help="With --cases: write the misjudged rows to this file."),
+]
+
+
 def check(
     answer: Annotated[str | None, typer.Argument(metavar="ANSWER", help="The model's answer.")] = None,
     gold: Annotated[str | None, typer.Argument(metavar="GOLD", help="The reference answer.")] = None,
     mode: Annotated[
         str, typer.Option("--mode", metavar="MODE", help="Where to look for the answer: boxed, marked or last.")
     ] = "last",
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Show the answer found, the normal form and type of answer and reference, and the deciding stage.",
-        ),
-    ] = False,
-    cases: Annotated[
-        Path | None, typer.Option("--cases", metavar="FILE", help="Labelled rows (JSONL) to score the checker on.")
-    ] = None,
-    wrong_rows: Annotated[
-        Path | None,
-        typer.Option("--wrong", metavar="FILE", help="With --cases: write the misjudged rows to this file."),
-    ] = None,
+    explain: _Explain = False,
+    cases: _Cases = None,
+    wrong_rows: _WrongRows = None,
     references: Annotated[
         str, typer.Option("--references", metavar="SOURCE", help="Problems whose reference answers are tested.")
     ] = "",

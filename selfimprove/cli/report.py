@@ -17,31 +17,35 @@ if TYPE_CHECKING:
     from selfimprove.report import RunRecords
 
 
+_Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write one self-contained HTML page to this file.",
+        rich_help_panel=opt.OUTPUT,
+    ),
+]
+_Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--compare",
+        metavar="RUN",
+        help="With --html: another run to show on the same page; repeatable.",
+        autocompletion=known_runs,
+        rich_help_panel=opt.OUTPUT,
+    ),
+]
+
+
 def report(
     name: opt.RunIfOne = "",
     markdown: Annotated[
         Path | None,
         typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.", rich_help_panel=opt.OUTPUT),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html",
-            metavar="FILE",
-            help="Write one self-contained HTML page to this file.",
-            rich_help_panel=opt.OUTPUT,
-        ),
-    ] = None,
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--compare",
-            metavar="RUN",
-            help="With --html: another run to show on the same page; repeatable.",
-            autocompletion=known_runs,
-            rich_help_panel=opt.OUTPUT,
-        ),
-    ] = None,
+    html: _Html = None,
+    compare: _Compare = None,
     serve: Annotated[
         bool,
         typer.Option(

@@ -1,0 +1,152 @@
+"""Whether one answer is another: the cheapest means that decide it, words and spelling before the grammar.
+
+The reference decides what is compared. What can't be read or decided is `unparsed`, never `correct`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from selfimprove.answer.clock import same_date, same_time
+from selfimprove.answer.commas import in_euros, other_comma
+from selfimprove.answer.compare import compare
+from selfimprove.answer.definitions import named_total
+from selfimprove.answer.formulas import same_formula
+from selfimprove.answer.lettered import in_letter_unit
+from selfimprove.answer.properties import opposed, same_property
+from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
+from selfimprove.answer.replies import is_reply
+from selfimprove.answer.shape import CONTRADICTION
+from selfimprove.answer.steps import allowance
+from selfimprove.answer.ticks import same_letters
+from selfimprove.answer.tree import Node, free_names, renamed
+from selfimprove.answer.verdict import Finding, Outcome
+
+_MAX_KEPT = 400  # characters of an answer whose reading is kept
+
+
+def known(written: str) -> Answer:
+    """The answer as read; a short one is kept, because models and references write the same ones again and again."""
+    return _kept(written) if len(written) <= _MAX_KEPT else read(written)
+
+
+_kept = lru_cache(maxsize=8192)(read)
+
+
+def judge(reference: Answer, prediction: Answer) -> Finding:
+    """Whether the prediction is the reference's answer; the reference decides what is compared."""
+    with allowance():
+        return _judged(reference, prediction)
+
+
+def _judged(reference: Answer, prediction: Answer) -> Finding:
+    if prediction.fault.startswith("limit: "):
+        return Finding(Outcome.UNPARSED, "limits", prediction.fault.removeprefix("limit: "))
+    if not prediction.normal:
+        return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
+    if _unspaced(reference.normal) == _unspaced(prediction.normal):
+        return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if opposed(reference.normal, prediction.normal):
+        return Finding(Outcome.WRONG, "text", "the opposite direction")
+    if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
+        return Finding(Outcome.CORRECT, "text", "the same letters")
+    if _same_words(reference.normal, prediction.normal):
+        return Finding(Outcome.CORRECT, "text", "the same words")
+    if (same_compound := same_formula(reference.written, prediction.written)) is not None:
+        return Finding(Outcome.of(same_compound), "text", f"{'the same' if same_compound else 'another'} formula")
+    if (same_hour := same_time(reference.normal, prediction.normal)) is not None:
+        return Finding(Outcome.of(same_hour), "text", f"{'the same' if same_hour else 'another'} time of day")
+    if (same_day := same_date(reference.normal, prediction.normal)) is not None:
+        return Finding(Outcome.of(same_day), "text", f"{'the same' if same_day else 'another'} date")
+    if (same_ones := same_letters(reference.normal, plain_text(prediction.normal))) is not None:
+        return Finding(Outcome.of(same_ones), "choice", f"{'the same' if same_ones else 'other'} letters")
+    if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
+        return found
+    if reference.node is None:
+        same = bool(reference.words) and (
+            reference.words == prediction.words
+            or is_reply(plain_text(prediction.normal), reference.words)
+            or _labelled(reference, prediction)
+            or same_property(plain_text(reference.normal), plain_text(prediction.normal))
+        )
+        return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
+    labelled = behind_label(prediction) if reference.kind != "choice" else None
+    if labelled is not None and (behind := read(labelled)).node is not None:
+        found = _compared(reference, behind)
+        if found.outcome is Outcome.CORRECT:
+            return found
+    if prediction.node is None:
+        outcome = Outcome.WRONG if prediction.fault == CONTRADICTION else Outcome.UNPARSED
+        return Finding(outcome, "parse", prediction.fault)
+    return _compared(reference, prediction)
+
+
+def _compared(reference: Answer, prediction: Answer) -> Finding:
+    """The verdict on two answers that were read, each of which may also state what it is about."""
+    if reference.node is None or prediction.node is None:
+        return Finding(Outcome.UNPARSED, "parse", prediction.fault)
+    found = (
+        other_comma(reference, prediction)
+        or in_euros(reference, prediction)
+        or in_letter_unit(reference, prediction)
+        or named_total(reference.node, prediction.node)
+        or compare(reference.node, prediction.node)
+    )
+    if found.outcome is Outcome.CORRECT:
+        return found
+    if is_rounding(reference, prediction):
+        return Finding(Outcome.CORRECT, "evaluation", "the reference is this value to all of its digits")
+    if (same := _in_same_parameter(reference, prediction)) is not None:
+        return compare(reference.node, same)
+    if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
+        return compare(reference.node, rounded)
+    if "\\approx" not in reference.normal:
+        return found
+    near = near_value(reference)
+    approximate = found if near is None else compare(near, prediction.node)
+    return approximate if approximate.outcome is Outcome.CORRECT else found
+
+
+def _in_same_parameter(reference: Answer, prediction: Answer) -> Node | None:
+    """The prediction with its one integer parameter (`n` in Z) called as the reference's; None without both."""
+    ours, theirs = (_PARAMETER.findall(side.normal) for side in (prediction, reference))
+    if len(ours) != 1 or len(theirs) != 1 or ours == theirs or prediction.node is None:
+        return None
+    return None if theirs[0] in free_names(prediction.node) else renamed(prediction.node, {ours[0]: theirs[0]})
+
+
+_PARAMETER = re.compile(r"(?<![A-Za-z\\])([a-z])\s?\\in\s?\\mathbb\s?\{?\s?[ZN]")
+
+
+def _unspaced(normal: str) -> str:
+    """The text without its spaces, save those between two digits."""
+    return _SPACES.sub("", normal) if " " in normal else normal
+
+
+def _labelled(reference: Answer, prediction: Answer) -> bool:
+    """Whether a prediction is the reference's words behind the letter of a choice: "B) mitochondria"."""
+    behind = behind_label(prediction)
+    return behind is not None and read(behind).words == reference.words
+
+
+def _same_words(reference: str, prediction: str) -> bool:
+    """Whether two texts without formulas differ in capital letters and spaces only."""
+    return (
+        len(reference) > 6
+        and _PLAIN_WORDS.fullmatch(reference) is not None
+        and _unspaced(reference).lower() == _unspaced(prediction).lower()
+    )
+
+
+_LETTERS = re.compile(r"[A-Za-z]{2,12}")
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
+_SPACES = re.compile(r"(?<!\d) | (?!\d)")
+
+
+def _choice(reference: Answer, prediction: Answer) -> Finding | None:
+    """The verdict on a multiple choice; None if the prediction is no choice."""
+    if prediction.choice is None:
+        return None
+    same = reference.choice == prediction.choice.upper()
+    return Finding(Outcome.of(same), "choice", f"{'the same' if same else 'another'} choice")
