@@ -170,8 +170,8 @@ def _gains(run: RunRecords) -> Section:
     told = (
         "An answer that isn't right is unreadable if the checker can't read it or if it was cut off at the token "
         "limit; otherwise, it is wrong. If answers became readable or unreadable, the model states its answers "
-        "differently, but doesn't necessarily reason better or worse. If wrong answers became right, more than the format "
-        "has changed."
+        "differently, but doesn't necessarily reason better or worse. If wrong answers became right, more than the "
+        "format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
