@@ -40,9 +40,9 @@ def ask(
     execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Ask a run's base model and its champion the same questions, side by side, prompted and judged as in the run.
+    """Ask a run's base model and its champion the same questions, side by side, prompted as in the run.
 
-    With --gold, each answer is judged. The same seed gives the same answers on the same machine.
+    With --gold, each answer is judged too, as in the run. The same seed gives the same answers on the same machine.
 
     Writes nothing, except to rebuild a pruned champion in rounds/RUN/.
 

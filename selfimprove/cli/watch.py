@@ -19,7 +19,7 @@ def watch(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show the live view of a run in another process; Ctrl-C ends the view, not the run.
+    """Show the live view of a run that another process is working on; Ctrl-C ends the view, not the run.
 
     If no process is working on the run, and the run isn't finished, the command waits until a process starts or resumes
     the run. If there is no run of that name yet, the command waits for one too, and lists the existing

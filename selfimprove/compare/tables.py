@@ -73,7 +73,10 @@ def _gains(outcome: Outcome) -> Section:
         for arm in outcome.arms
         if arm.gain
     )
-    told = "In points, means over seeds. An answer is unreadable if the checker can't read it, or if it was cut."
+    told = (
+        "In points, means over seeds. An answer that isn't right is unreadable if the checker can't read it or if it "
+        "was cut off at the token limit; otherwise, it is wrong."
+    )
     return Section("What the gains are made of", (told,) if rows else (), header, rows, ARM)
 
 

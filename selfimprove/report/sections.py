@@ -168,9 +168,10 @@ def _gains(run: RunRecords) -> Section:
         if split
     )
     told = (
-        "An answer is unreadable if the checker can't read it, or if it was cut off at the token limit. If answers "
-        "became readable or unreadable, the model states its answers differently, but doesn't necessarily reason "
-        "better or worse. If wrong answers became right, more than the format has changed."
+        "An answer that isn't right is unreadable if the checker can't read it or if it was cut off at the token "
+        "limit; otherwise, it is wrong. If answers became readable or unreadable, the model states its answers "
+        "differently, but doesn't necessarily reason better or worse. If wrong answers became right, more than the "
+        "format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
@@ -198,9 +199,9 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
     last = "champion's" if len(picked) == 1 else "last champion's"
     return (
         f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
-        f"luck may inflate the {last} measured gain over the base model. At the true gains at which this luck is "
-        f"largest in simulations, it adds {100 * cost.mean:.1f} points on average, and {100 * cost.most:.1f} points or "
-        "more in one run in 20 (see docs/gate.md). The sealed problems are not affected.",
+        f"luck may inflate the {last} measured gain over the base model. In simulations, with the true gains for "
+        f"which the effect is largest, luck adds {100 * cost.mean:.1f} points on average, and {100 * cost.most:.1f} "
+        "points or more in one run in 20 (see docs/gate.md). The sealed problems are not affected.",
     )
 
 

@@ -236,8 +236,8 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert (
         "used for 2 decisions. Because 1 champion was chosen on them, luck may inflate the champion's measured gain "
-        "over the base model. At the true gains at which this luck is largest in simulations, it adds 5.7 points on "
-        "average, and " in text
+        "over the base model. In simulations, with the true gains for which the effect is largest, luck adds 5.7 "
+        "points on average, and " in text
     )
     rounds[0]["decision"]["accepted"] = False
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
