@@ -19,6 +19,7 @@ worker processes with deadlines around it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from selfimprove.answer.asked import NOTHING, Asked, asked, in_unit
@@ -87,8 +88,13 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
 
 def _in_unit(asked: Asked, reference: str, stated: str) -> Finding | None:
     """The verdict on an answer in another unit than the one that the question asks for; None for any other answer."""
+    if asked.dozens and _DOZEN.search(stated):
+        return judge(known(reference), known(_DOZEN.sub("", stated)))
     ours, gold = known(stated).node, known(reference).node
     return None if asked.unit is None or ours is None or gold is None else in_unit(asked.unit, gold, ours)
+
+
+_DOZEN = re.compile(r"\bdozens?\b(?: of)?", re.IGNORECASE)
 
 
 def _out_of_order(text: str, stated: str, reference: str) -> bool:

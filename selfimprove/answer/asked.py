@@ -22,12 +22,13 @@ from selfimprove.answer.words import canonical_unit
 
 
 class Asked(NamedTuple):
-    """The text of each choice of a question by its letter, the unit of measurement that it asks for, and the stems of
-    its words if it lists choices."""
+    """The text of each choice of a question by its letter, the unit of measurement that it asks for, the stems of its
+    words if it lists choices, and whether it asks for dozens."""
 
     options: Mapping[str, str] = NO_OPTIONS
     unit: Unit | None = None
     stems: frozenset[str] = frozenset()
+    dozens: bool = False
 
 
 NOTHING = Asked()
@@ -40,7 +41,8 @@ def asked(question: str) -> Asked:
     if not question:
         return NOTHING
     options = options_asked(question)
-    return Asked(options, _unit_of(question), stems(question) if options else frozenset())
+    words = stems(question) if options else frozenset()
+    return Asked(options, _unit_of(question), words, _DOZENS.search(question) is not None)
 
 
 def _unit_of(question: str) -> Unit | None:
@@ -50,6 +52,7 @@ def _unit_of(question: str) -> Unit | None:
     return units[0] if len(units) == len(names) == 1 else None
 
 
+_DOZENS = re.compile(r"\bhow many dozens?\b|\bin dozens\b", re.IGNORECASE)
 _ASKS = re.compile(
     r"\bhow many (?:(?:total|more|whole|full|extra|additional|fewer) )?([a-z]+)|\b(?:what|how (?:much|long|far|"
     r"tall|wide|"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from selfimprove.answer.asked import Asked
+from selfimprove.answer.clock import same_date
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.judging import judge, known
@@ -84,6 +85,9 @@ def _one_of(reference: Answer, letter: str) -> Finding:
 
 def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
     """The letters of the choices whose text or value the answer is; `15 + 20` is not the choice 35."""
+    exact = [letter for letter, text in options.items() if known(text).words == answer.words]
+    if len(exact) == 1:
+        return exact
     same = [
         letter
         for letter, text in options.items()
@@ -95,6 +99,8 @@ def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
 def _same_choice(option: Answer, answer: Answer) -> bool:
     """Whether an answer is the text of a choice, which may have a unit of one letter that the answer leaves out."""
     if judge(option, answer).outcome is Outcome.CORRECT:
+        return True
+    if same_date(option.normal, answer.normal, month_first=True):
         return True
     beside = in_letter_unit(answer, option)
     return beside is not None and beside.outcome is Outcome.CORRECT

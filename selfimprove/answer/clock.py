@@ -54,8 +54,11 @@ _MONTHS_OF_YEAR = 12
 _WEEKDAY = re.compile(r"\A(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s", re.IGNORECASE)
 
 
-def same_date(one: str, two: str) -> bool | None:
-    """Whether two dates are the same, with or without a year; None if they are none."""
+def same_date(one: str, two: str, *, month_first: bool = False) -> bool | None:
+    """Whether two dates are the same, with or without a year; None if they are none.
+
+    `month_first`: 06/02/1943 is June 2; else a date in numbers counts only if it can be read in one way.
+    """
     if (
         one[4:5] != "-"
         and two[4:5] != "-"
@@ -63,7 +66,7 @@ def same_date(one: str, two: str) -> bool | None:
         and not (_NAMES_MONTH.search(one) and _NAMES_MONTH.search(two))
     ):
         return None
-    dates = _date(one), _date(two)
+    dates = _date(one, month_first=month_first), _date(two, month_first=month_first)
     return None if None in dates else dates[0] == dates[1]
 
 
@@ -83,13 +86,15 @@ _ENDS_ON_DATE = re.compile(
 )
 
 
-def _date(text: str) -> tuple[int, int, str] | None:
+def _date(text: str, *, month_first: bool) -> tuple[int, int, str] | None:
     """The month, the day and the year, if it is written."""
     plain = re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text).strip()
     plain = _WEEKDAY.sub("", plain)
     if (found := _ISO.fullmatch(plain)) is not None:
         return int(found[2]) - 1, int(found[3]), found[1]
     if (found := _NUMBERED.fullmatch(plain)) is not None:
+        if month_first and int(found[1]) <= _MONTHS_OF_YEAR:
+            return int(found[1]) - 1, int(found[2]), found[3]
         low, high = sorted((int(found[1]), int(found[2])))
         return (low - 1, high, found[3]) if high > _MONTHS_OF_YEAR >= low or low == high else None
     if (found := _MONTH_FIRST.fullmatch(plain)) is not None:

@@ -47,6 +47,9 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
     if _unspaced(reference.normal) == _unspaced(prediction.normal):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
+    if _BRACKETS.fullmatch(reference.written):
+        same_brackets = _unspaced(reference.written) == _unspaced(prediction.written.strip("`$ "))
+        return Finding(Outcome.of(same_brackets), "text", f"{'the same' if same_brackets else 'other'} brackets")
     if opposed(reference.normal, prediction.normal):
         return Finding(Outcome.WRONG, "text", "the opposite direction")
     if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
@@ -139,6 +142,7 @@ def _same_words(reference: str, prediction: str) -> bool:
     )
 
 
+_BRACKETS = re.compile(r"(?=.*[\])}>])[\[\](){}<> ]{1,80}")
 _LETTERS = re.compile(r"[A-Za-z]{2,12}")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")
 _SPACES = re.compile(r"(?<!\d) | (?!\d)")

@@ -225,7 +225,8 @@ def _fault(answer: str, said: str, beside: str, after: str) -> str:
 
 
 _ADVERB = re.compile(
-    r"\s*(?:actually|really|indeed|in fact|of course|clearly|obviously|definitely|certainly|therefore|thus|hence|"
+    r"\s*(?:actually|for sure|really|indeed|in fact|of course|clearly|obviously|definitely|certainly|therefore|"
+    r"thus|hence|"
     r"in the end|finally|after all),?\s+(?=[\w$\\(*-])",
     re.IGNORECASE,
 )
@@ -337,7 +338,7 @@ def _answer(line: str) -> tuple[str, int]:
     cut = _CUT.search(sentence)
     written = sentence[: cut.start()] if cut and cut.start() else sentence
     answer = OPTION.sub("", tidy(written), count=1)
-    answer = LETTERS.get(answer, answer)
+    answer = _SPACED_COLON.sub(r"\1: ", LETTERS.get(answer, answer))
     if (spelled := _SPELLED.match(sentence.lstrip(" *"))) is not None:
         return spelled[1], len(sentence)
     end = len(written.rstrip().rstrip(".!"))
@@ -372,6 +373,7 @@ _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 
 _LETTERS = re.compile(r"\(?[A-J]\)?(?:[,\s]+\(?[A-J]\)?)*")
 _ARTICLE = re.compile(r"\A(?:la|el|le|il|die|das|a|o)\s+(?=\(?[A-J]\)?\s?[:.)]\s)")
+_SPACED_COLON = re.compile(r"\A\(?([A-J])\)?\s:\s")
 _LETTER_WITH = re.compile(r"\(?([A-J])\)?\s?[(（][^()]*[^\x00-\x7f][^()]*[)）]")
 """The letter of a choice with its text in another script in brackets: `D(東京)`."""
 _BOLD_NAME = re.compile(

@@ -212,7 +212,7 @@ def with_capital(answer: str, options: Mapping[str, str]) -> str:
     return f"{small[1] or ''}({small[2].upper()}) {answer[small.end() :]}"
 
 
-_SMALL_CHOICE = re.compile(r"(\\text\s?\{\s?)?\(([a-j])\)\s+(?=\S)")
+_SMALL_CHOICE = re.compile(r"(\\text\s?\{\s?)?\(?([a-j])\)\s+(?=\S)")
 
 
 def same_number(answer: str, options: Mapping[str, str]) -> bool:
@@ -224,7 +224,7 @@ def same_number(answer: str, options: Mapping[str, str]) -> bool:
 
 
 _SENTENCE, _VERBS = 5, frozenset(("is", "are", "was", "were", "has", "have"))  # of a choice that is a sentence
-_SAYS = frozenset(("it's", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
+_SAYS = frozenset(("it's", "by", "that's", "is", "are", "was", "were", "be", "called", "answer", "option", "choice"))
 _IS_RIGHT = re.compile(r"(?:is|are) (?:correct|right|best|answer\Z|most (?:likely|probable|appropriate|accurate))\b")
 UNSURE = re.compile(
     r"n't\b|\b(?:not|no|never|neither|nor|if|whether|unless|either|or|maybe|perhaps|might|may|could|would|should|"

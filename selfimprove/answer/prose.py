@@ -238,6 +238,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
 
 def _claimed(sentence: str, *, last: bool) -> Candidate | None:
     """What a sentence without numbers of lists, headings and reasons states; None for nothing to the point."""
+    sentence = _SPACED.sub(lambda number: re.sub(r"\s", "", number[0]), sentence)
     letter = lone_letter(sentence) if last else None
     if letter is not None:
         return Candidate(letter, "last")
@@ -276,6 +277,12 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
     return None if found is None else _counted(sentence, found)
 
 
+_SPACED = re.compile(
+    r"(?<=[a-z]{2}\s)(?<!step\s)(?<!page\s)(?<!day\s)(?<!row\s)(?<!case\s)(?<!part\s)[1-9]\d{0,2}(?:[ "
+    r"\u00a0\u202f]\d{3})+"
+    r"(?=\s(?:[a-z]{3}|[A-Z][a-z])|[.!?]?\W*\Z)"
+)
+"""A number with spaces between its thousands, behind and before words: "sold 1 000 tickets"."""
 _NONE_EXISTS = re.compile(
     r"^(?!.*\b(?:if|whether|suppose|check|unless)\b).*\b(?:(?:has|have|there\s(?:is|are))\s(no\s(?:real\s|"
     r"integer\s)?solutions?)|"

@@ -109,6 +109,9 @@ def unconcluded(sentence: str) -> bool:
     """Whether a sentence of another language sets out, supposes or asks, or does not conclude where it would show."""
     if sentence.isascii() and not _SETS_OUT.search(sentence):
         return False
+    concluded = list(_CONCLUDES.finditer(sentence))
+    if concluded and _SETS_OUT.search(sentence[: concluded[-1].start()]):
+        sentence = sentence[concluded[-1].start() :]
     if _SETS_OUT.search(sentence):
         return True
     return bool(_IDEOGRAPHIC.search(sentence)) and not _CONCLUDES.search(sentence)

@@ -32,6 +32,7 @@ QUESTION = re.compile(
     rf"(?:here is|here's) (?:another|a similar|a new|a practice) {_EXERCISE}|"
     rf"here (?:are|is) (?:some|a few|several|an?) (?:\w+ )?(?:tips?|hints?|suggestions?|takeaways?|similar|"
     rf"related|follow-up)\b|"
+    r"let me know if you(?:'d| would|’d)? (?:like|want|need|have)\b|if you (?:want|like|need|wish),? i can\b|"
     rf"try (?:this|another|a similar|this similar) {_EXERCISE}\b)",
     re.IGNORECASE,
 )
@@ -56,11 +57,12 @@ _WORDS = 5  # of an answer without a figure
 
 
 def is_short_reply(text: str, question: re.Match[str]) -> bool:
-    """Whether the text is a few words before this label of a question, and goes on through several such questions."""
+    """Whether the text is a few words before this label of a question, and goes on with such questions or answers."""
     head = text[: question.start()]
     if _REPLY.fullmatch(head) is None or len(head.split()) > _WORDS:
         return False
-    return text.lower().count(question[0].strip().lower(), question.start()) > 1
+    rest = text[question.start() :].lower()
+    return rest.count(question[0].strip().lower()) > 1 or "\nanswer:" in rest
 
 
 def without_torn_repeat(text: str) -> str:
