@@ -19,7 +19,10 @@ def restated(text: str, options: Mapping[str, str], about: frozenset[str]) -> st
     `about`: the stems of the question's words. "The kidneys filter waste" restates "What do the kidneys do?" with the
     choice "filter waste": it has nothing but the words of both.
     """
-    sentence = straight([part for part in SENTENCE.split(text[-2_000:]) if part.strip()][-1].strip())
+    sentences = [part for part in SENTENCE.split(text[-2_000:]) if part.strip()]
+    if not sentences:
+        return None
+    sentence = straight(sentences[-1].strip())
     if sentence.endswith("?") or UNSURE.search(sentence) or promises(sentence) or denies(sentence):
         return None
     if DESCRIBES.match(sentence):

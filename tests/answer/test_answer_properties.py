@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from selfimprove.answer import Outcome, check, check_answer, judge, read
+from selfimprove.answer import Outcome, asked, check, check_answer, judge, read
 from selfimprove.answer.normal import normalise
 
 numbers = st.integers(-10_000, 10_000)
@@ -101,3 +101,36 @@ def test_fractions_are_equal_exactly_when_they_are(left: Fraction, right: Fracti
 @given(st.text(max_size=200), st.text(max_size=40))
 def test_any_text_gets_a_verdict(text: str, reference: str) -> None:
     assert check(text, reference).outcome in (Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSED)
+
+
+QUESTIONS = [
+    "Which organ filters waste?\n(A) the kidneys\n(B) the heart\n(C) the 3rd lung\n(D) none",
+    "How many hours is that?\n(a) 3 hours\n(b) 4 hours\n(c) 12 hours",
+    "Statement 1 | x. Statement 2 | y.\nA. True, True\nB. False, False\nC. True, False\nD. False, True",
+    "How many dozens of hours?",
+]
+PIECES = [
+    "",
+    " ",
+    "\n\n",
+    "A",
+    "(b)",
+    "3",
+    "hours",
+    "dozen",
+    "the kidneys",
+    "Statement 1 is true",
+    "?",
+    ".",
+    ":",
+    "1. a",
+    "not",
+]
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join)))
+def test_any_text_gets_a_verdict_by_what_the_question_asks(text: str) -> None:
+    for question in QUESTIONS:
+        for reference in ("A", "b", "3"):
+            assert check(text, reference, asked=asked(question)).outcome in Outcome
+            assert check_answer(text, reference, asked=asked(question)).outcome in Outcome
