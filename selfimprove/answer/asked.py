@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from selfimprove.answer.equality import same_expression
 from selfimprove.answer.options import NO_OPTIONS, options_asked
-from selfimprove.answer.restated import stems
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import split_unit
 from selfimprove.answer.tree import Node, Op, Unit, number
@@ -22,12 +21,10 @@ from selfimprove.answer.words import canonical_unit
 
 
 class Asked(NamedTuple):
-    """The text of each choice of a question by its letter, the unit of measurement that it asks for, the stems of its
-    words if it lists choices, and whether it asks for dozens."""
+    """The text of each choice by its letter, the unit of measurement that is asked for, and whether it is dozens."""
 
     options: Mapping[str, str] = NO_OPTIONS
     unit: Unit | None = None
-    stems: frozenset[str] = frozenset()
     dozens: bool = False
 
 
@@ -40,9 +37,7 @@ def asked(question: str) -> Asked:
     """What a question says of its answer; `NOTHING` for an empty one."""
     if not question:
         return NOTHING
-    options = options_asked(question)
-    words = stems(question) if options else frozenset()
-    return Asked(options, _unit_of(question), words, _DOZENS.search(question) is not None)
+    return Asked(options_asked(question), _unit_of(question), _DOZENS.search(question) is not None)
 
 
 def _unit_of(question: str) -> Unit | None:

@@ -11,6 +11,7 @@ from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, ex
 from selfimprove.answer.finished import left_undone
 from selfimprove.answer.judging import judge, known
 from selfimprove.answer.lettered import in_letter_unit
+from selfimprove.answer.mentioned import mentioned
 from selfimprove.answer.options import (
     describes,
     letter_beside,
@@ -23,14 +24,13 @@ from selfimprove.answer.options import (
 )
 from selfimprove.answer.prose import PROMISE
 from selfimprove.answer.reading import Answer, read
-from selfimprove.answer.restated import restated
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 
 
 def chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: Asked, *, cut: bool) -> Verdict | None:
     """The verdict by the choices of the question; None if the answer is none of them and is judged as any other."""
     gold, options = known(reference), asked.options
-    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, asked)):
+    if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, options)):
         return Verdict.of(_one_of(gold, meant), options[meant])
     if candidate.text is None:
         return None
@@ -44,17 +44,17 @@ def chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: A
     return None if found is None else Verdict.of(found, candidate.text)
 
 
-def _sentence_letter(candidate: Candidate, text: str, asked: Asked) -> str | None:
+def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]) -> str | None:
     """The letter of the choice whose text the last sentence states, if nothing else was found to be the answer."""
-    options = asked.options
+    own = own_text(text)
     if candidate.text is None:
         open_ = candidate.reason in (NO_ANSWER, PROMISE)
-        stated = text_stated(own_text(text), options, whole_only=not open_)
-        return stated or (restated(own_text(text), options, asked.stems) if candidate.reason == NO_ANSWER else None)
+        stated = text_stated(own, options, whole_only=not open_)
+        return stated or (mentioned(own, options) if candidate.reason == NO_ANSWER else None)
     ours = known(candidate.text)
     if candidate.how not in ("last", "marked") or ours.kind == "choice" or _letters_of(ours, options):
         return None
-    return text_stated(own_text(text), options)
+    return text_stated(own, options) or (mentioned(own, options) if candidate.how == "last" else None)
 
 
 def by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str, str]) -> Finding | None:

@@ -366,7 +366,9 @@ def _answer(line: str) -> tuple[str, int]:
     return (answer if found is None else found), end
 
 
-_BRACKETS = re.compile(r"((?=\S{0,2}\s?\S{0,2}[\])}>])[\[\](){}<> ]{1,79}[\])}>])\s*(?:\.\s*)?(?:\n|\Z)")
+_BRACKETS = re.compile(
+    r"[`$*]{0,2}((?=\S{0,2}\s?\S{0,2}[\])}>])[\[\](){}<> ]{1,79}[\])}>])[`$*]{0,2}\s*(?:\.\s*)?(?:\n|\Z)"
+)
 _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 """Brackets that close others, the answer of a task of Dyck words."""
 

@@ -113,7 +113,7 @@ def read(written: str) -> Answer:
     normal = peel(normalise(core))
     bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
     choice = _CHOICE.fullmatch(bare)
-    letter = choice[1] if choice else led_letter(bare) or (bare[0] if _REPEATED.fullmatch(bare) else None)
+    letter = choice[1] if choice else led_letter(bare) or _letter_of_form(bare)
     with allowance():
         node, fault = _tree(normal)
     if (
@@ -125,6 +125,17 @@ def read(written: str) -> Answer:
     ):
         letter = None
     return Answer(written, normal, node, fault, letter)
+
+
+def _letter_of_form(bare: str) -> str | None:
+    """The letter of a choice that stands several times, or small before its text: "DDDDD", "c) glucose"."""
+    if _REPEATED.fullmatch(bare):
+        return bare[0]
+    small = _SMALL_LED.match(bare)
+    return None if small is None else small[1]
+
+
+_SMALL_LED = re.compile(r"\(?([a-j])\)\s+[A-Za-z]{3}")
 
 
 def behind_label(answer: Answer) -> str | None:
