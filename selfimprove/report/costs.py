@@ -104,8 +104,8 @@ def price(run: RunRecords) -> Price:
     charged = run.rounds[: look.rounds or len(run.rounds)]
     won = sum(record.accepted for record in charged)
     if look.gain <= 0:
-        told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
-        return Price(None, f"Cost per point gained: none, because {told}.")
+        why = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
+        return Price(None, f"Cost per point gained: none, because {why}.")
     told = [
         f"Per point gained: the cost of {_span(charged)} divided by the sealed gain of {formatting.points(look.gain)} "
         "points."
