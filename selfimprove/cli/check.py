@@ -57,12 +57,13 @@ def check(
     ] = 0,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Judge an ANSWER against a GOLD reference, or score the checker on labelled rows or references.
+    """Judge an ANSWER against a GOLD reference, score the checker on labelled rows, or test reference answers.
 
     Unlike a run, the command also accepts an unfinished calculation, such as 3*4 for 12. The built-in checker runs no
-    code from an answer, and no answer can hang it. --checker uses your own instead. With --references, the recipe
-    (--recipe and --set) gives the fields and the checker. If one of the recipe's guards names SOURCE, that guard's
-    fields and checker apply. Otherwise, those of the sections [problems] and [answers] apply.
+    code from an answer, and no answer can hang it. With --checker, your own checker judges instead, and its code runs
+    with your permissions. With --references, the command tests whether the checker can judge against each reference of
+    SOURCE. The recipe (--recipe and --set) gives the fields and the checker. If one of the recipe's guards names
+    SOURCE, that guard's fields and checker apply. Otherwise, those of the sections [problems] and [answers] apply.
 
     Writes the --wrong FILE.
 

@@ -33,7 +33,8 @@ Gguf = Annotated[
 def export(
     name: opt.Run,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FOLDER", help="New folder for the model.", rich_help_panel=opt.OUTPUT)
+        Path,
+        typer.Option("--to", metavar="FOLDER", help="New or empty folder for the export.", rich_help_panel=opt.OUTPUT),
     ],
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Export one LoRA adapter equal to the sum of the accepted ones.")

@@ -77,7 +77,9 @@ def init(
     asks = not yes and sys.stdin.isatty() and sys.stdout.isatty()
     runtime = read_runtime(execution)
     model = model or _answer("Model (hub id, folder or .gguf file)", EMBEDDED, asks=asks)
-    problems = problems or _answer("Problems (file, hub dataset or generator)", "reasoning-gym:arithmetic", asks=asks)
+    problems = problems or _answer(
+        "Problems (file, folder, hub dataset or generator)", "reasoning-gym:arithmetic", asks=asks
+    )
     output = output or Path(f"{_stem(problems)}.toml")
     _refuse_or_ask(output, asks=asks)
     with stoppable():

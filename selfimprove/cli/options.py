@@ -25,7 +25,12 @@ MODEL, PROBLEMS, RECIPE, MACHINE, OUTPUT = "Model", "Problems", "Recipe", "Machi
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.", autocompletion=runs)]
 RunIfOne = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's name; optional if there is only one run.", autocompletion=runs)
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The run's name; optional with --serve, or if there is only one run.",
+        autocompletion=runs,
+    ),
 ]
 RunOrAll = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's name; all runs if omitted.", autocompletion=runs)
@@ -53,7 +58,7 @@ Model = Annotated[
 Problems = Annotated[
     str,
     typer.Option(
-        "--problems", metavar="SOURCE", help="Hub dataset, file or `reasoning-gym:…`.", rich_help_panel=PROBLEMS
+        "--problems", metavar="SOURCE", help="File, folder, hub dataset or `reasoning-gym:…`.", rich_help_panel=PROBLEMS
     ),
 ]
 Settings = Annotated[

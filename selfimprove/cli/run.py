@@ -28,7 +28,10 @@ def run(
     name: Annotated[
         str,
         typer.Option(
-            "--run", metavar="RUN", help="The run's name [default: the recipe's name].", autocompletion=known_runs
+            "--run",
+            metavar="RUN",
+            help="The run's name [default: the recipe's name, or `default` without --recipe].",
+            autocompletion=known_runs,
         ),
     ] = "",
     model: opt.Model = "",
@@ -43,12 +46,12 @@ def run(
 ) -> None:
     """Run rounds until the run has --rounds of them; the same command resumes an interrupted run.
 
-    Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, its name is
-    enough: without --recipe, the run's own recipe applies. A different recipe, or a key set to another value, is
+    Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, give --run and
+    --rounds; without --recipe, the run's own recipe applies. A different recipe, or a key set to another value, is
     refused, and the error names the keys that differ.
 
-    Writes rounds/RUN/ (rounds/README.md describes the format) and, once per model and large problem source, the cache
-    in $SELFIMPROVE_CACHE.
+    Writes rounds/RUN/ (rounds/README.md describes the format). Adds each model and each large problem source to the
+    cache in $SELFIMPROVE_CACHE once.
 
     Exit codes: 0 all rounds and sealed judging are done; 1 a stage ended without a usable result; 2 invalid usage or
     input; 130 interrupted.

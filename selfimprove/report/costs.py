@@ -104,17 +104,26 @@ def price(run: RunRecords) -> Price:
     charged = run.rounds[: look.rounds or len(run.rounds)]
     won = sum(record.accepted for record in charged)
     if look.gain <= 0:
-        told = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
-        return Price(None, f"Cost per point gained: none, because {told}.")
-    rounds = formatting.plural(len(charged), "round")
-    which, left = (
-        (rounds, "")
-        if len(charged) == len(run.rounds)
-        else (f"the {rounds} before the last sealed judging", ", later rounds are not")
-    )
-    told = (
-        f"Per point gained: the cost of {which} ({won} accepted; rejected rounds are included{left}) divided by the "
-        f"sealed gain of {formatting.points(look.gain)} points."
-    )
-    doubt = " The gain's interval includes zero, so this cost is uncertain too." if look.gain_interval[0] <= 0 else ""
-    return Price(costs(charged)[1].over(100 * look.gain), told + doubt)
+        why = "no round was accepted" if not won else f"the sealed gain is {formatting.points(look.gain)} points"
+        return Price(None, f"Cost per point gained: none, because {why}.")
+    told = [
+        f"Per point gained: the cost of {_span(charged)} divided by the sealed gain of {formatting.points(look.gain)} "
+        "points."
+    ]
+    if lost := len(charged) - won:
+        told.append(f"This includes {formatting.plural(lost, 'rejected round')}.")
+    if later := run.rounds[len(charged) :]:
+        left = _span(later)
+        not_counted = f"came after the last sealed judging and {'is' if len(later) == 1 else 'are'} not counted"
+        told.append(f"{left[:1].upper()}{left[1:]} {not_counted}.")
+    if look.gain_interval[0] <= 0:
+        told.append("The gain's interval includes zero, so this cost is uncertain too.")
+    return Price(costs(charged)[1].over(100 * look.gain), " ".join(told))
+
+
+def _span(rounds: Sequence[RoundRecord]) -> str:
+    """Rounds one after the other, as `round 4` or `rounds 1 to 3`."""
+    if not rounds:
+        return "no rounds"
+    first, last = rounds[0].round, rounds[-1].round
+    return f"round {first}" if first == last else f"rounds {first} {'and' if last == first + 1 else 'to'} {last}"

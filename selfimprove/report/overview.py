@@ -57,7 +57,7 @@ def outcome(run: RunRecords) -> Outcome | None:
 
 
 def _use(looks: int) -> str:
-    return "which the run used for nothing else" if looks == 1 else f"at look {looks} at them"
+    return "which the run used for nothing else" if looks == 1 else f"judged {looks} times so far"
 
 
 def facts(run: RunRecords) -> list[tuple[str, str]]:

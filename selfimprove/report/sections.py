@@ -84,14 +84,15 @@ def _outcome(run: RunRecords) -> Section:
         return Section(OUTCOME, ("Not judged yet: the sealed problems are judged once the requested rounds are done.",))
     told = (_change(last), formatting.verdict_on_gain(last.gain, last.gain_interval, last.champion))
     rows = tuple(row for place, look in enumerate(run.looks, 1) for row in _sealed_look(place, look))
-    header = ("look", "after rounds", "model", "accuracy", "95% interval", "n")
+    header = ("judging", "after rounds", "model", "accuracy", "95% interval", "n")
     return Section(OUTCOME, (*filter(None, told), *beside_outcome(run)), header, rows, frozenset({"model"}))
 
 
 def beside_outcome(run: RunRecords) -> tuple[str, ...]:
     """What has to be said with the outcome: that these problems were judged before, and the second decoding."""
     last = run.last_look
-    again = f"The sealed problems have been judged {len(run.looks)} times; they were unseen only the first time."
+    times = "twice" if len(run.looks) == 2 else f"{len(run.looks)} times"
+    again = f"The sealed problems have been judged {times}; they were unseen only the first time."
     told = (again if len(run.looks) > 1 else "", last.beside.sentence if last and last.beside else "")
     return tuple(filter(None, told))
 
@@ -155,9 +156,9 @@ def _gains(run: RunRecords) -> Section:
         for record in run.rounds
         if record.placebo
     ]
-    looks = [(f"sealed, look {place}", look.split, look.gain) for place, look in enumerate(run.looks, 1)]
+    looks = [(f"sealed judging {place}", look.split, look.gain) for place, look in enumerate(run.looks, 1)]
     drawn = [
-        (f"sealed, look {place}, at temperature {formatting.decimal(look.beside.temperature)}", look.beside.split,
+        (f"sealed judging {place}, at temperature {formatting.decimal(look.beside.temperature)}", look.beside.split,
          look.beside.gain)
         for place, look in enumerate(run.looks, 1)
         if look.beside
@@ -199,8 +200,8 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
     last = "champion's" if len(picked) == 1 else "last champion's"
     return (
         f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
-        f"luck may inflate the {last} measured gain over the base model. In simulations, with the true gains for "
-        f"which the effect is largest, luck adds {100 * cost.mean:.1f} points on average, and {100 * cost.most:.1f} "
+        f"luck may inflate the {last} measured gain over the base model. In the worst case simulated (true gains so "
+        f"small that luck matters most), luck adds {100 * cost.mean:.1f} points on average, and {100 * cost.most:.1f} "
         "points or more in one run in 20 (see docs/gate.md). The sealed problems are not affected.",
     )
 
@@ -265,8 +266,8 @@ def _cost(run: RunRecords) -> Section:
     header = ("stage", "time", "generated", "prompts read", "targets", "training prompts")
     told = (
         "Time and tokens of each stage over all rounds, including rejected ones. “Generated” and “prompts read” are "
-        "the output and prompt tokens of sampling and judging. Targets are the tokens trained on, counted again in "
-        "each epoch."
+        "the output and prompt tokens of sampling and judging. “Targets” are the tokens trained on, and “training "
+        "prompts” the prompt tokens before them; both are counted again in each epoch."
     )
     return Section(COST, (told, found.sentence), header, tuple(rows))
 

@@ -201,7 +201,7 @@ def _round_done(event: RoundFinished) -> list[str]:
 
 
 def _outcome(event: SealedJudged) -> list[str]:
-    again = f" (look {event.look}: these problems were judged before)" if event.look > 1 else ""
+    again = f" (judging {event.look}; these problems were judged before)" if event.look > 1 else ""
     base = f"base {formatting.percent(event.base_accuracy)} ({formatting.percent_range(event.base_interval)})"
     best = formatting.percent_range(event.champion_interval)
     champion = f"champion {formatting.percent(event.champion_accuracy)} ({best})"

@@ -196,8 +196,8 @@ def test_gains_are_split_by_cause_where_the_records_tell_it() -> None:
     for row in (
         "round 1 +10.0 +5.0 −2.0 −1.0 +6.2",
         "round 1 over placebo +10.0 +5.0 −2.0 0.0 +13.0",
-        "sealed, look 1 +10.0 +5.0 −2.0 −1.0 +12.0",
-        "sealed, look 1, at temperature 0.6 +10.0 +6.0 −2.0 −1.0 +12.0",
+        "sealed judging 1 +10.0 +5.0 −2.0 −1.0 +12.0",
+        "sealed judging 1, at temperature 0.6 +10.0 +6.0 −2.0 −1.0 +12.0",
     ):
         assert row in text
     assert "round 2 +" not in text.split("What the gains are made of")[1].split("Evidence")[0]
@@ -217,7 +217,7 @@ def test_a_run_without_its_sealed_outcome_says_so() -> None:
 
 def test_a_second_look_is_named_as_one() -> None:
     twice = {"looks": sealed()["looks"] * 2}
-    assert "have been judged 2 times" in terminal(records(sealed=twice))
+    assert "have been judged twice;" in terminal(records(sealed=twice))
 
 
 def test_rounds_show_accuracy_flips_evidence_and_decision() -> None:
@@ -236,7 +236,7 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     text = " ".join(line for part in sections(records(rounds=rounds)) for line in part.sentences)
     assert (
         "used for 2 decisions. Because 1 champion was chosen on them, luck may inflate the champion's measured gain "
-        "over the base model. In simulations, with the true gains for which the effect is largest, luck adds 5.7 "
+        "over the base model. In the worst case simulated (true gains so small that luck matters most), luck adds 5.7 "
         "points on average, and " in text
     )
     rounds[0]["decision"]["accepted"] = False
@@ -315,7 +315,7 @@ def test_rejected_rounds_are_charged() -> None:
     assert "sealed (not in the total) 30 s 5,000 9,000 – –" in text
     assert "whole run 900 14,400" in text
     assert "per point gained – 1,200" in text
-    told = "the cost of 2 rounds (1 accepted; rejected rounds are included) divided by the sealed gain of +12.0 points."
+    told = "the cost of rounds 1 and 2 divided by the sealed gain of +12.0 points. This includes 1 rejected round."
     assert told in terminal(records(), 200)
 
 
@@ -363,8 +363,8 @@ def test_rounds_after_the_last_look_are_not_charged_to_it() -> None:
     assert "total 18:00" in text
     assert "per point gained 1:00" in text
     text = " ".join(text.split())
-    assert "the cost of the 2 rounds before the last sealed judging (1 accepted;" in text
-    assert "rejected rounds are included, later rounds are not) divided by" in text
+    assert "the cost of rounds 1 and 2 divided by the sealed gain of" in text
+    assert "This includes 1 rejected round. Round 3 came after the last sealed judging and is not counted." in text
 
 
 @pytest.mark.parametrize(
