@@ -20,7 +20,7 @@ worker processes with deadlines around it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selfimprove.answer.asked import NOTHING, Asked, asked, in_unit
 from selfimprove.answer.chosen import by_option, chosen, letter_by_text
@@ -28,9 +28,9 @@ from selfimprove.answer.compare import SAME_ITEMS, in_other_order
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, extract, own_text
 from selfimprove.answer.judging import judge, known
 from selfimprove.answer.limits import shown
-from selfimprove.answer.options import in_capitals
+from selfimprove.answer.options import in_capitals, with_capital
 from selfimprove.answer.prose import PROMISE
-from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.reading import Answer, plain_text, read
 from selfimprove.answer.replies import REPLIES, reply_before_reason
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.tree import show
@@ -68,6 +68,8 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
     """
     candidate, options = extract(text, mode, cut=cut), asked.options
     reference = in_capitals(reference, options)
+    if options and candidate.text is not None:
+        candidate = replace(candidate, text=with_capital(candidate.text, options))
     if options and (by_choice := chosen(text, candidate, reference, mode, asked, cut=cut)) is not None:
         return by_choice
     if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
@@ -110,7 +112,7 @@ _OTHER_ORDER = Finding(Outcome.WRONG, "structure", "the same items in another or
 
 def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
     """The yes or no with which a text begins, or the word that it says of a number, for a reference that is one."""
-    wanted = reference.strip().lower()
+    wanted = plain_text(known(reference).normal).lower()
     if candidate.how not in ("last", "extract") or not wanted.isalpha():
         return None
     if wanted not in REPLIES:

@@ -20,7 +20,6 @@ from selfimprove.answer.options import (
     options_of,
     same_number,
     text_stated,
-    with_capital,
 )
 from selfimprove.answer.prose import PROMISE
 from selfimprove.answer.reading import Answer, read
@@ -40,7 +39,7 @@ def chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: A
         return None
     if candidate.how == "last" and describes(tail):
         return None
-    found = by_option(gold, known(with_capital(candidate.text, options)), tail, options)
+    found = by_option(gold, known(candidate.text), tail, options)
     return None if found is None else Verdict.of(found, candidate.text)
 
 

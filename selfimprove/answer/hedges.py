@@ -24,6 +24,7 @@ _RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+
 _BETWEEN = re.compile(
     r"\b(?:between|about|around|approximately|roughly)\s\d[\d.,]*\s?[-–]\s?\d[\d.,]*\s(?!=)[a-z]+\W*\Z", re.IGNORECASE
 )
+_OTHERWISE = re.compile(r"\bif\b[^.;]*\d[^.;]*\b(?:otherwise|if not|else)\b[^.;]*\d", re.IGNORECASE)
 _NEARLY = re.compile(
     r"\b(?:almost|nearly|close to|(?:just|slightly|a (?:bit|little)) (?:under|over|below|above|less than|more than))\s+"
     r"[$€£]?(\d[\d,]*)(?![\w.]\d)[^\d]*\Z",
@@ -141,7 +142,7 @@ def undecided(sentence: str, found: str) -> bool:
     if (ranged := _RANGE.search(text)) is not None and not _NO_RANGE.search(text):
         low, high = ranged[1], ranged[2].rstrip(".,")
         return found != f"{low} to {high}" and found.strip("$€£ ").startswith((low, high))
-    if _GUESSED.search(text) or _BETWEEN.search(text):
+    if _GUESSED.search(text) or _BETWEEN.search(text) or _OTHERWISE.search(text):
         return True
     if (near := _NEARLY.search(text)) is not None and near[1] == found.strip("$€£ "):
         return True

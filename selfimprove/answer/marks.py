@@ -158,7 +158,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     rest = text[mark.end() :]
     line = _line(rest.lstrip())
     shift = mark.end() + len(rest) - len(rest.lstrip())
-    if not line.strip(" *_$:.#") or "___" in mark[0]:
+    if not line.strip(" *_$:.#") or "___" in mark[0] or (mark[0].startswith("####") and _HEADING.match(line)):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
@@ -191,6 +191,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     answer, end = _answer(line)
     after = text[shift + end :]
     fault = _fault(answer, line[:end], line[end:], after)
+    if mark[0].startswith("选") and "不" in SENTENCE.split(line[end:], maxsplit=1)[0]:
+        fault = DENIED
     if undecided(first, answer) or asks_back(first + after[:400]) or depends(_before(text, mark), mark[0] + first):
         fault = UNDECIDED
     elif not fault and over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
@@ -378,6 +380,9 @@ _ARTICLE = re.compile(r"\A(?:la|el|le|il|die|das|a|o)\s+(?=\(?[A-J]\)?\s?[:.)]\s
 _SPACED_COLON = re.compile(r"\A\(?([A-J])\)?\s:\s")
 _LETTER_WITH = re.compile(r"\(?([A-J])\)?\s?[(（][^()]*[^\x00-\x7f][^()]*[)）]")
 """The letter of a choice with its text in another script in brackets: `D(東京)`."""
+_HEADING = re.compile(
+    r"(?:step|part|case) \d|(?:explanation|verification|check|note|notes|solution|reasoning|conclusion)\b", re.I
+)
 _BOLD_NAME = re.compile(
     r"\s*(?:\*\*)?([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\* (?:is|has|was|had|will|wins|won|can|did|does)\b[^\d*]*\Z"
 )

@@ -193,7 +193,7 @@ def _digits(text: str) -> str:
 
 
 _EXPLAINED = re.compile(
-    r"\n\s*[*_#]*(?:explanation|reasoning|rationale|justification|reason|why)[*_]*:[*_]*(?=\s)", re.IGNORECASE
+    r"\n\s*[\[*_#]*(?:explanation|reasoning|rationale|justification|reason|why)(?:[*_]*:[*_]*|\])(?=\s)", re.IGNORECASE
 )
 _CONCLUSION = re.compile(
     r"\b(?:so|thus|therefore|hence|in total|altogether|leaves|leaving|gives|giving|makes)\b([^\n.?!]*\d[^\n?!]*)",
@@ -278,7 +278,7 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
 
 
 _SPACED = re.compile(
-    r"(?<=[a-z]{2}\s)(?<!step\s)(?<!page\s)(?<!day\s)(?<!row\s)(?<!case\s)(?<!part\s)[1-9]\d{0,2}(?:[ "
+    r"(?:(?<=[a-z]{2}\s)|(?<=\*\*))(?<!step\s)(?<!page\s)(?<!day\s)(?<!row\s)(?<!case\s)(?<!part\s)[1-9]\d{0,2}(?:[ "
     r"\u00a0\u202f]\d{3})+"
     r"(?=\s(?:[a-z]{3}|[A-Z][a-z])|[.!?]?\W*\Z)"
 )

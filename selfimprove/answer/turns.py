@@ -18,7 +18,8 @@ _EXERCISE = r"(?:problem|question|exercise|example|puzzle|sequence|one|riddle|ch
 QUESTION = re.compile(
     r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task|passage|context|"
     r"story|article|paragraph)(?: \d{1,3})?"
-    r"[*_]{0,2}\s?:|#{1,4} {0,4}(?:question|problem|exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
+    r"[*_]{0,2}\s?:|(?:question|problem|exercise|example) \d{1,3}\.[*_]{2}\s|#{1,4} {0,4}(?:question|problem|"
+    r"exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
     r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
     r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))|"
     r"(?:\n|[.!?)*]\s)[^A-Za-z\d\n$\\]{0,8}(?:"
@@ -37,6 +38,7 @@ QUESTION = re.compile(
     re.IGNORECASE,
 )
 STORY = re.compile(
+    r"\n\s*\n(?:what|how many|how much|find|calculate)\b[^\n?]{6,200}\?[ \t]*\n\s*(?=the answer is|a:|answer:)|"
     r"\n\s*\n(?!(?:wait|but|so|hmm|now|however|okay|let)\b)[A-Z][^\n?]{20,500}[.,]\s(?:how (?:many|much|long|"
     r"old|far)|what|which|"
     r"find)\b[^\n?]{4,200}\?[ \t]*\n",

@@ -136,7 +136,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:(?:that|this|it|which|the (?:answer|result))(?:'s| is| was| seems| looks| sounds| must be) "
+    r"\b(?:(?:that|this|it|which|(?:the|this|that|my) (?:answer|result))(?:'s| is| was| seems| looks| sounds| must be) "
     r"(?:wrong|incorrect|not (?:right|correct|true|possible|valid)|impossible|a mistake|an error|"
     r"too (?:big|small|large|low|high|many|much|few)|off|odd|strange|suspicious|unlikely)\b|"
     r"is what i (?:first|initially|originally)\b|but (?:it|that|the answer) should (?:be|have been)\b|"

@@ -282,7 +282,9 @@ _SORTED = re.compile(
 )
 _NAMED = re.compile(r"\s*(?:[$*]|\\\()*[a-z]\s?=\s?-?[\d.,/]+(?:[$*.\s]|\\\))*\Z")
 _GOT = re.compile(
-    r"\b(?:we (?:get|have|find|obtain)|gives|giving|yields?|obtain(?:ing)?|solution)\b\W*\Z", re.IGNORECASE
+    r"\b(?:we (?:get|have|find|obtain)|gives|giving|yields?|solving (?:the|this|these) [a-z ]{3,30}|"
+    r"obtain(?:ing)?|solution)\b\W*\Z",
+    re.IGNORECASE,
 )
 _ITEM = re.compile(
     r"\s*(?:(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]{1,4}[.)])\s+|(?=[$\\(]{0,2}[a-z]\s?=\s?-?\d))((?:[$*]|\\\()*(?:[A-Za-z](?:_\{?\w\}?)?\s?=\s?)?"
