@@ -43,6 +43,7 @@ from selfimprove.answer.tongues import (
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, in_condition, is_supposed, straight, supposes, taken_back
 from selfimprove.answer.values import emphasised, in_words, last_formula, measured
 from selfimprove.answer.verdict import Statement
+from selfimprove.answer.whole import is_list, is_short
 
 MAX_MARKS = 40
 NOTHING_FOLLOWS = "nothing follows the marker"
@@ -263,7 +264,7 @@ def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:
     if close >= 0 and _EXPRESSION.fullmatch(inner):
         return Statement(at=mark.start(), end=end, text=inner, how="marked", fault="", firm=True)
     sentences = [part for part in SENTENCE.split(inner) if part and part.strip()]
-    if len(sentences) < 2 or _is_short(tidy(sentences[0])):
+    if len(sentences) < 2 or is_short(tidy(sentences[0])):
         return None
     found = last_statement(inner)
     if found is None or found.text is None:
@@ -359,7 +360,7 @@ def _answer(line: str) -> tuple[str, int]:
     named = None if supposes(sentence) else sentence_letter(sentence)
     if named is not None and not in_condition(sentence, sentence.find(named)):
         return named, len(sentence)
-    if not AROUND.search(answer) and (_is_short(answer) or _is_list(answer)):
+    if not AROUND.search(answer) and (is_short(answer) or is_list(answer)):
         return answer, end
     if (named_bold := _BOLD_NAME.match(written)) is not None:
         return named_bold[1], end
@@ -387,26 +388,3 @@ _BOLD_NAME = re.compile(
     r"\s*(?:\*\*)?([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\* (?:is|has|was|had|will|wins|won|can|did|does)\b[^\d*]*\Z"
 )
 """A name in bold of which an answer says something: "**Evelyn** has the greatest average speed"."""
-
-
-def _is_list(answer: str) -> bool:
-    """Whether what follows a marker is a list of words: "satire, horror, 2"."""
-    parts = answer.split(",")
-    return len(parts) > 2 and all(_ITEM.fullmatch(part) for part in parts) and not _NO_ITEM.search(answer)
-
-
-_ITEM = re.compile(r"\s*(?:and\s+)?[\w'-]+(?:\s[\w'-]+)?\s*")
-_NO_ITEM = re.compile(r"\b(?:so|then|thus|hence|not|which|i|we|it|is|are|or)\b|\d[^,]*\s[A-Za-z]", re.IGNORECASE)
-
-
-_TOLD = re.compile(
-    r"(?:[A-Z][a-z]+|he|she|they)\s[a-z]+(?:ed|[^s]s|ent|ought|old|ade|ays|ot)\s[\\$€£]{0,2}\d"
-)  # "Weng earned $10"
-
-
-def _is_short(answer: str) -> bool:
-    """Whether what follows a marker is an answer by itself and not a sentence around one."""
-    words = re.findall(r"(?<!\\)\b[^\W\d_]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
-    if len(words) == 2 and _TOLD.match(answer):
-        return False
-    return len(words) <= 2 or (len(words) <= 4 and not re.search(r"[\d$\\]", answer))

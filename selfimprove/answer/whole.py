@@ -74,3 +74,26 @@ _OPERATED = re.compile(
     r"[a-z] (?:is|are) (?:not|never))\b|n't\b",
     re.IGNORECASE,
 )
+
+
+def is_list(answer: str) -> bool:
+    """Whether what follows a marker is a list of words: "satire, horror, 2"."""
+    parts = answer.split(",")
+    return len(parts) > 2 and all(_ITEM.fullmatch(part) for part in parts) and not _NO_ITEM.search(answer)
+
+
+_ITEM = re.compile(r"\s*(?:and\s+)?[\w'-]+(?:\s[\w'-]+)?\s*")
+_NO_ITEM = re.compile(r"\b(?:so|then|thus|hence|not|which|i|we|it|is|are|or)\b|\d[^,]*\s[A-Za-z]", re.IGNORECASE)
+
+
+_TOLD = re.compile(
+    r"(?:[A-Z][a-z]+|he|she|they)\s[a-z]+(?:ed|[^s]s|ent|ought|old|ade|ays|ot)\s[\\$€£]{0,2}\d"
+)  # "Weng earned $10"
+
+
+def is_short(answer: str) -> bool:
+    """Whether what follows a marker is an answer by itself and not a sentence around one."""
+    words = re.findall(r"(?<!\\)\b[^\W\d_]{2,}\b", re.sub(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?", " ", answer))
+    if len(words) == 2 and _TOLD.match(answer):
+        return False
+    return len(words) <= 2 or (len(words) <= 4 and not re.search(r"[\d$\\]", answer))
