@@ -363,7 +363,7 @@ def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
     final = records().rounds[-1]
     card = final.scorecard
     assert f"{tip} {more.strip()}".startswith(
-        f"  Round {final.round} won {card.wins} problems and lost {card.losses}, too small a difference for an accept"
+        f"  In round {final.round}, the challenger won {card.wins} problems and lost {card.losses}."
     )
     following = (one, two, three)
     assert [line.split("   ")[0].strip() for line in following] == [
