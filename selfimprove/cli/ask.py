@@ -17,9 +17,12 @@ from selfimprove.cli.parsing import existing_run, read_runtime
 def ask(
     *,
     name: opt.Run,
-    questions: Annotated[list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin.")],
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION…", help="Questions; `-` reads them from stdin, one per line.")
+    ],
     gold: Annotated[
-        list[str] | None, typer.Option("--gold", metavar="ANSWER", help="Reference answer, one per question.")
+        list[str] | None,
+        typer.Option("--gold", metavar="ANSWER", help="Reference answer; repeat the option, one per question."),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -40,7 +43,7 @@ def ask(
     execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Ask a run's base model and its champion the same questions, side by side, prompted as in the run.
+    """Ask a run's base model and its champion the same questions, side by side, with the run's prompt.
 
     With --gold, each answer is judged too, as in the run. The same seed gives the same answers on the same machine.
 

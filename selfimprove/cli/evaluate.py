@@ -105,7 +105,7 @@ def evaluate(
     markdown: Markdown = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Evaluate base, champion, any round or another model on any problems, prompted and judged as in the run.
+    """Evaluate base, champion, any round or another model on any problems, with the run's prompt and checker.
 
     Shows accuracy and the paired difference with their intervals, overall and by source, level, subject and length of
     the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong.

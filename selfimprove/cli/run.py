@@ -30,7 +30,7 @@ def run(
         typer.Option(
             "--run",
             metavar="RUN",
-            help="The run's name [default: the recipe's name, or `default` without --recipe].",
+            help="The run's name [default: the recipe's name; without --recipe, the name “default”].",
             autocompletion=known_runs,
         ),
     ] = "",

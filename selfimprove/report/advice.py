@@ -22,7 +22,7 @@ KEPT = 0.5
 
 
 def advice(record: RoundRecord) -> str:
-    """One sentence on what to try after this round, or nothing: it was accepted, or its record doesn't tell."""
+    """What to try after this round, or nothing: it was accepted, or its record doesn't tell."""
     card = record.scorecard
     if record.accepted or not card.judged or card.wins is None or card.losses is None:
         return ""
@@ -36,8 +36,9 @@ def advice(record: RoundRecord) -> str:
         )
     if card.losses > card.wins:
         return (
-            f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, so the update did "
-            "harm: try half the training.learning_rate, or a selection that favours right answers (prefixes.select)."
+            f"In round {record.round}, the challenger won {plural(card.wins, 'problem')} and lost {card.losses:,}, so "
+            "the update did harm: try half the training.learning_rate, or a selection that favours right answers "
+            "(prefixes.select)."
         )
     if record.decision.reason == "undecided":
         return (
@@ -45,8 +46,9 @@ def advice(record: RoundRecord) -> str:
             f"try a larger problems.heldout_size{'' if _several(card.challenger) else ', or gate.samples = 4'}."
         )
     return (
-        f"Round {record.round} won {plural(card.wins, 'problem')} and lost {card.losses:,}, too small a difference for "
-        "an accept: try another selection (prefixes.select) or more training problems."
+        f"In round {record.round}, the challenger won {plural(card.wins, 'problem')} and lost {card.losses:,}. The "
+        "difference is too small to accept the challenger: try another selection (prefixes.select) or more training "
+        "problems."
     )
 
 

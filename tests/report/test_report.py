@@ -249,14 +249,20 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
     ("changed", "told"),
     [
         ({"scorecard.wins": 2, "scorecard.losses": 1}, "Only 3 of 192 problems flipped"),
-        ({"scorecard.wins": 9, "scorecard.losses": 30}, "Round 2 won 9 problems and lost 30, so the update did harm"),
+        (
+            {"scorecard.wins": 9, "scorecard.losses": 30},
+            "In round 2, the challenger won 9 problems and lost 30, so the update did harm",
+        ),
         ({"decision.reason": "undecided"}, "A gain of +6.2 points on 192 problems is too small to be told from chance"),
         ({"decision.reason": "undecided"}, "try a larger problems.heldout_size, or gate.samples = 4."),
         (
             {"decision.reason": "undecided", "scorecard.challenger.answers": 768},
             "try a larger problems.heldout_size.",
         ),
-        ({"decision.reason": "futile"}, "Round 2 won 20 problems and lost 8, too small a difference for"),
+        (
+            {"decision.reason": "futile"},
+            "In round 2, the challenger won 20 problems and lost 8. The difference is too small",
+        ),
         ({"scorecard.challenger.unparsed": 60}, "31.2% of the challenger's answers could not be read: say in"),
         (
             {"scorecard.challenger.unparsed": 60, "scorecard.challenger.truncated": 60},
@@ -269,7 +275,7 @@ def test_what_picking_champions_on_one_set_can_have_cost_is_told_in_points() -> 
         ),
         (
             {"scorecard.champion.truncated": 30, "decision.reason": "futile"},
-            "too small a difference for an accept: try",
+            "The difference is too small to accept the challenger: try",
         ),
         ({"certificate.functional_share": 0.2}, "The merge kept 20.0% of the update"),
         ({"decision.reason": "guard sums"}, "A guard rejected the challenger"),

@@ -358,12 +358,13 @@ def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
     plain, as_json = call("watch", "example"), call("watch", "example", "--json")
     assert (plain.returncode, as_json.returncode) == (0, 0)
-    *_, last, tip, more, one, two, three = plain.stdout.splitlines()
+    *_, last, tip, more, _, one, two, three = plain.stdout.splitlines()
     assert re.fullmatch(r"run demo: 5 rounds done in \d+:\d\d; accepted: rounds 1, 2 and 3", last)
     final = records().rounds[-1]
     card = final.scorecard
     assert f"{tip} {more.strip()}".startswith(
-        f"  Round {final.round} won {card.wins} problems and lost {card.losses}, too small a difference for an accept"
+        f"  In round {final.round}, the challenger won {card.wins} problems and lost {card.losses}. "
+        "The difference is too small to accept the challenger: try"
     )
     following = (one, two, three)
     assert [line.split("   ")[0].strip() for line in following] == [
