@@ -70,7 +70,7 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
     reference = in_capitals(reference, options)
     if options and candidate.text is not None:
         candidate = replace(candidate, text=with_capital(candidate.text, options))
-    if options and (by_choice := chosen(text, candidate, reference, mode, asked, cut=cut)) is not None:
+    if options and (by_choice := chosen(text, candidate, reference, mode, options, cut=cut)) is not None:
         return by_choice
     if mode == "last" and (reply := _reply(text, candidate, reference)) is not None:
         return Verdict.of(judge(known(reference), read(reply)), reply)

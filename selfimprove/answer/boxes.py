@@ -107,9 +107,7 @@ def _between(text: str, box: tuple[int, int, int], other: tuple[int, int, int]) 
     """What stands between two boxes, without the variable before the second if the first is a value of it too."""
     between = text[box[2] + 1 : other[0]]
     name, again = _NAMED.search(text[max(0, box[0] - 16) : box[0]]), _NAMED.search(between)
-    same_kind = (
-        name and again and (name[1] == again[1] or len(name[1]) == len(again[1]) == 1 or name[1][0] == again[1][0])
-    )
+    same_kind = name and again and (len(name[1]) == len(again[1]) == 1 or name[1][0] == again[1][0])
     return between[: again.start()] if again and same_kind else between
 
 

@@ -119,7 +119,7 @@ def led_letter(text: str) -> str | None:
     rest = text[match.end() :].lstrip(" *_$}\\{")
     if _HEDGE.match(rest) and not _WHOLE_TEXT.match(rest):
         return None
-    if re.match(r"(?:\(?[A-J]\)?\s*[).,]?\s*)+\Z", rest):
+    if re.match(r"\(?[A-J](?:[\s).,]+\(?[A-J])*[\s).,]*\Z", rest):
         return None
     return match[1] or match[2]
 

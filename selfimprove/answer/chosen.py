@@ -1,11 +1,10 @@
-"""Answers that are judged by the choices of their question: by letter, by text, by number, or restated."""
+"""Answers that are judged by the choices of their question: by letter, text or number, or by mentioning one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from selfimprove.answer.asked import Asked
 from selfimprove.answer.clock import same_date
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, after_thinking, extract, own_text
 from selfimprove.answer.finished import left_undone
@@ -22,13 +21,15 @@ from selfimprove.answer.options import (
     text_stated,
 )
 from selfimprove.answer.prose import PROMISE
-from selfimprove.answer.reading import Answer, read
+from selfimprove.answer.reading import Answer, plain_text, read
 from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 
 
-def chosen(text: str, candidate: Candidate, reference: str, mode: Mode, asked: Asked, *, cut: bool) -> Verdict | None:
+def chosen(
+    text: str, candidate: Candidate, reference: str, mode: Mode, options: Mapping[str, str], *, cut: bool
+) -> Verdict | None:
     """The verdict by the choices of the question; None if the answer is none of them and is judged as any other."""
-    gold, options = known(reference), asked.options
+    gold = known(reference)
     if gold.kind == "choice" and mode == "last" and not cut and (meant := _sentence_letter(candidate, text, options)):
         return Verdict.of(_one_of(gold, meant), options[meant])
     if candidate.text is None:
@@ -84,7 +85,8 @@ def _one_of(reference: Answer, letter: str) -> Finding:
 
 def _letters_of(answer: Answer, options: Mapping[str, str]) -> list[str]:
     """The letters of the choices whose text or value the answer is; `15 + 20` is not the choice 35."""
-    exact = [letter for letter, text in options.items() if known(text).words == answer.words]
+    written = plain_text(answer.normal).lower()
+    exact = [letter for letter, text in options.items() if plain_text(known(text).normal).lower() == written]
     if len(exact) == 1:
         return exact
     same = [

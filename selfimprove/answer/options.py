@@ -186,7 +186,8 @@ def letters_by_number(answer: str, options: Mapping[str, str]) -> list[str]:
     if len(units) != 1 or len(set(numbers)) < len(numbers):
         return []
     ours, unit = _unit_letters(stated[2]), units.pop()
-    if not unit or not (ours.startswith(unit) or unit.startswith(ours)):
+    short, long = sorted((ours, unit), key=len)
+    if not unit or not (short in ("", long) or (len(short) > 1 and long.isalpha() and long.startswith(short))):
         return []
     return [letter for letter, number in zip(listed, numbers, strict=True) if number == stated[1].replace(",", "")]
 

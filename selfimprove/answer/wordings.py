@@ -254,8 +254,6 @@ def in_parts(text: str) -> str | None:
 def listed_values(text: str) -> str | None:
     """The values of a list on which a text ends behind a line that announces them, "The roots are:"; else None."""
     lines = [line for line in text.split("\n") if line.strip()]
-    if (words := sorted_words(lines)) is not None:
-        return words
     at = next((at for at in range(len(lines) - 1, -1, -1) if not _ITEM.fullmatch(lines[at])), -1)
     if at < 0 or not 2 <= len(lines) - at - 1 <= _MOST_PARTS:
         return None
@@ -288,7 +286,7 @@ _GOT = re.compile(
 )
 _ITEM = re.compile(
     r"\s*(?:(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]{1,4}[.)])\s+|(?=[$\\(]{0,2}[a-z]\s?=\s?-?\d))((?:[$*]|\\\()*(?:[A-Za-z](?:_\{?\w\}?)?\s?=\s?)?"
-    r"(?!\d{1,2}[.)]\s)(?:(?![A-Za-z]{2})[^=\s]|\\[a-z]+|(?<=\S)\s(?=[-+/*\\\d]))+)\s*(?:and|or)?\s*"
+    r"(?!\d{1,2}[.)]\s)(?:(?![A-Za-z]{2})[^=\s\\]|\\(?:[a-z]+|[^a-z\s])|(?<=\S)\s(?=[-+/*\\\d]))+)\s*(?:and|or)?\s*"
 )
 _ANNOUNCED = re.compile(
     r"\b(?:solutions?|roots?|zeros|zeroes|values? of \$?[a-z]\$?|eigenvalues|intercepts)\b[^.\n?]*"

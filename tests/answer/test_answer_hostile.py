@@ -27,7 +27,8 @@ HOSTILE = [
     ",".join(rf"\sqrt{{{n}}}" for n in range(2, 60)), r"\frac{1}{1+" * 1000, r"\boxed{" * 3000,
     "edit: wrong " * 800, "no, wait " * 1_000, "2 h " * 1_500, "(A) no\n" * 1_000, "A, B and " * 1_000,
     "is (B) a " * 800, "the answer, " * 800, "my friend says the answer is " * 300, "x = 2,5 " * 1_000, "5 °C " * 1_000,
-    "word: " * 1_000,
+    "word: " * 1_000, "A) " + "B   " * 60 + "x", "The roots are:\n- " + r"\a1" * 80 + "==\n- 2\n- 3 =",
+    "The answer is " + "] " * 3_000, "a\n\n" * 2_000, "\n\nTom has 5, and. How many x?\n" * 300, "[[1, 2], " * 800,
 ]  # fmt: skip
 
 
