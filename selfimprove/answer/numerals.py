@@ -17,7 +17,7 @@ _SAID = re.compile(
     r"\b(?:is|are|was|were|has|have|had|needs?|makes?|gets?|got|gives?|leaves?|equals?|takes?|costs?|earns?|spends?|"
     r"buys?|bought|sells?|sold|eats?|ate|reads?|pays?|paid|will be|total of|left with)\s+"
     r"(?:(?:now|then|still|only|just|exactly|altogether|also|a total of|equal to|about)\s+){0,2}"
-    rf"((?:{_WORD})(?:[\s-](?:and\s)?(?:{_WORD}))*)\b(?![\s-](?:or|of|more|less|fewer|times|and)\b|-)",
+    rf"((?:{_WORD})(?:[\s-](?:and\s)?(?:{_WORD}))*)\b(?![\s-](?:or|of|less|fewer|times|and)\b|-|\smore\b[^.]{{0,80}}\bthan\b)",
     re.IGNORECASE,
 )
 _NOT_COUNTED = re.compile(
@@ -63,7 +63,7 @@ def stated_numeral(prose: str) -> tuple[int, int, str] | None:
         value = spoken_number(match[1])
         if value is None or match[1].lower() == "one" or _NOT_COUNTED.match(prose, match.end()):
             continue
-        rest = re.match(r"\s(\w+)", prose[match.end() :])
+        rest = re.match(r"(?:\smore)?\s(\w+)", prose[match.end() :])
         if rest is None or not (rest[1].lower() in _FRACTIONS or rest[1].lower() in NEVER_UNITS):
             found = match.start(1), match.end(1), str(value)
     return found

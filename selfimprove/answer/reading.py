@@ -99,10 +99,12 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if "\n####" in core:
+        core = core.rpartition("####")[2].strip()  # a solution of GSM8K's, whose answer stands in its last line
     if not core.isascii():
         core = without_foreign_unit(core)
     if "\\int" in core:
-        core = _ANTIDERIVATIVE.sub("", core)
+        core = _EVALUATED.split(_ANTIDERIVATIVE.sub("", core))[-1]
     if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
         core = f"({namely[1]}) {core[namely.end() :]}"
     if core[:2] in ("a ", "an", "A ", "An"):
@@ -145,6 +147,9 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
+_LIMIT = r"\s?(?:\{[^{}]{1,20}\}|-?\w|\\[a-z]+)\s?"
+_EVALUATED = re.compile(rf"[|\])]\s?_{_LIMIT}\^{_LIMIT}=")
+"""The bar or bracket of an antiderivative between its limits, behind which its value stands: `x^3 |_0^1 = 1`."""
 _ONE = re.compile(r"\A[Aa] (?=(?:hundred|thousand|million|billion|trillion)\b)")
 _ARTICLE = re.compile(
     r"\A[Aa]n? (?=(?!(?:times|plus|minus|over|and|or|squared|cubed|divided|mod|to|is|not|"

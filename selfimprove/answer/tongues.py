@@ -7,7 +7,9 @@ that concludes states something, so what isn't understood is no answer.
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 
 _NAMES = (
     r"antwort|lösung|respuesta|réponse|risposta|resposta|odpowied[źz]|cevap|jawab(?:an)?(?:nya)?|antwoord|"
@@ -42,7 +44,9 @@ OPTION = re.compile(
 )
 """What stands before the letter of a choice: "la opción B", "la B"."""
 _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
-STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*[，；]?\s*(?!或)(?=[{_IDEOGRAPHS}])"
+MYRIAD = r"\s?(?:[百千]?[万萬만亿億억]|[百千](?![克米瓦卡帕赫焦伏吨分度周年日科]))(?![\d百千万萬만亿億억])"
+"""Signs behind a number that say what it counts: ten thousands, hundreds of millions; and no 千克, which is a unit."""
+STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*[，；]?\s*(?!或|{MYRIAD})(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
 DENIAL = (
     r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"
@@ -86,7 +90,7 @@ _CONCLUDES = re.compile(
     r"したがって|よって|ゆえに|따라서|그러므로"
 )
 _SETS_OUT = re.compile(
-    r"让我们|我们来|是否|假设|如果|若|检查|验证|需要|试|设|吗|可能|也许|不是|不等|不对|错|不正确|要求|计算一下|接下来|首先|"
+    r"让我们|我们来|是否|假设|如果|若|检查|验证|(?<!共)需要|试|设|吗|可能|也许|不是|不等|不对|错|不正确|要求|计算一下|接下来|首先|"
     r"\b(?:comprobemos|veamos|supongamos|probemos|vérifions|supposons|essayons|voyons|prüfen wir|nehmen wir an|"
     r"angenommen|überprüfen wir|verifichiamo|supponiamo|vamos verificar|suponha)\b|"
     r"\b(?:проверим|предположим|допустим|попробуем|пусть|если)\b",
@@ -123,7 +127,8 @@ def without_label(text: str) -> str:
 
 
 def without_foreign_unit(answer: str) -> str:
-    """A number without the words of another script or with accents behind it: `18 долларов в день`, `18 dólares`."""
+    """A number without words of another script or with accents: 18 of `18 долларов в день`, 30000 of `3 万元`."""
+    answer = _MYRIADS.sub(_in_digits, answer)
     head, sign, value = answer.rpartition("=")
     found = _MEASURED.fullmatch(value.strip())
     if found is None or found[2].isascii() or _NO_UNIT.search(found[2]):
@@ -136,6 +141,14 @@ def without_foreign_unit(answer: str) -> str:
     return f"{head}{sign}{found[1]}"
 
 
+def _in_digits(match: re.Match[str]) -> str:
+    value = Decimal(match[1].replace(",", "")) * math.prod(_MAGNITUDES[sign] for sign in match[2].strip())
+    return f"{value:f}"
+
+
+_MAGNITUDES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8}
+_MYRIADS = re.compile(rf"(?<![\d.,])(\d{{1,12}}(?:,\d{{3}})*(?:\.\d{{1,12}})?)({MYRIAD})")
+"""A number of which a sign behind it says that it counts hundreds up to hundreds of millions: `1.5亿`."""
 _MARKS = (
     "\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0981-\u0983\u09bc-\u09cd\u0a01-\u0a4d\u0a81-\u0acd"
     "\u0b01-\u0b4d\u0b82-\u0bcd\u0c00-\u0c4d\u0c81-\u0ccd\u0d01-\u0d4d\u0e31-\u0e3a\u0e47-\u0e4e"

@@ -14,6 +14,7 @@ from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.delimited import JOINED, MATH, inner, listed
 from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
+from selfimprove.answer.tongues import MYRIAD
 from selfimprove.answer.words import BARE_UNITS
 
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
@@ -31,7 +32,7 @@ _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])(?:[-−–+](?!\s[^\n]{0,12}\s(?:works?|fits|checks|is right)\b)\s?)?[$€£]?\s?"
     rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d{{4}}-[01]\d-[0-3]\d(?![\d/-])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|"
     rf"{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?|\sin\sthe\s(?:morning|afternoon|evening)\b|\sat\snight\b)?|"
-    rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z]))?)"
+    rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z])|{MYRIAD})?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
     rf"(?:\s?/\s?(?:{_ROOT}|\d+(?!\d|\.\d)))?(?:\s?%)?",
     re.IGNORECASE,
