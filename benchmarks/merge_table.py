@@ -189,17 +189,23 @@ class Line:
         chain = [read_adapter(path) for path in self._adapters]
         model = load_model(self._subject.folder, torch.float32)
         base = {n: weight.to(torch.bfloat16) for n, weight in model.named_parameters() if n in chain[0].factors}
-        exact = _put(model, base, chain, "float32")
+        merged = load_model(self._model, torch.bfloat16)
+        stored: dict[Way, dict[str, Tensor]] = {
+            "stochastic": {name: merged.get_parameter(name) for name in base},
+            "nearest": _put_sums(model, base, chain),
+        }
+        survival = {way: _survival(model, base, weights) for way, weights in stored.items()}
         continuations = continue_greedily(model, self._subject.canaries, CPU)
         rows = zip(self._subject.canaries, continuations, strict=True)
         batch = pad([Example(str(n), 0, "full", *row) for n, row in enumerate(rows)], CPU)
         reference = log_probs(model, batch)
-        for name, weight in base.items():
-            model.get_parameter(name).copy_(weight)
+        _put(model, base)
         lost = divergence(reference, log_probs(model, batch))
         for way in WAYS:
-            survival = exact if way == "float32" else _put(model, base, chain, way)
-            found = reference if way == "float32" else log_probs(model, batch)
+            found = reference
+            if way != "float32":
+                _put(model, stored[way])
+                found = log_probs(model, batch)
             agreement = (reference.argmax(-1) == found.argmax(-1)).double().mean().item()
             like = likeness(divergence(reference, found), lost, agreement)
             yield Row(
@@ -207,7 +213,7 @@ class Line:
                 rate=self._rate,
                 rounds=len(chain),
                 way=way,
-                survival=survival,
+                survival=survival.get(way, 1.0),
                 kl_base=like.kl_parent,
                 kl=like.kl,
                 share=like.share,
@@ -219,15 +225,21 @@ class Line:
             )
 
     def _accuracy(self, way: Way) -> float:
+        if way == "stochastic":
+            return self._asked(self._model)
         folder = self._folder / f"asked-{way}"
         rebuild(self._merge_job(folder, _rounding(way)))
+        accuracy = self._asked(folder)
+        shutil.rmtree(folder)
+        return accuracy
+
+    def _asked(self, folder: Path) -> float:
         tokenizer = load_tokenizer(folder)
         golds = {problem.key: problem.answer or "" for problem in self._subject.heldout}
         with TransformersSampler(folder, RUNTIME) as sampler, Checker(1) as checker:
             chunks = plan_chunks(self._subject.questions(), 64, 65536)
             found = [completion for chunk in chunks for completion in sampler.sample(chunk)]
             verdicts = checker.check_all([(tokenizer.decode(c.token_ids), golds[c.key]) for c in found])
-        shutil.rmtree(folder)
         return sum(verdict.outcome == "correct" for verdict in verdicts) / len(verdicts)
 
 
@@ -235,16 +247,28 @@ def _rounding(way: Way) -> Rounding:
     return Rounding(dtype="float32") if way == "float32" else Rounding(dtype="bfloat16", way=way)
 
 
-def _put(model: PreTrainedModel, base: dict[str, Tensor], chain: Sequence[Adapter], way: Way) -> float:
-    """Put the merge by that way into the model, in float32; the survival of all deltas."""
+def _put_sums(model: PreTrainedModel, base: dict[str, Tensor], chain: Sequence[Adapter]) -> dict[str, Tensor]:
+    """Put the float32 sums into the model; the same rounded to nearest."""
+    nearest = {}
+    for name, before in base.items():
+        exact = sum_weight(name, before, chain, _rounding("float32"), CPU)
+        nearest[name] = exact.to(torch.bfloat16)
+        model.get_parameter(name).copy_(exact)
+    return nearest
+
+
+def _put(model: PreTrainedModel, weights: dict[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        model.get_parameter(name).copy_(weight)
+
+
+def _survival(exact: PreTrainedModel, base: dict[str, Tensor], stored: dict[str, Tensor]) -> float:
+    """⟨a, d⟩ / ⟨d, d⟩ over all weights, with d = exact − base and a = stored − base."""
     along = intended = 0.0
     for name, before in base.items():
-        merged = sum_weight(name, before, chain, _rounding(way), CPU).float()
-        exact = merged if way == "float32" else sum_weight(name, before, chain, _rounding("float32"), CPU)
-        change, delta = merged - before.float(), exact - before.float()
-        along += (change * delta).sum(dtype=torch.float64).item()
-        intended += (delta * delta).sum(dtype=torch.float64).item()
-        model.get_parameter(name).copy_(merged)
+        change, delta = stored[name].float() - before, exact.get_parameter(name) - before
+        along += torch.linalg.vecdot(change, delta).sum(dtype=torch.float64).item()
+        intended += torch.linalg.vecdot(delta, delta).sum(dtype=torch.float64).item()
     return along / intended
 
 
