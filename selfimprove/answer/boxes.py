@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from selfimprove.answer.hedges import UNDECIDED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, straight, taken_back
 from selfimprove.answer.verdict import Statement
 
@@ -54,9 +55,23 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     values = [text[first:last] for _, first, last in parts]
     named = values if names is None else [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
     inner = (" or " if alternatives else ", ").join(named)
-    return Statement(
-        at=start, end=end, text=inner, how="boxed", fault=TAKEN_BACK if taken_back(text[end:]) else ""
-    ), cut
+    return Statement(at=start, end=end, text=inner, how="boxed", fault=_fault(text[end:])), cut
+
+
+def _fault(after: str) -> str:
+    """Why the text behind a box leaves no answer in it; empty if it does."""
+    if _ONLY_A_GUESS.match(straight(after[:_REACH])):
+        return UNDECIDED
+    return TAKEN_BACK if taken_back(after) else ""
+
+
+_REACH = 160  # characters behind a box in which it may be called a guess
+_ONLY_A_GUESS = re.compile(
+    r"[\s$.)\]*\\]{0,6}[,;(—–-]?\s*(?:but |although |though |and )?(?:"
+    r"(?:this|that|it)(?:'s| is)(?: only| just| merely| really)? an? (?:\w+ )?guess\b|"
+    r"i(?:'m| am) (?:only |just )?guessing\b|it (?:could|might|may) (?:just )?as well be\b)",
+    re.IGNORECASE,
+)
 
 
 def point_behind(text: str, box: Statement) -> str | None:
@@ -120,7 +135,7 @@ def _names(text: str, parts: list[tuple[int, int, int]]) -> list[str] | None:
 
 def _joined(between: str) -> bool:
     """Whether two boxes with this between them are parts of one answer."""
-    if between.isspace() and "\n\n" not in between:
+    if not between.strip(" $\n") and "\n\n" not in between:
         return True
     if len(between) > 100 or "\n\n" in between or not _BETWEEN.fullmatch(between):
         return False

@@ -22,9 +22,9 @@ _LONE = re.compile(
 _LETTER = re.compile(r"(?<![\w\\'-])\(?([A-J])\)?(?![\w'^=+/]|\s?[=+<>/^]|-\w)")
 _NOUN = r"(?:option|choice|alternative|selection|answer|letter|statement|solution)"
 _BEFORE = re.compile(
-    rf"(?:\b{_NOUN}(?:\s+is|\s*=|\s*:)?(?:\s+{_NOUN})?|\b(?:it|that|this|they)(?:'s|\s+is|\s+must be|\s+has to be|"
-    rf"\s+should be"
-    rf"|\s+would be|\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
+    rf"(?:\b{_NOUN}(?:\s\d{{1,2}})?(?:\s+is|\s*=|\s*:)?(?:\s+{_NOUN})?|"
+    rf"\b(?:it|that|this|they)(?:'s|\s+is|\s+must be|\s+has to be|\s+should be|\s+would be|"
+    rf"\s+will be)(?:\s+{_NOUN})?|\b(?:choose|chose|choosing|pick|picked|picking|select|selected|"
     rf"selecting|go with|go for|opt for|vote for|settle on|"
     rf"going with|leav(?:es|ing)(?: us with)?|left with|"
     rf"shows|indicates|suggests|looks like|points to|yields|gives|means|say|"

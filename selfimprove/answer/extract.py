@@ -59,6 +59,7 @@ _LOOP = re.compile(r"((?:\A|(?<=\s))[^.!?\n]{8,200}[.!?])(?:\s+\1)+\s*[^.!?\n]{0
 """A sentence that is said again at the end of a text, behind which the text was cut off."""
 _LINES = re.compile(r"(?:\A|\n)([^\n]{1,200})(?:\n+\1){2,}(?:\n[^\n]*)?\Z")
 """A line that is said three times and more at the end of a text that was cut off."""
+_REPLY_LINE = re.compile(r"\s*A:\s?\(?([A-J])\)?\.?\s*")  # of a few-shot prompt: "Q: … A: B"
 _CALLED_FINAL = re.compile(
     r"(\$[^$\n]{1,80}\$|(?<![\w.,/$\\^{])[-−]?\d[\d.,/]*\d|(?<![\w.,/$\\^{])\d)(?:\s[a-z]+)?(?:,|\s—|"
     r"\s–)\s(?:(?:which|and that|and this) is\s)?"
@@ -119,6 +120,8 @@ def _cleaned(text: str) -> str | None:
 
 
 def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
+    if mode != "boxed" and len(answer) < TAIL and (replied := _REPLY_LINE.fullmatch(answer)) is not None:
+        return Candidate(replied[1], "marked")
     if mode != "boxed" and "{" in answer and (value := value_of_object(answer)) is not None:
         return _of_object(value, mode)
     if mode != "boxed" and "final_answer(" in answer and (value := called_answer(answer)) is not None:

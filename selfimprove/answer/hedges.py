@@ -47,6 +47,8 @@ _ASKS_BACK = re.compile(
     r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
     r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
+    r"\bboth (?:of them )?(?:are|could be|can be) (?:acceptable|plausible|defensible|(?:possible|valid|correct|right),?"
+    r" depending)\b|"
     r"\bi can(?:'t|not| not) (?:say|tell|determine|decide) (?:which|what|whether)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|specify|tell me (?:which|what|whether))\b|"
     r"\b(?:i need|we need|there is not enough|there isn't enough|not enough|without) (?:more |further )?(?:information|"

@@ -129,16 +129,29 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     marks = list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]
     if _enumerates(text, marks):
         return _faulty(marks[-1], "", len(text), UNDECIDED)
+    supposed: Statement | None = None
     for mark in reversed(marks):
         if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
+        if not found.fault and _of_a_case(text, mark):
+            supposed = supposed or found
+            continue
         if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
             return faulty if found.text in denied else found
         if found.fault == DENIED:
             denied.add(found.text)
         faulty = faulty or found
-    return faulty
+    return supposed if after is None and faulty is None else faulty
+
+
+def _of_a_case(text: str, mark: re.Match[str]) -> bool:
+    """Whether a marker says what the answer would be in a case: "(If it is about all, then the answer would be 8.)"."""
+    head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
+    return " would" in mark[0] and _IN_A_CASE.match(head) is not None
+
+
+_IN_A_CASE = re.compile(r"\W*(?:note:?\s)?(?:(?:but|and|however),?\s)?if\b", re.IGNORECASE)
 
 
 def _enumerates(text: str, marks: list[re.Match[str]]) -> bool:
@@ -352,7 +365,7 @@ def _answer(line: str) -> tuple[str, int]:
         return named_value, end
     if (letter := _WITH_TEXT.match(answer)) is not None:
         return letter[1], end
-    answer = _ARTICLE.sub("", answer)
+    answer = _NUMBERED.sub("", _ARTICLE.sub("", answer))
     if (letter := _LETTER_WITH.fullmatch(answer)) is not None:
         return letter[1], end
     if LEAD.match(answer) or _LETTERS.fullmatch(answer):
@@ -378,6 +391,7 @@ _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 
 _LETTERS = re.compile(r"\(?[A-J]\)?(?:[,\s]+\(?[A-J]\)?)*")
 _ARTICLE = re.compile(r"\A(?:la|el|le|il|die|das|a|o)\s+(?=\(?[A-J]\)?\s?[:.)]\s)")
+_NUMBERED = re.compile(r"\A(?:option|choice)\s\d{1,2}\s(?=\([A-J]\))", re.IGNORECASE)  # "option 2 (B)"
 _SPACED_COLON = re.compile(r"\A\(?([A-J])\)?\s:\s")
 _LETTER_WITH = re.compile(r"\(?([A-J])\)?\s?[(（][^()]*[^\x00-\x7f][^()]*[)）]")
 """The letter of a choice with its text in another script in brackets: `D(東京)`."""

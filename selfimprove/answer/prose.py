@@ -63,6 +63,7 @@ _POWER = re.compile(r"(?<=[a-z)\d])\*\*(?=\d)")  # `3*s**2`, and no bold number
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
 _PRINTS = re.compile(r"```[a-z]+\n[^`]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?([^\n`]+)\n\s*```")
+_PRINTED = re.compile(r"\n\s*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?(-?[\d.,/]*\d)\s*\Z")
 _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )
@@ -108,6 +109,8 @@ def last_statement(text: str) -> Candidate | None:
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", stripped))).strip()
+    elif (printed := _PRINTED.search(stripped)) is not None and _CODE.search(stripped):
+        return Candidate(printed[1], "last")
     stripped = in_one_line(stripped)
     if _CODE.search(stripped):
         return Candidate(None, "extract", "program text is no answer")
@@ -162,7 +165,10 @@ _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{
 _IN_ORDER = re.compile(
     r"(?:\A|\n|[.!?]\s)\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:sorted|(?:in )?(?:alphabetical |sorted |"
     r"correct |ascending |descending )?order|alphabetically|"
-    r"(?:the )?sorted (?:list|words|order)(?: is)?|from (?:the )?\w+ to (?:the )?\w+)"
+    r"(?:the )?sorted (?:list|words|order)(?: is)?|"
+    r"(?:the )?(?:words|list|items) (?:(?:sorted|arranged|ordered|listed) )?"
+    r"(?:alphabetically|in (?:alphabetical|ascending|descending|sorted) order)(?: are| is)?|"
+    r"from (?:the )?\w+ to (?:the )?\w+)"
     r"[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
     re.IGNORECASE,
 )  # "Sorted: apple, banana, cherry"

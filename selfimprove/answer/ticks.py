@@ -12,7 +12,8 @@ _SIGNED = re.compile(
 _WORDS = r"(?P<word{0}>correct|right|true|yes|wrong|incorrect|false|no)"
 _SAID = re.compile(
     rf"^[\s.):=*_–—|-]*(?P<no1>not )?{_WORDS.format(1)}(?=[\s*_]*(?:[.,;:)|—–-]|\Z|\s(?:because|since|as)\b))|"
-    rf"[\s(–—:|-](?P<no2>not )?{_WORDS.format(2)}[\s.)*_!|]*$",
+    rf"[\s(–—:|-](?P<no2>not )?{_WORDS.format(2)}[\s.)*_!|]*$|"
+    rf"\s[–—-]\s(?P<no3>not )?{_WORDS.format(3)}(?=[.,;:])",
     re.IGNORECASE,
 )
 
@@ -48,7 +49,8 @@ def _judgement(line: re.Match[str], *, signs: bool) -> bool | None:
     said = _SAID.search(line["text"])
     if said is None:
         return None
-    word, denied = said["word1"] or said["word2"], said["no1"] or said["no2"]
+    word = said["word1"] or said["word2"] or said["word3"]
+    denied = said["no1"] or said["no2"] or said["no3"]
     return (word.lower() in ("correct", "right", "true", "yes")) is not (denied is not None)
 
 

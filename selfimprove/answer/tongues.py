@@ -26,9 +26,9 @@ MARK = (
     rf"(?!{_IS}\b)[^\W\d_]{{3,12}}(?=\s{_IS}\b)))\b)?"
     rf"\s?(?:{_IS}\b(?:\s{_SO}\b)?|[:：=—–])?[\s*_:]*"
     r"|(?m:^)[ *_]{0,4}(?:rép|resp|rpta|rta|lsg|antw|r)\.?\s?[:/]\s*(?=[-−$€£]{0,2}\d)"
-    r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]]?\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
+    r"|(?:最终答案|最后答案|正确答案|答案|故答案)[】\]*]{0,2}\s?(?:是|为|：|:)*\s*|(?:答え|正解|解答|정답|해답|답)\s?(?:は|은|는|이|:|：)\s*|答\s?[:：]\s*"
     r"|(?:解集|取值范围|定义域|值域)\s?(?:是|为)[：:]?\s*"
-    r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z]))"
+    r"|(?:选项|选择|选)\s?(?:是|为|：|:)*\s*(?=[(（]?[A-J](?![A-Za-z])(?!\s?(?!正确|是正确|对|是对|符合|最|和|与|、)[\u4e00-\u9fff]))"
     r"|คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?\s?(?:คือ|[:：])\s*|సమాధానం\s?[:：]?\s*|\bjibu\s?(?:\bni\b|:)\s*"
     r"|(?:الإجابة|الجواب|উত্তর|उत्तर|תשובה|پاسخ|جواب|பதில்|ઉત્તર|ಉತ್ತರ|ഉത്തരം|პასუხი|պատասխան)\s?(?:النهائية\s?|"
     r"الصحيحة\s?)?(?:هي|هو|है|হল|হলো)?\s?[:：]?\s*"
@@ -39,14 +39,14 @@ LETTERS = dict(zip("أبجدابঅবডঢＡＢＣＤ", "ABCDABABCDABCD", str
 """The letters of choices in other scripts."""
 OPTION = re.compile(
     r"\A(?:(?:la|el|le|il|die|das|de|a|o)\s+|l')?(?:(?:opci[oó]n|opção|option|alternativ[ae]|lettre|letra|lettera|buchstabe|antwort)\s+)?"
-    r"(?=\(?[A-J]\)?\Z)",
+    r"(?=\(?[A-J](?:\)?\Z|[).:]\s))",
     re.IGNORECASE,
 )
 """What stands before the letter of a choice: "la opción B", "la B"."""
 _IDEOGRAPHS = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
 MYRIAD = r"\s?(?:[百千]?[万萬만亿億억]|[百千](?![克米瓦卡帕赫焦伏吨分度周年日科]))(?![\d百千万萬만亿億억])"
 """Signs behind a number that say what it counts: ten thousands, hundreds of millions; and no 千克, which is a unit."""
-STARTS_WORDS = rf"(?<=[\dA-J)}}%$*])\s*[，；]?\s*(?!或|{MYRIAD})(?=[{_IDEOGRAPHS}])"
+STARTS_WORDS = rf"(?<=(?-i:[\dA-J)}}%$*]))\s*[，；]?\s*(?!或|{MYRIAD})(?=[{_IDEOGRAPHS}])"
 """Where words of a script without spaces begin behind an answer."""
 DENIAL = (
     r"(?:应该|应当|肯定|绝对|一定)?不是|并非|并不是|不等于|nicht\b|kein|no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|(?:не|нее|ні|nie|ne|nu|inte|ikke|ei|"

@@ -68,11 +68,14 @@ def is_short_reply(text: str, question: re.Match[str]) -> bool:
 
 
 def without_torn_repeat(text: str) -> str:
-    """The text without its last line if that is a torn copy of the line before it: a loop that was cut off.
+    """The text without its last line or box if that is a torn copy of one before it: a loop that was cut off.
 
     A copy is torn where it ends in a word, a command or an open brace. One that ends inside a number is dropped only if
-    the whole line was said twice: a single line may have been about to change.
+    the whole line was said twice: a single line may have been about to change. A torn box is judged in the same way.
     """
+    if (torn := _TORN_BOX.search(text[-_LINE:])) is not None:
+        start = len(text[:-_LINE]) + torn.start()
+        return text[:start] if text.count(torn[0], 0, start) > torn[0][-1].isdigit() else text
     before, _, last = text.rstrip().rpartition("\n")
     whole = before.rstrip()[-_LINE:].rpartition("\n")[2].strip()
     last = last.strip()
@@ -84,4 +87,5 @@ def without_torn_repeat(text: str) -> str:
     return before if open_brace or last[-1].isalpha() or last[-1] in ":$*\\" else text
 
 
+_TORN_BOX = re.compile(r"\\boxed\{[^{}]+(?:\{[^{}]*\}[^{}]*){0,4}(?:\{[^{}]*)?\Z")
 _LINE, _SHORTEST = 400, 8  # characters of a line that is compared, at most and at least

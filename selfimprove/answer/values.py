@@ -86,7 +86,8 @@ _RANGE = re.compile(
 )
 _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
-    r"so (?:there|that leaves|the|he|she|they))\b|,\s+(?:so|thus|hence)\s+[$€£]?\Z",
+    r"so (?:there|that leaves|the|he|she|they))\b|,\s+(?:so|thus|hence)\s+(?:(?:it|this|that) (?:is|equals|becomes) "
+    r"(?:written (?:as )?)?)?[$€£]?\Z",
     re.I,
 )
 _IS = re.compile(
@@ -312,7 +313,8 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
                 aside = end
                 continue
             said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
-            if 0 <= result < found[1] and not said and not _GOES_ON.search(prose, found[1], start):
+            goes_on = _GOES_ON.search(prose, found[1], start) and not _BY_WHICH.match(prose, end)
+            if 0 <= result < found[1] and not said and not goes_on:
                 continue
         found, aside = (start, end), 0
     return found

@@ -100,7 +100,7 @@ mph
 percent percents percentage pct
 unit units
 person people persons
-kph kmh
+kph kmh kmph
 child children
 man men
 woman women
