@@ -19,7 +19,7 @@ _Explain = Annotated[
     bool,
     typer.Option(
         "--explain",
-        help="Show the answer found, the normal form and type of answer and reference, and the deciding stage.",
+        help="Show the answer found, the normal forms and types of both answer and reference, and the deciding stage.",
     ),
 ]
 _Cases = Annotated[

@@ -53,7 +53,12 @@ Recipe = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", metavar="MODEL", help="Hub id, folder, .gguf file or `embedded:…`.", rich_help_panel=MODEL),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Hub id, folder, .gguf file, or `embedded:NAME` for a model installed as a package.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Problems = Annotated[
     str,

@@ -57,7 +57,7 @@ def report(
     ] = 8321,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the flips.
+    """Show a run's outcome, rounds, decisions and costs as tables; with --html also charts and the changed answers.
 
     docs/decision.md explains the decisions and the tables about them.
 

@@ -299,7 +299,7 @@ def _training(run: RunRecords) -> Section:
     rows = batch_rows(run.recipe)
     found = _per_round(run, TRAINING, header, partial(_training_cells, rows=rows))
     few = any(losses(record, rows).partial for record in run.rounds)
-    told = "The last loss is that of the last full batch, because the last batch of an epoch may be smaller."
+    told = "“Last loss” is the loss of the last full batch, because the final batch of an epoch may have fewer rows."
     return replace(found, sentences=(told,)) if few and found.rows else found
 
 

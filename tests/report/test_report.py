@@ -359,7 +359,7 @@ def test_the_loss_of_a_last_batch_of_few_rows_is_not_the_last_loss() -> None:
     assert "3 1.52 4" in squeezed(terminal(run))
     text = squeezed(terminal(replace(run, recipe=Recipe()), 120))  # batches of 64 rows
     assert "3 1.52 1" in text
-    assert "The last loss is that of the last full batch" in text
+    assert "“Last loss” is the loss of the last full batch" in text
     loss = losses(run.rounds[0], 64)
     assert (loss.points, loss.partial) == (((1, 1.5), (2, 1.0)), ((3, 4.0),))
 
