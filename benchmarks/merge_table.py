@@ -41,7 +41,7 @@ from selfimprove.answer.checking import Checker
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.merging import rebuild
 from selfimprove.merging.adapters import Adapter, read_adapter
-from selfimprove.merging.canaries import continue_greedily, divergence, likeness, log_probs
+from selfimprove.merging.canaries import continue_greedily, divergence, likeness, log_probs, method_for
 from selfimprove.merging.summing import sum_weight
 from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
 from selfimprove.problem import Problem, load_problems
@@ -51,7 +51,6 @@ from selfimprove.round.machinery import MergeJob, TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import GREEDY, Request, plan_chunks
 from selfimprove.training import train
-from selfimprove.training.loss import pad
 
 CPU = torch.device("cpu")
 RUNTIME = Runtime(device="cpu")
@@ -195,17 +194,16 @@ class Line:
             "nearest": _put_sums(model, base, chain),
         }
         survival = {way: _survival(model, base, weights) for way, weights in stored.items()}
-        continuations = continue_greedily(model, self._subject.canaries, CPU)
-        rows = zip(self._subject.canaries, continuations, strict=True)
-        batch = pad([Example(str(n), 0, "full", *row) for n, row in enumerate(rows)], CPU)
-        reference = log_probs(model, batch)
+        continued = continue_greedily(model, self._subject.canaries, CPU)
+        examples, reference = continued.examples, continued.log_probs
+        method = method_for(model, examples)
         _put(model, base)
-        lost = divergence(reference, log_probs(model, batch))
+        lost = divergence(reference, log_probs(model, examples, method))
         for way in WAYS:
             found = reference
             if way != "float32":
                 _put(model, stored[way])
-                found = log_probs(model, batch)
+                found = log_probs(model, examples, method)
             agreement = (reference.argmax(-1) == found.argmax(-1)).double().mean().item()
             like = likeness(divergence(reference, found), lost, agreement)
             yield Row(

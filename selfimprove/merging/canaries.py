@@ -1,8 +1,9 @@
 """KL divergence of a merged model, and of its parent, from the parent with the adapter on it, on a few prompts.
 
 The parent with the adapter, unmerged, continues each canary prompt greedily by `NEW_TOKENS` tokens (the end of sequence
-is suppressed, so that every prompt gives as many). Then three models score those same tokens, teacher-forced: the
-parent with the adapter, the parent as it is, and the merged model. For each token
+is suppressed, so that every prompt gives as many), which gives its probabilities as well. Two other models then score
+the same tokens, teacher-forced: the parent as it is, and the merged model. Their rows are packed as in training where
+the model allows it: the prompts' common head is computed once, and nothing is padded. For each token
 
     KL(adapter ‖ merged)    what the merge lost or added
     KL(adapter ‖ parent)    what the adapter does, and so what a merge that lost everything would score
@@ -36,7 +37,7 @@ from selfimprove.models.weights import tensor_heads
 from selfimprove.recipe import Runtime
 from selfimprove.round.prefixes import Example
 from selfimprove.store.rows import Kind
-from selfimprove.training.loss import Batch, head_is_all, pad, target_logits
+from selfimprove.training.loss import LossMethod, loss_method, pack, pad, row_ids, target_logits
 
 NEW_TOKENS = 16
 
@@ -69,11 +70,11 @@ def compare(parent: Path, adapter: Path, merged: Path, canaries: Sequence[Sequen
     weights = sum(math.prod(head.shape) for head in tensor_heads(merged).values())
     device = device_with(runtime, int(ROOM * 4 * weights))
     with processor(runtime):
-        batch, adapted, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
+        continued, before = _adapter_side(parent, adapter, canaries, device, runtime.trust_remote_code)
         model = load_model(merged, torch.float32, runtime.trust_remote_code).to(device)  # type: ignore[arg-type]  # HF's typing
-        after = log_probs(model, batch)
-    agreement = (adapted.argmax(-1) == after.argmax(-1)).double().mean().item()
-    return likeness(divergence(adapted, after), divergence(adapted, before), agreement)
+        after = log_probs(model, continued.examples, method_for(model, continued.examples))
+    agreement = (continued.log_probs.argmax(-1) == after.argmax(-1)).double().mean().item()
+    return likeness(divergence(continued.log_probs, after), divergence(continued.log_probs, before), agreement)
 
 
 def likeness(merged: Sequence[float], parent: Sequence[float], agreement: float) -> Likeness:
@@ -105,45 +106,57 @@ def divergence(one: Tensor, other: Tensor) -> list[float]:
     return found
 
 
+@dataclass(frozen=True)
+class Continued:
+    """Prompts with their greedy continuations, sorted as `pack` takes them, and the log-probabilities at each token."""
+
+    examples: list[Example]
+    log_probs: Tensor
+
+
 def _adapter_side(
     parent: Path,
     adapter: Path,
     canaries: Sequence[Sequence[int]],
     device: torch.device,
     trust_remote_code: bool,
-) -> tuple[Batch, Tensor, Tensor]:
-    """The continued canaries, and their log-probabilities with the adapter and without it."""
+) -> tuple[Continued, Tensor]:
+    """The canaries as the adapter continues them, and the log-probabilities of those tokens without the adapter."""
     base = load_model(parent, torch.float32, trust_remote_code)
     adapted = PeftModel.from_pretrained(base, str(adapter))  # puts the factors into `base`
     adapted.to(device)
-    continuations = continue_greedily(base, canaries, device)
-    examples = [
-        Example(str(number), 0, Kind.FULL, tuple(prompt), continuation)
-        for number, (prompt, continuation) in enumerate(zip(canaries, continuations, strict=True))
-    ]
-    batch = pad(examples, device)
-    intended = log_probs(base, batch)
+    continued = continue_greedily(base, canaries, device)
     with adapted.disable_adapter():
-        return batch, intended, log_probs(base, batch)
+        return continued, log_probs(base, continued.examples, method_for(base, continued.examples))
 
 
-def continue_greedily(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device
-) -> list[tuple[int, ...]]:
-    """`NEW_TOKENS` ids after each prompt, decoded greedily with the end of sequence suppressed."""
+def continue_greedily(model: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device) -> Continued:
+    """Each prompt with the `NEW_TOKENS` tokens that the model decodes greedily, the end of sequence suppressed."""
+    prompts = sorted(map(tuple, prompts))
     width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     # "untyped" and "not callable": both by transformers' own annotations
     model.generation_config.update(  # type: ignore[no-untyped-call]
         do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS
     )
-    whole = model.generate(ids, attention_mask=mask)  # type: ignore[operator]
-    return [tuple(row) for row in whole[:, width:].tolist()]
+    found = model.generate(ids, attention_mask=mask, return_dict_in_generate=True, output_logits=True)  # type: ignore[operator]
+    continuations = found.sequences[:, width:].tolist()
+    rows = zip(prompts, continuations, strict=True)
+    examples = [Example(str(at), 0, Kind.FULL, prompt, tuple(row)) for at, (prompt, row) in enumerate(rows)]
+    return Continued(examples, _log_softmax(torch.stack(found.logits, 1).flatten(0, 1)))
 
 
-def log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Log-probabilities at the batch's targets, float64 [targets, vocabulary]."""
-    head_alone = head_is_all(model, tuple(batch.ids[0, :1].tolist()), batch.ids.device)
-    logits = target_logits(model, batch, head_alone)
+def log_probs(model: PreTrainedModel, examples: Sequence[Example], method: LossMethod) -> Tensor:
+    """Log-probabilities at the examples' targets, float64 [targets, vocabulary]; the examples sorted as for `pack`."""
+    batch = (pack if method.packs else pad)(examples, model.device)
+    return _log_softmax(target_logits(model, batch, method.head_alone))
+
+
+def method_for(model: PreTrainedModel, examples: Sequence[Example]) -> LossMethod:
+    """How the model scores the examples; sets its attention accordingly."""
+    return loss_method(model, examples[0].prompt_ids[:8], max(len(row_ids(example)) for example in examples))
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
     return torch.log_softmax((logits if has_float64(logits.device) else logits.cpu()).double(), dim=-1)

@@ -22,21 +22,19 @@ from accelerate import Accelerator
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
 
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype
-from selfimprove.models.gpus import choose_device, runs_packed
+from selfimprove.models.gpus import choose_device
 from selfimprove.models.memory import Peak, free_memory
 from selfimprove.recipe import Training
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
-from selfimprove.training.attention import branches_hold
 from selfimprove.training.batches import Step, count_tokens, fingerprint_work, largest_micro_batch, plan_steps
 from selfimprove.training.branches import Ids
 from selfimprove.training.checkpoint import State
-from selfimprove.training.loss import LossMethod, head_is_all, pack, pad, row_ids, weighted_loss
+from selfimprove.training.loss import LossMethod, loss_method, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
 from selfimprove.training.sharding import agreed_method, deal_small, load_or_outline, outline_alike, shard
 from selfimprove.training.sizes import HEAD_FEWEST, Sizes, candidates, first_that_fits, head_targets, read_sizes
@@ -90,7 +88,7 @@ def _loaded(job: TrainJob) -> Fit:
     if not sharded:
         peft.to(device)
     rows = tuple(row_ids(example) for example in job.examples)
-    own = _method(base, job.examples[0].prompt_ids[:8], max(map(len, rows))) if first else None
+    own = loss_method(base, job.examples[0].prompt_ids[:8], max(map(len, rows))) if first else None
     method = own if own and not sharded else agreed_method(base, own)
     if sharded:
         outline_alike(peft, first)
@@ -189,13 +187,6 @@ def _lora(settings: Training, modules: Sequence[str]) -> LoraConfig:
         target_modules=list(modules),
         task_type="CAUSAL_LM",
     )
-
-
-def _method(base: PreTrainedModel, ids: Ids, longest: int) -> LossMethod:
-    """How this model's losses may be computed, tried on a few tokens."""
-    head_alone = head_is_all(base, ids, base.device)
-    packs = runs_packed(base.device) and branches_hold(base, ids, longest, base.device)
-    return LossMethod(packs=packs, head_alone=head_alone)
 
 
 def held_weights(fit: Fit) -> int:

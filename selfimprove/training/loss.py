@@ -24,7 +24,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from selfimprove.models.gpus import runs_packed
 from selfimprove.round.prefixes import Example
+from selfimprove.training.attention import branches_hold
 from selfimprove.training.branches import Branches, Ids, grow
 
 
@@ -82,6 +84,13 @@ def _batch(
         targets=torch.tensor([token for e in examples for token in e.target_ids], device=device),
         weights=torch.tensor(weights, dtype=torch.float32, device=device),
     )
+
+
+def loss_method(model: PreTrainedModel, ids: Ids, longest: int) -> LossMethod:
+    """How this model's losses may be computed, tried on a few tokens; where rows are packed, its attention is set."""
+    head_alone = head_is_all(model, ids, model.device)
+    packs = runs_packed(model.device) and branches_hold(model, ids, longest, model.device)
+    return LossMethod(packs=packs, head_alone=head_alone)
 
 
 @torch.no_grad()
