@@ -85,5 +85,5 @@ def test_figures_of_power_are_those_that_plan_prints() -> None:
         f"{100 * gain:.1f} points at 80% power; a gain of 2 points needs {size_needed(0.02, alpha, 0.10):,} problems."
     )
     assert told in text_of(ROOT / "docs" / "rejected.md")
-    needed = ", ".join(f"{1 / alpha_of_round(settings.gate, (False,) * before):.0f}" for before in range(5))
-    assert f"may spend: {needed}, …" in text_of(ROOT / "docs" / "decision.md")
+    first, *later = (f"{1 / alpha_of_round(settings.gate, (False,) * before):.0f}" for before in range(5))
+    assert f"it is {first} in round 1 and, as long as no round is accepted, {', '.join(later)}, …" in text_of(ROOT / "docs" / "decision.md")

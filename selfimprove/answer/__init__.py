@@ -100,13 +100,16 @@ _DOZEN = re.compile(r"\bdozens?\b(?: of)?", re.IGNORECASE)
 
 
 def _out_of_order(text: str, stated: str, reference: str) -> bool:
-    """Whether a text that ranks words, "from left to right", has those of the reference in another order."""
+    """Whether a text that ranks words, "from left to right", or has parts (a) and (b), has another order."""
     ours, gold = known(stated).node, known(reference).node
-    if ours is None or gold is None or not in_other_order(ours, gold):
+    own = own_text(text)[-TAIL:]
+    parts = _IN_PARTS.search(own) is not None
+    if ours is None or gold is None or not in_other_order(ours, gold, parts=parts):
         return False
-    return ranks(own_text(text)[-TAIL:])
+    return parts or ranks(own)
 
 
+_IN_PARTS = re.compile(r"(?:\A|\n)\s*\(a\)\s[^\n]*\n\s*\(b\)\s")
 _OTHER_ORDER = Finding(Outcome.WRONG, "structure", "the same items in another order")
 
 

@@ -23,6 +23,8 @@ _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _BETWEEN = re.compile(
     r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
 )
+_NEXT_PART = re.compile(r"[$.)\]\\]{0,4}\s*\n\s*\(([b-e])\)\s[^\n]{0,80}")
+"""What stands between the boxes of two parts, "(a) …" and "(b) …"."""
 _NAMED = re.compile(r"(?<![A-Za-z\\])([A-Za-z]\w{0,3})\s?=\s?\$?\s?\Z")
 _JOINING = frozenset(("and", "or", "as", "well", "also"))
 _ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
@@ -135,6 +137,8 @@ def _names(text: str, parts: list[tuple[int, int, int]]) -> list[str] | None:
 
 def _joined(between: str) -> bool:
     """Whether two boxes with this between them are parts of one answer."""
+    if _NEXT_PART.fullmatch(between):
+        return True
     if not between.strip(" $\n") and "\n\n" not in between:
         return True
     if len(between) > 100 or "\n\n" in between or not _BETWEEN.fullmatch(between):

@@ -31,7 +31,8 @@ _BEFORE = re.compile(
     rf"(?:correct|right|best|true) (?:one|letter|choice|"
     rf"answer) is)(?:\s+{_NOUN})?"
     r"|\b(?:option|choice|answer|statement|one)\s[a-z ]{1,60}\sis|"
-    r"\b(?:must|has to|should|would|can only)(?:\s[a-z]+)?\sbe|(?:^|\W)(?:so|thus|therefore|hence|then|"
+    r"\b(?:must|has to|should|would|can only)(?:\s[a-z]+)?\sbe|\b(?:accurate|correct|true|right|valid|left)\s?:|"
+    r"(?:^|\W)(?:so|thus|therefore|hence|then|"
     r"but)\s*[,:]?)[\s*_$({\\]*$",
     re.IGNORECASE,
 )

@@ -70,6 +70,8 @@ def by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str, 
     if (lettered := _LETTER_BEHIND.fullmatch(ours.normal)) is not None:
         letters = _letters_of(read(lettered[1]), options)
         return None if not letters else _one_of(reference, lettered[2]) if lettered[2] in letters else _TWO_CHOICES
+    if (led := _LETTER_BEFORE.fullmatch(ours.normal)) is not None and (letters := _letters_of(read(led[2]), options)):
+        return _one_of(reference, led[1]) if led[1] in letters else _TWO_CHOICES
     letters = _letters_of(ours, options)
     if len(letters) != 1 or same_number(ours.normal, options):
         return None
@@ -109,6 +111,7 @@ def _same_choice(option: Answer, answer: Answer) -> bool:
 
 _LETTER = re.compile(r"\(?[A-J]\)?")
 _LETTER_BEHIND = re.compile(r"(.+?)\s*\((?:[Oo]ption |[Cc]hoice )?([A-J])\)")
+_LETTER_BEFORE = re.compile(r"\(?([A-J])\)?,\s?(?![A-J]\b)(.+)")
 _TWO_CHOICES = Finding(Outcome.WRONG, "choice", "the letter of one choice with the text of another")
 _CHOSEN = "by the text of the choice"
 

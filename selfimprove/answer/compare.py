@@ -258,13 +258,21 @@ def _distinct(node: Node) -> list[Node]:
     return kept
 
 
-def in_other_order(left: Node, right: Node) -> bool:
-    """Whether two lists of three or more words each have the same items, in different orders."""
-    if left.op is not Op.LIST or right.op is not Op.LIST or min(len(left.args), len(right.args)) < _RANKED:
+def in_other_order(left: Node, right: Node, *, parts: bool) -> bool:
+    """Whether two lists of three or more words each, or of the answers to parts, have the same items, in other orders."""
+    if left.op is not Op.LIST or right.op is not Op.LIST:
         return False
-    if sum(item.op is Op.TEXT for item in left.args) < _RANKED - 1 or Op.NUMBER in {item.op for item in left.args}:
+    if not parts and not _are_words(left, right):
         return False
     return _unordered(left, right).outcome is Outcome.CORRECT and _by_position(left, right).outcome is Outcome.WRONG
+
+
+def _are_words(left: Node, right: Node) -> bool:
+    """Whether these are lists of three or more words."""
+    if min(len(left.args), len(right.args)) < _RANKED:
+        return False
+    kinds = [item.op for item in left.args]
+    return kinds.count(Op.TEXT) >= _RANKED - 1 and Op.NUMBER not in kinds
 
 
 _RANKED = 3

@@ -23,7 +23,8 @@ def listed(sentence: str, last: re.Match[str]) -> str:
         word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
         if joined is None or not word or not _alike(inner(before), parts[0]):
             break
-        parts.insert(0, inner(before))
+        pair = _NAMED_PAIR.fullmatch(inner(before))
+        parts.insert(0, inner(before) if pair is None or "=" in parts[0] else pair[1])
         start = before.start()
     return (" or " if word == "or" else ", ").join(parts)
 
@@ -31,10 +32,13 @@ def listed(sentence: str, last: re.Match[str]) -> str:
 def _alike(one: str, two: str) -> bool:
     """Whether two formulas can be items of one list: two values, two of one name, or two variables with numbers."""
     signs = one.count("="), two.count("=")
+    if signs == (1, 0):
+        return _NAMED_PAIR.fullmatch(one) is not None and two[:1] == "("
     if signs != (1, 1):
         return signs == (0, 0)
     same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
     return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
 
 
+_NAMED_PAIR = re.compile(r"\([a-z](?:,\s?[a-z]){1,2}\)\s?=\s?(\([^()=]{3,60}\))")  # "(x, y) = (3, 4)"
 _ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")

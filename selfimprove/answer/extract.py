@@ -67,6 +67,7 @@ _CALLED_FINAL = re.compile(
 )
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
+_BOX_TAGS = re.compile(r"<\|begin_of_box\|>([^{}]{1,400}?)<\|end_of_box\|>")
 _BOLD_LETTER = re.compile(r"\\textbf\{\(?([A-J])\)?\}(?=[\s.,;$]|\Z)")
 _LISTS_CHOICES = re.compile(r"\A[^\n]{12,400}\n\s{0,8}\(?A[.):][^\n]{1,200}\n\s{0,8}\(?B[.):]")
 """A question with its choices, which stands behind the answer to another one."""
@@ -104,6 +105,8 @@ def _cleaned(text: str) -> str | None:
         answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:
         answer = re.sub(r"<<(?:[^<>]*=[^<>]*)?>>", "", answer)  # a calculator's notes, as GSM8K has them
+    if "<|begin_of_box|>" in answer:
+        answer = _BOX_TAGS.sub(r"\\boxed{\1}", answer)
     if "<eo" in answer:
         answer = _END_OF_PART.sub("\n", answer)
     if "</" in answer:

@@ -43,7 +43,8 @@ _ALTERNATIVES = re.compile(
 )
 _ASKS_BACK = re.compile(
     r"\bplease (?:specify|clarify|tell me|say|let me know) (?:which|what|whether|how)\b|"
-    r"\bplease (?:specify|clarify)\b|\b(?:i'm|i am) not (?:\w+ )?(?:sure|certain)\b|"
+    r"\bplease (?:specify|clarify)\b|\b(?:i'm|i am) (?:\w+ )?not (?:\w+ )?(?:sure|certain)\b|"
+    r"\b(?:disregard|ignore) (?:the above|(?:this|that|my) answer)\b|\btreat (?:this|it) as un(?:answered|solved)\b|"
     r"(?:^|[.!?]\s)or (?:is|was|could|should|maybe|perhaps)\b[^.?]{1,60}\?|"
     r"\b(?:both|either|all) (?:interpretations?|conventions?|readings?|answers?|conclusions?) (?:is|are|can|could|may|"
     r"might) (?:be )?(?:possible|valid|correct|right|acceptable|found|defended|justified)\b|"
@@ -68,7 +69,7 @@ _DEPENDS = re.compile(
     r"(?:definition|interpretation|convention|meaning|context))\b)",
     re.IGNORECASE,
 )
-_WOULD = re.compile(r"(?:\bwould|[a-z]'d) (?:then )?be\b", re.IGNORECASE)
+_WOULD = re.compile(r"(?:\bwould|[a-z]'d) (?:then )?(?:be|pass|give|need|have|hold)\b", re.IGNORECASE)
 _COUNTERFACTUAL = re.compile(
     r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
     r"(?:remark[.:]?[*_]*\s)?had (?:we|it|he|she|they|the|you)\b[^.]*\bwould\b|"
@@ -88,6 +89,7 @@ _COMPARES = re.compile(
 _IN_BRACKETS = re.compile(
     r"\s*\((?!so\b|answer|the answer|thus|therefore)[A-Z][a-z]+\s[^()=]{3,200}\.\)\s*", re.IGNORECASE
 )
+_WHOLE_ASIDE = re.compile(r"\s*\((?:[^()]|\([^()]{0,60}\)){3,240}\)\s*")
 _BESIDE_IT = re.compile(
     r"\bwould (?:then )?be\b|n't (?:matter|count|needed)\b|\bnot (?:matter|count|needed|relevant)\b|\birrelevant\b",
     re.IGNORECASE,
@@ -95,6 +97,14 @@ _BESIDE_IT = re.compile(
 _MISTAKE = re.compile(
     r"\W*(?:an?|one|another|the) (?:very )?(?:common|typical|frequent|usual|tempting|easy|classic) "
     r"(?:mistake|error|trap|pitfall|slip|misconception)\b",
+    re.IGNORECASE,
+)
+_DISCARDS = re.compile(
+    r"\W*(?:(?:so|thus|therefore),?\s)?(?:the (?:other )?)?(?:options?|choices?|"
+    r"answers?)\s(?:\(?[A-J]\)?(?:,\s(?:and\s)?|\sand\s|(?=\s))){1,8}"
+    r"\s?(?:can|may|must|should|are|is)\s(?:all\s|both\s)?(?:thus\s|therefore\s)?(?:be\s)?(?:discarded|"
+    r"eliminated|ruled out|rejected|excluded|"
+    r"dismissed)\b[^.]*\Z",
     re.IGNORECASE,
 )
 _ABOUT_TEXT = re.compile(
@@ -172,7 +182,9 @@ def is_aside(sentence: str) -> bool:
         _COUNTERFACTUAL.match(text)
         or _ABOUT_TEXT.match(text)
         or _MISTAKE.match(text)
+        or _DISCARDS.match(text)
         or (_IN_BRACKETS.fullmatch(text) and (_BESIDE_IT.search(text) or not _SO.search(text)))
+        or (_WHOLE_ASIDE.fullmatch(text) and _WOULD.search(text) and not _SO.search(text))
         or (_COMPARES.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))
     ):

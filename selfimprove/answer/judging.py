@@ -45,7 +45,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.UNPARSED, "limits", prediction.fault.removeprefix("limit: "))
     if not prediction.normal:
         return Finding(Outcome.UNPARSED, "extract", "the answer is empty")
-    if _unspaced(reference.normal) == _unspaced(prediction.normal):
+    same = _unspaced(reference.normal) == _unspaced(prediction.normal)
+    if same and not (_THOUSANDS.fullmatch(reference.normal) and ", " in prediction.written):
         return Finding(Outcome.CORRECT, "string", "the same after normalisation")
     if _BRACKETS.fullmatch(reference.written):
         same_brackets = _unspaced(reference.written) == _unspaced(prediction.written.strip("`$ "))
@@ -71,6 +72,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
             reference.words == prediction.words
             or is_reply(plain_text(prediction.normal), reference.words)
             or _labelled(reference, prediction)
+            or (prediction.words[:1] in _HOW and prediction.words[1:] == reference.words)
             or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
@@ -142,6 +144,8 @@ def _same_words(reference: str, prediction: str) -> bool:
     )
 
 
+_HOW = (("deductively",), ("logically",))  # valid or invalid, an argument is so
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")  # one number, where `58, 500` are two
 _BRACKETS = re.compile(r"(?=.*[\])}>])[\[\](){}<> ]{1,80}")
 _LETTERS = re.compile(r"[A-Za-z]{2,12}")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z]{3,}+|[\d ,;:'.-])++")

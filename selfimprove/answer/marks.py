@@ -156,6 +156,10 @@ _IN_A_CASE = re.compile(r"\W*(?:note:?\s)?(?:(?:but|and|however),?\s)?if\b", re.
 
 def _enumerates(text: str, marks: list[re.Match[str]]) -> bool:
     """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
+    if len(marks) > 1 and marks[-1][0][:4] == marks[-2][0][:4] == "####":
+        one, other = (text[mark.end() :].partition("\n")[0].strip() for mark in marks[-2:])
+        if one != other != "" and text[marks[-2].end() : marks[-1].start()].strip() == one:
+            return True
     last = marks[-_MANY:]
     if len(last) < _MANY:
         return False

@@ -138,7 +138,14 @@ def last_statement(text: str) -> Candidate | None:
         if found is not None:
             return found
     math = list(MATH.finditer(stripped))  # a formula over several lines, which the sentences cut apart
-    return Candidate(inner(math[-1]), "last") if math else None
+    if math:
+        return Candidate(inner(math[-1]), "last")
+    names = set(_BOLD_NAME.findall(stripped))
+    return Candidate(names.pop(), "last") if len(names) == 1 and stripped.count("**") == 2 else None
+
+
+_BOLD_NAME = re.compile(r"(?<=\b(?:is|to)\s)\*\*([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\*(?=\.)")
+"""The one name in bold of a text, which a sentence ends on: "the largest ratio belongs to **Evelyn**."."""
 
 
 def _by_form(text: str) -> Candidate | None:
@@ -152,6 +159,8 @@ def _by_form(text: str) -> Candidate | None:
     lines = [line.strip(" *$.") for line in text.split("\n") if line.strip()]
     if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
         return Candidate(None, "extract", UNDECIDED)
+    if 1 < len(lines) <= _FEW and all(_CHOICE_LINE.fullmatch(line) for line in lines):
+        return Candidate(None, "extract", UNDECIDED)
     if len(text) < 60 and (number := signed_number(tidy(text))) is not None:
         return Candidate(number, "whole")
     if len(lines) > 1 and (parts := in_parts(text)) is not None:
@@ -163,16 +172,22 @@ def _by_form(text: str) -> Candidate | None:
 _SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
 """A choice with its text that is all there is: "b) mitochondrion", "b. 4"."""
 _IN_ORDER = re.compile(
-    r"(?:\A|\n|[.!?]\s)\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:sorted|(?:in )?(?:alphabetical |sorted |"
+    r"(?:\A|\n|[.!?]\s)\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:sorted(?: alphabetically)?|"
+    r"(?:in )?(?:alphabetical |sorted |"
     r"correct |ascending |descending )?order|alphabetically|"
     r"(?:the )?sorted (?:list|words|order)(?: is)?|"
     r"(?:the )?(?:words|list|items) (?:(?:sorted|arranged|ordered|listed) )?"
     r"(?:alphabetically|in (?:alphabetical|ascending|descending|sorted) order)(?: are| is)?|"
     r"from (?:the )?\w+ to (?:the )?\w+)"
-    r"[*_]{0,2}:[*_]{0,2}\s+([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})\.?\Z",
+    r"[*_]{0,2}:[*_]{0,2}\s+[*_]{0,2}([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})[*_]{0,2}\.?\Z",
     re.IGNORECASE,
 )  # "Sorted: apple, banana, cherry"
 _BRACKETS = re.compile(r"[\[\](){}<> ]{1,80}")  # the answer of a task of Dyck words
+_CHOICE_LINE = re.compile(
+    r"\(?[A-J][).:]\s(?!(?:[Tt]rue|[Ff]alse|[Cc]orrect|[Ii]ncorrect|[Ww]rong|[Rr]ight|"
+    r"[Yy]es|[Nn]o)\b)[A-Z\d$][^.;:\n]{0,60}"
+)
+"""A choice with its text: several of them and nothing else state none."""
 _SHORT = 200  # characters of a text that may be nothing but its answer
 _FEW = 6  # lines of a text that is nothing but numbers
 _BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
@@ -189,8 +204,11 @@ def _answered_first(text: str) -> Candidate | None:
     found = last_statement(head)
     if found is None or found.text is None or not re.search(r"\d", found.text):
         return None
-    results = [*_RESULT.findall(why), *(last_formula(part) for part in _CONCLUSION.findall(why))]
+    conclusions = _CONCLUSION.findall(why)
+    results = [*_RESULT.findall(why), *(last_formula(part) for part in conclusions)]
     digits = _digits(found.text)
+    if conclusions and digits in {_digits(number) for number in re.findall(r"\d[\d.,/]*", conclusions[-1])}:
+        return found
     return found if all(_digits(result) == digits for result in results[-1:] if result) else None
 
 

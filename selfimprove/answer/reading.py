@@ -216,7 +216,7 @@ def _tree(normal: str) -> tuple[Node | None, str]:
     if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:
-        if spoken and (quantity := spoken_quantity(normal)) is not None:
+        if spoken and (quantity := spoken_quantity(normal[:1].lower() + normal[1:])) is not None:
             return settle(Node(Op.UNIT, (number(quantity[0]),), canonical_unit(quantity[1]))), ""
         tokens = trimmed(tokenise(normal))
         if not tokens:

@@ -17,7 +17,7 @@ SPEAKER = re.compile(r"\n[ \t#*>]{0,8}(?:human|user)[*_]{0,2}\s?:", re.IGNORECAS
 _EXERCISE = r"(?:problem|question|exercise|example|puzzle|sequence|one|riddle|challenge|equation|task)"
 QUESTION = re.compile(
     r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task|passage|context|"
-    r"story|article|paragraph)(?: \d{1,3})?"
+    r"story|article|paragraph|(?:follow-up|bonus|practice|similar) (?:exercise|problem|question))(?: \d{1,3})?"
     r"[*_]{0,2}\s?:|(?:question|problem|exercise|example) \d{1,3}\.[*_]{2}\s|#{1,4} {0,4}(?:question|problem|"
     r"exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
     r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
@@ -71,7 +71,7 @@ def without_torn_repeat(text: str) -> str:
     """The text without its last line or box if that is a torn copy of one before it: a loop that was cut off.
 
     A copy is torn where it ends in a word, a command or an open brace. One that ends inside a number is dropped only if
-    the whole line was said twice: a single line may have been about to change. A torn box is judged in the same way.
+    the whole line was said several times: a single line may have been about to change. So is a torn box.
     """
     if (torn := _TORN_BOX.search(text[-_LINE:])) is not None:
         start = len(text[:-_LINE]) + torn.start()
@@ -82,10 +82,11 @@ def without_torn_repeat(text: str) -> str:
     if not _SHORTEST <= len(last) < len(whole) or not whole.startswith(last):
         return text
     open_brace = last.count("{") > last.count("}")
-    if last[-1].isdigit() and not (open_brace and before.count(whole) > 1):
-        return text
+    if last[-1].isdigit():
+        return before if before.count(whole) > (1 if open_brace else _LOOPED) else text
     return before if open_brace or last[-1].isalpha() or last[-1] in ":$*\\" else text
 
 
 _TORN_BOX = re.compile(r"\\boxed\{[^{}]+(?:\{[^{}]*\}[^{}]*){0,4}(?:\{[^{}]*)?\Z")
+_LOOPED = 2  # times that a line was said before a copy of it is taken for one of a loop, although it ends in a number
 _LINE, _SHORTEST = 400, 8  # characters of a line that is compared, at most and at least

@@ -50,7 +50,8 @@ _UNIT = re.compile(
 _NEAR = re.compile(rf"\s?(?:≈|\\approx)\s?[$€£]?{_DIGITS}")
 _TUPLE = re.compile(
     r"\[\s*\[[^\[\]\n]{1,60}\](?:\s*,\s*\[[^\[\]\n]{1,60}\]){1,7}\s*\]|"
-    r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]"
+    r"[(\[]\s*[-−]?[\w./√^]{1,20}(?:\s*[,;]\s*[-−]?[\w./√^]{1,20}){1,7}\s*[)\]]|"
+    r"\[\s*-?(?:[\w./^*]|\(\w{1,6}\)){1,20}(?:\s*,\s*-?(?:[\w./^*]|\(\w{1,6}\)){1,20}){1,7}\s*\]"
 )
 _POINTS = re.compile(
     r"(?:\bis|\bare|\bat|\bpoints?|\bpair|\bvertex|\bcent(?:er|re)|\bfocus|\bset|\binterval|\bsolution|\bcoordinates|"
@@ -86,7 +87,8 @@ _RANGE = re.compile(
 )
 _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
-    r"so (?:there|that leaves|the|he|she|they))\b|,\s+(?:so|thus|hence)\s+(?:(?:it|this|that) (?:is|equals|becomes) "
+    r"so (?:there|that leaves|the|he|she|they|(?-i:[A-Z][a-z]+)))\b|"
+    r",\s+(?:so|thus|hence)\s+(?:(?:it|this|that) (?:is|equals|becomes) "
     r"(?:written (?:as )?)?)?[$€£]?\Z",
     re.I,
 )
@@ -147,6 +149,9 @@ _CONCLUDES = re.compile(r",?\s(?:so|thus|therefore|hence|leaving|which leaves)\b
 
 
 def _last(sentence: str) -> str | None:
+    if (interval := _WORDED_INTERVAL.search(sentence)) is not None:
+        low, first, high, last = interval.groups()
+        return f"{'[' if first == 'inclusive' else '('}{low}, {high}{']' if last == 'inclusive' else ')'}"
     math = None
     for match in MATH.finditer(sentence):
         if not re.fullmatch(r"\\?[A-Za-z]{1,8}", inner(match)) or math is None:
@@ -176,6 +181,11 @@ def _last(sentence: str) -> str | None:
         return None
     lasting = duration_at(prose, *found) if "m" in prose else None
     return lasting or _written(prose, *found)
+
+
+_ENDS = r"[$\\(]*(-?[\w./\\]{1,20})[$\\)]*\s\((inclusive|exclusive)\)"
+_WORDED_INTERVAL = re.compile(rf"\bfrom {_ENDS} to {_ENDS}")
+"""An interval in words: "from 2 (inclusive) to 5 (exclusive)"."""
 
 
 def measured(formula: str, sentence: str, end: int) -> str:
@@ -219,10 +229,12 @@ def _written(prose: str, start: int, end: int) -> str:
     text = _ROUGHLY.sub(" ≈ ", text, count=1) if _IRRATIONAL.search(text) and " " in text else text
     text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
     text = _SYMBOL_BEHIND.sub(r"\\text{ \1}", text)
-    return f"-{text}" if _MINUS.search(prose[max(0, start - 30) : start]) and text[:1].isdigit() else text
+    negative = _MINUS.search(prose[max(0, start - 30) : start]) or _BELOW_ZERO.match(prose, end)
+    return f"-{text}" if negative and text[:1].isdigit() else text
 
 
 _SYMBOL_BEHIND = re.compile(rf"(?<=[\d.)}}⁰¹²³⁴-⁹]) ({_SYMBOL})$")
+_BELOW_ZERO = re.compile(r"\s(?:degrees?\s)?(?:below|under)\s(?:zero|0)\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)
 
 
@@ -309,7 +321,9 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
                 found, aside = (start, end), 0  # of two times of day the later one
                 continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
-            if not moved and (_in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))):
+            listed = aside and _is_next_item(prose, aside, start, end)
+            in_phrase = _in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))
+            if not moved and (in_phrase or listed):
                 aside = end
                 continue
             said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
@@ -320,6 +334,20 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
     return found
 
 
+def _is_next_item(prose: str, aside: int, start: int, end: int) -> bool:
+    """Whether a number is that of the next item of a list in a phrase, whose last number ended at `aside`."""
+    if _NEXT_ITEM.fullmatch(prose, aside, start) is None:
+        return False
+    return not _STATES.search(prose[aside:start] + re.split(r"[,.;\d]", prose[end:], maxsplit=1)[0])
+
+
+_NEXT_ITEM = re.compile(r"(?:\s[a-z'-]+){1,4}(?:,(?:\sand)?|\sand)\s?[$€£]?", re.IGNORECASE)
+"""What stands between the items of a list: "for 3 dozen donuts, 2 dozen cupcakes and 6 cakes"."""
+_STATES = re.compile(
+    r"\b(?:is|are|was|were|so|then|total|left|remain\w*|makes?|leaves?|gives?|has|have|had|altogether|answer|gets?|got|"
+    r"needs?|needed|pays?|paid|costs?|earns?|spends?|spent|he|she|they|it|we|you|which|who)\b",
+    re.IGNORECASE,
+)
 _OR_ABOUT = re.compile(r",?\s+or\s+(?:about|approximately|roughly|around|nearly)\s+[$€£]?\Z", re.IGNORECASE)
 _BETWEEN = re.compile(
     r"[a-z\d]\s+between\s+(?:[-−]?\d[\d,.]*\s+and\s+)?[-−]?\Z|\d\s+(?:≤|<|<=)\s+[a-z]\s+(?:≤|<|<=)\s+\Z"
