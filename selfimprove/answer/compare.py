@@ -259,7 +259,7 @@ def _distinct(node: Node) -> list[Node]:
 
 
 def in_other_order(left: Node, right: Node, *, parts: bool) -> bool:
-    """Whether two lists of three or more words each, or of the answers to parts, have the same items, in other orders."""
+    """Whether two lists, of three or more words each or of answers to parts, have the same items in other orders."""
     if left.op is not Op.LIST or right.op is not Op.LIST:
         return False
     if not parts and not _are_words(left, right):
