@@ -7,6 +7,7 @@ asides, which leave the answer before them as it is.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from selfimprove.answer.unfinished import straight
@@ -191,3 +192,20 @@ def is_aside(sentence: str) -> bool:
         return True
     check = _CHECK.match(text)
     return check is not None and _HOLDS.search(text) is not None and not _FAILS.search(text, check.end())
+
+
+def enumerates(text: str, marks: list[re.Match[str]]) -> bool:
+    """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
+    if len(marks) > 1 and marks[-1][0][:4] == marks[-2][0][:4] == "####":
+        one, other = (text[mark.end() :].partition("\n")[0].strip() for mark in marks[-2:])
+        if one != other != "" and text[marks[-2].end() : marks[-1].start()].strip() == one:
+            return True
+    last = marks[-_MANY:]
+    if len(last) < _MANY:
+        return False
+    gaps = [text[one.end() : other.start()] for one, other in itertools.pairwise(last)]
+    different = {gap.strip(" .,;*$\n").removesuffix("The").removesuffix("the").strip(" .,;\n") for gap in gaps}
+    return max(map(len, gaps)) <= _CLOSE and len(different) == len(gaps)
+
+
+_MANY, _CLOSE = 5, 24  # statements, and characters from one to the next

@@ -7,13 +7,12 @@ part of an answer.
 
 from __future__ import annotations
 
-import itertools
 import re
 
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
-from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, undecided
+from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, enumerates, undecided
 from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import (
     NOBODYS,
@@ -21,6 +20,7 @@ from selfimprove.answer.retracted import (
     denied_later,
     is_others,
     is_unreal,
+    of_a_case,
     of_another_case,
     reconsidered,
 )
@@ -127,14 +127,14 @@ def last_mark(text: str, after: int | None) -> Statement | None:
     faulty: Statement | None = None
     denied: set[str] = set()
     marks = list(_MARK.finditer(text, max(0, after or 0)))[-MAX_MARKS:]
-    if _enumerates(text, marks):
+    if enumerates(text, marks):
         return _faulty(marks[-1], "", len(text), UNDECIDED)
     supposed: Statement | None = None
     for mark in reversed(marks):
         if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
-        if not found.fault and _of_a_case(text, mark):
+        if not found.fault and of_a_case(text, mark):
             supposed = supposed or found
             continue
         if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
@@ -143,32 +143,6 @@ def last_mark(text: str, after: int | None) -> Statement | None:
             denied.add(found.text)
         faulty = faulty or found
     return supposed if after is None and faulty is None else faulty
-
-
-def _of_a_case(text: str, mark: re.Match[str]) -> bool:
-    """Whether a marker says what the answer would be in a case: "(If it is about all, then the answer would be 8.)"."""
-    head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
-    return " would" in mark[0] and _IN_A_CASE.match(head) is not None
-
-
-_IN_A_CASE = re.compile(r"\W*(?:note:?\s)?(?:(?:but|and|however),?\s)?if\b", re.IGNORECASE)
-
-
-def _enumerates(text: str, marks: list[re.Match[str]]) -> bool:
-    """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
-    if len(marks) > 1 and marks[-1][0][:4] == marks[-2][0][:4] == "####":
-        one, other = (text[mark.end() :].partition("\n")[0].strip() for mark in marks[-2:])
-        if one != other != "" and text[marks[-2].end() : marks[-1].start()].strip() == one:
-            return True
-    last = marks[-_MANY:]
-    if len(last) < _MANY:
-        return False
-    gaps = [text[one.end() : other.start()] for one, other in itertools.pairwise(last)]
-    different = {gap.strip(" .,;*$\n").removesuffix("The").removesuffix("the").strip(" .,;\n") for gap in gaps}
-    return max(map(len, gaps)) <= _CLOSE and len(different) == len(gaps)
-
-
-_MANY, _CLOSE = 5, 24  # statements, and characters from one to the next
 
 
 def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:

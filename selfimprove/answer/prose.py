@@ -15,9 +15,9 @@ from selfimprove.answer.clock import stated_date
 from selfimprove.answer.delimited import MATH, inner
 from selfimprove.answer.displays import in_one_line, opens_display
 from selfimprove.answer.failures import is_failure, refuses
+from selfimprove.answer.forms import SHORT, by_form
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
-from selfimprove.answer.numerals import signed_number
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
@@ -26,7 +26,7 @@ from selfimprove.answer.unfinished import denies, in_condition, promises, straig
 from selfimprove.answer.values import in_words, last_formula
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.whole import is_whole
-from selfimprove.answer.wordings import bold_word, in_parts, labelled_choice, listed_values, numbered_choice, word_of
+from selfimprove.answer.wordings import bold_word, labelled_choice, numbered_choice, word_of
 
 PROMISE = "the text promises to go on"
 FAILURE = "an error message is no answer"
@@ -98,9 +98,9 @@ def last_statement(text: str) -> Candidate | None:
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
-    if (formed := _by_form(stripped)) is not None:
+    if (formed := by_form(stripped)) is not None:
         return formed
-    stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < _SHORT else stripped
+    stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < SHORT else stripped
     if not stripped.isascii():
         stripped = without_label(stripped)
     if "**" in stripped and len(_POWER.findall(stripped)) == stripped.count("**"):
@@ -146,51 +146,6 @@ def last_statement(text: str) -> Candidate | None:
 
 _BOLD_NAME = re.compile(r"(?<=\b(?:is|to)\s)\*\*([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\*(?=\.)")
 """The one name in bold of a text, which a sentence ends on: "the largest ratio belongs to **Evelyn**."."""
-
-
-def _by_form(text: str) -> Candidate | None:
-    """The answer of a text that shows by its form what it is: brackets, a sorted list, lines of values; else None."""
-    if _BRACKETS.fullmatch(text):
-        return Candidate(text, "whole")
-    if (named := _SMALL_CHOICE.fullmatch(text)) is not None:
-        return Candidate(f"({(named[1] or named[2]).upper()}) {named[3]}", "whole")
-    if (ordered := _IN_ORDER.search(text)) is not None:
-        return Candidate(ordered[1], "last")
-    lines = [line.strip(" *$.") for line in text.split("\n") if line.strip()]
-    if 1 < len(lines) <= _FEW and len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines):
-        return Candidate(None, "extract", UNDECIDED)
-    if 1 < len(lines) <= _FEW and all(_CHOICE_LINE.fullmatch(line) for line in lines):
-        return Candidate(None, "extract", UNDECIDED)
-    if len(text) < 60 and (number := signed_number(tidy(text))) is not None:
-        return Candidate(number, "whole")
-    if len(lines) > 1 and (parts := in_parts(text)) is not None:
-        return Candidate(parts, "whole")
-    values = listed_values(text) if len(lines) > 2 else None
-    return None if values is None else Candidate(values, "last")
-
-
-_SMALL_CHOICE = re.compile(r"(?:\(([a-j])\)|([a-j])[).])\s+([A-Za-z][A-Za-z' -]{2,60}|[$\\]?\d\S{0,20})\.?")
-"""A choice with its text that is all there is: "b) mitochondrion", "b. 4"."""
-_IN_ORDER = re.compile(
-    r"(?:\A|\n|[.!?]\s)\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:sorted(?: alphabetically)?|"
-    r"(?:in )?(?:alphabetical |sorted |"
-    r"correct |ascending |descending )?order|alphabetically|"
-    r"(?:the )?sorted (?:list|words|order)(?: is)?|"
-    r"(?:the )?(?:words|list|items) (?:(?:sorted|arranged|ordered|listed) )?"
-    r"(?:alphabetically|in (?:alphabetical|ascending|descending|sorted) order)(?: are| is)?|"
-    r"from (?:the )?\w+ to (?:the )?\w+)"
-    r"[*_]{0,2}:[*_]{0,2}\s+[*_]{0,2}([A-Za-z'-]+(?:,? [A-Za-z'-]+){2,30})[*_]{0,2}\.?\Z",
-    re.IGNORECASE,
-)  # "Sorted: apple, banana, cherry"
-_BRACKETS = re.compile(r"[\[\](){}<> ]{1,80}")  # the answer of a task of Dyck words
-_CHOICE_LINE = re.compile(
-    r"\(?[A-J][).:]\s(?!(?:[Tt]rue|[Ff]alse|[Cc]orrect|[Ii]ncorrect|[Ww]rong|[Rr]ight|"
-    r"[Yy]es|[Nn]o)\b)[A-Z\d$][^.;:\n]{0,60}"
-)
-"""A choice with its text: several of them and nothing else state none."""
-_SHORT = 200  # characters of a text that may be nothing but its answer
-_FEW = 6  # lines of a text that is nothing but numbers
-_BARE_NUMBER = re.compile(r"[-−]?[$€£]?\d[\d,./]*")
 
 
 def _answered_first(text: str) -> Candidate | None:

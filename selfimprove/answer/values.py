@@ -14,6 +14,7 @@ from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.delimited import JOINED, MATH, inner, listed
 from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
+from selfimprove.answer.phrases import BY_WHICH, in_phrase, is_next_item, may_be_stated
 from selfimprove.answer.tongues import MYRIAD
 from selfimprove.answer.words import BARE_UNITS
 
@@ -60,31 +61,6 @@ _POINTS = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"(?<=[\w.,$%*]) \([^()]{1,120}\)")
-_MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
-_PHRASE = re.compile(
-    r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
-)
-_CLAUSE = re.compile(
-    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
-    r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
-    r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
-    re.IGNORECASE,
-)
-_PARTICIPLE = re.compile(
-    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
-    r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
-    re.IGNORECASE,
-)
-_OF_WHOLE = re.compile(
-    r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
-    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
-    r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",
-    re.IGNORECASE,
-)  # what stands before the number that the stated one is a part of, or before that of the other part
-_RANGE = re.compile(
-    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
-    re.IGNORECASE,
-)
 _GOES_ON = re.compile(
     r"\b(?:which (?:leaves|gives|makes|means)|leaving|giving|is (?:indeed|actually|really)|"
     r"so (?:there|that leaves|the|he|she|they|(?-i:[A-Z][a-z]+)))\b|"
@@ -102,10 +78,6 @@ _RELATION = re.compile(
     rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
-_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
-_WHICH_IS = re.compile(r"\d[^\d.]*,\s+(?:which|and that) (?:is|was)\s+[$€£]?\Z", re.IGNORECASE)
-_BY_WHICH = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|\w+er|times)\b", re.IGNORECASE)
-_OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"\W*(?:(?:so|thus|therefore|hence)\W+)?([$€£]?\d[\d,.]*)\s+(?:is|are|was)\s+(?:the|our|your|my)\s"
     r"[^,;=\d]*\d[^,;=]*\Z",
@@ -120,11 +92,6 @@ _EXPRESSION = re.compile(
 )
 _VARIABLE = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
-_HEADED = re.compile(
-    r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
-    r"statements?|claims?|conditions?|rules?|premises?|clues?|facts?|axioms?|option|note|#)\s+(?:\d+\s+and\s+)?#?\Z",
-    re.IGNORECASE,
-)
 _FROM = re.compile(r"\b(?:by|from)\s+[$€£]?\Z", re.IGNORECASE)
 _TO = re.compile(r"[\w\s%°]{0,25}\bto\s+", re.IGNORECASE)
 Span = tuple[int, int]
@@ -243,14 +210,14 @@ def _last_value(prose: str) -> Span | None:
     subject = _SUBJECT.match(prose)
     if subject is not None:
         return subject.span(1)
-    numbers = [match.span() for match in _NUMBER.finditer(prose) if _may_be_stated(prose, match)]
+    numbers = [match.span() for match in _NUMBER.finditer(prose) if may_be_stated(prose, match)]
     if (pair := _exact_and_decimal(prose, numbers)) is not None:
         return pair
     found = _last_number(prose, numbers)
     relations = [match.span() for match in _RELATION.finditer(prose)]
     for start, end in relations:
         wider = found is None or end > found[1] or (end == found[1] and start < found[0])
-        if wider and (found is None or start < found[1] or not _in_phrase(prose, found[1], start)):
+        if wider and (found is None or start < found[1] or not in_phrase(prose, found[1], start)):
             found = start, end
     if found is None:
         return None
@@ -279,33 +246,6 @@ _IRRATIONAL = re.compile(r"√|π|sqrt|pi", re.IGNORECASE)
 _TERMS = re.compile(r"(?<![\w.])(?:(?:\d++[.,]?\d*+|\d*\s?[*·]?\s?(?:√|sqrt\s?)\(?\d++\)?|\d*π)\s?[-+−*/·×]?\s?)+\Z")
 
 
-def _may_be_stated(prose: str, match: re.Match[str]) -> bool:
-    """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
-    before = prose[max(0, match.start() - 60) : match.start()]
-    if _WHICH_IS.search(before) and _BY_WHICH.match(prose, match.end()):
-        return False
-    return not (
-        _TAKEN_OF.search(before)
-        or _RANGE.search(before)
-        or _HEADED.search(before[-12:])
-        or _THAN.search(before)
-        or _OF_THEM.match(prose, match.end())
-    )
-
-
-_PURPOSE = re.compile(
-    r"\bto (?:make|buy|fill|feed|serve|cover|finish|read|bake|pay for|build|visit|complete|produce)\s+"
-    r"(?:the |all |her |his |their )?\Z",
-    re.IGNORECASE,
-)
-_COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
-_TAKEN_OF = re.compile(
-    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
-    r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
-    re.IGNORECASE,
-)
-
-
 def _last_number(prose: str, numbers: list[Span]) -> Span | None:
     result = prose.rfind("=")
     found: Span | None = None
@@ -321,33 +261,19 @@ def _last_number(prose: str, numbers: list[Span]) -> Span | None:
                 found, aside = (start, end), 0  # of two times of day the later one
                 continue
             moved = _FROM.search(prose, max(0, found[0] - 12), found[0]) and _TO.fullmatch(prose, found[1], start)
-            listed = aside and _is_next_item(prose, aside, start, end)
-            in_phrase = _in_phrase(prose, found[1], start) or (aside and _in_phrase(prose, aside, start))
-            if not moved and (in_phrase or listed):
+            listed = aside and is_next_item(prose, aside, start, end)
+            behind = in_phrase(prose, found[1], start) or (aside and in_phrase(prose, aside, start))
+            if not moved and (behind or listed):
                 aside = end
                 continue
-            said = _IS.fullmatch(prose, found[1], start) and not _BY_WHICH.match(prose, end)
-            goes_on = _GOES_ON.search(prose, found[1], start) and not _BY_WHICH.match(prose, end)
+            said = _IS.fullmatch(prose, found[1], start) and not BY_WHICH.match(prose, end)
+            goes_on = _GOES_ON.search(prose, found[1], start) and not BY_WHICH.match(prose, end)
             if 0 <= result < found[1] and not said and not goes_on:
                 continue
         found, aside = (start, end), 0
     return found
 
 
-def _is_next_item(prose: str, aside: int, start: int, end: int) -> bool:
-    """Whether a number is that of the next item of a list in a phrase, whose last number ended at `aside`."""
-    if _NEXT_ITEM.fullmatch(prose, aside, start) is None:
-        return False
-    return not _STATES.search(prose[aside:start] + re.split(r"[,.;\d]", prose[end:], maxsplit=1)[0])
-
-
-_NEXT_ITEM = re.compile(r"(?:\s[a-z'-]+){1,4}(?:,(?:\sand)?|\sand)\s?[$€£]?", re.IGNORECASE)
-"""What stands between the items of a list: "for 3 dozen donuts, 2 dozen cupcakes and 6 cakes"."""
-_STATES = re.compile(
-    r"\b(?:is|are|was|were|so|then|total|left|remain\w*|makes?|leaves?|gives?|has|have|had|altogether|answer|gets?|got|"
-    r"needs?|needed|pays?|paid|costs?|earns?|spends?|spent|he|she|they|it|we|you|which|who)\b",
-    re.IGNORECASE,
-)
 _OR_ABOUT = re.compile(r",?\s+or\s+(?:about|approximately|roughly|around|nearly)\s+[$€£]?\Z", re.IGNORECASE)
 _BETWEEN = re.compile(
     r"[a-z\d]\s+between\s+(?:[-−]?\d[\d,.]*\s+and\s+)?[-−]?\Z|\d\s+(?:≤|<|<=)\s+[a-z]\s+(?:≤|<|<=)\s+\Z"
@@ -396,20 +322,6 @@ _LEADS = re.compile(
 )
 
 
-def _in_phrase(prose: str, end: int, start: int) -> bool:
-    """Whether a number stands in a phrase ("for 3 boxes", "on ice cream for 16 jars") behind an earlier number."""
-    if _MODIFIER.search(prose[max(0, start - 12) : start]):
-        return True
-    between = prose[end:start]
-    if len(between) < 120 and _OF_WHOLE.search(between):
-        return True
-    if len(between) < 120 and _PARTICIPLE.search(between):
-        return True
-    if len(between) < 120 and _PURPOSE.search(between) and not _COMBINES.search(prose[:end]):
-        return True
-    return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
-
-
 def in_words(sentence: str) -> tuple[str, str] | None:
     """The number in words that a sentence states, as it is written and in digits with its unit; None without one.
 
@@ -419,8 +331,8 @@ def in_words(sentence: str) -> tuple[str, str] | None:
     if found is None:
         return None
     start, end, value = found
-    numbers = [match.span() for match in _NUMBER.finditer(sentence) if _may_be_stated(sentence, match)]
-    if any(number[0] < start for number in numbers) or (numbers and not _in_phrase(sentence, end, numbers[0][0])):
+    numbers = [match.span() for match in _NUMBER.finditer(sentence) if may_be_stated(sentence, match)]
+    if any(number[0] < start for number in numbers) or (numbers and not in_phrase(sentence, end, numbers[0][0])):
         return None
     return sentence[start:end], value + sentence[end : _with_unit(sentence, end)]
 

@@ -1,0 +1,101 @@
+"""Where a number stands in its sentence: in a phrase behind another one, in a bound, a heading or a list.
+
+"$98 on 16 jars", "more than 3", "step 3" and "for 3 dozen donuts, 2 dozen cupcakes" state 98 and nothing else. Such a
+number is not what its sentence states.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MODIFIER = re.compile(r"\b(?:in|for|after|over|per|within|every|each|from|than|with|on|at|by|before|during|until)\s+$")
+_PHRASE = re.compile(
+    r"\b(?:in|on|for|from|by|with|of|over|after|to|per|at|during|within|among|between)\b", re.IGNORECASE
+)
+_CLAUSE = re.compile(
+    r"[,;:=—]|\b(?:is|are|was|were|be|equals?|makes?|gives?|giving|leaves?|leaving|totals?|costs?|has|have|had|needs?|"
+    r"spends?|earns?|gets?|sum|altogether|so|then|therefore|which|and|or|remaining|left|answer|result|total|who|"
+    r"but|only|find|get|obtain|up to|equal to|comes? to|adds? up to|amounts? to)\b",
+    re.IGNORECASE,
+)
+_PARTICIPLE = re.compile(
+    r"\b(?:are|is|were|was)\s\w+(?:ed|en)\s(?:for|in|on|at|from|among|during)\s(?:(?:the|all|each|her|his|their)\s)?\Z|"
+    r"\b(?:after|before|by|when|while|without)\s+(?:\w+\s)?\w+ing\b[^,;:.=]*\Z",
+    re.IGNORECASE,
+)
+_OF_WHOLE = re.compile(
+    r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
+    r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
+    r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",
+    re.IGNORECASE,
+)  # what stands before the number that the stated one is a part of, or before that of the other part
+_PURPOSE = re.compile(
+    r"\bto (?:make|buy|fill|feed|serve|cover|finish|read|bake|pay for|build|visit|complete|produce)\s+"
+    r"(?:the |all |her |his |their )?\Z",
+    re.IGNORECASE,
+)
+_COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
+
+
+def in_phrase(prose: str, end: int, start: int) -> bool:
+    """Whether a number stands in a phrase ("for 3 boxes", "on ice cream for 16 jars") behind an earlier number."""
+    if _MODIFIER.search(prose[max(0, start - 12) : start]):
+        return True
+    between = prose[end:start]
+    if len(between) < 120 and _OF_WHOLE.search(between):
+        return True
+    if len(between) < 120 and _PARTICIPLE.search(between):
+        return True
+    if len(between) < 120 and _PURPOSE.search(between) and not _COMBINES.search(prose[:end]):
+        return True
+    return len(between) < 120 and bool(_PHRASE.search(between)) and not _CLAUSE.search(between)
+
+
+def is_next_item(prose: str, aside: int, start: int, end: int) -> bool:
+    """Whether a number is that of the next item of a list in a phrase, whose last number ended at `aside`."""
+    if _NEXT_ITEM.fullmatch(prose, aside, start) is None:
+        return False
+    return not _STATES.search(prose[aside:start] + re.split(r"[,.;\d]", prose[end:], maxsplit=1)[0])
+
+
+_NEXT_ITEM = re.compile(r"(?:\s[a-z'-]+){1,4}(?:,(?:\sand)?|\sand)\s?[$€£]?", re.IGNORECASE)
+"""What stands between the items of a list: "for 3 dozen donuts, 2 dozen cupcakes and 6 cakes"."""
+_STATES = re.compile(
+    r"\b(?:is|are|was|were|so|then|total|left|remain\w*|makes?|leaves?|gives?|has|have|had|altogether|answer|gets?|got|"
+    r"needs?|needed|pays?|paid|costs?|earns?|spends?|spent|he|she|they|it|we|you|which|who)\b",
+    re.IGNORECASE,
+)
+
+
+_RANGE = re.compile(
+    r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
+    re.IGNORECASE,
+)
+_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
+_WHICH_IS = re.compile(r"\d[^\d.]*,\s+(?:which|and that) (?:is|was)\s+[$€£]?\Z", re.IGNORECASE)
+BY_WHICH = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|\w+er|times)\b", re.IGNORECASE)
+_OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
+_HEADED = re.compile(
+    r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
+    r"statements?|claims?|conditions?|rules?|premises?|clues?|facts?|axioms?|option|note|#)\s+(?:\d+\s+and\s+)?#?\Z",
+    re.IGNORECASE,
+)
+_TAKEN_OF = re.compile(
+    r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
+    r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
+    re.IGNORECASE,
+)
+
+
+def may_be_stated(prose: str, match: re.Match[str]) -> bool:
+    """Whether a number is no heading's ("step 3"), no bound ("more than 3") and no aside ("3 of whom")."""
+    before = prose[max(0, match.start() - 60) : match.start()]
+    if _WHICH_IS.search(before) and BY_WHICH.match(prose, match.end()):
+        return False
+    return not (
+        _TAKEN_OF.search(before)
+        or _RANGE.search(before)
+        or _HEADED.search(before[-12:])
+        or _THAN.search(before)
+        or _OF_THEM.match(prose, match.end())
+    )
