@@ -12,6 +12,7 @@ import re
 
 from selfimprove.answer.hedges import UNDECIDED
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, straight, taken_back
+from selfimprove.answer.values import measured
 from selfimprove.answer.verdict import Statement
 
 MAX_BOXES = 40
@@ -25,6 +26,7 @@ _BETWEEN = re.compile(
 )
 _NEXT_PART = re.compile(r"[$.)\]\\]{0,4}\s*\n\s*\(([b-e])\)\s[^\n]{0,80}")
 """What stands between the boxes of two parts, "(a) …" and "(b) …"."""
+_UNIT_BEHIND = re.compile(r"(?:\$|\\\)|\\\])?(?=\s[a-z]{3})")
 _NAMED = re.compile(r"(?<![A-Za-z\\])([A-Za-z]\w{0,3})\s?=\s?\$?\s?\Z")
 _JOINING = frozenset(("and", "or", "as", "well", "also"))
 _ASIDE = frozenset(("quad", "qquad", "text", "for", "part", "case", "respectively", "both"))
@@ -55,6 +57,8 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
     names = _names(text, parts)
     values = [text[first:last] for _, first, last in parts]
+    if len(values) == 1 and (unit := _UNIT_BEHIND.match(text, end)) is not None:
+        values = [measured(values[0], text, unit.end())]
     named = values if names is None else [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
     inner = (" or " if alternatives else ", ").join(named)
     return Statement(at=start, end=end, text=inner, how="boxed", fault=_fault(text[end:])), cut

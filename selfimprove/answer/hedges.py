@@ -21,7 +21,10 @@ _GUESSED = re.compile(
     r"\bif i (?:had|have) to guess\b|,\s(?:i (?:guess|suppose)|maybe|perhaps|possibly|i'm not sure)\W*\Z",
     re.IGNORECASE,
 )
-_RANGE = re.compile(r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}\W*\Z")
+_RANGE = re.compile(
+    r"(?<![\w.,/:])(\d[\d.,]*)\s+to\s+[$€£]?(\d[\d.,]*)(?:\s+[a-z]+){0,2}(?:,?\sdepending on "
+    r"[^.]*)?\W*\Z"
+)
 _BETWEEN = re.compile(
     r"\b(?:between|about|around|approximately|roughly)\s\d[\d.,]*\s?[-–]\s?\d[\d.,]*\s(?!=)[a-z]+\W*\Z", re.IGNORECASE
 )
@@ -73,6 +76,7 @@ _DEPENDS = re.compile(
 _WOULD = re.compile(r"(?:\bwould|[a-z]'d) (?:then )?(?:be|pass|give|need|have|hold)\b", re.IGNORECASE)
 _COUNTERFACTUAL = re.compile(
     r"\W*(?:(?:note|remember|observe|notice|keep in mind|by the way)\b[^.,]{0,24}\b(?:if|had|without)\b.*\bwould\b|"
+    r"at (?:this|that) rate\b.*\bwould\b|"
     r"(?:remark[.:]?[*_]*\s)?had (?:we|it|he|she|they|the|you)\b[^.]*\bwould\b|"
     r"(?:but |and )?if\b[^.]*\b(?:had|hadn't)\b[^.]*\bwould(?:n't)? (?:only |then )?have (?:\w+ed|paid|cost|been|had|"
     r"made|sold|spent|got|gotten|eaten|left|needed|run|taken|given|won|lost|bought|read)\b|"
@@ -116,7 +120,8 @@ _ABOUT_TEXT = re.compile(
     re.IGNORECASE,
 )  # what a line says of the text and not of its problem
 _NOTE = re.compile(
-    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|(?:note|remember|"
+    r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|this assumes\b|"
+    r"(?:note|remember|"
     r"recall) that\b|\(?note\b)",
     re.IGNORECASE,
 )
@@ -198,7 +203,7 @@ def enumerates(text: str, marks: list[re.Match[str]]) -> bool:
     """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
     if len(marks) > 1 and marks[-1][0][:4] == marks[-2][0][:4] == "####":
         one, other = (text[mark.end() :].partition("\n")[0].strip() for mark in marks[-2:])
-        if one != other != "" and text[marks[-2].end() : marks[-1].start()].strip() == one:
+        if not one.startswith(other) and text[marks[-2].end() : marks[-1].start()].strip() == one:
             return True
     last = marks[-_MANY:]
     if len(last) < _MANY:

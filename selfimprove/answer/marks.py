@@ -152,6 +152,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     shift = mark.end() + len(rest) - len(rest.lstrip())
     if not line.strip(" *_$:.#") or "___" in mark[0] or (mark[0].startswith("####") and _HEADING.match(line)):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
+    if "\n" in mark[0].strip(" *_") and (section := _in_section(text, mark, line)) is not None:
+        return section
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
     if (adverb := _ADVERB.match(line)) is not None:
@@ -245,6 +247,19 @@ def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
+
+
+def _in_section(text: str, mark: re.Match[str], line: str) -> Statement | None:
+    """What the paragraphs below a heading "Answer" state at last, if they begin with a reason; None for others."""
+    if not _GIVES_REASON.match(line):
+        return None
+    found = last_statement(text[mark.end() :])
+    if found is None or found.text is None:
+        return None
+    return Statement(at=mark.start(), end=len(text), text=found.text, how="marked", fault="", firm=True)
+
+
+_GIVES_REASON = re.compile(r"[*_ ]*(?:since|because|as)\b", re.IGNORECASE)
 
 
 def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:

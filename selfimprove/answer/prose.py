@@ -60,6 +60,7 @@ _CODE = re.compile(
     re.MULTILINE,
 )  # program text has no answer in words
 _POWER = re.compile(r"(?<=[a-z)\d])\*\*(?=\d)")  # `3*s**2`, and no bold number
+_UNOPENED = re.compile(r"\A[^`]*\n```\n(?=```output)")  # a program whose fence the prompt had opened
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
 _PRINTS = re.compile(r"```[a-z]+\n[^`]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?([^\n`]+)\n\s*```")
@@ -107,6 +108,8 @@ def last_statement(text: str) -> Candidate | None:
         stripped = _POWER.sub("^", stripped)
     if is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
+    if "```output" in stripped:
+        stripped = _UNOPENED.sub("", stripped)
     if "```" in stripped:
         stripped = _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", stripped))).strip()
     elif (printed := _PRINTED.search(stripped)) is not None and _CODE.search(stripped):

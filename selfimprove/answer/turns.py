@@ -26,6 +26,7 @@ QUESTION = re.compile(
     r"(?:would you like|do you want|want)(?: me)? to (?:try|do|solve|practi[cs]e|see|work)\b[^\n.!?]{0,30}\b"
     rf"(?:another|similar|more|next|other|harder|new)\b|(?:would you|do you) (?:also )?(?:like|want)(?: me)? to "
     r"(?:also )?(?:know|find|compute|calculate|see) (?:the|what|how)\b[^\n.!?]{0,80}\?|"
+    rf"would you like (?:an?|another|some|more) (?:[a-z]+ ){{0,2}}{_EXERCISE}s?\b|"
     r"(?:shall|should|can) we (?:try|do|solve) (?:another|a similar) "
     rf"{_EXERCISE}|(?:are you )?ready (?:for|to try) (?:another|the next|a (?:similar|harder|new))\b|"
     r"(?:now,? )?it(?:'s| is) your turn\b|your turn\s?[!:.]|now,? you try\b|"
@@ -79,7 +80,9 @@ def without_torn_repeat(text: str) -> str:
     before, _, last = text.rstrip().rpartition("\n")
     whole = before.rstrip()[-_LINE:].rpartition("\n")[2].strip()
     last = last.strip()
-    if not _SHORTEST <= len(last) < len(whole) or not whole.startswith(last):
+    if not 0 < len(last) < len(whole) or not whole.startswith(last):
+        return text
+    if len(last) < _SHORTEST and before.count(whole) <= _LOOPED:
         return text
     open_brace = last.count("{") > last.count("}")
     if last[-1].isdigit():
