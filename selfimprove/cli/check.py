@@ -67,7 +67,8 @@ def check(
 
     Writes the --wrong FILE.
 
-    Exit codes: 0 the answer is correct, or the rows were scored; 1 the answer isn't correct; 2 invalid usage or input.
+    Exit codes: 0 the answer is correct, or the rows or references were tested; 1 the answer
+    isn't correct; 2 invalid usage or input.
 
     Examples:
 

@@ -55,7 +55,7 @@ def export(
 
     Nothing is uploaded without --hub.
 
-    FOLDER must be new or empty. Writes the complete export or nothing.
+    The FOLDER of --to must be new or empty. Writes the complete export or nothing.
 
     Exit codes: 0 done; 1 the upload failed, but the folder is complete; 2 invalid usage or input; 130 interrupted.
 
