@@ -67,6 +67,7 @@ _CALLED_FINAL = re.compile(
 )
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
 _END_OF_PART = re.compile(r"<eo[a-z]>")
+_PROMPT = re.compile(r"\A\s*\[INST\].{0,8000}?\[/INST\]", re.DOTALL)  # that the completion begins with
 _BOX_TAGS = re.compile(r"<\|begin_of_box\|>([^{}]{1,400}?)<\|end_of_box\|>")
 _BOLD_LETTER = re.compile(r"\\textbf\{\(?([A-J])\)?\}(?=[\s.,;$]|\Z)")
 _LISTS_CHOICES = re.compile(r"\A[^\n]{12,400}\n\s{0,8}\(?A[.):][^\n]{1,200}\n\s{0,8}\(?B[.):]")
@@ -101,6 +102,8 @@ def _cleaned(text: str) -> str | None:
     answer = after_thinking(_first_turns(text))
     if answer is None:
         return None
+    if "[/INST]" in answer:
+        answer = _PROMPT.sub("", answer)
     if "[asy]" in answer:
         answer = re.sub(r"\[asy\].{0,4000}?\[/asy\]", "", answer, flags=re.DOTALL)
     if "<<" in answer:

@@ -113,7 +113,7 @@ _DISCARDS = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_TEXT = re.compile(
-    r"[^\w\[(©]*(?:(?:my )?confidence"
+    r"[^\w\[(©]*(?:i am (?:fully |very )?confident in (?:my|this) answer\b|(?:my )?confidence"
     r"(?: level| score)?\s?[:=]|word count\s?:|tokens? (?:used|generated)\s?:|difficulty\s?:|"
     r"(?:source|references?|see also)\s?:|©|copyright\b|"
     r"[\[(]\d{1,2} (?:marks?|points?|pts)[\])]\W*\Z|last updated\b|rate me\b)",

@@ -90,6 +90,7 @@ _REPLY = re.compile(
     r"\s+not)?)?\W*\Z",
     re.IGNORECASE,
 )
+_BOLD_REPLY = re.compile(r"\s*\*\*(yes|no|true|false)\*\*,\s(?!but\b|wait\b|if\b)[^\d?]*\Z", re.IGNORECASE)
 _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", re.IGNORECASE)
 
 
@@ -227,6 +228,8 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
     answered = _REPLY.match(straight(sentence))
     if answered is not None:
         return Candidate(answered[1], "last")
+    if last and (bold := _BOLD_REPLY.match(sentence)) is not None:
+        return Candidate(bold[1], "last")
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
     if asks_back(sentence):
