@@ -86,4 +86,6 @@ def test_figures_of_power_are_those_that_plan_prints() -> None:
     )
     assert told in text_of(ROOT / "docs" / "rejected.md")
     first, *later = (f"{1 / alpha_of_round(settings.gate, (False,) * before):.0f}" for before in range(5))
-    assert f"it is {first} in round 1 and, as long as no round is accepted, {', '.join(later)}, …" in text_of(ROOT / "docs" / "decision.md")
+    assert f"it is {first} in round 1 and, as long as no round is accepted, {', '.join(later)}, …" in text_of(
+        ROOT / "docs" / "decision.md"
+    )

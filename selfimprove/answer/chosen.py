@@ -60,7 +60,7 @@ def _sentence_letter(candidate: Candidate, text: str, options: Mapping[str, str]
 def by_option(reference: Answer, ours: Answer, text: str, options: Mapping[str, str]) -> Finding | None:
     """The verdict on an answer as one of the question's choices; None if it, or the reference, is none of them."""
     if reference.kind != "choice":
-        if ours.kind != "choice" or _LETTER.fullmatch(ours.normal) is None:
+        if ours.kind != "choice" or _LETTER.fullmatch(plain_text(ours.normal)) is None:
             return None
         letters = _letters_of(reference, options)
         return Finding(Outcome.of(ours.choice == letters[0]), "choice", _CHOSEN) if len(letters) == 1 else None

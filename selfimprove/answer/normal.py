@@ -62,6 +62,8 @@ _RENAMES = (
     (",", re.compile(r"(?<=\d)\s?\{\s?,\s?\}\s?(?=\d)|\{,\}"), ","),
     ("...", re.compile(r",\s?\.{3}"), r",\\ldots "),
     ("**", re.compile(r"\*\*"), "^"),
+    ("per cent", re.compile(r"\bper cent\b"), "percent"),
+    ("'", re.compile(r"(?<![\w.,'])(\d{1,3})'(\d{3})(?:'(\d{3}))?(?![\d'])"), r"\1\2\3"),
     ("10", re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (
         "\\",

@@ -49,6 +49,8 @@ def options_asked(question: str) -> Mapping[str, str]:
 
     Two choices count as a list if each stands in a line of its own.
     """
+    if "\\textbf" in question:
+        question = _BOLD_LABEL.sub(r" (\1) ", question).replace("\\qquad", " ").replace("\\quad", " ").replace("$", " ")
     if (found := options_of(question)) is not None:
         return MappingProxyType(found.texts)
     if (small := options_of(_SMALL_LABEL.sub(lambda label: label[0].upper(), question))) is not None:
@@ -58,6 +60,8 @@ def options_asked(question: str) -> Mapping[str, str]:
     return MappingProxyType(texts) if texts and _distinct(texts) else NO_OPTIONS
 
 
+_BOLD_LABEL = re.compile(r"\\textbf\s?\{\s?\(?([A-J])\)?\s?\.?\s?\}(?:\\ |~|\\,)?")
+"""The label of a choice as American competitions write it: `\\textbf{(A)}\\ 10 \\qquad \\textbf{(B)}\\ 11`."""
 _AROUND = " \t*_,;.|"
 _PAIR = re.compile(
     r"(?:^|\n)[ \t]*[*_]{0,2}\(?A[).:][*_]{0,2}[ \t]+([^\n]+)\n[ \t]*[*_]{0,2}\(?B[).:][*_]{0,2}[ \t]+([^\n]+)\s*\Z"

@@ -99,6 +99,8 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if " is the " in core:
+        core = _IS_THE_ONLY.sub("", core)
     if "\n####" in core:
         core = core.rpartition("####")[2].strip()  # a solution of GSM8K's, whose answer stands in its last line
     if not core.isascii():
@@ -147,6 +149,7 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
+_IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
 _LIMIT = r"\s?(?:\{[^{}]{1,20}\}|-?\w|\\[a-z]+)\s?"
 _EVALUATED = re.compile(rf"[|\])]\s?_{_LIMIT}\^{_LIMIT}=")
 """The bar or bracket of an antiderivative between its limits, behind which its value stands: `x^3 |_0^1 = 1`."""

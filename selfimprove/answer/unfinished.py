@@ -90,7 +90,8 @@ _INDIRECT = re.compile(
 )
 _SOLVES = re.compile(r"\bsolv(?:e|ing)\s*\Z", re.IGNORECASE)
 _SOLVED = re.compile(
-    r"\b(?:get|gives?|giving|obtain\w{0,3}|find|yields?|so|thus|hence)\b|\\implies|⇒|=>|[=].*[=]", re.IGNORECASE
+    r"\b(?:get|gives?|giving|obtain\w{0,3}|find|conclude|see that|yields?|so|thus|hence)\b|\\implies|⇒|=>|[=].*[=]",
+    re.IGNORECASE,
 )
 _SETTING = re.compile(
     r"(?<=[A-Za-z])\s(?:in|set|use|using|take|with|for|when|at|substitute|let)\s+\$?[A-Za-z]\w{0,2}\s?=\s?\S{1,20}",

@@ -71,6 +71,7 @@ _OPERATED = re.compile(
     r"wrong|every|each|all|cannot|unable|unknown|determine|"
     r"up to|over \$?\d|under|above|below|except|instead|try|think|guess|wait|don't|can't|isn't|doesn't|negative|"
     r"percent of|"
+    r"(?:anything|any \w+|all|everything) (?:but|except)|other than|"
     r"[a-z] (?:is|are) (?:not|never))\b|n't\b",
     re.IGNORECASE,
 )

@@ -109,9 +109,9 @@ def evaluate(
 
     Shows accuracy and the paired difference with their intervals, overall and by source, level, subject and length of
     the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong.
-    Doesn't affect the run's decisions. Results on the run's training problems are shown separately. --set changes any key
-    of sampling, answers and problems, such as the prompt (sampling.prompt). If the command is killed, run it again: the
-    results are the same as without the kill.
+    Doesn't affect the run's decisions. Results on the run's training problems are shown separately. --set changes any
+    key of sampling, answers and problems, such as the prompt (sampling.prompt). If the command is killed, run it again:
+    the results are the same as without the kill.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 
