@@ -99,6 +99,10 @@ def own_text(text: str) -> str:
 
 def _cleaned(text: str) -> str | None:
     """What follows the last thinking block, without markup; None if that block is open."""
+    if "<|channel|>" in text:
+        _, final, text = text.rpartition("<|channel|>final<|message|>")
+        if not final:
+            return None
     answer = after_thinking(_first_turns(text))
     if answer is None:
         return None

@@ -50,7 +50,7 @@ NOTHING_FOLLOWS = "nothing follows the marker"
 _MARK = re.compile(
     rf"\#{{4}}\s*|<(?:final_?)?(?:answer|ans|result|solution)>\s*|\[answer\]\s*|{MARK}"
     r"|\b(?:final\s+)?answers?\b[^\n.?!:=$\\+*/<>]{0,60}?(?:\bis\b|\bare\b|\bequals\b|\bbe\b|\bcomes to\b|:|"
-    r"=>?)[\s*:：_}]*"
+    r"=>?)(?:[\s*:：_]|\}(?!\s?[\])}>]))*"
     r"|\bans\b\.?\s{0,2}[:=]\s*|\b(?:final\s+)?(?:answers?|results?|choice|option|selection)\b(?:\s+(?:selected|chosen))?\s{0,4}[\*_]{0,3}\s{0,4}"
     r"(?::|=>?|(?:[-–—]>?|→)(?=\s)|(?=\$|\\\(|\\\[)|\n+(?=\S))[\s*_]*"
     r"|(?:(?m:^)|(?<=[.!?]\s))[ *_#]{0,4}(?:final|correct|best)(?:\s(?:options?|choices?|statements?|ones?|"

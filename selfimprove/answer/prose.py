@@ -228,8 +228,8 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
     answered = _REPLY.match(straight(sentence))
     if answered is not None:
         return Candidate(answered[1], "last")
-    if last and (bold := _BOLD_REPLY.match(sentence)) is not None:
-        return Candidate(bold[1], "last")
+    if last and (opened := _BOLD_REPLY.match(sentence)) is not None:
+        return Candidate(opened[1], "last")
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
     if asks_back(sentence):
