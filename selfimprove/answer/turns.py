@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 TURN = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|end|user|assistant|endoftext|start_header_id)\|>|</s>|<end_of_turn>|"
+    r"<\|(?:im_end|im_start|eot_id|end|return|user|assistant|endoftext|start_header_id)\|>|</s>|<end_of_turn>|"
     r"<start_of_turn>|\[/?INST\]|\n\#{2,4}\s?(?:human|user)\b",
     re.IGNORECASE,
 )
