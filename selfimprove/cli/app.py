@@ -41,8 +41,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Improve a language model with its own samples, in rounds that a statistical test accepts or rejects. The "
-    "latest accepted model is the run's champion.",
+    help="Improve a language model with its own samples, in rounds that a statistical test accepts or rejects. A "
+    "run's current model is its champion: at first the base model, then the latest accepted one.",
 )
 
 _MESSAGE_LIMIT = 1000

@@ -88,12 +88,12 @@ def compare(
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run several recipes on the same problems, each with several seeds, and compare them in one table.
+    """Run recipes, or variants of one, on the same problems, each with one or more seeds, and compare them in a table.
 
     An arm is one recipe with one combination of the varied values. Each arm has one run per seed in `rounds/NAME/`,
     next to `results.json` and `compare.svg`; `report`, `status` and `verify` find these runs with
-    `--rounds-dir rounds/NAME`. The same command resumes interrupted runs; you can add seeds and arms to it. Without a
-    recipe, `--name NAME` shows the results so far.
+    `--rounds-dir rounds/NAME`. The same command resumes interrupted runs; with more seeds or arms, it extends the
+    comparison. Without a recipe, `--name NAME` shows the results so far.
 
     Writes rounds/NAME/ and the --markdown FILE.
 

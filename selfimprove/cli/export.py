@@ -25,7 +25,7 @@ Gguf = Annotated[
         "--gguf",
         metavar="TYPE",
         help="Export one GGUF file, made by llama.cpp's converter, with weights of this type: `f32`, `bf16`, `f16`, "
-        "`q8_0` or `q4_k_m`; adds a Modelfile for Ollama.",
+        "`q8_0` or `q4_k_m`, and a Modelfile for Ollama.",
     ),
 ]
 
@@ -61,7 +61,7 @@ def export(
 
     Examples:
 
-        selfimprove export demo --to champion
+        selfimprove export demo --to my-champion
         selfimprove export demo --to my-adapter --adapter
         selfimprove export demo --to my-gguf --gguf q8_0 --hub me/my-gguf
     """

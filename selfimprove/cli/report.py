@@ -49,7 +49,7 @@ def report(
     serve: Annotated[
         bool,
         typer.Option(
-            "--serve", help="Serve live reports of the folder's runs to browsers on this machine, until Ctrl-C."
+            "--serve", help="Serve live reports of all runs in --rounds-dir to browsers on this machine, until Ctrl-C."
         ),
     ] = False,
     port: Annotated[

@@ -16,7 +16,7 @@ def rollback(
     to: Annotated[int, typer.Option("--to", metavar="ROUND", min=0, help="An accepted round; 0 is the base model.")],
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Make an earlier accepted round the champion again; appends a record and deletes nothing.
+    """Make an earlier accepted round the champion again. Appends a record and deletes nothing.
 
     The run's next round starts from that champion.
 

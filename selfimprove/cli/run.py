@@ -60,7 +60,7 @@ def run(
 
         selfimprove run --recipe demo --rounds 2
         selfimprove run --rounds 3 --model Qwen/Qwen2.5-Math-1.5B-Instruct --problems openai/gsm8k
-        selfimprove run --problems mine.jsonl --set training.learning_rate=1e-4 --run mine
+        selfimprove run --problems mine.jsonl --set training.learning_rate=2e-4 --run mine
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
