@@ -51,6 +51,9 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
     if _BRACKETS.fullmatch(reference.written):
         same_brackets = _unspaced(reference.written) == _unspaced(prediction.written.strip("`$ "))
         return Finding(Outcome.of(same_brackets), "text", f"{'the same' if same_brackets else 'other'} brackets")
+    based = _BASED.fullmatch(reference.normal)
+    if based is not None and prediction.normal.upper() == based[1]:
+        return Finding(Outcome.CORRECT, "text", "the same digits, without their base")
     if opposed(reference.normal, prediction.normal):
         return Finding(Outcome.WRONG, "text", "the opposite direction")
     if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
@@ -73,6 +76,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
             or is_reply(plain_text(prediction.normal), reference.words)
             or _labelled(reference, prediction)
             or (prediction.words[:1] in _HOW and prediction.words[1:] == reference.words)
+            or _predicated(reference.words, prediction.words)
             or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
@@ -129,6 +133,14 @@ def _unspaced(normal: str) -> str:
     return _SPACES.sub("", normal) if " " in normal else normal
 
 
+def _predicated(word: tuple[str, ...], said: tuple[str, ...]) -> bool:
+    """Whether a short sentence says the one word of something: "The function is odd"."""
+    return len(word) == 1 and len(said) in (3, 4) and said[-2:] == ("is", *word) and not _DENYING & set(said)
+
+
+_DENYING = {"not", "no", "none", "neither", "never", "nothing", "nor", "or", "if"}
+
+
 def _labelled(reference: Answer, prediction: Answer) -> bool:
     """Whether a prediction is the reference's words behind the letter of a choice: "B) mitochondria"."""
     behind = behind_label(prediction)
@@ -144,6 +156,7 @@ def _same_words(reference: str, prediction: str) -> bool:
     )
 
 
+_BASED = re.compile(r"([\dA-F]*[A-F][\dA-F]*)_\{?1[0-6]\}?")
 _HOW = (("deductively",), ("logically",))  # valid or invalid, an argument is so
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")  # one number, where `58, 500` are two
 _BRACKETS = re.compile(r"(?=.*[\])}>])[\[\](){}<> ]{1,80}")

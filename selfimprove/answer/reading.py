@@ -14,7 +14,7 @@ from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
-from selfimprove.answer.numerals import signed_number, spoken_quantity
+from selfimprove.answer.numerals import signed_number, spoken_fraction, spoken_quantity
 from selfimprove.answer.parse import Parser
 from selfimprove.answer.precision import within
 from selfimprove.answer.scales import ratio
@@ -99,6 +99,8 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if " and " in core:
+        core = _MIXED.sub(r"\1 \2", core)
     if " is the " in core:
         core = _IS_THE_ONLY.sub("", core)
     if "\n####" in core:
@@ -150,6 +152,7 @@ def behind_label(answer: Answer) -> str | None:
 
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
+_MIXED = re.compile(r"\A(-?\d{1,9}) and (\d{1,4}/\d{1,4})\Z")  # "5 and 2/7"
 _LIMIT = r"\s?(?:\{[^{}]{1,20}\}|-?\w|\\[a-z]+)\s?"
 _EVALUATED = re.compile(rf"[|\])]\s?_{_LIMIT}\^{_LIMIT}=")
 """The bar or bracket of an antiderivative between its limits, behind which its value stands: `x^3 |_0^1 = 1`."""
@@ -219,6 +222,8 @@ def _tree(normal: str) -> tuple[Node | None, str]:
     if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:
+        if spoken and (share := spoken_fraction(normal)) is not None:
+            return number(share), ""
         if spoken and (quantity := spoken_quantity(normal[:1].lower() + normal[1:])) is not None:
             return settle(Node(Op.UNIT, (number(quantity[0]),), canonical_unit(quantity[1]))), ""
         tokens = trimmed(tokenise(normal))

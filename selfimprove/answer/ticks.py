@@ -80,7 +80,7 @@ def same_letters(reference: str, prediction: str) -> bool | None:
     prediction = " ".join(prediction.split())
     if len(reference) > _LONGEST or len(prediction) > _LONGEST or not _SEVERAL.fullmatch(reference):
         return None
-    if not _SEVERAL.fullmatch(prediction) or reference.isalpha() is prediction.isalpha():
+    if not _SEVERAL.fullmatch(prediction) or (reference.isalpha() and prediction.isalpha()):
         return None
     ours, theirs = (re.findall(r"[A-J]", side) for side in (prediction, reference))
     return None if len(set(theirs)) < len(theirs) or theirs != sorted(theirs) else sorted(ours) == theirs
