@@ -206,7 +206,7 @@ def promises(sentence: str) -> bool:
     if supposes(sentence):
         return True
     text = straight(sentence.strip().lstrip("*_#>- "))
-    if _PARTIAL.search(text):
+    if _PARTIAL.search(text) or _TASK.fullmatch(text):
         return True
     if _COMPUTED.search(text):
         return bool(_GUESSED.search(text))
@@ -219,6 +219,13 @@ def promises(sentence: str) -> bool:
     if _SOLVES.search(work[0]) and not _SOLVED.search(rest):
         return True
     return bool(_INDIRECT.search(rest)) or not _RESULT.search(rest)
+
+
+_TASK = re.compile(
+    r"(?:find|compute|calculate|determine|evaluate|simplify)\s(?:the|all|how)\s(?:(?!\b(?:is|are|gives?|equals?|so|then|get)\b)[^=:])*",
+    re.IGNORECASE,
+)
+"""The question said again: "Find the number of edges of a cube."."""
 
 
 def denies(sentence: str) -> bool:
