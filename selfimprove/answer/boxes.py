@@ -24,6 +24,7 @@ _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _BETWEEN = re.compile(
     r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
 )
+_OR_MAYBE = re.compile(r"\bor (?:it |this |that )?(?:could|might|may)(?: also)? be\s?[$\\(\[]*\Z", re.IGNORECASE)
 _NEXT_PART = re.compile(r"[$.)\]\\]{0,4}\s*\n\s*\(([b-e])\)\s[^\n]{0,80}")
 """What stands between the boxes of two parts, "(a) …" and "(b) …"."""
 _UNIT_BEHIND = re.compile(r"(?:\$|\\\)|\\\])?(?=\s[a-z]{3})")
@@ -52,6 +53,8 @@ def last_box(text: str) -> tuple[Statement | None, int]:
         denied = boxes.pop()[0]
     if not boxes:
         return None if denied is None else Statement(at=denied, end=denied, text="", how="boxed", fault=DENIED), cut
+    if _OR_MAYBE.search(text, max(0, boxes[-1][0] - 40), boxes[-1][0]):
+        return Statement(at=boxes[-1][0], end=boxes[-1][2] + 1, text="", how="boxed", fault=UNDECIDED), cut
     parts = _parts(text, boxes)
     start, end = parts[0][0], parts[-1][2] + 1
     alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))

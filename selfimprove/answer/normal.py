@@ -24,7 +24,7 @@ _GREEK = dict(
     )
 )
 _SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "×": r"\times ", "⋅": r"\cdot ",
+    "∶": ":", "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "×": r"\times ", "⋅": r"\cdot ",
     "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "÷": r"\div ", "∕": "/", "⁄": "/", "≤": r"\le ",
     "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≡": r"\equiv ", "∞": r"\infty ",
     "π": r"\pi ", "√": r"\sqrt ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∅": r"\emptyset ",
@@ -195,6 +195,7 @@ _ALIGNED = re.compile(r"\\begin\{(aligned|align\*?|split|gathered)\}(.{1,2000}?)
 _GOES_ON = re.compile(r"=|<|>|\\(?:approx|le|ge|leq|geq|equiv|Rightarrow|implies)(?![A-Za-z])")
 
 
+_GROUPED = re.compile(r"-?\d{1,3}(?:_\d{3})+")  # as in programs: 1_000_000
 _GERMAN = re.compile(r"[-−]?[$€£]?\s?(\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})(?:\s?[€$£]|\s[A-Za-z]{1,12}\.?)?")
 _UNITED = re.compile(r"(?<=[)\]])\s?U\s?(?=[(\[])")
 
@@ -269,6 +270,8 @@ def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
+    if "_" in text and _GROUPED.fullmatch(text):
+        text = text.replace("_", "")
     if "US" in text:
         text = text.replace("US$", "$").replace("US\\$", "\\$")
     if "U" in text:

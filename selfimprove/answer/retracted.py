@@ -174,6 +174,9 @@ _UNREAL = re.compile(
 )
 
 
+_IF_SO = re.compile(r"\W*(?:(?:but|and|then|so),?\s)?if (?:it|this|that|so|true)\b", re.IGNORECASE)
+
+
 def is_others(head: str) -> bool:
     """Whether the words before "the answer is" in its sentence make it somebody else's, or a supposition to refute."""
     head = straight(head)
@@ -182,7 +185,7 @@ def is_others(head: str) -> bool:
 
 def is_unreal(head: str, mark: str) -> bool:
     """Whether the answer is that of a case which isn't so: "if the radius were 5, the answer would be"."""
-    return "would" in mark and _UNREAL.match(head) is not None
+    return "would" in mark and (_UNREAL.match(head) or _IF_SO.match(head)) is not None
 
 
 def denied_later(after: str, answer: str) -> bool:
