@@ -56,7 +56,10 @@ _DOZENS = re.compile(r"\bhow many dozens?\b|\bin dozens\b", re.IGNORECASE)
 _ASKS = re.compile(
     r"\bhow many (?:(?:total|more|whole|full|extra|additional|fewer) )?([a-z]+)|\b(?:what|how (?:much|long|far|"
     r"tall|wide|"
-    r"deep|heavy|high|fast))\b[^.?!]{0,160}\b(?:in|is) ([a-z]+)\?",
+    r"deep|heavy|high|fast))\b[^.?!]{0,160}\b(?:in|is) ([a-z]+(?:/[a-z]+)?)\?|"
+    r"\bhow (?:much|long|far|tall|wide|deep|heavy|high|fast),? in (km/h|mph|m/s|dollars|cents|seconds|minutes|"
+    r"hours|days|weeks|"
+    r"meters|metres|miles|feet|inches|yards|kilometers|kilometres|centimeters|grams|kilograms|pounds|liters|litres|gallons)\b",
     re.IGNORECASE,
 )
 

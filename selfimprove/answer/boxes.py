@@ -11,6 +11,7 @@ import itertools
 import re
 
 from selfimprove.answer.hedges import UNDECIDED
+from selfimprove.answer.retracted import reconsidered
 from selfimprove.answer.unfinished import DENIED, TAKEN_BACK, straight, taken_back
 from selfimprove.answer.values import measured
 from selfimprove.answer.verdict import Statement
@@ -64,14 +65,14 @@ def last_box(text: str) -> tuple[Statement | None, int]:
         values = [measured(values[0], text, unit.end())]
     named = values if names is None else [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
     inner = (" or " if alternatives else ", ").join(named)
-    return Statement(at=start, end=end, text=inner, how="boxed", fault=_fault(text[end:])), cut
+    return Statement(at=start, end=end, text=inner, how="boxed", fault=_fault(text[end:], inner)), cut
 
 
-def _fault(after: str) -> str:
+def _fault(after: str, answer: str) -> str:
     """Why the text behind a box leaves no answer in it; empty if it does."""
     if _ONLY_A_GUESS.match(straight(after[:_REACH])):
         return UNDECIDED
-    return TAKEN_BACK if taken_back(after) else ""
+    return TAKEN_BACK if taken_back(after) or reconsidered(after, answer) else ""
 
 
 _REACH = 160  # characters behind a box in which it may be called a guess

@@ -80,6 +80,9 @@ _HEADED = re.compile(
     r"statements?|claims?|conditions?|rules?|premises?|clues?|facts?|axioms?|option|note|#)\s+(?:\d+\s+and\s+)?#?\Z",
     re.IGNORECASE,
 )
+_CONVERTED = re.compile(
+    r"\d\s?[a-z]+(?:/[a-z]+)?,?\s(?:which is|or)\s(?:about|approximately|roughly|around)\s\Z", re.IGNORECASE
+)  # "75 km/h, which is about 46.6 mph"
 _TAKEN_OF = re.compile(
     r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
     r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
@@ -94,6 +97,7 @@ def may_be_stated(prose: str, match: re.Match[str]) -> bool:
         return False
     return not (
         _TAKEN_OF.search(before)
+        or _CONVERTED.search(before)
         or _RANGE.search(before)
         or _HEADED.search(before[-12:])
         or _THAN.search(before)
