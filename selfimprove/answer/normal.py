@@ -66,6 +66,7 @@ _RENAMES = (
     ("(base", re.compile(r"\A([\dA-F]+)\s?\(base (\d{1,2})\)"), r"\1_{\2}"),
     ("\\", re.compile(r"(?:\\(?:mathbf|boldsymbol|bm|textbf|underline|mathrm)\s?\{+){1,3}(-?\d[\d.,/]*)\}+"), r"\1"),
     (" over ", re.compile(r"\A(-?\d{1,9}) over (\d{1,9})\Z"), r"\1/\2"),
+    ("\\texttt", re.compile(r"\\texttt\s?\{([\w.]{1,40})\}"), r"\1"),
     ("per cent", re.compile(r"\bper cent\b"), "percent"),
     ("'", re.compile(r"(?<![\w.,'])(\d{1,3})'(\d{3})(?:'(\d{3}))?(?![\d'])"), r"\1\2\3"),
     ("10", re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),

@@ -99,6 +99,8 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
+    if core[:1] == "P":
+        core = _PROBABILITY.sub("", core)
     if " not " in core:
         core = _AND_NOT.sub(r"\1", core)
     if " and " in core:
@@ -155,6 +157,7 @@ def behind_label(answer: Answer) -> str | None:
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
 _AND_NOT = re.compile(r"(?<=[\w}]),? (?:and )?not -?\d[\d.,/]*(\}?)\Z")  # "45 miles per hour, not 54"
+_PROBABILITY = re.compile(r"\AP\s?\((?:[^()=]|\([^()]{0,40}\)){1,80}\)\s?=\s?(?=[\d\\.])")  # of an event
 _MIXED = re.compile(r"\A(-?\d{1,9}) and (\d{1,4}/\d{1,4})\Z")  # "5 and 2/7"
 _LIMIT = r"\s?(?:\{[^{}]{1,20}\}|-?\w|\\[a-z]+)\s?"
 _EVALUATED = re.compile(rf"[|\])]\s?_{_LIMIT}\^{_LIMIT}=")
@@ -336,6 +339,8 @@ def _words(normal: str) -> tuple[str, ...]:
     words = [word.lower() for word in _WORD.findall(text)]
     while len(words) > 1 and words[0] in _OPENINGS:
         del words[0]
+    if words[:2] == ["infinitely", "many"] and words[2:] in (["solutions"], ["solution"]):
+        words = words[:2]
     while len(words) > 1 and words[-1] in _NOUNS:
         del words[-1]
     kept = tuple(word for word in words if word not in ARTICLES) or tuple(words)
