@@ -61,8 +61,6 @@ def last_box(text: str) -> tuple[Statement | None, int]:
     alternatives = any(re.search(r"\bor\b", text[a[2] + 1 : b[0]]) for a, b in itertools.pairwise(parts))
     names = _names(text, parts)
     values = [text[first:last] for _, first, last in parts]
-    if len(values) == 1 and (unit := _UNIT_BEHIND.match(text, end)) is not None:
-        values = [measured(values[0], text, unit.end())]
     named = values if names is None else [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
     inner = (" or " if alternatives else ", ").join(named)
     return Statement(at=start, end=end, text=inner, how="boxed", fault=_fault(text[end:], inner)), cut
@@ -82,6 +80,12 @@ _ONLY_A_GUESS = re.compile(
     r"i(?:'m| am) (?:only |just )?guessing\b|it (?:could|might|may) (?:just )?as well be\b)",
     re.IGNORECASE,
 )
+
+
+def with_unit(text: str, box: Statement) -> str:
+    """What the box holds, with the unit in words that stands behind it: `$\\boxed{10}$ hours`."""
+    unit = _UNIT_BEHIND.match(text, box.end)
+    return box.text if unit is None else measured(box.text, text, unit.end())
 
 
 def point_behind(text: str, box: Statement) -> str | None:

@@ -16,7 +16,7 @@ import itertools
 import re
 from typing import Literal
 
-from selfimprove.answer.boxes import last_box, point_behind
+from selfimprove.answer.boxes import last_box, point_behind, with_unit
 from selfimprove.answer.choices import led_letter, lone_letter
 from selfimprove.answer.hedges import UNDECIDED, depends
 from selfimprove.answer.limits import MAX_TEXT
@@ -142,7 +142,7 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
             return Candidate(words, "marked")
     box, opened = last_box(answer)
     if mode == "boxed":
-        return _of_box(box, opened)
+        return _of_box(answer, box, opened)
     start = max(0, len(answer) - TAIL)
     tail = answer[start:]
     after = max(opened, box.end if box is not None and not box.fault else -1)
@@ -157,7 +157,7 @@ def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
         if box is not None and not box.fault and opened < 0 and (point := point_behind(answer, box)) is not None:
             return Candidate(point, "marked")
         denied = mark is not None and box is not None and mark.fault == DENIED and mark.text == box.text.strip()
-        return Candidate(None, "extract", DENIED) if denied else _of_box(box, opened)
+        return Candidate(None, "extract", DENIED) if denied else _of_box(answer, box, opened)
     if mode == "marked" or (mark is not None and mark.fault == NOTHING_FOLLOWS):
         return Candidate(None, "extract", mark.fault if mark is not None else "there is no marked answer")
     if cut and (looped := _LOOP.search(tail) or _LINES.search(tail)) is not None:
@@ -249,11 +249,13 @@ def _of_mark(mark: Statement, *, cut: bool) -> Candidate:
     return Candidate(mark.text, mark.how) if mark.text else Candidate(None, "extract", NOTHING_FOLLOWS)
 
 
-def _of_box(box: Statement | None, opened: int) -> Candidate:
+def _of_box(text: str, box: Statement | None, opened: int) -> Candidate:
     if opened >= 0:
         return Candidate(None, "extract", "the last box is not closed")
     if box is None:
         return Candidate(None, "extract", "there is no closed box")
     if box.fault:
         return Candidate(None, "extract", box.fault)
-    return Candidate(box.text, "boxed") if box.text.strip() else Candidate(None, "extract", "the box is empty")
+    return (
+        Candidate(with_unit(text, box), "boxed") if box.text.strip() else Candidate(None, "extract", "the box is empty")
+    )
