@@ -119,8 +119,10 @@ def _last(sentence: str) -> str | None:
     if (interval := _WORDED_INTERVAL.search(sentence)) is not None:
         low, first, high, last = interval.groups()
         return f"{'[' if first == 'inclusive' else '('}{low}, {high}{']' if last == 'inclusive' else ')'}"
-    if "∪" in sentence and (union := _UNION.search(sentence)) is not None:
-        return union[0]
+    if "∪" in sentence and (unions := list(_UNION.finditer(sentence))):
+        rest = sentence[unions[-1].end() :]
+        if "∪" not in rest and not re.search(r"\d", rest):
+            return unions[-1][0]
     math = None
     for match in MATH.finditer(sentence):
         if not re.fullmatch(r"\\?[A-Za-z]{1,8}", inner(match)) or math is None:
@@ -153,7 +155,7 @@ def _last(sentence: str) -> str | None:
 
 
 _INTERVAL = r"[(\[]\s?[^()\[\],$]{1,20},\s?[^()\[\],$]{1,20}[)\]]"
-_UNION = re.compile(rf"{_INTERVAL}(?:\s?∪\s?{_INTERVAL}){{1,6}}(?![^.]*(?:\d|∪))")
+_UNION = re.compile(rf"{_INTERVAL}(?:\s?∪\s?{_INTERVAL}){{1,6}}+")
 """Intervals joined in plain text: `(−∞, 1] ∪ [4, ∞)`."""
 _ENDS = r"[$\\(]*(-?[\w./\\]{1,20})[$\\)]*\s\((inclusive|exclusive)\)"
 _WORDED_INTERVAL = re.compile(rf"\bfrom {_ENDS} to {_ENDS}")
