@@ -166,7 +166,11 @@ def _answered_first(text: str) -> Candidate | None:
     conclusions = _CONCLUSION.findall(why)
     results = [*_RESULT.findall(why), *(last_formula(part) for part in conclusions)]
     digits = _digits(found.text)
-    if conclusions and digits in {_digits(number) for number in re.findall(r"\d[\d.,/]*", conclusions[-1])}:
+    if (
+        conclusions
+        and not _NOT.search(conclusions[-1])
+        and digits in {_digits(number) for number in re.findall(r"\d[\d.,/]*", conclusions[-1])}
+    ):
         return found
     return found if all(_digits(result) == digits for result in results[-1:] if result) else None
 
@@ -182,6 +186,7 @@ _CONCLUSION = re.compile(
     r"\b(?:so|thus|therefore|hence|in total|altogether|leaves|leaving|gives|giving|makes)\b([^\n.?!]*\d[^\n?!]*)",
     re.IGNORECASE,
 )
+_NOT = re.compile(r"\bnot\b|n['’]t\b", re.IGNORECASE)
 _RESULT = re.compile(r"=\s*([$€£]?\d[\d,./]*)")
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
 

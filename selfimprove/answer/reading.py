@@ -99,7 +99,7 @@ def read(written: str) -> Answer:
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
     core = peel(_unbold(written.strip()))
-    if core[:1] == "P":
+    if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
     if " not " in core:
         core = _AND_NOT.sub(r"\1", core)

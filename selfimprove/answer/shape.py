@@ -258,7 +258,7 @@ def _exact_part(signs: tuple[Sign, ...], members: tuple[Node, ...]) -> tuple[tup
         raise Unreadable(CONTRADICTION)
     if cut == 0 and is_name(members[0]):
         return (Sign.EQUAL, *signs[1:]), members
-    if cut == 1 and free_names(members[0]) and not free_names(members[1]):
+    if cut == 1 and not is_name(members[0]) and free_names(members[0]) and not free_names(members[1]):
         return (), members[1:2]  # \pi d = 2\pi \approx 6.28
     return signs[:cut], members[: cut + 1]
 
