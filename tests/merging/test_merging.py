@@ -472,13 +472,16 @@ def test_an_update_below_the_grid_is_kept_by_stochastic_rounding_and_lost_by_nea
     train(job, lambda *_: None)
     check = MergeCheck(base, canaries, Merging())
     good, bad = (merge(make_job(base, [small], tmp_path / way.way, way), check) for way in (AUTO, NEAREST))
-    assert (good["rounding"], bad["rounding"]) == ("stochastic", "nearest")
-    assert good["survival"] == pytest.approx(1, abs=0.02)
-    assert good["relative_error"] > 1 > bad["relative_error"]  # the wrong figure to judge by
-    assert good["passed"], good["failures"]
-    assert bad["survival"] < 0.3
-    assert not bad["passed"]
-    assert bad["failures"][0].startswith("the merged model keeps 0.")
+    assert (good.rounding, bad.rounding) == ("stochastic", "nearest")
+    assert good.survival == pytest.approx(1, abs=0.02)
+    assert good.relative_error is not None
+    assert bad.relative_error is not None
+    assert good.relative_error > 1 > bad.relative_error  # the wrong figure to judge by
+    assert good.passed, good.failures
+    assert bad.survival is not None
+    assert bad.survival < 0.3
+    assert not bad.passed
+    assert bad.failures[0].startswith("the merged model keeps 0.")
 
 
 @pytest.mark.gpu_branch
