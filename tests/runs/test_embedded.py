@@ -115,17 +115,27 @@ def test_one_round_of_the_demo_recipe_with_vllm(tmp_path: Path) -> None:
 
 @needs_model
 @pytest.mark.slow
-def test_the_embedded_model_computes_what_rows_share_once() -> None:
+def test_the_embedded_model_computes_what_rows_share_once(tmp_path: Path) -> None:
     """In bfloat16 and at 30 layers the bound on rounding is nearer than on a tiny model."""
     from selfimprove.models import default_cache, load_tokenizer, resolve_model
     from selfimprove.recipe import Model, Runtime, Training
+    from selfimprove.round.machinery import TrainJob
     from selfimprove.round.prefixes import Example
+    from selfimprove.store.rows import Kind
     from selfimprove.training.fit import prepare
 
     folder = resolve_model(Model(), default_cache()).path
     prompt = tuple(load_tokenizer(folder).render("", "What is 3 + 4?"))
-    example = Example("key", 0, "prefix", prompt, (1, 2, 3))
-    assert prepare([example], folder, Training(), 0, Runtime(device="cpu")).ways.branches
+    job = TrainJob(
+        examples=[Example("key", 0, Kind.PREFIX, prompt, (1, 2, 3))],
+        model=folder,
+        work=tmp_path / "work",
+        out=tmp_path / "adapter",
+        settings=Training(),
+        seed=0,
+        runtime=Runtime(device="cpu"),
+    )
+    assert prepare(job).method.packs
 
 
 @needs_model
