@@ -109,10 +109,8 @@ def last_statement(text: str) -> Candidate | None:
         stripped = _POWER.sub("^", stripped)
     if is_whole(stripped):
         return Candidate(tidy(stripped).removeprefix("# ").lstrip("=> "), "whole")
-    if "```output" in stripped:
-        stripped = _UNOPENED.sub("", stripped)
     if "```" in stripped:
-        stripped = _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", stripped))).strip()
+        stripped = _without_programs(stripped)
     elif (printed := _PRINTED.search(stripped)) is not None and _CODE.search(stripped):
         return Candidate(printed[1], "last")
     stripped = in_one_line(stripped)
@@ -150,6 +148,13 @@ def last_statement(text: str) -> Candidate | None:
 
 _BOLD_NAME = re.compile(r"(?<=\b(?:is|to)\s)\*\*([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\*(?=\.)")
 """The one name in bold of a text, which a sentence ends on: "the largest ratio belongs to **Evelyn**."."""
+
+
+def _without_programs(text: str) -> str:
+    """The text with each program in it replaced by what the program printed."""
+    if "```output" in text:
+        text = _UNOPENED.sub("", text)
+    return _PROGRAM.sub("\n", _PRINTS.sub(r"\n\1\n", _OUTPUT.sub(r"\n\1\n", text))).strip()
 
 
 def _answered_first(text: str) -> Candidate | None:
