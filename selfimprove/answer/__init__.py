@@ -109,7 +109,7 @@ def _out_of_order(text: str, stated: str, reference: str) -> bool:
     return parts or ranks(own)
 
 
-_IN_PARTS = re.compile(r"(?:\A|\n)\s*\(a\)\s[^\n]*\n\s*\(b\)\s")
+_IN_PARTS = re.compile(r"(?:\A|\n)[ \t]*\(a\)\s[^\n]*\n\s*\(b\)\s")
 _OTHER_ORDER = Finding(Outcome.WRONG, "structure", "the same items in another order")
 
 

@@ -44,14 +44,14 @@ def _unit_of(question: str) -> Unit | None:
     """The one unit of measurement that a question asks for; None without one."""
     names = {canonical_unit(name.lower()) for match in _ASKS.finditer(question) for name in match.groups() if name}
     units = [unit for unit in names if ratio(unit, unit) is not None]
-    if not names and "cent" not in question.lower() and _HOW_MUCH.search(question):
+    if not names and "cent" not in question.lower() and _PRICE.search(question) and _HOW_MUCH.search(question):
         return _DOLLAR
     return units[0] if len(units) == len(names) == 1 else None
 
 
 _DOLLAR = canonical_unit("dollars")
-_HOW_MUCH = re.compile(r"\$\s?\d.*\bhow much\b", re.IGNORECASE | re.DOTALL)
-"""A question of money, whose prices are in dollars."""
+_PRICE = re.compile(r"\$\s?\d")
+_HOW_MUCH = re.compile(r"\bhow much\b", re.IGNORECASE)
 _DOZENS = re.compile(r"\bhow many dozens?\b|\bin dozens\b", re.IGNORECASE)
 _ASKS = re.compile(
     r"\bhow many (?:(?:total|more|whole|full|extra|additional|fewer) )?([a-z]+)|\b(?:what|how (?:much|long|far|"

@@ -26,7 +26,7 @@ _BETWEEN = re.compile(
     r"(?:[\s,;$.()\[\]&]|\\[()\[\],;:!]|\\q?quad|\\text\s*\{[^{}]{0,60}\}|\\(?:and|or)\b|\b[A-Za-z]+\b)*"
 )
 _OR_MAYBE = re.compile(r"\bor (?:it |this |that )?(?:could|might|may)(?: also)? be\s?[$\\(\[]*\Z", re.IGNORECASE)
-_NEXT_PART = re.compile(r"[$.)\]\\]{0,4}\s*\n\s*\(([b-e])\)\s[^\n]{0,80}")
+_NEXT_PART = re.compile(r"[$.)\]\\]{0,4}[^\S\n]*\n\s*\([b-e]\)\s[^\n]{0,80}")
 """What stands between the boxes of two parts, "(a) …" and "(b) …"."""
 _UNIT_BEHIND = re.compile(r"(?:\$|\\\)|\\\])?(?=\s[a-z]{3})")
 _NAMED = re.compile(r"(?<![A-Za-z\\])([A-Za-z]\w{0,3})\s?=\s?\$?\s?\Z")

@@ -200,7 +200,7 @@ def is_aside(sentence: str) -> bool:
 
 
 def enumerates(text: str, marks: list[re.Match[str]]) -> bool:
-    """Whether a text ends on several statements close together, each of another answer: "The answer is 1. The …"."""
+    """Whether a text ends on statements close together, each of another answer: five, or two lines of `####`."""
     if len(marks) > 1 and marks[-1][0][:4] == marks[-2][0][:4] == "####":
         one, other = (text[mark.end() :].partition("\n")[0].strip() for mark in marks[-2:])
         if not one.startswith(other) and text[marks[-2].end() : marks[-1].start()].strip() == one:

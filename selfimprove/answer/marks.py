@@ -134,7 +134,7 @@ def last_mark(text: str, after: int | None) -> Statement | None:
         if _REASONED.search(mark[0]) or _TURNED.search(mark[0]):
             continue  # "C is the answer because it is ...", which choices read
         found = _stated(text, mark, over_box=after is not None)
-        if not found.fault and of_a_case(text, mark):
+        if not found.fault and of_a_case(_head(text, mark), mark[0]):
             supposed = supposed or found
             continue
         if not found.fault or found.fault in (TAKEN_BACK, UNDECIDED):
@@ -288,7 +288,7 @@ def _faulty(mark: re.Match[str], answer: str, end: int, fault: str) -> Statement
 
 def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     """Whether the sentence around a marker supposes, asks or guesses; `first` is the sentence behind it."""
-    head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
+    head = _head(text, mark)
     if (
         is_supposed(head)
         or CONDITION.search(head)
@@ -302,6 +302,11 @@ def _is_supposed(text: str, mark: re.Match[str], first: str) -> bool:
     ):
         return True
     return bool(_CONDITION.search(first) and re.search(r"\b(?:would|should)\b", mark[0], re.IGNORECASE))
+
+
+def _head(text: str, mark: re.Match[str]) -> str:
+    """What of its sentence stands before a marker."""
+    return re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
 
 
 def _is_firm(text: str, end: int, answer: str) -> bool:
@@ -380,8 +385,6 @@ _BRACKETS = re.compile(
 )
 _ONLY_BRACKETS = re.compile(r"[\[\](){}<> ]+")
 """Brackets that close others, the answer of a task of Dyck words."""
-
-
 _LETTERS = re.compile(r"\(?[A-J]\)?(?:[,\s]+\(?[A-J]\)?)*")
 _ARTICLE = re.compile(r"\A(?:la|el|le|il|die|das|a|o)\s+(?=\(?[A-J]\)?\s?[:.)]\s)")
 _NUMBERED = re.compile(r"\A(?:option|choice)\s\d{1,2}\s(?=\([A-J]\))", re.IGNORECASE)  # "option 2 (B)"

@@ -64,7 +64,7 @@ _UNOPENED = re.compile(r"\A[^`]*\n```\n(?=```output)")  # a program whose fence 
 _OUTPUT = re.compile(r"```(?:output|text|plaintext|result)\n([^`]*)```")
 _PROGRAM = re.compile(r"```[a-z]+\n[^`]*```")
 _PRINTS = re.compile(r"```[a-z]+\n[^`]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?([^\n`]+)\n\s*```")
-_PRINTED = re.compile(r"\n\s*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?(-?[\d.,/]*\d)\s*\Z")
+_PRINTED = re.compile(r"\n[ \t]*(?:#|//)\s?(?:[Oo]utput|[Pp]rints|[Rr]esult)\s?:\s?(-?[\d.,/]*\d)\s*\Z")
 _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )

@@ -230,10 +230,9 @@ _STARTLED = re.compile(
 )
 
 
-def of_a_case(text: str, mark: re.Match[str]) -> bool:
+def of_a_case(head: str, mark: str) -> bool:
     """Whether a marker says what the answer would be in a case: "(If it is about all, then the answer would be 8.)"."""
-    head = re.split(r"[.!?\n]", text[max(0, mark.start() - 160) : mark.start()])[-1]
-    return " would" in mark[0] and _IN_A_CASE.match(head) is not None
+    return " would" in mark and _IN_A_CASE.match(head) is not None
 
 
 _IN_A_CASE = re.compile(r"\W*(?:note:?\s)?(?:(?:but|and|however),?\s)?if\b", re.IGNORECASE)

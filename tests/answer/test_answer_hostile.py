@@ -29,6 +29,7 @@ HOSTILE = [
     "is (B) a " * 800, "the answer, " * 800, "my friend says the answer is " * 300, "x = 2,5 " * 1_000, "5 °C " * 1_000,
     "word: " * 1_000, "A) " + "B   " * 60 + "x", "The roots are:\n- " + r"\a1" * 80 + "==\n- 2\n- 3 =",
     "The answer is " + "] " * 3_000, "a\n\n" * 2_000, "\n\nTom has 5, and. How many x?\n" * 300, "[[1, 2], " * 800,
+    r"\boxed{1}" + "\n" * 15_000 + r"\boxed{2}", "(a)" + "\n" * 15_000 + "5",
 ]  # fmt: skip
 
 
