@@ -4,9 +4,10 @@
 enter as soon as a quarter of the batch is free (a prefill of few prompts costs as much as one of many). So a chunk
 costs the tokens it produces, not rows times the longest, and only its last steps run with few rows.
 
-*Lanes.* On a processor, two threads with a batch each are faster than two that share each small operation and wait for
-one another at its end. The rows are dealt to lanes, each a batch with its own decoder on its own thread; the weights
-are shared.
+*Lanes.* On a processor, two threads with a wide batch each are faster than two that share each small operation and wait
+for one another at its end. Where there are rows enough, they are dealt to lanes, each a batch with its own decoder on
+its own thread. The weights are shared, and each lane reads them all in every step: large models have a single lane
+(`transformers.lanes_for`).
 
 Both are planned from the requests alone, nothing depends on time: which rows are batched together, and so how their
 sums are rounded, is the same on every run with the same number of threads.

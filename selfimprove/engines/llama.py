@@ -111,6 +111,7 @@ class Llama:
         body: Any = model.model
         config: Any = model.config
         self.device, self.dtype = model.device, model.dtype
+        self.weight_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         self._embedding = body.embed_tokens.weight.detach()
         self._layers = [_layer(layer) for layer in body.layers]
         self._norm = _norm(body.norm)

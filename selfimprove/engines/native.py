@@ -4,6 +4,10 @@ torch has no operation for one new token a row over rows of unequal length. What
 longest and, for a row that doesn't fill its slot, copies keys and values before it multiplies: 1.6 ms a layer for 64
 rows of the embedded model at 192 tokens, on one core. The compiled one takes 0.55 ms, and reads each row's own length.
 
+The rows of a step are dealt to the threads that torch uses: 128 rows of a model of 1.5 billion weights take 5.6 ms of
+a layer with one thread and 3.6 ms with two, beside 22 ms for its products. Each row is summed alone, so how they are
+dealt changes no result.
+
 It is compiled for the model's head width when a sampler starts, in a third of a second, into a temporary folder that
 is gone at once. It sums in another order than torch, so the two round differently: a machine keeps to one of them.
 """
@@ -11,10 +15,12 @@ is gone at once. It sums in another order than torch, so the two round different
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +29,9 @@ import torch
 FLAGS = ("-c", "-O3", "-march=native", "-ffast-math", "-fPIC")
 """For compiling alone: a library *linked* with `-ffast-math` makes the whole process flush subnormal numbers."""
 TYPES = {torch.bfloat16: "-DBFLOAT16", torch.float32: "-DFLOAT32"}
+
+THREAD_TOKENS = 4096
+"""Cached tokens that are worth a thread: fewer take less time than the handing over."""
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(positions (rows,), queries (rows, heads, width), new keys and new values (rows, groups, width), the layer's cached
@@ -68,11 +77,26 @@ def _bind(function: Callable[..., None]) -> Attention:
     ) -> torch.Tensor:
         rows, heads, width = queries.shape
         groups, capacity = keys.shape[1:3]
-        scores = torch.empty(heads // groups * capacity)
         out = torch.empty((rows, heads, width), dtype=queries.dtype)
-        fresh = [part for new in (queries, new_keys, new_values) for part in (new.data_ptr(), new.stride(0))]
-        ends = [block.data_ptr() for block in (keys, values, scores, out)]
-        function(rows, groups, capacity, positions.data_ptr(), width**-0.5, *fresh, *ends)
+        threads = max(1, min(torch.get_num_threads(), rows, int(positions.sum()) // THREAD_TOKENS))
+        scores = torch.empty(threads, heads // groups * capacity)
+
+        def run(part: int) -> None:
+            begin, end = (rows * edge // threads for edge in (part, part + 1))
+            given = [new[begin:end] for new in (queries, new_keys, new_values)]
+            fresh = [argument for new in given for argument in (new.data_ptr(), new.stride(0))]
+            ends = [block.data_ptr() for block in (keys[begin:], values[begin:], scores[part], out[begin:])]
+            function(end - begin, groups, capacity, positions[begin:].data_ptr(), width**-0.5, *fresh, *ends)
+
+        others = [_threads().submit(run, part) for part in range(1, threads)]
+        run(0)
+        for other in others:
+            other.result()
         return out
 
     return attend
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "attention")

@@ -24,7 +24,7 @@ from selfimprove.engines.llama import Llama, fits, packs
 from selfimprove.engines.native import compiled_attention, compiler
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.engines.scripted import ScriptedSampler
-from selfimprove.engines.transformers import TransformersSampler, Way
+from selfimprove.engines.transformers import LANE_ROWS, TransformersSampler, Way
 from selfimprove.errors import UsageError
 from selfimprove.models import compute_dtype
 from selfimprove.models.tiny import EOS, make_tiny_model
@@ -176,7 +176,7 @@ def test_the_same_chunk_gives_the_same_completions_again(model: Path) -> None:
 def test_lanes_and_samples_of_one_problem_change_nothing_but_speed(model: Path) -> None:
     requests = [
         replace(_request(n, (*HEAD[: n % 9 + 1], 5 + n), 24, WARM, seed=9 * n + sample), sample=sample)
-        for n in range(40)
+        for n in range(2 * LANE_ROWS // 3 + 1)
         for sample in range(3)
     ]
     with TransformersSampler(model, Runtime(device="cpu")) as sampler:
