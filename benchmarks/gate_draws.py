@@ -23,7 +23,8 @@ from selfimprove import recipe
 from selfimprove.gate.aimed import Aim
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import standing_at
-from selfimprove.gate.evidence import LAST_LOOK, Tally, exact_p
+from selfimprove.gate.editions import NOW
+from selfimprove.gate.evidence import Tally, exact_p
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -75,7 +76,7 @@ def run_gate(wins: Counts, losses: Counts, total: int, alpha: float) -> Judged:
 def decided(differences: Gains, settings: recipe.Gate, alpha: float) -> tuple[bool, int]:
     """Whether the gate accepts on averages over samples, and after how many problems; what `decide` says, faster."""
     total, tally = len(differences), Tally(())
-    aim = Aim(total=total, target=1 / (LAST_LOOK * alpha)) if settings.samples > 1 else None
+    aim = Aim(total=total, target=1 / (NOW.last_look * alpha)) if settings.samples > 1 else None
     for start, end in pairwise([0, *looks(total)]):
         fresh = [float(each) for each in differences[start:end]]
         tally, aim = tally.plus(Tally.of(fresh).counts), aim and aim.after(fresh)

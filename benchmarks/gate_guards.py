@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from selfimprove.gate.aimed import EXPECTED_SQUARE, EXPECTED_WEIGHT, LOST, MOST_STAKE
-from selfimprove.gate.evidence import LAST_LOOK, rules_out
+from selfimprove.gate.editions import NOW
+from selfimprove.gate.evidence import evidence_against, rules_out
 from selfimprove.gate.gains import Pair
 from selfimprove.gate.guards import (
+    TOGETHER,
     alphas_of_guards,
     decide_guard,
     drop_shown,
@@ -30,6 +32,7 @@ from selfimprove.gate.guards import (
     shifted,
     size_for_proof,
 )
+from selfimprove.gate.together import Passed, decide_together
 from selfimprove.recipe import Guard, Recipe
 
 JUDGEMENTS, SETS, SIZE = 10, 3, 200
@@ -48,34 +51,50 @@ Drops = Callable[[int], float]
 
 def passes(differences: Differences, guard: Guard, alpha: float) -> Flags:
     """Which repeats pass the guard."""
-    seen = looks(differences.shape[1])
-    wealth = _aimed(differences, guard, alpha)
+    return _passes(differences, guard, alpha, looks(differences.shape[1]), exact=guard.max_drop == 0)
+
+
+def passes_together(differences: Sequence[Differences], guard: Guard, alpha: float) -> Flags:
+    """Which repeats pass the test of all guards together, each of them like `guard`, one set of differences a guard."""
+    starts = np.cumsum([0, *(part.shape[1] for part in differences)])
+    seen = [
+        int(start) + look for start, part in zip(starts, differences, strict=False) for look in looks(part.shape[1])
+    ]
+    return _passes(np.concatenate(differences, axis=1), guard, alpha, seen, exact=False)
+
+
+def _passes(differences: Differences, guard: Guard, alpha: float, seen: Sequence[int], *, exact: bool) -> Flags:
+    """`exact`: the evidence is McNemar's, which depends on the error and the total, and has no bet."""
+    total = differences.shape[1]
+    wealth = np.zeros((len(differences), len(seen))) if exact else _aimed(differences, guard, alpha, seen)
     wins, losses = ((differences == side).cumsum(axis=1)[:, np.array(seen) - 1] for side in (1, -1))
     refuted, shown = (np.zeros(len(differences), bool) for _ in range(2))
     for look, judged in enumerate(seen):
         states, which = np.unique(wins[:, look] * (judged + 1) + losses[:, look], return_inverse=True)
-        exact = guard.max_drop == 0  # there the evidence depends on the error and the last look, and has no bet
-        how = (guard, alpha, judged == seen[-1]) if exact else (guard, ALPHA, False)
-        found = [_state(judged, *divmod(int(state), judged + 1), *how) for state in states]
+        how = (total, alpha) if exact else (0, ALPHA)
+        found = [_state(judged, *divmod(int(state), judged + 1), guard, *how) for state in states]
         evidence, ruled_out = (np.array(part)[which] for part in zip(*found, strict=True))
-        bet = 0.0 if exact else LAST_LOOK * wealth[:, look]
-        refuted |= evidence + bet >= 1 / alpha
+        refuted |= evidence + NOW.last_look * wealth[:, look] >= 1 / alpha
         shown |= ruled_out & ~refuted
     return refuted & ~shown if guard.proves else ~refuted
 
 
 @cache
-def _state(judged: int, wins: int, losses: int, guard: Guard, alpha: float, last: bool) -> tuple[float, bool]:
-    """The evidence without the bet, and whether more than the harmless drop is shown at 95%."""
+def _state(judged: int, wins: int, losses: int, guard: Guard, total: int, alpha: float) -> tuple[float, bool]:
+    """The evidence without the bet (McNemar's with a `total`), and whether more than the harmless drop is shown."""
     tally = tally_of(judged, wins, losses)
-    evidence = evidence_of_guard(tally, 0.0, guard, alpha, last=last, greedy=True)
+    if total:
+        return evidence_of_guard(tally, total, 0.0, guard, alpha, greedy=True), False
+    evidence = (1 - NOW.last_look) * evidence_against(
+        tally.exchanged() if guard.proves else tally, guard.max_drop if guard.proves else -guard.max_drop, greedy=True
+    )
     return evidence, guard.proves and rules_out(tally, -guard.max_drop, greedy=True)
 
 
-def _aimed(differences: Differences, guard: Guard, alpha: float) -> Gains:
+def _aimed(differences: Differences, guard: Guard, alpha: float, seen: Sequence[int]) -> Gains:
     """The wealth of `Aim` at each look, (repeats, looks)."""
     repeats, total = differences.shape
-    target, wealth, at_looks = 1 / (LAST_LOOK * alpha), np.ones(repeats), []
+    target, wealth, at_looks = 1 / (NOW.last_look * alpha), np.ones(repeats), []
     square = np.full(repeats, EXPECTED_SQUARE * EXPECTED_WEIGHT)
     values = np.array([shifted(side, guard) for side in (-1, 0, 1)])
     for place in range(total):
@@ -87,7 +106,7 @@ def _aimed(differences: Differences, guard: Guard, alpha: float) -> Gains:
         stake /= np.sqrt(square / (place + EXPECTED_WEIGHT) * (total - place))
         wealth = wealth + np.where(going, np.minimum(stake, MOST_STAKE * wealth) * value, 0.0)
         square += value * value
-        if place + 1 in looks(total):
+        if place + 1 in seen:
             at_looks.append(wealth)
     return np.stack(at_looks, axis=1)
 
@@ -120,32 +139,37 @@ def guarded_runs(rng: np.random.Generator, repeats: int, guards: Sequence[Guard]
     for place in range(JUDGEMENTS):
         drop = drops(place + 1)
         found, changes = np.zeros((len(guards), repeats), bool), []
+        together, orders = np.ones(repeats, bool), list[Differences]()
         for number, guard in enumerate(recipe.guards):
             chance = rng.random((repeats, guard.size))
             lost = right[number] & (chance < (FLIPS + drop) / 2 / accuracy)
             won = ~right[number] & (chance < (FLIPS - drop) / 2 / (1 - accuracy))
             changes.append((lost, won))
             mixed = rng.permuted(won.astype(np.int8) - lost.astype(np.int8), axis=1)
-            for alpha, these in _alphas(recipe, guard, shown[:, :place], passed[:, :place]):
+            orders.append(mixed)
+            for alpha, these in _alphas(recipe, guard.name, shown[:, :place], passed[:, :place]):
                 found[number, these] = passes(mixed[these], guard, alpha)
+        if TOGETHER in alphas_of_guards(recipe, (), ()):
+            for alpha, these in _alphas(recipe, TOGETHER, shown[:, :place], passed[:, :place]):
+                together[these] = passes_together([order[these] for order in orders], guards[0], alpha)
         of_rule = [np.array([guard.proves for guard in guards]) == proves for proves in (False, True)]
-        shown[:, place] = (~found[of_rule[0]]).any(axis=0)
+        shown[:, place] = (~found[of_rule[0]]).any(axis=0) | ~together
         passed[:, place] = found[of_rule[1]].all(axis=0)
-        rejected[:, place], harmful[:, place] = ~found.all(axis=0), any(drop > guard.max_drop for guard in guards)
-        taken = found.all(axis=0)[:, None]
+        taken = (found.all(axis=0) & together)[:, None]
+        rejected[:, place], harmful[:, place] = ~taken[:, 0], any(drop > guard.max_drop for guard in guards)
         for number, (lost, won) in enumerate(changes):
             right[number] = np.where(taken, right[number] & ~lost | won, right[number])
         accuracy = accuracy - drop * taken
     return GuardedRuns(rejected, harmful)
 
 
-def _alphas(recipe: Recipe, guard: Guard, shown: Flags, passed: Flags) -> list[tuple[float, Counts]]:
+def _alphas(recipe: Recipe, name: str, shown: Flags, passed: Flags) -> list[tuple[float, Counts]]:
     """The error that the guard may spend, with the repeats whose history leaves it that."""
     histories, which = np.unique(np.concatenate([shown, passed], axis=1), axis=0, return_inverse=True)
     alphas = []
     for history in histories.astype(bool).tolist():
         harm, proof = history[: shown.shape[1]], history[shown.shape[1] :]
-        alphas.append(alphas_of_guards(recipe, harm, proof)[guard.name])
+        alphas.append(alphas_of_guards(recipe, harm, proof)[name])
     of_run = np.array(alphas)[which.reshape(-1)]
     return [(float(alpha), np.flatnonzero(of_run == alpha)) for alpha in np.unique(of_run)]
 
@@ -188,19 +212,24 @@ def _drop_rows(repeats: int) -> list[Row]:
     """How often a drop of 8 points is shown, and the size of a set that shows it in 90%."""
     rows = []
     for most in (HARM.max_drop, 0.0):
-        guard = HARM.model_copy(update={"max_drop": most})
+        guard = HARM.model_copy(update={"max_drop": most, "name": "g0"})
+        recipe = Recipe(guards=tuple(guard.model_copy(update={"name": f"g{place}"}) for place in range(SETS)))
         for flips, place in ((FLIPS, 1), (0.15, 1), (0.20, 1), (FLIPS, 5)):
-            alpha = alphas_of_guards(Recipe(guards=(guard,)), (False,) * (place - 1), ())[guard.name] / SETS
-            missed = float(passes(drawn(np.random.default_rng(34), repeats, SIZE, flips, DROP), guard, alpha).mean())
-            caught = 1 - missed, 1 - missed**SETS
+            alpha = alphas_of_guards(recipe, (False,) * (place - 1), ())["g0"]
+            rng = np.random.default_rng(34)
+            sets = [drawn(rng, repeats, SIZE, flips, DROP) for _ in range(SETS)]
+            found = np.array([passes(part, guard, alpha) for part in sets])
+            caught = 1 - found.mean(), 1 - found.all(axis=0).mean()
+            all_sets = 1 - (found.all(axis=0) & passes_together(sets, guard, alpha)).mean()
             size = _size_for(guard, flips, alpha, repeats)
             which = {1: "first", 5: "fifth"}[place]
             claim = (
                 f"guards, no proof of harm, max_drop {most:g}, {SETS} sets of {SIZE}, flips {flips:.0%}, {which} round "
-                f"that passes the gate: chance that a drop of {100 * DROP:g} points is shown, on one set → on all"
+                f"that passes the gate: chance that a drop of {100 * DROP:g} points is shown, on one set → on all, by "
+                "any guard → by any guard or all together"
             )
-            figure = f"{caught[0]:.3f} → {caught[1]:.3f} ({repeats:,}); on one set, 0.90 with sets of {size}"
-            rows.append(Row(claim, figure, "≥ 0.90 on all", met_told(caught[1] >= 0.9)))
+            figure = f"{caught[0]:.3f} → {caught[1]:.3f} → {all_sets:.3f} ({repeats:,}); 0.90 on one set of {size}"
+            rows.append(Row(claim, figure, "≥ 0.90 on all", met_told(all_sets >= 0.9)))
     return rows
 
 
@@ -233,12 +262,19 @@ def _proof_row(repeats: int) -> Row:
 
 
 def agreement_row(repeats: int) -> Row:
-    """The fast path of this file against `decide_guard` on the same outcomes."""
+    """The fast paths of this file against `decide_guard` and `decide_together` on the same outcomes."""
     rng, equal, alpha = np.random.default_rng(37), 0, 0.025
     guards = [HARM, PROOF, HARM.model_copy(update={"max_drop": 0.0}), PROOF.model_copy(update={"max_drop": 0.1})]
     for number in range(repeats):
         guard = guards[number % len(guards)]
-        d = drawn(rng, 1, SIZE, FLIPS, (0.0, DROP, 0.05)[number // len(guards) % 3])
-        slow = decide_guard([Pair(float(x < 0), float(x > 0)) for x in d[0]], SIZE, guard, SETTINGS, alpha)
-        equal += slow is not None and slow.passed == passes(d, guard, alpha)[0]
-    return Row("this simulation and `decide_guard` agree", f"{equal} of {repeats}", "all", met_told(equal == repeats))
+        drop = (0.0, DROP, 0.05)[number // len(guards) % 3]
+        sets = [drawn(rng, 1, SIZE, FLIPS, drop) for _ in range(SETS)]
+        pairs = [tuple(Pair(float(x < 0), float(x > 0)) for x in part[0]) for part in sets]
+        slow = decide_guard(pairs[0], SIZE, guard, SETTINGS, alpha)
+        equal += slow is not None and slow.passed == passes(sets[0], guard, alpha)[0]
+        if not guard.proves:
+            whole = decide_together([Passed(guard=guard, pairs=part) for part in pairs], SETTINGS, alpha)
+            equal += whole.passed == passes_together(sets, guard, alpha)[0]
+    repeats += repeats // 2
+    figure = f"{equal} of {repeats}"
+    return Row("this simulation, `decide_guard` and `decide_together` agree", figure, "all", met_told(equal == repeats))

@@ -33,7 +33,8 @@ from enum import StrEnum
 
 from selfimprove.formatting import plural, points_worth, split_told
 from selfimprove.gate.aimed import Aim
-from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, gain_lower, gain_upper, rules_out
+from selfimprove.gate.editions import NOW, Edition
+from selfimprove.gate.evidence import Tally, evidence, gain_lower, gain_upper, rules_out
 from selfimprove.gate.gains import DIGITS, Pair, Split, split_of
 from selfimprove.gate.intervals import LEVEL, LIKELY_FLIPS, Power, pass_at_k, power_line, power_lines, tango, wilson
 from selfimprove.recipe import Gate
@@ -128,23 +129,23 @@ class _Seen:
 
     tally: Tally
     aim: Aim | None
+    edition: Edition
 
     def plus(self, pairs: Sequence[Pair]) -> _Seen:
         """With these further pairs, in judging order."""
         aim = self.aim.after(pair.challenger - pair.champion for pair in pairs) if self.aim else None
-        return _Seen(self.tally.plus(_tally(pairs).counts), aim)
+        return _Seen(self.tally.plus(_tally(pairs).counts), aim, self.edition)
 
 
-def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Decision | None:
+def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, edition: Edition = NOW) -> Decision | None:
     """The decision on the pairs judged so far, or None: go on judging. More pairs never change a decision.
 
     `pairs` are in judging order, of `total` held-out problems; those beyond the last whole batch wait for its rest.
-    `alpha` is that of the round; without `aims` averages are judged by the mixture alone, as in old runs. Raises
-    `ValueError` for more pairs than `total`.
+    `alpha` is that of the round, `edition` that of the run. Raises `ValueError` for more pairs than `total`.
     """
     if total < 1 or len(pairs) > total:
         raise ValueError(f"{len(pairs)} pairs of {total} held-out problems")
-    start = _before(total, settings, alpha, aims=aims)
+    start = _before(total, settings, alpha, edition)
     seen, standing = _replay(start, pairs, total, settings, alpha)
     if not standing:
         return None
@@ -172,24 +173,26 @@ def decide(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, a
     )
 
 
-def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, *, aims: bool = True) -> Look:
-    """The figures of a look at all these pairs, decided or not; `alpha` and `aims` as in `decide`."""
-    return _look(_before(total, settings, alpha, aims=aims).plus(pairs), total, settings, alpha)
+def look_at(pairs: Sequence[Pair], total: int, settings: Gate, alpha: float, edition: Edition = NOW) -> Look:
+    """The figures of a look at all these pairs, decided or not; `alpha` and `edition` as in `decide`."""
+    return _look(_before(total, settings, alpha, edition).plus(pairs), total, settings, alpha)
 
 
-def standing_at(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None = None) -> Standing:
+def standing_at(
+    tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None = None, edition: Edition = NOW
+) -> Standing:
     """How a look at the first `tally.judged` of `total` problems stands. `alpha` is the round's, `aim` its bet."""
     last = tally.judged >= total
     if settings.rule != "sequential":
         return Standing(settings.rule) if last else Standing.OPEN
     greedy = settings.samples == 1
-    if _passes(tally, alpha, last=last, greedy=greedy, aimed=aim.wealth if aim else None):
+    if evidence(tally, total, alpha, greedy=greedy, aimed=aim.wealth if aim else None, edition=edition) >= 1 / alpha:
         return Standing.EVIDENCE
     if rules_out(tally, settings.worthwhile, greedy=greedy):
         return Standing.FUTILE
     if last:
         return Standing.UNDECIDED
-    return Standing.FUTILE if _out_of_reach(tally, total, settings, alpha, aim) else Standing.OPEN
+    return Standing.FUTILE if _out_of_reach(tally, total, settings, alpha, aim, edition) else Standing.OPEN
 
 
 def guarded(decision: Decision, champion: Vitals, challenger: Vitals, settings: Gate) -> Decision:
@@ -244,9 +247,10 @@ def sentence_of_gain(pairs: Sequence[Pair], over: str) -> str:
     )
 
 
-def _before(total: int, settings: Gate, alpha: float, *, aims: bool) -> _Seen:
+def _before(total: int, settings: Gate, alpha: float, edition: Edition) -> _Seen:
     """Nothing judged yet; averages have a bet that aims at the error that their last look has."""
-    return _Seen(Tally(()), Aim(total=total, target=1 / (LAST_LOOK * alpha)) if aims and settings.samples > 1 else None)
+    target = 1 / (edition.last_look * alpha)
+    return _Seen(Tally(()), Aim(total=total, target=target) if edition.aims and settings.samples > 1 else None, edition)
 
 
 def _replay(
@@ -261,7 +265,7 @@ def _replay(
         state = state.plus(pairs[start:judged])
         start = judged
         seen.append(state)
-        standing = standing_at(state.tally, total, settings, alpha, state.aim)
+        standing = standing_at(state.tally, total, settings, alpha, state.aim, state.edition)
         if standing:
             return seen, standing
     return seen, Standing.OPEN
@@ -271,18 +275,14 @@ def _tally(pairs: Sequence[Pair]) -> Tally:
     return Tally.of(pair.challenger - pair.champion for pair in pairs)
 
 
-def _passes(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: float | None) -> bool:
-    return evidence(tally, alpha, last=last, greedy=greedy, aimed=aimed) >= 1 / alpha
-
-
-def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None) -> bool:
+def _out_of_reach(tally: Tally, total: int, settings: Gate, alpha: float, aim: Aim | None, edition: Edition) -> bool:
     """Whether the evidence falls short, or the gain below `worthwhile`, even if the rest goes very well."""
     rest = _optimistic_rest(tally, total)
     end = tally.plus(rest)
     hoped = aim.hoped(sum(value * count for value, count in rest)) if aim else None
-    return end.gain < settings.worthwhile or not _passes(
-        end, alpha, last=True, greedy=settings.samples == 1, aimed=hoped
-    )
+    if end.gain < settings.worthwhile:
+        return True
+    return evidence(end, total, alpha, greedy=settings.samples == 1, aimed=hoped, edition=edition) < 1 / alpha
 
 
 def _optimistic_rest(tally: Tally, total: int) -> list[tuple[float, float]]:
@@ -312,7 +312,7 @@ def _same(accepted: bool, start: _Seen, pairs: Sequence[Pair], total: int, setti
 def _look(seen: _Seen, total: int, settings: Gate, alpha: float) -> Look:
     tally, greedy = seen.tally, settings.samples == 1
     aimed = seen.aim.wealth if seen.aim else None
-    value = evidence(tally, alpha, last=tally.judged >= total, greedy=greedy, aimed=aimed)
+    value = evidence(tally, total, alpha, greedy=greedy, aimed=aimed, edition=seen.edition)
     return Look(
         judged=int(tally.judged),
         wins=int(tally.wins),

@@ -24,14 +24,24 @@ several samples a side d is a fraction, the integral has no closed form, and a q
 nodes with weights that sum to 1 are themselves a distribution of b, so nothing of the guarantee is lost to rounding.
 
 **The last look.** An e-process pays for every look that could have been taken. Looks end when the held-out problems
-do, and the exact fixed-N test (McNemar's: given the number of flips, wins are binomial with ½) wastes nothing there.
-A value of 1/(s·α) at the last look if its p-value is at most s·α, and 0 otherwise and before, is an e-process too, F;
-the average (1-s)·M + s·F is the evidence used. It passes 1/α when M passes 1/((1-s)·α) at any look, or when McNemar's
-test at level s·α rejects at the last one. Fractions have no such exact test. With several samples a side F is the
-wealth of a bet that aims at 1/(s·α) at the last problem (`gate/aimed.py`). With one, scores of a checker may still be
-fractions, which nobody knows beforehand: then F is 0. That costs power and no validity: round each fraction at random
-to 0 or ±1 so that its mean stays. The rounded differences meet the null too, and where none was a fraction McNemar's
-test sees the same in both, so it rejects no more often.
+do, and the exact fixed-N test (McNemar's: given which problems flip, wins are binomial with at most ½) wastes nothing
+there. Let F be 1/(s·α) at the last look if that test's p-value is at most s·α, else 0: its mean under the null is at
+most 1. The evidence used is m·M + s·F, m + s < 1 (`gate/editions.py`). It passes 1/α when M passes 1/(m·α) at any look,
+or when McNemar's test at level s·α rejects at the last one.
+
+**Foreseeing it.** Once many wins stand, F is all but certain long before the last look. Given which problems flip, its
+mean given what was judged, D = P(the test rejects | wins and losses so far, k flips to come)/(s·α), is a martingale,
+since further flips are fair coins at best. k is not known; but the test looks at no more than k, so the least such
+chance over all k that may come is at most D, and may stand for F at any look. How many may come is known but for a
+chance of (1 - m - s)·α: problems are judged in random order, so given all flips of the set those among the first ones
+judged are hypergeometric, and a total under which so few had a chance below (1 - m - s)·α/N at the look can be left
+out; all N places where a look could be have (1 - m - s)·α together.
+
+**Averages.** Fractions have no such exact test. With several samples a side F is the wealth of a bet that aims at
+1/(s·α) at the last problem (`gate/aimed.py`), and m is 1 - s. With one, scores of a checker may still be fractions,
+which nobody knows beforehand: then F is 0, and a recipe with a checker of its own keeps more for M (`SCORED`). That
+costs power and no validity: round each fraction at random to 0 or ±1 so that its mean stays. The rounded differences
+meet the null too, and where none was a fraction McNemar's test sees the same in both, so it rejects no more often.
 
 **What is ruled out.** The same bet turned round, on "the mean of d is at least g", multiplies wealth by 1 + c·(g -
 d)/(1 - g), 0 < c < 1, which is not negative and grows with g: all g at which the average has reached 1/0.05 are ruled
@@ -45,6 +55,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from selfimprove.gate.editions import NOW, Edition
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,9 +69,6 @@ FLIP_SHAPE = 3.0
 """a of the Beta(a, a) over win rates: its median above ½ is 0.63, a gain of 4 points at a flip rate of 15%."""
 FRACTION_SHAPE = 1.0
 """The same for fractions: differences are smaller, so larger stakes are better."""
-LAST_LOOK = 0.75
-"""s, the share of α that is kept for McNemar's exact test at the last look. A scan over s, `FLIP_SHAPE` and
-`decision.HOPE` gave most power at this value, for at most 60% of the judging (docs/gate.md)."""
 BOUND_ALPHA = 0.05
 """Chance that the upper bound on the gain is ever too low."""
 NODES = 128
@@ -150,18 +159,57 @@ def exact_p(wins: float, losses: float) -> float:
     return float(betainc(wins, losses + 1, 0.5)) if wins > 0 else 1.0
 
 
-def evidence(tally: Tally, alpha: float, *, last: bool, greedy: bool, aimed: float | None = None) -> float:
+def evidence(
+    tally: Tally, total: int, alpha: float, *, greedy: bool, aimed: float | None = None, edition: Edition = NOW
+) -> float:
     """The e-value at a look, finite; at least 1/`alpha` at any look with chance at most `alpha` under the null.
 
-    `last`: all held-out problems are judged. `greedy`: one answer a side, for which the exact test exists unless one
-    has a score that is a fraction. `aimed` is the wealth of the bet that stands for that test with averages; without
-    one they have the mixture alone.
+    `total`: the held-out problems, of which those of `tally` are judged. `greedy`: one answer a side, for which the
+    exact test exists unless one has a score that is a fraction. `aimed` is the wealth of the bet that stands for that
+    test with averages; without one they have the mixture alone.
     """
     mixture = math.exp(min(LARGEST_LOG, log_evidence(tally, _shape(greedy))))
     if not greedy:
-        return mixture if aimed is None else (1 - LAST_LOOK) * mixture + LAST_LOOK * aimed
-    passed = last and tally.whole and exact_p(tally.wins, tally.losses) <= LAST_LOOK * alpha
-    return (1 - LAST_LOOK) * mixture + (1 / alpha if passed else 0.0)
+        share = edition.last_look
+        return mixture if aimed is None else (1 - share) * mixture + share * aimed
+    return edition.bets * mixture + rejection_chance(tally, total, alpha, edition) / alpha
+
+
+def rejection_chance(tally: Tally, total: int, alpha: float, edition: Edition = NOW) -> float:
+    """The least chance that McNemar's test at level s·`alpha` rejects at the last look, if the rest are fair flips.
+
+    Over all numbers of flips that may come, none included: 0 while the test doesn't reject yet. At the last look 1 if
+    it rejects, else 0.
+    """
+    level, rest = edition.last_look * alpha, round(total - tally.judged)
+    if not tally.whole or exact_p(tally.wins, tally.losses) > level:
+        return 0.0
+    if rest == 0 or not edition.foresight:
+        return 1.0 if rest == 0 else 0.0
+    return _least_chance(int(tally.wins), int(tally.losses), int(tally.judged), total, level, edition.foresight * alpha)
+
+
+@lru_cache(maxsize=1 << 16)
+def _least_chance(wins: int, losses: int, judged: int, total: int, level: float, beyond: float) -> float:
+    import numpy as np
+    from scipy.stats import binom
+
+    flips = wins + losses
+    further = np.arange(1, _most_flips(flips, judged, total, beyond / total) + 1)
+    needed = binom.isf(level, flips + further, 0.5) + 1 - wins
+    return float(binom.sf(needed - 1, further, 0.5).min(initial=1.0))
+
+
+def _most_flips(flips: int, judged: int, total: int, level: float) -> int:
+    """How many of the unjudged problems can flip: with more, so few `flips` of the `judged` have chance ≤ `level`."""
+    from scipy.stats import hypergeom
+
+    low, high = -1, total - judged
+    while high - low > 1:
+        middle = (low + high) // 2
+        excluded = hypergeom.cdf(flips, total, flips + middle + 1, judged) <= level
+        low, high = (low, middle) if excluded else (middle, high)
+    return high
 
 
 def evidence_against(tally: Tally, gain: float, *, greedy: bool) -> float:

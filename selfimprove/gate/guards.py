@@ -14,13 +14,19 @@ McNemar's exact test is one of "no difference", so it has the place of F where `
 there is none, since how likely so many losses are depends on the flip rate. The largest evidence of all looks counts,
 which Ville's inequality allows.
 
+**All guards together.** A drop that is spread over several sets may be shown on none of them. So where two or more
+guards with *no proof of harm* have each let a challenger pass, the same bets are placed on all their problems as on one
+set, each d shifted by its own guard's `max_drop`: "harmless on all of them" says that none of these has a mean above 0
+given what was seen before, whatever guard it is of. This test is one guard more in the budget below.
+
 **The error budget.** Call a round whose challenger the gate accepted a *judgement*. The j-th judgement has the j-th
 share of `gate.guard_alpha`, and the share of a refuted null is carried on, all as in `gate/budget.py`, whose proof
 holds for each of these two nulls:
 
-- of the guards with *no proof of harm*: "the challenger is harmless on all of them". G such guards share α_j in equal
-  parts. So the chance that a harmless challenger is rejected by any of them is at most α_j in the judgement, and
-  `gate.guard_alpha` in the run, whatever the number of guards and rounds. Harm that was shown carries α_j on.
+- of the guards with *no proof of harm*: "the challenger is harmless on all of them". G such tests share α_j in equal
+  parts, the one of all guards together among them. So the chance that a harmless challenger is rejected by any of them
+  is at most α_j in the judgement, and `gate.guard_alpha` in the run, whatever the number of guards and rounds. Harm
+  that was shown carries α_j on.
 - of the guards with *proof of no harm*: "the challenger is harmful on one of them or more". It passes them all only if
   that guard's test errs too, so each of them has all of α_j, and the chance that a harmful challenger ever passes them
   all is at most `gate.guard_alpha` in the run. Judgements in which all of them passed carry α_j on.
@@ -43,7 +49,8 @@ from selfimprove.formatting import points, points_worth
 from selfimprove.gate.aimed import NORMAL, Aim
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, counted_as_right, number_told, unread_told
-from selfimprove.gate.evidence import LAST_LOOK, Tally, evidence, evidence_against, gain_lower, rules_out
+from selfimprove.gate.editions import NOW, Edition
+from selfimprove.gate.evidence import Tally, evidence, evidence_against, gain_lower, rules_out
 from selfimprove.gate.gains import Pair
 from selfimprove.gate.intervals import FLIP_RATES, POWER
 from selfimprove.recipe import Gate, Guard, Recipe
@@ -63,6 +70,9 @@ class Ruling(StrEnum):
     HARM_NOT_RULED_OUT = "harm not ruled out"
     """Rejected by the rule *proof of no harm*: all is judged, and it isn't."""
 
+
+TOGETHER = "all guards"
+"""Name of the test of all guards with *no proof of harm* together; with a space, which no guard's own has."""
 
 _PASSED = (Ruling.NO_HARM_SHOWN, Ruling.HARM_RULED_OUT)
 
@@ -105,8 +115,10 @@ class Seen:
         return replace(self, tally=tally, aim=aim)
 
 
-def alphas_of_guards(recipe: Recipe, harm_shown: Sequence[bool], all_passed: Sequence[bool]) -> dict[str, float]:
-    """The error that each guard may spend in the next judgement, by its name.
+def alphas_of_guards(
+    recipe: Recipe, harm_shown: Sequence[bool], all_passed: Sequence[bool], edition: Edition = NOW
+) -> dict[str, float]:
+    """The error that each guard may spend in the next judgement, by its name, and all of them `TOGETHER`.
 
     Of each earlier judgement, `harm_shown` says whether a guard with *no proof of harm* rejected the challenger, and
     `all_passed` whether all those with *proof of no harm* let it pass.
@@ -114,18 +126,23 @@ def alphas_of_guards(recipe: Recipe, harm_shown: Sequence[bool], all_passed: Seq
     budget = recipe.gate.model_copy(update={"alpha": recipe.gate.guard_alpha})
     harmless, harmful = alpha_of_round(budget, harm_shown), alpha_of_round(budget, all_passed)
     shared = sum(not guard.proves for guard in recipe.guards)
-    return {guard.name: harmful if guard.proves else harmless / shared for guard in recipe.guards}
+    together = {TOGETHER: harmless / (shared + 1)} if edition.pools and shared > 1 else {}
+    each = together.get(TOGETHER, harmless / max(1, shared))
+    return {guard.name: harmful if guard.proves else each for guard in recipe.guards} | together
 
 
-def evidence_of_guard(tally: Tally, wealth: float, guard: Guard, alpha: float, *, last: bool, greedy: bool) -> float:
+def evidence_of_guard(
+    tally: Tally, total: int, wealth: float, guard: Guard, alpha: float, *, greedy: bool, edition: Edition = NOW
+) -> float:
     """The e-value at a look against the null that the guard's rule asks to be refuted; ever 1/`alpha` as in `evidence`.
 
-    `wealth` is that of the bet on what was judged (`shifted`) that aims at the last problem.
+    `wealth` is that of the bet on what was judged (`shifted`) that aims at the last problem of `total`.
     """
     if guard.max_drop == 0 and greedy:
-        return evidence(tally.exchanged(), alpha, last=last, greedy=True)
+        return evidence(tally.exchanged(), total, alpha, greedy=True, edition=edition)
     told, drop = (tally.exchanged(), guard.max_drop) if guard.proves else (tally, -guard.max_drop)
-    return (1 - LAST_LOOK) * evidence_against(told, drop, greedy=greedy) + LAST_LOOK * wealth
+    share = edition.last_look
+    return (1 - share) * evidence_against(told, drop, greedy=greedy) + share * wealth
 
 
 def shifted(difference: float, guard: Guard) -> float:
@@ -134,21 +151,23 @@ def shifted(difference: float, guard: Guard) -> float:
     return above if guard.proves else -above
 
 
-def decide_guard(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float) -> GuardDecision | None:
+def decide_guard(
+    pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float, edition: Edition = NOW
+) -> GuardDecision | None:
     """The guard's decision on the pairs judged so far, or None: go on judging. More pairs never change a decision.
 
     `pairs` are in judging order, of the guard's `total` problems. Raises `ValueError` for more pairs than `total`.
     """
     if total < 1 or len(pairs) > total:
         raise ValueError(f"{len(pairs)} pairs of {total} problems of guard {guard.name}")
-    seen, ruling = _replay(pairs, total, guard, settings, alpha)
+    seen, ruling = _replay(pairs, total, guard, settings, alpha, edition)
     if not ruling:
         return None
     tally, passed = seen.tally, ruling in _PASSED
     turning = [
         unread_told(unread, side)
         for side, unread, counted in counted_as_right(pairs[: int(tally.judged)])
-        if not _same(passed, _replay(counted, total, guard, settings, alpha)[1])
+        if not _same(passed, _replay(counted, total, guard, settings, alpha, edition)[1])
     ]
     lower = gain_lower(tally, greedy=settings.samples == 1)
     return GuardDecision(
@@ -166,31 +185,37 @@ def decide_guard(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate
     )
 
 
-def look_at_guard(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float) -> Seen:
+def look_at_guard(
+    pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float, edition: Edition = NOW
+) -> Seen:
     """What was judged at the last look that these pairs allow, at none nothing; arguments as in `decide_guard`."""
-    return _replay(pairs, total, guard, settings, alpha)[0]
+    return _replay(pairs, total, guard, settings, alpha, edition)[0]
 
 
 def decided_with_guards(decision: Decision, guards: Mapping[str, GuardDecision]) -> Decision:
     """An accepted decision after the guards that were judged: rejected by the name of the one that didn't pass."""
     for name, found in guards.items():
         if not found.passed:
-            sentence = f"Rejected by the guard {name}: {found.told}."
-            return replace(decision, accepted=False, reason=f"guard {name}", sentence=sentence, robust=found.robust)
-    changes = ", ".join(f"{name} {points(found.gain)} points" for name, found in guards.items())
+            who, reason = ("all guards together",) * 2 if name == TOGETHER else (f"the guard {name}", f"guard {name}")
+            sentence = f"Rejected by {who}: {found.told}."
+            return replace(decision, accepted=False, reason=reason, sentence=sentence, robust=found.robust)
+    changes = ", ".join(f"{name} {points(found.gain)} points" for name, found in guards.items() if name != TOGETHER)
     robust = decision.robust and all(found.robust for found in guards.values())
     return replace(decision, sentence=f"{decision.sentence} Guards passed: {changes}.", robust=robust)
 
 
-def _replay(pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float) -> tuple[Seen, Ruling]:
+def _replay(
+    pairs: Sequence[Pair], total: int, guard: Guard, settings: Gate, alpha: float, edition: Edition
+) -> tuple[Seen, Ruling]:
     """What was judged at the first look that decides, and what it decides."""
-    seen = Seen(tally=Tally(()), aim=Aim(total=total, target=1 / (LAST_LOOK * alpha)))
+    seen = Seen(tally=Tally(()), aim=Aim(total=total, target=1 / (edition.last_look * alpha)))
     start, greedy = 0, settings.samples == 1
     for judged in [*range(settings.batch, total, settings.batch), total]:
         if judged > len(pairs):
             break
         seen, start = seen.plus(pairs[start:judged], guard), judged
-        found = evidence_of_guard(seen.tally, seen.aim.wealth, guard, alpha, last=judged == total, greedy=greedy)
+        wealth = seen.aim.wealth
+        found = evidence_of_guard(seen.tally, total, wealth, guard, alpha, greedy=greedy, edition=edition)
         seen = replace(seen, evidence=max(seen.evidence, found))
         if ruling := _ruling(seen, guard, alpha, last=judged == total, greedy=greedy):
             return seen, ruling
@@ -270,4 +295,4 @@ def _line(guard: Guard, alpha: float) -> str:
 
 def _deviations(alpha: float) -> float:
     """Standard errors between the null and what is detected at 80% power."""
-    return -NORMAL.inv_cdf(LAST_LOOK * alpha) + NORMAL.inv_cdf(POWER)
+    return -NORMAL.inv_cdf(NOW.last_look * alpha) + NORMAL.inv_cdf(POWER)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from selfimprove.formatting import points_worth
-from selfimprove.gate.evidence import LAST_LOOK
+from selfimprove.gate.editions import NOW
 
 FLIP_RATES = (0.05, 0.10, 0.20)
 LIKELY_FLIPS = 0.10
@@ -72,7 +72,7 @@ def power(size: int, alpha: float, flips: float, gain: float) -> float:
 
     spread = 8 * math.sqrt(size * flips * (1 - flips)) + 1
     count = np.arange(max(0, int(size * flips - spread)), min(size, int(size * flips + spread)) + 1)
-    needed_wins = binom.isf(LAST_LOOK * alpha, count, 0.5) + 1
+    needed_wins = binom.isf(NOW.last_look * alpha, count, 0.5) + 1
     passed = binom.sf(needed_wins - 1, count, (1 + gain / flips) / 2)
     return float(np.sum(binom.pmf(count, size, flips) * passed))
 

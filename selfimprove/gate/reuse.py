@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LUCK = (0.0, 2.4, 3.6, 4.0, 4.4, 4.8)
+LUCK = (0.0, 2.4, 3.6, 4.4, 4.5, 4.8)
 """Mean luck after 0, 1, 2, … accepts on one set, in √(f/n); more accepts add none: luck that is too large is lost."""
-MOST_LUCK = (0.0, 3.5, 5.3, 6.2, 6.8, 7.2)
+MOST_LUCK = (0.0, 3.5, 5.3, 6.5, 6.8, 7.5)
 """What one run in 20 exceeds."""
 
 

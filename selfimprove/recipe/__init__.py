@@ -24,20 +24,14 @@ from selfimprove.host.cgroups import usable_cores
 from selfimprove.recipe.gate import MOST_SAMPLES
 from selfimprove.recipe.gate import Gate as Gate
 from selfimprove.recipe.guards import Guard as Guard
+from selfimprove.recipe.prefixes import TASK_TEMPLATE as TASK_TEMPLATE
+from selfimprove.recipe.prefixes import Prefixes as Prefixes
 from selfimprove.recipe.problems import MixturePart as MixturePart
 from selfimprove.recipe.problems import Problems as Problems
 from selfimprove.recipe.problems import Section as Section
-from selfimprove.recipe.selections import MEANINGS, SELECTIONS, Selection
 from selfimprove.recipe.texts import CheckerName, Template
 
 EMBEDDED = "embedded:smollm2-135m-instruct"
-
-TASK_TEMPLATE = (
-    "{question} Please provide the initial step towards resolving the question. "
-    "This step may serve as a foundation but might not encompass the entire solution."
-)
-"""The task template of prefix rows, word for word from UPFT (arXiv 2503.02875, section 3.2)."""
-
 
 # Above any real run: a larger figure is a typing error, and would fill the memory before it showed.
 MOST_TOKENS = 1_000_000
@@ -85,65 +79,10 @@ class Sampling(Section):
     chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
 
 
-class Prefixes(Section):
-    """How completions become training examples."""
-
-    select: Literal["all", "modal", "consistent", "verified", "rollout"] = Field("all", description=MEANINGS)
-    length: int | Literal["full"] = Field(8, description="tokens of a prefix, or `full` for whole solutions")
-    structure_ratio: float = Field(0.1, ge=0, le=1, description="share of rows trained on the whole solution")
-    template: Template = Field(TASK_TEMPLATE, description="user turn of prefix rows, with `{question}`")
-    train_eos: bool = Field(False, description="train on an end-of-sequence token after each prefix")
-    rollouts: int = Field(4, ge=1, le=MOST_SAMPLES, description="`rollout`: continuations of each distinct prefix")
-    value: Literal["auto", "labels", "agreement"] = Field(
-        "auto",
-        description="`rollout`: what a continuation is scored by; `labels`: the problem's answer; `agreement`: "
-        "agreement with the majority of the problem's continuations; `auto`: `labels` if all training problems have "
-        "an answer or `answers.checker` is set, otherwise `agreement`",
-    )
-    shrinkage: float = Field(
-        4.0,
-        ge=0,
-        description="`rollout`: weight of the problem's mean in a prefix's value, as a pseudo-count of continuations",
-    )
-    least_advantage: float = Field(
-        0.05, ge=0, le=1, description="`rollout`: shrunk advantage over the problem's mean that a prefix must exceed"
-    )
-    pooled: bool = Field(
-        False, description="`rollout`: pool the evidence of prefixes that differ only in the problem's own numbers"
-    )
-    weighted: bool = Field(False, description="`rollout`: weight rows by the advantage of their prefix")
-
-    @field_validator("length")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be at least 1 token")
-        return value
-
-    @model_validator(mode="after")
-    def _chooses_prefixes(self) -> Prefixes:
-        if self.whole and self.selection.chooses_prefixes:
-            raise ValueError(f"`{self.select}` chooses among prefixes, so prefixes.length must be a number of tokens")
-        return self
-
-    @property
-    def selection(self) -> Selection:
-        """What `select` names."""
-        return SELECTIONS[self.select]
-
-    @property
-    def whole(self) -> bool:
-        """Whether whole solutions are trained, and no prefixes."""
-        return self.length == "full"
-
-    @property
-    def needs_answers(self) -> bool:
-        """Whether every training problem must have a reference answer."""
-        return self.selection.needs_answers or (self.selection.continues and self.value == "labels")
-
-
 class Training(Section):
     """How a LoRA is fitted to the examples."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("negatives",))
 
     rank: int = Field(16, ge=1, le=MOST_RANK, description="rank of the LoRA")
     alpha: float = Field(32.0, gt=0, description="LoRA alpha: the adapter is scaled by alpha / rank")
@@ -160,6 +99,13 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0, description="AdamW")
     clip_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     checkpoint_steps: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints")
+    negatives: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="`verified`, `consistent`: weight of rows of wrong answers, which lower the probability of their "
+        "tokens; 0: none",
+    )
 
 
 class Merging(Section):
@@ -281,6 +227,15 @@ class Recipe(Section):
             raise ValueError(
                 "answers.checker judges an answer by its problem and can't tell whether two answers are the same, as "
                 "prefixes.select = `consistent` and prefixes.value = `agreement` require"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_wrong_answers(self) -> Recipe:
+        if self.training.negatives and not self.prefixes.selection.samples_whole:
+            raise ValueError(
+                "training.negatives trains on wrong answers, which prefixes.select must tell apart: `verified` or "
+                f"`consistent`, not `{self.prefixes.select}`"
             )
         return self
 

@@ -17,11 +17,14 @@ from dataclasses import asdict, dataclass
 
 from selfimprove.answer.checking import Checker
 from selfimprove.events import GuardLooked
+from selfimprove.gate.editions import Edition
 from selfimprove.gate.gains import Pair
-from selfimprove.gate.guards import GuardDecision, alphas_of_guards, decide_guard, look_at_guard
+from selfimprove.gate.guards import TOGETHER, GuardDecision, alphas_of_guards, decide_guard, look_at_guard
+from selfimprove.gate.together import Passed, decide_together
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import open_checker
 from selfimprove.recipe import Guard, Recipe
+from selfimprove.recipe.guards import NO_PROOF_OF_HARM
 from selfimprove.round.answers import (
     AnswersByKey,
     Judge,
@@ -59,6 +62,7 @@ class _Contest:
 
     guard: Guard
     alpha: float
+    edition: Edition
     order: Sequence[Problem]
     bench: Judge
     champion: dict[str, Sequence[Answered]]
@@ -91,13 +95,13 @@ def guards_checker(recipe: Recipe, guard: Guard, machinery: Machinery) -> Iterat
         yield checker
 
 
-def alphas_after(recipe: Recipe, earlier: Sequence[RoundRecord]) -> dict[str, float]:
+def alphas_after(recipe: Recipe, earlier: Sequence[RoundRecord], edition: Edition) -> dict[str, float]:
     """The error that each guard may spend if the challenger of the round after these passes the gate."""
     judged = [record.guards for record in earlier if record.guards]
     proving = {guard.name for guard in recipe.guards if guard.proves}
     harm_shown = [any(not found.passed and found.name not in proving for found in guards) for guards in judged]
     all_passed = [proving <= {found.name for found in guards if found.passed} for guards in judged]
-    return alphas_of_guards(recipe, harm_shown, all_passed)
+    return alphas_of_guards(recipe, harm_shown, all_passed, edition)
 
 
 def most_to_judge(job: Job) -> int:
@@ -109,11 +113,13 @@ def most_to_judge(job: Job) -> int:
     return total
 
 
-def judge_guards(job: Job, alphas: Mapping[str, float], progress: Progress) -> Generator[Step, None, None]:
+def judge_guards(
+    job: Job, alphas: Mapping[str, float], edition: Edition, progress: Progress
+) -> Generator[Step, None, None]:
     """Judge both models on the guards' problems until one rejects the challenger or all are judged, batch by batch."""
     size = job.recipe.gate.batch
     with ExitStack() as stack:
-        contests = [_contest(job, guard, alphas[guard.name], stack) for guard in job.recipe.guards]
+        contests = [_contest(job, guard, alphas[guard.name], edition, stack) for guard in job.recipe.guards]
         for contest in contests:
             missing = contest.missing()
             batches, bench = list(batched(missing, size)), contest.bench
@@ -132,19 +138,20 @@ def judge_guards(job: Job, alphas: Mapping[str, float], progress: Progress) -> G
 
 
 def guard_records(
-    recipe: Recipe, number: int, alphas: Mapping[str, float], answers: Mapping[str, BothSides]
+    recipe: Recipe, number: int, alphas: Mapping[str, float], edition: Edition, answers: Mapping[str, BothSides]
 ) -> tuple[dict[str, GuardDecision], tuple[GuardRecord, ...]]:
     """The decisions of the guards up to the first that rejects, from the answers of both sides, and their records.
 
-    Raises `RuntimeError` if the answers don't suffice.
+    The last is that of all guards together, where each has let the challenger pass. Raises `RuntimeError` if the
+    answers don't suffice.
     """
     decisions: dict[str, GuardDecision] = {}
-    records = []
+    records, harmless = list[GuardRecord](), list[Passed]()
     for guard in recipe.guards:
         champion, challenger = answers[guard.name]
         order = order_keys(champion, _seed(recipe, number, guard))
         pairs = pairs_of(order, champion, challenger)
-        found = decide_guard(pairs, len(order), guard, recipe.gate, alphas[guard.name]) if order else None
+        found = decide_guard(pairs, len(order), guard, recipe.gate, alphas[guard.name], edition) if order else None
         if found is None:
             raise RuntimeError(f"guard {guard.name}: judged {len(pairs)} of {len(order)} problems and no decision")
         decisions[guard.name] = found
@@ -161,16 +168,22 @@ def guard_records(
             )
         )
         if not found.passed:
-            break
+            return decisions, tuple(records)
+        harmless += [] if guard.proves else [Passed(guard=guard, pairs=tuple(pairs))]
+    if TOGETHER in alphas:
+        found = decisions[TOGETHER] = decide_together(harmless, recipe.gate, alphas[TOGETHER], edition)
+        total, alpha = found.judged, alphas[TOGETHER]
+        records.append(GuardRecord(name=TOGETHER, rule=NO_PROOF_OF_HARM, alpha=alpha, total=total, **asdict(found)))
     return decisions, tuple(records)
 
 
-def _contest(job: Job, guard: Guard, alpha: float, stack: ExitStack) -> _Contest:
+def _contest(job: Job, guard: Guard, alpha: float, edition: Edition, stack: ExitStack) -> _Contest:
     checker = stack.enter_context(guards_checker(job.recipe, guard, job.machinery))
     recipe, path = job.recipe.guarding(guard), job.files.guard_verdicts(guard.name)
     return _Contest(
         guard=guard,
         alpha=alpha,
+        edition=edition,
         order=judging_order(job.problems.guards[guard.name], _seed(job.recipe, job.number, guard)),
         bench=Judge(recipe, job.machinery.tokenizer, checker, path, job.emit),
         champion=dict(_answers_to(guard, job.journal).earlier(job.number, job.champion.number)),
@@ -192,18 +205,20 @@ def _challenged(
 
 
 def _decided(job: Job, contest: _Contest) -> GuardDecision | None:
-    return decide_guard(_pairs(contest), len(contest.order), contest.guard, job.recipe.gate, contest.alpha)
+    total, settings = len(contest.order), job.recipe.gate
+    return decide_guard(_pairs(contest), total, contest.guard, settings, contest.alpha, contest.edition)
 
 
 def _tell(job: Job, contest: _Contest) -> None:
-    seen = look_at_guard(_pairs(contest), len(contest.order), contest.guard, job.recipe.gate, contest.alpha)
+    total, settings = len(contest.order), job.recipe.gate
+    seen = look_at_guard(_pairs(contest), total, contest.guard, settings, contest.alpha, contest.edition)
     job.emit(
         GuardLooked(
             number=job.number,
             guard=contest.guard.name,
             rule=contest.guard.rule,
             judged=int(seen.tally.judged),
-            total=len(contest.order),
+            total=total,
             wins=int(seen.tally.wins),
             losses=int(seen.tally.losses),
             evidence=seen.evidence,

@@ -35,14 +35,16 @@ def select(job: Job) -> Counts:
     settings = job.recipe.prefixes
     prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
     choice = choose(job, completions)
-    result = harvest(completions, kinds_of_round(job), prompts, settings, job.machinery.tokenizer.eos_id, choice)
-    if not result.examples:
+    eos, negatives = job.machinery.tokenizer.eos_id, job.recipe.training.negatives
+    result = harvest(completions, kinds_of_round(job), prompts, settings, eos, choice, negatives)
+    kinds = Counter(example.kind for example in result.examples)
+    if len(result.examples) == kinds[Kind.WRONG]:
         raise StageError(
-            f"round {job.number}: none of {len(completions)} completions became an example ({result.dropped})",
+            f"round {job.number}: none of {len(completions)} completions became an example to learn from "
+            f"({result.dropped})",
             "Sample more (sampling.samples), or use another selection (prefixes.select), in a new run.",
         )
     keep_rows(job.files.examples, [asdict(example) for example in result.examples])
-    kinds = Counter(example.kind for example in result.examples)
     if len(result.examples) < job.recipe.training.batch_rows:
         job.emit(Note(_few(job, len(result.examples), len(completions), result.dropped)))
     targets = sum(len(example.target_ids) for example in result.examples)
@@ -52,6 +54,7 @@ def select(job: Job) -> Counts:
         full=kinds[Kind.FULL],
         harvested_tokens=targets,
         dropped=result.dropped,
+        **({"wrong": kinds[Kind.WRONG]} if negatives else {}),
     )
 
 
@@ -74,9 +77,14 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
         case "modal":
             return modal(completions, int(settings.length))
         case "consistent":
-            return consistent(completions, _answers(job, completions))
+            answers = _answers(job, completions)
+            return consistent(completions, answers, settings.least_agreement, weighted=settings.weighted)
         case "verified":
-            return verified(completions, _right(job, completions))
+            found = _outcomes(job, completions)
+            right, wrong = (
+                [row for row in found if found[row] is outcome] for outcome in (Outcome.CORRECT, Outcome.WRONG)
+            )
+            return verified(completions, right, wrong, weighted=settings.weighted)
         case "rollout":
             return rollout(completions, tried(job), settings)
 
@@ -93,7 +101,7 @@ def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | Non
     return {completion.row: name for completion, name in zip(completions, classes, strict=True)}
 
 
-def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
+def _outcomes(job: Job, completions: Sequence[Completion]) -> dict[Row, Outcome]:
     asked = {problem.key: problem for problem in job.problems.train}
     answers = [(text, asked[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
 
@@ -102,7 +110,7 @@ def _right(job: Job, completions: Sequence[Completion]) -> frozenset[Row]:
 
     checker, tell = job.machinery.checker, told_once(job.emit)
     verdicts = check_completions(checker, answers, job.recipe.answers, progress, _cut(completions), tell)
-    return frozenset(c.row for c, v in zip(completions, verdicts, strict=True) if v.outcome is Outcome.CORRECT)
+    return {c.row: v.outcome for c, v in zip(completions, verdicts, strict=True)}
 
 
 def _cut(completions: Sequence[Completion]) -> list[bool]:

@@ -21,6 +21,7 @@ from selfimprove.events import Flip, Looked, Note, StageStarted
 from selfimprove.formatting import model_named
 from selfimprove.gate.budget import alpha_of_round
 from selfimprove.gate.decision import Decision, Vitals, decide, entropy_alarm, guarded, look_at, split_of
+from selfimprove.gate.editions import Edition, edition_of
 from selfimprove.gate.guards import decided_with_guards
 from selfimprove.problem import Problem, fresh_heldout
 from selfimprove.recipe import Recipe
@@ -64,8 +65,8 @@ class Terms:
 
     alpha: float
     """The error that the round may spend."""
-    aims: bool
-    """Whether averages over samples are judged by a bet on the last look as well."""
+    edition: Edition
+    """The gate's rules, as the run was begun with."""
     guards: Mapping[str, float] = field(default_factory=dict)
     """The error that each guard may spend, by its name."""
 
@@ -126,7 +127,7 @@ def _guarded(job: Job, terms: Terms, counts: Counts, progress: Progress) -> Coun
     """Judge on the guards' problems; the counts with those added."""
     progress.expect(most_to_judge(job))
     answered = sampled = prompts = 0
-    with closing(judge_guards(job, terms.guards, progress)) as steps:
+    with closing(judge_guards(job, terms.guards, terms.edition, progress)) as steps:
         for step in steps:
             answered, sampled = answered + len(step.answers), sampled + tokens_of(step.answers)
             prompts += step.prompt_tokens
@@ -150,7 +151,7 @@ def gate_decision(
     """The decision of a round before the guards' problems are looked at; arguments as in `judgement`."""
     order = order_keys(heldout, round_seed(recipe, number))
     pairs = pairs_of(order, champion, challenger)
-    decision = decide(pairs, len(order), recipe.gate, terms.alpha, aims=terms.aims)
+    decision = decide(pairs, len(order), recipe.gate, terms.alpha, terms.edition)
     if decision is None:
         raise RuntimeError(f"round {number}: judged {len(pairs)} of {len(order)} problems and no decision")
     return guarded(decision, *_vitals(recipe, champion, challenger), recipe.gate)
@@ -175,7 +176,7 @@ def judgement(
     decision = gate_decision(recipe, number, terms, order, champion, challenger)
     found: tuple[GuardRecord, ...] = ()
     if recipe.guards and decision.accepted:
-        decided, found = guard_records(recipe, number, terms.guards, guards)
+        decided, found = guard_records(recipe, number, terms.guards, terms.edition, guards)
         decision = decided_with_guards(decision, decided)
     pairs = pairs_of(order, champion, challenger)
     judged = {key: champion[key] for key in challenger if key in champion}
@@ -198,13 +199,10 @@ def judgement(
 
 
 def terms_of(recipe: Recipe, bound: BoundRecord, earlier: Sequence[RoundRecord]) -> Terms:
-    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record.
-
-    Before format 3 an accepted round's error was not carried on, and averages had no bet on the last look.
-    """
-    since_format_3 = bound.format >= 3
-    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=since_format_3)
-    return Terms(alpha, since_format_3, alphas_after(recipe, earlier) if recipe.guards else {})
+    """What the round after `earlier`, all the rounds before it, is judged on in a run bound by this record."""
+    edition = edition_of(bound.format, scored=bool(recipe.answers.checker))
+    alpha = alpha_of_round(recipe.gate, [record.accepted for record in earlier], carried=edition.carries)
+    return Terms(alpha, edition, alphas_after(recipe, earlier, edition) if recipe.guards else {})
 
 
 def terms_of_job(job: Job) -> Terms:
@@ -241,7 +239,7 @@ def _look(
     job: Job, terms: Terms, order: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey
 ) -> Decision | None:
     pairs = pairs_of((problem.key for problem in order), champion, challenger)
-    look = look_at(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
+    look = look_at(pairs, len(order), job.recipe.gate, terms.alpha, terms.edition)
     seen = Looked(
         number=job.number,
         judged=look.judged,
@@ -253,7 +251,7 @@ def _look(
         gain=look.gain,
     )
     job.emit(seen)
-    return decide(pairs, len(order), job.recipe.gate, terms.alpha, aims=terms.aims)
+    return decide(pairs, len(order), job.recipe.gate, terms.alpha, terms.edition)
 
 
 def _emit_flips(job: Job, batch: Sequence[Problem], champion: AnswersByKey, challenger: AnswersByKey) -> None:

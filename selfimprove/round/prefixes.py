@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from selfimprove.recipe import Prefixes
@@ -43,7 +43,10 @@ from selfimprove.store.rows import Kind
 
 @dataclass(frozen=True)
 class Example:
-    """One training row: the loss is the mean over `target_ids`, times `weight`, given `prompt_ids`."""
+    """One training row: the loss is the mean over `target_ids`, times `weight`, given `prompt_ids`.
+
+    Of a wrong row it is the mean probability of the targets, of every other their negative log-likelihood.
+    """
 
     key: str
     sample: int
@@ -65,12 +68,14 @@ class Prompts:
 class Choice:
     """What a selection made of a round's rows: the weights of those it keeps, and why it left out each of the others.
 
-    `solutions` holds the whole solution of a kept row where it isn't what was sampled for that row.
+    `solutions` holds the whole solution of a kept row where it isn't what was sampled for that row; `wrong` are the
+    rows left out that are known to end in a wrong answer.
     """
 
     weights: Mapping[Row, float]
     reasons: Mapping[Row, str]
     solutions: Mapping[Row, tuple[int, ...]] = field(default_factory=dict)
+    wrong: frozenset[Row] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,22 +128,49 @@ def harvest(
     settings: Prefixes,
     eos_id: int,
     choice: Choice | None = None,
+    negatives: float = 0.0,
 ) -> Harvest:
-    """The round's examples, sorted by row, of the rows in `choice` if the recipe makes one.
+    """The round's examples, sorted by row, of the rows in `choice` if the recipe makes one; their mean weight is 1.
 
-    Left out and counted: completions without a token before the end (`empty`), those that the selection left out, by
-    its reasons, full rows that the token limit cut (`cut`), and those of a prefix whose continuations all failed
-    (`no_solution`).
+    With `negatives` the completions that are known to be wrong become examples of that weight. Left out and counted:
+    completions without a token before the end (`empty`), those that the selection left out, by its reasons, full rows
+    that the token limit cut (`cut`), those of a prefix whose continuations all failed (`no_solution`), and what is
+    above `per_problem` (`per_problem`), of which right and wrong rows are counted apart.
     """
     examples: list[Example] = []
     dropped: Counter[str] = Counter()
+    taken: Counter[tuple[str, bool]] = Counter()
     for completion in sorted(completions, key=lambda c: c.row):
         made = _made(completion, kinds[completion.row], prompts[completion.key], settings, eos_id, choice)
+        if isinstance(made, str) and negatives and choice and completion.row in choice.wrong:
+            made = _wrong(completion, prompts[completion.key], negatives)
+        if isinstance(made, Example):
+            side = made.key, made.kind is Kind.WRONG
+            if settings.per_problem and taken[side] == settings.per_problem:
+                made = "per_problem"
+            else:
+                taken[side] += 1
         if isinstance(made, str):
             dropped[made] += 1
         else:
             examples.append(made)
-    return Harvest(tuple(examples), dict(dropped))
+    return Harvest(tuple(_at_mean_one(examples)), dict(dropped))
+
+
+def _at_mean_one(examples: Sequence[Example]) -> list[Example]:
+    """The examples with weights whose mean over those that aren't wrong is 1."""
+    weights = [example.weight for example in examples if example.kind is not Kind.WRONG]
+    mean = sum(weights) / len(weights) if weights else 1.0
+    return [
+        e if e.kind is Kind.WRONG or abs(mean - 1) < 1e-12 else replace(e, weight=e.weight / mean) for e in examples
+    ]
+
+
+def _wrong(completion: Completion, prompts: Prompts, weight: float) -> Example | str:
+    """The example of a wrong completion, or why it has none: where it was cut is no answer of its own."""
+    if completion.stop == StopReason.LENGTH:
+        return "cut"
+    return Example(*completion.row, Kind.WRONG, prompts.plain, completion.token_ids, weight)
 
 
 def _made(

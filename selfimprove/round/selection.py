@@ -20,6 +20,8 @@ mean, and what stays below `least_advantage` is left out. With `pooled`, opening
 problem's own numbers (`pattern_of`) are shrunk toward their pattern's advantage on the other problems instead. An
 opening that was drawn c times becomes one row of weight c: coverage times, and with `weighted` also its advantage.
 
+`consistent` and `verified` also tell which completions end in a wrong answer (`Choice.wrong`), as far as they know.
+
 Nothing here samples or checks: outcomes and classes of answers come in as values.
 """
 
@@ -38,9 +40,20 @@ from selfimprove.sampling import Completion, Row
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def verified(completions: Sequence[Completion], right: Collection[Row]) -> Choice:
-    """The completions whose rows are `right`; the others are left out as `not_verified`."""
-    return _split(completions, frozenset(right), "not_verified")
+def verified(
+    completions: Sequence[Completion], right: Collection[Row], wrong: Collection[Row] = (), *, weighted: bool = False
+) -> Choice:
+    """The completions whose rows are `right`; the others are left out as `not_verified`, `wrong` among them.
+
+    `weighted`: by p(1 - p) of their problem, p = (right + 1)/(samples + 2), against a bias towards easy problems.
+    """
+    choice = _split(completions, frozenset(right), "not_verified")
+    weights = dict(choice.weights)
+    for found in _by_key(completions).values() if weighted else ():
+        rows = [completion.row for completion in found if completion.row in weights]
+        rate = (len(rows) + 1) / (len(found) + 2)
+        weights |= dict.fromkeys(rows, rate * (1 - rate))
+    return Choice(weights, choice.reasons, wrong=frozenset(wrong))
 
 
 def modal(completions: Sequence[Completion], length: int) -> Choice:
@@ -60,23 +73,37 @@ def modal(completions: Sequence[Completion], length: int) -> Choice:
     return Choice(dict.fromkeys(kept, 1.0), {row: why for row, why in reasons.items() if row not in kept})
 
 
-def consistent(completions: Sequence[Completion], answers: Mapping[Row, str | None]) -> Choice:
+def consistent(
+    completions: Sequence[Completion],
+    answers: Mapping[Row, str | None],
+    least: float = 0.0,
+    *,
+    weighted: bool = False,
+) -> Choice:
     """The completions that end in their problem's majority answer; `answers` names the class of each, None: no answer.
 
-    Left out are those of the minority (`not_consistent`) and of problems without a majority (`no_majority`).
+    Left out are those of the minority (`not_consistent`; wrong, unless they have no answer), of problems without a
+    majority (`no_majority`), and of those where less than the share `least` of the samples agree (`little_agreement`).
+    `weighted`: by that share.
     """
     weights: dict[Row, float] = {}
     reasons: dict[Row, str] = {}
+    wrong: set[Row] = set()
     for found in _by_key(completions).values():
         winner = majority([(answers[completion.row], 1) for completion in found])
+        share = sum(answers[completion.row] == winner for completion in found) / len(found)
         for completion in found:
+            row = completion.row
             if winner is None:
-                reasons[completion.row] = "no_majority"
-            elif answers[completion.row] == winner:
-                weights[completion.row] = 1.0
+                reasons[row] = "no_majority"
+            elif share < least:
+                reasons[row] = "little_agreement"
+            elif answers[row] == winner:
+                weights[row] = share if weighted else 1.0
             else:
-                reasons[completion.row] = "not_consistent"
-    return Choice(weights, reasons)
+                reasons[row] = "not_consistent"
+                wrong |= set() if answers[row] is None else {row}
+    return Choice(weights, reasons, wrong=frozenset(wrong))
 
 
 @dataclass(frozen=True)

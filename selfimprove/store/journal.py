@@ -53,10 +53,10 @@ from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, Sealed
 from selfimprove.store.round_folder import RoundFolder, utc
 from selfimprove.store.rows import Answered
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's format. Older ones are read and gone on with: in 1 merges were always rounded to nearest, and
-in 1 and 2 the gate judged otherwise (`round.judge.terms_of`)."""
-READ = (1, 2, FORMAT)
+up to 3 the gate judged otherwise (`gate/editions.py`)."""
+READ = (1, 2, 3, FORMAT)
 """Versions that are read; a folder with another one is refused."""
 
 

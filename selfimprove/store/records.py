@@ -7,9 +7,8 @@ and `plain` gives back what was read, key by key, so that a record can be writte
 
 Two readings. The *strict* one refuses any key of another type, and is what a run goes on with. The *lenient* one, for
 reports, gives up the keys marked `Lenient` one by one: such a key becomes its default, and a report shows a dash. What
-a run steers by (its rounds, their chain, decisions and hashes) is refused by both.
-
-Token ids are bounded by what a tokenizer can be asked for, numbers by what a float can hold.
+a run steers by (its rounds, their chain, decisions and hashes) is refused by both. Token ids are bounded by what a
+tokenizer can be asked for, numbers by what a float can hold.
 """
 
 from __future__ import annotations
@@ -88,6 +87,7 @@ class Counts(Record):
     examples: Lenient[Count | None] = None
     prefix: Lenient[Count | None] = None
     full: Lenient[Count | None] = None
+    wrong: Lenient[Count | None] = None
     harvested_tokens: Lenient[Count | None] = None
     dropped: Lenient[dict[str, int]] = {}
     adapters: Lenient[Count | None] = None

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     """The first tokens of a completion, under the prompt that asks for a first step."""
     FULL = "full"
     """A whole solution, under the plain question."""
+    WRONG = "wrong"
+    """A whole solution that ends in a wrong answer, to be made less likely."""
 
 
 class Row(BaseModel):

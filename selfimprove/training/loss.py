@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 
 from selfimprove.models.gpus import runs_packed
 from selfimprove.round.prefixes import Example
+from selfimprove.store.rows import Kind
 from selfimprove.training.attention import branches_hold
 from selfimprove.training.branches import Branches, Ids, grow
 
@@ -40,13 +41,17 @@ class LossMethod:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Token ids and what else the model is called with; for each target its position in the output, id and weight."""
+    """Token ids and what else the model is called with; of each target its position in the output, id and weight.
+
+    `wrong` says of each target whether its probability is the loss, and not its negative log-likelihood.
+    """
 
     ids: Tensor
     others: dict[str, Tensor | Branches]
     places: Tensor
     targets: Tensor
     weights: Tensor
+    wrong: Tensor
 
 
 def row_ids(example: Example) -> Ids:
@@ -77,12 +82,14 @@ def _batch(
     ids: Tensor, others: dict[str, Tensor | Branches], places: Sequence[Sequence[int]], examples: Sequence[Example]
 ) -> Batch:
     weights, device = [e.weight / len(e.target_ids) for e in examples for _ in e.target_ids], ids.device
+    wrong = [e.kind == Kind.WRONG for e in examples for _ in e.target_ids]
     return Batch(
         ids=ids,
         others=others,
         places=torch.tensor([place for row in places for place in row], device=device),
         targets=torch.tensor([token for e in examples for token in e.target_ids], device=device),
         weights=torch.tensor(weights, dtype=torch.float32, device=device),
+        wrong=torch.tensor(wrong, device=device),
     )
 
 
@@ -104,17 +111,16 @@ def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
 
 
 def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool, at_once: int = 256) -> Tensor:
-    """The sum of weight times negative log-likelihood over the batch's targets, in nats, float32.
+    """The sum of weight times loss over the batch's targets, float32: negative log-likelihoods in nats, probabilities.
 
     With `head_alone` no more than `at_once` targets pass through the output head together.
     """
     if head_alone:
         states = _target_states(model, batch)
-        loss: Tensor = _HeadLoss.apply(states, _head(model), batch.targets, batch.weights, at_once)  # type: ignore[no-untyped-call]  # torch
+        loss: Tensor = _HeadLoss.apply(states, _head(model), batch, at_once)  # type: ignore[no-untyped-call]  # torch
         return loss
-    return (
-        nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none") @ batch.weights
-    )
+    surprise = nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none")
+    return torch.where(batch.wrong, torch.exp(-surprise), surprise) @ batch.weights
 
 
 def target_logits(model: PreTrainedModel, batch: Batch, head_alone: bool) -> Tensor:
@@ -132,24 +138,32 @@ def _target_states(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Weighted negative log-likelihood of targets under a frozen head; the forward pass computes its gradient too."""
+    """The weighted loss of a batch's targets under a frozen head; the forward pass computes its gradient too.
+
+    That of a logit is w·(q - 1) for the target and w·q for the others, q their probability; of a wrong target, times
+    minus its probability. So no gradient of a wrong row is larger than its weight, and it vanishes as q does.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 - torch's context
         hidden: Tensor,
         head: nn.Linear,
-        targets: Tensor,
-        weights: Tensor,
+        batch: Batch,
         at_once: int,
     ) -> Tensor:
         total = torch.zeros((), device=hidden.device)
         gradients = []
-        for at in range(0, len(targets), at_once):
-            states, wanted, shares = (part[at : at + at_once] for part in (hidden, targets, weights))
+        for at in range(0, len(batch.targets), at_once):
+            states, wanted, shares, wrong = (
+                part[at : at + at_once] for part in (hidden, batch.targets, batch.weights, batch.wrong)
+            )
             logits = nn.functional.linear(states.to(head.weight.dtype), head.weight, head.bias).float()
             norm = logits.logsumexp(-1, keepdim=True)
-            total += shares @ (norm - logits.gather(1, wanted[:, None]))[:, 0]
+            surprise = (norm - logits.gather(1, wanted[:, None]))[:, 0]
+            likely = torch.exp(-surprise)
+            total += shares @ torch.where(wrong, likely, surprise)
+            shares = torch.where(wrong, -likely * shares, shares)
             share = logits.sub_(norm).exp_().mul_(shares[:, None])
             share[torch.arange(len(wanted), device=wanted.device), wanted] -= shares
             gradients.append(share.to(head.weight.dtype) @ head.weight)
@@ -157,9 +171,9 @@ class _HeadLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401 - torch's context
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401 - torch's context
         (towards,) = ctx.saved_tensors
-        return towards * gradient.to(towards.dtype), None, None, None, None
+        return towards * gradient.to(towards.dtype), None, None, None
 
 
 def _body(model: PreTrainedModel) -> nn.Module:

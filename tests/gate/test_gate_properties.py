@@ -115,7 +115,7 @@ def test_the_evidence_of_fair_flips_is_one_on_average(flips: int, alpha: float) 
     chance = [math.comb(flips, wins) / 2**flips for wins in range(flips + 1)]
     states = [tally(wins, flips - wins) for wins in range(flips + 1)]
     mixture = [math.exp(log_evidence(state, FLIP_SHAPE)) for state in states]
-    fixed = [evidence(state, alpha, last=True, greedy=True) for state in states]
+    fixed = [evidence(state, flips, alpha, greedy=True) for state in states]
     # the cut mixture bets on wins only; with its mirror image it is the whole one
     assert sum(p * e for p, e in zip(chance, mixture, strict=True)) == pytest.approx(1)
     assert sum(p * e for p, e in zip(chance, fixed, strict=True)) <= 1 + 1e-9

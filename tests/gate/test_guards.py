@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from selfimprove import recipe
 from selfimprove.gate.decision import Pair, decide
+from selfimprove.gate.editions import FORMAT_3
 from selfimprove.gate.guards import (
+    TOGETHER,
     GuardDecision,
     alphas_of_guards,
     decide_guard,
@@ -18,6 +20,7 @@ from selfimprove.gate.guards import (
     guard_lines,
     size_for_proof,
 )
+from selfimprove.gate.together import Passed, decide_together
 from selfimprove.recipe.reading import parse_recipe
 
 WIN, LOSS, SAME = Pair(0, 1), Pair(1, 0), Pair(1, 1)
@@ -124,11 +127,17 @@ GUARDS = parse_recipe(
 
 def test_the_error_of_guards_is_shared_by_those_that_ask_for_harm_and_carried_on_by_what_is_refuted() -> None:
     first = alphas_of_guards(GUARDS, (), ())
-    assert first == {"a": 0.025 / 3, "b": 0.025 / 3, "c": 0.025 / 3, "d": 0.025}
+    assert first == {"a": 0.025 / 4, "b": 0.025 / 4, "c": 0.025 / 4, "d": 0.025, TOGETHER: 0.025 / 4}
     second = alphas_of_guards(GUARDS, (False,), (False,))
-    assert second["a"] == pytest.approx(0.05 / 6 / 3)
+    assert second["a"] == pytest.approx(0.05 / 6 / 4)
     carried = alphas_of_guards(GUARDS, (True,), (True,))
-    assert [carried["a"], carried["d"]] == pytest.approx([0.05 * 4 / 6 / 3, 0.05 * 4 / 6])
+    assert [carried["a"], carried["d"]] == pytest.approx([0.05 * 4 / 6 / 4, 0.05 * 4 / 6])
+
+
+def test_one_guard_that_asks_for_harm_and_old_runs_have_no_test_of_all_together() -> None:
+    assert alphas_of_guards(GUARDS, (), (), FORMAT_3) == {"a": 0.025 / 3, "b": 0.025 / 3, "c": 0.025 / 3, "d": 0.025}
+    one = parse_recipe({"guards": [{"problems": "a.jsonl"}, {"problems": "d.jsonl", "rule": PROOF.rule}]}, "here")
+    assert alphas_of_guards(one, (), ()) == {"a": 0.025, "d": 0.025}
 
 
 @given(history=st.lists(st.booleans(), max_size=30))
@@ -137,7 +146,7 @@ def test_the_shares_of_harmless_challengers_never_sum_to_more_than_guard_alpha(h
     spent = 0.0
     for place, harmful in enumerate([*history, False]):
         alphas = alphas_of_guards(GUARDS, history[:place], ())
-        spent += 0 if harmful else alphas["a"] + alphas["b"] + alphas["c"]
+        spent += 0 if harmful else sum(alphas[name] for name in ("a", "b", "c", TOGETHER))
     assert spent <= GUARDS.gate.guard_alpha
 
 
@@ -147,14 +156,65 @@ def test_the_plan_says_what_guards_detect_and_what_a_proof_takes() -> None:
     assert lines[0].startswith(
         "guard a, 200 problems: a drop of more than 2 points must not be shown; detectable at 80%"
     )
-    assert lines[0].endswith(" power, in points: none at 5% flips, 9.8 at 10% flips, 13.1 at 20% flips")
+    assert lines[0].endswith(" power, in points: none at 5% flips, 9.9 at 10% flips, 13.1 at 20% flips")
     assert lines[3].startswith("guard d, 200 problems: a drop of 2 points or more must be ruled out; ")
-    assert lines[3].endswith(" at 80% power: 1,174 at 5% flips, 2,348 at 10% flips, 4,696 at 20% flips")
+    assert lines[3].endswith(" at 80% power: 1,090 at 5% flips, 2,179 at 10% flips, 4,358 at 20% flips")
 
 
 def test_where_nothing_may_be_lost_mcnemars_exact_test_has_the_last_look() -> None:
     guard = recipe.Guard(problems="a.jsonl", max_drop=0)
-    pairs = spread(4, 17, 200)  # p = 0.0036, below 0.75 * 0.025, though the bets alone fall short
+    pairs = spread(4, 17, 200)  # p = 0.0036, below 0.97 * 0.025, though the bets alone fall short
     assert decided(pairs, guard).reason == "harm shown"
     assert decided(pairs, guard).judged == 200
     assert decided(spread(17, 4, 200), guard).passed
+
+
+def together(*sets: tuple[recipe.Guard, list[Pair]], alpha: float = 0.025 / 4) -> GuardDecision:
+    return decide_together([Passed(guard=guard, pairs=tuple(pairs)) for guard, pairs in sets], SETTINGS, alpha)
+
+
+def test_a_drop_that_no_guard_shows_by_itself_is_shown_by_all_together() -> None:
+    """7 points on each of three sets of 200, a tenth of which flips."""
+    pairs = spread(3, 17, 200)
+    assert all(decided(pairs, HARM, 0.025 / 4).passed for _ in range(3))
+    found = together(*[(HARM, pairs)] * 3)
+    assert (found.passed, found.reason, found.judged) == (False, "harm shown", 600)
+    assert found.told.startswith("harm on one of the 3 guards or more is shown; 9 won, 51 lost in 600 problems, ")
+    assert found.evidence >= found.threshold
+    assert found.robust
+
+
+def test_what_is_harmless_on_each_guard_is_harmless_together() -> None:
+    assert together(*[(HARM, spread(10, 10, 200))] * 3).passed
+    edge = HARM.model_copy(update={"max_drop": 0.08})
+    found = together(*[(edge, spread(2, 18, 200))] * 3)
+    assert (found.passed, found.reason) == (True, "no harm shown")
+    assert found.gain == pytest.approx(-0.08)
+
+
+def test_unread_answers_that_could_turn_the_test_of_all_are_said() -> None:
+    pairs = [dataclasses.replace(pair, challenger_unclear=pair is LOSS) for pair in spread(2, 18, 200)]
+    found = together(*[(HARM, pairs)] * 3)
+    assert not found.passed
+    assert not found.robust
+    assert "the challenger's unparsed or timed-out answers to 54 problems could reverse the decision" in found.told
+
+
+def test_a_rejection_by_all_together_says_so_and_their_passing_is_not_told() -> None:
+    accepted = decide([WIN] * 30 + [SAME] * 20, 50, SETTINGS, 0.025)
+    assert accepted is not None
+    fine, worse = decided(spread(10, 9, 200), HARM), together(*[(HARM, spread(2, 18, 200))] * 3)
+    rejected = decided_with_guards(accepted, {"english": fine, "code": fine, TOGETHER: worse})
+    assert (rejected.accepted, rejected.reason) == (False, "all guards together")
+    assert rejected.sentence == f"Rejected by all guards together: {worse.told}."
+    alike = together(*[(HARM, spread(10, 10, 200))] * 2)
+    passed = decided_with_guards(accepted, {"english": fine, "code": fine, TOGETHER: alike})
+    assert passed.sentence.endswith("Guards passed: english +0.5 points, code +0.5 points.")
+
+
+@given(outcomes=st.lists(st.sampled_from([WIN, LOSS, SAME]), min_size=1, max_size=60), cut=st.integers(1, 59))
+@settings(deadline=None)
+def test_a_win_in_place_of_a_loss_never_shows_more_harm(outcomes: list[Pair], cut: int) -> None:
+    better = [WIN if pair is LOSS and place == cut else pair for place, pair in enumerate(outcomes)]
+    worse, found = together((HARM, outcomes)), together((HARM, better))
+    assert found.passed or not worse.passed

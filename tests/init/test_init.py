@@ -92,11 +92,11 @@ def test_enough_problems_with_answers_are_selected_by_them_and_detect_the_gain(h
     recipe = written("many.jsonl")
     assert recipe.training.learning_rate == packaged_recipe("demo").training.learning_rate
     assert (recipe.prefixes.select, recipe.prefixes.length, recipe.sampling.samples) == ("verified", "full", 4)
-    assert (recipe.problems.heldout_size, recipe.problems.sealed_size, recipe.problems.train_size) == (464, 464, 0)
+    assert (recipe.problems.heldout_size, recipe.problems.sealed_size, recipe.problems.train_size) == (436, 436, 0)
     assert recipe.sampling.problems_per_round == 256
-    assert len(load_problems(recipe.problems).train) == 1500 - 2 * 464
+    assert len(load_problems(recipe.problems).train) == 1500 - 2 * 436
     text = Path("many.toml").read_text()
-    assert "With 464 held-out problems, a gain of 4.4 points or more is detectable at 80% power" in text
+    assert "With 436 held-out problems, a gain of 4.4 points or more is detectable at 80% power" in text
     assert "# A round samples 1,024 completions of 256 problems" in text
     assert all(len(line) <= 120 for line in text.splitlines())
 
@@ -106,9 +106,9 @@ def test_too_few_problems_are_shared_out_and_the_file_says_what_they_detect(here
     sets = load_problems(recipe.problems)
     assert len(sets.train) + len(sets.heldout) + len(sets.sealed) == 81
     assert min(len(sets.train), len(sets.heldout), len(sets.sealed)) > 15
-    assert "Detecting it takes 464 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
+    assert "Detecting it takes 436 problems: add problems, or set gate.samples = 4." in Path("sums.toml").read_text()
     told = power_warning(recipe, len(sets.heldout), most_heldout(sets))
-    assert "Detecting it takes 464 held-out problems, and there are 49: add problems, or use several answers" in told
+    assert "Detecting it takes 436 held-out problems, and there are 49: add problems, or use several answers" in told
     assert "heldout_size" not in told
 
 
@@ -129,7 +129,7 @@ def test_a_generator_has_no_end_and_gets_a_size(here: Workshop) -> None:
     words = ["--model", "./tiny", "--problems", "reasoning-gym:arithmetic", "--yes", "--no-calibrate"]
     app(["init", *words], standalone_mode=False)
     recipe = read_recipe(Path("arithmetic.toml"))
-    assert (recipe.problems.train_size, recipe.problems.heldout_size) == (2000, 464)
+    assert (recipe.problems.train_size, recipe.problems.heldout_size) == (2000, 436)
 
 
 def test_a_recipe_for_problems_that_lack_answers_runs(workshop: Workshop) -> None:
