@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from selfimprove.doctor import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
-_WIDTH = 400
+_WIDTH = 800
 
 
 @opt.takes_execution("engine", "device", "threads", "trust_remote_code")
@@ -31,6 +31,12 @@ def doctor(
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds that must fit on the disk.")
     ] = 2,
+    sample: Annotated[
+        int,
+        typer.Option(
+            "--sample", metavar="N", min=0, help="Also sample N training problems, and judge the answers; 0: none."
+        ),
+    ] = 0,
     execution: opt.Execution,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one finding per line, as JSON.", rich_help_panel=opt.OUTPUT)
@@ -39,7 +45,9 @@ def doctor(
 ) -> None:
     """Before a run, check that machine, model and problems are usable; print ok, warning or error for each check.
 
-    Downloads no weights.
+    Downloads no weights, unless --sample is given. With --sample, the model answers N training problems, four times
+    each or as often as the recipe samples them. The last line shows how often single answers and their majority are
+    right, and what to change before you train.
 
     Writes the cache in $SELFIMPROVE_CACHE, and test files that it removes at once.
 
@@ -49,20 +57,26 @@ def doctor(
 
         selfimprove doctor
         selfimprove doctor --recipe demo --model ./my-model --problems mine.jsonl
+        selfimprove doctor --recipe rft --problems mine.jsonl --sample 16
     """
-    from selfimprove.doctor import Subject, examine
+    from selfimprove.doctor import Subject, examine, sampled
     from selfimprove.models import default_cache
 
     chosen = chosen_recipe(recipe, model, problems, settings or [])
     runtime = read_runtime(execution)
     subject = Subject(recipe=chosen, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
-    levels: list[str] = []
-    for finding in examine(subject):
-        levels.append(finding.level)
-        typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
+    levels = [_shown(finding, as_json) for finding in examine(subject)]
+    if sample and "error" not in levels:
+        levels.append(_shown(sampled(subject, sample), as_json))
     if not as_json:
         typer.echo(_summary(levels.count("error"), levels.count("warning")))
     raise typer.Exit(1 if "error" in levels else 0)
+
+
+def _shown(finding: Finding, as_json: bool) -> str:
+    """The finding's level, after printing it."""
+    typer.echo(json.dumps(asdict(finding)) if as_json else "\n".join(_lines(finding)))
+    return finding.level
 
 
 def _summary(errors: int, warnings: int) -> str:

@@ -29,7 +29,7 @@ def plan(
         bool,
         typer.Option(
             "--calibrate",
-            help="Measure rates on this machine first, in less than a minute.",
+            help="Measure rates on this machine first, in less than two minutes.",
             rich_help_panel=opt.MACHINE,
         ),
     ] = False,

@@ -23,7 +23,7 @@ from selfimprove.doctor.findings import Finding, Level, error
 from selfimprove.doctor.subject import Subject
 from selfimprove.errors import SelfImproveError
 
-__all__ = ["Finding", "Level", "Subject", "examine"]
+__all__ = ["Finding", "Level", "Subject", "examine", "sampled"]
 
 _REPORT_IT = "If the message doesn't help, it is a bug in this program: please report it."
 
@@ -31,6 +31,11 @@ _REPORT_IT = "If the message doesn't help, it is a bug in this program: please r
 def examine(subject: Subject) -> Iterator[Finding]:
     """What each check found, in the order in which they are made."""
     yield from map(_made, _checks(subject))
+
+
+def sampled(subject: Subject, count: int) -> Finding:
+    """What samples of the model on `count` training problems say of the recipe; loads the model, and takes a while."""
+    return _made(("samples", partial(content.samples, subject, count)))
 
 
 def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:

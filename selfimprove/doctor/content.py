@@ -89,6 +89,21 @@ def detectable(subject: Subject) -> Finding:
     return ok("power", power_line(len(found.heldout), alpha_of_round(gate, ())).removeprefix("power: "))
 
 
+def samples(subject: Subject, count: int) -> Finding:
+    """Whether samples of the model on `count` training problems speak against the recipe's selection."""
+    from selfimprove.plan.outlook import advice, outlook_lines
+    from selfimprove.runs.assemble import sampled_outlook
+
+    found = subject.problems
+    if isinstance(found, SelfImproveError):
+        return warning("samples", NO_PROBLEMS, "Correct the problems first.")
+    if all(problem.answer is None for problem in found.train):
+        return ok("samples", "not taken: no training problem has an answer to judge samples by")
+    seen = sampled_outlook(subject.recipe, subject.runtime, count)
+    told, advised = "; ".join(outlook_lines(subject.recipe, seen)), advice(subject.recipe, seen)
+    return warning("samples", told, " ".join(advised)) if advised else ok("samples", told)
+
+
 def references(subject: Subject) -> Finding:
     """Whether the checker accepts each reference as its own answer and rejects a perturbed copy of it."""
     found = subject.problems

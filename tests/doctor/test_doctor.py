@@ -91,6 +91,20 @@ def test_a_sound_setting_is_told_in_lines_and_in_json(
     assert not inside.runs.exists()  # looking at a run writes nothing into it
 
 
+def test_samples_of_the_model_are_judged_if_that_is_asked_for_and_nothing_else_is_wrong(
+    inside: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = _typed(monkeypatch, capsys, "--recipe", "tiny.toml", "--sample", "5", "--json")
+    *_, last = [json.loads(line) for line in told.splitlines()]
+    assert (code, last["check"], last["level"]) == (0, "samples", "warning")
+    assert last["found"].startswith("4 samples of each of 5 problems with an answer: one sample is right 0% of the ")
+    assert "Only 0% of the samples are right" in last["advice"]  # a model of random weights
+    code, told = _typed(monkeypatch, capsys, "--recipe", "tiny.toml", "--sample", "5", "--json", "--model", "./none")
+    assert code == 1
+    assert "samples" not in [json.loads(line)["check"] for line in told.splitlines()]
+    assert not inside.runs.exists()
+
+
 def test_faults_are_told_with_what_to_do_and_give_exit_code_1(
     inside: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,7 +179,7 @@ def test_a_drop_that_no_guard_shows_by_itself_is_shown_by_all_together() -> None
     assert all(decided(pairs, HARM, 0.025 / 4).passed for _ in range(3))
     found = together(*[(HARM, pairs)] * 3)
     assert (found.passed, found.reason, found.judged) == (False, "harm shown", 600)
-    assert found.told.startswith("harm on one of the 3 guards or more is shown; 9 won, 51 lost in 600 problems, ")
+    assert found.told.startswith("harm on at least one of the 3 guards is shown; 9 won, 51 lost in 600 problems, ")
     assert found.evidence >= found.threshold
     assert found.robust
 

@@ -82,7 +82,8 @@ def test_what_a_file_of_300_problems_can_show_is_what_the_documentation_says(her
     assert (
         f"For 300 problems with answers, `init` writes a recipe that trains on {train}, holds out {sizes.heldout_size} "
         f"and seals {sizes.sealed_size}. With flips on one problem in ten, `plan` says that round 1 then detects a "
-        f"gain of {gain[1]} points or more at 80% power. Detecting a gain of {hoped[1]} points, the largest that "
+        f"gain of {gain[1]} points or more at 80% power, that is, with a probability of at least 80%. Detecting a gain "
+        f"of {hoped[1]} points, the largest that "
         f"[the method's paper](https://arxiv.org/abs/2503.02875) reports, takes {hoped[2]} held-out problems"
     ) in page
 
