@@ -24,10 +24,12 @@ several samples a side d is a fraction, the integral has no closed form, and a q
 nodes with weights that sum to 1 are themselves a distribution of b, so nothing of the guarantee is lost to rounding.
 
 **The last look.** An e-process pays for every look that could have been taken. Looks end when the held-out problems
-do, and the exact fixed-N test (McNemar's: given which problems flip, wins are binomial with at most ½) wastes nothing
-there. Let F be 1/(s·α) at the last look if that test's p-value is at most s·α, else 0: its mean under the null is at
-most 1. The evidence used is m·M + s·F, m + s < 1 (`gate/editions.py`). It passes 1/α when M passes 1/(m·α) at any look,
-or when McNemar's test at level s·α rejects at the last one.
+do, and the exact fixed-N test (McNemar's) wastes nothing there. It needs more than the null above: problems that are
+drawn independently, or in random order, so that given which of them flip each flip is a win with chance at most ½,
+whatever the others were. (Were flips to stop once enough are won, the null above would hold, and the test would err.)
+Let F be 1/(s·α) at the last look if that test's p-value is at most s·α, else 0: its mean under the null is at most 1.
+The evidence used is m·M + s·F, m + s < 1 (`gate/editions.py`). It passes 1/α when M passes 1/(m·α) at any look, or when
+McNemar's test at level s·α rejects at the last one.
 
 **Foreseeing it.** Once many wins stand, F is all but certain long before the last look. Given which problems flip, its
 mean given what was judged, D = P(the test rejects | wins and losses so far, k flips to come)/(s·α), is a martingale,
