@@ -22,7 +22,7 @@ def ask(
     ],
     gold: Annotated[
         list[str] | None,
-        typer.Option("--gold", metavar="ANSWER", help="Reference answer; repeat the option, one per question."),
+        typer.Option("--gold", metavar="ANSWER", help="Reference answer; give the option once per question."),
     ] = None,
     temperature: Annotated[
         float | None,

@@ -46,8 +46,8 @@ def doctor(
     """Before a run, check that machine, model and problems are usable; print ok, warning or error for each check.
 
     Downloads no weights, unless --sample is given. With --sample, the model answers N training problems, four times
-    each or as often as the recipe samples them. The last line shows how often single answers and their majority are
-    right, and what to change before you train.
+    each, or more often if the recipe takes more samples per problem. The last line shows how often single answers and
+    their majority are right, and what to change before you train.
 
     Writes the cache in $SELFIMPROVE_CACHE, and test files that it removes at once.
 

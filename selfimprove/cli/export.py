@@ -24,8 +24,8 @@ Gguf = Annotated[
     typer.Option(
         "--gguf",
         metavar="TYPE",
-        help="Export one GGUF file, made by llama.cpp's converter, with weights of this type: `f32`, `bf16`, `f16`, "
-        "`q8_0` or `q4_k_m`, and a Modelfile for Ollama.",
+        help="Export one GGUF file, made by llama.cpp's converter, and a Modelfile for Ollama. Types of the weights: "
+        "`f32`, `bf16`, `f16`, `q8_0` or `q4_k_m`.",
     ),
 ]
 

@@ -198,10 +198,20 @@ def _least_chance(wins: int, losses: int, judged: int, total: int, level: float,
 
     flips = wins + losses
     further = np.arange(1, _most_flips(flips, judged, total, beyond / total) + 1)
-    needed = binom.isf(level, flips + further, 0.5) + 1 - wins
+    needed = _wins_needed(level, total)[flips + further] - wins
     return float(binom.sf(needed - 1, further, 0.5).min(initial=1.0))
 
 
+@lru_cache
+def _wins_needed(level: float, most: int) -> Floats:
+    """With how many wins McNemar's test at this level rejects, of 0 to `most` flips; more than them: with none."""
+    import numpy as np
+    from scipy.stats import binom
+
+    return np.asarray(binom.isf(level, np.arange(most + 1), 0.5) + 1)
+
+
+@lru_cache(maxsize=1 << 16)
 def _most_flips(flips: int, judged: int, total: int, level: float) -> int:
     """How many of the unjudged problems can flip: with more, so few `flips` of the `judged` have chance ≤ `level`."""
     from scipy.stats import hypergeom
