@@ -187,6 +187,7 @@ class World:
             train=self._train,
             merge=self._merge,
             rebuild=self._rebuild,
+            score=self._score,
             fingerprint=content_hash,
             footprint=Footprint(8, 4),
             gpus=NoGpus(),
@@ -228,6 +229,11 @@ class World:
         first, second = (int(word) for word in question.split() if word.isdigit())
         answer = first + second + (0 if seed // 7 % 100 < 100 * skill else 1 + seed % 5)
         return [*map(ord, f"{text}{answer}."[len(begun) :]), EOS]
+
+    def _score(self, model: Path, examples: Sequence[Example]) -> list[float]:
+        """A more skilful model finds every answer likelier, by its skill and what the answer's length adds to it."""
+        skill = float((model / "skill").read_text())
+        return [skill - 2 + len(example.target_ids) / 1000 for example in examples]
 
     def _train(self, job: TrainJob, on_step: OnStep) -> TrainCounts:
         assert job.examples

@@ -75,6 +75,10 @@ def compare(
     ] = 2,
     vary: Vary = None,
     budget: Budget = "",
+    margin: Annotated[
+        bool,
+        typer.Option("--margin", help="Also score the base's held-out answers under each champion; samples nothing."),
+    ] = False,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")
     ] = "",
@@ -95,6 +99,10 @@ def compare(
     `--rounds-dir rounds/NAME`. The same command resumes interrupted runs; with more seeds or arms, it extends the
     comparison. Without a recipe, `--name NAME` shows the results so far.
 
+    With `--margin`, the command also compares how likely each champion finds the base model's own answers to the
+    held-out problems. Good arms raise the likelihood of right answers more than that of wrong ones. This takes one
+    forward pass per answer, so it is a quick way to choose learning rates; it decides nothing.
+
     Writes rounds/NAME/ and the --markdown FILE.
 
     Exit codes: 0 all runs are done; 1 a run failed (the others continued); 2 invalid usage or input; 130 interrupted.
@@ -103,6 +111,7 @@ def compare(
 
         selfimprove compare demo --vary prefixes.length=4,8,16,full --seeds 3
         selfimprove compare upft rft --seeds 5 --budget tokens=200000 --name upft-or-rft
+        selfimprove compare rft --vary training.learning_rate=1e-5,1e-4,4e-4 --rounds 1 --margin
         selfimprove compare --name upft-or-rft --markdown table.md
         selfimprove compare upft-verified rft --model ./my-model --problems mine.jsonl --name mine
     """
@@ -114,7 +123,7 @@ def compare(
     files = recipes or []
     common = typed_settings(model, problems, settings or [])
     if not files:
-        if vary or common or budget or not name:
+        if vary or common or budget or margin or not name:
             raise UsageError("no recipes given", "Name recipe files; --name NAME alone shows the results so far.")
         _show(_existing(rounds_dir, name), markdown, as_json)
         return
@@ -122,7 +131,7 @@ def compare(
     name = name or f"compare-{'-'.join(dict.fromkeys(path.stem for path in files))}"[:100]
     folder = Folder(rounds_dir / folder_name(name, "--name"))
     runtime = read_runtime(execution)
-    done = _run(folder, partial(folder.agreed, arms, seeds, rounds, spend), runtime, mode)
+    done = _run(folder, partial(folder.agreed, arms, seeds, rounds, spend), runtime, mode, margin=margin)
     _show(folder, markdown, as_json)
     raise typer.Exit(1 if done.failed else 0)
 
@@ -138,34 +147,39 @@ def _existing(rounds_dir: Path, name: str) -> Folder:
     return folder
 
 
-def _run(folder: Folder, agree: Callable[[], Plan], runtime: Runtime, mode: Mode) -> Plan:
+def _run(folder: Folder, agree: Callable[[], Plan], runtime: Runtime, mode: Mode, *, margin: bool) -> Plan:
     """Complete the runs under the comparison's lock, write its results and plot; returns the plan as it is then.
 
     What can be refused is refused before the folder is made.
     """
     from selfimprove.compare.outcome import read_outcome, results
     from selfimprove.compare.plot import picture
+    from selfimprove.compare.running import score_runs
     from selfimprove.store.durable import write_atomically, write_json
 
     with stoppable(f"selfimprove {shlex.join(sys.argv[1:])}"), ExitStack() as stack:
         folder.holder().refuse_held()
-        comparing = _comparing(folder, agree(), runtime, mode, stack)
+        comparing = _comparing(folder, agree(), runtime, mode, stack, margin=margin)
         stack.enter_context(folder.holder().lock())
         plan = _complete(comparing, agree()) if comparing else agree()
         folder.write(plan)
+        if comparing and margin:
+            score_runs(comparing, plan)
         outcome = read_outcome(folder, plan)
         write_json(folder.results_path, results(outcome))
         write_atomically(folder.plot_path, picture(outcome))
         return plan
 
 
-def _comparing(folder: Folder, plan: Plan, runtime: Runtime, mode: Mode, stack: ExitStack) -> Comparing | None:
-    """The comparison with its problems and model open until the stack ends; None, and no model, if no run is owed."""
-    from selfimprove.compare.running import Comparing, owed, refuse_hopeless
+def _comparing(
+    folder: Folder, plan: Plan, runtime: Runtime, mode: Mode, stack: ExitStack, *, margin: bool
+) -> Comparing | None:
+    """The comparison with its problems and model open until the stack ends; None, and no model, if nothing is owed."""
+    from selfimprove.compare.running import Comparing, owed, refuse_hopeless, unscored
     from selfimprove.runs.assemble import opened
     from selfimprove.view import open_view
 
-    if not owed(folder, plan):
+    if not owed(folder, plan) and not (margin and unscored(folder, plan)):
         return None
     comparing = Comparing(
         folder=folder,

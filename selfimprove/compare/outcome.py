@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from selfimprove.compare.arms import judged_otherwise
 from selfimprove.compare.folder import Fitted, Folder, Plan, run_name
+from selfimprove.compare.margin import Margin, margin_of, read_scores
 from selfimprove.compare.pooling import Pooled, pooled_gain, pooled_rate
 from selfimprove.gate.decision import Split, split_of
 from selfimprove.report.costs import Spent, cost_of_looks, costs
@@ -83,6 +84,8 @@ class RunOutcome:
     beside: BesideFigures | None
     split: Split
     """What the sealed gain is made of."""
+    margin: Margin | None
+    """How the base's answers to held-out problems score under its champion; None if they weren't scored."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def _run(folder: Folder, fitted: Fitted, seed: int) -> RunOutcome:
         placebo=tuple(gain for gain in gains if gain is not None),
         beside=look.beside,
         split=split_of(pairs_of(sorted(base), base, champion)),
+        margin=margin_of(scores.answers) if (scores := read_scores(journal)) else None,
     )
 
 

@@ -16,6 +16,7 @@ from selfimprove.compare.arms import Arm
 from selfimprove.compare.borrowing import borrow
 from selfimprove.compare.budget import fit_rows, fit_tokens, run_pilot
 from selfimprove.compare.folder import Fitted, Folder, Pilot, Plan, run_name
+from selfimprove.compare.margin import read_scores, score_run
 from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
@@ -23,6 +24,7 @@ from selfimprove.problem.judging import checkers_digest
 from selfimprove.recipe import Recipe
 from selfimprove.round.admit import admit, refuse_unfit
 from selfimprove.round.machinery import Machinery
+from selfimprove.round.model_cache import ModelCache
 from selfimprove.runs.prune import prune
 from selfimprove.store.durable import remove
 from selfimprove.store.journal import Journal
@@ -122,6 +124,25 @@ def make_runs(comparing: Comparing, plan: Plan) -> Plan:
             plan = _make(comparing, plan, fitted, seed, emit)
         comparing.folder.write(plan)
     return plan
+
+
+def unscored(folder: Folder, plan: Plan) -> list[tuple[Fitted, int]]:
+    """The finished runs whose champions have no scores yet (`margin.py`)."""
+    made = [(fitted, seed) for fitted, seed in plan.runs() if folder.is_made(fitted.arm, seed, plan.rounds)]
+    return [(fitted, seed) for fitted, seed in made if read_scores(folder.run(fitted.arm, seed)) is None]
+
+
+def score_runs(comparing: Comparing, plan: Plan) -> None:
+    """Score the champions of the finished runs that have no scores; a model that is gone is built again for it."""
+    for fitted, seed in unscored(comparing.folder, plan):
+        recipe, journal = fitted.recipe(seed), comparing.folder.run(fitted.arm, seed)
+        machinery = comparing.ground.machinery_for(recipe)
+        with comparing.open_view() as emit:
+            emit(Note(f"{fitted.arm.name}, seed {seed}: scoring the base's answers"))
+            models = ModelCache(journal, machinery, recipe, emit)
+            score_run(recipe, journal, comparing.ground.problems, machinery, models)
+        if not comparing.keep_models:
+            prune(journal)
 
 
 def _refuse_other_checker(folder: Folder, plan: Plan) -> None:

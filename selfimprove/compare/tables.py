@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from selfimprove import formatting
+from selfimprove.compare.margin import Margin
 from selfimprove.compare.outcome import ENTROPY_TOKENS, ArmOutcome, Outcome, RunOutcome
 from selfimprove.compare.pooling import Pooled
 from selfimprove.escaping import escape_markdown
@@ -28,6 +29,7 @@ def sections(outcome: Outcome) -> list[Section]:
         _between(outcome),
         _beside(outcome),
         _signal(outcome),
+        _margins(outcome),
         _costs(outcome),
         _times(outcome),
         _failures(outcome),
@@ -148,6 +150,30 @@ def _signal_cells(arm: ArmOutcome, rounds: int) -> tuple[str, ...]:
         _arrow(arm.runs, "first_samples", "last_samples"),
         _arrow(arm.runs, "base_entropy", "champion_entropy"),
     )
+
+
+def _margins(outcome: Outcome) -> Section:
+    """What the arms' champions make of the base's own answers, for the runs that were scored."""
+    header = ("arm", "seed", "right", "wrong", "change of right", "change of wrong", "margin", "95% interval")
+    rows = tuple(
+        (arm.name, str(run.seed), *_margin_cells(run.margin)) for arm in outcome.arms for run in arm.runs if run.margin
+    )
+    told = (
+        "The base's right and wrong answers to held-out problems, scored under base and champion: changes of the mean "
+        "log-likelihood of a token, in thousandths of a nat. The margin is the change of right answers minus that of "
+        "wrong ones. It decides nothing.",
+    )
+    return Section("Margins", told if rows else (), header, rows, ARM)
+
+
+def _margin_cells(found: Margin) -> tuple[str, ...]:
+    changes = (found.change_right, found.change_wrong, found.margin)
+    ends = " to ".join(map(_thousandths, found.interval)) if found.interval else MISSING
+    return formatting.count(found.right), formatting.count(found.wrong), *map(_thousandths, changes), ends
+
+
+def _thousandths(nats: float) -> str:
+    return f"{1000 * nats:+.1f}".replace("-", "−")
 
 
 def _passes(runs: Sequence[RunOutcome]) -> str:

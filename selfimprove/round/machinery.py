@@ -100,6 +100,10 @@ Rebuild = Callable[[MergeJob], str]
 """Makes a merged model's folder again and returns its SHA-256: `selfimprove.merging.rebuild`."""
 
 
+Score = Callable[[Path, Sequence[Example]], list[float]]
+"""The mean log-likelihood of each example's targets under the model in the folder, in nats a token."""
+
+
 @dataclass(frozen=True)
 class Footprint:
     """Bytes of the model's weights in the recipe's type, and of a LoRA of the recipe's rank in float32."""
@@ -125,6 +129,7 @@ class Machinery:
     train: Train
     merge: Merge
     rebuild: Rebuild
+    score: Score
     fingerprint: Callable[[Path], str]
     footprint: Footprint
     gpus: Gpus

@@ -146,6 +146,7 @@ def machinery_of(
     from selfimprove.models.gpus import gpus_here
     from selfimprove.models.weights import fingerprint_folder, footprint
     from selfimprove.training import train
+    from selfimprove.training.scoring import score
 
     engine = engine_of(runtime)
     own: dict[str, Scalar] = {"checker": checker_digest(recipe.answers)} if recipe.answers.checker else {}
@@ -159,6 +160,7 @@ def machinery_of(
         train=train,
         merge=merge,
         rebuild=rebuild,
+        score=lambda model, examples: score(model, examples, runtime),
         fingerprint=fingerprint_folder,
         footprint=footprint(base.path, recipe.model.dtype, recipe.training.rank),
         gpus=gpus_here(),

@@ -119,8 +119,17 @@ def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool, at_onc
         states = _target_states(model, batch)
         loss: Tensor = _HeadLoss.apply(states, _head(model), batch, at_once)  # type: ignore[no-untyped-call]  # torch
         return loss
-    surprise = nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none")
+    surprise = surprises(model, batch, False)
     return torch.where(batch.wrong, torch.exp(-surprise), surprise) @ batch.weights
+
+
+def surprises(model: PreTrainedModel, batch: Batch, head_alone: bool, at_once: int = 256) -> Tensor:
+    """The negative log-likelihood of each target in nats, float32 [targets]; arguments as in `weighted_loss`."""
+    if not head_alone:
+        return nn.functional.cross_entropy(target_logits(model, batch, False), batch.targets, reduction="none")
+    head, states = _head(model), _target_states(model, batch)
+    parts = zip(torch.split(states, at_once), torch.split(batch.targets, at_once), strict=True)
+    return torch.cat([nn.functional.cross_entropy(head(part).float(), ids, reduction="none") for part, ids in parts])
 
 
 def target_logits(model: PreTrainedModel, batch: Batch, head_alone: bool) -> Tensor:
