@@ -101,7 +101,7 @@ def compare(
 
     With `--margin`, the command also compares how likely each champion finds the base model's own answers to the
     held-out problems. Good arms raise the likelihood of right answers more than that of wrong ones. This takes one
-    forward pass per answer, so it is a quick way to choose learning rates; it decides nothing.
+    forward pass per answer, so it is a quick way to choose learning rates; it affects no decision.
 
     Writes rounds/NAME/ and the --markdown FILE.
 

@@ -34,7 +34,7 @@ def doctor(
     sample: Annotated[
         int,
         typer.Option(
-            "--sample", metavar="N", min=0, help="Also sample N training problems, and judge the answers; 0: none."
+            "--sample", metavar="N", min=0, help="Also sample answers to N training problems, and judge them; 0: none."
         ),
     ] = 0,
     execution: opt.Execution,

@@ -161,7 +161,7 @@ def _margins(outcome: Outcome) -> Section:
     told = (
         "The base's right and wrong answers to held-out problems, scored under base and champion: changes of the mean "
         "log-likelihood of a token, in thousandths of a nat. The margin is the change of right answers minus that of "
-        "wrong ones. It decides nothing.",
+        "wrong ones. It affects no decision.",
     )
     return Section("Margins", told if rows else (), header, rows, ARM)
 

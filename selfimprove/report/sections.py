@@ -202,7 +202,7 @@ def _reuse(run: RunRecords) -> tuple[str, ...]:
         f"{told} Because {plural(len(picked), 'champion')} {'was' if len(picked) == 1 else 'were'} chosen on them, "
         f"luck may inflate the {last} measured gain over the base model. In the worst case simulated (true gains so "
         f"small that luck matters most), luck adds {100 * cost.mean:.1f} points on average, and {100 * cost.most:.1f} "
-        "points or more in one run in 20 (see docs/gate.md). The sealed problems are not affected.",
+        "points or more in one run in 20 (see docs/gate.md). The gain on the sealed problems is not affected.",
     )
 
 
