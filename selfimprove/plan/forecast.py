@@ -131,7 +131,7 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
     rows = rows_by_kind(recipe, problems)
     continuations = sum(rows.values()) * settings.rollouts if settings.selection.continues else 0
     keeps_one = settings.selection.chooses_prefixes and not settings.selection.continues
-    examples = {**rows, Kind.PREFIX: problems - rows[Kind.FULL]} if keeps_one else rows
+    examples = {**rows, Kind.PREFIX: problems - rows[Kind.FULL]} if keeps_one else _at_most(rows, recipe, problems)
     prefix = token_limit(Kind.PREFIX, at_most, longest)
     target = longest if at_most.length == "full" else at_most.length + settings.train_eos
     heldout, second = recipe.problems.heldout_size * gate.samples, recipe.beside()
@@ -154,6 +154,16 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         sealed_answers=recipe.problems.sealed_size * (gate.samples + (second.gate.samples if second else 0)),
         answer_limit=longest,
     )
+
+
+def _at_most(rows: dict[Kind, int], recipe: Recipe, problems: int) -> dict[Kind, int]:
+    """The examples that these rows can become: no more than `per_problem` allows, of wrong answers as many again."""
+    most = problems * recipe.prefixes.per_problem
+    if not most or not sum(rows.values()):
+        return rows
+    sides = 2 if recipe.training.negatives else 1
+    share = min(1.0, sides * most / sum(rows.values()))
+    return {kind: round(share * count) for kind, count in rows.items()}
 
 
 def few_examples(recipe: Recipe, train: int) -> str:

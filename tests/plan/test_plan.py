@@ -126,6 +126,15 @@ def test_what_a_selection_can_keep_bounds_what_is_trained() -> None:
     assert (rollout.continuations, rollout.continued_tokens) == (1200, 1200 * 504)
 
 
+@pytest.mark.parametrize(("negatives", "rows"), [(0.0, 200), (0.5, 400)])
+def test_a_cap_on_the_rows_of_a_problem_bounds_what_is_trained(negatives: float, rows: int) -> None:
+    capped = {"select": "verified", "length": "full", "per_problem": 2}
+    sections = {"sampling": {"samples": 8}, "prefixes": capped, "training": {"negatives": negatives}}
+    found = forecast_round(parse_recipe(sections, "the test"), 100)
+    assert (found.rows, found.trained_rows) == (800, rows)
+    assert found.target_tokens == rows * 512
+
+
 def test_prefixes_that_grow_after_rejections_are_in_the_bound() -> None:
     grown = _forecast(100, schedule={"rejected_lengths": [4, 16]}, prefixes={"train_eos": True})
     assert grown.sampled_tokens == 90 * 16 + 10 * 512
