@@ -77,7 +77,10 @@ def compare(
     budget: Budget = "",
     margin: Annotated[
         bool,
-        typer.Option("--margin", help="Also score the base's held-out answers under each champion; samples nothing."),
+        typer.Option(
+            "--margin",
+            help="Also score the base's own answers to the held-out problems under each champion, without sampling.",
+        ),
     ] = False,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name of the comparison [default: from the recipes].")

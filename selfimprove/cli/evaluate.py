@@ -107,8 +107,8 @@ def evaluate(
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, with the run's prompt and checker.
 
-    Shows accuracy and the paired difference with their intervals, overall, by source, by level, by subject and by
-    the length of the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable,
+    Shows accuracy, and the gain over the first model, each with an interval: overall, and by source, level, subject and
+    length of the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable,
     right or wrong. Doesn't affect the run's decisions. Results on the run's training problems are shown separately.
     --set changes any key of sampling, answers and problems, such as the prompt (sampling.prompt). If the command is
     killed, run it again: the results are the same as without the kill.

@@ -30,7 +30,7 @@ def problems(
 
     Shows the fields used for question, context, options and answer; the first problems as the model will see them, each
     with its reference answer; the rows that were set aside, with line and reason; and whether the checker can use the
-    references. With --model, also the lengths in tokens.
+    references. With --model, also the lengths of the prompts in tokens.
 
     Writes the cache in $SELFIMPROVE_CACHE: the parsed rows of a large source, and with --model also the model.
 

@@ -352,7 +352,11 @@ def _side_cells(side: Side, own: bool) -> tuple[str, ...]:
 def _certificates(run: RunRecords) -> Section:
     header = ("round", "certificate", "effect kept", "delta kept", "unchanged", "agreement", "KL", "failures")
     found = _per_round(run, "Merge certificates", header, _certificate_cells)
-    return Section(found.title, found.sentences, header, found.rows, frozenset({"certificate", "failures"}))
+    told = (
+        "Effect kept: the share of the adapter's effect on the model's predictions that the merge keeps. Delta kept: "
+        "the share of the weight change. Unchanged: the share of the adapted weights that the merge left as they were.",
+    )
+    return Section(found.title, told if found.rows else (), header, found.rows, frozenset({"certificate", "failures"}))
 
 
 def _certificate_cells(record: RoundRecord) -> tuple[str, ...]:
