@@ -86,6 +86,36 @@ def test_a_challenger_that_forgot_what_a_guard_asks_is_rejected_by_its_name(worl
     assert world.round(2)["decision"]["looks"][-1]["evidence"] >= world.round(2)["decision"]["looks"][-1]["threshold"]
 
 
+def test_a_drop_on_each_of_three_guards_that_none_shows_is_shown_by_all_together(
+    tmp_path: Path, checker: Checker
+) -> None:
+    lost = lambda model, question: 0.27 if model == "0001" and "Tell" in question else 0.0  # noqa: E731
+    world = guarded_world(tmp_path, checker, [0.2, 0.2], forgets=lost)
+    world.guards = []
+    for n, name in enumerate("abc"):
+        rows = [
+            {"question": f"Tell me {a} plus {b} ?", "answer": f"{a + b}"}
+            for a in range(60 + 10 * n, 70 + 10 * n)
+            for b in range(90, 100)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        world.guards = [*world.guards, {"problems": str(tmp_path / f"{name}.jsonl"), "size": 100}]
+    world.run(2)
+    first, second = world.journal.rounds()
+    assert [found.name for found in first.guards] == ["a", "b", "c", "all guards"]
+    assert [found.passed for found in first.guards] == [True, True, True, False]
+    assert first.decision.reason == "all guards together"
+    assert first.decision.sentence.startswith(
+        "Rejected by all guards together: harm on at least one of the 3 guards is shown; 0 won, "
+    )
+    assert [found.alpha for found in first.guards] == [0.05 / 2 / 4] * 4
+    assert [found.judged for found in first.guards] == [100, 100, 100, 300]
+    assert second.accepted
+    assert second.guards[0].alpha == pytest.approx((0.05 / 2 + 0.05 / 6) / 4), "harm that was shown is carried on"
+    assert "all guards" not in second.decision.sentence
+    assert not faults_in(verify(world.journal, content_hash))
+
+
 def test_guards_are_judged_where_the_gate_accepted_until_one_rejects_and_stand_in_the_record(world: World) -> None:
     first, second, third = (world.round(number)["guards"] for number in (1, 2, 3))
     assert [[one["name"] for one in found] for found in (first, second, third)] == [
