@@ -27,6 +27,9 @@ for name in "$@"; do
       --name placebo ;;
     fractions) compare rft-fractions.toml v16-fractions.toml --seeds 3 --rounds 1 --name fractions ;;
     gcd) compare rft-gcd.toml v16-gcd.toml modal-gcd.toml --seeds 3 --rounds 1 --name gcd ;;
+    margins) compare rft.toml upft.toml verified.toml sft.toml v8-eos.toml rft-rate-5e-5.toml modal.toml \
+      rft-rate-5e-4.toml consistent.toml v8-p50.toml v16-one-epoch.toml --set problems.heldout_size=512 \
+      --set problems.sealed_size=256 --seeds 1 --rounds 1 --name margins --margin ;;
     demo) compare ../../selfimprove/recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
     *) echo "no comparison is called $name" >&2; exit 2 ;;
   esac

@@ -55,7 +55,7 @@ Budget = Annotated[
 ]
 Markdown = Annotated[
     Path | None,
-    typer.Option("--markdown", metavar="FILE", help="Also write the table to this file.", rich_help_panel=opt.OUTPUT),
+    typer.Option("--markdown", metavar="FILE", help="Also write the tables to this file.", rich_help_panel=opt.OUTPUT),
 ]
 AsJson = Annotated[
     bool,
@@ -90,12 +90,12 @@ def compare(
     settings: opt.Settings = None,
     markdown: Markdown = None,
     execution: opt.Execution,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table.", rich_help_panel=opt.OUTPUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the tables.", rich_help_panel=opt.OUTPUT)] = False,
     as_json: AsJson = False,
     plain: opt.Plain = False,
     rounds_dir: opt.RunsFolder = Path("rounds"),
 ) -> None:
-    """Run recipes, or variants of one, on the same problems, each with one or more seeds, and compare them in a table.
+    """Run recipes, or variants of one, on the same problems, each with one or more seeds, and compare them in tables.
 
     An arm is one recipe with one combination of the varied values. Each arm has one run per seed in `rounds/NAME/`,
     next to `results.json` and `compare.svg`; `report`, `status` and `verify` find these runs with
@@ -103,8 +103,9 @@ def compare(
     comparison. Without a recipe, `--name NAME` shows the results so far.
 
     With `--margin`, the command also compares how likely each champion finds the base model's own answers to the
-    held-out problems. Good arms raise the likelihood of right answers more than that of wrong ones. This takes one
-    forward pass per answer, so it is a quick way to choose learning rates; it affects no decision.
+    held-out problems. Good arms raise the likelihood of right answers more than that of wrong ones. Computing these
+    likelihoods takes one forward pass per answer and model, so --margin is a quick way to choose learning rates. The
+    option affects no decision.
 
     Writes rounds/NAME/ and the --markdown FILE.
 

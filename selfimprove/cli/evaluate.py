@@ -107,11 +107,12 @@ def evaluate(
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, with the run's prompt and checker.
 
-    Shows accuracy, and the gain over the first model, each with an interval: overall, and by source, level, subject and
-    length of the reference answer. Also shows pass@k, tokens, and how many answers became readable, unreadable,
-    right or wrong. Doesn't affect the run's decisions. Results on the run's training problems are shown separately.
-    --set changes any key of sampling, answers and problems, such as the prompt (sampling.prompt). If the command is
-    killed, run it again: the results are the same as without the kill.
+    Shows accuracy and the gain over the first model, overall with an interval for each, and by source, level, subject
+    and length of the reference answer with intervals for the gains (for the accuracies, if there is only one model).
+    Also shows pass@k, tokens, and how many answers became readable, unreadable, right or wrong. Doesn't affect the
+    run's decisions. Results on the run's training problems are shown separately. --set changes any key of sampling,
+    answers and problems, such as the prompt (sampling.prompt). If the command is killed, run it again: the results are
+    the same as without the kill.
 
     Writes rounds/RUN/evaluate/ (answers, one JSON and one Markdown file), and the FILE of --markdown.
 

@@ -76,8 +76,8 @@ def _gains(outcome: Outcome) -> Section:
         if arm.gain
     )
     told = (
-        "In points, means over seeds. An answer that isn't right is unreadable if the checker can't read it or if it "
-        "was cut off at the token limit; otherwise, it is wrong."
+        "In points, means over seeds. An answer that isn't right is unreadable if the checker can't read it or runs "
+        "out of time on it, or if it was cut off at the token limit; otherwise, it is wrong."
     )
     return Section("What the gains are made of", (told,) if rows else (), header, rows, ARM)
 

@@ -169,10 +169,10 @@ def _gains(run: RunRecords) -> Section:
         if split
     )
     told = (
-        "An answer that isn't right is unreadable if the checker can't read it or if it was cut off at the token "
-        "limit; otherwise, it is wrong. If answers became readable or unreadable, the model states its answers "
-        "differently, but doesn't necessarily reason better or worse. If wrong answers became right, more than the "
-        "format has changed."
+        "An answer that isn't right is unreadable if the checker can't read it or runs out of time on it, or if it was "
+        "cut off at the token limit; otherwise, it is wrong. If answers became readable or unreadable, the model "
+        "states its answers differently, but doesn't necessarily reason better or worse. If wrong answers became "
+        "right, more than the format has changed."
     )
     return Section(GAINS, (told,) if rows else (), header, rows)
 
@@ -354,7 +354,9 @@ def _certificates(run: RunRecords) -> Section:
     found = _per_round(run, "Merge certificates", header, _certificate_cells)
     told = (
         "Effect kept: the share of the adapter's effect on the model's predictions that the merge keeps. Delta kept: "
-        "the share of the weight change. Unchanged: the share of the adapted weights that the merge left as they were.",
+        "the share of the weight change. Unchanged: the share of the adapted weights that the merge left as they were. "
+        "Agreement: the share of the test tokens at which adapter and merged model have the same most likely token. "
+        "KL: the mean KL divergence between the two, in nats.",
     )
     return Section(found.title, told if found.rows else (), header, found.rows, frozenset({"certificate", "failures"}))
 
