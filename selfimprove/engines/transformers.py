@@ -163,11 +163,14 @@ class TransformersSampler:
             return Plan(lanes=1, width=WIDTH, threads=threads)
         row_bytes = self._llama.cache_shape.token_bytes() * _capacity(requests)
         room = int(total_memory(self._device) * CACHE_SHARE) // row_bytes
-        if self._device.type != "cpu":
-            return Plan(lanes=1, width=max(1, min(GPU_WIDTH, room)), threads=threads)
-        lanes = lanes_for(requests, threads, self._llama.weight_bytes)
-        widest = WIDTH if lanes > 1 else WIDE
-        return Plan(lanes=lanes, width=max(1, min(widest, room // lanes)), threads=threads // lanes)
+        return plan_for(requests, threads, self._device, self._llama.weight_bytes, room)
+
+
+def plan_for(requests: Sequence[Request], threads: int, device: torch.device, weight_bytes: int, room: int) -> Plan:
+    """How these requests are decoded on the device, with a KV cache for `room` rows."""
+    lanes = lanes_for(requests, threads, weight_bytes) if device.type == "cpu" else 1
+    widest = GPU_WIDTH if device.type != "cpu" else WIDTH if lanes > 1 else WIDE
+    return Plan(lanes=lanes, width=max(1, min(widest, room // lanes)), threads=threads // lanes)
 
 
 def lanes_for(requests: Sequence[Request], threads: int, weight_bytes: int) -> int:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from selfimprove.engines.decoding import Plan
 from selfimprove.engines.native import THREAD_TOKENS, compiled_attention, compiler
-from selfimprove.engines.transformers import LANE_ROWS, LANE_WEIGHTS, lanes_for
+from selfimprove.engines.transformers import GPU_WIDTH, LANE_ROWS, LANE_WEIGHTS, WIDE, WIDTH, lanes_for, plan_for
 from selfimprove.sampling import GREEDY, Request
 
 
@@ -28,6 +29,21 @@ def test_lanes_have_rows_enough_and_never_read_large_weights_twice(
 ) -> None:
     requests = [_request(n, n % prompts) for n in range(rows)]
     assert lanes_for(requests, 4, weight_bytes) == lanes
+
+
+@pytest.mark.parametrize(
+    ("device", "rows", "room", "plan"),
+    [
+        ("cpu", 2 * LANE_ROWS, 500, Plan(lanes=2, width=WIDTH, threads=2)),
+        ("cpu", LANE_ROWS, 500, Plan(lanes=1, width=WIDE, threads=4)),
+        ("cpu", 2 * LANE_ROWS, 50, Plan(lanes=2, width=25, threads=2)),
+        ("cpu", LANE_ROWS, 0, Plan(lanes=1, width=1, threads=4)),
+        ("cuda", 2 * LANE_ROWS, 500, Plan(lanes=1, width=GPU_WIDTH, threads=4)),
+    ],
+)
+def test_a_plan_is_as_wide_as_the_device_and_the_cache_allow(device: str, rows: int, room: int, plan: Plan) -> None:
+    requests = [_request(n, n) for n in range(rows)]
+    assert plan_for(requests, 4, torch.device(device), 1, room) == plan
 
 
 @pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
