@@ -358,8 +358,9 @@ def test_trust_is_told_at_the_start_and_in_the_roundsversions_of(tmp_path: Path)
 def test_a_trusted_models_code_runs_and_the_records_say_so(tmp_path: Path) -> None:
     workshop = make_workshop(tmp_path / "workshop")
     own_code(workshop.folder / "own")
-    words = ("--set", "model.name=own", "--trust-remote-code")
-    events = events_of(workshop.run("trusted", 1, *words, environment={"HF_HOME": str(tmp_path / "hf")}))
+    words = (*workshop.run_words("trusted", 1), "--set", "model.name=own", "--trust-remote-code")
+    home = {"HF_HOME": str(tmp_path / "hf")}  # a warm process has read it already
+    events = events_of(workshop.call_fresh(*words, environment=home))
     assert "trusted" in events[0]["notes"][0]
     record = json.loads((workshop.runs / "trusted" / "0001" / "round.json").read_text())
     assert record["versions"]["trust_remote_code"] is True
