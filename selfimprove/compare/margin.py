@@ -24,10 +24,10 @@ from pydantic import Field
 from selfimprove.problem import ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import AnswersByKey, RunAnswers
+from selfimprove.round.job import prompt_of
 from selfimprove.round.machinery import Machinery
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
-from selfimprove.sampling import render_prompt
 from selfimprove.store.durable import read_json, write_json
 from selfimprove.store.journal import Journal
 from selfimprove.store.parsing import parsed
@@ -87,19 +87,13 @@ def score_run(
     rounds = len(journal.rounds())
     answers = RunAnswers(journal).champion(rounds, 0) if rounds else {}
     asked = {problem.key: problem for problem in problems.heldout}
-    settings = recipe.sampling
     rows = [row for found in _clear(answers).values() for row in found if row.key in asked]
     examples = [
         Example(
             key=row.key,
             sample=row.sample,
             kind=Kind.FULL,
-            prompt_ids=render_prompt(
-                machinery.tokenizer,
-                asked[row.key].system or settings.system,
-                settings.prompt,
-                asked[row.key].question,
-            ),
+            prompt_ids=prompt_of(machinery.tokenizer, recipe.sampling, asked[row.key]),
             target_ids=row.token_ids,
         )
         for row in rows

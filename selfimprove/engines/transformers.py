@@ -55,9 +55,9 @@ GPU_WIDTH = 256
 """Most rows in the batch on a GPU, where chunks are sampled together up to that."""
 
 LANE_ROWS = 64
-"""Requests for each lane, at least: a product over fewer rows waits for its weights. Measured in tokens/s on two cores,
-two lanes and one: 135 million weights, 64 rows 417 and 485, 128 rows 693 and 619; 0.5 billion 196 and 313, 377 and 335.
-"""
+"""Requests for each lane, at least: a product over fewer rows waits for its weights. Tokens/s of decode steps on two
+cores, two lanes and one: 135 million weights, 64 rows 417 and 485, 128 rows 693 and 619; 0.5 billion 196 and 313, 377
+and 335. Over whole chunks of the smaller model, prompts included, the difference is within the noise."""
 
 LANE_WEIGHTS = 2 << 30
 """Most bytes of weights with which a processor decodes in lanes, each of which reads them all in every step. Measured

@@ -29,6 +29,7 @@ from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
 from selfimprove.round.answers import check_completions
+from selfimprove.round.job import prompt_of
 from selfimprove.round.machinery import Machinery, MergeCheck, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
 from selfimprove.sampling import (
@@ -39,7 +40,6 @@ from selfimprove.sampling import (
     StopReason,
     derive_seed,
     opened_by_template,
-    render_prompt,
 )
 
 SAMPLE_SECONDS = 15.0
@@ -129,7 +129,7 @@ def _requests(recipe: Recipe, machinery: Machinery, problems: Sequence[Problem],
         Request(
             key=problem.key,
             sample=0,
-            prompt_ids=_prompt(machinery, recipe, problem, settings.prompt),
+            prompt_ids=prompt_of(machinery.tokenizer, settings, problem),
             max_new_tokens=limit,
             seed=derive_seed(recipe.seed, "calibration", problem.key),
             decoding=decoding,
@@ -278,8 +278,8 @@ def _examples(
     """Examples as the recipe would harvest them if its selection kept all of these completions."""
     prompts = {
         problem.key: Prompts(
-            _prompt(machinery, recipe, problem, recipe.sampling.prompt),
-            _prompt(machinery, recipe, problem, recipe.prefixes.template),
+            prompt_of(machinery.tokenizer, recipe.sampling, problem),
+            prompt_of(machinery.tokenizer, recipe.sampling, problem, recipe.prefixes.template),
         )
         for problem in problems
     }
@@ -295,8 +295,3 @@ def _merge(recipe: Recipe, machinery: Machinery, problems: ProblemSets, folder: 
     check = MergeCheck(machinery.base, canaries[: recipe.merging.canaries], recipe.merging)
     machinery.merge(machinery.merge_job([folder / "adapter"], folder / "model", recipe.rounding()), check)
     return time.perf_counter() - started
-
-
-def _prompt(machinery: Machinery, recipe: Recipe, problem: Problem, template: str) -> tuple[int, ...]:
-    system = problem.system or recipe.sampling.system
-    return render_prompt(machinery.tokenizer, system, template, problem.question)

@@ -22,6 +22,7 @@ from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.answers import check_completions
+from selfimprove.round.job import prompt_of
 from selfimprove.round.judge import statistics_length
 from selfimprove.round.machinery import Machinery
 from selfimprove.round.sample import training_decoding
@@ -32,7 +33,6 @@ from selfimprove.sampling import (
     derive_seed,
     opened_by_template,
     plan_chunks,
-    render_prompt,
     sample_chunks,
 )
 
@@ -54,11 +54,12 @@ FEWEST = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One sample of a problem: the class of its answer (None: none that can be read), and its first ids."""
+    """One sample of a problem: the class of its answer (None: none that can be compared), and its first ids."""
 
     key: str
     answer: str | None
     right: bool
+    unread: bool
     cut: bool
     prefix: tuple[int, ...]
 
@@ -106,9 +107,7 @@ def measure(recipe: Recipe, problems: Sequence[Problem], machinery: Machinery, c
         Request(
             key=problem.key,
             sample=number,
-            prompt_ids=render_prompt(
-                machinery.tokenizer, problem.system or settings.system, settings.prompt, problem.question
-            ),
+            prompt_ids=prompt_of(machinery.tokenizer, settings, problem),
             max_new_tokens=settings.max_new_tokens,
             seed=derive_seed(recipe.seed, "outlook", problem.key, number),
             decoding=training_decoding(recipe),
@@ -132,7 +131,7 @@ def _judged(
     pairs = [(text, asked[completion.key]) for text, completion in zip(texts, found, strict=True)]
     verdicts = check_completions(machinery.checker, pairs, recipe.answers, cut=cuts)
     if recipe.answers.checker:  # it judges by the problem and can't tell whether two answers are the same
-        classes: list[str | None] = ["right" if v.outcome is Outcome.CORRECT else None for v in verdicts]
+        classes: list[str | None] = [None] * len(found)
     else:
         keys = [completion.key for completion in found]
         classes = answer_classes(machinery.checker, keys, texts, recipe.answers, cuts)
@@ -142,6 +141,7 @@ def _judged(
             key=completion.key,
             answer=name,
             right=verdict.outcome is Outcome.CORRECT,
+            unread=verdict.outcome not in (Outcome.CORRECT, Outcome.WRONG),
             cut=was_cut,
             prefix=completion.token_ids[:length],
         )
@@ -169,7 +169,7 @@ def outlook_of(trials: Sequence[Trial]) -> Outlook:
         begun=mean(_commonest(found) for found in problems),
         solved=mean(any(trial.right for trial in found) for found in problems),
         cut=mean(trial.cut for trial in trials),
-        unread=mean(trial.answer is None for trial in trials),
+        unread=mean(trial.unread for trial in trials),
     )
 
 
@@ -194,8 +194,8 @@ def outlook_lines(recipe: Recipe, found: Outlook) -> list[str]:
     ]
     if not recipe.answers.checker:
         lines += [
-            _of_problems("majority answer", found.decided, found.majority),
-            _of_problems(f"answer that at least {AGREED:.0%} of its samples give", found.agreed, found.agreement),
+            _of_problems("a majority answer", found.decided, found.majority),
+            _of_problems(f"an answer that at least {AGREED:.0%} of its samples give", found.agreed, found.agreement),
         ]
     begun = f"samples that begin with their problem's most common {statistics_length(recipe)} tokens"
     cut = f"{found.cut:.0%} of the samples are cut at {recipe.sampling.max_new_tokens:,} tokens"
@@ -204,8 +204,8 @@ def outlook_lines(recipe: Recipe, found: Outlook) -> list[str]:
 
 def _of_problems(what: str, count: int, share: float | None) -> str:
     if share is None:
-        return f"no problem has a {what}".replace(" a answer", " an answer")
-    return f"{plural(count, 'problem')} with a {what}, right in {share * count:.0f}".replace(" a answer", " an answer")
+        return f"no problem has {what}"
+    return f"{plural(count, 'problem')} with {what}, right in {share * count:.0f}"
 
 
 def advice(recipe: Recipe, found: Outlook) -> list[str]:

@@ -30,6 +30,7 @@ from selfimprove.gate.decision import Pair, Vitals, pass_at_k
 from selfimprove.problem import Problem
 from selfimprove.problem.judging import judges_apart, own_checker, packed
 from selfimprove.recipe import Answers, Recipe
+from selfimprove.round.job import prompt_of
 from selfimprove.round.prefixes import prefix_statistics
 from selfimprove.sampling import (
     GREEDY,
@@ -42,7 +43,6 @@ from selfimprove.sampling import (
     derive_seed,
     opened_by_template,
     plan_chunks,
-    render_prompt,
     sample_chunks,
 )
 from selfimprove.store.durable import append_rows, keep_rows, read_rows
@@ -146,8 +146,7 @@ class Judge:
 
     def _request(self, problem: Problem, number: int) -> Request:
         settings = self._recipe.sampling
-        system = problem.system or settings.system
-        prompt = render_prompt(self._tokenizer, system, settings.prompt, problem.question)
+        prompt = prompt_of(self._tokenizer, settings, problem)
         seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
         return Request(
             key=problem.key,

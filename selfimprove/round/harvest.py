@@ -17,12 +17,12 @@ from selfimprove.formatting import plural
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions, told_once
-from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
+from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round, prompt_of
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_round, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
-from selfimprove.sampling import Completion, Row, StopReason, render_prompt
+from selfimprove.sampling import Completion, Row, StopReason
 from selfimprove.store.durable import keep_rows
 from selfimprove.store.records import Counts
 from selfimprove.store.rows import Kind
@@ -90,8 +90,7 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
 
 
 def _prompts(job: Job, problem: Problem) -> Prompts:
-    system = problem.system or job.recipe.sampling.system
-    task = render_prompt(job.machinery.tokenizer, system, job.recipe.prefixes.template, problem.question)
+    task = prompt_of(job.machinery.tokenizer, job.recipe.sampling, problem, job.recipe.prefixes.template)
     return Prompts(plain_prompt(job, problem), task)
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from selfimprove.events import Emit
 from selfimprove.problem import Problem, ProblemSets
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Recipe, Sampling
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.progress import Progress
-from selfimprove.sampling import derive_seed, opened_by_template, render_prompt
+from selfimprove.sampling import Tokenizer, derive_seed, opened_by_template, render_prompt
 from selfimprove.store.journal import Champion, Journal
 from selfimprove.store.round_folder import RoundFolder
 
@@ -77,6 +77,9 @@ def checked_texts(job: Job, solutions: Iterable[Sequence[int]]) -> list[str]:
 
 def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:
     """The ids of the problem's plain question."""
-    settings = job.recipe.sampling
-    system = problem.system or settings.system
-    return render_prompt(job.machinery.tokenizer, system, settings.prompt, problem.question)
+    return prompt_of(job.machinery.tokenizer, job.recipe.sampling, problem)
+
+
+def prompt_of(tokenizer: Tokenizer, settings: Sampling, problem: Problem, template: str = "") -> tuple[int, ...]:
+    """The prompt ids of the problem, by default in the user turn of sampling; its own system turn goes first."""
+    return render_prompt(tokenizer, problem.system or settings.system, template or settings.prompt, problem.question)

@@ -1,4 +1,7 @@
-"""The negative log-likelihood of target tokens, computed where targets are predicted and nowhere else.
+"""The loss of target tokens, computed where targets are predicted and nowhere else.
+
+It is their negative log-likelihood, and of a wrong row their probability, which is bounded: pushing a wrong answer down
+never pays more than the row's weight (arXiv 2601.09253, 2506.01347).
 
 The decoder's body runs on the rows, packed as branches of a tree (`branches.py`) or, for models that don't allow it,
 padded on the right; the hidden states that predict targets are gathered, and only those pass through the output head.

@@ -20,6 +20,7 @@ def trials(*problems: str) -> list[Trial]:
             key=f"k{place}",
             answer=None if letter in "xz" else letter,
             right=letter == "a",
+            unread=letter in "xz",
             cut=letter == "z",
             prefix=(ord(letter),),
         )
