@@ -44,6 +44,15 @@ class RoundStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepStarted:
+    """Step `step` of the round's `steps` is under way: its stages up to training follow (`schedule.steps`)."""
+
+    number: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageStarted:
     """A stage begins with `total` units of work, such as rows, of which `kept` were durable already."""
 
@@ -204,6 +213,7 @@ Event = (
     | StageProgress
     | StageFinished
     | TrainStep
+    | StepStarted
     | Flip
     | Looked
     | GuardLooked

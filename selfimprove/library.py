@@ -33,8 +33,8 @@ from selfimprove.events import Emit, Event, silence
 from selfimprove.problem.judging import judge_one
 from selfimprove.recipe import Recipe, Runtime, reading
 from selfimprove.store.journal import Journal, journal_named
+from selfimprove.store.looks import SealedLook
 from selfimprove.store.names import DEFAULT
-from selfimprove.store.records import SealedLook
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, object]
 """A recipe, the path of a TOML file, or its sections as plain data."""

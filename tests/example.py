@@ -14,7 +14,8 @@ from pathlib import Path
 from selfimprove.events import RunFinished, Timed
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.store.journal import Journal
-from selfimprove.store.records import SealedLook, StageRecord
+from selfimprove.store.looks import SealedLook
+from selfimprove.store.records import StageRecord
 from tests.paths import ROOT
 
 RUNS = ROOT / "rounds"

@@ -42,7 +42,8 @@ from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Hold, OnTokens, Request, Sampler
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import BASE, Identity, Journal
-from selfimprove.store.records import Certificate, SealedLook
+from selfimprove.store.looks import SealedLook
+from selfimprove.store.records import Certificate
 
 EOS = 0
 NUL = chr(0x10FFFF)
@@ -199,12 +200,13 @@ class World:
         record: dict[str, Any] = json.loads(self.journal.round(number).record.read_text())
         return record
 
-    def _open(self, model: Path) -> Sampler:
-        self.opened.append(model.parent.name)
-        skill = float((model / "skill").read_text())
+    def _open(self, model: Path, adapter: Path | None = None) -> Sampler:
+        name = f"{model.parent.name}+{adapter.parent.name}" if adapter else model.parent.name
+        self.opened.append(name)
+        skill = float((model / "skill").read_text()) + _gained(adapter)
 
         def script(request: Request) -> list[int]:
-            self.sampled.append((model.parent.name, request))
+            self.sampled.append((name, request))
             question = Letters().decode(request.prompt_ids)
             if self.openings:
                 return self._opened(question, request.seed)
@@ -240,7 +242,8 @@ class World:
         self.trained.append(list(job.examples))
         number = int(job.out.parent.name)
         job.out.mkdir()
-        (job.out / "gain").write_text(str(self.gains[number - 1]))
+        steps = self.recipe().schedule.steps
+        (job.out / "gain").write_text(str(_gained(job.start) + self.gains[number - 1] / steps))
         on_step(1, 1, 0.5, 1e-3)
         targets, prompts = ([len(getattr(e, name)) for e in job.examples] for name in ("target_ids", "prompt_ids"))
         return TrainCounts(
@@ -277,9 +280,13 @@ class World:
         )
 
     def _rebuild(self, job: MergeJob) -> str:
-        gained = sum(float((adapter / "gain").read_text()) for adapter in job.adapters)
+        gained = sum(map(_gained, job.adapters))
         _write_skill(job.out, float((job.base / "skill").read_text()) + gained)
         return content_hash(job.out)
+
+
+def _gained(adapter: Path | None) -> float:
+    return float((adapter / "gain").read_text()) if adapter else 0.0
 
 
 def _write_skill(folder: Path, skill: float) -> None:

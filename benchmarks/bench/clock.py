@@ -65,8 +65,8 @@ class ClockedSampler:
 def clocked(machinery: Machinery, clock: Clock) -> Machinery:
     """The machinery with opening, sampling, training and merging timed by the clock."""
 
-    def open_sampler(model: Path) -> Sampler:
-        return ClockedSampler(lambda: machinery.open_sampler(model), clock)
+    def open_sampler(model: Path, adapter: Path | None = None) -> Sampler:
+        return ClockedSampler(lambda: machinery.open_sampler(model, adapter), clock)
 
     return replace(
         machinery,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfimprove.formatting import MISSING
 from selfimprove.report.records import RunRecords, read_run
-from selfimprove.store.records import SealedLook
+from selfimprove.store.looks import SealedLook
 
 HEADER = (
     "| run | round | accepted | gain seen | distinct prefixes | prefix entropy | sealed, greedy (95%) "

@@ -57,8 +57,10 @@ def _common(recipe: Recipe) -> tuple[object, ...]:
     return (recipe.seed, recipe.model, recipe.problems)
 
 
-def _sampling(recipe: Recipe) -> tuple[object, ...]:
-    """What round 1's samples depend on."""
+def _sampling(recipe: Recipe) -> tuple[object, ...] | None:
+    """What round 1's samples depend on; None if it draws them in several steps, each from another model."""
+    if recipe.schedule.steps > 1:
+        return None
     settings = recipe.prefixes
     whole = settings.selection.samples_whole or settings.whole
     chosen = settings.select if settings.selection.chooses_prefixes else ""
@@ -68,9 +70,10 @@ def _sampling(recipe: Recipe) -> tuple[object, ...]:
 
 def _rollouts(recipe: Recipe) -> tuple[object, ...] | None:
     """What round 1's rollouts depend on; None if it has none."""
-    if not recipe.prefixes.selection.continues:
+    shared = _sampling(recipe)
+    if shared is None or not recipe.prefixes.selection.continues:
         return None
-    return (*_sampling(recipe), recipe.prefixes.rollouts)
+    return (*shared, recipe.prefixes.rollouts)
 
 
 def _judging(recipe: Recipe) -> tuple[object, ...]:

@@ -82,7 +82,8 @@ def run_pilot(arm: Arm, problems: ProblemSets, machinery: Machinery, scratch: Jo
     """
     wanted = -(-PILOT_ROWS // arm.recipe.sampling.samples)
     sampling = arm.recipe.sampling.model_copy(update={"problems_per_round": min(wanted, len(problems.train))})
-    recipe = arm.recipe.model_copy(update={"sampling": sampling})
+    one_step = arm.recipe.schedule.model_copy(update={"steps": 1})
+    recipe = arm.recipe.model_copy(update={"sampling": sampling, "schedule": one_step})
     samplers, models = Samplers(machinery.open_sampler), ModelCache(scratch, machinery, recipe, emit)
     job = Job(1, BASE, recipe, problems, machinery, scratch, samplers, models, emit)
     job.files.path.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from selfimprove.report.costs import Spent, cost_of_looks, costs
 from selfimprove.report.records import RunRecords, read_run
 from selfimprove.round.answers import AnswersByKey, pairs_of, read_answers, share, vitals
 from selfimprove.round.judge import WHOLE_ROWS
-from selfimprove.store.records import BesideFigures
+from selfimprove.store.looks import BesideFigures
 
 ENTROPY_TOKENS = WHOLE_ROWS
 MEASURING = ("judge", "placebo")

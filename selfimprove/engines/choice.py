@@ -22,18 +22,21 @@ def choose_engine(asked: Literal["auto", "transformers", "vllm"], vllm_installed
     return "vllm" if vllm_installed and gpu_seen else "transformers"
 
 
-def open_sampler(engine: str, model: Path, runtime: Runtime) -> Sampler:
-    """A sampler of that engine on a model folder; the engine's library is imported here."""
+def open_sampler(engine: str, model: Path, runtime: Runtime, adapter: Path | None = None) -> Sampler:
+    """A sampler of that engine on a model folder, with a LoRA adapter added in memory if one is named.
+
+    The engine's library is imported here.
+    """
     match engine:
         case "vllm":
             from selfimprove.engines.vllm import VllmSampler
 
-            vllm: Sampler = VllmSampler(model, runtime)
+            vllm: Sampler = VllmSampler(model, runtime, adapter=adapter)
             return vllm
         case _:
             from selfimprove.engines.transformers import TransformersSampler
 
-            return TransformersSampler(model, runtime)
+            return TransformersSampler(model, runtime, adapter=adapter)
 
 
 def promises(engine: str, runtime: Runtime) -> dict[str, bool]:

@@ -112,9 +112,9 @@ class Cluster:
         sizes = {"threads": self.threads, "workers": self.workers}
         return {"engine": self.engine, **sizes, "ray": ray.__version__, **self.promises}
 
-    def sampler(self, model: Path) -> RaySampler:
-        """A sampler on the model in the driver's folder `model`; one at a time."""
-        return RaySampler(self._crew, model.absolute())
+    def sampler(self, model: Path, adapter: Path | None = None, /) -> RaySampler:
+        """A sampler on the model in the driver's folder `model`, with the LoRA in `adapter` if any; one at a time."""
+        return RaySampler(self._crew, model.absolute(), adapter.absolute() if adapter else None)
 
     def release(self) -> None:
         """Give the crew's processors and GPUs back; the next sampler starts a new crew."""
@@ -157,13 +157,14 @@ class RaySampler:
     reproducible = False
     """True once open if the same chunk gives the same completions again, on any worker."""
 
-    def __init__(self, crew: Crew, model: Path) -> None:
+    def __init__(self, crew: Crew, model: Path, adapter: Path | None = None) -> None:
         self._crew = crew
         self._model = model
+        self._adapter = adapter
         self.hold = ONE_CHUNK
 
     def __enter__(self) -> Self:
-        self.reproducible, self.hold = self._crew.prepare(self._model, _versions())
+        self.reproducible, self.hold = self._crew.prepare(self._model, self._adapter, _versions())
         return self
 
     def __exit__(
@@ -194,17 +195,19 @@ class _Worker:
         self._stack = ExitStack()
         self._sampler: Sampler | None = None
 
-    def prepare(self, model: Path, versions: dict[str, str]) -> tuple[bool, Hold]:
-        """Close the model before and open this one; returns whether the engine is reproducible, and what it holds.
+    def prepare(self, model: Path, adapter: Path | None, versions: dict[str, str]) -> tuple[bool, Hold]:
+        """Close the model before and open this one, with this adapter if any.
 
-        `versions` are the driver's; `UsageError` if this node has others.
+        Returns whether the engine is reproducible, and what it holds. `versions` are the driver's; `UsageError` if
+        this node has others.
         """
         from selfimprove.models import default_cache
 
         _refuse_versions(versions)
         self.rest()
         folder = place_model(model, self._source, default_cache())
-        self._sampler = self._stack.enter_context(open_sampler(self._runtime.engine, folder, self._runtime))
+        placed = place_model(adapter, self._source, default_cache()) if adapter else None
+        self._sampler = self._stack.enter_context(open_sampler(self._runtime.engine, folder, self._runtime, placed))
         return self._sampler.reproducible, self._sampler.hold if isinstance(self._sampler, ManySampler) else ONE_CHUNK
 
     def rest(self) -> None:

@@ -10,7 +10,8 @@ A run's models are named by their folders on the machine of the driver (the proc
    node, whose workers take turns under a lock and leave a note of what was found;
 4. else fetches it in pieces of `PIECE` bytes, `IN_FLIGHT` of them under way at a time, from an actor on the driver's
    node, into `<cache>/fetched/<hash>`, hashed as they arrive, under the same lock: the workers of one node fetch it
-   once. The newest `KEPT` fetched models stay: base, champion and challenger.
+   once. The newest `KEPT` fetched folders stay: base, champion, challenger, and a round's adapter between two
+   of its steps.
 
 A merged model is shipped, not rebuilt from base and adapters: rebuilding reads as many bytes as shipping moves, from a
 base that may have to be float32 and so twice as large, and then sums every weight on a processor.
@@ -43,7 +44,7 @@ from selfimprove.store.durable import content_hash
 
 PIECE = 8 << 20
 IN_FLIGHT = 8
-KEPT = 3
+KEPT = 4
 
 Stamp = tuple[str, int, int]
 """A file's name, size in bytes, and time of its last change in nanoseconds."""

@@ -26,6 +26,7 @@ from selfimprove.engines.ordered import Ordered, never
 from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
+from selfimprove.merging.applying import apply_adapter
 from selfimprove.models import compute_dtype
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, runs_packed, total_memory
@@ -71,12 +72,14 @@ which rows are batched together must not depend on that."""
 class TransformersSampler:
     """A sampler on `model`, a folder of safetensors; weights are loaded on entry and freed on exit.
 
+    `adapter` is the folder of a LoRA that is added to the weights once they are in memory (`merging/applying.py`).
     `way` is the fastest way of decoding to try, from `compiled` over `batched` (torch's attention) to `general`
     (transformers' own forward pass); a model or a machine that one isn't for takes the next.
     """
 
-    def __init__(self, model: Path, runtime: Runtime, way: Way = "compiled") -> None:
+    def __init__(self, model: Path, runtime: Runtime, way: Way = "compiled", adapter: Path | None = None) -> None:
         self._folder = model
+        self._adapter = adapter
         self._runtime = runtime
         self._way = way
         self._device = choose_device(runtime.device)
@@ -101,6 +104,8 @@ class TransformersSampler:
                 trust_remote_code=self._runtime.trust_remote_code,
                 local_files_only=True,
             )
+            if self._adapter:
+                apply_adapter(model, self._adapter)
             self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
             own = runs_packed(self._device) and self._way != "general" and fits(model)
             self._llama = Llama(model) if own else None

@@ -103,16 +103,20 @@ class _Copy:
 class VllmSampler:
     """Samples with vLLM from the model folder `model`; usable inside `with` only.
 
-    `max_model_len` bounds prompt and completion together; `None` is the model's own length, or the longest for
-    which the KV cache has room. `UsageError` if vLLM isn't installed, `StageError` if the engine doesn't start or dies.
+    `adapter` is the folder of a LoRA that vLLM applies to the model. `max_model_len` bounds prompt and completion
+    together; `None` is the model's own length, or the longest for which the KV cache has room. `UsageError` if vLLM
+    isn't installed, `StageError` if the engine doesn't start or dies.
     """
 
     reproducible: bool = False
     """Whether a chunk gives the same completions again: measured to be so on a processor, not claimed on a GPU."""
 
-    def __init__(self, model: Path, runtime: Runtime, max_model_len: int | None = None) -> None:
+    def __init__(
+        self, model: Path, runtime: Runtime, max_model_len: int | None = None, adapter: Path | None = None
+    ) -> None:
         refuse_missing()
         self._model = model
+        self._adapter = adapter
         self._runtime = runtime
         self._length_asked = max_model_len
         self._own = OwnDecoding({})
@@ -184,6 +188,7 @@ class VllmSampler:
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
             model=MODEL,
+            adapter=str(self._adapter.absolute()) if self._adapter else "",
             max_model_len=self._length_asked,
             trust_remote_code=self._runtime.trust_remote_code,
             tensor_parallel=self._runtime.tensor_parallel,

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """To the worker, once: the model, how it is split, and the memory of its GPUs."""
+    """To the worker, once: the model, how it is split, and the memory of its GPUs; `adapter` is a folder, or empty."""
 
     model: str
+    adapter: str
     max_model_len: int | None
     trust_remote_code: bool
     tensor_parallel: int

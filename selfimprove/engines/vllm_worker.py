@@ -52,6 +52,7 @@ from selfimprove.sampling import StopReason
 
 if TYPE_CHECKING:
     from vllm import LLM
+    from vllm.lora.request import LoRARequest
     from vllm.outputs import CompletionOutput
 
 CPU_CACHE_BYTES = 2 << 30
@@ -68,6 +69,9 @@ MOST_ROWS = 256
 
 QUEUED = 4
 """Padded tokens of a load on a GPU, as a multiple of the tokens that the KV cache has room for."""
+
+LORA_ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks of LoRAs that vLLM makes room for."""
 
 STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": StopReason.LENGTH}
 """Stop reasons by vLLM's `finish_reason`; no other may occur."""
@@ -94,10 +98,11 @@ def main() -> None:
     engine = _start(setup, machine)
     stop_ids = _stop_ids(engine)
     rows, tokens = (0, 0) if machine.on_cpu else held(engine)
+    lora = _lora(setup)
     length = engine.model_config.max_model_len
     _reply(replies, Ready(reproducible=machine.on_cpu, max_model_len=length, rows=rows, tokens=tokens))
     for line in requests:
-        _reply(replies, _sample(engine, stop_ids, [Row(**row) for row in json.loads(line)]))
+        _reply(replies, _sample(engine, stop_ids, [Row(**row) for row in json.loads(line)], lora))
 
 
 def _end_with_parent(requests_fd: int, parent: int) -> None:
@@ -125,14 +130,15 @@ def _machine() -> Machine:
 def _start(setup: Setup, machine: Machine) -> LLM:
     from vllm import LLM
 
-    engine = LLM(**engine_arguments(setup, _own_dtype(setup.model), machine))
+    rank = _rank(setup.adapter) if setup.adapter else 0
+    engine = LLM(**engine_arguments(setup, _own_dtype(setup.model), rank, machine))
     # Without an EngineCore process nobody listens when a GPU's process dies, and the next step would wait for ever.
     engine.llm_engine.model_executor.register_failure_callback(lambda: os._exit(1))
     return engine
 
 
-def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, object]:
-    """All keyword arguments of vLLM's `LLM`."""
+def engine_arguments(setup: Setup, dtype: str, rank: int, machine: Machine) -> dict[str, object]:
+    """All keyword arguments of vLLM's `LLM`; `rank` is that of the set-up's adapter."""
     common = {
         "model": setup.model,
         "dtype": dtype,
@@ -145,11 +151,34 @@ def engine_arguments(setup: Setup, dtype: str, machine: Machine) -> dict[str, ob
         "enable_prefix_caching": True,
         "seed": 0,
     }
+    if setup.adapter:
+        common |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_room(rank)}
     if machine.on_cpu:
         # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
         eager = {"enforce_eager": True, "enable_chunked_prefill": False}
         return common | eager | {"kv_cache_memory_bytes": machine.cpu_cache_bytes}
     return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory)}
+
+
+def lora_room(rank: int) -> int:
+    """The least of the ranks that vLLM makes room for in which a LoRA of this rank fits; `ValueError` above 512."""
+    fitting = [room for room in LORA_ROOMS if room >= rank]
+    if not fitting:
+        raise ValueError(f"vLLM applies no LoRA of rank {rank}, at most {LORA_ROOMS[-1]}")
+    return fitting[0]
+
+
+def _rank(adapter: str) -> int:
+    config: Mapping[str, object] = json.loads(Path(adapter, "adapter_config.json").read_text(encoding="utf-8"))
+    return int(str(config["r"]))
+
+
+def _lora(setup: Setup) -> LoRARequest | None:
+    if not setup.adapter:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("step", 1, setup.adapter)
 
 
 def held(engine: LLM) -> tuple[int, int]:
@@ -182,14 +211,14 @@ def _stop_ids(engine: LLM) -> list[int]:
     return sorted(stop for stop in ids if stop is not None)
 
 
-def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row]) -> list[Sampled]:
+def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row], lora: LoRARequest | None) -> list[Sampled]:
     from vllm import SamplingParams
 
     params = [SamplingParams(**sampling_arguments(row, stop_ids)) for row in rows]
     if not engine.reset_prefix_cache():
         raise RuntimeError("vLLM kept its cached prefixes, and this load would depend on the ones before it")
     prompts = [{"prompt_token_ids": row.prompt_ids} for row in rows]
-    outputs = engine.generate(prompts, params, use_tqdm=False)
+    outputs = engine.generate(prompts, params, use_tqdm=False, lora_request=lora)
     return [_sampled(output.outputs[0], stop_ids) for output in outputs]
 
 

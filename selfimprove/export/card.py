@@ -28,7 +28,8 @@ from selfimprove.recipe import Recipe
 from selfimprove.report.records import decision_of
 from selfimprove.round.answers import judging_decoding
 from selfimprove.sampling import DrawRule, read_own_decoding, resolve, told_rule
-from selfimprove.store.records import GuardRecord, PlaceboRecord, RoundRecord, SealedLook
+from selfimprove.store.looks import SealedLook
+from selfimprove.store.records import GuardRecord, PlaceboRecord, RoundRecord
 
 NAME = "README.md"
 LIMIT = 500

@@ -68,8 +68,10 @@ class Forecast:
     target_tokens: int
     """Of the examples' targets."""
     epochs: int
+    refreshes: int
+    """Steps of the round (`schedule.steps`), each of which samples and trains its share of the problems."""
     steps: int
-    """Optimizer steps, all epochs together."""
+    """Optimizer steps, all epochs and all steps of the round together."""
     first_look: int
     """The challenger's answers when the gate may decide for the first time; judging costs no less."""
     heldout_answers: int
@@ -101,7 +103,7 @@ class Forecast:
         sealed = 2 * self.sealed_answers * self._answer_bytes
         return DiskNeed(
             models=(models + self.placebo) * footprint.model if rounds else 0,
-            adapters=(1 + self.placebo) * rounds * footprint.adapter,
+            adapters=(self.refreshes + self.placebo) * rounds * footprint.adapter,
             training=7 * footprint.adapter if rounds else 0,
             rows=rounds * self._row_bytes + sealed,
         )
@@ -134,6 +136,7 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
     examples = {**rows, Kind.PREFIX: problems - rows[Kind.FULL]} if keeps_one else _at_most(rows, recipe, problems)
     prefix = token_limit(Kind.PREFIX, at_most, longest)
     target = longest if at_most.length == "full" else at_most.length + settings.train_eos
+    refreshes = recipe.schedule.steps
     heldout, second = recipe.problems.heldout_size * gate.samples, recipe.beside()
     return Forecast(
         problems=problems,
@@ -145,7 +148,10 @@ def forecast_round(recipe: Recipe, train: int) -> Forecast:
         trained_rows=sum(examples.values()),
         target_tokens=examples[Kind.FULL] * longest + examples[Kind.PREFIX] * target,
         epochs=recipe.training.epochs,
-        steps=recipe.training.epochs * -(-sum(examples.values()) // recipe.training.batch_rows),
+        refreshes=refreshes,
+        steps=refreshes
+        * recipe.training.epochs
+        * -(-sum(examples.values()) // (refreshes * recipe.training.batch_rows)),
         first_look=min(gate.batch * gate.samples, heldout) if gate.rule == "sequential" else heldout,
         heldout_answers=heldout,
         guard_answers=sum(guard.size for guard in recipe.guards) * gate.samples,
@@ -168,11 +174,13 @@ def _at_most(rows: dict[Kind, int], recipe: Recipe, problems: int) -> dict[Kind,
 
 def few_examples(recipe: Recipe, train: int) -> str:
     """A warning that a round of `train` training problems can't fill one training batch; empty if it can."""
-    most, batch = forecast_round(recipe, train).trained_rows, recipe.training.batch_rows
+    steps, batch = recipe.schedule.steps, recipe.training.batch_rows
+    most = forecast_round(recipe, train).trained_rows // steps
     if most >= batch:
         return ""
+    part = "round" if steps == 1 else "step of a round"
     return (
-        f"warning: a round trains on at most {plural(most, 'example')}, less than one batch (training.batch_rows = "
+        f"warning: a {part} trains on at most {plural(most, 'example')}, less than one batch (training.batch_rows = "
         f"{batch:,}). Add training problems, sample more (sampling.samples), or set training.batch_rows lower"
     )
 

@@ -36,6 +36,7 @@ EMBEDDED = "embedded:smollm2-135m-instruct"
 # Above any real run: a larger figure is a typing error, and would fill the memory before it showed.
 MOST_TOKENS = 1_000_000
 MOST_RANK = 65_536
+MOST_STEPS = 9_999
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,18 @@ class Answers(Section):
 
 
 class Schedule(Section):
-    """What a round does differently after rejections, and what ends a run before its target."""
+    """In how many steps a round samples and trains, what it changes after rejections, and what ends a run early."""
 
+    later: ClassVar[frozenset[str]] = frozenset(("steps",))
+
+    steps: int = Field(
+        1,
+        ge=1,
+        le=MOST_STEPS,
+        description="steps of a round: the round's training problems are dealt to this many steps, and each step after "
+        "the first samples from the model as the step before left it and trains that adapter further; one merge and "
+        "one judgement end the round",
+    )
     rejected_learning_rate: float = Field(
         1.0, gt=0, le=1, description="factor on `training.learning_rate` for each rejection in a row"
     )
@@ -209,6 +220,16 @@ class Recipe(Section):
     def _schedule_fits(self) -> Recipe:
         if self.schedule.rejected_lengths and self.prefixes.whole:
             raise ValueError("schedule.rejected_lengths changes the length of prefixes, but prefixes.length is `full`")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Recipe:
+        steps = self.schedule.steps
+        drawn = [n for n in (self.problems.train_size, self.sampling.problems_per_round) if n]
+        if drawn and min(drawn) < steps:
+            raise ValueError(f"schedule.steps is {steps}, but a round has only {min(drawn)} training problems to deal")
+        if steps > 1 and self.gate.placebo:
+            raise ValueError("gate.placebo trains its twin in one pass, so schedule.steps must be 1")
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from selfimprove.escaping import escape_markdown, escape_text
 from selfimprove.report.records import RunRecords, decision_of
 from selfimprove.report.section import Section
 from selfimprove.report.sections import sections
-from selfimprove.store.records import SealedLook
+from selfimprove.store.looks import SealedLook
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

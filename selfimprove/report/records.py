@@ -15,8 +15,9 @@ from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
 from selfimprove.store.evaluations import Evaluation, read_evaluations
 from selfimprove.store.journal import Champion, Journal, champion_of
+from selfimprove.store.looks import SealedLook
 from selfimprove.store.names import closest_first, run_names
-from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook
+from selfimprove.store.records import BoundRecord, Rollback, RoundRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ from selfimprove.report.records import RunRecords, decision_of, robust
 from selfimprove.report.section import Section
 from selfimprove.report.series import batch_rows, losses
 from selfimprove.report.settings import recipe_section, versions_section
-from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, SealedLook, Side
+from selfimprove.store.looks import SealedLook
+from selfimprove.store.records import LookRecord, PlaceboRecord, RoundRecord, Side
 
 OUTCOME = "Outcome on the sealed problems"
 ROUNDS = "Rounds, on the held-out problems"

@@ -139,9 +139,12 @@ def losses(record: RoundRecord, rows: int = 0) -> Loss:
 
     `rows` are those of a whole batch; where they are 0 no batch counts as partial.
     """
-    counts = record.counts_of("train")
-    found = [float("nan") if value is None else float(value) for value in counts.losses]
-    short = _partial_steps(counts.examples or 0, rows, len(found))
+    found: list[float] = []
+    short: set[int] = set()
+    for counts in record.counts_by_step("train"):
+        steps = _partial_steps(counts.examples or 0, rows, len(counts.losses))
+        short |= {len(found) + step for step in steps}
+        found += [float("nan") if value is None else float(value) for value in counts.losses]
     whole = [(step, loss) for step, loss in enumerate(found, start=1) if step not in short and not isnan(loss)]
     run = -(-len(whole) // LOSS_POINTS) or 1
     parts = [whole[start : start + run] for start in range(0, len(whole), run)]

@@ -1,9 +1,11 @@
 """One round: the stages in a table, run in order where their done-record is missing, then the record of the round.
 
 The table is all there is to know about order and files: a stage is a function of the round's `Job` and the names of the
-files that its done-record hashes. What it costs is measured around it (`host/metering.py`). `round.json` is written
-last and holds everything a later round, a report or an auditor needs: parent and chain, the stages with their counts
-and hashes, both scorecards, every look of the gate, the certificate, the decoding and the versions of what ran.
+files that its done-record hashes. With `schedule.steps` above 1, the stages up to training run once for each step, each
+with done-records and files of its own (`store/round_folder.py`), and the later ones once, after the last step. What a
+stage costs is measured around it (`host/metering.py`). `round.json` is written last and holds everything a later round,
+a report or an auditor needs: parent and chain, the stages with their counts and hashes, both scorecards, every look of
+the gate, the certificate, the decoding and the versions of what ran.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished
+from selfimprove.events import Note, RoundFinished, RoundStarted, StageFinished, StepStarted
 from selfimprove.host.metering import metered
 from selfimprove.recipe import Recipe
 from selfimprove.round import harvest, judge, merge, placebo, rollout, sample, train
@@ -37,11 +39,16 @@ class Stage:
     wanted: Callable[[Recipe], bool] = lambda recipe: True
 
 
-STAGES = (
+STEP_STAGES = (
     Stage("sample", sample.sample, lambda folder: [folder.samples]),
     Stage("rollout", rollout.rollout, lambda folder: [folder.rollouts], rollout.wanted),
     Stage("harvest", harvest.select, lambda folder: [folder.examples]),
     Stage("train", train.train, lambda folder: [folder.adapter]),
+)
+"""The stages that every step of a round runs (`schedule.steps`)."""
+
+STAGES = (
+    *STEP_STAGES,
     Stage("merge", merge.merge, lambda folder: [folder.certificate]),
     Stage("judge", judge.judge, RoundFolder.verdict_files),
     Stage("placebo", placebo.placebo, lambda folder: [folder.placebo_adapter, folder.placebo_verdicts], placebo.wanted),
@@ -54,11 +61,27 @@ def run_round(job: Job, earlier: Sequence[RoundRecord]) -> RoundRecord:
     job = replace(job, recipe=scheduled(planned, earlier))
     job.files.path.mkdir(parents=True, exist_ok=True)
     job.emit(RoundStarted(job.number, job.champion.number))
-    done = [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
+    done = [record for step in range(1, job.recipe.schedule.steps) for record in _run_step(job, step)]
+    _tell_step(job, job.recipe.schedule.steps)
+    done += [_run_stage(job, stage) for stage in STAGES if stage.wanted(job.recipe)]
     record = _record(job, done, schedule_record(planned, earlier))
     job.files.write(record)
     job.emit(round_finished(record))
     return record
+
+
+def _run_step(job: Job, step: int) -> list[StageRecord]:
+    """Sample, harvest and train one of the steps before the last."""
+    _tell_step(job, step)
+    job = replace(job, step=step)
+    job.files.make()
+    return [_run_stage(job, stage) for stage in STEP_STAGES if stage.wanted(job.recipe)]
+
+
+def _tell_step(job: Job, step: int) -> None:
+    steps = job.recipe.schedule.steps
+    if steps > 1:
+        job.emit(StepStarted(number=job.number, step=step, steps=steps))
 
 
 def round_finished(record: RoundRecord, earlier: bool = False) -> RoundFinished:
@@ -101,6 +124,8 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
     if judged.alarm:
         job.emit(Note(judged.alarm))
     length = judge.statistics_length(job.recipe)
+    steps = [job.files.at_step(step) for step in (*range(1, job.recipe.schedule.steps), 0)]
+    samples = [found for files in steps for found in sample.read_completions(files.samples)]
     return RoundRecord(
         format=job.journal.bound().format,
         round=job.number,
@@ -108,7 +133,7 @@ def _record(job: Job, done: Sequence[StageRecord], schedule: ScheduleRecord) -> 
         chain=job.champion.chain,
         schedule=schedule,
         stages=tuple(done),
-        prefixes=prefix_statistics(sample.read_completions(job.files.samples), length),
+        prefixes=prefix_statistics(samples, length),
         scorecard=judged.scorecard,
         decision=judged.decision,
         **({"guards": judged.guards} if judged.guards else {}),

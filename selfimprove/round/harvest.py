@@ -17,7 +17,7 @@ from selfimprove.formatting import plural
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
 from selfimprove.round.answers import check_completions, told_once
-from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round, prompt_of
+from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step, prompt_of
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_round, read_completions
@@ -33,7 +33,7 @@ def select(job: Job) -> Counts:
     completions = read_completions(job.files.samples)
     job.emit(StageStarted(number=job.number, stage="harvest", total=len(completions), kept=0, unit="rows"))
     settings = job.recipe.prefixes
-    prompts = {problem.key: _prompts(job, problem) for problem in problems_of_round(job)}
+    prompts = {problem.key: _prompts(job, problem) for problem in problems_of_step(job)}
     choice = choose(job, completions)
     eos, negatives = job.machinery.tokenizer.eos_id, job.recipe.training.negatives
     result = harvest(completions, kinds_of_round(job), prompts, settings, eos, choice, negatives)

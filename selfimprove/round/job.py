@@ -25,7 +25,11 @@ from selfimprove.store.round_folder import RoundFolder
 
 @dataclass(frozen=True)
 class Job:
-    """One round to run: its number, what it starts from, and where it writes."""
+    """One round to run: its number, what it starts from, and where it writes.
+
+    `step` is the step of the round that its stages work on, 0 for the last one and for what follows it: merging and
+    judging (`schedule.steps`).
+    """
 
     number: int
     champion: Champion
@@ -36,11 +40,18 @@ class Job:
     samplers: Samplers
     models: ModelCache
     emit: Emit
+    step: int = 0
 
     @property
     def files(self) -> RoundFolder:
-        """The round's folder."""
-        return self.journal.round(self.number)
+        """The round's folder, with the files of this step."""
+        return self.journal.round(self.number).at_step(self.step)
+
+    @property
+    def adapter_so_far(self) -> Path | None:
+        """The adapter that the step before this one trained, which it goes on from; None in a round's first step."""
+        before = (self.step or self.recipe.schedule.steps) - 1
+        return self.files.at_step(before).adapter if before else None
 
     def seed(self, *parts: int | str) -> int:
         """A seed of this round for the given purpose."""
@@ -59,7 +70,13 @@ class Job:
         return self.models.folder(Champion(self.number, (*self.champion.chain, self.number)))
 
 
-def problems_of_round(job: Job) -> list[Problem]:
+def problems_of_step(job: Job) -> list[Problem]:
+    """The training problems of this step: of the round's, dealt like cards, the ones that fall to it."""
+    steps = job.recipe.schedule.steps
+    return _problems_of_round(job)[(job.step or steps) - 1 :: steps]
+
+
+def _problems_of_round(job: Job) -> list[Problem]:
     """The training problems of this round: all, or the next ones of a seeded order that starts over at its end."""
     ordered = sorted(job.problems.train, key=lambda problem: problem.key)
     random.Random(derive_seed(job.recipe.seed, "train order")).shuffle(ordered)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from selfimprove.answer.checking import Checker
 from selfimprove.host.gpus import Gpus
@@ -26,7 +26,8 @@ OnStep = Callable[[int, int, float, float], None]
 class TrainJob:
     """A LoRA to be fitted to `examples` on the model in the folder `model`, and written to the new folder `out`.
 
-    `work` holds its checkpoints: a job that finds one of its own there goes on from it.
+    `work` holds its checkpoints: a job that finds one of its own there goes on from it. `start` is the adapter that is
+    trained further, of the same rank and modules; without one the LoRA is fresh.
     """
 
     examples: Sequence[Example]
@@ -36,6 +37,7 @@ class TrainJob:
     settings: Training
     seed: int
     runtime: Runtime
+    start: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,14 @@ Rebuild = Callable[[MergeJob], str]
 """Makes a merged model's folder again and returns its SHA-256: `selfimprove.merging.rebuild`."""
 
 
+class OpenSampler(Protocol):
+    """Opens a sampler on a model folder, or on the model with a LoRA adapter in a folder added to it in memory."""
+
+    def __call__(self, model: Path, adapter: Path | None = None, /) -> Sampler:
+        """The sampler, still closed."""
+        ...
+
+
 Score = Callable[[Path, Sequence[Example]], list[float]]
 """The mean log-likelihood of each example's targets under the model in the folder, in nats a token."""
 
@@ -125,7 +135,7 @@ class Machinery:
     exact: Path
     tokenizer: Tokenizer
     checker: Checker
-    open_sampler: Callable[[Path], Sampler]
+    open_sampler: OpenSampler
     train: Train
     merge: Merge
     rebuild: Rebuild
@@ -142,20 +152,20 @@ class Machinery:
 
 
 class Samplers:
-    """At most one open sampler, which stays open while the same model is asked for."""
+    """At most one open sampler, which stays open while the same model and adapter are asked for."""
 
-    def __init__(self, open_sampler: Callable[[Path], Sampler]) -> None:
+    def __init__(self, open_sampler: OpenSampler) -> None:
         self._open = open_sampler
         self._stack = ExitStack()
-        self._model: Path | None = None
+        self._weights: tuple[Path, Path | None] | None = None
         self._sampler: Sampler | None = None
 
-    def at(self, model: Path, on_tokens: OnTokens = lambda tokens: None) -> Sampler:
-        """The sampler on this model, telling `on_tokens` if it can; one on another model is closed first."""
-        if self._sampler is None or self._model != model:
+    def at(self, model: Path, adapter: Path | None, on_tokens: OnTokens) -> Sampler:
+        """The sampler on this model and adapter, telling `on_tokens` if it can; another one is closed first."""
+        if self._sampler is None or self._weights != (model, adapter):
             self.close()
-            self._sampler = self._stack.enter_context(self._open(model))
-            self._model = model
+            self._sampler = self._stack.enter_context(self._open(model, adapter))
+            self._weights = model, adapter
         if isinstance(self._sampler, TellingSampler):
             self._sampler.on_tokens = on_tokens
         return self._sampler
@@ -168,4 +178,4 @@ class Samplers:
     def close(self) -> None:
         """Free the model and what it holds."""
         self._stack.close()
-        self._sampler = self._model = None
+        self._sampler = self._weights = None

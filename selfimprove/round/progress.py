@@ -21,9 +21,9 @@ class Progress:
         self._done = done
         self._tokens = self._most = 0
 
-    def sampler(self, model: Path) -> Sampler:
-        """The sampler on this model, whose tokens count here from now on."""
-        return self._samplers.at(model, self._in_hand)
+    def sampler(self, model: Path, adapter: Path | None = None) -> Sampler:
+        """The sampler on this model with this adapter, whose tokens count here from now on."""
+        return self._samplers.at(model, adapter, self._in_hand)
 
     def expect(self, more: int) -> None:
         """At most so many more units follow those that are done."""

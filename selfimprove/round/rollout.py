@@ -20,7 +20,7 @@ from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.answers import check_completions, told_once
-from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_round
+from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step
 from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
 from selfimprove.round.selection import Tried, pattern_of
 from selfimprove.sampling import Completion, Request, Row, StopReason
@@ -83,7 +83,7 @@ def tried(job: Job) -> list[Tried]:
     texts = [checked_texts(job, found) for found in solutions]
     cuts = [cut for prefix in prefixes for cut in prefix.cuts(continuations, job.recipe.prefixes.rollouts)]
     ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts, cuts)
-    questions = {problem.key: problem.question for problem in problems_of_round(job)}
+    questions = {problem.key: problem.question for problem in problems_of_step(job)}
     cut = {ids for ids, short in zip(itertools.chain.from_iterable(solutions), cuts, strict=True) if short}
     return [
         Tried(
@@ -106,7 +106,7 @@ def by_labels(job: Job) -> bool:
 
 def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
     each, longest = job.recipe.prefixes.rollouts, job.recipe.sampling.max_new_tokens
-    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
+    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_step(job)}
     decoding = training_decoding(job.recipe)
     return [
         Request(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfimprove.events import Note, StageStarted
 from selfimprove.recipe import Recipe
-from selfimprove.round.job import Job, plain_prompt, problems_of_round
+from selfimprove.round.job import Job, plain_prompt, problems_of_step
 from selfimprove.round.prefixes import assign_kinds, token_limit
 from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
@@ -31,9 +31,10 @@ def sample(job: Job) -> Counts:
 
 
 def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of: Callable[[Row], Kind]) -> Counts:
-    """Sample the requests from the champion into a file of completions, chunk by chunk; returns the stage's counts.
+    """Sample the requests into a file of completions, chunk by chunk; returns the stage's counts.
 
-    Whole chunks that are in the file are kept.
+    They are sampled from the champion or, after the first step of a round, from the champion with the adapter that the
+    step before trained. Whole chunks that are in the file are kept.
     """
     settings = job.recipe.sampling
     chunks = plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
@@ -43,7 +44,7 @@ def draw(job: Job, stage: str, path: Path, requests: Sequence[Request], kind_of:
     keep_rows(path, [row.model_dump() for row in rows if (row.key, row.sample) in whole])
     job.emit(StageStarted(number=job.number, stage=stage, total=len(requests), kept=len(kept), unit="rows"))
     done, progress = list(kept), job.progress(stage, len(requests), len(kept))
-    for fresh in sample_chunks(progress.sampler(job.champion_model()), owed) if owed else ():
+    for fresh in sample_chunks(progress.sampler(job.champion_model(), job.adapter_so_far), owed) if owed else ():
         append_rows(path, [_row(kind_of(c.row), c).model_dump() for c in fresh])
         done += fresh
         progress.add(len(fresh), sum(len(c.token_ids) for c in fresh))
@@ -75,7 +76,7 @@ def read_completions(path: Path) -> list[Completion]:
 def kinds_of_round(job: Job) -> dict[Row, Kind]:
     """The rows that the round samples, each with its kind."""
     samples = range(job.recipe.sampling.samples)
-    rows = [(problem.key, number) for problem in problems_of_round(job) for number in samples]
+    rows = [(problem.key, number) for problem in problems_of_step(job) for number in samples]
     return assign_kinds(rows, job.recipe.prefixes, job.seed("kinds"))
 
 
@@ -87,7 +88,7 @@ def training_decoding(recipe: Recipe) -> Decoding:
 
 def _requests(job: Job, kinds: dict[Row, Kind]) -> list[Request]:
     decoding, longest = training_decoding(job.recipe), job.recipe.sampling.max_new_tokens
-    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_round(job)}
+    plain = {problem.key: plain_prompt(job, problem) for problem in problems_of_step(job)}
     limits = {kind: token_limit(kind, job.recipe.prefixes, longest) for kind in set(kinds.values())}
     return [
         Request(

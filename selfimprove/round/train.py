@@ -22,14 +22,15 @@ from selfimprove.store.rows import ExampleRow
 
 
 def train(job: Job) -> Counts:
-    """Fit the round's adapter on the champion."""
-    return fit(job, "train", read_examples(job), job.files.adapter)
+    """Fit the round's adapter on the champion, from where the step before left it."""
+    return fit(job, "train", read_examples(job), job.files.adapter, job.adapter_so_far)
 
 
-def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> Counts:
+def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path, start: Path | None = None) -> Counts:
     """Fit an adapter on the champion into `adapter`, telling its steps under the stage's name.
 
-    The training checkpoint stays in the stage's work folder until its done-record stands.
+    It begins as the adapter `start`, or fresh without one. The training checkpoint stays in the stage's work folder
+    until its done-record stands.
     """
     model = job.champion_model()
     job.samplers.close()
@@ -53,6 +54,7 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path) -> Cou
         settings=job.recipe.training,
         seed=job.seed("train"),
         runtime=job.machinery.runtime,
+        start=start,
     )
     counts = job.machinery.train(training, on_step)
     publish(out, adapter)

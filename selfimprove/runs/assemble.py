@@ -26,7 +26,8 @@ from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.reading import told_reading
 from selfimprove.sampling import read_own_decoding
 from selfimprove.store.journal import Identity, Journal
-from selfimprove.store.records import Scalar, SealedLook
+from selfimprove.store.looks import SealedLook
+from selfimprove.store.records import Scalar
 
 if TYPE_CHECKING:
     from selfimprove.models import ModelFolder
@@ -156,7 +157,7 @@ def machinery_of(
         exact=resolve_exact(recipe.model, base, cache, trusted, noting(view)) if merges else base.path,
         tokenizer=load_tokenizer(base.path, runtime.trust_remote_code, base.source).using(recipe.sampling.template),
         checker=checker,
-        open_sampler=lambda model: open_sampler(engine, model, runtime),
+        open_sampler=lambda model, adapter=None: open_sampler(engine, model, runtime, adapter),
         train=train,
         merge=merge,
         rebuild=rebuild,

@@ -29,7 +29,8 @@ from selfimprove.round.progress import Progress
 from selfimprove.sampling import Sampler, derive_seed
 from selfimprove.store.durable import content_hash, size_of
 from selfimprove.store.journal import BASE, Champion
-from selfimprove.store.records import BesideFigures, FileSeen, SealedFigures, SealedLook, SplitRecord
+from selfimprove.store.looks import BesideFigures, FileSeen, SealedFigures, SealedLook
+from selfimprove.store.records import SplitRecord
 from selfimprove.store.rows import Answered
 
 Found = dict[int, dict[str, Sequence[Answered]]]

@@ -31,7 +31,8 @@ from selfimprove.round.schedule import schedule_record, scheduled
 from selfimprove.runs.sealed import beside_figures, sealed_figures
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Champion, Journal, champion_of
-from selfimprove.store.records import Certificate, FileSeen, Record, RoundRecord
+from selfimprove.store.looks import FileSeen
+from selfimprove.store.records import Certificate, Record, RoundRecord
 from selfimprove.store.round_folder import RoundFolder
 
 _TOLD = ("split", "sentence")
@@ -87,7 +88,7 @@ def _round_findings(
     for stage in record.stages:
         for file, expected in stage.sha256.items():
             yield _equal(f"{name}/{file}", "SHA-256", _hash(files.path / file), expected)
-        yield _equal(f"{name}/done/{stage.stage}.json", "done-record", files.recorded(stage.stage), stage)
+        yield _equal(f"{name}/done/{stage.name}.json", "done-record", files.recorded(stage.name), stage)
     yield _equal(name, "parent", [record.parent, *record.chain], [parent.number, *parent.chain])
     yield from _certificate_findings(journal, files, record, parent, fingerprint)
     yield from _judged_findings(answers, guards, recipe, terms, record, parent)

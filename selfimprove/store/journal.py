@@ -47,9 +47,10 @@ from selfimprove.store.durable import (
     read_rows,
     write_json,
 )
+from selfimprove.store.looks import SealedLook, SealedRecord
 from selfimprove.store.names import COMPARISON, DEFAULT, RECIPE
 from selfimprove.store.parsing import parsed, parsed_rows
-from selfimprove.store.records import BoundRecord, Rollback, RoundRecord, SealedLook, SealedRecord
+from selfimprove.store.records import BoundRecord, Rollback, RoundRecord
 from selfimprove.store.round_folder import RoundFolder, utc
 from selfimprove.store.rows import Answered
 
@@ -205,7 +206,7 @@ class Journal:
         """Hold the files of finished rounds to the hashes in their records; `UsageError` names the one at fault."""
         for record in rounds:
             for stage in record.stages:
-                self.round(record.round).hold_to(stage.stage, stage.sha256)
+                self.round(record.round).hold_to(stage.name, stage.sha256)
 
     def sealed(self, *, lenient: bool = False) -> tuple[SealedLook, ...]:
         """The looks at the sealed problems, none before the first; `lenient` as in `rounds`."""

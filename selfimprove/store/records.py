@@ -13,6 +13,8 @@ tokenizer can be asked for, numbers by what a float can hold.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator
@@ -113,9 +115,13 @@ class MachineCost(Record):
 
 
 class StageTime(Record):
-    """A stage with the UTC times of its first start and its end."""
+    """A stage with the UTC times of its first start and its end.
+
+    `step` is the step of the round that it belongs to, 0 for the last one and for what follows it (`schedule.steps`).
+    """
 
     stage: str
+    step: Count = 0
     start: Lenient[str] = ""
     end: Lenient[str] = ""
 
@@ -126,12 +132,44 @@ class StageRecord(MachineCost, StageTime):
     counts: Lenient[Counts] = Counts()
     sha256: dict[str, str]
 
+    @property
+    def name(self) -> str:
+        """The name of its done-record."""
+        return step_name(self.step, self.stage)
+
 
 class DoneRecord(StageRecord):
     """`done/STAGE.json`: a stage is done if and only if this can be read."""
 
     seconds: Number
     counts: Counts
+
+
+_NOT_ADDED = frozenset(("held_rows", "adapters"))
+"""Counts of what is the same in every step of a round."""
+
+
+def step_name(step: int, name: str) -> str:
+    """The name in a round's folder of what belongs to one of its steps; 0 is the last step, whose names are plain."""
+    return f"step-{step}-{name}" if step else name
+
+
+def summed(parts: Sequence[Counts]) -> Counts:
+    """The counts of one stage in all steps of a round: numbers of things added up, the rest from the last step."""
+    if len(parts) < 2:
+        return parts[0] if parts else Counts()
+    last = parts[-1].plain()
+    added = {
+        name: sum(getattr(part, name) or 0 for part in parts)
+        for name, value in last.items()
+        if name in Counts.model_fields and type(value) is int and name not in _NOT_ADDED
+    }
+    dropped = Counter[str]()
+    for part in parts:
+        dropped.update(part.dropped)
+    losses = tuple(loss for part in parts for loss in part.losses)
+    told = {"dropped": dict(dropped), "losses": losses, "first_loss": parts[0].first_loss}
+    return Counts(**last | added | {name: value for name, value in told.items() if name in last})
 
 
 class PrefixStatistics(Record):
@@ -320,72 +358,12 @@ class RoundRecord(Record):
         return self.scorecard.challenger.accuracy - self.scorecard.champion.accuracy
 
     def counts_of(self, stage: str) -> Counts:
-        """What the stage counted; nothing if it isn't in the record."""
-        return next((found.counts for found in self.stages if found.stage == stage), Counts())
+        """What the stage counted in all steps of the round together; nothing if it isn't in the record."""
+        return summed(self.counts_by_step(stage))
 
-
-class SealedFigures(Record):
-    """Base against champion on the sealed problems: shares in [0, 1] with 95% intervals."""
-
-    champion: Count
-    n: Count
-    base_accuracy: Number
-    base_interval: Interval
-    champion_accuracy: Number
-    champion_interval: Interval
-    gain: Number
-    gain_interval: Interval
-    split: Lenient[SplitRecord | None] = None
-    sentence: Lenient[str] = ""
-
-
-class SecondDecoding(Record):
-    """The second decoding that the sealed problems are judged with."""
-
-    temperature: Number
-    samples: Count
-
-
-class BesideFigures(SealedFigures, SecondDecoding):
-    """The sealed figures with the second decoding, and pass@k over its samples."""
-
-    base_pass_at_k: Number
-    champion_pass_at_k: Number
-
-
-class FileSeen(Record):
-    """A file as far as it reached: its bytes and their SHA-256."""
-
-    bytes: Count
-    sha256: str
-
-
-class LookNumber(Record):
-    """Which look at the sealed problems this is, and after how many rounds."""
-
-    look: RoundNumber
-    rounds: Count
-
-
-class LookSources(Record):
-    """What a look sampled, and the verdicts it was made from."""
-
-    beside: Lenient[BesideFigures | None] = None
-    sampled_tokens: Lenient[Count | None] = None
-    prompt_tokens: Lenient[Count | None] = None
-    verdicts: Lenient[FileSeen | None] = None
-    beside_verdicts: Lenient[FileSeen | None] = None
-
-
-class SealedLook(MachineCost, LookSources, SealedFigures, LookNumber):
-    """One look at the sealed problems."""
-
-
-class SealedRecord(Record):
-    """`sealed.json`: every look, the last one at the end."""
-
-    format: Lenient[int | None] = None
-    looks: Annotated[tuple[SealedLook, ...], Field(strict=False)]
+    def counts_by_step(self, stage: str) -> list[Counts]:
+        """What the stage counted in each step of the round; empty if it isn't in the record."""
+        return [found.counts for found in self.stages if found.stage == stage]
 
 
 class BoundRecord(Record):

@@ -14,7 +14,7 @@ from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.host.metering import Cost, write_cost
 from selfimprove.store.durable import content_hash, keep_rows, read_json, read_rows, write_json
 from selfimprove.store.parsing import parsed, parsed_rows
-from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord
+from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord, step_name
 from selfimprove.store.rows import Kind, SampleRow
 
 KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]
@@ -22,20 +22,34 @@ KindsOf = Callable[[Sequence[tuple[str, int]]], Sequence[Kind]]
 
 
 class RoundFolder:
-    """One round's folder: the paths of its files, its done-records, its record."""
+    """One round's folder: the paths of its files, its done-records, its record.
 
-    def __init__(self, path: Path) -> None:
+    Each `step` of a round but the last (`schedule.steps`) has its samples, examples and adapter in `steps/STEP/`, and
+    done-records and scratch folders of its own name; of the last one, 0, they stand in the round's folder itself.
+    """
+
+    def __init__(self, path: Path, step: int = 0) -> None:
         self.path = path
-        self.samples = path / "samples.jsonl"
-        self.rollouts = path / "rollouts.jsonl"
-        self.examples = path / "examples.jsonl"
-        self.adapter = path / "adapter"
+        self.step = step
+        own = path / "steps" / str(step) if step else path
+        self.samples = own / "samples.jsonl"
+        self.rollouts = own / "rollouts.jsonl"
+        self.examples = own / "examples.jsonl"
+        self.adapter = own / "adapter"
         self.model = path / "model"
         self.certificate = path / "certificate.json"
         self.verdicts = path / "verdicts.jsonl"
         self.record = path / "round.json"
         self.placebo_adapter = path / "placebo" / "adapter"
         self.placebo_verdicts = path / "placebo" / "verdicts.jsonl"
+
+    def at_step(self, step: int) -> RoundFolder:
+        """The same folder as a step of the round sees it."""
+        return RoundFolder(self.path, step)
+
+    def make(self) -> None:
+        """Make the folder, and the one that the step's files stand in."""
+        self.samples.parent.mkdir(parents=True, exist_ok=True)
 
     @property
     def adapter_weights(self) -> Path:
@@ -52,7 +66,7 @@ class RoundFolder:
 
     def scratch(self, name: str) -> Path:
         """A folder for unfinished work that no record refers to."""
-        return self.path / f".{name}"
+        return self.path / f".{step_name(self.step, name)}"
 
     def work(self, stage: str) -> Path:
         """The scratch folder of a stage, which goes once the stage is done."""
@@ -83,11 +97,11 @@ class RoundFolder:
 
     def unfinished_cost(self, stage: str) -> Path:
         """Where the cost of a stage stands that isn't done yet (`host/metering.py`)."""
-        return self.path / "done" / f".{stage}.cost"
+        return self.path / "done" / f".{step_name(self.step, stage)}.cost"
 
     def mark_done(self, stage: str, cost: Cost, counts: Counts, files: Sequence[Path]) -> DoneRecord:
         """Write the stage's done-record: from here on it is done. `cost` is that of all starts that worked on it."""
-        figures: dict[str, Any] = {**cost.fields()}
+        figures: dict[str, Any] = {**cost.fields(), **({"step": self.step} if self.step else {})}
         record = DoneRecord(
             stage=stage,
             start=utc(cost.since),
@@ -132,7 +146,7 @@ class RoundFolder:
         write_json(self.record, record.plain())
 
     def _done_path(self, stage: str) -> Path:
-        return self.path / "done" / f"{stage}.json"
+        return self.path / "done" / f"{step_name(self.step, stage)}.json"
 
 
 def utc(seconds: float | None = None) -> str:

@@ -14,6 +14,8 @@ Names are the same in every tracker:
 | `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
 | `sealed/became_readable` and the others | round | the sealed gain, split |
 
+In a round of several steps (`schedule.steps`) a stage's seconds and whole numbers are those of all steps so far.
+
 Only finite numbers are sent: no question, no answer, no sentence. What a resumed start repeats is not sent again: a
 step after the last checkpoint, a stage that is reused, a round of an earlier start.
 """
@@ -24,7 +26,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from selfimprove.events import GuardLooked, Looked, RoundFinished, SealedJudged, StageFinished, Timed, TrainStep
+from selfimprove.events import (
+    GuardLooked,
+    Looked,
+    RoundFinished,
+    RoundStarted,
+    SealedJudged,
+    StageFinished,
+    StepStarted,
+    Timed,
+    TrainStep,
+)
 
 _COSTS = ("sampled_tokens", "target_tokens")
 _SEEN = ("evidence", "threshold", "wins", "losses", "judged")
@@ -59,7 +71,9 @@ class Points:
 
     def __init__(self) -> None:
         self._sent: set[tuple[object, ...]] = set()
-        self._steps: dict[int, int] = {}
+        self._steps: dict[tuple[int, int], int] = {}
+        self._step_of_round = 0
+        self._stages: dict[tuple[int, str], dict[str, float]] = {}
         self._looks: dict[int, Looked] = {}
         self._guards: dict[int, dict[str, GuardLooked]] = {}
         self._costs = dict.fromkeys((*_COSTS, "seconds"), 0.0)
@@ -71,11 +85,16 @@ class Points:
                 self._looks[look.number] = look
             case GuardLooked() as look:
                 self._guards.setdefault(look.number, {})[look.guard] = look
-            case TrainStep() as step if self._is_new(step.number, "step", step.step):
-                self._steps[step.number] = step.steps
+            case RoundStarted():
+                self._step_of_round = 0
+            case StepStarted(step=step_of_round):
+                self._step_of_round = step_of_round
+            case TrainStep() as step if self._is_new(step.number, self._step_of_round, "step", step.step):
+                place = step.number, self._step_of_round
+                self._steps[place] = step.steps
                 values = {"train/loss": step.loss, "train/learning_rate": step.learning_rate}
-                return self._point(values, step.number, timed.time, self._steps_before(step.number) + step.step)
-            case StageFinished() as stage if self._is_new(stage.number, "stage", stage.stage):
+                return self._point(values, step.number, timed.time, self._steps_before(*place) + step.step)
+            case StageFinished() as stage if self._is_new(stage.number, self._step_of_round, "stage", stage.stage):
                 return self._point(self._stage(stage), stage.number, timed.time)
             case RoundFinished() as done if self._is_new(done.number, "round"):
                 return self._point(self._round(done), done.number, timed.time)
@@ -88,8 +107,8 @@ class Points:
         self._sent.add(what)
         return not known
 
-    def _steps_before(self, number: int) -> int:
-        return sum(steps for earlier, steps in self._steps.items() if earlier < number)
+    def _steps_before(self, number: int, step_of_round: int = 0) -> int:
+        return sum(steps for place, steps in self._steps.items() if place < (number, step_of_round))
 
     def _point(self, values: Mapping[str, float], number: int, time: float, step: int | None = None) -> list[Point]:
         finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
@@ -101,8 +120,11 @@ class Points:
         for name in _COSTS:
             self._costs[name] += counts.get(name, 0)
         self._costs["seconds"] += stage.seconds
-        values = {f"round/{stage.stage}_{name}": value for name, value in counts.items()}
-        return {**values, f"round/{stage.stage}_seconds": stage.seconds}
+        before = self._stages.get((stage.number, stage.stage), {})
+        added = {name: value + before.get(name, 0) for name, value in counts.items() if isinstance(value, int)}
+        told = {**counts, **added, "seconds": stage.seconds + before.get("seconds", 0)}
+        self._stages[stage.number, stage.stage] = told
+        return {f"round/{stage.stage}_{name}": value for name, value in told.items()}
 
     def _round(self, done: RoundFinished) -> dict[str, float]:
         names = ("champion_accuracy", "challenger_accuracy", "gain", "accepted")

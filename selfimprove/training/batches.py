@@ -24,10 +24,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from selfimprove.recipe import Training
 from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
+from selfimprove.store.durable import content_hash
 from selfimprove.training.branches import Ids, shared_length
 
 FEWEST_STEPS = 8
@@ -140,8 +142,9 @@ def fault_in_losses(losses: Sequence[float]) -> str:
     )
 
 
-def fingerprint_work(examples: Sequence[Example], settings: Training, seed: int) -> str:
-    """SHA-256 of a training's examples, settings and seed; a checkpoint of another training has another one."""
+def fingerprint_work(examples: Sequence[Example], settings: Training, seed: int, start: Path | None = None) -> str:
+    """SHA-256 of a training's examples, settings, seed and first adapter; a checkpoint of another one has another."""
     rows = [[e.key, e.sample, e.kind, e.prompt_ids, e.target_ids, e.weight] for e in examples]
-    text = json.dumps([rows, settings.model_dump(mode="json"), seed], sort_keys=True)
+    begun = [content_hash(start)] if start else []
+    text = json.dumps([rows, settings.model_dump(mode="json"), seed, *begun], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a training writes to disk: its checkpoint while it runs, its adapter in the end.
+"""What a training reads and writes on disk: the adapter that it goes on from, its checkpoint, its adapter in the end.
 
 The checkpoint holds the LoRA, the state of AdamW and the losses so far. It is written to a temporary name, synced and
 renamed, so a kill leaves the old one or the new one. Its header names the fingerprint of examples, settings and seed: a
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from selfimprove.errors import StageError
+from selfimprove.merging.adapters import WEIGHTS
 from selfimprove.models.weights import read_json, settle
 
 
@@ -65,12 +67,21 @@ def restore_checkpoint(state: State, path: Path) -> list[float]:
     return [float(loss) for loss in json.loads(metadata["losses"])]
 
 
+def load_adapter(peft: PeftModel, path: Path) -> None:
+    """Give the fresh LoRA the factors of the adapter in the folder `path`; `StageError` if they don't fit it."""
+    adapter = load_file(path / WEIGHTS)
+    held = get_peft_model_state_dict(peft)
+    if {name: tensor.shape for name, tensor in adapter.items()} != {name: t.shape for name, t in held.items()}:
+        raise StageError(f"{path}: its factors don't fit the LoRA that this recipe trains")
+    set_peft_model_state_dict(peft, adapter)
+
+
 def save_adapter(peft: PeftModel, temporary: Path, out: Path) -> None:
     """Write the adapter to `out` as peft reads it; without its base's path, so that equal weights give equal bytes."""
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft).items()}
-    save_file(tensors, temporary / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
     peft.peft_config["default"].save_pretrained(str(temporary))
     modules = peft.peft_config["default"].target_modules  # a set, whose order varies
     own = {"base_model_name_or_path": "", "inference_mode": True, "target_modules": sorted(modules)}

@@ -33,7 +33,7 @@ from selfimprove.round.prefixes import Example
 from selfimprove.sampling import derive_seed
 from selfimprove.training.batches import Step, count_tokens, fingerprint_work, largest_micro_batch, plan_steps
 from selfimprove.training.branches import Ids
-from selfimprove.training.checkpoint import State
+from selfimprove.training.checkpoint import State, load_adapter
 from selfimprove.training.loss import LossMethod, loss_method, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
 from selfimprove.training.sharding import agreed_method, deal_small, load_or_outline, outline_alike, shard
@@ -62,7 +62,7 @@ class Fit:
 
 
 def prepare(job: TrainJob) -> Fit:
-    """The job's model with a fresh LoRA on this process's device, its sizes, its plan of steps, and an optimizer."""
+    """The job's model with its LoRA on this process's device, its sizes, its plan of steps, and an optimizer."""
     fit = _loaded(job)
     sizes = read_sizes(job.work, job.runtime)
     fit.accelerator.wait_for_everyone()  # or one process might read what another has just chosen
@@ -85,6 +85,8 @@ def _loaded(job: TrainJob) -> Fit:
     base = load_or_outline(job.model, dtype, first, runtime.trust_remote_code)
     torch.manual_seed(derive_seed(job.seed, "lora"))
     peft = get_peft_model(base, _lora(settings, adapted_modules(base)))
+    if job.start and first:
+        load_adapter(peft, job.start)
     if not sharded:
         peft.to(device)
     rows = tuple(row_ids(example) for example in job.examples)
@@ -111,7 +113,7 @@ def _loaded(job: TrainJob) -> Fit:
         peft=peft,
         method=method,
         sharded=sharded,
-        state=State(fingerprint_work(job.examples, settings, job.seed), parameters, optimizer),
+        state=State(fingerprint_work(job.examples, settings, job.seed, job.start), parameters, optimizer),
     )
 
 

@@ -67,7 +67,8 @@ class ClusterTraining:
         self.cluster.release()
         job.work.mkdir(parents=True, exist_ok=True)
         mailbox = beside_driver(Mailbox, _read(job.work))
-        remote = replace(job, model=job.model.absolute(), runtime=self.cluster.runtime)
+        start = job.start.absolute() if job.start else None
+        remote = replace(job, model=job.model.absolute(), start=start, runtime=self.cluster.runtime)
         fit = _trainer(_WorkerConfig(remote, self.cluster.source, mailbox), self.cluster)
         try:
             outcome = _run(fit, mailbox, job.work, on_step)
@@ -148,7 +149,8 @@ def _train_in_worker(loop_config: dict[str, _WorkerConfig]) -> None:
         _write(ray.get(mailbox.work.remote()), work)
         try:
             model = place_model(config.job.model, config.source, default_cache())
-            job = replace(config.job, model=model, work=work, out=out)
+            start = place_model(config.job.start, config.source, default_cache()) if config.job.start else None
+            job = replace(config.job, model=model, start=start, work=work, out=out)
             counts = train(job, _poster(mailbox, work) if first else _ignore_step)
         except SelfImproveError as error:
             ray.get(mailbox.end.remote(error))

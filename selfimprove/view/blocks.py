@@ -114,6 +114,8 @@ def _stages(scene: Scene, width: int) -> Text:
     if scene.is_sealing():
         return Text("▶ sealed problems", style="bold cyan")
     text = Text()
+    if scene.refresh and scene.current():
+        text.append(f"step {scene.refresh.step}/{scene.refresh.steps}  ")
     for name in STAGES:
         sign, style = _state(scene, name)
         text.append(f"{sign} {name}  " if width >= 60 or sign == "▶" else f"{sign} ", style=style)

@@ -28,6 +28,7 @@ from selfimprove.events import (
     StageFinished,
     StageProgress,
     StageStarted,
+    StepStarted,
     TrainStep,
 )
 from selfimprove.recipe.guards import NO_PROOF_OF_HARM
@@ -111,6 +112,8 @@ def _lines(event: Event) -> list[str]:
             return _run_begun(event)
         case RoundStarted(number=number, champion=champion):
             return [f"round {number}: challenging {formatting.model_named(champion)}"]
+        case StepStarted(step=step, steps=steps):
+            return [f"  step {step} of {steps}"]
         case StageFinished():
             return [_stage_done(event)]
         case Looked():

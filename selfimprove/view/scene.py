@@ -32,6 +32,7 @@ from selfimprove.events import (
     StageFinished,
     StageProgress,
     StageStarted,
+    StepStarted,
     TrainStep,
 )
 
@@ -89,10 +90,11 @@ class RoundRow:
 class Scene:
     """All that a view shows.
 
-    Of the round under way, `passed` are the stages that are done and `reused` those of them that an earlier start had
-    done; `kept` are the stages that began with units of an earlier start, as they were then. Times are seconds of the
-    view's clock: the run's start, the round's, and the last start or end of a stage; `took` are the seconds of each
-    round that this start finished, `an_answer` those of one judged problem of one model.
+    Of the round under way, `refresh` is the step that was begun last, if it has several; of that, `passed` are the
+    stages that are done and `reused` those of them that an earlier start had done; `kept` are the stages that began
+    with units of an earlier start, as they were then. Times are seconds of the view's clock: the run's start, the
+    round's, and the last start or end of a stage; `took` are the seconds of each round that this start finished,
+    `an_answer` those of one judged problem of one model.
     """
 
     run: RunStarted | None = None
@@ -102,6 +104,7 @@ class Scene:
     took: tuple[float, ...] = ()
     an_answer: float = 0.0
     rounds: tuple[RoundRow, ...] = ()
+    refresh: StepStarted | None = None
     stage: Stage | None = None
     passed: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
@@ -147,6 +150,8 @@ def advance(scene: Scene, event: Event, now: float) -> Scene:
             return _stage(scene, event, now)
         case RoundStarted() | Looked() | RoundFinished():
             return _round(scene, event, now)
+        case StepStarted():
+            return replace(scene, refresh=event, since=now, passed=(), reused=(), kept=())
         case TrainStep():
             stage = _stepped(scene.stage, event, now)
             return replace(scene, stage=stage, losses=(*scene.losses, event.loss), step=event)
@@ -224,9 +229,8 @@ def _round(scene: Scene, event: RoundStarted | Looked | RoundFinished, now: floa
     row = next((row for row in scene.rounds if row.number == event.number), RoundRow(number=event.number))
     match event:
         case RoundStarted(champion=champion):
-            fresh = replace(
-                scene, round_began=now, since=now, passed=(), reused=(), kept=(), stage=None, losses=(), step=None
-            )
+            nothing = replace(scene, refresh=None, passed=(), reused=(), kept=(), stage=None, losses=(), step=None)
+            fresh = replace(nothing, round_began=now, since=now)
             return _with_row(fresh, RoundRow(number=event.number, champion=champion))
         case Looked():
             return _with_row(scene, replace(row, look=event, gain=event.gain))

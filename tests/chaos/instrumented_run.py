@@ -69,7 +69,11 @@ def run_instrumented(attempt: Attempt, tracer: Tracer) -> None:
     identity = Identity(base.fingerprint, problems.fingerprint())
     with Checker(workers=RUNTIME.checker_workers) as checker:
         real = machinery_of(recipe, base, RUNTIME, checker, cache)
-        machinery = replace(real, open_sampler=lambda model: _TracedSampler(model, tracer), train=_traced_train(tracer))
+
+        def open_sampler(model: Path, adapter: Path | None = None) -> _TracedSampler:
+            return _TracedSampler(model, adapter, tracer)
+
+        machinery = replace(real, open_sampler=open_sampler, train=_traced_train(tracer))
         run_rounds(recipe, problems, identity, machinery, Journal(attempt.run), ROUNDS, emit)
 
 
@@ -78,9 +82,9 @@ class _TracedSampler:
 
     reproducible = True
 
-    def __init__(self, model: Path, tracer: Tracer) -> None:
+    def __init__(self, model: Path, adapter: Path | None, tracer: Tracer) -> None:
         self._name = f"{model.parent.name}/{model.name}"
-        self._sampler = TransformersSampler(model, RUNTIME)
+        self._sampler = TransformersSampler(model, RUNTIME, adapter=adapter)
         self._tracer = tracer
 
     def __enter__(self) -> _TracedSampler:

@@ -216,6 +216,25 @@ def test_both_engines_give_the_same_greedy_ids(chunk: list[Request], dtype: Lite
     assert all(_gap(folder, *three) <= (1e-2 if dtype == "float32" else 2**-5) for three in apart)
 
 
+@needs_vllm
+def test_an_adapter_is_applied_as_the_other_engine_applies_it(chunk: list[Request], tmp_path: Path) -> None:
+    from selfimprove.engines.transformers import TransformersSampler
+    from selfimprove.models import default_cache, resolve_model
+    from tests.merging.test_merging import make_adapter
+
+    folder = resolve_model(Model(dtype="float32"), default_cache()).path
+    adapter = make_adapter(folder, tmp_path / "adapter", 1, size=0.06, r=12, lora_alpha=24)
+    requests = _with(chunk, GREEDY, 12)
+    found = []
+    for adapted in (None, adapter):
+        with TransformersSampler(folder, Runtime(device="cpu"), adapter=adapted) as sampler:
+            found.append(list(sampler.sample(requests)))
+    with VllmSampler(folder, Runtime(), CONTEXT, adapter=adapter) as other:
+        theirs = list(other.sample(requests))
+    assert sum(one == two for one, two in zip(found[1], theirs, strict=True)) >= 0.8 * len(requests)
+    assert sum(one == two for one, two in zip(found[0], theirs, strict=True)) <= 0.6 * len(requests)
+
+
 def _gap(folder: Path, request: Request, ours: Completion, theirs: Completion) -> float:
     """How far the two tokens at which completions part are from the likeliest, as a share of its logit, at most."""
     import torch

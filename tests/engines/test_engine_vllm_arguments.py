@@ -43,6 +43,7 @@ from tests.engines.vllm_gpu import END, MIB, install_gpus, told_token
 
 SETUP = Setup(
     model="/model",
+    adapter="",
     max_model_len=512,
     trust_remote_code=False,
     tensor_parallel=2,
@@ -91,10 +92,15 @@ def test_a_key_that_only_one_side_knows_is_refused(message: Setup | Ready | Row 
 @pytest.mark.parametrize("field", fields(Setup), ids=lambda field: field.name)
 def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None:
     other = Setup(
-        model="/other", max_model_len=256, trust_remote_code=True, tensor_parallel=4, gpu_memory=((60000, 81559),)
+        model="/other",
+        adapter="/lora",
+        max_model_len=256,
+        trust_remote_code=True,
+        tensor_parallel=4,
+        gpu_memory=((60000, 81559),),
     )
     changed = replace(SETUP, **{field.name: getattr(other, field.name)})
-    assert engine_arguments(changed, "bfloat16", GPU) != engine_arguments(SETUP, "bfloat16", GPU)
+    assert engine_arguments(changed, "bfloat16", 16, GPU) != engine_arguments(SETUP, "bfloat16", 16, GPU)
 
 
 @pytest.mark.parametrize("field", [field for field in fields(Row) if field.name != "prompt_ids"], ids=lambda f: f.name)
@@ -114,7 +120,7 @@ def test_every_key_of_a_row_reaches_the_sampler(field: Field[object]) -> None:
 
 
 def test_vllm_is_told_every_parameter_of_the_draw_and_takes_none_from_the_model() -> None:
-    assert engine_arguments(SETUP, "bfloat16", GPU)["generation_config"] == "vllm"
+    assert engine_arguments(SETUP, "bfloat16", 16, GPU)["generation_config"] == "vllm"
     assert sampling_arguments(ROW, [2]) == {
         "repetition_penalty": 1.1,
         "temperature": 1.0,
@@ -129,8 +135,8 @@ def test_vllm_is_told_every_parameter_of_the_draw_and_takes_none_from_the_model(
 
 
 def test_a_processor_is_given_a_cache_and_gpus_a_share() -> None:
-    on_cpu = engine_arguments(SETUP, "float32", Machine(on_cpu=True, cpu_cache_bytes=1 << 20))
-    on_gpu = engine_arguments(SETUP, "float32", GPU)
+    on_cpu = engine_arguments(SETUP, "float32", 0, Machine(on_cpu=True, cpu_cache_bytes=1 << 20))
+    on_gpu = engine_arguments(SETUP, "float32", 0, GPU)
     assert on_cpu["kv_cache_memory_bytes"] == 1 << 20
     assert not on_cpu["enable_chunked_prefill"]
     assert set(on_gpu) - set(on_cpu) == {"gpu_memory_utilization"}
@@ -180,9 +186,15 @@ def _arguments(model: Path, share: list[tuple[int, int]]) -> dict[str, Any]:
     """What the worker starts vLLM with on GPUs that have this memory."""
     return engine_arguments(
         Setup(
-            model=str(model), max_model_len=None, trust_remote_code=False, tensor_parallel=len(share), gpu_memory=share
+            model=str(model),
+            adapter="",
+            max_model_len=None,
+            trust_remote_code=False,
+            tensor_parallel=len(share),
+            gpu_memory=share,
         ),
         "bfloat16",
+        0,
         GPU,
     )
 

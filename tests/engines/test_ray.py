@@ -159,6 +159,14 @@ def test_a_killed_run_goes_on_with_another_number_of_workers(
 
 
 @pytest.mark.slow
+def test_a_round_of_several_steps_leaves_the_records_of_one_process(cluster: Cluster, workshop: Workshop) -> None:
+    steps = [*LONG, "--set", "schedule.steps=2"]
+    events_of(workshop.run("steps-alone", 1, *steps))
+    events_of(workshop.run("steps", 1, *steps, "--ray", cluster.address, "--workers", "1"))
+    assert _records(workshop, "steps") == _records(workshop, "steps-alone")
+
+
+@pytest.mark.slow
 def test_a_training_that_fails_on_the_cluster_says_what_it_says_on_one_machine(
     cluster: Cluster, workshop: Workshop
 ) -> None:

@@ -27,8 +27,9 @@ from selfimprove.report.records import read_run
 from selfimprove.report.sections import sections
 from selfimprove.report.series import losses
 from selfimprove.store.journal import Journal
+from selfimprove.store.looks import SealedRecord
 from selfimprove.store.parsing import parsed
-from selfimprove.store.records import BoundRecord, RoundRecord, SealedRecord
+from selfimprove.store.records import BoundRecord, RoundRecord
 from tests import example, paths
 
 CASES = [json.loads(line) for line in (paths.CASES / "hostile_text.jsonl").open(encoding="utf-8")]

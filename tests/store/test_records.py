@@ -10,6 +10,7 @@ import pytest
 
 from selfimprove.errors import UnreadableError
 from selfimprove.store.durable import read_rows, write_json
+from selfimprove.store.looks import SealedRecord
 from selfimprove.store.parsing import parsed, parsed_rows
 from selfimprove.store.records import (
     BoundRecord,
@@ -17,7 +18,6 @@ from selfimprove.store.records import (
     DoneRecord,
     Record,
     RoundRecord,
-    SealedRecord,
     SplitRecord,
 )
 from selfimprove.store.rows import Answered, ExampleRow, Row, SampleRow

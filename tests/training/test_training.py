@@ -339,6 +339,37 @@ def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
         assert (tmp_path / "adapter" / name).read_bytes() == (tmp_path / "undisturbed" / "out" / name).read_bytes()
 
 
+def test_a_training_goes_on_from_an_adapter(model: Path, tmp_path: Path) -> None:
+    plain = SETTINGS.model_copy(update={"dropout": 0.0, "epochs": 1, "batch_rows": 20})
+    train(make_job(tmp_path / "one", model, settings=plain), silent)
+    first = tmp_path / "one" / "out"
+    heard: list[float] = []
+    job = make_job(tmp_path / "two", model, settings=plain, start=first)
+    train(job, lambda _step, _steps, loss, _rate: heard.append(loss))
+    begun = PeftModel.from_pretrained(load_model(model, torch.float32), str(first))
+    with torch.inference_mode():
+        assert heard == pytest.approx([float(naive_loss(begun, make_examples(20)))], rel=1e-4)
+    ours, theirs = (load_file(path / "adapter_model.safetensors") for path in (first, tmp_path / "two" / "out"))
+    assert ours.keys() == theirs.keys()
+    assert not any(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_checkpoint_belongs_to_the_adapter_it_went_on_from(model: Path, tmp_path: Path) -> None:
+    train(make_job(tmp_path / "one", model), silent)
+    heard: list[float] = []
+    for name, start in (("a", None), ("b", tmp_path / "one" / "out"), ("c", tmp_path / "one" / "out")):
+        job = make_job(tmp_path, model, work=tmp_path / "work", out=tmp_path / name, start=start)
+        train(job, lambda step, *_: heard.append(step))
+    assert heard == [*range(1, 11), *range(1, 11), 10]  # the last one has the checkpoint of step 9
+
+
+def test_an_adapter_of_another_shape_is_not_gone_on_from(model: Path, tmp_path: Path) -> None:
+    train(make_job(tmp_path / "one", model), silent)
+    other = make_job(tmp_path / "two", model, settings=SETTINGS.model_copy(update={"rank": 2}))
+    with pytest.raises(StageError, match="don't fit the LoRA that this recipe trains"):
+        train(replace(other, start=tmp_path / "one" / "out"), silent)
+
+
 def test_a_foreign_or_broken_checkpoint_is_ignored(model: Path, tmp_path: Path) -> None:
     def steps(work: Path, examples: list[Example], seed: int) -> tuple[list[float], bytes]:
         heard: list[float] = []
