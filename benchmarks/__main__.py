@@ -9,9 +9,11 @@ import typer
 
 from benchmarks.bench.command import bench as measure
 from benchmarks.bench.suite import Scale
+from benchmarks.bench.work import Work
 from selfimprove.cli import options as opt
 from selfimprove.cli.app import main
 from selfimprove.cli.parsing import read_runtime
+from selfimprove.recipe import EMBEDDED
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown")
 
@@ -27,6 +29,16 @@ def bench(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Repeats of each row.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="Little work: shows that it runs, not how fast.")] = False,
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="MODEL", help="Model for engines and trainer."),
+    ] = EMBEDDED,
+    problems: Annotated[
+        str, typer.Option("--problems", metavar="SOURCE", help="Problems for engines and trainer.")
+    ] = "",
+    prompt: Annotated[
+        str, typer.Option("--prompt", metavar="TEXT", help="User turn of these problems, with {question}.")
+    ] = "{question}",
     device: opt.Device = "cpu",
     threads: opt.Threads = 0,
 ) -> None:
@@ -42,10 +54,12 @@ def bench(
 
         python -m benchmarks --only tokens --repeats 1 --out tokens.json
         python -m benchmarks --quick --repeats 1
+
+        python -m benchmarks --only engines --model ./my-model --problems mine.jsonl
     """
-    measure(
-        only or [], out, Scale(repeats, quick, read_runtime(opt.Execution(device=device, threads=threads))), typer.echo
-    )
+    runtime = read_runtime(opt.Execution(device=device, threads=threads))
+    own = Work(model=model, problems=problems, prompt=prompt) if model != EMBEDDED or problems else None
+    measure(only or [], out, Scale(repeats, quick, runtime, own), typer.echo)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Sampling throughput of each engine on this machine, against `generate` and against the hardware's ceiling.
 
-The work is prompts of mixed kinds and lengths: sums, plain chat, and sums after few-shot examples, all under one chat
-template. Every engine gets the same requests, cut by `plan_chunks`; `generate` gets them in batches of 64 sorted by
-length, which keeps padding lowest. Loading, compiling and a warm-up batch are not timed. Tokens are those of
-completions, EOS included, padding excluded. Engines alternate, so that a machine that slows down slows all of them.
+The work (`work.py`) is prompts of mixed kinds and lengths, or those of a problem file, all under one chat template.
+Every engine gets the same requests, cut by `plan_chunks`; `generate` gets them in batches of 64 sorted by length, which
+keeps padding lowest. Loading, compiling and a warm-up batch are not timed. Tokens are those of completions, EOS
+included, padding excluded. Engines alternate, so that a machine that slows down slows all of them.
 
 *Ceilings* are measured too: the rate of large matrix products in both dtypes, and memory bandwidth. A decoded token
-costs two floating-point operations per weight, so FLOPs / rate is the time that a machine limited by products alone
-would need; prompt tokens count as if no prefix were shared, so the share of the ceiling can be too high where prompts
-share a long prefix.
+costs two floating-point operations per weight, and a step reads all weights once however many rows it has, so a step of
+r rows takes at least the longer of r · 2 · weights / rate and bytes / bandwidth; prompt tokens cost products alone. The
+steps are those of each chunk as a batch of its own, whose rows leave as they end. Prompt tokens count as if no prefix
+were shared, so the share of the ceiling can be too high where prompts share a long prefix.
 
 `python -m benchmarks.bench.engines --out FILE` prints the table and writes it as JSON.
 """
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,32 +31,29 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from benchmarks.bench.llama_cpp import llama_server, sampled
+from benchmarks.bench.work import Work
 from selfimprove.engines.transformers import TransformersSampler
-from selfimprove.models import compute_dtype, default_cache, load_tokenizer, resolve_model
-from selfimprove.recipe import Model, Runtime
-from selfimprove.sampling import Decoding, Request, Sampler, Tokenizer, derive_seed, plan_chunks, render_prompt
+from selfimprove.models import compute_dtype, load_tokenizer
+from selfimprove.recipe import EMBEDDED, Runtime
+from selfimprove.sampling import Request, Sampler, plan_chunks
 
 Chunk = Sequence[Request]
-Run = Callable[[Chunk], int]
-"""Samples a chunk, and returns how many tokens its completions have."""
+Run = Callable[[Chunk], Sequence[int]]
+"""Samples a chunk, and returns how many tokens each of its completions has."""
 
 GENERATE_ROWS = 64
-DRAWN = Decoding(0.6, 1.0, 0)
-"""The recipe's temperature, without top-p and top-k."""
-
-EXAMPLES = "\n".join(
-    f"Question: What is {a} + {b}?\nAnswer: {a} + {b} = {a + b}" for a, b in ((3, 4), (12, 9), (7, 15))
-)
-CHAT = "Tell me in a few sentences how to plan a day in a town I have never been to with {n} euros, if it rains"
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One engine's tokens and seconds in each repeat of the same work."""
+    """One engine's tokens and seconds in each repeat of the same work, and the lengths of each chunk's completions."""
 
     engine: str
     tokens: tuple[int, ...]
     seconds: tuple[float, ...]
+    lengths: tuple[tuple[int, ...], ...]
+    """Of the last repeat."""
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -76,35 +75,9 @@ class Ceilings:
     memory: float
 
 
-def mixed_requests(tokenizer: Tokenizer, count: int, limit: int) -> list[Request]:
-    """`count` requests, always the same: half are sums, a quarter chat, a quarter sums after few-shot examples."""
-    return [
-        Request(
-            key=f"r{n}",
-            sample=0,
-            prompt_ids=render_prompt(tokenizer, "", "{question}", _question(n)),
-            max_new_tokens=limit,
-            seed=derive_seed("b", n),
-            decoding=DRAWN,
-        )
-        for n in range(count)
-    ]
-
-
-def _question(n: int) -> str:
-    question = f"What is {n * 7 % 50 + 3} + {n % 13} * {n % 5 + 2}?"
-    match n % 4:
-        case 2:
-            return CHAT.format(n=n) + " and I want to see art" * (n % 9) + "?"
-        case 3:
-            return f"Answer the last question as in the examples.\n{EXAMPLES}\nQuestion: {question}"
-        case _:
-            return question
-
-
 def sampler_run(sampler: Sampler) -> Run:
     """A `Run` of an open sampler."""
-    return lambda chunk: sum(len(completion.token_ids) for completion in sampler.sample(chunk))
+    return lambda chunk: [len(completion.token_ids) for completion in sampler.sample(chunk)]
 
 
 def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' mixture of classes has no type for it
@@ -112,7 +85,7 @@ def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' m
     ends = model.generation_config.eos_token_id
     end_ids = {ends} if isinstance(ends, int) else set(ends or [])
 
-    def run(chunk: Chunk) -> int:
+    def run(chunk: Chunk) -> list[int]:
         width = max(len(request.prompt_ids) for request in chunk)
         short = [width - len(request.prompt_ids) for request in chunk]
         rows = zip(chunk, short, strict=True)
@@ -120,7 +93,7 @@ def generate_run(model: Any, pad: int) -> Run:  # noqa: ANN401 - transformers' m
         mask = (torch.arange(width) >= torch.tensor(short)[:, None]).long().to(model.device)
         found = model.generate(ids, attention_mask=mask, pad_token_id=pad, **_drawing(chunk[0]))
         completions = found[:, width:].tolist()
-        return sum(next((n for n, token in enumerate(row, 1) if token in end_ids), len(row)) for row in completions)
+        return [next((n for n, token in enumerate(row, 1) if token in end_ids), len(row)) for row in completions]
 
     return run
 
@@ -136,14 +109,30 @@ def _drawing(request: Request) -> dict[str, Any]:
 def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[Speed]:
     """The speed of each engine on its chunks, alternating, after an untimed batch of four rows of four tokens."""
     found: dict[str, list[tuple[int, float]]] = {name: [] for name in runs}
+    lengths: dict[str, tuple[tuple[int, ...], ...]] = {}
     for repeat in range(repeats):
         for name, (run, chunks) in runs.items():
             if repeat == 0:
                 run([replace(request, max_new_tokens=4) for request in chunks[0][:4]])
             begin = time.perf_counter()
-            tokens = sum(run(chunk) for chunk in chunks)
-            found[name].append((tokens, time.perf_counter() - begin))
-    return [Speed(name, tuple(t for t, _ in rows), tuple(s for _, s in rows)) for name, rows in found.items()]
+            lengths[name] = tuple(tuple(run(chunk)) for chunk in chunks)
+            found[name].append((sum(map(sum, lengths[name])), time.perf_counter() - begin))
+    return [
+        Speed(name, tuple(t for t, _ in rows), tuple(s for _, s in rows), lengths[name]) for name, rows in found.items()
+    ]
+
+
+def least_seconds(
+    lengths: Sequence[Sequence[int]], prompt_tokens: int, weights: int, width: int, top: Ceilings
+) -> float:
+    """Seconds that the machine's ceilings allow for chunks whose completions have these lengths.
+
+    `weights` are counted, `width` is the bytes of one.
+    """
+    rate = 1e9 * (top.bfloat16 if width == 2 else top.float32)
+    token, read = 2 * weights / rate, weights * width / (1e9 * top.memory)
+    rows = [sum(length > step for length in chunk) for chunk in lengths for step in range(max(chunk))]
+    return prompt_tokens * token + sum(max(read, count * token) for count in rows)
 
 
 def ceilings() -> Ceilings:
@@ -174,9 +163,18 @@ def _fastest(call: Callable[[], object], times: int = 8) -> float:
 
 
 def bench_engines(
-    model: Path, runtime: Runtime, requests: Sequence[Request], chunk_rows: Sequence[int], repeats: int, vllm: bool
+    model: Path,
+    runtime: Runtime,
+    requests: Sequence[Request],
+    chunk_rows: Sequence[int],
+    repeats: int,
+    vllm: bool,
+    ggufs: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Speeds of our engine at each chunk size, of `generate`, and of vLLM if asked for; ceilings and shares of them."""
+    """Speeds of our engine at each chunk size, of `generate`, and of vLLM if asked for; ceilings and shares of them.
+
+    `ggufs` are files of the model that llama.cpp's server samples from, all rows of a chunk at once.
+    """
     torch.set_num_threads(runtime.usable_threads())
     top = ceilings()
     with ExitStack() as stack:
@@ -193,27 +191,30 @@ def bench_engines(
 
             engine = stack.enter_context(VllmSampler(model, runtime, 2048))
             runs["vllm"] = (sampler_run(engine), cut[max(chunk_rows)])
+        longest = max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
+        for path in ggufs:
+            server = llama_server(path, max(chunk_rows), longest + 1, runtime.usable_threads())
+            runs[f"llama.cpp, {path.name}"] = (partial(sampled, stack.enter_context(server)), cut[max(chunk_rows)])
         speeds = measure(runs, repeats)
     prompt_tokens = sum(len(request.prompt_ids) for request in requests)
-    rate = top.bfloat16 if plain.dtype == torch.bfloat16 else top.float32
+    width = 2 if plain.dtype == torch.bfloat16 else 4
     return {
         "threads": runtime.usable_threads(),
         "requests": len(requests),
         "prompt_tokens": prompt_tokens,
         "weights": weights,
         "ceilings": asdict(top),
-        "engines": [_row(speed, prompt_tokens, weights, rate) for speed in speeds],
+        "engines": [_row(one, least_seconds(one.lengths, prompt_tokens, weights, width, top)) for one in speeds],
     }
 
 
-def _row(speed: Speed, prompt_tokens: int, weights: int, rate: float) -> dict[str, Any]:
-    work = 2e-9 * weights * (statistics.median(speed.tokens) + prompt_tokens)
+def _row(speed: Speed, least: float) -> dict[str, Any]:
     return {
-        **asdict(speed),
+        **{name: value for name, value in asdict(speed).items() if name != "lengths"},
         "tokens_per_second": round(speed.median, 1),
         "lowest": round(min(speed.rates), 1),
         "highest": round(max(speed.rates), 1),
-        "share_of_products": round(work / rate / statistics.median(speed.seconds), 3),
+        "share_of_ceiling": round(least / statistics.median(speed.seconds), 3),
     }
 
 
@@ -227,15 +228,18 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     )
     return [head] + [
         f"{row['engine']:36} {row['tokens_per_second']:7.0f} tokens/s ({row['lowest']:.0f} to {row['highest']:.0f}), "
-        f"{row['tokens_per_second'] / plain:.2f} x generate, {row['share_of_products']:.0%} of the products' ceiling"
+        f"{row['tokens_per_second'] / plain:.2f} x generate, {row['share_of_ceiling']:.0%} of the machine's ceiling"
         for row in engines
     ]
 
 
 def main() -> None:
-    """Benchmark the embedded model, or a model folder."""
+    """Benchmark the embedded model on made-up prompts, or a model of one's own on problems of one's own."""
     parser = argparse.ArgumentParser(description="How fast each sampler is on this machine.")
-    parser.add_argument("--model", type=Path, help="model folder [default: the embedded model in bfloat16]")
+    parser.add_argument("--model", default=EMBEDDED, help="hub id, folder or .gguf file [default: the embedded model]")
+    parser.add_argument("--problems", default="", help="source of problems [default: made-up prompts]")
+    parser.add_argument("--prompt", default="{question}", help="user turn, with {question}")
+    parser.add_argument("--gguf", type=Path, nargs="+", default=[], help="files for llama.cpp's server, if installed")
     parser.add_argument("--prompts", type=int, default=256)
     parser.add_argument("--tokens", type=int, default=96, help="longest completion")
     parser.add_argument("--chunk-rows", type=int, nargs="+", default=[64, 256])
@@ -244,10 +248,12 @@ def main() -> None:
     parser.add_argument("--vllm", action="store_true", help="measure vLLM too, if it is installed")
     parser.add_argument("--out", type=Path, help="file for the figures, as JSON")
     options = parser.parse_args()
-    model = options.model or resolve_model(Model(), default_cache()).path
-    requests = mixed_requests(load_tokenizer(model), options.prompts, options.tokens)
+    work = Work(model=options.model, problems=options.problems, prompt=options.prompt)
+    model = work.folder().path
+    requests = work.requests(load_tokenizer(model), options.prompts, options.tokens)
     runtime, vllm = Runtime(device="cpu", threads=options.threads), options.vllm and find_spec("vllm") is not None
-    report = bench_engines(model, runtime, requests, options.chunk_rows, options.repeats, vllm)
+    ggufs = options.gguf if find_spec("xllamacpp") else []
+    report = bench_engines(model, runtime, requests, options.chunk_rows, options.repeats, vllm, ggufs)
     if options.out:
         options.out.write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join(report_lines(report)))

@@ -18,15 +18,20 @@ from selfimprove.recipe import Runtime
 
 if TYPE_CHECKING:
     from benchmarks.bench.trainer import TrainerBench
+    from benchmarks.bench.work import Work
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: repeats of each row, and whether the work is cut down to a smoke test."""
+    """How much is measured: repeats of each row, whether the work is cut down to a smoke test, and whose work it is.
+
+    A `work` of one's own is for the engines and the trainer; without one, the embedded model has its own prompts.
+    """
 
     repeats: int
     quick: bool
     runtime: Runtime
+    work: Work | None = None
 
 
 def _tokens(scale: Scale) -> list[Row]:
@@ -46,18 +51,19 @@ def _overhead(scale: Scale) -> list[Row]:
 
 def _engines(scale: Scale) -> list[Row]:
     from benchmarks.bench import engines
-    from selfimprove.models import default_cache, load_tokenizer, resolve_model
-    from selfimprove.recipe import Model
+    from benchmarks.bench.work import Work
+    from selfimprove.models import load_tokenizer
 
-    folder = resolve_model(Model(), default_cache()).path
-    prompts, tokens, size = (32, 16, 32) if scale.quick else (256, 96, 256)
-    requests = engines.mixed_requests(load_tokenizer(folder), prompts, tokens)
+    work = scale.work or Work()
+    folder = work.folder().path
+    prompts, tokens, size = (32, 16, 32) if scale.quick else (128, 96, 128) if scale.work else (256, 96, 256)
+    requests = work.requests(load_tokenizer(folder), prompts, tokens)
     has_vllm = find_spec("vllm") is not None
     report = engines.bench_engines(folder, scale.runtime, requests, [size], scale.repeats, has_vllm)
-    return _engine_rows(report)
+    return _engine_rows(report, work.described())
 
 
-def _engine_rows(report: dict[str, Any]) -> list[Row]:
+def _engine_rows(report: dict[str, Any], asked: str) -> list[Row]:
     rates = {
         row["engine"]: tuple(t / s for t, s in zip(row["tokens"], row["seconds"], strict=True))
         for row in report["engines"]
@@ -65,11 +71,11 @@ def _engine_rows(report: dict[str, Any]) -> list[Row]:
     ours = next(name for name in rates if name.startswith("transformers"))
     plain = next(name for name in rates if name.startswith("generate"))
     top, own = report["ceilings"], next(row for row in report["engines"] if row["engine"] == ours)
-    what = f"transformers engine, {report['requests']} prompts of mixed length"
+    what = f"transformers engine, {report['requests']} {asked}"
     ceiling = (
         f"matrix products {top['bfloat16']:.0f} GFLOP/s in bfloat16, {top['float32']:.0f} in float32; memory "
-        f"{top['memory']:.0f} GB/s. Sampling reaches {own['share_of_products']:.0%} of the products' rate: a step has "
-        "few rows, so weights are read for little work, and attention, norms and drawing tokens are no products"
+        f"{top['memory']:.0f} GB/s. Sampling takes the time of the slower of both in {own['share_of_ceiling']:.0%}: "
+        "attention, norms and drawing tokens are neither"
     )
     missing = "" if "vllm" in rates else _MISSING["vllm"]
     return [
@@ -103,7 +109,10 @@ def _trainer(scale: Scale) -> list[Row]:
 
     tools = trainer.TOOLS if find_spec("trl") else ("ours",)
     kinds = ("upft",) if scale.quick else ("upft", "full")
-    found = trainer.measure_trainer(scale.repeats, kinds, tools, scale.runtime.threads, scale.runtime.device)
+    own = scale.work is not None
+    size = trainer.Size(problems=24, batch=4, tokens=400) if own else trainer.Size()
+    threads, device = scale.runtime.threads, scale.runtime.device
+    found = trainer.measure_trainer(scale.repeats, kinds, tools, threads, device, scale.work or trainer.STEPWISE, size)
     rows = _trainer_rows({(one.tool, one.rows): one for one in found.measurements})
     return [*rows, _training_ceiling(found, scale)]
 

@@ -1,9 +1,10 @@
 """The trainer's speed and memory beside TRL's `SFTTrainer`, on the same rows.
 
     python -m benchmarks.bench.trainer --repeats 3 [--rows upft,full,rft16] [--json FILE]
+    python -m benchmarks.bench.trainer --model model.gguf --problems gsm8k.jsonl --count 24 --batch 4 --tokens 400
 
-*Rows.* The model samples them itself, once: one completion of generated sums for each of `ROWS` problems, and 16 for
-each of an eighth as many.
+*Rows.* The model samples them itself, once: one completion of generated sums, or of another source's problems, for each
+of `--count` problems, and 16 for each of an eighth as many.
 
 | rows | what is trained |
 | --- | --- |
@@ -11,7 +12,7 @@ each of an eighth as many.
 | `full` | the same completions whole: SFT on own samples, or RFT that keeps one sample a problem |
 | `rft16` | 16 whole completions of each problem: RFT that keeps all of 16 samples |
 
-*Same for both.* Model and dtype, LoRA (rank 16 on all linear layers), bfloat16 autocast, AdamW, `BATCH` rows in
+*Same for both.* Model and dtype, LoRA (rank 16 on all linear layers), bfloat16 autocast, AdamW, `--batch` rows in
 each forward pass and optimizer step, target ids as labels, threads. TRL's own default, gradient checkpointing, costs
 time and saves memory; `trl` is without it, as ours is, `trl-checkpointing` with it. TRL weighs tokens alike, ours rows:
 the same work.
@@ -28,6 +29,7 @@ the LoRA; per target, four per weight of the head.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import subprocess
@@ -39,6 +41,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.bench.work import Work
 from selfimprove.errors import StageError, UsageError
 
 if TYPE_CHECKING:
@@ -50,12 +53,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 """The repository, from which the measurement in a process of its own is started."""
 
-ROWS = 64
-BATCH = 16
 SAMPLES = 16
 TOOLS = ("ours", "trl")
 KINDS = ("upft", "full", "rft16")
-PROMPT = "{question} Think step by step."
+STEPWISE = Work(prompt="{question} Think step by step.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How many problems are trained, how many rows make a step, and how long their completions may be."""
+
+    problems: int = 64
+    batch: int = 16
+    tokens: int = 100
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ class TrainerBench:
     tokens: dict[str, tuple[float, float]]
     threads: int
     device: str
+    batch: int
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -103,26 +114,32 @@ class TrainerJob:
     model: str
     threads: int
     device: str
+    batch: int
 
 
 def measure_trainer(
-    repeats: int = 3, kinds: Sequence[str] = KINDS, tools: Sequence[str] = TOOLS, threads: int = 0, device: str = "cpu"
+    repeats: int = 3,
+    kinds: Sequence[str] = KINDS,
+    tools: Sequence[str] = TOOLS,
+    threads: int = 0,
+    device: str = "cpu",
+    work: Work = STEPWISE,
+    size: Size = Size(),
 ) -> TrainerBench:
-    """Train the embedded model on each kind of rows with each tool; `UsageError` if TRL is asked for and missing.
+    """Train the model on each kind of rows with each tool; `UsageError` if TRL is asked for and missing.
 
-    Takes ten minutes for three repeats of everything on two cores.
+    Takes ten minutes for three repeats of everything on two cores with the embedded model.
     """
     from importlib.util import find_spec
 
-    from selfimprove.models import default_cache, resolve_model
-    from selfimprove.recipe import Model, Runtime
+    from selfimprove.recipe import Runtime
 
     if set(tools) - {"ours"} and find_spec("trl") is None:
         raise UsageError("TRL isn't installed", "Run: pip install 'selfimprove[bench]'")
     runtime = Runtime(device=device, threads=threads)
-    model = resolve_model(Model(), default_cache())
+    model = work.folder()
     with tempfile.TemporaryDirectory() as folder:
-        rows = {kind: make_rows(model, kind, runtime) for kind in kinds}
+        rows = {kind: make_rows(model, kind, runtime, work, size) for kind in kinds}
         files = {kind: Path(folder) / f"{kind}.json" for kind in kinds}
         for kind, path in files.items():
             path.write_text(json.dumps([asdict(example) for example in rows[kind]]))
@@ -136,6 +153,7 @@ def measure_trainer(
                         model=str(model.path),
                         threads=runtime.usable_threads(),
                         device=device,
+                        batch=size.batch,
                     )
                     found.setdefault((tool, kind), []).append(measure_tool(job))
     return TrainerBench(
@@ -152,12 +170,13 @@ def measure_trainer(
         {kind: (_mean(e.prompt_ids for e in rows[kind]), _mean(e.target_ids for e in rows[kind])) for kind in kinds},
         runtime.usable_threads(),
         device,
+        size.batch,
     )
 
 
 def bench_lines(bench: TrainerBench) -> list[str]:
     """The measurements as a Markdown table, with ratios to TRL without checkpointing where that was measured."""
-    lines = [f"{bench.device}, {bench.threads} threads, {BATCH} rows a step; medians, range in brackets", ""]
+    lines = [f"{bench.device}, {bench.threads} threads, {bench.batch} rows a step; medians, range in brackets", ""]
     lines += ["| rows | tokens (prompt + target) | tool | rows a second | peak MB | speed / TRL | memory / TRL |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     peers = {one.rows: one for one in bench.measurements if one.tool == "trl"}
@@ -188,46 +207,52 @@ def _mean(rows: Any) -> float:  # noqa: ANN401 - an iterable of sized values
     return statistics.mean(map(len, rows))
 
 
-def make_rows(model: ModelFolder, kind: str, runtime: Runtime) -> tuple[Example, ...]:
-    """Training rows of a kind, from completions that the model sampled for generated sums."""
+def make_rows(model: ModelFolder, kind: str, runtime: Runtime, work: Work, size: Size) -> tuple[Example, ...]:
+    """Training rows of a kind, from completions that the model sampled for the problems."""
     from selfimprove.models import load_tokenizer
-    from selfimprove.problem import load_problems
-    from selfimprove.recipe import TASK_TEMPLATE, Prefixes, Problems
+    from selfimprove.recipe import TASK_TEMPLATE, Prefixes
     from selfimprove.round.prefixes import Prompts, assign_kinds, harvest
     from selfimprove.sampling import render_prompt
 
-    count, samples = (ROWS // 8, SAMPLES) if kind == "rft16" else (ROWS, 1)
-    problems = load_problems(Problems(train_size=count, heldout_size=1, sealed_size=1)).train
+    count, samples = (size.problems // 8, SAMPLES) if kind == "rft16" else (size.problems, 1)
+    problems = work.drawn(count)
     tokenizer = load_tokenizer(model.path)
     prompts = {
         problem.key: Prompts(
-            render_prompt(tokenizer, "", PROMPT, problem.question),
+            render_prompt(tokenizer, "", work.prompt, problem.question),
             render_prompt(tokenizer, "", TASK_TEMPLATE, problem.question),
         )
         for problem in problems
     }
-    completions = _completions(model, {key: pair.plain for key, pair in prompts.items()}, samples, runtime)
-    settings = Prefixes(length=8 if kind == "upft" else "full")
+    asked = {key: pair.plain for key, pair in prompts.items()}
+    completions = _completions(model, asked, samples, runtime, size.tokens)
+    settings = Prefixes(length=prefix_length(work) if kind == "upft" else "full")
     kinds = assign_kinds([completion.row for completion in completions], settings, 0)
     return harvest(completions, kinds, prompts, settings, tokenizer.eos_id).examples
 
 
+def prefix_length(work: Work) -> int:
+    """Tokens of a prefix: the default recipe's for generated sums, twice as many for the longer answers of a file."""
+    return 16 if work.problems else 8
+
+
 def _completions(
-    model: ModelFolder, prompts: dict[str, tuple[int, ...]], samples: int, runtime: Runtime
+    model: ModelFolder, prompts: dict[str, tuple[int, ...]], samples: int, runtime: Runtime, limit: int
 ) -> list[Completion]:
-    """`samples` completions of up to 100 tokens for each prompt; sampled once per model and kept in the cache."""
+    """`samples` completions of at most `limit` tokens for each prompt; sampled once and kept in the cache."""
     from selfimprove.engines.transformers import TransformersSampler
     from selfimprove.models import default_cache
     from selfimprove.sampling import Completion, Decoding, Request, StopReason, derive_seed, plan_chunks
 
-    path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{len(prompts)}x{samples}.json"
+    asked = hashlib.sha256(repr((sorted(prompts.items()), samples, limit)).encode()).hexdigest()[:16]
+    path = default_cache() / "bench" / f"{model.fingerprint[:16]}-{asked}.json"
     if not path.exists():
         requests = [
             Request(
                 key=key,
                 sample=sample,
                 prompt_ids=prompt,
-                max_new_tokens=100,
+                max_new_tokens=limit,
                 seed=derive_seed(0, "bench", key, sample),
                 decoding=Decoding(0.7),
             )
@@ -235,7 +260,7 @@ def _completions(
             for sample in range(samples)
         ]
         with TransformersSampler(model.path, runtime) as sampler:
-            rows = [asdict(one) for chunk in plan_chunks(requests, ROWS, 2**16) for one in sampler.sample(chunk)]
+            rows = [asdict(one) for chunk in plan_chunks(requests, 64, 2**16) for one in sampler.sample(chunk)]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows))
     return [
@@ -262,12 +287,12 @@ def _child(job: TrainerJob) -> dict[str, float]:
 
     torch.set_num_threads(job.threads)
     rows = json.loads(Path(job.examples).read_text())
-    rows = rows[: len(rows) // BATCH * BATCH]
+    rows = rows[: len(rows) // job.batch * job.batch]
     ends: list[float] = []
     train = _train_ours if job.tool == "ours" else _train_trl
     with tempfile.TemporaryDirectory() as folder:
         work = train(job, rows, Path(folder), lambda: ends.append(time.perf_counter()))
-    rate = BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
+    rate = job.batch * (len(ends) - 1) / (ends[-1] - ends[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"rate": rate, "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10), **work}
 
@@ -286,7 +311,7 @@ def _train_ours(
         for row in rows
     ]
     runtime = Runtime(device=job.device, threads=job.threads, micro_tokens=2**20, gradient_checkpointing="off")
-    settings = Training(batch_rows=BATCH)
+    settings = Training(batch_rows=job.batch)
     model = Path(job.model)
     training = TrainJob(
         examples=examples,
@@ -327,7 +352,7 @@ def _train_trl(
     ]
     settings = SFTConfig(
         output_dir=str(folder),
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=job.batch,
         learning_rate=1e-5,
         lr_scheduler_type="constant",
         num_train_epochs=1,
@@ -358,13 +383,22 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--tools", default=",".join(TOOLS), help="of ours, trl, trl-checkpointing")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", default=STEPWISE.model, help="hub id, folder or .gguf file [default: embedded]")
+    parser.add_argument("--problems", default="", help="source of problems [default: generated sums]")
+    parser.add_argument("--prompt", default=STEPWISE.prompt, help="user turn, with {question}")
+    parser.add_argument("--count", type=int, default=Size().problems, help="problems")
+    parser.add_argument("--batch", type=int, default=Size().batch, help="rows of a step")
+    parser.add_argument("--tokens", type=int, default=Size().tokens, help="longest completion")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args(words)
     if args.child:
         sys.stdout.write(json.dumps(_child(TrainerJob(**json.loads(args.child)))) + "\n")
         return
-    bench = measure_trainer(args.repeats, args.rows.split(","), args.tools.split(","), args.threads, args.device)
+    work = Work(model=args.model, problems=args.problems, prompt=args.prompt)
+    size = Size(problems=args.count, batch=args.batch, tokens=args.tokens)
+    kinds, tools = args.rows.split(","), args.tools.split(",")
+    bench = measure_trainer(args.repeats, kinds, tools, args.threads, args.device, work, size)
     sys.stdout.write("\n".join(bench_lines(bench)) + "\n")
     if args.json:
         args.json.write_text(json.dumps(bench.to_json(), indent=1) + "\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.bench.trainer import TrainerJob, measure_tool
+from benchmarks.bench.trainer import Size, TrainerJob, measure_tool
 from benchmarks.gpu_check import Bench, Figures
 from selfimprove.engines.choice import open_sampler
 from selfimprove.engines.gpus import CONTEXT_MIB, SLACK_MIB
@@ -201,6 +201,7 @@ def beside_trl(bench: Bench) -> Figures:
                 model=str(bench.model),
                 threads=Runtime().usable_threads(),
                 device=str(choose_device("auto")),
+                batch=Size().batch,
             )
         )["rate"]
         for tool in ("ours", "trl")

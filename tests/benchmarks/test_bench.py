@@ -83,13 +83,13 @@ def test_what_fails_says_so_and_gives_no_figure() -> None:
 
 
 def test_engine_and_trainer_figures_become_rows() -> None:
-    engine = {"tokens": (100, 100), "seconds": (1.0, 2.0), "share_of_products": 0.4}
+    engine = {"tokens": (100, 100), "seconds": (1.0, 2.0), "share_of_ceiling": 0.4}
     report = {
         "requests": 256,
         "ceilings": {"bfloat16": 700.0, "float32": 170.0, "memory": 20.0},
         "engines": [{"engine": "transformers engine, chunks of 256", **engine}, {"engine": "generate", **engine}],
     }
-    generate, vllm, ceiling = _engine_rows(report)
+    generate, vllm, ceiling = _engine_rows(report, "prompts")
     assert (generate.ratio, generate.reached) == (1.0, False)
     assert "vLLM isn't installed" in vllm.note
     assert "40%" in ceiling.note

@@ -17,6 +17,7 @@ BENCH = TrainerBench(
     tokens={"upft": (66.2, 14.0), "full": (48.0, 72.4), "rft16": (48.0, 70.0)},
     threads=2,
     device="cpu",
+    batch=16,
 )
 
 
