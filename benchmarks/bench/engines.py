@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -106,17 +107,26 @@ def _drawing(request: Request) -> dict[str, Any]:
     )
 
 
-def measure(runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int) -> list[Speed]:
-    """The speed of each engine on its chunks, alternating, after an untimed batch of four rows of four tokens."""
+def measure(
+    runs: dict[str, tuple[Run, Sequence[Chunk]]], repeats: int, between: Callable[[], None] = lambda: None
+) -> list[Speed]:
+    """The speed of each engine on its chunks, alternating, after an untimed batch of four rows of four tokens.
+
+    `between` is called before each measurement and after the last one.
+    """
     found: dict[str, list[tuple[int, float]]] = {name: [] for name in runs}
     lengths: dict[str, tuple[tuple[int, ...], ...]] = {}
     for repeat in range(repeats):
         for name, (run, chunks) in runs.items():
             if repeat == 0:
                 run([replace(request, max_new_tokens=4) for request in chunks[0][:4]])
+            between()
             begin = time.perf_counter()
             lengths[name] = tuple(tuple(run(chunk)) for chunk in chunks)
             found[name].append((sum(map(sum, lengths[name])), time.perf_counter() - begin))
+            tokens, seconds = found[name][-1]
+            print(f"{name}: {tokens} tokens in {seconds:.1f} s", file=sys.stderr, flush=True)
+    between()
     return [
         Speed(name, tuple(t for t, _ in rows), tuple(s for _, s in rows), lengths[name]) for name, rows in found.items()
     ]
@@ -135,6 +145,11 @@ def least_seconds(
     return prompt_tokens * token + sum(max(read, count * token) for count in rows)
 
 
+def mean_of(found: Sequence[Ceilings]) -> Ceilings:
+    """The mean of several measurements: a virtual machine's cores may be one core's two threads for a while."""
+    return Ceilings(*(statistics.mean(getattr(one, name) for one in found) for name in Ceilings.__dataclass_fields__))
+
+
 def ceilings() -> Ceilings:
     """The machine's rates with torch's current number of threads; takes about two seconds."""
     return Ceilings(_product_rate(torch.bfloat16), _product_rate(torch.float32), _memory_rate())
@@ -145,21 +160,22 @@ def _product_rate(dtype: torch.dtype) -> float:
     emulated = dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
     size = 512 if emulated else 2048
     left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    return 2 * size**3 / _fastest(lambda: left @ right) / 1e9
+    return 2 * size**3 / _usual(lambda: left @ right) / 1e9
 
 
 def _memory_rate(count: int = 1 << 26) -> float:
     block = torch.ones(count)
-    return 4 * count / _fastest(lambda: block.sum()) / 1e9
+    return 4 * count / _usual(lambda: block.sum()) / 1e9
 
 
-def _fastest(call: Callable[[], object], times: int = 8) -> float:
+def _usual(call: Callable[[], object], times: int = 9) -> float:
+    """The median of its seconds."""
     seconds = []
     for _ in range(times):
         begin = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - begin)
-    return min(seconds)
+    return statistics.median(seconds)
 
 
 def bench_engines(
@@ -176,7 +192,6 @@ def bench_engines(
     `ggufs` are files of the model that llama.cpp's server samples from, all rows of a chunk at once.
     """
     torch.set_num_threads(runtime.usable_threads())
-    top = ceilings()
     with ExitStack() as stack:
         ours = sampler_run(stack.enter_context(TransformersSampler(model, runtime)))
         dtype = compute_dtype(model, torch.device("cpu"))  # as ours: emulated bfloat16 crawls
@@ -195,7 +210,9 @@ def bench_engines(
         for path in ggufs:
             server = llama_server(path, max(chunk_rows), longest + 1, runtime.usable_threads())
             runs[f"llama.cpp, {path.name}"] = (partial(sampled, stack.enter_context(server)), cut[max(chunk_rows)])
-        speeds = measure(runs, repeats)
+        found: list[Ceilings] = []
+        speeds = measure(runs, repeats, lambda: found.append(ceilings()))
+        top = mean_of(found)
     prompt_tokens = sum(len(request.prompt_ids) for request in requests)
     width = 2 if plain.dtype == torch.bfloat16 else 4
     return {

@@ -33,6 +33,7 @@ def llama_server(model: Path, slots: int, context: int, threads: int) -> Iterato
     settings.n_threads_http = slots + 2
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.cache_prompt = False
+    settings.verbosity = 0
     settings.warmup = False
     server = xllamacpp.Server(settings)
     try:

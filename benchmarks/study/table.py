@@ -1,4 +1,4 @@
-"""The tables and the picture of docs/study.md, from the records of comparisons.
+"""The tables and the picture of docs/study-small.md, from the records of comparisons.
 
 `python benchmarks/study/table.py rounds/NAME…` prints a table; `--against rounds/NAME/ARM` names the arm that the
 champions are set against (else the first one), `--picture FILE.svg` draws the gains as well.

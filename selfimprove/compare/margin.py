@@ -7,8 +7,8 @@ It takes one forward pass of each answer and no sampling. Answers that nobody ca
 A problem's right answers count as one, the mean of their changes, and so do its wrong ones; the 95% interval is Welch's
 over problems.
 
-It chooses among arms in a study, and decides no round: docs/study.md says how far it foretells gains. Scores are kept
-in the run's folder (`margin.json`) with the champion that they are of.
+It chooses among arms in a study, and decides no round: docs/study-small.md says how far it foretells gains. Scores are
+kept in the run's folder (`margin.json`) with the champion that they are of.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from selfimprove.events import Emit, Note
 from selfimprove.problem import ProblemSets
 from selfimprove.problem.judging import checkers_digest
 from selfimprove.recipe import Recipe
-from selfimprove.round.admit import admit, refuse_unfit
+from selfimprove.round.admit import admit, refuse_empty_steps, refuse_unfit
 from selfimprove.round.machinery import Machinery
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.runs.prune import prune
@@ -76,7 +76,8 @@ def refuse_hopeless(comparing: Comparing, plan: Plan) -> None:
     for fitted in plan.arms:
         refuse_unfit(fitted.arm.recipe, ground.problems)
         if plan.budget is not None and plan.budget.of == "rows" and fitted.problems is None:
-            fit_rows(fitted.arm, plan.budget.amount, pool)
+            sized = fit_rows(fitted.arm, plan.budget.amount, pool)
+            refuse_empty_steps(sized.recipe(0), pool)
 
 
 def fit_arms(comparing: Comparing, plan: Plan) -> Plan:

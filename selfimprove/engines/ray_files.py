@@ -10,8 +10,8 @@ A run's models are named by their folders on the machine of the driver (the proc
    node, whose workers take turns under a lock and leave a note of what was found;
 4. else fetches it in pieces of `PIECE` bytes, `IN_FLIGHT` of them under way at a time, from an actor on the driver's
    node, into `<cache>/fetched/<hash>`, hashed as they arrive, under the same lock: the workers of one node fetch it
-   once. The newest `KEPT` fetched folders stay: base, champion, challenger, and a round's adapter between two
-   of its steps.
+   once. The newest `KEPT` fetched models stay (base, champion and challenger), and the newest adapter that samples
+   are drawn with between two steps of a round.
 
 A merged model is shipped, not rebuilt from base and adapters: rebuilding reads as many bytes as shipping moves, from a
 base that may have to be float32 and so twice as large, and then sums every weight on a processor.
@@ -44,7 +44,7 @@ from selfimprove.store.durable import content_hash
 
 PIECE = 8 << 20
 IN_FLIGHT = 8
-KEPT = 4
+KEPT = 3
 
 Stamp = tuple[str, int, int]
 """A file's name, size in bytes, and time of its last change in nanoseconds."""
@@ -181,6 +181,9 @@ def _pieces(model: Path, source: Source, manifest: Sequence[FileEntry]) -> Itera
 
 def _drop_old(store: Path) -> None:
     # A model that a worker has open stays readable to it after its files are gone.
-    models = [path for path in store.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    for path in sorted(models, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    fetched = [path for path in store.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    newest = sorted(fetched, key=lambda path: path.stat().st_mtime)
+    adapters = [path for path in newest if (path / "adapter_config.json").exists()]
+    models = [path for path in newest if path not in adapters]
+    for path in (*models[:-KEPT], *adapters[:-1]):
         shutil.rmtree(path, ignore_errors=True)

@@ -10,6 +10,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LORA_ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks of LoRAs that vLLM makes room for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:

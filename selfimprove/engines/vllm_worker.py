@@ -47,7 +47,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from selfimprove.engines.gpus import CONTEXT_MIB
-from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.engines.vllm_messages import LORA_ROOMS, Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.sampling import StopReason
 
 if TYPE_CHECKING:
@@ -69,9 +69,6 @@ MOST_ROWS = 256
 
 QUEUED = 4
 """Padded tokens of a load on a GPU, as a multiple of the tokens that the KV cache has room for."""
-
-LORA_ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks of LoRAs that vLLM makes room for."""
 
 STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": StopReason.LENGTH}
 """Stop reasons by vLLM's `finish_reason`; no other may occur."""
@@ -161,11 +158,8 @@ def engine_arguments(setup: Setup, dtype: str, rank: int, machine: Machine) -> d
 
 
 def lora_room(rank: int) -> int:
-    """The least of the ranks that vLLM makes room for in which a LoRA of this rank fits; `ValueError` above 512."""
-    fitting = [room for room in LORA_ROOMS if room >= rank]
-    if not fitting:
-        raise ValueError(f"vLLM applies no LoRA of rank {rank}, at most {LORA_ROOMS[-1]}")
-    return fitting[0]
+    """The least of the ranks that vLLM makes room for in which a LoRA of this rank, at most the last one, fits."""
+    return next(room for room in LORA_ROOMS if room >= rank)
 
 
 def _rank(adapter: str) -> int:

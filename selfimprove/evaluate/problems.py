@@ -124,8 +124,9 @@ def _apart(
 def _training(journal: Journal, problems: Sequence[Problem], sets: ProblemSets | None) -> frozenset[str]:
     """The keys of those of the problems that the run trains on, or that are too like one of those."""
     if sets is None:
-        rounds = [journal.round(record.round).examples for record in journal.rounds()]
-        trained = {str(row.get("key")) for path in rounds for row in read_rows(path)}
+        steps = [(record.round, stage.step) for record in journal.rounds() for stage in record.stages]
+        files = {journal.round(number).at_step(step).examples for number, step in steps}
+        trained = {str(row.get("key")) for path in files for row in read_rows(path)}
         return frozenset(one.key for one in problems if one.key in trained)
     names = _names(sets.train)
     same = {one.key for one in problems if not names.isdisjoint(one.names())}

@@ -45,7 +45,7 @@ def source_at(journal: Journal, champion: Champion, runtime: Runtime, cache: Pat
     recipe, rounds = journal.recipe(), journal.rounds()
     for record in rounds:
         for stage in record.stages:
-            if record.round in champion.chain and stage.stage == "train":
+            if record.round in champion.chain and stage.name == "train":
                 journal.round(record.round).hold_to("train", stage.sha256)
     cache = cache or default_cache()
     base = resolve_model(recipe.model, cache, runtime.trust_remote_code)

@@ -45,7 +45,7 @@ DRAWN = 2000
 PER_ROUND = {"cpu": 256, "gpu": 1024}
 """Training problems sampled in a round, at most."""
 LENGTH = 16
-"""Tokens of the most common prefixes; docs/study.md compares lengths."""
+"""Tokens of the most common prefixes; docs/study-small.md compares lengths."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """An adapter added to a model that is in memory already, for samples between two steps of a round.
 
-The weights are those that a merge would write of the same model and adapter: summed in float32 and rounded as
-`merging/rounding.py` says, stochastically where the model holds bfloat16 values. peft's `merge_and_unload` adds in the
+The weights are summed in float32 and rounded once, as a merge does with `merging.rounding = "auto"`: stochastically
+where the model holds bfloat16 values, by thresholds of their names alone. peft's `merge_and_unload` adds in the
 model's own type, which rounds to nearest and so loses most of an update that is smaller than half a step of bfloat16:
 the samples would be those of the model before. Nothing is certified here, since no round ends with these weights.
 """

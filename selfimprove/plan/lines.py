@@ -96,6 +96,11 @@ def _work(recipe: Recipe, known: int) -> list[str]:
         f"A round samples {work.rows:,} completions of {of}: at most {work.sampled_tokens:,} tokens,",
         *([continued] if work.continuations else []),
         f"trains at most {work.trained_rows:,} rows for {plural(work.epochs, 'epoch')},",
+        *(
+            [f"both in {work.refreshes} steps, each from the model as the step before left it,"]
+            if work.refreshes > 1
+            else []
+        ),
         f"and judges at most {answers:,} answers of the challenger, {answers * work.answer_limit:,} tokens.",
         *(["The placebo twin is trained, merged and judged in the same way."] if work.placebo else []),
         champion,
@@ -197,7 +202,9 @@ def _sampling(work: Forecast, found: Calibration) -> _Stage:
         (work.rows - work.short_rows) * mean + work.continuations * max(0.0, mean - found.short_tokens)
         for mean in found.long_tokens
     )
-    ends = [found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)]
+    ends = [
+        work.refreshes * found.load_seconds + short / found.short_rate + long / found.long_rate for long in (low, high)
+    ]
     told = f"{short + low:,.0f} to {short + high:,.0f} tokens of {work.rows:,} completions"
     return _Stage(told, (ends[0], ends[1]))
 
@@ -208,7 +215,7 @@ def _training(work: Forecast, found: Calibration) -> _Stage:
     told = f"{rows}, {plural(work.epochs, 'epoch')}"
     if found.row_seconds is None:
         return _Stage(told, None)
-    load, each = found.train_load_seconds or 0.0, work.epochs * found.row_seconds
+    load, each = work.refreshes * (found.train_load_seconds or 0.0), work.epochs * found.row_seconds
     return _Stage(f"{told} at {found.row_seconds:.2g} s per row", (load + low * each, load + high * each))
 
 

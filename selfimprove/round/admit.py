@@ -79,12 +79,23 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
 def refuse_unfit(recipe: Recipe, problems: ProblemSets) -> None:
     """`UsageError` for what shows without checker and model: two system turns, prose for references, no answers."""
     _refuse_two_systems(recipe, problems)
+    refuse_empty_steps(recipe, len(problems.train))
     refuse_prose(recipe, problems)
     if missing := missing_answers(recipe, problems):
         settings = recipe.prefixes
         key = f"select is `{settings.select}`" if settings.selection.needs_answers else f"value is `{settings.value}`"
         fault = f"{missing} of {len(problems.train)} training problems have no answer"
         raise UsageError(f"prefixes.{key}, but {fault}", answers_hint(recipe))
+
+
+def refuse_empty_steps(recipe: Recipe, train: int) -> None:
+    """`UsageError` if a round that draws from `train` training problems has more steps than problems to deal."""
+    steps, dealt = recipe.schedule.steps, min(recipe.sampling.problems_per_round or train, train)
+    if steps > max(1, dealt):
+        raise UsageError(
+            f"schedule.steps is {steps}, but a round has only {dealt} training problems to deal",
+            "Lower schedule.steps, or use more problems.",
+        )
 
 
 def refuse_lost(tokenizer: Tokenizer, settings: Sampling, problems: Iterable[Problem]) -> None:

@@ -20,7 +20,7 @@ from selfimprove.round.answers import check_completions, told_once
 from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step, prompt_of
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
-from selfimprove.round.sample import kinds_of_round, read_completions
+from selfimprove.round.sample import kinds_of_step, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
 from selfimprove.sampling import Completion, Row, StopReason
 from selfimprove.store.durable import keep_rows
@@ -36,13 +36,13 @@ def select(job: Job) -> Counts:
     prompts = {problem.key: _prompts(job, problem) for problem in problems_of_step(job)}
     choice = choose(job, completions)
     eos, negatives = job.machinery.tokenizer.eos_id, job.recipe.training.negatives
-    result = harvest(completions, kinds_of_round(job), prompts, settings, eos, choice, negatives)
+    result = harvest(completions, kinds_of_step(job), prompts, settings, eos, choice, negatives)
     kinds = Counter(example.kind for example in result.examples)
     if len(result.examples) == kinds[Kind.WRONG]:
         raise StageError(
-            f"round {job.number}: none of {len(completions)} completions became an example to learn from "
-            f"({result.dropped})",
-            "Sample more (sampling.samples), or use another selection (prefixes.select), in a new run.",
+            f"{job.place}: none of {len(completions)} completions became an example to learn from ({result.dropped})",
+            f"Sample more (sampling.samples), {_fewer_steps(job)}or use another selection (prefixes.select), in a new "
+            "run.",
         )
     keep_rows(job.files.examples, [asdict(example) for example in result.examples])
     if len(result.examples) < job.recipe.training.batch_rows:
@@ -62,10 +62,14 @@ def _few(job: Job, examples: int, rows: int, dropped: Mapping[str, int]) -> str:
     """That less than a batch is left to train on, why, and what helps."""
     why = ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items()) if count)
     return (
-        f"warning: round {job.number} trains on {plural(examples, 'example')} from {rows:,} completions, less than one "
+        f"warning: {job.place} trains on {plural(examples, 'example')} from {rows:,} completions, less than one "
         f"batch{f' (dropped: {why})' if why else ''}. Sample more (sampling.samples, problems.train_size), allow "
         "longer answers (sampling.max_new_tokens), or use another selection (prefixes.select), in a new run"
     )
+
+
+def _fewer_steps(job: Job) -> str:
+    return "take fewer steps (schedule.steps), " if job.recipe.schedule.steps > 1 else ""
 
 
 def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:

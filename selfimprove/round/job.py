@@ -48,6 +48,12 @@ class Job:
         return self.journal.round(self.number).at_step(self.step)
 
     @property
+    def place(self) -> str:
+        """The round and, if it has several, the step, in words."""
+        steps = self.recipe.schedule.steps
+        return f"round {self.number}" if steps == 1 else f"round {self.number}, step {self.step or steps} of {steps}"
+
+    @property
     def adapter_so_far(self) -> Path | None:
         """The adapter that the step before this one trained, which it goes on from; None in a round's first step."""
         before = (self.step or self.recipe.schedule.steps) - 1
@@ -73,10 +79,10 @@ class Job:
 def problems_of_step(job: Job) -> list[Problem]:
     """The training problems of this step: of the round's, dealt like cards, the ones that fall to it."""
     steps = job.recipe.schedule.steps
-    return _problems_of_round(job)[(job.step or steps) - 1 :: steps]
+    return problems_of_round(job)[(job.step or steps) - 1 :: steps]
 
 
-def _problems_of_round(job: Job) -> list[Problem]:
+def problems_of_round(job: Job) -> list[Problem]:
     """The training problems of this round: all, or the next ones of a seeded order that starts over at its end."""
     ordered = sorted(job.problems.train, key=lambda problem: problem.key)
     random.Random(derive_seed(job.recipe.seed, "train order")).shuffle(ordered)

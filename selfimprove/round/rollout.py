@@ -21,7 +21,7 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
 from selfimprove.round.answers import check_completions, told_once
 from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step
-from selfimprove.round.sample import draw, kinds_of_round, read_completions, training_decoding
+from selfimprove.round.sample import draw, kinds_of_step, read_completions, training_decoding
 from selfimprove.round.selection import Tried, pattern_of
 from selfimprove.sampling import Completion, Request, Row, StopReason
 from selfimprove.store.records import Counts
@@ -60,7 +60,7 @@ def wanted(recipe: Recipe) -> bool:
 def rollout(job: Job) -> Counts:
     """Continue the round's distinct prefixes into rollouts.jsonl, chunk by chunk."""
     requests = _requests(job, distinct_prefixes(read_completions(job.files.samples)))
-    kinds = kinds_of_round(job)
+    kinds = kinds_of_step(job)
     each = job.recipe.prefixes.rollouts
     return draw(job, "rollout", job.files.rollouts, requests, lambda row: kinds[row[0], row[1] // each])
 

@@ -1,4 +1,4 @@
-"""Stage `sample`: completions of the round's problems by the champion, chunk by chunk, into samples.jsonl.
+"""Stage `sample`: completions of the problems of a round, or of one of its steps, chunk by chunk, into samples.jsonl.
 
 A row that trains only a prefix stops generating at the prefix's length: that is where the method saves. A chunk is the
 unit of sampling, of durability and of resume: whole chunks that are in the file are kept, everything else is sampled
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfimprove.events import Note, StageStarted
 from selfimprove.recipe import Recipe
-from selfimprove.round.job import Job, plain_prompt, problems_of_step
+from selfimprove.round.job import Job, plain_prompt, problems_of_round, problems_of_step
 from selfimprove.round.prefixes import assign_kinds, token_limit
 from selfimprove.sampling import Completion, Decoding, Request, Row, StopReason, owed_chunks, plan_chunks, sample_chunks
 from selfimprove.store.durable import append_rows, keep_rows, read_rows, write_atomically
@@ -26,7 +26,7 @@ MOST_CUT = 0.5
 
 def sample(job: Job) -> Counts:
     """Sample the round's completions into samples.jsonl, chunk by chunk."""
-    kinds = kinds_of_round(job)
+    kinds = kinds_of_step(job)
     return draw(job, "sample", job.files.samples, _requests(job, kinds), kinds.__getitem__)
 
 
@@ -73,11 +73,13 @@ def read_completions(path: Path) -> list[Completion]:
     return [_completion(row) for row in parsed_rows(path, read_rows(path), SampleRow)]
 
 
-def kinds_of_round(job: Job) -> dict[Row, Kind]:
-    """The rows that the round samples, each with its kind."""
+def kinds_of_step(job: Job) -> dict[Row, Kind]:
+    """The rows that this step samples, each with its kind; the kinds of a round's rows are assigned together."""
     samples = range(job.recipe.sampling.samples)
-    rows = [(problem.key, number) for problem in problems_of_step(job) for number in samples]
-    return assign_kinds(rows, job.recipe.prefixes, job.seed("kinds"))
+    rows = [(problem.key, number) for problem in problems_of_round(job) for number in samples]
+    kinds = assign_kinds(rows, job.recipe.prefixes, job.seed("kinds"))
+    own = {problem.key for problem in problems_of_step(job)}
+    return {row: kind for row, kind in kinds.items() if row[0] in own}
 
 
 def training_decoding(recipe: Recipe) -> Decoding:

@@ -150,6 +150,7 @@ def machinery_of(
     from selfimprove.training.scoring import score
 
     engine = engine_of(runtime)
+    refuse_large_lora(recipe, engine)
     own: dict[str, Scalar] = {"checker": checker_digest(recipe.answers)} if recipe.answers.checker else {}
     cache, trusted = cache or default_cache(), runtime.trust_remote_code
     return Machinery(
@@ -198,6 +199,18 @@ def engine_of(runtime: Runtime) -> str:
     if engine == "transformers" and not (runtime.ray and runtime.engine == "auto"):  # the cluster resolves its own
         _refuse_parallel(runtime)
     return engine
+
+
+def refuse_large_lora(recipe: Recipe, engine: str) -> None:
+    """`UsageError` for a LoRA that the engine can't apply between the steps of a round."""
+    from selfimprove.engines.vllm_messages import LORA_ROOMS
+
+    most = LORA_ROOMS[-1]
+    if engine == "vllm" and recipe.schedule.steps > 1 and recipe.training.rank > most:
+        raise UsageError(
+            f"training.rank is {recipe.training.rank:,}, and vLLM applies a LoRA of at most {most} between two steps",
+            f"Use --engine transformers, or set schedule.steps=1 or training.rank={most} in the recipe.",
+        )
 
 
 def _refuse_copies_on_ray(runtime: Runtime) -> None:

@@ -54,7 +54,7 @@ def run_rounds(
     """
     journal.refuse_changes(recipe, identity)
     admitted = admit(problems, recipe, machinery)
-    _refuse_too_few(recipe, admitted.problems, rounds)
+    _refuse_used_up(recipe, admitted.problems, rounds)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
         work = forecast_round(recipe, len(admitted.problems.train))
@@ -65,12 +65,7 @@ def run_rounds(
             return _bring_to(rounds, recipe, admitted, machinery, journal, emit)
 
 
-def _refuse_too_few(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
-    if recipe.schedule.steps > len(problems.train):
-        raise UsageError(
-            f"schedule.steps is {recipe.schedule.steps}, but there are {len(problems.train)} training problems to deal",
-            "Lower schedule.steps, or use more problems.",
-        )
+def _refuse_used_up(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
     if recipe.gate.rotate and rounds > problems.parts:
         size, lasts = len(problems.heldout), plural(problems.parts, "round")
         raise UsageError(

@@ -157,6 +157,14 @@ def publish(temporary: Path, folder: Path) -> None:
         _rename(temporary, folder)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, durable on return."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        _sync_folder(folder.parent)
+
+
 def remove(path: Path) -> int:
     """Delete a file or a folder, if it is there; returns the bytes that its files took.
 

@@ -149,7 +149,8 @@ class Journal:
         """What no record refers to; without it, a training that was interrupted begins anew."""
         kept = (self._lock_path, self._holder_path, self.unfinished_sealed_cost)
         folders = (self.folder, *(files.path for files in self.round_folders()))
-        return [path for folder in folders for path in folder.glob(".*") if path not in kept]
+        found = [path for folder in folders for pattern in (".*", "steps/*/.*") for path in folder.glob(pattern)]
+        return [path for path in found if path not in kept]
 
     def rounds(self, *, lenient: bool = False) -> list[RoundRecord]:
         """The records of the finished rounds, in order; a gap in their numbers or another shape is refused.

@@ -149,6 +149,12 @@ _NOT_ADDED = frozenset(("held_rows", "adapters"))
 """Counts of what is the same in every step of a round."""
 
 
+def adds(name: str, value: object) -> bool:
+    """Whether a count of a stage is a number of things, which add up over the steps of a round."""
+    counted = name in Counts.model_fields or name == "computed_tokens"
+    return counted and type(value) is int and name not in _NOT_ADDED
+
+
 def step_name(step: int, name: str) -> str:
     """The name in a round's folder of what belongs to one of its steps; 0 is the last step, whose names are plain."""
     return f"step-{step}-{name}" if step else name
@@ -160,9 +166,7 @@ def summed(parts: Sequence[Counts]) -> Counts:
         return parts[0] if parts else Counts()
     last = parts[-1].plain()
     added = {
-        name: sum(getattr(part, name) or 0 for part in parts)
-        for name, value in last.items()
-        if name in Counts.model_fields and type(value) is int and name not in _NOT_ADDED
+        name: sum(getattr(part, name, None) or 0 for part in parts) for name, value in last.items() if adds(name, value)
     }
     dropped = Counter[str]()
     for part in parts:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from selfimprove.errors import UnreadableError, UsageError
 from selfimprove.host.metering import Cost, write_cost
-from selfimprove.store.durable import content_hash, keep_rows, read_json, read_rows, write_json
+from selfimprove.store.durable import content_hash, keep_rows, make_folder, read_json, read_rows, write_json
 from selfimprove.store.parsing import parsed, parsed_rows
 from selfimprove.store.records import Certificate, Counts, DoneRecord, MachineCost, RoundRecord, step_name
 from selfimprove.store.rows import Kind, SampleRow
@@ -49,7 +49,7 @@ class RoundFolder:
 
     def make(self) -> None:
         """Make the folder, and the one that the step's files stand in."""
-        self.samples.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.samples.parent)
 
     @property
     def adapter_weights(self) -> Path:

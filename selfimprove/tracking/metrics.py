@@ -14,7 +14,7 @@ Names are the same in every tracker:
 | `sealed/base_accuracy`, `…/champion_accuracy`, `…/gain`, `…/gain_low`, `…/gain_high`, `…/n`, `…/look` | round | |
 | `sealed/became_readable` and the others | round | the sealed gain, split |
 
-In a round of several steps (`schedule.steps`) a stage's seconds and whole numbers are those of all steps so far.
+In a round of several steps (`schedule.steps`) a stage's seconds, rows and tokens are those of all steps so far.
 
 Only finite numbers are sent: no question, no answer, no sentence. What a resumed start repeats is not sent again: a
 step after the last checkpoint, a stage that is reused, a round of an earlier start.
@@ -37,6 +37,7 @@ from selfimprove.events import (
     Timed,
     TrainStep,
 )
+from selfimprove.store.records import adds
 
 _COSTS = ("sampled_tokens", "target_tokens")
 _SEEN = ("evidence", "threshold", "wins", "losses", "judged")
@@ -121,7 +122,7 @@ class Points:
             self._costs[name] += counts.get(name, 0)
         self._costs["seconds"] += stage.seconds
         before = self._stages.get((stage.number, stage.stage), {})
-        added = {name: value + before.get(name, 0) for name, value in counts.items() if isinstance(value, int)}
+        added = {name: value + before.get(name, 0) for name, value in counts.items() if adds(name, value)}
         told = {**counts, **added, "seconds": stage.seconds + before.get("seconds", 0)}
         self._stages[stage.number, stage.stage] = told
         return {f"round/{stage.stage}_{name}": value for name, value in told.items()}

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from selfimprove.answer.checking import Checker
-from selfimprove.errors import UsageError
+from selfimprove.engines.vllm_worker import lora_room
+from selfimprove.errors import StageError, UsageError
 from selfimprove.events import Event, StageFinished, StageProgress, StepStarted, Timed
+from selfimprove.plan.forecast import forecast_round
 from selfimprove.recipe.reading import parse_recipe
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
+from selfimprove.runs.assemble import refuse_large_lora
 from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash, read_rows
 from selfimprove.tracking.metrics import Points
@@ -26,6 +29,7 @@ from tests.peers import World
 from tests.workshop import events_of, make_workshop
 
 STEPS = {"schedule": {"steps": 3}}
+OPENINGS = (("I see. ", 0.9), ("Well: ", 0.2))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def test_the_record_has_every_step_and_counts_them_together(tmp_path: Path, chec
     trained = record.counts_of("train")
     assert (trained.steps, trained.losses) == (3, (0.5, 0.5, 0.5))
     assert not faults_in(verify(world.journal, content_hash))
-    assert "| 1 | 37 | 3 | 3 |" in report_markdown(read_run(tmp_path / "rounds", "run"))
+    assert "| 1 | 36 | 4 | 3 |" in report_markdown(read_run(tmp_path / "rounds", "run"))
 
 
 def test_a_run_without_steps_names_none_in_its_records(tmp_path: Path, checker: Checker) -> None:
@@ -116,9 +120,48 @@ def test_views_and_trackers_tell_the_step(tmp_path: Path, checker: Checker) -> N
     heads = [line.split(":")[0].strip() for line in lines if line.startswith("  step ") or ": done in" in line]
     assert heads[:8] == ["step 1 of 3", "sample", "harvest", "train", "step 2 of 3", "sample", "harvest", "train"]
     points = Points()
+    held = [event for event in world.events if isinstance(event, StageFinished) and event.stage == "train"]
+    assert [event.counts["micro_tokens"] for event in held] == [4096] * 3
     sent = [point for event in world.events for point in points.hear(Timed(0.0, event))]
     assert [point.step for point in sent if "train/loss" in point.values] == [1, 2, 3]
     assert [point.values["round/sample_rows"] for point in sent if "round/sample_rows" in point.values] == [14, 27, 40]
+    assert {
+        point.values["round/train_micro_tokens"] for point in sent if "round/train_micro_tokens" in point.values
+    } == {4096}
+
+
+@pytest.mark.parametrize(("select", "samples"), [("all", 1), ("all", 4), ("modal", 4), ("rollout", 4)])
+def test_kinds_and_rows_are_those_of_the_whole_round(
+    tmp_path: Path, checker: Checker, select: str, samples: int
+) -> None:
+    kinds = []
+    for steps in (1, 20):
+        settings = {"sampling": {"samples": samples}, "prefixes": {"select": select}, "schedule": {"steps": steps}}
+        world = World(tmp_path / f"{steps}", checker, gains=[0.4], settings=settings, openings=OPENINGS)
+        world.run(1)
+        files = world.journal.round(1).path.rglob("samples.jsonl")
+        rows = {(row["key"], row["sample"]): row["kind"] for path in files for row in read_rows(path)}
+        forecast = forecast_round(world.recipe(), 40)
+        assert (forecast.refreshes, forecast.rows) == (steps, len(rows))
+        kinds.append(rows)
+    assert kinds[0] == kinds[1]
+
+
+def test_a_step_without_examples_is_named_with_what_helps(tmp_path: Path, checker: Checker) -> None:
+    settings = {"schedule": {"steps": 40}, "prefixes": {"select": "verified", "length": "full"}}
+    world = World(tmp_path, checker, gains=[0.4], settings=settings)
+    with pytest.raises(StageError, match=r"round 1, step \d+ of 40: none of 1 completions") as caught:
+        world.run(1)
+    assert "take fewer steps (schedule.steps)" in caught.value.hint
+
+
+def test_an_adapter_that_vllm_can_not_apply_is_refused_before_anything_is_sampled() -> None:
+    recipe = parse_recipe({"training": {"rank": 513}, **STEPS}, "the test")
+    with pytest.raises(UsageError, match="vLLM applies a LoRA of at most 512"):
+        refuse_large_lora(recipe, "vllm")
+    refuse_large_lora(recipe, "transformers")
+    refuse_large_lora(parse_recipe({"training": {"rank": 513}}, "the test"), "vllm")
+    assert [lora_room(rank) for rank in (1, 8, 9, 16, 300, 512)] == [8, 8, 16, 16, 320, 512]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +179,7 @@ def test_steps_that_can_not_be_dealt_are_refused(settings: dict[str, dict[str, o
 
 def test_more_steps_than_there_are_problems_are_refused(tmp_path: Path, checker: Checker) -> None:
     few = {"problems": {"train_size": 0, "heldout_size": 500, "sealed_size": 390}, "schedule": {"steps": 50}}
-    with pytest.raises(UsageError, match=r"schedule\.steps is 50, but there are \d+ training problems"):
+    with pytest.raises(UsageError, match=r"schedule\.steps is 50, but a round has only \d+ training problems"):
         World(tmp_path, checker, gains=[0.4], settings=few).run(1)
 
 
