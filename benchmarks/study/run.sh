@@ -1,5 +1,6 @@
 #!/bin/sh
-# The comparisons of docs/study-small.md, and `gsm8k` of docs/study.md: `sh benchmarks/study/run.sh NAME…`; each goes on where it stopped.
+# The comparisons of docs/study-small.md, and `gsm8k` of docs/study.md, on STUDY_MODEL or Qwen's:
+# `sh benchmarks/study/run.sh NAME…`; each goes on where it stopped.
 set -eu
 cd "$(dirname "$0")"
 runs=$(cd ../../rounds && pwd)
@@ -31,7 +32,7 @@ for name in "$@"; do
       rft-rate-5e-4.toml consistent.toml v8-p50.toml v16-one-epoch.toml --set problems.heldout_size=512 \
       --set problems.sealed_size=256 --seeds 1 --rounds 1 --name margins --margin ;;
     demo) compare ../../selfimprove/recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
-    gsm8k) compare gsm8k/rft.toml gsm8k/upft.toml --model "$(cd ../.. && python -m benchmarks.study.qwen)" \
+    gsm8k) compare gsm8k/rft.toml gsm8k/upft.toml --model "${STUDY_MODEL:-$(cd ../.. && python -m benchmarks.study.qwen)}" \
       --seeds 1 --rounds 1 --name gsm8k ;;
     *) echo "no comparison is called $name" >&2; exit 2 ;;
   esac
