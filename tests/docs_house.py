@@ -94,7 +94,7 @@ def clone(folder: Path) -> Path:
 def study(folder: Path) -> Path:
     """A clone whose arms and demo judge 64 problems of each kind, and sample as many as give each arm an example."""
     clone(folder)
-    for arm in (*(folder / "benchmarks" / "study").rglob("*.toml"), folder / "selfimprove" / "recipes" / "demo.toml"):
+    for arm in (*(folder / "benchmarks" / "study").glob("*.toml"), folder / "selfimprove" / "recipes" / "demo.toml"):
         small = re.sub(r"(heldout|sealed)_size = \d+", r"\1_size = 64", arm.read_text())
         arm.write_text(re.sub(r"(train_size|problems_per_round) = \d+", r"\1 = 192", small))
     return folder
