@@ -54,12 +54,11 @@ def bench(
 
         python -m benchmarks --only tokens --repeats 1 --out tokens.json
         python -m benchmarks --quick --repeats 1
-
         python -m benchmarks --only engines --model ./my-model --problems mine.jsonl
     """
     runtime = read_runtime(opt.Execution(device=device, threads=threads))
-    own = Work(model=model, problems=problems, prompt=prompt) if model != EMBEDDED or problems else None
-    measure(only or [], out, Scale(repeats, quick, runtime, own), typer.echo)
+    work = Work(model=model, problems=problems, prompt=prompt)
+    measure(only or [], out, Scale(repeats, quick, runtime, None if work == Work() else work), typer.echo)
 
 
 if __name__ == "__main__":

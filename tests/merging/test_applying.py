@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from selfimprove.engines.transformers import TransformersSampler
 from selfimprove.errors import StageError
@@ -16,6 +17,7 @@ from selfimprove.models import load_model
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Rounding, Runtime
 from selfimprove.sampling import GREEDY, Request
+from tests.engines.test_engine_transformers import SIZES
 from tests.merging.test_merging import make_adapter, make_job, merged_by_peft
 
 CPU = Runtime(device="cpu", threads=1)
@@ -48,6 +50,19 @@ def test_a_sampler_with_an_adapter_samples_what_one_on_the_merged_model_does(
 
     assert sampled(base, adapter) == sampled(tmp_path / "merged")
     assert sampled(base, adapter) != sampled(base)
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "gpt_neox"])
+def test_the_weights_of_another_architecture_are_those_of_pefts_merge(kind: str, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        config = AutoConfig.for_model(kind, **SIZES)
+        AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(tmp_path / "base")
+    adapter = make_adapter(tmp_path / "base", tmp_path / "adapter", 1)
+    model = load_model(tmp_path / "base", torch.float32)
+    apply_adapter(model, adapter)
+    theirs = merged_by_peft(tmp_path / "base", [adapter])
+    assert all(torch.allclose(theirs[name], weight, atol=1e-6) for name, weight in model.named_parameters())
 
 
 def test_an_update_below_the_grid_of_bfloat16_is_there_on_average(tmp_path: Path) -> None:
