@@ -31,10 +31,10 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Little work: shows that it runs, not how fast.")] = False,
     model: Annotated[
         str,
-        typer.Option("--model", metavar="MODEL", help="Model for engines and trainer."),
+        typer.Option("--model", metavar="MODEL", help="Model for engines, trainer and overhead."),
     ] = EMBEDDED,
     problems: Annotated[
-        str, typer.Option("--problems", metavar="SOURCE", help="Problems for engines and trainer.")
+        str, typer.Option("--problems", metavar="SOURCE", help="Problems for engines, trainer and overhead.")
     ] = "",
     prompt: Annotated[
         str, typer.Option("--prompt", metavar="TEXT", help="User turn of these problems, with {question}.")

@@ -17,9 +17,10 @@ from selfimprove.sampling import Completion, Request, Sampler
 
 @dataclass
 class Clock:
-    """Seconds by the name of the work."""
+    """Seconds by the name of the work, and the tokens that it drew."""
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    tokens: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
@@ -37,7 +38,7 @@ class Clock:
 
 
 class ClockedSampler:
-    """The sampler that `make_sampler` gives; times its opening and its sampling."""
+    """The sampler that `make_sampler` gives; times its opening and its sampling, greedy answers as `judge`."""
 
     def __init__(self, make_sampler: Callable[[], Sampler], clock: Clock) -> None:
         self._make_sampler, self._clock = make_sampler, clock
@@ -57,8 +58,10 @@ class ClockedSampler:
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """As the sampler does, but the whole chunk is sampled before the first completion is yielded."""
-        with self._clock.on("sample"):
+        name = "sample" if requests[0].decoding.temperature else "judge"
+        with self._clock.on(name):
             found = list(self._sampler.sample(requests))
+        self._clock.tokens[name] += sum(len(completion.token_ids) for completion in found)
         return iter(found)
 
 

@@ -1,6 +1,7 @@
-"""How much of a round is overhead: start-up, orchestration, journal, checker.
+"""How much of a round is overhead: start-up, orchestration, journal, checker; and how fast judging is beside sampling.
 
-A process of its own, as a user starts one, runs one round of the demo's recipe with the real loop. Its wall-clock time
+A process of its own, as a user starts one, runs one round with the real loop: of the demo's recipe, or for a model of
+one's own of `round_on`, which judges as many whole answers as it samples. Its wall-clock time
 is taken from outside, so it includes the interpreter, imports, problems and checker processes. Inside, timers count
 loading a model into the engine, sampling, training and merging as model work; the rest is overhead. There are few
 sealed problems, since judging them is no part of a round.
@@ -19,6 +20,7 @@ from typing import Any
 
 from benchmarks.bench import Row
 from benchmarks.bench.clock import Clock, clocked
+from benchmarks.bench.work import SUMS, Work
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import StageError
 from selfimprove.events import silence
@@ -67,19 +69,35 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Round:
-    """Wall-clock seconds of a process that ran a round, and those of model work in it, by kind."""
+    """Wall-clock seconds of a process that ran a round; those of model work in it, and tokens drawn, by kind."""
 
     wall: float
     model: dict[str, float]
+    tokens: dict[str, int]
 
     @property
     def outside(self) -> float:
         """Seconds outside model work."""
         return self.wall - sum(self.model.values())
 
+    def rate(self, kind: str) -> float:
+        """Tokens a second of this kind of model work."""
+        return self.tokens[kind] / self.model[kind]
 
-def measure_overhead(runtime: Runtime, repeats: int, recipe: dict[str, Any]) -> list[Row]:
-    """The row for the time outside model work in a round of this recipe."""
+
+def round_on(work: Work) -> dict[str, Any]:
+    """The recipe of a round on this work, with as many completions of the same length sampled and judged per model."""
+    return {
+        "model": {"name": work.model},
+        "problems": {"train": work.problems or SUMS, "train_size": 64, "heldout_size": 64, "sealed_size": 1},
+        "sampling": {"prompt": work.prompt, "temperature": 0.7, "max_new_tokens": 256},
+        "prefixes": {"select": "verified", "length": 16},
+        "training": {"batch_rows": 16},
+    }
+
+
+def measure_overhead(runtime: Runtime, repeats: int, recipe: dict[str, Any], reach: float = 0.05) -> list[Row]:
+    """The rows for the time outside model work in a round of this recipe, and for judging beside sampling."""
     rounds = [measure_round(runtime, recipe) for _ in range(repeats)]
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rounds[0].model.items())
     return [
@@ -90,9 +108,20 @@ def measure_overhead(runtime: Runtime, repeats: int, recipe: dict[str, Any]) -> 
             unit="s",
             ours=tuple(one.outside for one in rounds),
             other=tuple(one.wall for one in rounds),
-            reach=0.05,
+            reach=reach,
             note=f"the model's work in the first repeat: {parts}",
-        )
+        ),
+        Row(
+            name="judging",
+            what="greedy answers of the champion and the challenger",
+            against="sampling in the same round",
+            unit="tokens/s",
+            ours=tuple(one.rate("judge") for one in rounds),
+            other=tuple(one.rate("sample") for one in rounds),
+            reach=0.9,
+            side="at least",
+            note="prompts included; several samples share the work of their prompt",
+        ),
     ]
 
 
@@ -111,11 +140,11 @@ def measure_round(runtime: Runtime, recipe: dict[str, Any]) -> Round:
         wall = time.perf_counter() - began
     if done.returncode:
         raise StageError(f"the measured round failed: {done.stderr[-500:]}")
-    return Round(wall, json.loads(done.stdout.splitlines()[-1]))
+    return Round(wall, **json.loads(done.stdout.splitlines()[-1]))
 
 
 def _child(folder: str, recipe_json: str, runtime_json: str) -> None:
-    """Run the round in this process and print the seconds of model work as JSON."""
+    """Run the round in this process and print the seconds and tokens of model work as JSON."""
     runtime = Runtime.model_validate_json(runtime_json)
     recipe = parse_recipe(json.loads(recipe_json), "the measurement")
     problems, clock = load_problems(recipe.problems), Clock()
@@ -124,7 +153,7 @@ def _child(folder: str, recipe_json: str, runtime_json: str) -> None:
     with Checker(workers=runtime.usable_threads()) as checker:
         machinery = clocked(machinery_of(recipe, base, runtime, checker), clock)
         run_rounds(recipe, problems, identity, machinery, Journal(Path(folder) / "run"), 1, silence)
-    sys.stdout.write(json.dumps(clock.seconds) + "\n")
+    sys.stdout.write(json.dumps({"model": clock.seconds, "tokens": clock.tokens}) + "\n")
 
 
 if __name__ == "__main__":

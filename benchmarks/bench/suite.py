@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Scale:
     """How much is measured: repeats of each row, whether the work is cut down to a smoke test, and whose work it is.
 
-    A `work` of one's own is for the engines and the trainer; without one, the embedded model has its own prompts.
+    A `work` of one's own is for engines, trainer and overhead; without one, the embedded model has its own prompts.
     """
 
     repeats: int
@@ -46,6 +46,8 @@ def _tokens(scale: Scale) -> list[Row]:
 def _overhead(scale: Scale) -> list[Row]:
     from benchmarks.bench import overhead
 
+    if scale.work:
+        return overhead.measure_overhead(scale.runtime, scale.repeats, overhead.round_on(scale.work), reach=0.02)
     return overhead.measure_overhead(scale.runtime, scale.repeats, overhead.QUICK if scale.quick else overhead.DEMO)
 
 

@@ -119,7 +119,8 @@ def test_upft_samples_no_further_than_a_prefix_where_rft_samples_16_whole_answer
 
 
 def test_the_overhead_is_the_wall_clock_without_the_models_work() -> None:
-    assert Round(10.0, {"open": 1.0, "train": 6.5}).outside == 2.5
+    measured = Round(10.0, {"open": 1.0, "train": 6.5, "judge": 2.0}, {"judge": 90})
+    assert (measured.outside, measured.rate("judge")) == (0.5, 45.0)
     clock = Clock()
     with clock.on("a"):
         pass
@@ -135,7 +136,9 @@ def test_a_round_is_clocked_in_a_process_of_its_own(tmp_path: Path, monkeypatch:
         "sampling": {"max_new_tokens": 8},
     }
     found = measure_round(CPU, recipe)
-    assert set(found.model) == {"open", "sample", "train", "merge"}
+    assert set(found.model) == {"open", "sample", "judge", "train", "merge"}
+    assert 8 < found.tokens["judge"] <= 2 * (8 + 4) * 8
+    assert 0 < found.tokens["sample"] <= 8 * 8
     assert 0 < found.outside < found.wall
 
 

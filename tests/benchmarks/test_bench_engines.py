@@ -58,7 +58,8 @@ def test_the_ceiling_of_a_step_is_the_slower_of_products_and_reading() -> None:
     assert least_seconds([[2], [3]], 0, 10**9, 2, top) == pytest.approx(5 * 2)
 
 
-def test_prompts_may_come_from_a_problem_file(model: Path, tmp_path: Path) -> None:
+def test_prompts_may_come_from_a_problem_file(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELFIMPROVE_CACHE", str(tmp_path / "cache"))
     rows = [{"question": f"How many is {n} and {n}?", "answer": str(2 * n)} for n in range(12)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     work = Work(model=str(model), problems=str(tmp_path / "mine.jsonl"), prompt="Now: {question}")
