@@ -183,7 +183,7 @@ def _builder(parser: Parser) -> int:
     """How many tokens of `x |` or `x in R |` open a set given by a condition; 0 if it is not one."""
     if parser.peek().kind != "sym":
         return 0
-    at = 3 if parser.peek(1).text == "\\in" and parser.peek(2).kind == "domain" else 1
+    at = 3 if parser.peek(1).text == "\\in" and parser.peek(2).kind == "domain" and "R" in parser.peek(2).text else 1
     return at + 1 if parser.peek(at).text in ("|", "\\mid", ":", "\\colon") else 0
 
 

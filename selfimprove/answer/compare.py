@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from selfimprove.answer.congruences import CONGRUENCE, OTHER_RELATIONS, residue, same_congruences, same_residues
-from selfimprove.answer.definitions import in_same_variables, in_variable_of
+from selfimprove.answer.definitions import as_point, in_order, in_same_variables, in_variable_of
 from selfimprove.answer.equality import EXPRESSION, same_expression
 from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
@@ -54,6 +54,8 @@ def compare(left: Node, right: Node) -> Finding:
         return same_region(left, right)
     left, right = _single(left), _single(right)
     kinds = {left.op, right.op}
+    if kinds == _POINT_AND_NAME:
+        return _structures(as_point(left), as_point(right))
     if Op.NAMED in kinds and Op.RELATION not in kinds:
         return _named(left, right) if left.op is Op.NAMED else _named(right, left)
     if kinds <= _EQUATIONS:
@@ -73,6 +75,7 @@ def compare(left: Node, right: Node) -> Finding:
 _PIECES = EXPRESSION | {Op.CASES}
 _PLAIN = EXPRESSION - {Op.NEG, Op.DEGREES, Op.PERCENT}  # what can have no unit at its root
 _INTERVAL_AND_SET = {Op.SEQUENCE, Op.SET}
+_POINT_AND_NAME = {Op.SEQUENCE, Op.MUL}
 _RELATION_AND_SET = {Op.RELATION, Op.SET}
 _EQUATIONS = frozenset((Op.RELATION, Op.NAMED))
 
@@ -165,9 +168,10 @@ def _inequalities(left: Node, right: Node) -> Finding:
 def _structures(left: Node, right: Node) -> Finding:
     kinds = {left.op, right.op}
     if kinds <= {Op.LIST, Op.SET}:
-        return _by_position(left, right) if _ordered_names(left, right) else _unordered(left, right)
+        named = _ordered_names(left, right)
+        return _by_position(in_order(left), in_order(right)) if named else _unordered(left, right)
     if kinds == {Op.LIST, Op.SEQUENCE}:
-        return _list_and_tuple(left, right)
+        return _list_and_tuple(in_order(left), in_order(right))
     if kinds == {Op.SEQUENCE}:
         return _sequences(left, right)
     if kinds == {Op.MATRIX}:

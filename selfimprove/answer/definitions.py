@@ -51,3 +51,23 @@ def named_total(reference: Node, relation: Node) -> Finding | None:
 
 
 _SIDES = 2
+
+
+def as_point(node: Node) -> Node:
+    """The coordinates of a named point, `A(1, 2)` or `A = (1, 2)`; else the node."""
+    if node.op not in (Op.MUL, Op.NAMED) or node.args[1].op is not Op.SEQUENCE:
+        return node
+    name, point = node.args
+    return point if name.op is Op.SYMBOL and name.name.isupper() and len(point.args) > 1 else node
+
+
+def in_order(node: Node) -> Node:
+    """A list of values whose names follow one another in the alphabet (y = 1, x = 2), in that order; else the node."""
+    if node.op is not Op.LIST or not all(item.op is Op.NAMED and item.args[0].op is Op.SYMBOL for item in node.args):
+        return node
+    items = sorted(node.args, key=lambda item: item.args[0].name)
+    letters = "".join(item.args[0].name for item in items)
+    return node.over(tuple(items)) if len(letters) == len(items) and letters in _ALPHABET else node
+
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -58,7 +58,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.WRONG, "text", "the opposite direction")
     if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
         return Finding(Outcome.CORRECT, "text", "the same letters")
-    if _same_words(reference.normal, prediction.normal):
+    if _same_words(reference.normal, prediction.normal) or _same_company(reference.words, prediction.words):
         return Finding(Outcome.CORRECT, "text", "the same words")
     if (same_compound := same_formula(reference.written, prediction.written)) is not None:
         return Finding(Outcome.of(same_compound), "text", f"{'the same' if same_compound else 'another'} formula")
@@ -136,6 +136,13 @@ def _unspaced(normal: str) -> str:
 def _predicated(word: tuple[str, ...], said: tuple[str, ...]) -> bool:
     """Whether a short sentence says the one word of something: "The function is odd"."""
     return len(word) == 1 and len(said) in (3, 4) and said[-2:] == ("is", *word) and not _DENYING & set(said)
+
+
+def _same_company(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether two texts join the same words by `and` in another order: "Alice and Bob"."""
+    parts, others = ([part.split() for part in " ".join(words).split(" and ")] for words in (ours, theirs))
+    same = len(parts) == len(others) > 1 and sorted(parts) == sorted(others)
+    return same and all(word.isalpha() and len(word) > 1 for word in ours)
 
 
 _DENYING = {"not", "no", "none", "neither", "never", "nothing", "nor", "or", "if"}

@@ -234,7 +234,11 @@ _SCIENTIFIC = re.compile(
     r"(?:\\(?:text|mathrm)\s?\{\s?)?([ACNVKTFHmsgJWL])(?:\s?\})?\s*\Z"
 )  # the unit of 1.6 \times 10^{-19} C
 _SPELT_UNITS = re.compile(
-    rf"((?:\\(?:text|mathrm)\s?\{{\s?{_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME})*(?:\s?/\s?{_UNIT_NAME})?\s?\}}\s?(?:\\cdot\s?)?)+)\s*\Z"
+    rf"((?:\\(?:text|mathrm)\s?\{{\s?{_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME})*(?:\s?/\s?{_UNIT_NAME})?\s?\}}"
+    r"(?:\s?\^\s?(?:\{\s?-?\d\s?\}|\d))?\s?(?:\\cdot\s?|\\[,;]\s?|/\s?)?)+)\s*\Z"
+)
+_BASIS = re.compile(
+    r"\\(?:hat|widehat|vec)\s?(?:\{\s?(?:\\mathbf\s?\{\s?)?\\?([ijk])(?:math)?\s?(?:\}\s?)?\}|\s?\\?([ijk])(?:math)?(?![A-Za-z]))"
 )
 
 
@@ -262,7 +266,8 @@ def _based(text: str) -> str:
 
 def _joined_units(match: re.Match[str]) -> str:
     """`N·m` and `\\text{N}\\cdot\\text{m}` as one text, `\\text{N m}`."""
-    names = re.sub(r"\\(?:text|mathrm)\s?\{|\}(?!$)|\\cdot", " ", match[1])
+    names = re.sub(r"\}\s?\^\s?\{?\s?(-?\d)\s?\}?", r"^\1 ", match[1])
+    names = re.sub(r"\\(?:text|mathrm)\s?\{|\}(?!$)|\\cdot|\\[,;]", " ", names)
     names = re.sub(r"\s?/\s?", "/", " ".join(names.replace("}", " ").replace("{", "").split()))
     return f" \\text{{{names}}}"
 
@@ -288,7 +293,9 @@ def normalise(text: str) -> str:
         text = text.replace("{:}", ":")
     if "10" in text and "^" in text:
         text = _SCIENTIFIC.sub(r"\1 \\text{\2}", text)
-    if "cdot" in text:
+    if "hat" in text or "vec" in text:
+        text = _BASIS.sub(lambda basis: f"\\mathbf{{{basis[1] or basis[2]}}}", text)
+    if "cdot" in text or text.count("\\text") > 1 or text.count("\\mathrm") > 1:
         text = _JOINED_UNITS.sub(_joined_units, _SPELT_UNITS.sub(_joined_units, text))
     if "\\begin" in text:
         text = _chained(text)

@@ -1,7 +1,8 @@
 """Where a number stands in its sentence: in a phrase behind another one, in a bound, a heading or a list.
 
 "$98 on 16 jars", "more than 3", "step 3" and "for 3 dozen donuts, 2 dozen cupcakes" state 98 and nothing else. Such a
-number is not what its sentence states.
+number is not what its sentence states. Nor is one that the sentence goes on to calculate with ("2 times the square root
+of 3"), or that bounds a set in words.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ _PURPOSE = re.compile(
     r"(?:the |all |her |his |their )?\Z",
     re.IGNORECASE,
 )
+_FOREIGN_PHRASE = re.compile(
+    r"\s(?:[^\W\d]+\s|[$€£]\s)?(?:von|sur|de|dos|das|из|за|van|su|di|mit|en|por|con|avec|für|pour)\s"
+    r"(?:(?:den|les|los|las|de|le|der|die|um|i)\s)?|\s(?:[^\W\d]+\s|[$€£]\s)?(?:von|sur|de|из|за|van|su|di|mit|en|z|ze)",
+    re.IGNORECASE,
+)
 _COMBINES = re.compile(r"\b(?:add|combin|multipl|divid|subtract|put|join|sum)\w*", re.IGNORECASE)
 
 
 def in_phrase(prose: str, end: int, start: int) -> bool:
     """Whether a number stands in a phrase ("for 3 boxes", "on ice cream for 16 jars") behind an earlier number."""
-    if _MODIFIER.search(prose[max(0, start - 12) : start]):
+    if _MODIFIER.search(prose[max(0, start - 12) : start]) or _FOREIGN_PHRASE.fullmatch(prose, end, start):
         return True
     between = prose[end:start]
     if len(between) < 120 and _OF_WHOLE.search(between):
@@ -71,9 +77,38 @@ _RANGE = re.compile(
     r"\b(?:numbers?|integers?|values?|pages?|terms?|digits?|range\w{0,2}|days?|[kni])\s+(?:\w+\s+)?from\s+\d+\s+(?:to|through)\s+\Z",
     re.IGNORECASE,
 )
-_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+[$€£]?\Z", re.IGNORECASE)
+_THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+(?:or\s+equal\s+to\s+)?[$€£]?\Z", re.IGNORECASE)
 _WHICH_IS = re.compile(r"\d[^\d.]*,\s+(?:which|and that) (?:is|was)\s+[$€£]?\Z", re.IGNORECASE)
 BY_WHICH = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|\w+er|times)\b", re.IGNORECASE)
+_FRACTION_OF = re.compile(
+    r"(?:\b(?:one|two|three)\s(?:in|out\sof)\s(?:every\s)?|\b(?:sqrt|root)\s?|\d°\s?)\Z", re.IGNORECASE
+)
+_OPERAND = re.compile(
+    r"\s(?:times\s(?:the\s(?:square|cube)\sroot|ten\b|pi\b|π|√|sqrt)|(?:squared|cubed|factorial)[.!\s]*\Z|"
+    r"(?:raised\s)?to\sthe\s(?:power\s(?:of\s)?\d|\d+(?:th|rd|nd)|(?:third|fourth|fifth|sixth|tenth)(?:\spower)?[.!\s]*\Z)|"
+    r"(?:less|more)\sthan\s(?:twice|half|double|triple)\b|(?:sqrt|(?:square\s|cube\s)?root)\s?(?:of\s)?\d|over\s\d+[.!\s]*\Z|"
+    r"(?:mille|mila|tausend|duizend|mill[ioó]+n\w*|miljo\w+|милли\w+|тысяч\w*)\b)|(?<=\d)(?-i:[MB])(?![A-Za-z])|"
+    r"\s?°?\s?\d+\s?[′']",
+    re.IGNORECASE,
+)
+_SET_IN_WORDS = re.compile(
+    r"\b(?:all\s(?:(?:real|rational|positive|negative|possible)\s)?(?:numbers|reals|integers|values|x)\b"
+    r"[^.,;:=$\\]{0,30}|defined\severywhere\s)\b(?:except|other\sthan|greater|less|larger|smaller|above|below)\b"
+    r"(?!.*(?:\bso\b|\bthat is\b|i\.e|\\cup|∪|\\infty|∞))",
+    re.IGNORECASE,
+)
+
+
+def is_operand(prose: str, end: int) -> bool:
+    """Whether the sentence goes on to calculate with the number that ends here: "2 times pi"."""
+    return _OPERAND.match(prose, end) is not None
+
+
+def is_set_in_words(sentence: str) -> bool:
+    """Whether a sentence describes a set of numbers by a bound: "all real numbers except 2"."""
+    return _SET_IN_WORDS.search(sentence) is not None
+
+
 _OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"
@@ -85,7 +120,7 @@ _CONVERTED = re.compile(
 )  # "75 km/h, which is about 46.6 mph"
 _TAKEN_OF = re.compile(
     r"\b(?:(?:square|cube|fourth)\s(?:root\s)?|root\s|logarithm\s|log\s|sine\s|cosine\s|tangent\s|factorial\s|reciprocal\s|"
-    r"inverse\s|negative\s|opposite\s)of\s+[$€£(]{0,2}\Z",
+    r"inverse\s|negative\s|opposite\s|(?:half|thirds?|quarters?|fourths?|fifths?|tenths?)\s)of\s+[$€£(]{0,2}\Z",
     re.IGNORECASE,
 )
 
@@ -101,5 +136,6 @@ def may_be_stated(prose: str, match: re.Match[str]) -> bool:
         or _RANGE.search(before)
         or _HEADED.search(before[-12:])
         or _THAN.search(before)
+        or _FRACTION_OF.search(before)
         or _OF_THEM.match(prose, match.end())
     )

@@ -18,6 +18,7 @@ from selfimprove.answer.failures import is_failure, refuses
 from selfimprove.answer.forms import SHORT, by_form
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
+from selfimprove.answer.phrases import is_set_in_words
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
@@ -104,7 +105,7 @@ def last_statement(text: str) -> Candidate | None:
         return formed
     stripped = stripped.removeprefix("∴").removeprefix("→").strip() if len(stripped) < SHORT else stripped
     if not stripped.isascii():
-        stripped = without_label(stripped)
+        stripped = without_label(_BOLD_IN_SCRIPT.sub(r"\1", stripped))
     if "**" in stripped and len(_POWER.findall(stripped)) == stripped.count("**"):
         stripped = _POWER.sub("^", stripped)
     if is_whole(stripped):
@@ -146,6 +147,8 @@ def last_statement(text: str) -> Candidate | None:
     return Candidate(names.pop(), "last") if len(names) == 1 and stripped.count("**") == 2 else None
 
 
+_BOLD_IN_SCRIPT = re.compile(r"(?<=[\u3040-\u9fff])\s?\*\*\s?(\d[^*\n]{0,20})\*\*\s?")
+"""A number in bold within a sentence of a script without spaces between words."""
 _BOLD_NAME = re.compile(r"(?<=\b(?:is|to)\s)\*\*([A-Z][a-z]+(?: [A-Z][a-z]+)?)\*\*(?=\.)")
 """The one name in bold of a text, which a sentence ends on: "the largest ratio belongs to **Evelyn**."."""
 
@@ -255,6 +258,8 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
+    if is_set_in_words(sentence):
+        return Candidate(None, "extract", "a set in words")
     if promises(sentence) or unconcluded(sentence):
         return Candidate(None, "extract", PROMISE)
     if last and "**" in sentence and (bold := bold_word(sentence)) is not None:

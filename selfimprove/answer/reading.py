@@ -47,6 +47,8 @@ _SPOKEN_SETS = {
     ("empty", "set"): Node(Op.EMPTY),
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
+_CASES = re.compile(r"\b(?:otherwise|else|even|odd|prime)\b|,.*\b(?:for|where|when|if)\b")
+"""Behind the condition of a value: another condition of it, or the next case."""
 _NOUNS = frozenset(
     ("function", "number", "integer", "series", "sequence", "graph", "curve", "polynomial", "statement", "triangle")
 )
@@ -272,10 +274,12 @@ def trimmed(tokens: list[Token]) -> list[Token]:
     for at, token in enumerate(kept):
         if at and not pieces and token.kind == "text" and token.text.lower().split()[0].strip(",") in REASONS:
             cause = token.text.lower().split()[0].strip(",") in ("since", "because")
-            if not any(later.text in _CODE or (not cause and later.kind == "join") for later in kept[at:]):
+            if not any(later.text in _CODE or (not cause and later.kind == "join") for later in kept[at:]) and (
+                cause or not _CASES.search(" ".join(later.text for later in kept[at + 1 :]))
+            ):
                 kept = kept[:at]
             break
-    while kept and kept[-1].text in (",", ";", ":"):
+    while kept and (kept[-1].text in (",", ";", ":") or (kept[-1].text.strip() == "only" and kept[-2:-1] != [])):
         kept = kept[:-1]
     if len(kept) > 1 and kept[-1].text == "\\min" and kept[-2].kind == "num":
         kept = [*kept[:-1], Token("text", "minutes", gap=True)]

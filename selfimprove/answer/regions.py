@@ -110,12 +110,28 @@ def read_region(node: Node) -> Region:
     if node.op is Op.NAMED:
         return Combination(Op.UNION, (_point(node.args[1]),), free_names(node.args[0]))
     if node.op is Op.LIST:
-        return _combined(Op.INTERSECTION if node.value is Join.AND else Op.UNION, node.args)
+        return _listed(node)
     raise Refused("not a set of real numbers")
 
 
 def _combined(op: Op, nodes: tuple[Node, ...]) -> Combination:
     return _joined(op, tuple(read_region(node) for node in nodes))
+
+
+def _listed(node: Node) -> Combination:
+    """Conditions joined by `and`, or by a comma where all of them can hold: `x > 0, x < 5`, and not `x < 1, x > 3`."""
+    both = _combined(Op.INTERSECTION, node.args)
+    if node.value is Join.AND or (
+        node.value is Join.COMMA and all(arg.op is Op.RELATION for arg in node.args) and not _is_empty(both)
+    ):
+        return both
+    return _joined(Op.UNION, both.parts)
+
+
+def _is_empty(region: Region) -> bool:
+    rank, ends = cells_of([region])
+    top = 2 * len(ends) + 1
+    return not any(holds(region, cell, rank, top) for cell in range(top))
 
 
 def _joined(op: Op, parts: tuple[Region, ...]) -> Combination:

@@ -8,26 +8,55 @@ from fractions import Fraction
 from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
 from selfimprove.answer.words import SYMBOLS, UNITS, canonical_unit
 
-_GALLON = Fraction(3_785_411_784, 10**9)
-_SCALES = {
-    "second": ("time", Fraction(1)), "minute": ("time", Fraction(60)), "hour": ("time", Fraction(3_600)),
-    "day": ("time", Fraction(86_400)), "week": ("time", Fraction(604_800)),
-    "meter": ("length", Fraction(1)), "km": ("length", Fraction(1_000)), "cm": ("length", Fraction(1, 100)),
-    "mm": ("length", Fraction(1, 1_000)), "inch": ("length", Fraction(254, 10_000)),
-    "foot": ("length", Fraction(3_048, 10_000)), "yard": ("length", Fraction(9_144, 10_000)),
-    "mile": ("length", Fraction(1_609_344, 1_000)),
-    "gram": ("mass", Fraction(1)), "kg": ("mass", Fraction(1_000)), "mg": ("mass", Fraction(1, 1_000)),
-    "pound": ("mass", Fraction(45_359_237, 100_000)), "ounce": ("mass", Fraction(45_359_237, 1_600_000)),
-    "liter": ("volume", Fraction(1)), "ml": ("volume", Fraction(1, 1_000)),
-    "gallon": ("volume", _GALLON), "quart": ("volume", _GALLON / 4), "pint": ("volume", _GALLON / 8),
-    **{f"{prefix}{unit}": (unit, factor)
-       for prefix, factor in (("", Fraction(1)), ("kilo", Fraction(1_000)), ("mega", Fraction(10**6)),
-                              ("giga", Fraction(10**9)), ("milli", Fraction(1, 1_000)))
-       for unit in ("newton", "joule", "watt", "volt", "ampere", "pascal", "hertz")},
-    "dollar": ("money", Fraction(1)), "cent": ("money", Fraction(1, 100)),
+_Scale = tuple[Fraction, dict[str, int]]
+"""The size of a unit in seconds, metres, grams and so on, and the power of each of them in what it measures."""
+
+_LITER = Fraction(1, 1_000)
+_GALLON = Fraction(3_785_411_784, 10**12)
+_PREFIXES = {
+    "": Fraction(1), "kilo": Fraction(1_000), "mega": Fraction(10**6), "giga": Fraction(10**9),
+    "milli": Fraction(1, 1_000),
 }  # fmt: skip
+_KINDS: dict[str, dict[str, Fraction]] = {
+    "time": {
+        "second": Fraction(1), "minute": Fraction(60), "hour": Fraction(3_600), "day": Fraction(86_400),
+        "week": Fraction(604_800),
+    },
+    "length": {
+        "meter": Fraction(1), "km": Fraction(1_000), "cm": Fraction(1, 100), "mm": Fraction(1, 1_000),
+        "\u00b5m": Fraction(1, 10**6), "\u03bcm": Fraction(1, 10**6), "nm": Fraction(1, 10**9),
+        "inch": Fraction(254, 10_000), "foot": Fraction(3_048, 10_000), "yard": Fraction(9_144, 10_000),
+        "mile": Fraction(1_609_344, 1_000),
+    },
+    "mass": {
+        "gram": Fraction(1), "kg": Fraction(1_000), "mg": Fraction(1, 1_000),
+        "pound": Fraction(45_359_237, 100_000), "ounce": Fraction(45_359_237, 1_600_000),
+    },
+    "money": {"dollar": Fraction(1), "cent": Fraction(1, 100)},
+}  # fmt: skip
+_DERIVED: dict[str, dict[str, int]] = {
+    "newton": {"mass": 1, "length": 1, "time": -2},
+    "joule": {"mass": 1, "length": 2, "time": -2},
+    "watt": {"mass": 1, "length": 2, "time": -3},
+    "pascal": {"mass": 1, "length": -1, "time": -2},
+    "volt": {"mass": 1, "length": 2, "time": -3, "current": -1},
+    "ampere": {"current": 1},
+    "hertz": {"time": -1},
+}
+_VOLUMES = {
+    "liter": _LITER, "ml": _LITER / 1_000, "gallon": _GALLON, "quart": _GALLON / 4, "pint": _GALLON / 8,
+}  # fmt: skip
+_SCALES: dict[str, _Scale] = {
+    **{unit: (size, {kind: 1}) for kind, units in _KINDS.items() for unit, size in units.items()},
+    **{unit: (size, {"length": 3}) for unit, size in _VOLUMES.items()},
+    **{
+        f"{prefix}{unit}": (factor * 1_000 ** powers.get("mass", 0), powers)
+        for unit, powers in _DERIVED.items()
+        for prefix, factor in _PREFIXES.items()
+    },
+}
 _COMPOUND = {"mph": "mile/hour"}
-_PART = re.compile(r"(/?)([a-z]+)(?:\^(\d))?")
+_PART = re.compile(r" ?(/?)([a-zµμ]+)(?:\^(\d))?")
 
 
 def ratio(one: Unit, two: Unit) -> Fraction | None:
@@ -62,21 +91,22 @@ def summed(items: list[Node]) -> Node | None:
 _DOLLAR, _CENT = Unit(("dollar",)), Unit(("cent",))
 
 
-def _scale(unit: Unit) -> tuple[Fraction, dict[str, int]] | None:
-    """The size of a unit in the basic ones, and the powers of what it measures."""
+def _scale(unit: Unit) -> _Scale | None:
+    """The scale of a unit, or None if one of its parts is not known."""
     size = Fraction(1)
     powers: dict[str, int] = {}
-    text = "".join(_COMPOUND.get(word, word) for word in unit.words)
+    text = " ".join(_COMPOUND.get(word, word) for word in unit.words)
     at = 0
     for part in _PART.finditer(text):
         if part.start() != at or part[2] not in _SCALES:
             return None
         at = part.end()
-        kind, scale = _SCALES[part[2]]
+        scale, kinds = _SCALES[part[2]]
         power = int(part[3] or 1) * (-1 if part[1] else 1)
         size *= scale**power
-        powers[kind] = powers.get(kind, 0) + power
-    return (size, powers) if at == len(text) and powers else None
+        for kind, measured in kinds.items():
+            powers[kind] = powers.get(kind, 0) + measured * power
+    return (size, {kind: power for kind, power in powers.items() if power}) if at == len(text) and powers else None
 
 
 def are_measures(unit: Unit) -> bool:

@@ -160,7 +160,7 @@ def _signed(node: Node, plus: Op) -> Node:
 
 
 def _settle_list(node: Node) -> Node:
-    kept = [arg for arg in node.args if not _is_condition(arg)] or list(node.args)
+    kept = [arg for arg in node.args if not (_is_condition(arg) and not _restricts(arg, node.args))] or list(node.args)
     items: list[Node] = []
     for arg in kept:
         item = _settle_relation(arg, split=False) if arg.op is Op.RELATION else settle(arg)
@@ -183,6 +183,16 @@ def _unnamed(node: Node) -> Node:
 def _is_condition(node: Node) -> bool:
     """Whether an item only says where a variable lives, such as `k ∈ Z`."""
     return node.signs == (Sign.IN,) and node.args[1].op is Op.DOMAIN
+
+
+def _restricts(condition: Node, items: Sequence[Node]) -> bool:
+    """Whether a condition leaves few of the real numbers that an inequality allows: `x ∈ Z` beside `x > 2`."""
+    unknown, domain = condition.args
+    if domain.value == "R" or unknown.op is not Op.SYMBOL or unknown.name not in "xyzt":
+        return False
+    return any(
+        item.op is Op.RELATION and item.signs != condition.signs and unknown.name in free_names(item) for item in items
+    )
 
 
 def is_name(node: Node) -> bool:
@@ -370,7 +380,7 @@ _REALS = frozenset("xyntmkabcpqrsu")
 _LINEAR = frozenset((Op.ADD, Op.MUL, Op.DIV, Op.NEG))
 _TWO_SIGNS = frozenset((Op.PLUS_MINUS, Op.MINUS_PLUS))
 _ARITHMETIC = frozenset((Op.ADD, Op.MUL, Op.DIV))
-_SEVERAL = frozenset((Op.LIST, Op.SET, Op.SEQUENCE, Op.RELATION, Op.CASES))
+_SEVERAL = frozenset((Op.LIST, Op.SET, Op.RELATION, Op.CASES))
 _RULES: dict[Op, Callable[[Node], Node]] = {
     Op.LIST: _settle_list,
     Op.SET: _settle_items,

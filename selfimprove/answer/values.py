@@ -14,7 +14,7 @@ from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.delimited import JOINED, MATH, inner, listed
 from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
-from selfimprove.answer.phrases import BY_WHICH, in_phrase, is_next_item, may_be_stated
+from selfimprove.answer.phrases import BY_WHICH, in_phrase, is_next_item, is_operand, is_set_in_words, may_be_stated
 from selfimprove.answer.tongues import MYRIAD
 from selfimprove.answer.words import BARE_UNITS
 
@@ -32,6 +32,7 @@ _RAISED = r"(?:\^\s?[({]?[-−+]?\d++[)}]?|[⁻⁺]?[⁰¹²³⁴-⁹]++)"
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ.\\/^√])(?:[-−–+](?!\s[^\n]{0,12}\s(?:works?|fits|checks|is right)\b)\s?)?[$€£]?\s?"
     rf"(?:\d\d?/\d\d?/\d{{4}}(?![\d/])|\d{{4}}-[01]\d-[0-3]\d(?![\d/-])|\d++(?:\sand)?\s\d++/\d++(?![\d/])|"
+    r"\d++\sand\s(?:a|one)[\s-](?:half|third|quarter)\b|"
     rf"{_DIGITS}?\s?[*·]?\s?{_ROOT}|\d++(?::\d++)++(?:\s?[ap]\.?m\b\.?|\sin\sthe\s(?:morning|afternoon|evening)\b|\sat\snight\b)?|"
     rf"{_DIGITS}(?:{_POWER_OF_TEN}|{_RAISED}|[kK](?![A-Za-z])|{MYRIAD})?)"
     r"(?!(?:st|nd|rd|th)\b|(?<=\d)[\d])"
@@ -41,7 +42,7 @@ _NUMBER = re.compile(
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
 _SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
 _UNIT = re.compile(
-    r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?(?:\s?€|\s?°(?:\s?(?-i:[CF])(?![A-Za-z]))?|"
+    r"(?:\s(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore)\b)?(?:\s?€|\s?°(?:\s?(?-i:[CF])(?![A-Za-z]))?|"
     r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
     r"(?:\s(?-i:kg|N|J|W|A|V|C|Pa)\s?[·⋅]\s?(?-i:m|s|h|K)(?:\^?-?[23]|[²³])?(?:\s?/\s?(?:s|m|kg|K)(?:\^?2|²)?)?(?![\w/^])|"
     rf"\s?(?:(?:square|cubic|sq\.?)\s)?(?:(?:{_WORD})(?:\^?[23](?!\d)|[²³])?"
@@ -99,7 +100,7 @@ Span = tuple[int, int]
 
 def last_formula(sentence: str) -> str | None:
     """The last formula, point or number of a sentence, whichever stands later; a bold one before others."""
-    return emphasised(sentence) or _last(sentence)
+    return None if is_set_in_words(sentence) else emphasised(sentence) or _last(sentence)
 
 
 def emphasised(sentence: str) -> str | None:
@@ -150,6 +151,8 @@ def _last(sentence: str) -> str | None:
         return measured(listed(sentence, math), sentence, math.end())
     if found is None:
         return None
+    if is_operand(prose, found[1]):
+        return prose[found[0] :].strip(" .!")
     lasting = duration_at(prose, *found) if "m" in prose else None
     return lasting or _written(prose, *found)
 
@@ -202,11 +205,14 @@ def _written(prose: str, start: int, end: int) -> str:
     text = prose[start:end].strip().strip("+")
     text = _ROUGHLY.sub(" ≈ ", text, count=1) if _IRRATIONAL.search(text) and " " in text else text
     text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
+    text = _AND_A_PART.sub(lambda part: f"{part[1]} {_PARTS[part[2].lower()]}", text)
     text = _SYMBOL_BEHIND.sub(r"\\text{ \1}", text)
     negative = _MINUS.search(prose[max(0, start - 30) : start]) or _BELOW_ZERO.match(prose, end)
     return f"-{text}" if negative and text[:1].isdigit() else text
 
 
+_PARTS = {"half": "1/2", "third": "1/3", "quarter": "1/4"}
+_AND_A_PART = re.compile(r"^(\d+)\sand\s(?:a|one)[\s-](half|third|quarter)\b", re.IGNORECASE)
 _SYMBOL_BEHIND = re.compile(rf"(?<=[\d.)}}⁰¹²³⁴-⁹]) ({_SYMBOL})$")
 _BELOW_ZERO = re.compile(r"\s(?:degrees?\s)?(?:below|under)\s(?:zero|0)\b", re.IGNORECASE)
 _MINUS = re.compile(r"(?<![\d)%°])\s(?:minus|negative)\s*\Z", re.IGNORECASE)

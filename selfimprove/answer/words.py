@@ -118,13 +118,16 @@ UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in
 BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
 SYMBOLS = {
     "J": "joule", "N": "newton", "W": "watt", "V": "volt", "Ω": "ohm", "Omega": "ohm", "Hz": "hertz", "Pa": "pascal",
-    "K": "kelvin", "A": "ampere",
+    "K": "kelvin", "A": "ampere", "Mg": "megagram", "Mm": "megameter", "Nm": "newton meter",
     **{f"{sign}{unit}": f"{prefix}{name}"
        for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"), ("m", "milli"))
        for unit, name in (("N", "newton"), ("J", "joule"), ("W", "watt"), ("V", "volt"), ("A", "ampere"),
                           ("Pa", "pascal"), ("Hz", "hertz"))},
 }  # fmt: skip
-MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+MAGNITUDES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "lakh": 10**5, "crore": 10**7,
+}  # fmt: skip
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
@@ -144,7 +147,8 @@ NEVER_UNITS = frozenset(
         "not no or and is are was wrong incorrect false true correct none nor but maybe either neither isn than "
         "except plus minus times least most mod modulo power squared "
         "mille mila tausend duizend millone millones millionen milioni miljoen "
-        "cubed factorial half halves third thirds over divided root less more fewer anything"
+        "cubed factorial half halve halves third thirds fourth fifth sixth seventh eighth ninth tenth hundredth "
+        "thousandth over divided root less more fewer anything below above"
     ).split()
 )
 ARTICLES = frozenset(("a", "an", "the"))
@@ -176,7 +180,7 @@ def canonical_unit(text: str) -> Unit:
                 mark, exponent = ("", "") if exponent == "-1" else (mark, exponent[1:])
             found.append(unit_name(stem) + (mark + exponent or power))
             power = ""
-    name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").strip("/ ")
+    name = " ".join(found).replace(" / / ", "/").replace(" / ", "/").replace("/ ", "/").rstrip("/ ").lstrip()
     return Unit(tuple(_COMPOUND.get(name, name).split()) or (text.strip().lower(),))
 
 

@@ -26,7 +26,7 @@ from torch.distributed.tensor import DTensor
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import choose_device
-from selfimprove.models.memory import Peak, free_memory
+from selfimprove.models.memory import Peak, free_memory, resident_memory, trim_heap
 from selfimprove.recipe import Training
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
@@ -37,7 +37,7 @@ from selfimprove.training.checkpoint import State, load_adapter
 from selfimprove.training.loss import LossMethod, loss_method, pack, pad, row_ids, weighted_loss
 from selfimprove.training.products import slim
 from selfimprove.training.sharding import agreed_method, deal_small, load_or_outline, outline_alike, shard
-from selfimprove.training.sizes import HEAD_FEWEST, Sizes, candidates, first_that_fits, head_targets, read_sizes
+from selfimprove.training.sizes import HEAD_FEWEST, SHARE, Sizes, candidates, first_that_fits, head_targets, read_sizes
 from selfimprove.training.targets import adapted_modules
 
 PROBE_TOKENS = 256
@@ -46,7 +46,10 @@ PROBE_TOKENS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Everything one training holds in one process; `state` is all that changes."""
+    """Everything one training holds in one process; `state` is all that changes.
+
+    `most_kept` is the resident memory, in bytes, above which freed memory of the heap is given back (`sizes.py`).
+    """
 
     job: TrainJob
     rows: tuple[Ids, ...]
@@ -59,6 +62,7 @@ class Fit:
     method: LossMethod
     sharded: bool
     state: State
+    most_kept: int = 0
 
 
 def prepare(job: TrainJob) -> Fit:
@@ -68,7 +72,9 @@ def prepare(job: TrainJob) -> Fit:
     fit.accelerator.wait_for_everyone()  # or one process might read what another has just chosen
     sizes = _chosen(fit) if sizes is None else sizes
     _set_checkpointing(fit, sizes.gradient_checkpointing)
-    return replace(fit, sizes=sizes, plan=_plan(fit, sizes))
+    trim_heap()
+    most_kept = resident_memory() + int(SHARE * _free(fit))
+    return replace(fit, sizes=sizes, plan=_plan(fit, sizes), most_kept=most_kept)
 
 
 def _loaded(job: TrainJob) -> Fit:
@@ -205,6 +211,8 @@ def take_step(fit: Fit, number: int) -> float:
         loss = _loss(fit, [fit.job.examples[row] for row in rows]) * (factor / step.rows)
         torch.autograd.backward(loss)
         total += loss.detach()
+        if resident_memory() > fit.most_kept:
+            trim_heap()
     parameters = list(fit.state.parameters.values())
     if accelerator.num_processes > 1:
         total = _all_reduced(accelerator, parameters, total)

@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from selfimprove.host.cgroups import Bounds
-from selfimprove.models.memory import Peak, free_memory, is_out_of_memory
+from selfimprove.models.memory import Peak, free_memory, is_out_of_memory, resident_memory
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.models.working import WorkingSet, working_set
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.training import train
 from selfimprove.training.batches import largest_micro_batch, plan_steps
-from selfimprove.training.fit import _bytes_per_token, _loaded, _set_checkpointing, take_step
+from selfimprove.training.fit import _bytes_per_token, _loaded, _set_checkpointing, prepare, take_step
 from selfimprove.training.forecast import memory_need
 from selfimprove.training.sizes import (
     FILE,
@@ -152,6 +152,20 @@ def test_what_a_few_tokens_hold_tells_what_many_will(checkpointing: bool, tmp_pa
     grown = 3 * 4 * sum(p.numel() for p in fit.state.parameters.values())  # gradients and moments, counted apart
     assert 0.8 * (peak.bytes - grown) < foretold < 1.25 * peak.bytes
     assert not any(p.grad is not None for p in fit.state.parameters.values())
+
+
+def test_freed_memory_of_the_heap_is_kept_up_to_a_bound_and_then_given_back(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"batch_rows": 24, "dropout": 0.0})
+    job = make_job(
+        tmp_path, make_model(tmp_path / "model"), examples=long_examples(24), settings=settings, runtime=AUTO
+    )
+    job.work.mkdir()
+    fit = prepare(job)
+    assert resident_memory() < fit.most_kept < resident_memory() + free_memory(fit.device)
+    take_step(replace(fit, most_kept=resident_memory() << 4), 1)
+    kept = resident_memory()
+    take_step(replace(fit, most_kept=0), 1)
+    assert resident_memory() < kept - 2**24
 
 
 def test_a_peak_counts_storages_while_they_live() -> None:
