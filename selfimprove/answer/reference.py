@@ -6,7 +6,7 @@ read in this order:
 
 1. the last closed box, with those joined to it by commas, and, or;
 2. the last `####`, where a short answer stands behind it and nothing but a mark follows. A Markdown heading is none;
-3. the whole text, if it is a bare answer: short, and not a sentence;
+3. the whole text without a label in front (“Ans:”, “答案：”), if it is a bare answer: short, and not a sentence;
 4. what stands behind the last mark (“the answer is”, `<answer>`), if the text ends with it.
 
 `proof`, `notfound` and their kin say that there is no answer. A sentence is none either. All scans are linear.
@@ -56,6 +56,13 @@ _NO_ANSWERS = frozenset(
         "immediate easy simple what how why when where"
     ).split()
 )
+_LABEL = re.compile(
+    r"\A[*_\[【]{0,3}(?:(?:the\s|la\s|die\s)?(?:final\s|correct\s|right\s)?(?:answer|ans|antwort|lösung|réponse|respuesta|risposta|"
+    r"resposta|ответ|đáp\sán|cevap|odpowiedź|antwoord|svar|jawaban)|答案|答え|答|解答|정답|답|故?答案[为是]|故?选)"
+    r"(?:[\]】][*_]{0,2}\s?[:：]?|[*_]{0,2}\s?[:：][*_]{0,2})\s*(?=\S)",
+    re.IGNORECASE,
+)
+"""What stands before the answer in a field that holds no more than it."""
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _TOLD = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ )?[a-z]+(?:ed|[^s]s) [^$\\]*\d")
 """A name, a verb and a number: `Tom buys 7 apples`."""
@@ -94,6 +101,7 @@ def _found(text: str) -> Reference:
         return hashes
     if box is not None:
         return box
+    text = _LABEL.sub("", text)
     if is_bare(text):
         return Reference(_without_unit(_letter_alone(text)), "bare")
     return _marked(text) or Reference(None, "sentence", "a text without a final answer that is marked")
@@ -114,7 +122,10 @@ def is_bare(text: str) -> bool:
         return not (words[0] in _VERBS and len(plain.split()) > 1)
     if words[0].lower() in _OPENERS or any(word in _VERBS for word in words):
         return False
-    ends = text.rstrip()[-1] in ".?!"
+    ends = text.rstrip()[-1] in ".?!।။"
+    told = ends and re.match(r"[^\d,]+\s\d", text) is not None
+    if told and (len(words) >= 3 or (len(words) == 2 and not text.isascii())):
+        return False
     if len(words) >= 3 and _TOLD.match(text):
         return False
     return not ((ends and len(words) >= 4) or (_BREAK.search(text) and len(words) >= 6))

@@ -32,7 +32,7 @@ from selfimprove.problem.names import (
 from selfimprove.problem.option_fields import own_fields
 from selfimprove.problem.options import Options
 from selfimprove.problem.plain import kind_of, refuse_path
-from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat, spoken
+from selfimprove.problem.turns import Chat, has_user, is_chat, read_chat, rendered, spoken
 
 Offered = Callable[[], Options | None]
 
@@ -45,6 +45,8 @@ _ANSWERED = frozenset((*ANSWERS, *SOLUTIONS, *CHOSEN, *LABELS))
 _TAKEN = _ANSWERED | frozenset((*OPTIONS, *SYSTEMS, *TESTS, *PICTURES))
 _REASONING = frozenset(("rationale", "explanation", "reasoning", "cot", "thought"))
 """Words of fields beside which a `source` and its `target` are no translation."""
+_FEW_WORDS = 8
+"""Words that may stand behind the question in a text that asks it again: the head of the model's turn, `A:`."""
 _BODIES = frozenset(("body", "content", "selftext", "detail", "details"))
 _NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
 
@@ -148,6 +150,8 @@ class Questions:
             raise UsageError(f"{where}: `{name}` must be a text, not {kind}", "Correct or remove the row.")
         if not value.strip():
             raise UsageError(f"{where}: `{name}` is empty", "Correct or remove the row.")
+        if turns := rendered(value):
+            return self._opened(name, turns, row, names, where)
         return _taken(name, value, system)
 
     def _given(self, row: Row, where: str) -> tuple[str, ...]:
@@ -201,11 +205,12 @@ def _chats_inside(row: Row, depth: int = 3) -> list[tuple[str, object]]:
 
 
 def _is_all(whole: object, question: str, options: Options | None) -> bool:
-    """Whether the text holds the question, and behind it all of the options."""
+    """Whether the text holds the question, and behind it all of the options, or without any but a few words."""
     at = whole.find(question) if isinstance(whole, str) else -1
-    if not isinstance(whole, str) or at < 0 or options is None:
+    if not isinstance(whole, str) or at < 0:
         return False
-    return all(text in whole[at + len(question) :] for text in options.texts)
+    behind = whole[at + len(question) :]
+    return len(behind.split()) <= _FEW_WORDS if options is None else all(text in behind for text in options.texts)
 
 
 def _taken(name: str, text: str, system: str = "") -> Asked:

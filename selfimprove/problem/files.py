@@ -30,6 +30,7 @@ from selfimprove.errors import UsageError
 from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
 from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
+from selfimprove.problem.standins import refuse_stand_in
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
 COMPRESSED: dict[str, Callable[..., object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -147,6 +148,7 @@ def _opens_json(path: Path) -> bool:
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
     try:
+        refuse_stand_in(path)
         yield
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         cause = getattr(error, "strerror", None) or error

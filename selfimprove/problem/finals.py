@@ -93,6 +93,8 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, kind=plain.kind, why=f"`{name}` {plain.why}")
     if isinstance(plain, str) and PRINTED.match(plain) and plain.rstrip()[-1:] in ("]", "}"):
         return Final(text=None, kind="type", why=f"`{name}` holds a list or an object as a program prints it")
+    if isinstance(plain, str) and bare_name(name) == "reftext":  # wordings of one answer, as simple-evals has them
+        plain = plain.split("|", maxsplit=1)[0]
     if isinstance(plain, str) and ";" in plain and bare_name(name).endswith("answers"):
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
@@ -192,6 +194,8 @@ def _unwrapped(value: object) -> str | int | float | bool | Final | None:
             return _unwrapped(inner["number"] or inner["spans"])
         if isinstance(inner.get("answer"), (list, tuple)) and isinstance(inner.get("mention"), str):
             return _unwrapped(inner["mention"]) if len(inner["answer"]) == 1 else _one_of(list(inner["answer"]))
+        if "target" in inner and not inner.keys().isdisjoint(("numbers", "nums")):
+            return Final(text=None, kind="type", why="holds the target of a puzzle, which is no answer to it")
         for name in ("groundtruth", "spans", "answer", "finalanswer", "text", "target"):
             if name in inner:
                 return _unwrapped(inner[name])

@@ -80,6 +80,8 @@ class Numbering:
 
     def _open(self, options: Options, name: str, *, written: bool) -> str:
         """Both fit every row: a list's positions count from 0, the numbers in the names of fields are labels."""
+        if written and not options.separate and not options.labels and not is_index(name):
+            return ""
         if not options.separate or (options.labels and options.labels[0] == "0"):
             return "zero"
         if options.labels and options.labels[0] == "1":

@@ -1,11 +1,13 @@
 """Chats as problems: one user turn is the question, a system turn before it the system turn, what follows a solution.
 
-The forms are `role` and `content`, and ShareGPT's `from` and `value`. A chat with several user turns is no problem: its
-last question can't be asked without the answers before it.
+The forms are `role` and `content`, ShareGPT's `from` and `value`, and a text that a chat template has made of the
+turns, which a run would otherwise put into a template again. A chat with several user turns is no problem: its last
+question can't be asked without the answers before it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +55,8 @@ def read_chat(turns: Sequence[object]) -> Chat | str:
         return "a chat whose user turn isn't the first"
     texts = [_content(turn) for turn in turns]
     question = texts[at]
+    if question is not None and (inner := rendered(question)):
+        return read_chat(inner)
     if question is None or any(texts[place] is None for place in range(at)):
         return "a chat with a turn that is more than text"
     system = "\n\n".join(text for text in texts[:at] if text)
@@ -61,8 +65,28 @@ def read_chat(turns: Sequence[object]) -> Chat | str:
 
 
 def last_text(turns: Sequence[object]) -> str | None:
-    """The text of a completion that is a list of one turn of the model."""
-    return _content(turns[0]) if len(turns) == 1 and _role(turns[0]) == "model" else None
+    """The text of a completion that is a list of one turn of the model, or of one user's turn and the model's."""
+    *before, last = (_role(turn) for turn in turns)
+    alone = before.count("user") <= 1 and set(before) <= {"system", "user"}
+    return _content(turns[-1]) if alone and last == "model" else None
+
+
+_TEMPLATES = (
+    re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL),
+    re.compile(r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\s*(.*?)(?:<\|eot_id\|>|\Z)", re.DOTALL),
+    re.compile(r"<start_of_turn>(\w+)\n(.*?)(?:<end_of_turn>|\Z)", re.DOTALL),
+    re.compile(r"<\|(user|system|assistant)\|>\s*(.*?)(?=<\||</s>|\Z)", re.DOTALL),
+)
+"""The turns of ChatML (Qwen), Llama 3, Gemma and Zephyr: the role and what is said."""
+
+
+def rendered(text: str) -> list[dict[str, str]]:
+    """The turns in a text that a chat template has made, without those that say nothing; empty for any other text."""
+    if "<|" not in text and "<start_of_turn>" not in text:
+        return []
+    found = (template.findall(text) for template in _TEMPLATES)
+    turns = next((turns for turns in found if turns), [])
+    return [{"role": role, "content": said.strip()} for role, said in turns if said.strip()]
 
 
 def _role(turn: object) -> str:
@@ -101,4 +125,4 @@ def _answer(turn: object) -> object:
     return truth if truth is not None else _content(turn)
 
 
-__all__ = ["Chat", "Row", "has_user", "is_chat", "last_text", "read_chat", "spoken"]
+__all__ = ["Chat", "Row", "has_user", "is_chat", "last_text", "read_chat", "rendered", "spoken"]

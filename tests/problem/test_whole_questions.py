@@ -153,3 +153,48 @@ def test_a_question_that_can_not_be_answered_as_it_stands_is_refused(kind: str, 
     with pytest.raises(UsageError, match=told) as caught:
         read(tmp_path, [row])
     assert caught.value.hint
+
+
+ASKED = [f"Ann has {number + 2} pens and buys 3 more. How many has she?" for number in range(3)]
+CHATML = "<|im_start|>system\nReason step by step.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+LLAMA = (
+    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nReason step by step.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+GEMMA = "<bos><start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n"
+
+
+@pytest.mark.parametrize(("template", "system"), [(CHATML, True), (LLAMA, True), (GEMMA, False)])
+@pytest.mark.parametrize("as_chat", [False, True])
+def test_a_prompt_in_a_chat_template_is_taken_out_of_it(
+    template: str, system: bool, as_chat: bool, tmp_path: Path
+) -> None:
+    prompts = [template.format(text) for text in ASKED]
+    rows = [
+        {"prompt": [{"role": "user", "content": prompt}] if as_chat else prompt, "answer": str(number + 5)}
+        for number, prompt in enumerate(prompts)
+    ]
+    found = read(tmp_path, rows)
+    assert asked(found) == [(text, str(number + 5)) for number, text in enumerate(ASKED)]
+    assert [problem.system for problem in found.problems] == ["Reason step by step." if system else ""] * 3
+
+
+@pytest.mark.parametrize("around", [CHATML, "Q: Tom has 2 pens and gets 3.\nA: The answer is 5.\n\nQ: {}\nA:"])
+def test_a_prompt_around_the_question_that_is_the_same_in_every_row_is_left_out(around: str, tmp_path: Path) -> None:
+    rows = [{"input": around.format(text), "answer": "5", "question": text} for text in ASKED]
+    assert asked(read(tmp_path, rows)) == [(text, "5") for text in ASKED]
+
+
+@pytest.mark.parametrize("name", ["answer", "answer_idx"])
+def test_written_numbers_that_fit_both_ways_choose_no_option_unless_they_are_positions(
+    name: str, tmp_path: Path
+) -> None:
+    rows = [
+        {"question": f"Which one is it in case {number}?", "choices": ["apple", "pear", "fig", "stone"], name: answer}
+        for number, answer in enumerate(("2", "1", "2"))
+    ]
+    if name == "answer":
+        with pytest.raises(UsageError, match="can't be mapped to one of 4 options"):
+            read(tmp_path, rows)
+    else:
+        assert [answer for _, answer in asked(read(tmp_path, rows))] == ["C", "B", "C"]
