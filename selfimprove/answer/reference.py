@@ -39,6 +39,8 @@ TAIL = 6_000
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _LOOSE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s${}]+)")
 _NAMED_BOX = re.compile(r"(?<![A-Za-z\\])([A-Za-z](?:_\{?\w\}?)?)\s*=\s*(?=\\(?:boxed|fbox)\s*\{)")
+_PARTS = re.compile(r"^\s*(?:\*\*)?\((?:\d|[ivIV]{1,3}|[a-e])\)", re.MULTILINE)
+"""The number of a part at the start of a line: `(1)`, `(II)`, `(b)`."""
 _HASHES = re.compile(r"(?:^|(?<=\s))#{4}(?!#)[ \t]*([^\n]*)", re.MULTILINE)
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[A-Za-z*]+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]+)?")
@@ -141,6 +143,8 @@ def _boxed(text: str) -> Reference | None:
         return None
     if len(names := {match[1] for match in _NAMED_BOX.finditer(text)}) > 1 and _joined_under_names(text):
         return Reference(None, "sentence", f"boxes of several quantities: {', '.join(sorted(names))}")
+    if sum(bool(_BOX.search(part)) for part in _PARTS.split(text)[1:]) > 1:
+        return Reference(None, "sentence", "boxes of several parts of a question")
     text = _NAMED_BOX.sub("", text)
     found, opened = last_box(text)
     if found is not None and found.fault:
