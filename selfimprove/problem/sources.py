@@ -155,10 +155,16 @@ def found_source(text: str, key: str, splits: tuple[str, ...]) -> Source:
         return FileSource(_file(path, key))
     if path.is_dir() and shards(path):
         return FileSource(_relative(path))
-    if is_hub_name(text):
+    if is_hub_name(text) and not _inner_folders(path):
         return resolved(HubSource(*text.split(":")), splits)
-    fault = "not a problem file" if path.exists() else "neither a file nor the id of a dataset"
+    fault = "neither a file nor the id of a dataset"
+    if path.exists():
+        fault = "a folder without problem files" if path.is_dir() else "not a problem file"
     raise UsageError(f"{key}: {text!r} is {fault}", _instead(path))
+
+
+_MANY = 10_000
+"""Entries below a folder that are looked at to name its problem files."""
 
 
 def _instead(path: Path) -> str:
@@ -167,11 +173,19 @@ def _instead(path: Path) -> str:
     unpacked |= {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz"}
     kinds = f"A file ends in {', '.join(SUFFIXES)}; an id is ID[:CONFIG[:SPLIT]]."
     suffix = path.suffix.lower()
+    if inner := _inner_folders(path):
+        return f"Name one of the folders with its files: {listed(inner)}."
     if path.is_file() and suffix in unpacked:
         return f"Unpack it: {unpacked[suffix]} {path}. {kinds}"
     if path.is_file() and suffix in (".xlsx", ".xls", ".ods"):
         return f"Save the sheet as CSV. {kinds}"
     return kinds
+
+
+def _inner_folders(path: Path) -> list[str]:
+    """The folders below one that hold problem files; none if it is no folder."""
+    below = itertools.islice(path.rglob("*"), _MANY) if path.is_dir() else ()
+    return sorted({str(file.parent) for file in below if format_of(file)})
 
 
 def _file(path: Path, key: str) -> Path:

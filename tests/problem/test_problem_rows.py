@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,20 @@ def test_rows_that_disagree_are_all_left_out(tmp_path: Path) -> None:
     assert found.stock.duplicates == 1
 
 
+def test_a_folder_of_folders_is_refused_with_those_that_hold_problem_files(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "clone" / "data" / split).mkdir(parents=True)
+        shutil.copy(CASES / "good" / "gsm8k.parquet", tmp_path / "clone" / "data" / split / "0000.parquet")
+    with pytest.raises(UsageError, match="a folder without problem files") as caught:
+        load_problems(Problems(train=str(tmp_path / "clone"), **sizes(2, 1, 1)))
+    assert f"`{tmp_path}/clone/data/test`, `{tmp_path}/clone/data/train`" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("train", "fault"),
     [
         ("nowhere.jsonl", "problems.train: nowhere.jsonl: no such file"),
-        ("tests", "is not a problem file"),
+        ("tests", "is a folder without problem files"),
         ("a b/c", "is neither a file nor the id of a dataset"),
         ("https://example.org/x", "is neither a file nor the id of a dataset"),
     ],
