@@ -59,6 +59,7 @@ class Lines:
 Part = Lines | list[Row]
 
 _SPLIT = re.compile(r"^(train|test|validation|valid|dev|val|eval)(?=\W|_|$)", re.IGNORECASE)
+_ABOUT = ("dataset_info.json", "state.json", "dataset_infos.json", "dataset_dict.json")  # by `datasets`
 
 
 def format_of(path: Path) -> str:
@@ -74,7 +75,7 @@ def format_of(path: Path) -> str:
 def shards(folder: Path) -> list[Path]:
     """The problem files of a folder in the order of their names; `UsageError` unless they are of one kind and split."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and format_of(path))
-    files = [path for path in files if path.name not in ("dataset_info.json", "state.json", "dataset_infos.json", "dataset_dict.json")]
+    files = [path for path in files if path.name not in _ABOUT]
     kinds = sorted({format_of(path) for path in files})
     splits = sorted({match[1].lower() for path in files if (match := _SPLIT.match(path.name))})
     if len(kinds) > 1 or len(splits) > 1:
