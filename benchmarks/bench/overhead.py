@@ -1,10 +1,10 @@
 """How much of a round is overhead: start-up, orchestration, journal, checker; and how fast judging is beside sampling.
 
 A process of its own, as a user starts one, runs one round with the real loop: of the demo's recipe, or for a model of
-one's own of `round_on`, which judges as many whole answers as it samples. Its wall-clock time
-is taken from outside, so it includes the interpreter, imports, problems and checker processes. Inside, timers count
-loading a model into the engine, sampling, training and merging as model work; the rest is overhead. There are few
-sealed problems, since judging them is no part of a round.
+one's own that of `round_on`, which judges as many whole answers as it samples. Its wall-clock time is taken from
+outside, so it includes the interpreter, imports, problems and checker processes. Inside, timers count loading a model
+into the engine, sampling, judging, training and merging as model work; the rest is overhead. There are few sealed
+problems, since judging them is no part of a round.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         return Finding(Outcome.WRONG, "text", "the opposite direction")
     if _LETTERS.fullmatch(reference.normal) and plain_text(prediction.normal) == reference.normal:
         return Finding(Outcome.CORRECT, "text", "the same letters")
-    if _same_words(reference.normal, prediction.normal) or _same_company(reference.words, prediction.words):
+    if _same_words(reference.normal, prediction.normal) or _same_company(reference, prediction):
         return Finding(Outcome.CORRECT, "text", "the same words")
     if (same_compound := same_formula(reference.written, prediction.written)) is not None:
         return Finding(Outcome.of(same_compound), "text", f"{'the same' if same_compound else 'another'} formula")
@@ -138,11 +138,14 @@ def _predicated(word: tuple[str, ...], said: tuple[str, ...]) -> bool:
     return len(word) == 1 and len(said) in (3, 4) and said[-2:] == ("is", *word) and not _DENYING & set(said)
 
 
-def _same_company(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+def _same_company(reference: Answer, prediction: Answer) -> bool:
     """Whether two texts join the same words by `and` in another order: "Alice and Bob"."""
-    parts, others = ([part.split() for part in " ".join(words).split(" and ")] for words in (ours, theirs))
+    if "and" not in reference.normal or "and" not in prediction.normal:
+        return False
+    sides = reference.words, prediction.words
+    parts, others = ([part.split() for part in " ".join(words).split(" and ")] for words in sides)
     same = len(parts) == len(others) > 1 and sorted(parts) == sorted(others)
-    return same and all(word.isalpha() and len(word) > 1 for word in ours)
+    return same and all(word.isalpha() and len(word) > 1 for word in reference.words)
 
 
 _DENYING = {"not", "no", "none", "neither", "never", "nothing", "nor", "or", "if"}

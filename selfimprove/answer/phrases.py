@@ -80,9 +80,10 @@ _RANGE = re.compile(
 _THAN = re.compile(r"\b(?:more|less|fewer|\w+er)\s+than\s+(?:or\s+equal\s+to\s+)?[$€£]?\Z", re.IGNORECASE)
 _WHICH_IS = re.compile(r"\d[^\d.]*,\s+(?:which|and that) (?:is|was)\s+[$€£]?\Z", re.IGNORECASE)
 BY_WHICH = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|\w+er|times)\b", re.IGNORECASE)
-_FRACTION_OF = re.compile(
+_WITHIN_VALUE = re.compile(
     r"(?:\b(?:one|two|three)\s(?:in|out\sof)\s(?:every\s)?|\b(?:sqrt|root)\s?|\d°\s?)\Z", re.IGNORECASE
 )
+"""What says before a number that it is a part of a value: "one in 4", "root 3", "30° 30′"."""
 _OPERAND = re.compile(
     r"\s(?:times\s(?:the\s(?:square|cube)\sroot|ten\b|pi\b|π|√|sqrt)|(?:squared|cubed|factorial)[.!\s]*\Z|"
     r"(?:raised\s)?to\sthe\s(?:power\s(?:of\s)?\d|\d+(?:th|rd|nd)|(?:third|fourth|fifth|sixth|tenth)(?:\spower)?[.!\s]*\Z)|"
@@ -136,6 +137,6 @@ def may_be_stated(prose: str, match: re.Match[str]) -> bool:
         or _RANGE.search(before)
         or _HEADED.search(before[-12:])
         or _THAN.search(before)
-        or _FRACTION_OF.search(before)
+        or _WITHIN_VALUE.search(before)
         or _OF_THEM.match(prose, match.end())
     )

@@ -279,7 +279,7 @@ def trimmed(tokens: list[Token]) -> list[Token]:
             ):
                 kept = kept[:at]
             break
-    while kept and (kept[-1].text in (",", ";", ":") or (kept[-1].text.strip() == "only" and kept[-2:-1] != [])):
+    while kept and (kept[-1].text in (",", ";", ":") or (kept[-1].text.strip() == "only" and len(kept) > 1)):
         kept = kept[:-1]
     if len(kept) > 1 and kept[-1].text == "\\min" and kept[-2].kind == "num":
         kept = [*kept[:-1], Token("text", "minutes", gap=True)]

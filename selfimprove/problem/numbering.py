@@ -79,7 +79,10 @@ class Numbering:
         return ""
 
     def _open(self, options: Options, name: str, *, written: bool) -> str:
-        """Both fit every row: a list's positions count from 0, the numbers in the names of fields are labels."""
+        """Both fit every row: a list's positions count from 0, the numbers in the names of fields are labels.
+
+        A number that is written as text, in a field that may hold an answer as well, says neither.
+        """
         if written and not options.separate and not options.labels and not is_index(name):
             return ""
         if not options.separate or (options.labels and options.labels[0] == "0"):

@@ -163,8 +163,8 @@ def found_source(text: str, key: str, splits: tuple[str, ...]) -> Source:
     raise UsageError(f"{key}: {text!r} is {fault}", _instead(path))
 
 
-_MANY = 10_000
-"""Entries below a folder that are looked at to name its problem files."""
+_MANY, _SHOWN = 10_000, 8
+"""Entries below a folder that are looked at for problem files, and the most folders that are named."""
 
 
 def _instead(path: Path) -> str:
@@ -174,7 +174,8 @@ def _instead(path: Path) -> str:
     kinds = f"A file ends in {', '.join(SUFFIXES)}; an id is ID[:CONFIG[:SPLIT]]."
     suffix = path.suffix.lower()
     if inner := _inner_folders(path):
-        return f"Name one of the folders with its files: {listed(inner)}."
+        more = f" and {len(inner) - _SHOWN} more" if len(inner) > _SHOWN else ""
+        return f"Name one of the folders with its files: {listed(inner[:_SHOWN])}{more}."
     if path.is_file() and suffix in unpacked:
         return f"Unpack it: {unpacked[suffix]} {path}. {kinds}"
     if path.is_file() and suffix in (".xlsx", ".xls", ".ods"):

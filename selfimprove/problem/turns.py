@@ -56,7 +56,7 @@ def read_chat(turns: Sequence[object]) -> Chat | str:
     texts = [_content(turn) for turn in turns]
     question = texts[at]
     if question is not None and (inner := rendered(question)):
-        return read_chat(inner)
+        return read_chat([*turns[:at], *inner, *turns[at + 1 :]])
     if question is None or any(texts[place] is None for place in range(at)):
         return "a chat with a turn that is more than text"
     system = "\n\n".join(text for text in texts[:at] if text)

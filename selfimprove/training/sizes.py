@@ -15,12 +15,12 @@ is at least as long as its longest row.
 
 `SHARE` leaves room for what is not seen: fragments of the heap, the system's own caches, other programs that grow.
 Micro-batches are of unlike sizes, so of the blocks that one frees the next can't use all, and what the C library keeps
-grows with each: a training of a 1.5B model took 13.4 GiB after a hundred, and 11.4 with what follows. Where the process
-holds more than `SHARE` beyond its weights after a micro-batch, the freed blocks go back to the system. To do so each
-time costs an eighth of the speed of a model of 135M weights, since the next one has to be given its pages anew. Sizes
-are far apart, so what else a machine does seldom changes them. The choice is written to the training's work folder
-before its first step and into the round's record: a training that goes on takes it from there. What the runtime asks
-for outright is always taken.
+grows with each: a training of a 1.5B model took 13.4 GiB after a hundred, and 11.4 with the bound below. Where the
+process holds more than `SHARE` beyond its weights after a micro-batch, the freed blocks go back to the system. To do so
+each time costs an eighth of the speed of a model of 135M weights, since the next one has to be given its pages anew.
+Sizes are far apart, so what else a machine does seldom changes them. The choice is written to the training's work
+folder before its first step and into the round's record: a training that goes on takes it from there. What the runtime
+asks for outright is always taken.
 """
 
 from __future__ import annotations

@@ -179,6 +179,19 @@ def test_a_prompt_in_a_chat_template_is_taken_out_of_it(
     assert [problem.system for problem in found.problems] == ["Reason step by step." if system else ""] * 3
 
 
+def test_a_templated_turn_of_a_chat_keeps_the_turns_around_it(tmp_path: Path) -> None:
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": CHATML.format(text)},
+                {"role": "assistant", "content": f"so \\boxed{{{number + 5}}}"},
+            ]
+        }
+        for number, text in enumerate(ASKED)
+    ]
+    assert asked(read(tmp_path, rows)) == [(text, str(number + 5)) for number, text in enumerate(ASKED)]
+
+
 @pytest.mark.parametrize("around", [CHATML, "Q: Tom has 2 pens and gets 3.\nA: The answer is 5.\n\nQ: {}\nA:"])
 def test_a_prompt_around_the_question_that_is_the_same_in_every_row_is_left_out(around: str, tmp_path: Path) -> None:
     rows = [{"input": around.format(text), "answer": "5", "question": text} for text in ASKED]
