@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor
 
 from selfimprove.engines.release import gpus_of, memory_back
@@ -36,6 +35,7 @@ from selfimprove.models.weights import (
     carried_files,
     fingerprint_folder,
     read_config,
+    read_tensor,
     rewrite,
     settle,
     tensor_heads,
@@ -122,11 +122,7 @@ def _write(job: MergeJob, change: Callable[[str, Tensor], Tensor]) -> None:
 
 
 def _read(heads: dict[str, Head], name: str) -> Tensor | None:
-    if name not in heads:
-        return None
-    with safe_open(heads[name].path, framework="pt") as file:
-        tensor: Tensor = file.get_tensor(name)
-    return tensor
+    return read_tensor(heads[name].path, name) if name in heads else None
 
 
 def _carried_over(base: Path, parent: Path, out: Path) -> dict[str, bool]:

@@ -16,7 +16,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,18 +127,26 @@ def carried_files(folder: Path, code: bool = False) -> list[Path]:
 def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
     """Write the folder's weights to `out`, each tensor passed through `change(name, tensor)`, in the same shards.
 
-    One shard is held in memory at a time. Raises `UsageError` for an incomplete safetensors file.
+    One shard of `out` is held in memory at a time, and one tensor of the folder. Raises `UsageError` for an incomplete
+    safetensors file.
     """
     for path in weight_files(folder):
-        try:
-            with safe_open(path, framework="pt") as file:
-                changed = {name: change(name, file.get_tensor(name)).contiguous() for name in sorted(file.keys())}
-        except (SafetensorError, OSError) as error:
-            raise UsageError(f"{path}: not a complete safetensors file: {error}", "Fetch the file again.") from None
+        with _complete(path):
+            changed = {name: change(name, read_tensor(path, name)).contiguous() for name in sorted(_heads(path))}
         save_file(changed, out / path.name, metadata={"format": "pt"})
         (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
     if (folder / INDEX).is_file():
         shutil.copyfile(folder / INDEX, out / INDEX)
+
+
+def read_tensor(path: Path, name: str) -> torch.Tensor:
+    """A tensor of a safetensors file. The pages that were read of the file count as memory while the tensor lives.
+
+    For this reason, the file is opened anew for each tensor.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensor: torch.Tensor = file.get_tensor(name)
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -153,14 +162,23 @@ def tensor_heads(folder: Path) -> dict[str, Head]:
     """The tensors of the folder's weights by name, from the files' headers alone."""
     found: dict[str, Head] = {}
     for path in weight_files(folder):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    part = file.get_slice(name)
-                    found[name] = Head(path, part.get_dtype(), tuple(part.get_shape()))
-        except (SafetensorError, OSError) as error:
-            raise UsageError(f"{path}: not a complete safetensors file: {error}", "Fetch the file again.") from None
+        with _complete(path):
+            found |= _heads(path)
     return found
+
+
+def _heads(path: Path) -> dict[str, Head]:
+    with safe_open(path, framework="pt") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return {name: Head(path, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{path}: not a complete safetensors file: {error}", "Fetch the file again.") from None
 
 
 def footprint(folder: Path, dtype: str, rank: int) -> Footprint:
