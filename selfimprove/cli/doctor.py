@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfimprove.cli import options as opt
-from selfimprove.cli.parsing import chosen_recipe, read_runtime
+from selfimprove.cli.parsing import read_runtime, typed_settings
+from selfimprove.errors import UsageError
 from selfimprove.escaping import escape_text
 from selfimprove.formatting import plural
 
@@ -61,10 +62,16 @@ def doctor(
     """
     from selfimprove.doctor import Subject, examine, sampled
     from selfimprove.models import default_cache
+    from selfimprove.plan.unnamed import recipe_for
+    from selfimprove.recipe.reading import read_recipe
 
-    chosen = chosen_recipe(recipe, model, problems, settings or [])
+    typed = typed_settings(model, problems, settings or [])
+    try:
+        chosen, why = recipe_for(recipe, typed)
+    except UsageError:  # if the problems can't be read, their own check says why
+        chosen, why = read_recipe(recipe, typed), ""
     runtime = read_runtime(execution)
-    subject = Subject(recipe=chosen, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
+    subject = Subject(recipe=chosen, why=why, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
     levels = [_shown(finding, as_json) for finding in examine(subject)]
     if sample and "error" not in levels:
         levels.append(_shown(sampled(subject, sample), as_json))

@@ -15,7 +15,7 @@ from selfimprove.errors import UsageError
 if TYPE_CHECKING:
     from selfimprove.answer import Mode
     from selfimprove.cli.options import Execution
-    from selfimprove.recipe import Recipe, Runtime
+    from selfimprove.recipe import Runtime
     from selfimprove.store.journal import Journal
     from selfimprove.view import Mode as ViewMode
 
@@ -38,13 +38,6 @@ def typed_settings(model: str, problems: str, settings: list[str]) -> dict[str, 
     named = {"model": {"name": model}} if model else {}
     named |= {"problems": {"train": problems}} if problems else {}
     return laid_over(named, read_settings(settings), "the command line")
-
-
-def chosen_recipe(path: Path | None, model: str, problems: str, settings: list[str]) -> Recipe:
-    """The recipe of a file (or the default one), overridden by `--model`, `--problems` and `--set`."""
-    from selfimprove.recipe.reading import read_recipe
-
-    return read_recipe(path, typed_settings(model, problems, settings))
 
 
 def view_mode(*, as_json: bool, plain: bool, quiet: bool = False) -> ViewMode:

@@ -9,7 +9,7 @@ import typer
 
 from selfimprove.cli import options as opt
 from selfimprove.cli.output import screen
-from selfimprove.cli.parsing import MAX_ROUNDS, chosen_recipe, read_runtime
+from selfimprove.cli.parsing import MAX_ROUNDS, read_runtime, typed_settings
 from selfimprove.escaping import escape_text
 
 _LINE = 400
@@ -53,13 +53,15 @@ def plan(
         selfimprove plan --model ./my-model --problems mine.jsonl --calibrate
     """
     from selfimprove.plan.lines import plan_lines, problem_lines
+    from selfimprove.plan.unnamed import recipe_for
     from selfimprove.runs.reading import told_reading
 
-    chosen = chosen_recipe(recipe, model, problems, settings or [])
+    typed = typed_settings(model, problems, settings or [])
     with ExitStack() as stack:
         reading = stack.enter_context(told_reading(screen(stack)))
+        chosen, why = recipe_for(recipe, typed, reading, reads_hub=False)
         found, told = problem_lines(chosen, reading)
-    for line in told:
+    for line in filter(None, [why, *told]):
         typer.echo(escape_text(line, _LINE))
     for line in plan_lines(chosen, rounds, found):
         typer.echo(line)

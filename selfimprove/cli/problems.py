@@ -44,13 +44,14 @@ def problems(
     """
     from rich.console import Console
 
-    from selfimprove.cli.parsing import chosen_recipe
+    from selfimprove.cli.parsing import typed_settings
     from selfimprove.problem import preview, shown
     from selfimprove.problem.judging import own_judge
     from selfimprove.recipe import Runtime
+    from selfimprove.recipe.reading import read_recipe
     from selfimprove.runs.reading import told_reading
 
-    chosen = chosen_recipe(recipe, model, "", settings or [])
+    chosen = read_recipe(recipe, typed_settings(model, "", settings or []))
     as_written = bool(chosen.answers.checker)
     with ExitStack() as stack:
         reading = stack.enter_context(told_reading(screen(stack)))

@@ -46,6 +46,9 @@ def run(
 ) -> None:
     """Run rounds until the run has --rounds of them; the same command resumes an interrupted run.
 
+    Without --recipe, a new run trains on right solutions if its problems have answers, otherwise on the most common
+    prefix of each problem; its first line says so. Keys set with --set keep their values.
+
     Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, give --run and
     --rounds; without --recipe, the run's own recipe applies. A different recipe, or a key set to another value, is
     refused, and the error names the keys that differ.
@@ -64,8 +67,11 @@ def run(
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
-    from selfimprove.recipe.reading import overridden, read_recipe, typed_keys
+    from selfimprove.events import Note
+    from selfimprove.plan.unnamed import recipe_for
+    from selfimprove.recipe.reading import overridden, typed_keys
     from selfimprove.runs.assemble import run_recipe
+    from selfimprove.runs.reading import told_reading
     from selfimprove.store.journal import journal_named
     from selfimprove.tracking import read_trackers, tracked
     from selfimprove.view import open_view
@@ -74,15 +80,15 @@ def run(
     journal = journal_named(rounds_dir, name, "--run")
     typed = typed_settings(model, problems, settings or [])
     resumes = journal.is_bound and not recipe
-    chosen = overridden(journal.recipe(), typed) if resumes else read_recipe(recipe, typed)
-    journal.examine(chosen, typed_keys(recipe, typed))
     runtime, trackers = read_runtime(execution), read_trackers(track or [])
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
-    with (
-        stoppable(resume_command(name, rounds_dir, rounds)),
-        open_view(mode, sys.stdout) as view,
-        tracked(trackers, journal, chosen, view) as emit,
-    ):
-        run_recipe(chosen, runtime, journal, rounds, emit, view=view)
+    with stoppable(resume_command(name, rounds_dir, rounds)), open_view(mode, sys.stdout) as view:
+        with told_reading(view) as reading:
+            chosen, why = (overridden(journal.recipe(), typed), "") if resumes else recipe_for(recipe, typed, reading)
+        journal.examine(chosen, typed_keys(recipe, typed))
+        if why:
+            view(Note(why))
+        with tracked(trackers, journal, chosen, view) as emit:
+            run_recipe(chosen, runtime, journal, rounds, emit, view=view)
     if mode not in ("json", "quiet"):
         typer.echo("\n".join(next_steps(journal, rounds_dir)))

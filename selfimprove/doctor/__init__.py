@@ -46,6 +46,7 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Finding]]]:
         "threads": machine.threads,
     }
     of_subject = {
+        **({"recipe": content.recipe} if subject.why else {}),
         "hub": resources.hub,
         "model cache": resources.model_cache,
         "model": content.model,

@@ -52,6 +52,11 @@ TOLERATED = 0.05
 """Share of faulty references above which it is the source that is at fault, not some of its rows."""
 
 
+def recipe(subject: Subject) -> Finding:
+    """What chose the recipe."""
+    return ok("recipe", subject.why)
+
+
 def problems(subject: Subject) -> Finding:
     """Whether the problems can be read, and how many there are."""
     found = subject.problems

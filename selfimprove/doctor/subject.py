@@ -31,9 +31,13 @@ class FoundModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A run that may be started: `folder` holds the runs, `cache` the models; `rounds` is the target."""
+    """A run that may be started: `folder` holds the runs, `cache` the models; `rounds` is the target.
+
+    `why` says what chose the recipe if the user named none.
+    """
 
     recipe: Recipe
+    why: str = ""
     runtime: Runtime
     folder: Path
     cache: Path

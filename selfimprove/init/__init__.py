@@ -3,8 +3,8 @@
 `look` reads both, as a run would: how many parameters the model has, how long the prompts are, how many problems there
 are and whether all of them have an answer. From that `choose` takes the few keys that matter:
 
-- **Selection**: by answers if every training problem has one, as `rft` does it. Without answers the most common prefix
-  of a problem, or for a model as large as the paper's the paper's method, unselected prefixes.
+- **Selection**: by whether the training problems have answers, as a run without a recipe has it (`plan/unnamed.py`);
+  without answers, a model as large as the paper's gets the paper's method, unselected prefixes.
 - **Sizes**: as many held-out problems as detect the gain that can be hoped for (`plan/hope.py`), and as many sealed
   ones; fewer of each, in the same proportions, if there aren't that many (`problem/sizes.py`).
 - **Training**: the settings of the recipes that come with the program, the demo's for a small model.
@@ -22,6 +22,7 @@ from selfimprove.formatting import byte_count
 from selfimprove.models import load_tokenizer, preview_model
 from selfimprove.models.weights import footprint
 from selfimprove.plan.hope import heldout_needed, power_warning
+from selfimprove.plan.unnamed import Answers, method
 from selfimprove.problem.generated import PREFIX
 from selfimprove.problem.preview import refuse_unusable
 from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
@@ -34,8 +35,6 @@ from selfimprove.round.lengths import context_of, measured
 
 SMALL, LARGE = 500 * 10**6, 6 * 10**9
 """Parameters below which a model is trained as the demo's is, and from which on it is as large as the paper's."""
-MOSTLY = 0.9
-"""Share of problems with an answer from which on the others are left out of training."""
 LEAST = 256
 """Held-out and sealed problems, if there are that many, however large the gain hoped for."""
 TRAIN = 256
@@ -44,15 +43,13 @@ DRAWN = 2000
 """Training problems drawn from a generator, which has no end."""
 PER_ROUND = {"cpu": 256, "gpu": 1024}
 """Training problems sampled in a round, at most."""
-LENGTH = 16
-"""Tokens of the most common prefixes; docs/study-small.md compares lengths."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What was seen of model and problems.
 
-    `trainable` are the distinct problems of the training source, those that become held out among them. `parameters`
+    `answers` counts the distinct problems of the training source, those that become held out among them. `parameters`
     and `size` (bytes) are None before a model on the hub is downloaded; `room` is what the context leaves for an answer
     beside the longest prompt, None if the model states no context.
     """
@@ -62,8 +59,7 @@ class Found:
     size: int | None
     problems: str
     pool: Pool
-    trainable: int
-    with_answer: int
+    answers: Answers
     room: int | None
 
     def told(self) -> list[str]:
@@ -71,24 +67,9 @@ class Found:
         weights = "weights not downloaded yet"
         if self.parameters is not None and self.size is not None:
             weights = f"{self.parameters / 1e6:.3g} million parameters, {byte_count(self.size)}"
-        answers = "all with an answer" if self.all_answered else f"{self.with_answer:,} of them with an answer"
-        count = "generated as needed" if self.generated else f"{self.trainable:,} distinct problems"
+        answers = "all with an answer" if self.answers.all else f"{self.answers.answered:,} of them with an answer"
+        count = "generated as needed" if self.generated else f"{self.answers.problems:,} distinct problems"
         return [f"model: {self.model}: {weights}", f"problems: {self.problems}: {count}, {answers}"]
-
-    @property
-    def all_answered(self) -> bool:
-        """Whether every problem that may be trained on has an answer."""
-        return self.with_answer == self.trainable
-
-    @property
-    def mostly_answered(self) -> bool:
-        """Whether so many have an answer that the others are left out rather than the answers not used."""
-        return self.with_answer >= MOSTLY * self.trainable
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether problems without an answer are left out of training."""
-        return self.mostly_answered and not self.all_answered
 
     @property
     def generated(self) -> bool:
@@ -129,8 +110,7 @@ def look(
         size=size,
         problems=problems,
         pool=pool,
-        trainable=len(trained.problems),
-        with_answer=trained.answered,
+        answers=Answers(problems=len(trained.problems), answered=trained.answered),
         room=None if context is None else context - longest,
     )
 
@@ -141,7 +121,7 @@ def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
     Raises `UsageError` if the problems can't be split into three sets.
     """
     small = found.parameters is not None and found.parameters < SMALL
-    chosen = _selected(found)
+    chosen = _method(found)
     trained = packaged_recipe("demo").training if small else chosen.training
     limit = chosen.sampling.max_new_tokens
     if found.room is not None:
@@ -149,7 +129,7 @@ def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
     per_round = PER_ROUND["gpu" if gpu else "cpu"]
     keys: dict[str, object] = {
         "model": {"name": found.model},
-        "problems": {"train": found.problems, "answered_only": found.leaves_out},
+        "problems": {"train": found.problems, "answered_only": found.answers.leaves_out},
         "sampling": {"max_new_tokens": limit, "samples": chosen.sampling.samples},
         "prefixes": {name: getattr(chosen.prefixes, name) for name in ("select", "length", "structure_ratio")},
         "training": {name: getattr(trained, name) for name in ("learning_rate", "epochs", "batch_rows")},
@@ -164,13 +144,13 @@ def choose(found: Found, own: Mapping[str, object], *, gpu: bool) -> Recipe:
 
 def advice(recipe: Recipe, found: Found) -> list[str]:
     """What the user should know of the choice before running it: rows that changed the method, too few problems."""
-    lacking = found.trainable - found.with_answer
-    told = f"{lacking:,} of {found.trainable:,} problems have no usable answer"
-    if found.leaves_out:
+    lacking = found.answers.problems - found.answers.answered
+    told = f"{lacking:,} of {found.answers.problems:,} problems have no usable answer"
+    if found.answers.leaves_out:
         selected = f"{told} and are left out of training (problems.answered_only)"
     else:
         selected = f"{told}, so the recipe trains without answers; problems.answered_only = true leaves such rows out"
-    most = None if found.generated else found.with_answer - recipe.problems.sealed_size - 1
+    most = None if found.generated else found.answers.answered - recipe.problems.sealed_size - 1
     warning = power_warning(recipe, recipe.problems.heldout_size, most)
     return [*([selected] if lacking and not found.generated else []), *([warning] if warning else [])]
 
@@ -181,12 +161,8 @@ def counted(recipe: Recipe, found: Found) -> Recipe:
     return parse_recipe(laid_over(recipe.model_dump(), {"problems": {"train_size": there}}, "init"), "init")
 
 
-def _selected(found: Found) -> Recipe:
-    """The recipe of the program whose selection fits."""
-    if found.mostly_answered:
-        return packaged_recipe("rft")
-    if found.parameters is not None and found.parameters >= LARGE:
+def _method(found: Found) -> Recipe:
+    """A recipe with the selection and training that fit."""
+    if not found.answers.most and found.parameters is not None and found.parameters >= LARGE:
         return packaged_recipe("upft")
-    changes = {"select": "modal", "length": LENGTH}
-    samples = packaged_recipe("rft").sampling.samples
-    return packaged_recipe("upft", {"prefixes": changes, "sampling": {"samples": samples}})
+    return parse_recipe(method(by_answers=found.answers.most), "init")

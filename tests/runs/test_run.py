@@ -98,6 +98,7 @@ def test_gsm8ks_file_and_a_model_as_the_hub_has_it_end_a_small_round_with_a_deci
     assert len(list((workshop.folder / "tiny").glob("*.safetensors"))) > 1
     assert json.loads((workshop.folder / "tiny" / "config.json").read_text())["dtype"] == "bfloat16"
     words = ["run", "--rounds", "1", "--model", "./tiny", "--problems", "gsm8k.jsonl", "--run", "gsm8k", "--plain"]
+    words += ["--recipe", "upft"]
     words += ["--threads", "1", "--checker-workers", "1"]
     sizes = ["problems.train_size=16", "problems.heldout_size=8", "problems.sealed_size=8"]
     quick = ["sampling.max_new_tokens=8", "training.learning_rate=1e-2"]
