@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from selfimprove.sampling import Completion, Request
 from selfimprove.store import durable
 from tests.chaos import ChaosReport, run_chaos
 from tests.chaos.harness import differing
-from tests.chaos.kill_plan import WAYS, Kill, plan_kills
+from tests.chaos.kill_plan import WAYS, Kill, Way, plan_kills
 from tests.chaos.table import json_of, lines_of
 from tests.chaos.trace import Trace, redone
 from tests.paths import ROOT
@@ -36,23 +37,24 @@ def _assert_passed(report: ChaosReport) -> None:
     assert len(report.carried_out) == report.asked
 
 
-def _one_of_each_way(trace: Trace, kills: int, seed: int) -> list[Kill]:
-    """The first kill of each way of a long plan; that of a rename comes between adapter and done-record."""
-    ways: dict[str, Kill] = {}
-    for kill in plan_kills(trace, 8 * kills, seed):
-        ways.setdefault(kill.way, kill)
+def _one_of_each_way(ways: Collection[Way], trace: Trace, _: int, seed: int) -> list[Kill]:
+    """The first kill of each of the ways in a long plan; that of a rename comes between adapter and done-record."""
+    first: dict[Way, Kill] = {}
+    for kill in plan_kills(trace, 8 * len(WAYS), seed):
+        first.setdefault(kill.way, kill)
     renames = [row["at"] for row in trace.of("point") if (row["point"], row["place"]) == ("rename", "1 train")]
-    ways["rename"] = Kill(way="rename", where="1 train", time=renames[1], nth=2)  # the first is the adapter's
-    return list(ways.values())
+    first["rename"] = Kill(way="rename", where="1 train", time=renames[1], nth=2)  # the first is the adapter's
+    return [kill for way, kill in first.items() if way in ways]
 
 
-def test_killed_in_each_way_the_records_are_equal_and_no_training_is_lost(tmp_path: Path) -> None:
-    report = run_chaos(len(WAYS), 0, tmp_path, plan=_one_of_each_way)
+@pytest.mark.parametrize("ways", [("append", "rename", "instant"), pytest.param(tuple(WAYS), marks=pytest.mark.slow)])
+def test_killed_in_each_way_records_are_equal_and_no_training_is_lost(ways: tuple[Way, ...], tmp_path: Path) -> None:
+    report = run_chaos(len(ways), 0, tmp_path, plan=partial(_one_of_each_way, ways))
     _assert_passed(report)
-    assert {outcome.kill.way for outcome in report.carried_out} == set(WAYS)
+    assert {outcome.kill.way for outcome in report.carried_out} == set(ways)
     told = json.loads(json_of(report))
     assert told["passed"]
-    assert len(told["kills"]) == len(WAYS)
+    assert len(told["kills"]) == len(ways)
     (trained,) = [outcome for outcome in report.carried_out if outcome.kill.way == "rename"]
     assert trained.redone == {}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from selfimprove.answer import Mode, Outcome, asked, check, check_answer, explain, fault_of_reference
 from tests import paths
@@ -44,9 +46,20 @@ def decided(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 DECIDED = [(f"{path.stem} {kind}", group) for path in CASES for kind, group in decided(path).items()]
+MANY = 1000
+"""Rows of a kind above which the default run takes every fourth."""
 
 
-@pytest.mark.parametrize("group", [group for _, group in DECIDED], ids=[name for name, _ in DECIDED])
+def groups() -> Iterator[ParameterSet]:
+    for name, group in DECIDED:
+        if len(group) <= MANY:
+            yield pytest.param(group, id=name)
+        else:
+            yield pytest.param(group[::4], id=f"{name}, every fourth")
+            yield pytest.param(group, id=name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("group", groups())
 def test_own_cases(group: list[dict[str, Any]]) -> None:
     assert [row for row in group if accepted(row) is not row["equal"]] == []
 

@@ -72,6 +72,7 @@ def test_prompts_may_come_from_a_problem_file(model: Path, tmp_path: Path, monke
     assert work.described() == "prompts from mine.jsonl"
 
 
+@pytest.mark.slow
 def test_a_report_names_each_engine_with_its_speed_beside_generates(model: Path, requests: list[Request]) -> None:
     report = bench_engines(model, Runtime(device="cpu", threads=1), requests, [4, 64], 1, vllm=False)
     assert json.loads(json.dumps(report))["requests"] == 10

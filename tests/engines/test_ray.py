@@ -212,6 +212,7 @@ def test_what_no_worker_survives_ends_in_an_error_that_names_it(tmp_path: Path) 
     crew.dismiss()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("driver")
 def test_a_worker_that_hangs_is_replaced_and_its_item_given_to_another(tmp_path: Path) -> None:
     crew = _crew(tmp_path, {2: "hangs once"}, patience=2.0)

@@ -20,7 +20,11 @@ TRAIN, TEST, MATH = (DATA / name for name in ("gsm8k_train.jsonl", "gsm8k_test.j
 pytestmark = pytest.mark.skipif(not MATH.exists(), reason=f"no data in {DATA}; SELFIMPROVE_SHARED names the folder")
 
 
-@pytest.mark.parametrize(("path", "rows"), [(TRAIN, 7473), (TEST, 1319), (MATH, 500)], ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [pytest.param(TRAIN, 7473, marks=pytest.mark.slow), (TEST, 1319), (MATH, 500)],
+    ids=lambda value: str(value),
+)
 def test_every_row_has_a_question_and_a_final_answer(path: Path, rows: int) -> None:
     problems = [problem_from_row(row, Problems(), str(line), "s") for line, row in file_rows(path)]
     assert len(problems) == rows
