@@ -377,13 +377,11 @@ def _quantities(left: Node, right: Node) -> Finding:
         return same_expression(left, right)
     if (unit is None) != (other is None):
         (one, unit), (two, other) = with_letter(one, unit, other), with_letter(two, other, unit)
-    if unit is not None and other is not None and unit.words[:1] != other.words[:1]:
-        share = ratio(unit, other)
-        if share is None:
+    if unit != other and unit is not None and other is not None:
+        if (share := ratio(unit, other)) is not None:
+            return same_expression(Node(Op.MUL, (one, number(share))), two)
+        if unit.words[:1] != other.words[:1] or (are_measures(unit) and are_measures(other)):
             return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
-        return same_expression(Node(Op.MUL, (one, number(share))), two)
-    if unit != other and unit is not None and other is not None and are_measures(unit) and are_measures(other):
-        return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT
     return same_expression(one, two)

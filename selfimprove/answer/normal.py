@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from selfimprove.answer.measures import in_one_unit, with_unit
+
 _SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True))
 _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True))
 _GREEK = dict(
@@ -67,6 +69,7 @@ _RENAMES = (
     ("\\", re.compile(r"(?:\\(?:mathbf|boldsymbol|bm|textbf|underline|mathrm)\s?\{+){1,3}(-?\d[\d.,/]*)\}+"), r"\1"),
     (" over ", re.compile(r"\A(-?\d{1,9}) over (\d{1,9})\Z"), r"\1/\2"),
     ("\\texttt", re.compile(r"\\texttt\s?\{([\w.]{1,40})\}"), r"\1"),
+    (" in", re.compile(r"(?<=\d) in\.?\Z"), " inches"),
     ("per cent", re.compile(r"\bper cent\b"), "percent"),
     ("'", re.compile(r"(?<![\w.,'])(\d{1,3})'(\d{3})(?:'(\d{3}))?(?![\d'])"), r"\1\2\3"),
     ("10", re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
@@ -83,16 +86,6 @@ _RENAMES = (
     ("{{", re.compile(r"(?<!\\)\{\{([^{}]*)\}\}"), r"{\1}"),
     ("", re.compile(r"\s+"), " "),
 )  # each with what a text must hold for its pattern to match
-_UNITS = (
-    (re.compile(r"(\\(?:text|mathrm)\s?\{[^{}]{1,40}\^)\{(-?\d)\}([^{}]{0,40}\})"), r"\1\2\3"),
-    (
-        re.compile(
-            r"\\frac\s?\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}\s?\}\s?"
-            r"\{\s?\\(?:text|mathrm)\s?\{\s?([A-Za-z]{1,4})\s?\}(\^\{?\d\}?)?\s?\}"
-        ),
-        r"\\text{\1/\2}",
-    ),
-)
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
 _OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
 _INTERVAL = re.compile(r"([\[\]])([^\[\],;]{1,100}[,;][^\[\],;]{1,100})([\[\]])")
@@ -225,18 +218,6 @@ _TEMPERATURE = re.compile(
     r"\s?(?:\\text\s?\{\s?)?degrees?\s([Cc]elsius|[Ff]ahrenheit)(?:\s?\})?"
 )
 _SCALES_OF_HEAT = {"c": "celsius", "f": "fahrenheit"}
-_UNIT_NAME = r"(?:[munpkMG]?(?:m|s|g|J|N|W|V|C|K|A|Pa|Hz|mol|T|Wb|eV|h)(?:\^\{?-?\d\}?)?)"
-_JOINED_UNITS = re.compile(
-    rf"(?<=[\d}})])(?:\s+|(?<=\}})\s?)({_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME}){{1,2}}(?:\s?/\s?{_UNIT_NAME})?)\s*\Z"
-)
-_SCIENTIFIC = re.compile(
-    r"((?:\\times|\\cdot|\*|x)\s?10\s?\^\s?\{?-?\d+\}?)\s?(?:\s|\\[,;: ])\s?"
-    r"(?:\\(?:text|mathrm)\s?\{\s?)?([ACNVKTFHmsgJWL])(?:\s?\})?\s*\Z"
-)  # the unit of 1.6 \times 10^{-19} C
-_SPELT_UNITS = re.compile(
-    rf"((?:\\(?:text|mathrm)\s?\{{\s?{_UNIT_NAME}(?:\s?\\cdot\s?{_UNIT_NAME})*(?:\s?/\s?{_UNIT_NAME})?\s?\}}"
-    r"(?:\s?\^\s?(?:\{\s?-?\d\s?\}|\d))?\s?(?:\\cdot\s?|\\[,;]\s?|/\s?)?)+)\s*\Z"
-)
 _BASIS = re.compile(
     r"\\(?:hat|widehat|vec)\s?(?:\{\s?(?:\\mathbf\s?\{\s?)?\\?([ijk])(?:math)?\s?(?:\}\s?)?\}|\s?\\?([ijk])(?:math)?(?![A-Za-z]))"
 )
@@ -264,14 +245,6 @@ def _based(text: str) -> str:
     return _HEXADECIMAL.sub(lambda found: found[0].upper(), text)
 
 
-def _joined_units(match: re.Match[str]) -> str:
-    """`N·m` and `\\text{N}\\cdot\\text{m}` as one text, `\\text{N m}`."""
-    names = re.sub(r"\}\s?\^\s?\{?\s?(-?\d)\s?\}?", r"^\1 ", match[1])
-    names = re.sub(r"\\(?:text|mathrm)\s?\{|\}(?!$)|\\cdot|\\[,;]", " ", names)
-    names = re.sub(r"\s?/\s?", "/", " ".join(names.replace("}", " ").replace("{", "").split()))
-    return f" \\text{{{names}}}"
-
-
 def normalise(text: str) -> str:
     """The canonical spelling of an answer; idempotent."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
@@ -291,12 +264,9 @@ def normalise(text: str) -> str:
         text = _based(text)
     if "{:}" in text:
         text = text.replace("{:}", ":")
-    if "10" in text and "^" in text:
-        text = _SCIENTIFIC.sub(r"\1 \\text{\2}", text)
     if "hat" in text or "vec" in text:
         text = _BASIS.sub(lambda basis: f"\\mathbf{{{basis[1] or basis[2]}}}", text)
-    if "cdot" in text or text.count("\\text") > 1 or text.count("\\mathrm") > 1:
-        text = _JOINED_UNITS.sub(_joined_units, _SPELT_UNITS.sub(_joined_units, text))
+    text = with_unit(in_one_unit(text))
     if "\\begin" in text:
         text = _chained(text)
     if "[" in text or "]" in text:
@@ -309,8 +279,5 @@ def normalise(text: str) -> str:
         text = _SPACE.sub(" ", _DROP.sub("", text))
     for sign, pattern, new in _RENAMES:
         if sign in text:
-            text = pattern.sub(new, text)
-    if "\\text" in text or "\\mathrm" in text:
-        for pattern, new in _UNITS:
             text = pattern.sub(new, text)
     return _TRAILING.sub("", text.strip()).strip()

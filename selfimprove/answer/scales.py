@@ -15,26 +15,35 @@ _LITER = Fraction(1, 1_000)
 _GALLON = Fraction(3_785_411_784, 10**12)
 _PREFIXES = {
     "": Fraction(1), "kilo": Fraction(1_000), "mega": Fraction(10**6), "giga": Fraction(10**9),
-    "milli": Fraction(1, 1_000),
+    "milli": Fraction(1, 1_000), "micro": Fraction(1, 10**6), "nano": Fraction(1, 10**9), "pico": Fraction(1, 10**12),
 }  # fmt: skip
 _KINDS: dict[str, dict[str, Fraction]] = {
     "time": {
-        "second": Fraction(1), "minute": Fraction(60), "hour": Fraction(3_600), "day": Fraction(86_400),
+        "minute": Fraction(60), "hour": Fraction(3_600), "day": Fraction(86_400),
         "week": Fraction(604_800),
     },
     "length": {
-        "meter": Fraction(1), "km": Fraction(1_000), "cm": Fraction(1, 100), "mm": Fraction(1, 1_000),
-        "\u00b5m": Fraction(1, 10**6), "\u03bcm": Fraction(1, 10**6), "nm": Fraction(1, 10**9),
+        "km": Fraction(1_000), "cm": Fraction(1, 100), "mm": Fraction(1, 1_000), "angstrom": Fraction(1, 10**10),
         "inch": Fraction(254, 10_000), "foot": Fraction(3_048, 10_000), "yard": Fraction(9_144, 10_000),
         "mile": Fraction(1_609_344, 1_000),
     },
     "mass": {
-        "gram": Fraction(1), "kg": Fraction(1_000), "mg": Fraction(1, 1_000),
+        "kg": Fraction(1_000), "mg": Fraction(1, 1_000),
         "pound": Fraction(45_359_237, 100_000), "ounce": Fraction(45_359_237, 1_600_000),
     },
     "money": {"dollar": Fraction(1), "cent": Fraction(1, 100)},
 }  # fmt: skip
 _DERIVED: dict[str, dict[str, int]] = {
+    "second": {"time": 1},
+    "meter": {"length": 1},
+    "mole": {"amount": 1},
+    "kelvin": {"temperature": 1},
+    "coulomb": {"current": 1, "time": 1},
+    "ohm": {"mass": 1, "length": 2, "time": -3, "current": -2},
+    "farad": {"mass": -1, "length": -2, "time": 4, "current": 2},
+    "tesla": {"mass": 1, "time": -2, "current": -1},
+    "weber": {"mass": 1, "length": 2, "time": -2, "current": -1},
+    "henry": {"mass": 1, "length": 2, "time": -2, "current": -2},
     "newton": {"mass": 1, "length": 1, "time": -2},
     "joule": {"mass": 1, "length": 2, "time": -2},
     "watt": {"mass": 1, "length": 2, "time": -3},
@@ -44,19 +53,27 @@ _DERIVED: dict[str, dict[str, int]] = {
     "hertz": {"time": -1},
 }
 _VOLUMES = {
-    "liter": _LITER, "ml": _LITER / 1_000, "gallon": _GALLON, "quart": _GALLON / 4, "pint": _GALLON / 8,
+    "ml": _LITER / 1_000, "gallon": _GALLON, "quart": _GALLON / 4, "pint": _GALLON / 8,
 }  # fmt: skip
+_KILOGRAM = Fraction(1_000)
+_PREFIXED: dict[str, _Scale] = {
+    **{unit: (_KILOGRAM ** powers.get("mass", 0), powers) for unit, powers in _DERIVED.items()},
+    "gram": (Fraction(1), {"mass": 1}),
+    "liter": (_LITER, {"length": 3}),
+    "electronvolt": (Fraction(1_602_176_634, 10**28) * _KILOGRAM, _DERIVED["joule"]),
+}
 _SCALES: dict[str, _Scale] = {
     **{unit: (size, {kind: 1}) for kind, units in _KINDS.items() for unit, size in units.items()},
     **{unit: (size, {"length": 3}) for unit, size in _VOLUMES.items()},
     **{
-        f"{prefix}{unit}": (factor * 1_000 ** powers.get("mass", 0), powers)
-        for unit, powers in _DERIVED.items()
+        f"{prefix}{unit}": (factor * size, powers)
+        for unit, (size, powers) in _PREFIXED.items()
         for prefix, factor in _PREFIXES.items()
     },
+    "atmosphere": (101_325 * _KILOGRAM, _DERIVED["pascal"]),
 }
 _COMPOUND = {"mph": "mile/hour"}
-_PART = re.compile(r" ?(/?)([a-zµμ]+)(?:\^(\d))?")
+_PART = re.compile(r" ?(/?)([a-z]+)(?:\^(\d))?")
 
 
 def ratio(one: Unit, two: Unit) -> Fraction | None:

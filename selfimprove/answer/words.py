@@ -113,16 +113,35 @@ hertz
 pascal pascals
 ampere amperes amps
 kelvin kelvins
+tesla teslas
+coulomb coulombs
+farad farads
+weber webers
+henry henrys henries
+electronvolt electronvolts
+angstrom angstroms
+atmosphere atmospheres atm
+kiloohm kiloohms kilohm kilohms
+megaohm megaohms megohm megohms
+micrometer micrometers micrometre micrometres micron microns
+nanometer nanometers nanometre nanometres
 """.strip()
 UNITS = {word: line.split()[0] for line in _UNIT_GROUPS.splitlines() for word in line.split()}
 BARE_UNITS = frozenset(word for word in UNITS if len(word) > 1 and word not in ("in", "min", "deg", "rad", "sec"))
+_SI = {
+    "N": "newton", "J": "joule", "W": "watt", "V": "volt", "A": "ampere", "Pa": "pascal", "Hz": "hertz", "C": "coulomb",
+    "F": "farad", "T": "tesla", "Wb": "weber", "Ω": "ohm", "Omega": "ohm", "eV": "electronvolt",
+}  # fmt: skip
 SYMBOLS = {
-    "J": "joule", "N": "newton", "W": "watt", "V": "volt", "Ω": "ohm", "Omega": "ohm", "Hz": "hertz", "Pa": "pascal",
-    "K": "kelvin", "A": "ampere", "Mg": "megagram", "Mm": "megameter", "Nm": "newton meter",
+    **_SI, "K": "kelvin", "Mg": "megagram", "Mm": "megameter", "Nm": "newton meter", "Å": "angstrom",
     **{f"{sign}{unit}": f"{prefix}{name}"
-       for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"), ("m", "milli"))
-       for unit, name in (("N", "newton"), ("J", "joule"), ("W", "watt"), ("V", "volt"), ("A", "ampere"),
-                          ("Pa", "pascal"), ("Hz", "hertz"))},
+       for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"), ("m", "milli"), ("μ", "micro"), ("n", "nano"))
+       for unit, name in _SI.items()},
+    **{f"{sign}{unit}": f"{prefix}{name}"
+       for sign, prefix in (("μ", "micro"), ("n", "nano"))
+       for unit, name in (("m", "meter"), ("s", "second"), ("g", "gram"), ("L", "liter"), ("mol", "mole"))},
+    "pF": "picofarad", "pC": "picocoulomb", "mmol": "millimole", "kmol": "kilomole", "mH": "millihenry",
+    "μH": "microhenry",
 }  # fmt: skip
 MAGNITUDES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
@@ -184,7 +203,9 @@ def canonical_unit(text: str) -> Unit:
     return Unit(tuple(_COMPOUND.get(name, name).split()) or (text.strip().lower(),))
 
 
-_POWERS = {"square": "^2", "sq": "^2", "sq.": "^2", "squared": "^2", "cubic": "^3", "cu": "^3"}
+SQUARED = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "cu.": 3}
+"""Words in front of a unit for its power."""
+_POWERS = {word: f"^{power}" for word, power in SQUARED.items()}
 _COMPOUND = {"mile/hour": "mph", "kph": "km/hour", "km/h": "km/hour"}
 
 
