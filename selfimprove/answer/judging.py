@@ -14,13 +14,13 @@ from selfimprove.answer.compare import compare
 from selfimprove.answer.definitions import named_total
 from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.lettered import in_letter_unit
+from selfimprove.answer.parameters import in_same_constants
 from selfimprove.answer.properties import opposed, same_property
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.replies import is_reply
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.ticks import same_letters
-from selfimprove.answer.tree import Node, free_names, renamed
 from selfimprove.answer.verdict import Finding, Outcome
 
 _MAX_KEPT = 400  # characters of an answer whose reading is kept
@@ -106,8 +106,9 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
         return found
     if is_rounding(reference, prediction):
         return Finding(Outcome.CORRECT, "evaluation", "the reference is this value to all of its digits")
-    if (same := _in_same_parameter(reference, prediction)) is not None:
-        return compare(reference.node, same)
+    for renamed in in_same_constants(reference.node, prediction.node, prediction.written):
+        if compare(reference.node, renamed).outcome is Outcome.CORRECT:
+            return Finding(Outcome.CORRECT, "identity", "the same up to the name of a constant")
     if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
         return compare(reference.node, rounded)
     if "\\approx" not in reference.normal:
@@ -115,17 +116,6 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
     near = near_value(reference)
     approximate = found if near is None else compare(near, prediction.node)
     return approximate if approximate.outcome is Outcome.CORRECT else found
-
-
-def _in_same_parameter(reference: Answer, prediction: Answer) -> Node | None:
-    """The prediction with its one integer parameter (`n` in Z) called as the reference's; None without both."""
-    ours, theirs = (_PARAMETER.findall(side.normal) for side in (prediction, reference))
-    if len(ours) != 1 or len(theirs) != 1 or ours == theirs or prediction.node is None:
-        return None
-    return None if theirs[0] in free_names(prediction.node) else renamed(prediction.node, {ours[0]: theirs[0]})
-
-
-_PARAMETER = re.compile(r"(?<![A-Za-z\\])([a-z])\s?\\in\s?\\mathbb\s?\{?\s?[ZN]")
 
 
 def _unspaced(normal: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from selfimprove.answer.domains import written_out
 from selfimprove.answer.measures import in_one_unit, with_unit
 
 _SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ", "0123456789+-()n", strict=True))
@@ -69,6 +70,11 @@ _RENAMES = (
     ("\\", re.compile(r"(?:\\(?:mathbf|boldsymbol|bm|textbf|underline|mathrm)\s?\{+){1,3}(-?\d[\d.,/]*)\}+"), r"\1"),
     (" over ", re.compile(r"\A(-?\d{1,9}) over (\d{1,9})\Z"), r"\1/\2"),
     ("\\texttt", re.compile(r"\\texttt\s?\{([\w.]{1,40})\}"), r"\1"),
+    ("\\dot", re.compile(r"\.(\d*)\\dot\s?\{?(\d)\}?(\d*)\\dot\s?\{?(\d)\}?"), r".\1\\overline{\2\3\4}"),
+    ("\\angle", re.compile(r"(?<![A-Za-z\\])m\s?(?=\\angle)"), ""),
+    ("\\forall", re.compile(r"[,;\s]*\\forall(?![A-Za-z])[^=]{0,60}\Z"), ""),
+    ("C", re.compile(r"(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
+    ("log", re.compile(r"(?<![A-Za-z])\\?log(2|10)(?=\s?\()"), r"\\log_{\1}"),
     (" in", re.compile(r"(?<=\d) in\.?\Z"), " inches"),
     ("per cent", re.compile(r"\bper cent\b"), "percent"),
     ("'", re.compile(r"(?<![\w.,'])(\d{1,3})'(\d{3})(?:'(\d{3}))?(?![\d'])"), r"\1\2\3"),
@@ -86,6 +92,10 @@ _RENAMES = (
     ("{{", re.compile(r"(?<!\\)\{\{([^{}]*)\}\}"), r"{\1}"),
     ("", re.compile(r"\s+"), " "),
 )  # each with what a text must hold for its pattern to match
+_PERIODIC = re.compile(
+    r"(?<![\d.])(\d*)\.(\d*?)(?:(\d)\3\3+|(\d{2,6})\4+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z])\s?)"
+)  # 1.666... and 0.142857142857...
+_IDENTICAL = re.compile(r"\A\s?([fgh](?:\([a-z](?:,\s?[a-z])?\))?)\s?\\equiv(?![A-Za-z])\s?")
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
 _OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
 _INTERVAL = re.compile(r"([\[\]])([^\[\],;]{1,100}[,;][^\[\],;]{1,100})([\[\]])")
@@ -223,6 +233,28 @@ _BASIS = re.compile(
 )
 
 
+_COMPONENT = re.compile(
+    r"\s?([-+])?\s?((?:[^-+{}()]|\([^()]{1,40}\)|\{[^{}]{0,40}\}){0,80}?)\s?\\mathbf\s?\{\s?([ijk])\s?\}\s?"
+)
+
+
+def _in_components(text: str) -> str:
+    """`2\\mathbf{i}-\\mathbf{j}` as `(2,-1)`; any text but a sum of different unit vectors as it is."""
+    found: dict[str, str] = {}
+    at = 0
+    for part in _COMPONENT.finditer(text):
+        if part.start() != at or part[3] in found or (at and not part[1]):
+            return text
+        at, sign = part.end(), "-" if part[1] == "-" else ""
+        found[part[3]] = sign + (part[2].strip() or "1")
+    if at != len(text) or len(found) < _PLANE:
+        return text
+    return f"({','.join(found.get(axis, '0') for axis in ('ijk' if 'k' in found else 'ij'))})"
+
+
+_COMBINED = re.compile(r"\s?-?\s?\d*\s?[ijk](?:\s?[-+]\s?\d*\s?[ijk]){1,2}\s?")  # 3i - 4j
+_LETTERED = re.compile(r"(\d|\A|[-+\s])([ijk])")
+_PLANE = 2  # dimensions
 _FORMULA_IN_TEXT = re.compile(r"\\(?:text|mbox)\s?\{\s?\$([^$]{1,200})\$\s?\}")
 _PREFIXED = re.compile(r"(?:\\text\s?\{\s?)?0([xXbBoO])([0-9A-Fa-f]+)\s?\}?")
 _SPELT_BASE = re.compile(r"_\s?\{?\s?\\text\s?\{\s?([a-z]+)\s?\}\s?\}?")
@@ -266,7 +298,15 @@ def normalise(text: str) -> str:
         text = text.replace("{:}", ":")
     if "hat" in text or "vec" in text:
         text = _BASIS.sub(lambda basis: f"\\mathbf{{{basis[1] or basis[2]}}}", text)
+    if "j" in text and (" " in text or "+" in text or "-" in text or "mathbf" in text):
+        text = _in_components(_LETTERED.sub(r"\1\\mathbf{\2}", text) if _COMBINED.fullmatch(text) else text)
     text = with_unit(in_one_unit(text))
+    if "\\in" in text or "\\ne" in text or "mathbb" in text:
+        text = written_out(text.strip())
+    if "\\equiv" in text and "mod" not in text:
+        text = _IDENTICAL.sub(r"\1=", text)
+    if "..." in text or "dots" in text:
+        text = _PERIODIC.sub(r"\1.\2\\overline{\3\4}", text)
     if "\\begin" in text:
         text = _chained(text)
     if "[" in text or "]" in text:

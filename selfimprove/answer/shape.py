@@ -15,6 +15,7 @@ from selfimprove.answer.matrices import matrices
 from selfimprove.answer.precision import near
 from selfimprove.answer.scales import summed
 from selfimprove.answer.tree import (
+    ROUND,
     Constant,
     Join,
     Node,
@@ -44,6 +45,8 @@ def settle(node: Node) -> Node:
     if node.op not in _SEVERAL:
         node = _plus_minus(node)
     rule = _RULES.get(node.op)
+    if node.op is Op.NEG and node.args[0].op is Op.SEQUENCE and node.args[0].value == ROUND:
+        return node.args[0].over(tuple(settle(negative(part)) for part in node.args[0].args))
     return matrices(_units(_degrees(node))) if rule is None else rule(node)
 
 
@@ -212,6 +215,8 @@ def is_name(node: Node) -> bool:
     if node.op is Op.MUL and node.args[0].op is Op.POW and node.args[1].op is Op.SYMBOL:
         base, exponent = node.args[0].args
         return base.op is Op.SYMBOL and base.name in _FUNCTIONS and exponent in (number(-1), negative(number(1)))
+    if node.op is Op.MUL and node.args[0].value == "\\Delta":
+        return is_name(node.args[1])
     if node.op is Op.ADD:
         parts = [part.args[0] if part.op is Op.NEG else part for part in node.args]
         return all(part.op is Op.APPLY or (part.op is Op.ADD and is_name(part)) for part in parts)

@@ -203,6 +203,8 @@ def tokenise(text: str) -> list[Token]:
             and _ends_number(tokens[-1])
         ):
             tokens.append(Token("text", match["inner"].strip(), gap))
+        elif match[0] == "at" and not gap and tokens and tokens[-1].kind == "num":
+            tokens += [Token("sym", "a"), Token("sym", "t")]  # the word stands behind a space
         elif match[0] == "mg" and not (tokens and _ends_number(tokens[-1])):
             tokens += [Token("sym", "m", gap), Token("sym", "g")]
         else:

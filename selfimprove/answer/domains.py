@@ -1,0 +1,63 @@
+"""Sets of numbers in the signs of set theory, spelt as the intervals and lists that the grammar reads.
+
+`\\mathbb{R}_{\\ge 0}` is an interval, `\\{x \\in \\mathbb{Z} : 1 \\le x \\le 3\\}` is a set of three integers, and
+`x \\ne 1, 2` is all reals but two.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST = 60
+"""Integers that are written out."""
+_SIGN = r"\s?(\\leq?(?![a-z])|\\leqslant|<=?)\s?"
+_BETWEEN = rf"(-?\d{{1,6}}){_SIGN}([a-z]){_SIGN}(-?\d{{1,6}})"
+_WITHIN = r"\|\s?([a-z])\s?\|\s?(\\leq?(?![a-z])|\\leqslant|<=?)\s?(\d{1,6})"
+_INTEGERS = r"\\mathbb\s?\{?\s?([ZN])\s?\}?"
+_SUCH = r"\s?(?:\\mid|\\colon|:|\|)\s?"
+_BUILT = re.compile(rf"\\\{{\s?([a-z])\s?\\in\s?{_INTEGERS}{_SUCH}(?:{_BETWEEN}|{_WITHIN})\s?\\\}}")
+_RANGE = re.compile(
+    rf"{_BETWEEN}\s?(?:,|\\text\s?\{{\s?(?:and|where|with|for)\s?\}}|,?\s?where)\s?([a-z])\s?\\in\s?{_INTEGERS}"
+)
+_HALF_LINES = (
+    (
+        re.compile(r"\\mathbb\s?\{?R\}?\s?(?:\^\s?\{?\s?\+\s?\}?|_\s?\{\s?(?:>|\\gt)\s?0\s?\}|_\s?\{?\s?\+\s?\}?)"),
+        r"(0,\\infty)",
+    ),
+    (re.compile(r"\\mathbb\s?\{?R\}?\s?_\s?\{\s?(?:\\geq?|>=|\\geqslant)\s?0\s?\}"), r"[0,\\infty)"),
+    (re.compile(r"\\mathbb\s?\{?R\}?\s?_\s?\{\s?(?:<|\\lt)\s?0\s?\}"), r"(-\\infty,0)"),
+)
+_ITEM = r"(-?(?:\d[\d.]{0,12}|\\frac\s?\{\d{1,6}\}\s?\{\d{1,6}\}|\d{1,6}/\d{1,6}))"
+_UNEQUAL = re.compile(
+    rf"(?:\\\{{\s?)?(?:([a-z])\s?(?:\\in\s?\\mathbb\s?\{{?R\}}?\s?)?{_SUCH})?([a-z])\s?\\neq?\s?{_ITEM}"
+    rf"(?:\s?(?:,|\\text\s?\{{,?\s?(?:and|or)\s?\}}|and)\s?(?:\2\s?\\neq?\s?)?{_ITEM})?\s?(?:\\\}})?"
+)
+
+
+def written_out(text: str) -> str:
+    """The text with such sets as intervals and lists; any other text as it is."""
+    if "mathbb" in text:
+        for pattern, interval in _HALF_LINES:
+            text = pattern.sub(interval, text)
+    if (found := _BUILT.fullmatch(text)) is not None:
+        name, kind, *between = found.groups()
+        if between[2] == name:
+            return _listed(between[0], between[1], between[3], between[4], kind) or text
+        if between[5] == name:
+            return _listed(f"-{between[7]}", between[6], between[6], between[7], kind) or text
+    if (found := _RANGE.fullmatch(text)) is not None and found[3] == found[6]:
+        return _listed(found[1], found[2], found[4], found[5], found[7]) or text
+    if "\\ne" in text and (found := _UNEQUAL.fullmatch(text)) is not None and found[1] in (None, found[2]):
+        holes = ",".join(filter(None, (found[3], found[4])))
+        return f"\\mathbb{{R}}\\setminus\\{{{holes}\\}}"
+    return text
+
+
+def _listed(low: str, opening: str, closing: str, high: str, kind: str) -> str:
+    """The integers between two bounds as a set; empty if there are none, or too many."""
+    first, last = int(low) + (opening == "<"), int(high) - (closing == "<")
+    if kind == "N":
+        first = max(first, 0)
+    if not 0 <= last - first < MOST or (kind == "N" and first == 0):  # whether N begins at 0 is not agreed upon
+        return ""
+    return f"\\{{{','.join(map(str, range(first, last + 1)))}\\}}"
