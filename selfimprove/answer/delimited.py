@@ -18,15 +18,28 @@ def listed(sentence: str, last: re.Match[str]) -> str:
     """The formula with those that are joined to it by and, or, and before these by commas: "$2$, $5$ and $7$"."""
     parts, start = [inner(last)], last.start()
     word = ""
+    ends = _ENDS.fullmatch(sentence, last.end()) is not None
     for before in reversed(list(MATH.finditer(sentence, 0, last.start()))[-_MOST_LISTED:]):
         joined = JOINED.fullmatch(sentence, before.end(), start)
         word = word or ("" if joined is None else joined[0].strip(" ,;").lower())
-        if joined is None or not word or not _alike(inner(before), parts[0]):
+        values = ends and _are_values(inner(before), parts[0])
+        if joined is None or not word or not (values or _alike(inner(before), parts[0])):
             break
         pair = _NAMED_PAIR.fullmatch(inner(before))
-        parts.insert(0, inner(before) if pair is None or "=" in parts[0] else pair[1])
+        parts.insert(0, inner(before).rstrip(" ,") if pair is None or "=" in parts[0] else pair[1])
         start = before.start()
     return (" or " if word == "or" else ", ").join(parts)
+
+
+def _are_values(one: str, two: str) -> bool:
+    """Whether two formulas are the first and later values of one unknown: "$p = 2, 3,$ and $5$"."""
+    first, later = _VALUES.fullmatch(one), _VALUES.fullmatch(two)
+    return first is not None and later is not None and later[1] in (None, first[1])
+
+
+_VALUE = r"[-−]?(?:\d+(?:[./]\d+)?|\d*\\sqrt\s?\{\d+\}|\\[dt]?frac\s?\{\d+\}\s?\{\d+\})"
+_VALUES = re.compile(rf"(?:([A-Za-z])\s*=\s*)?{_VALUE}(?:\s*,\s*(?:\1\s*=\s*)?{_VALUE})*\s*,?")
+_ENDS = re.compile(r"\W*")
 
 
 def _alike(one: str, two: str) -> bool:

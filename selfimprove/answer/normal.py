@@ -75,6 +75,12 @@ _RENAMES = (
     ("\\forall", re.compile(r"[,;\s]*\\forall(?![A-Za-z])[^=]{0,60}\Z"), ""),
     ("C", re.compile(r"(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
     ("log", re.compile(r"(?<![A-Za-z])\\?log(2|10)(?=\s?\()"), r"\\log_{\1}"),
+    ("approximately", re.compile(r"\A\s?\\text\s?\{\s?approximately\s?\}"), ""),
+    (
+        "<",
+        re.compile(r"\A\s?<\s?(-?[\w\\{}^/. ]{1,30}(?:,\s?-?[\w\\{}^/. ]{1,30}){1,4})>\s?\Z"),
+        r"\\langle \1\\rangle ",
+    ),
     (" in", re.compile(r"(?<=\d) in\.?\Z"), " inches"),
     ("per cent", re.compile(r"\bper cent\b"), "percent"),
     ("'", re.compile(r"(?<![\w.,'])(\d{1,3})'(\d{3})(?:'(\d{3}))?(?![\d'])"), r"\1\2\3"),

@@ -82,22 +82,6 @@ def signed_number(text: str) -> str | None:
     return None if value is None else f"{'-' if negative else ''}{value}"
 
 
-def spoken_fraction(text: str) -> Fraction | None:
-    """The value of "one half", "two thirds" or "a quarter"; None for anything else."""
-    found = _FRACTION.fullmatch(text.lower())
-    if found is None:
-        return None
-    count = Fraction(1) if found[1] in ("a", "one") else spoken_number(found[1])
-    return None if count is None else count / _PARTS[found[2].removesuffix("s")]
-
-
-_PARTS = {
-    "half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
-    "ninth": 9, "tenth": 10, "twelfth": 12,
-}  # fmt: skip
-_FRACTION = re.compile(rf"([a-z]+)[ -]({'|'.join(_PARTS)})s?")
-
-
 def spoken_quantity(text: str) -> tuple[Fraction, str] | None:
     """The number and the unit of "thirty-six eggs"; None for anything but a number in words and up to three more.
 

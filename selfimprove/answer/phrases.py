@@ -110,6 +110,34 @@ def is_set_in_words(sentence: str) -> bool:
     return _SET_IN_WORDS.search(sentence) is not None
 
 
+def set_in_signs(sentence: str) -> str | None:
+    """The set of reals that a sentence ends on, "all real numbers except $x = 2$", as the grammar has it."""
+    if _NOT.search(sentence):
+        return None
+    if _ALL_REALS.search(sentence):
+        return "\\mathbb{R}"
+    found = _BOUNDED_REALS.search(sentence)
+    if found is None:
+        return None
+    bound, value, other = found[1].lower(), found[2], found[3]
+    if bound in _HOLES:
+        return f"\\mathbb{{R}}\\setminus\\{{{value}{',' + other if other else ''}\\}}"
+    return None if other else _HALF_LINES[bound].format(value)
+
+
+_NOT = re.compile(r"\bnot\b|n['’]t\b", re.IGNORECASE)
+_ALL_REALS = re.compile(r"\b(?:is|are|:)\s(?:the set of )?\**all (?:real numbers|reals)\W*\Z", re.IGNORECASE)
+_HOLES = ("except", "except for", "other than", "not equal to")
+_HALF_LINES = {
+    "greater than or equal to": "[{},\\infty)", "at least": "[{},\\infty)", "greater than": "({},\\infty)",
+    "less than or equal to": "(-\\infty,{}]", "at most": "(-\\infty,{}]", "less than": "(-\\infty,{})",
+}  # fmt: skip
+_OF_SET = r"\$?(?:[a-z]\s?=\s?)?(-?(?:\d+(?:[./]\d+)?|\\[dt]?frac\{\d+\}\{\d+\}))\$?"
+_BOUNDED_REALS = re.compile(
+    rf"\ball real(?: number)?s(?: \$?[a-z]\$?)?(?: that are)? ({'|'.join((*_HALF_LINES, *_HOLES[::-1]))}) "
+    rf"{_OF_SET}(?: (?:and|or) {_OF_SET})?\W*\Z",
+    re.IGNORECASE,
+)
 _OF_THEM = re.compile(r"\s+of\s+(?:whom|which)\b", re.IGNORECASE)
 _HEADED = re.compile(
     r"\b(?:step|case|part|question|problem|exercise|example|page|figure|equation|theorem|chapter|line|section|method|"

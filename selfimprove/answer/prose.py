@@ -18,7 +18,7 @@ from selfimprove.answer.failures import is_failure, refuses
 from selfimprove.answer.forms import SHORT, by_form
 from selfimprove.answer.formulas import stated_formula
 from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
-from selfimprove.answer.phrases import is_set_in_words
+from selfimprove.answer.phrases import is_set_in_words, set_in_signs
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.ticks import letters_said, ticked
@@ -258,6 +258,8 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(letter, "last")
     if speaks:
         return Candidate(None, "extract", "no one choice is stated")
+    if (reals := set_in_signs(sentence)) is not None and not supposes(sentence) and not denies(sentence):
+        return Candidate(reals, "last")
     if is_set_in_words(sentence):
         return Candidate(None, "extract", "a set in words")
     if promises(sentence) or unconcluded(sentence):

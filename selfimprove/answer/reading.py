@@ -14,11 +14,12 @@ from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.normal import normalise, peel, plain
-from selfimprove.answer.numerals import signed_number, spoken_fraction, spoken_quantity
+from selfimprove.answer.numerals import signed_number, spoken_quantity
 from selfimprove.answer.parse import Parser
 from selfimprove.answer.precision import within
 from selfimprove.answer.scales import ratio
 from selfimprove.answer.shape import settle
+from selfimprove.answer.spoken import in_signs
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tongues import NAMELY, without_foreign_unit
@@ -117,6 +118,8 @@ def read(written: str) -> Answer:
         core = _EVALUATED.split(_ANTIDERIVATIVE.sub("", core))[-1]
     if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
         core = f"({namely[1]}) {core[namely.end() :]}"
+    if len(core) < _PHRASE and (" " in core or "-" in core):
+        core = in_signs(plain_text(core) if "\\text" in core else core, core)
     if core[:2] in ("a ", "an", "A ", "An"):
         core = _ARTICLE.sub("", _ONE.sub("one ", core))
     reason = over_limit(core)
@@ -156,6 +159,7 @@ def behind_label(answer: Answer) -> str | None:
     return answer.normal[label.end() :] if label is not None else None
 
 
+_PHRASE = 80  # characters
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
 _AND_NOT = re.compile(r"(?<=[\w}]),? (?:and )?not -?\d[\d.,/]*(\}?)\Z")  # "45 miles per hour, not 54"
@@ -230,8 +234,6 @@ def _tree(normal: str) -> tuple[Node | None, str]:
     if spoken and "-" in normal and (value := spoken_number(normal)) is not None:
         return number(value), ""
     try:
-        if spoken and (share := spoken_fraction(normal)) is not None:
-            return number(share), ""
         if spoken and (quantity := spoken_quantity(normal[:1].lower() + normal[1:])) is not None:
             return settle(Node(Op.UNIT, (number(quantity[0]),), canonical_unit(quantity[1]))), ""
         tokens = trimmed(tokenise(normal))

@@ -237,6 +237,8 @@ def _last_value(prose: str) -> Span | None:
     approximate = _NEAR.match(prose, found[1])
     if approximate is not None:
         return found[0], approximate.end()
+    if found in relations and (more := _MORE_VALUES.match(prose, found[1])) is not None:
+        return found[0], more.end(1)
     if found not in relations and (expression := _expression(prose, found)) is not None:
         return _alternatives(prose, expression)
     end = _with_unit(prose, found[1])
@@ -255,6 +257,10 @@ def _exact_and_decimal(prose: str, numbers: list[Span]) -> Span | None:
     return (start if before is None else before.start()), _with_unit(prose, decimal[1])
 
 
+_MORE_VALUES = re.compile(
+    r"((?:,\s[-−]?\d+(?:[./]\d+)?){0,8}(?:,?\s(?:and|or)|,)\s[-−]?\d+(?:[./]\d+)?)(?:\s?[.!*]|\s)*\Z"
+)
+"""The other values of an unknown at the end of a sentence: "x = 2, 3, and 5."."""
 _IRRATIONAL = re.compile(r"√|π|sqrt|pi", re.IGNORECASE)
 _TERMS = re.compile(r"(?<![\w.])(?:(?:\d++[.,]?\d*+|\d*\s?[*·]?\s?(?:√|sqrt\s?)\(?\d++\)?|\d*π)\s?[-+−*/·×]?\s?)+\Z")
 
