@@ -32,7 +32,8 @@ for name in "$@"; do
       rft-rate-5e-4.toml consistent.toml v8-p50.toml v16-one-epoch.toml --set problems.heldout_size=512 \
       --set problems.sealed_size=256 --seeds 1 --rounds 1 --name margins --margin ;;
     demo) compare ../../selfimprove/recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
-    gsm8k) compare gsm8k/rft.toml gsm8k/upft.toml gsm8k/agreement.toml --seeds 1 --rounds 1 --name gsm8k \
+    gsm8k) compare gsm8k/rft.toml gsm8k/upft.toml gsm8k/agreement.toml gsm8k/verified-64.toml \
+      --seeds 1 --rounds 1 --name gsm8k \
       --model "${STUDY_MODEL:-$(cd ../.. && python -m benchmarks.study.qwen)}" ;;
     *) echo "no comparison is called $name" >&2; exit 2 ;;
   esac
