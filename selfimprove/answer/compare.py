@@ -17,7 +17,7 @@ from selfimprove.answer.exact import exact
 from selfimprove.answer.identity import proportional
 from selfimprove.answer.pieces import same_pieces
 from selfimprove.answer.regions import is_region, may_be_region, same_region
-from selfimprove.answer.scales import are_measures, in_radians, ratio, with_letter
+from selfimprove.answer.scales import goes_on_in_measures, in_radians, ratio, with_letter
 from selfimprove.answer.shape import DEGREE, PERCENT, split_unit
 from selfimprove.answer.tree import (
     MIRRORED,
@@ -380,7 +380,7 @@ def _quantities(left: Node, right: Node) -> Finding:
     if unit != other and unit is not None and other is not None:
         if (share := ratio(unit, other)) is not None:
             return same_expression(Node(Op.MUL, (one, number(share))), two)
-        if unit.words[:1] != other.words[:1] or (are_measures(unit) and are_measures(other)):
+        if unit.words[:1] != other.words[:1] or goes_on_in_measures(unit) or goes_on_in_measures(other):
             return Finding(Outcome.WRONG, "units", f"{unit} against {other}")
     if one.op in _STRUCTURES or two.op in _STRUCTURES:
         return compare(one, two) if (one, two) != (left, right) else _DIFFERENT

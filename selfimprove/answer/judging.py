@@ -14,7 +14,7 @@ from selfimprove.answer.compare import compare
 from selfimprove.answer.definitions import named_total
 from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.lettered import in_letter_unit
-from selfimprove.answer.parameters import in_same_constants
+from selfimprove.answer.parameters import same_but_for_constants
 from selfimprove.answer.properties import opposed, same_property
 from selfimprove.answer.reading import Answer, behind_label, is_rounding, near_value, plain_text, read, rounded_value
 from selfimprove.answer.replies import is_reply
@@ -106,9 +106,8 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
         return found
     if is_rounding(reference, prediction):
         return Finding(Outcome.CORRECT, "evaluation", "the reference is this value to all of its digits")
-    for renamed in in_same_constants(reference.node, prediction.node, prediction.written):
-        if compare(reference.node, renamed).outcome is Outcome.CORRECT:
-            return Finding(Outcome.CORRECT, "identity", "the same up to the name of a constant")
+    if same_but_for_constants(reference.node, prediction.node, (reference.normal, prediction.normal)):
+        return Finding(Outcome.CORRECT, "identity", "the same up to the name of a constant")
     if "\\approx" in prediction.normal and (rounded := rounded_value(prediction)) is not None:
         return compare(reference.node, rounded)
     if "\\approx" not in reference.normal:

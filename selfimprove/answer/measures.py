@@ -5,33 +5,49 @@
 power; all factors behind `/` and below a fraction line divide. Names are read with capital letters and prefixes as the
 SI has them.
 
-Letters are also variables, so letters outside a font command are a unit only behind a number and a space, and only if
-they can hardly be a product: joined by a dot or a slash, to a negative power, or a symbol such as `kΩ` or `nC`.
+Letters are also variables. So letters outside a font command are a unit only behind a number and a gap, and only if one
+of them is a symbol of two letters or more (`kg m^{-3}`), or if they are one of the units in `_KNOWN` and a dot or a
+negative power joins them (`m s^{-1}`). `tokens.py` knows the quotients (`m/s`) and single symbols (`kPa`) that are
+units without a font.
 """
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905 - a list of words reads best as text
 import re
+from dataclasses import dataclass
 
 from selfimprove.answer.words import SQUARED, SYMBOLS, UNITS, unit_name
 
 _FONT = r"\\(?:text|mathrm|mathsf|textrm|textnormal|operatorname)\s?\{"
 _GAP = r"(?:\s|~|\\[,;:! ]|\\quad(?![A-Za-z]))"
 _TOKEN = re.compile(
-    rf"(?P<font>{_FONT})|(?P<frac>\\[dt]?frac(?![A-Za-z]))|(?P<dot>\\cdot(?![A-Za-z])|\*)|(?P<slash>/|per\b(?!\scent))|"
+    rf"(?P<font>{_FONT})|(?P<frac>\\[dt]?frac(?![A-Za-z]))|(?P<dot>\\cdot(?![A-Za-z]))|(?P<slash>/|per\b(?!\scent))|"
     rf"(?P<open>[{{(])|(?P<close>[}})])|\^\s?(?P<power>\{{\s?-?[1-9]\s?\}}|-?[1-9](?!\d))|(?P<gap>{_GAP}+)|"
     r"(?P<name>\\(?:mu|Omega|AA)(?![A-Za-z])|[A-Za-zÅ]+\.?)"
 )
-_START = re.compile(rf"{_FONT}|\\(?:[dt]?frac|mu|Omega)(?![A-Za-z])")
+_START = re.compile(rf"{_FONT}|\\[dt]?frac\s?\{{\s?(?={_FONT})|\\mu\s?(?={_FONT})")
 _BEHIND_NUMBER = re.compile(
     r"\s*((?:[^=]{1,60}(?:=|\\approx(?![A-Za-z]))\s{0,2})?-?\d[\d.,]*"
     r"(\s?(?:\\times|\\cdot|\*|x)\s{0,2}10\s?\^\s?(?:\{\s?-?\d{1,3}\s?\}|-?\d{1,3}))?)"  # scientific
     rf"{_GAP}+(?=[A-Za-zÅ\\(])(.{{1,200}})"
 )
-_ENDS_VALUE = re.compile(rf"[\w)}}!]{_GAP}*")
+_ENDS_VALUE = re.compile(rf"[\w)}}!]{_GAP}*\Z")
 _LETTERS = {"\\mu": "\u03bc", "\\Omega": "Omega", "\\AA": "\u00c5"}
-_SAFE = frozenset(name for name in SYMBOLS if len(name) > 1 and not name.islower()) | {"nm"}
-"""Symbols that are no product of variables behind a number and a space."""
+_SYMBOLIC = frozenset(
+    (
+        "kg mg mol mmol cm mm km ml mL Hz kHz MHz GHz Pa hPa kPa MPa GPa kJ MJ eV keV MeV GeV TeV rad min kWh kOmega "
+        "MOmega atm dm"
+    ).split()
+)
+"""Symbols of units that are hardly a product of variables."""
+_KNOWN = frozenset(
+    (
+        "m s^-1; m s^-2; N m; N s; J s; W h; A h; V s; A s; N m^-1; N C^-1; V m^-1; J K^-1; W m^-2; J K^-1 mol^-1; "
+        "N m^-2; J m^-3; W m^-1 K^-1; W m^-2 K^-1"
+    ).split("; ")
+)
+_MICRO = frozenset(f"\u03bc{unit}" for unit in ("m", "s", "F", "C", "A", "V", "L", "mol"))
 _MOST = 6  # factors
 _LONGEST = 200  # characters
 
@@ -43,21 +59,53 @@ class _NoUnit(Exception):  # noqa: N818 - it ends the reading of a text that is 
     """The text is no unit."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Unit:
+    """A unit's factors, and whether letters outside a font command are among them."""
+
+    factors: _Factors
+    plain: bool
+
+    @property
+    def spelt(self) -> str:
+        """The names and powers as the grammar reads them."""
+        return " ".join(unit_name(name) + _raised(power) for name, power in self.factors)
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether it is more than one name, which the grammar reads in a font command as it is."""
+        name, power = self.factors[0]
+        return len(self.factors) > 1 or power != 1 or not name.isascii() or name.endswith("Omega")
+
+    def stands_alone(self, text: str) -> bool:
+        """Whether plain letters, written as `text`, can hardly be a product of variables."""
+        names = [name for name, _ in self.factors]
+        if text.partition(" ")[0].lower() in SQUARED:
+            return True
+        if len(names) == 1 and self.factors[0][1] == 1:
+            return names[0] in _MICRO or names[0] in ("kOmega", "MOmega")
+        if any(name in _SYMBOLIC or (len(name) > 2 and name.lower() in UNITS) for name in names):
+            return True
+        joined = "\\cdot" in text or any(power < 0 for _, power in self.factors)
+        return joined and " ".join(f"{name}{_raised(power)}" for name, power in self.factors) in _KNOWN
+
+
+def _raised(power: int) -> str:
+    return "" if power == 1 else f"^{power}"
+
+
 def with_unit(text: str) -> str:
     """The text with the compound unit at its end in its canonical spelling; any other text as it is."""
-    if (bare := _BEHIND_NUMBER.fullmatch(text)) is not None:
-        factors = _read(bare[3])
-        is_unit = factors and (_is_plain(bare[3], factors) or (bare[2] and len(factors) == 1))
-        return f"{bare[1]} \\text{{{_spelt(factors)}}}" if factors and is_unit else text
+    if (bare := _BEHIND_NUMBER.fullmatch(text)) is not None and (unit := _read(bare[3])) is not None:
+        of_power = bare[2] is not None and len(unit.factors) == 1
+        is_unit = of_power or (unit.stands_alone(bare[3]) if unit.plain else unit.is_compound)
+        return f"{bare[1]} \\text{{{unit.spelt}}}" if is_unit else text
     for start in _START.finditer(text, 1) if "\\" in text else ():
-        before, unit = text[: start.start()], text[start.start() :]
-        if (
-            len(unit) <= _LONGEST
-            and before.count("{") == before.count("}")
-            and _ENDS_VALUE.search(before[-6:])
-            and (factors := _read(unit))
-        ):
-            return f"{before.rstrip()} \\text{{{_spelt(factors)}}}" if _is_compound(unit, factors) else text
+        before, behind = text[: start.start()], text[start.start() :]
+        if len(behind) > _LONGEST or before.count("{") != before.count("}") or not _ENDS_VALUE.search(before[-20:]):
+            continue
+        if (unit := _read(behind)) is not None:
+            return f"{before.rstrip()} \\text{{{unit.spelt}}}" if unit.is_compound and not unit.plain else text
     return text
 
 
@@ -78,33 +126,14 @@ _ARC = re.compile(
 )
 
 
-def _is_compound(unit: str, factors: _Factors) -> bool:
-    """Whether the unit is more than one name in a font command, which the grammar reads as it is."""
-    return len(factors) > 1 or factors[0][1] != 1 or "\\mu" in unit or "\\Omega" in unit
-
-
-def _is_plain(unit: str, factors: _Factors) -> bool:
-    """Whether the text behind a number can hardly be a product of variables."""
-    if "{" in unit and _START.match(unit):
-        return _is_compound(unit, factors)
-    joined = "/" in unit or "\\cdot" in unit or "*" in unit or "per" in unit.split()
-    single = len(factors) == 1 and factors[0][1] == 1 and factors[0][0] in _SAFE
-    squared = unit.partition(" ")[0].lower() in SQUARED
-    spelt = all(len(name) > 2 and name.lower() in UNITS for name, _ in factors) and len(factors) > 1
-    return joined or single or squared or spelt or "\\mu" in unit or any(power < 0 for _, power in factors)
-
-
-def _spelt(factors: _Factors) -> str:
-    return " ".join(unit_name(name) + ("" if power == 1 else f"^{power}") for name, power in factors)
-
-
-def _read(text: str) -> _Factors | None:
-    """The factors of a unit; None for a text that is none, or has a name that is not known."""
+def _read(text: str) -> _Unit | None:
+    """The unit that a text is; None for a text that is none, or has a name that is not known."""
     try:
-        factors = _Reader(text).quotient(ends="")
+        reader = _Reader(text)
+        factors = reader.quotient(ends="")
     except _NoUnit:
         return None
-    return factors if 0 < len(factors) <= _MOST else None
+    return _Unit(factors=factors, plain=reader.plain) if 0 < len(factors) <= _MOST else None
 
 
 class _Reader:
@@ -112,6 +141,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
+        self.plain = False
         opened: list[str] = []
         at = 0
         while at < len(text):
@@ -124,6 +154,7 @@ class _Reader:
                 opened.append(kind)
             if kind in ("font", "gap") or (text_of == "}" and opened and opened.pop() == "font"):
                 continue  # a font changes nothing, and brackets may open in one and close in another
+            self.plain |= kind == "name" and "font" not in opened and text_of not in _LETTERS
             self._tokens.append((kind, text_of))
         self._at = 0
 
@@ -179,12 +210,15 @@ class _Reader:
         if text.lower() in SQUARED and self._peek()[0] == "name":
             power, text = SQUARED[text.lower()], self._take()[1]
         text = _LETTERS.get(text, text)
-        if self._peek() == ("name", "\\Omega") or (text == _LETTERS["\\mu"] and self._peek()[0] == "name"):
+        if (self._peek() == ("name", "\\Omega") and text in ("k", "M", "m")) or (
+            text == _LETTERS["\\mu"] and self._peek()[0] == "name"
+        ):
             name = self._take()[1]
             text += _LETTERS.get(name, name)
         if text == "ms" and self._peek() in (("power", "-1"), ("power", "-2")):
             return [("m", 1), ("s", 1)]
         text = text if text in SYMBOLS else text.removesuffix(".")
-        if text not in SYMBOLS and text.lower() not in UNITS:
+        known = text.lower() in UNITS and (len(text) > 1 or text.islower() or text == "L")
+        if text not in SYMBOLS and not known:
             raise _NoUnit
         return [(text, power)]

@@ -73,7 +73,7 @@ _RENAMES = (
     ("\\dot", re.compile(r"\.(\d*)\\dot\s?\{?(\d)\}?(\d*)\\dot\s?\{?(\d)\}?"), r".\1\\overline{\2\3\4}"),
     ("\\angle", re.compile(r"(?<![A-Za-z\\])m\s?(?=\\angle)"), ""),
     ("\\forall", re.compile(r"[,;\s]*\\forall(?![A-Za-z])[^=]{0,60}\Z"), ""),
-    ("C", re.compile(r"(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
+    ("C", re.compile(r"(?<![\w)}\]])(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
     ("log", re.compile(r"(?<![A-Za-z])\\?log(2|10)(?=\s?\()"), r"\\log_{\1}"),
     ("approximately", re.compile(r"\A\s?\\text\s?\{\s?approximately\s?\}"), ""),
     (
@@ -99,7 +99,7 @@ _RENAMES = (
     ("", re.compile(r"\s+"), " "),
 )  # each with what a text must hold for its pattern to match
 _PERIODIC = re.compile(
-    r"(?<![\d.])(\d*)\.(\d*?)(?:(\d)\3\3+|(\d{2,6})\4+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z])\s?)"
+    r"(?<![\d.])(\d*)\.(\d*?)(?:(\d)\3\3+|(\d{2,6})\4+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z]))(?!\s?\d)"
 )  # 1.666... and 0.142857142857...
 _IDENTICAL = re.compile(r"\A\s?([fgh](?:\([a-z](?:,\s?[a-z])?\))?)\s?\\equiv(?![A-Za-z])\s?")
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
@@ -240,7 +240,7 @@ _BASIS = re.compile(
 
 
 _COMPONENT = re.compile(
-    r"\s?([-+])?\s?((?:[^-+{}()]|\([^()]{1,40}\)|\{[^{}]{0,40}\}){0,80}?)\s?\\mathbf\s?\{\s?([ijk])\s?\}\s?"
+    r"\s?([-+])?\s?((?:[^-+{}()]|\([^()]{1,40}\)|\{(?:[^{}]|\{[^{}]{0,20}\}){0,40}\}){0,80}?)\s?(?:\\cdot\s?)?\\mathbf\s?\{\s?([ijk])\s?\}\s?"
 )
 
 
@@ -304,7 +304,7 @@ def normalise(text: str) -> str:
         text = text.replace("{:}", ":")
     if "hat" in text or "vec" in text:
         text = _BASIS.sub(lambda basis: f"\\mathbf{{{basis[1] or basis[2]}}}", text)
-    if "j" in text and (" " in text or "+" in text or "-" in text or "mathbf" in text):
+    if "mathbf" in text or ("+" in text or "-" in text):
         text = _in_components(_LETTERED.sub(r"\1\\mathbf{\2}", text) if _COMBINED.fullmatch(text) else text)
     text = with_unit(in_one_unit(text))
     if "\\in" in text or "\\ne" in text or "mathbb" in text:

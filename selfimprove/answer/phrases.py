@@ -85,7 +85,8 @@ _WITHIN_VALUE = re.compile(
 )
 """What says before a number that it is a part of a value: "one in 4", "root 3", "30° 30′"."""
 _OPERAND = re.compile(
-    r"\s(?:times\s(?:the\s(?:square|cube)\sroot|ten\b|pi\b|π|√|sqrt)|(?:squared|cubed|factorial)[.!\s]*\Z|"
+    r"\s(?:times\s(?:(?:the\s)?(?:square|cube)\sroot|ten\b|pi\b|π|√|sqrt)|(?:[a-z]\s)?(?:squared|cubed|factorial)[.!\s]*\Z|"
+    r"and\s(?:an?|one|two|three|four|five|six|seven|eight|nine)\s(?:hal(?:f|ves)|thirds?|quarters?|fifths?|eighths?)\b|"
     r"(?:raised\s)?to\sthe\s(?:power\s(?:of\s)?\d|\d+(?:th|rd|nd)|(?:third|fourth|fifth|sixth|tenth)(?:\spower)?[.!\s]*\Z)|"
     r"(?:less|more)\sthan\s(?:twice|half|double|triple)\b|(?:sqrt|(?:square\s|cube\s)?root)\s?(?:of\s)?\d|over\s\d+[.!\s]*\Z|"
     r"(?:mille|mila|tausend|duizend|mill[ioó]+n\w*|miljo\w+|милли\w+|тысяч\w*)\b)|(?<=\d)(?-i:[MB])(?![A-Za-z])|"
@@ -126,7 +127,11 @@ def set_in_signs(sentence: str) -> str | None:
 
 
 _NOT = re.compile(r"\bnot\b|n['’]t\b", re.IGNORECASE)
-_ALL_REALS = re.compile(r"\b(?:is|are|:)\s(?:the set of )?\**all (?:real numbers|reals)\W*\Z", re.IGNORECASE)
+_OF_SETS = (
+    r"^(?!.*\b(?:here|note|undefined|exclud\w*|where)\b)(?:\W*|.*\b(?:domain|range|solutions?|answer|set|interval|values)\b[^.]{0,40}"
+    r"\b(?:is|are|includes|contains)\s(?:the set of )?\**)"
+)
+_ALL_REALS = re.compile(rf"{_OF_SETS}all (?:real numbers|reals)\W*\Z", re.IGNORECASE)
 _HOLES = ("except", "except for", "other than", "not equal to")
 _HALF_LINES = {
     "greater than or equal to": "[{},\\infty)", "at least": "[{},\\infty)", "greater than": "({},\\infty)",
@@ -134,7 +139,7 @@ _HALF_LINES = {
 }  # fmt: skip
 _OF_SET = r"\$?(?:[a-z]\s?=\s?)?(-?(?:\d+(?:[./]\d+)?|\\[dt]?frac\{\d+\}\{\d+\}))\$?"
 _BOUNDED_REALS = re.compile(
-    rf"\ball real(?: number)?s(?: \$?[a-z]\$?)?(?: that are)? ({'|'.join((*_HALF_LINES, *_HOLES[::-1]))}) "
+    rf"{_OF_SETS}all real(?: number)?s(?: \$?[a-z]\$?)?(?: that are)? ({'|'.join((*_HALF_LINES, *_HOLES[::-1]))}) "
     rf"{_OF_SET}(?: (?:and|or) {_OF_SET})?\W*\Z",
     re.IGNORECASE,
 )

@@ -119,7 +119,7 @@ def read(written: str) -> Answer:
     if core[1:2] in ", )" and (namely := NAMELY.match(core)) is not None:
         core = f"({namely[1]}) {core[namely.end() :]}"
     if len(core) < _PHRASE and (" " in core or "-" in core):
-        core = in_signs(plain_text(core) if "\\text" in core else core, core)
+        core = in_signs(plain_text(core) if _ALL_TEXT.fullmatch(core) else core, core)
     if core[:2] in ("a ", "an", "A ", "An"):
         core = _ARTICLE.sub("", _ONE.sub("one ", core))
     reason = over_limit(core)
@@ -160,6 +160,7 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _PHRASE = 80  # characters
+_ALL_TEXT = re.compile(r"(?:\d+|[a-z])?\s?\\text\s?\{[^{}]*\}(?:\s?\d+)?")
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
 _AND_NOT = re.compile(r"(?<=[\w}]),? (?:and )?not -?\d[\d.,/]*(\}?)\Z")  # "45 miles per hour, not 54"

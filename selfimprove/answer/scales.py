@@ -15,6 +15,7 @@ _LITER = Fraction(1, 1_000)
 _GALLON = Fraction(3_785_411_784, 10**12)
 _PREFIXES = {
     "": Fraction(1), "kilo": Fraction(1_000), "mega": Fraction(10**6), "giga": Fraction(10**9),
+    "hecto": Fraction(100), "tera": Fraction(10**12), "deci": Fraction(1, 10), "femto": Fraction(1, 10**15),
     "milli": Fraction(1, 1_000), "micro": Fraction(1, 10**6), "nano": Fraction(1, 10**9), "pico": Fraction(1, 10**12),
 }  # fmt: skip
 _KINDS: dict[str, dict[str, Fraction]] = {
@@ -43,6 +44,7 @@ _DERIVED: dict[str, dict[str, int]] = {
     "farad": {"mass": -1, "length": -2, "time": 4, "current": 2},
     "tesla": {"mass": 1, "time": -2, "current": -1},
     "weber": {"mass": 1, "length": 2, "time": -2, "current": -1},
+    "siemen": {"mass": -1, "length": -2, "time": 3, "current": 2},
     "henry": {"mass": 1, "length": 2, "time": -2, "current": -2},
     "newton": {"mass": 1, "length": 1, "time": -2},
     "joule": {"mass": 1, "length": 2, "time": -2},
@@ -70,6 +72,9 @@ _SCALES: dict[str, _Scale] = {
         for unit, (size, powers) in _PREFIXED.items()
         for prefix, factor in _PREFIXES.items()
     },
+    "kilowatthour": (3_600_000 * _KILOGRAM, _DERIVED["joule"]),
+    "molar": (1 / _LITER, {"amount": 1, "length": -3}),
+    "millimolar": (1 / (1_000 * _LITER), {"amount": 1, "length": -3}),
     "atmosphere": (101_325 * _KILOGRAM, _DERIVED["pascal"]),
 }
 _COMPOUND = {"mph": "mile/hour"}
@@ -126,15 +131,24 @@ def _scale(unit: Unit) -> _Scale | None:
     return (size, {kind: power for kind, power in powers.items() if power}) if at == len(text) and powers else None
 
 
-def are_measures(unit: Unit) -> bool:
-    """Whether all of a unit's several parts are units of measurement, as in N m, and not words of the question."""
-    return len(unit.words) > 1 and all(word in _MEASURES for word in unit.words)
+def goes_on_in_measures(unit: Unit) -> bool:
+    """Whether one of a unit's later parts is a unit of measurement, as in N m, and not a word of the question."""
+    return any(not _MEASURES.isdisjoint(re.findall("[a-z]+", word)) for word in unit.words[1:])
 
 
 def with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
     """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
     if unit is not None or other is None or node.op is not Op.MUL:
         return node, unit
+    rest, last = node.args
+    if (
+        rest.op is Op.MUL
+        and last.op is rest.args[1].op is Op.SYMBOL
+        and (name := rest.args[1].name + last.name) in SYMBOLS
+    ):
+        letters = canonical_unit(name)
+        if letters.words == other.words or ratio(letters, other) is not None:
+            return rest.args[0], letters  # 500 nm
     last, power = node.args[1], ""
     if last.op is Op.POW and last.args[1] in (number(2), number(3)):
         last, power = last.args[0], f"^{last.args[1].value}"

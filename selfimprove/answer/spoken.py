@@ -17,14 +17,16 @@ _PARTS = {
     "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
 _WORD = "|".join(sorted((*COUNTS, "hundred", "thousand"), key=len, reverse=True))
-_COUNT = rf"(\d{{1,9}}|(?:{_WORD})(?:[ -](?:{_WORD})){{0,4}})"
-_PART = f"({'|'.join(_PARTS)})s?"
-_BASE = r"(\d[\d.]{0,9}|[a-z]|\\?pi)"
+_COUNT = rf"(?:\d{{1,9}}|(?:{_WORD})(?:[ -](?:{_WORD})){{0,4}})"
+_PART = f"(?P<part>{'|'.join(_PARTS)})s?"
+_BASE = r"(\d[\d.]{0,9}|(?!a\b)[a-z]|\\?pi)"
 _MIXED = re.compile(
-    rf"{_COUNT} and (?:(?:a|one)[ -]{_PART}|(\d{{1,4}})/(\d{{1,4}}))((?: [a-z]{{2,}}){{0,2}})", re.IGNORECASE
+    rf"(?P<whole>{_COUNT}) and (?:(?P<count>a|{_COUNT})[ -]{_PART}|(?P<top>\d{{1,4}})/(?P<bottom>\d{{1,4}}))"
+    r"(?P<unit>(?: [a-z]{2,}){0,2})",
+    re.IGNORECASE,
 )
-_SHARE = re.compile(rf"(?:an?|{_COUNT})[ -]{_PART}(?: of the [a-z]+(?: [a-z]+)?)?", re.IGNORECASE)
-_POINT = re.compile(rf"{_COUNT} point ((?:{_WORD})(?: (?:{_WORD})){{0,7}})", re.IGNORECASE)
+_SHARE = re.compile(rf"(?:an?|(?P<count>{_COUNT}))[ -]{_PART}(?: of the [a-z]+(?: [a-z]+)?)?", re.IGNORECASE)
+_POINT = re.compile(rf"({_COUNT}) point ((?:{_WORD})(?: (?:{_WORD})){{0,7}})", re.IGNORECASE)
 _HALVES = re.compile(r"(?:half an? ([a-z]{3,}))|(?:(?:an?|one) ([a-z]{3,}) and a half)", re.IGNORECASE)
 _ROOT = re.compile(rf"(?:{_BASE} (?:times )?)?(?:the )?(square |cube )?root (?:of )?{_BASE}", re.IGNORECASE)
 _SIGNS = (
@@ -43,12 +45,11 @@ def in_signs(text: str, otherwise: str) -> str:
     """The phrase in signs; for any other text `otherwise`."""
     if (half := _HALVES.fullmatch(text)) is not None:
         return f"1/2 {half[1]}" if half[1] else f"3/2 {half[2]}s"
-    if (mixed := _MIXED.fullmatch(text)) is not None and (count := spoken(mixed[1])) is not None:
-        part = Fraction(1, _PARTS[mixed[2].lower()]) if mixed[2] else Fraction(int(mixed[3]), int(mixed[4]) or 1)
-        return f"{count + part}{mixed[5]}"
-    if (share := _SHARE.fullmatch(text)) is not None and (count := spoken(share[1] or "one")) is not None:
-        return f"{count}/{_PARTS[share[2].lower()]}"
-    if (point := _POINT.fullmatch(text)) is not None and (count := spoken(point[1])) is not None:
+    if (mixed := _MIXED.fullmatch(text)) is not None and (value := _mixed(mixed)) is not None:
+        return f"{value}{mixed['unit']}"
+    if (share := _SHARE.fullmatch(text)) is not None:
+        return _share(share) or otherwise
+    if (point := _POINT.fullmatch(text)) is not None and (count := _value(point[1])) is not None:
         return f"{count}.{''.join(str(COUNTS.get(word.lower(), '')) for word in point[2].split())}"
     if (root := _ROOT.fullmatch(text)) is not None and (root[2] or root[1]):
         degree = "[3]" if (root[2] or "").lower() == "cube " else ""
@@ -59,6 +60,32 @@ def in_signs(text: str, otherwise: str) -> str:
     return otherwise
 
 
-def spoken(text: str) -> Fraction | None:
+def _mixed(found: re.Match[str]) -> Fraction | None:
+    """A whole number and a part: "two and a half", "3 and 1/4"."""
+    whole = _value(found["whole"])
+    if found["part"]:
+        count, bottom = _value(found["count"]), _PARTS[found["part"].lower()]
+    else:
+        count, bottom = Fraction(found["top"]), int(found["bottom"])
+    return None if whole is None or count is None or not bottom else whole + count / bottom
+
+
+def _share(found: re.Match[str]) -> str | None:
+    """ "9 tenths" as 9/10, but no ordinal ("twenty-third"), and no coins ("3 quarters")."""
+    count, part = _value(found["count"] or "a"), found["part"].lower()
+    if count is None or (part == "quarter" and (found["count"] or "").isdigit()):
+        return None
+    plural = re.search(rf"{part}s\b", found[0], re.IGNORECASE) is not None
+    if (count != 1 and not plural) or (count >= _TWENTY and count % 10 == 0):
+        return None
+    return f"{count}/{_PARTS[part]}"
+
+
+_TWENTY = 20  # "twenty-fifths" may be one word
+
+
+def _value(text: str) -> Fraction | None:
     """The value of a whole number in digits or in words."""
-    return Fraction(text) if text.isdigit() else spoken_number(text)
+    if text.isdigit():
+        return Fraction(text)
+    return Fraction(1) if text.lower() == "a" else spoken_number(text)

@@ -40,7 +40,10 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _WORD = "|".join(sorted(BARE_UNITS - {"percents", "unit", "units"}, key=len, reverse=True))
-_SYMBOL = r"(?:[gmshLJNWVKA]|Ω|[kM]?eV|[kMG]?Hz|[kMG]?Pa|[kM]J|[kM]W|kN|kV|mV|mA)"
+_SYMBOL = (
+    r"(?:[gmshLJNWVKACFT]|[kM]?Ω|[µμn](?:m|s|F|C|A|V|g|mol)|pF|m?M|m?mol|[kMGT]?eV|[kMG]?Hz|[kMG]?Pa|"
+    r"[kM]J|[kM]W|kN|kV|mV|mA)"
+)
 _UNIT = re.compile(
     r"(?:\s(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore)\b)?(?:\s?€|\s?°(?:\s?(?-i:[CF])(?![A-Za-z]))?|"
     r"\sdegrees\s(?:Celsius|Fahrenheit)\b)?"
@@ -137,6 +140,8 @@ def _last(sentence: str) -> str | None:
             match.start() == 0 or _POINTS.search(prose[max(0, match.start() - 30) : match.start()])
         ):
             point = match.span()
+    if (height := _FEET_AND_INCHES.search(prose)) is not None:
+        return height[0]
     if point is None:
         outside = _ASIDE.sub(lambda m: " " * len(m[0]), prose)
         prose = outside if _NUMBER.search(outside) else prose
@@ -151,12 +156,21 @@ def _last(sentence: str) -> str | None:
         return measured(listed(sentence, math), sentence, math.end())
     if found is None:
         return None
+    operator = _OPERATOR.search(prose, max(0, found[0] - 40), found[0])
     if is_operand(prose, found[1]):
-        return prose[found[0] :].strip(" .!")
+        return prose[found[0] if operator is None else operator.start() :].strip(" .!")
+    if operator is not None and operator["word"]:
+        return prose[operator.start() : found[1]]
     lasting = duration_at(prose, *found) if "m" in prose else None
     return lasting or _written(prose, *found)
 
 
+_OPERATOR = re.compile(
+    r"\b(?:(?P<word>(?:raised )?to the power(?: of)?|choose|root of)|times|plus|minus|negative|over|divided by)\s+\Z",
+    re.IGNORECASE,
+)
+"""In front of a number that the sentence calculates with: "2 times 5 squared", "ten to the power of 6"."""
+_FEET_AND_INCHES = re.compile(r"(?<![\w.])\d{1,2}['′]\s?\d{1,2}[\"″](?=\W*\Z)")
 _INTERVAL = r"[(\[]\s?[^()\[\],$]{1,20},\s?[^()\[\],$]{1,20}[)\]]"
 _UNION = re.compile(rf"{_INTERVAL}(?:\s?∪\s?{_INTERVAL}){{1,6}}+")
 """Intervals joined in plain text: `(−∞, 1] ∪ [4, ∞)`."""
@@ -237,7 +251,7 @@ def _last_value(prose: str) -> Span | None:
     approximate = _NEAR.match(prose, found[1])
     if approximate is not None:
         return found[0], approximate.end()
-    if found in relations and (more := _MORE_VALUES.match(prose, found[1])) is not None:
+    if found in relations and (more := _MORE_VALUES.match(prose, found[1])) and not _WHEN.search(prose, 0, found[0]):
         return found[0], more.end(1)
     if found not in relations and (expression := _expression(prose, found)) is not None:
         return _alternatives(prose, expression)
@@ -257,9 +271,8 @@ def _exact_and_decimal(prose: str, numbers: list[Span]) -> Span | None:
     return (start if before is None else before.start()), _with_unit(prose, decimal[1])
 
 
-_MORE_VALUES = re.compile(
-    r"((?:,\s[-−]?\d+(?:[./]\d+)?){0,8}(?:,?\s(?:and|or)|,)\s[-−]?\d+(?:[./]\d+)?)(?:\s?[.!*]|\s)*\Z"
-)
+_WHEN = re.compile(r"\b(?:when|at|for|if|where|with|of)\s\$?\Z", re.IGNORECASE)
+_MORE_VALUES = re.compile(r"((?:,\s[-−]?\d+(?:[./]\d+)?){0,8}(?:,?\s(?:and|or)|,)\s[-−]?\d+(?:[./]\d+)?)[\s.!*]*\Z")
 """The other values of an unknown at the end of a sentence: "x = 2, 3, and 5."."""
 _IRRATIONAL = re.compile(r"√|π|sqrt|pi", re.IGNORECASE)
 _TERMS = re.compile(r"(?<![\w.])(?:(?:\d++[.,]?\d*+|\d*\s?[*·]?\s?(?:√|sqrt\s?)\(?\d++\)?|\d*π)\s?[-+−*/·×]?\s?)+\Z")

@@ -140,8 +140,9 @@ SYMBOLS = {
     **{f"{sign}{unit}": f"{prefix}{name}"
        for sign, prefix in (("μ", "micro"), ("n", "nano"))
        for unit, name in (("m", "meter"), ("s", "second"), ("g", "gram"), ("L", "liter"), ("mol", "mole"))},
-    "pF": "picofarad", "pC": "picocoulomb", "mmol": "millimole", "kmol": "kilomole", "mH": "millihenry",
-    "μH": "microhenry",
+    "pF": "picofarad", "pC": "picocoulomb", "mmol": "millimole", "kmol": "kilomole", "H": "henry", "mH": "millihenry",
+    "μH": "microhenry", "M": "molar", "mM": "millimolar", "S": "siemen", "G": "gauss", "ms": "millisecond",
+    "fm": "femtometer", "dm": "decimeter", "TeV": "teraelectronvolt", "hPa": "hectopascal", "kWh": "kilowatthour",
 }  # fmt: skip
 MAGNITUDES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
