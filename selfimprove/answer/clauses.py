@@ -25,6 +25,8 @@ def main_clause(sentence: str) -> str:
     main = _RELATIVE.sub("", _PART_OF_IT.sub("", sentence))
     main = sentence if not re.search(r"\d", main) else main
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
+    if (extreme := _EXTREME.match(main)) is not None:
+        main = extreme[1]
     main = _total(main)
     added = _COMPARED.search(main) or _CONDITION.search(main)
     if added is not None and not _HYPOTHETICAL.search(main, 0, added.start()):
@@ -82,6 +84,13 @@ _RELATIVE = re.compile(
     r"[^;:=]*\Z",
     re.IGNORECASE,
 )
+_EXTREME = re.compile(
+    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest|maximal|minimal|optimal)\b.{0,80}?"
+    r"\b(?:is|are|equals|becomes)\s.{0,40}?\d[^,]{0,40}?),?\s+"
+    r"(?:(?:which|it|this|and it|and this)\s+(?:occurs|happens|is (?:attained|achieved|reached|obtained))\s+"
+    r"|(?:attained|achieved|reached|obtained|occurring)\s+)?(?:when|at|for)\s+[$\\(]{0,2}[a-z]\s*=[^;:]{0,80}\Z",
+    re.IGNORECASE,
+)  # "The maximum is 10, which occurs when x = 2."
 _PART_OF_IT = re.compile(r",?\s+(?:of which \d+ are|as of)\b[^;:=]*\Z", re.IGNORECASE)
 _REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
 _PART = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from selfimprove.answer.equality import same_expression
+from selfimprove.answer.shape import split_unit
 from selfimprove.answer.tree import Node, Op, Sign, free_names, renamed
 from selfimprove.answer.verdict import Finding
 
@@ -47,7 +48,7 @@ def named_total(reference: Node, relation: Node) -> Finding | None:
     of_unknowns = left.op in (Op.ADD, Op.MUL) and len(free_names(left)) == len(left.args) > 1
     if not of_unknowns or any(item.op is not Op.SYMBOL for item in left.args) or free_names(right):
         return None
-    return same_expression(reference, right)
+    return same_expression(reference, split_unit(right)[0])
 
 
 _SIDES = 2

@@ -27,6 +27,7 @@ _MIXED = re.compile(
 )
 _SHARE = re.compile(rf"(?:an?|(?P<count>{_COUNT}))[ -]{_PART}(?: of the [a-z]+(?: [a-z]+)?)?", re.IGNORECASE)
 _POINT = re.compile(rf"({_COUNT}) point ((?:{_WORD})(?: (?:{_WORD})){{0,7}})", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:negative|minus) ([a-z].*)", re.IGNORECASE)
 _HALVES = re.compile(r"(?:half an? ([a-z]{3,}))|(?:(?:an?|one) ([a-z]{3,}) and a half)", re.IGNORECASE)
 _ROOT = re.compile(rf"(?:{_BASE} (?:times )?)?(?:the )?(square |cube )?root (?:of )?{_BASE}", re.IGNORECASE)
 _SIGNS = (
@@ -43,6 +44,9 @@ _SIGNS = (
 
 def in_signs(text: str, otherwise: str) -> str:
     """The phrase in signs; for any other text `otherwise`."""
+    if (negative := _NEGATIVE.fullmatch(text)) is not None:
+        inner = in_signs(negative[1], "")
+        return f"-({inner})" if inner else otherwise
     if (half := _HALVES.fullmatch(text)) is not None:
         return f"1/2 {half[1]}" if half[1] else f"3/2 {half[2]}s"
     if (mixed := _MIXED.fullmatch(text)) is not None and (value := _mixed(mixed)) is not None:
@@ -51,6 +55,7 @@ def in_signs(text: str, otherwise: str) -> str:
         return _share(share) or otherwise
     if (point := _POINT.fullmatch(text)) is not None and (count := _value(point[1])) is not None:
         return f"{count}.{''.join(str(COUNTS.get(word.lower(), '')) for word in point[2].split())}"
+    text = _NUMERAL.sub(_in_digits, text)
     if (root := _ROOT.fullmatch(text)) is not None and (root[2] or root[1]):
         degree = "[3]" if (root[2] or "").lower() == "cube " else ""
         return f"{root[1] or ''}\\sqrt{degree}{{{root[3]}}}"
@@ -58,6 +63,14 @@ def in_signs(text: str, otherwise: str) -> str:
         if pattern.fullmatch(text) is not None:
             return pattern.sub(signs, text)
     return otherwise
+
+
+_NUMERAL = re.compile(rf"\b(?:{_WORD})(?:[ -](?:{_WORD})){{0,4}}\b", re.IGNORECASE)
+
+
+def _in_digits(numeral: re.Match[str]) -> str:
+    value = spoken_number(numeral[0])
+    return numeral[0] if value is None else str(value)
 
 
 def _mixed(found: re.Match[str]) -> Fraction | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from selfimprove.answer.limits import MAX_TOKENS
 from selfimprove.answer.tree import Unreadable
-from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, known_command
+from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, SYMBOLS, known_command
 
 
 @dataclass(slots=True)  # as `Node`
@@ -54,14 +54,14 @@ _PLAIN_UNIT = re.compile(
     r"(?:\s?/\s?(?:s|sec|min|h|hr|m|cm|km|kg|g|K|L|mL|mol|gal|day|year|yr|C|V|A|ft)(?:\^\{?\d\}?)?){1,2})\s*\.?\s*\Z"
 )
 _SYMBOL_UNIT = re.compile(
-    r"\s+(?:(J|W|eV|keV|MeV|Hz|kHz|MHz|GHz|Pa|kPa|MPa|GPa|kJ|MJ|kW|MW|kN|kV|mV|mA)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
+    r"\s+(?:(J|W|eV|keV|MeV|GeV|TeV|Hz|kHz|MHz|GHz|Pa|hPa|kPa|MPa|GPa|kJ|MJ|kW|MW|kWh|kN|kV|mV|mA|pF)|\\(Omega)|\\(?:text|mathrm)\s?\{\s?\\(Omega)\s?\})\s*\Z"
 )  # what is a unit behind a number and a space even without a font; m, N or V may be a variable
 _SPACED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+(?![\d/]| \d)(?:\.\d+)?")
 _LETTER_UNIT = re.compile(
     r"\\Omega|[msghlLNJWVKAC]|(?:[kc]?m|kg|g|N|J|s|mol)(?:\^\d)?(?: (?:s|m|kg|K|L)(?:\^-?\d)?){1,2}|"
     r"[A-Za-z]{1,4}(?:\^\d)?\s?/\s?[A-Za-z]{1,4}(?:\^\d)?"
 )  # in a font command behind a number
-_ENDS_SYMBOL = frozenset("JWVzaNA}")
+_ENDS_SYMBOL = frozenset("JWVzaNAhF}")
 _INFINITIES = {
     "infinity": (), "positive infinity": (), "negative infinity": (Token("op", "-"),),
     "minus infinity": (Token("op", "-"),), "-infinity": (Token("op", "-"),), "+infinity": (),
@@ -75,6 +75,8 @@ def _is_product(run: str) -> bool:
     low = run.lower()
     if len(run) == 1:
         return True
+    if len(run) == len("Ft") and run[0].isupper() and run[1].islower() and low in BARE_UNITS and run not in SYMBOLS:
+        return True  # force times time, and no foot
     if low in SHORT_WORDS or low in BARE_UNITS:
         return run.isupper() and low not in ("usd", "eur", "mph", "kph", "lbs")
     if run.isupper():
