@@ -85,8 +85,8 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _EXTREME = re.compile(
-    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest|maximal|minimal|optimal)\b.{0,80}?"
-    r"\b(?:is|are|equals|becomes)\s.{0,40}?\d[^,]{0,40}?),?\s+"
+    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest|maximal|minimal|optimal)\b"
+    r"(?:(?!\b(?:is|are|was|were)\b)[^,;.]){0,80}?\b(?:is|are|equals|becomes)\s.{0,40}?\d[^,]{0,40}?),?\s+"
     r"(?:(?:which|it|this|and it|and this)\s+(?:occurs|happens|is (?:attained|achieved|reached|obtained))\s+"
     r"|(?:attained|achieved|reached|obtained|occurring)\s+)?(?:when|at|for)\s+[$\\(]{0,2}[a-z]\s*=[^;:]{0,80}\Z",
     re.IGNORECASE,

@@ -54,7 +54,7 @@ def compare(left: Node, right: Node) -> Finding:
         return same_region(left, right)
     left, right = _single(left), _single(right)
     kinds = {left.op, right.op}
-    if kinds == _POINT_AND_NAME:
+    if kinds in _POINT_AND_NAME:
         return _structures(as_point(left), as_point(right))
     if Op.NAMED in kinds and Op.RELATION not in kinds:
         return _named(left, right) if left.op is Op.NAMED else _named(right, left)
@@ -75,7 +75,7 @@ def compare(left: Node, right: Node) -> Finding:
 _PIECES = EXPRESSION | {Op.CASES}
 _PLAIN = EXPRESSION - {Op.NEG, Op.DEGREES, Op.PERCENT}  # what can have no unit at its root
 _INTERVAL_AND_SET = {Op.SEQUENCE, Op.SET}
-_POINT_AND_NAME = {Op.SEQUENCE, Op.MUL}
+_POINT_AND_NAME = ({Op.SEQUENCE, Op.MUL}, {Op.SEQUENCE, Op.ADD})
 _RELATION_AND_SET = {Op.RELATION, Op.SET}
 _EQUATIONS = frozenset((Op.RELATION, Op.NAMED))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selfimprove.answer.equality import same_expression
 from selfimprove.answer.shape import split_unit
-from selfimprove.answer.tree import Node, Op, Sign, free_names, renamed
+from selfimprove.answer.tree import ROUND, Constant, Node, Op, Sign, free_names, negative, number, renamed
 from selfimprove.answer.verdict import Finding
 
 
@@ -55,11 +55,36 @@ _SIDES = 2
 
 
 def as_point(node: Node) -> Node:
-    """The coordinates of a named point, `A(1, 2)` or `A = (1, 2)`; else the node."""
+    """The coordinates of a named point, `A(1, 2)` or `A = (1, 2)`, or of a sum of unit vectors; else the node."""
+    if node.op is Op.ADD:
+        return _components(node) or node
     if node.op not in (Op.MUL, Op.NAMED) or node.args[1].op is not Op.SEQUENCE:
         return node
     name, point = node.args
     return point if name.op is Op.SYMBOL and name.name.isupper() and len(point.args) > 1 else node
+
+
+def _components(node: Node) -> Node | None:
+    """The tuple that `3i - 4j` is; None for any sum but one of multiples of different unit vectors."""
+    found: dict[str, Node] = {}
+    terms = [node]
+    while terms:
+        term = terms.pop()
+        sign = term.op is Op.NEG
+        term = term.args[0] if sign else term
+        if term.op is Op.ADD and not sign:
+            terms += term.args
+            continue
+        factor, axis = term.args if term.op is Op.MUL else (number(1), term)
+        name = "i" if axis.value is Constant.I else axis.name if axis.op is Op.SYMBOL else ""
+        if name not in _AXES or name in found:
+            return None
+        found[name] = negative(factor) if sign else factor
+    axes = _AXES if "k" in found else _AXES[:2]
+    return Node(Op.SEQUENCE, tuple(found.get(axis, number(0)) for axis in axes), ROUND) if len(found) > 1 else None
+
+
+_AXES = ("i", "j", "k")
 
 
 def in_order(node: Node) -> Node:

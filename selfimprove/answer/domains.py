@@ -29,9 +29,10 @@ _HALF_LINES = (
 )
 _ITEM = r"(-?(?:\d[\d.]{0,12}(?!,\d{3})|\\frac\s?\{\d{1,6}\}\s?\{\d{1,6}\}|\d{1,6}/\d{1,6}))"
 _UNEQUAL = re.compile(
-    rf"(?:\\\{{\s?)?(?:(x)\s?(?:\\in\s?\\mathbb\s?\{{?R\}}?\s?)?{_SUCH})?(x)\s?\\neq?\s?{_ITEM}"
-    rf"(?:\s?(?:,|\\text\s?\{{,?\s?(?:and|or)\s?\}}|and)\s?(?:\2\s?\\neq?\s?)?{_ITEM})?\s?(?:\\\}})?"
+    rf"(\\\{{\s?x\s?(?:\\in\s?\\mathbb\s?\{{?R\}}?\s?)?{_SUCH})?x\s?\\neq?\s?{_ITEM}"
+    rf"\s?(?:,|\\text\s?\{{,?\s?(?:and|or)\s?\}}|and)\s?(?:x\s?\\neq?\s?)?{_ITEM}\s?(\\\}})?"
 )
+"""Two numbers that x is not; one alone is a relation, whose variable counts."""
 
 
 def written_out(text: str) -> str:
@@ -47,9 +48,8 @@ def written_out(text: str) -> str:
             return _listed(f"-{between[7]}", between[6], between[6], between[7], kind) or text
     if (found := _RANGE.fullmatch(text)) is not None and found[3] == found[6]:
         return _listed(found[1], found[2], found[4], found[5], found[7]) or text
-    if "\\ne" in text and (found := _UNEQUAL.fullmatch(text)) is not None and found[1] in (None, found[2]):
-        holes = ",".join(filter(None, (found[3], found[4])))
-        return f"\\mathbb{{R}}\\setminus\\{{{holes}\\}}"
+    if "\\ne" in text and (found := _UNEQUAL.fullmatch(text)) is not None and bool(found[1]) == bool(found[4]):
+        return f"\\mathbb{{R}}\\setminus\\{{{found[2]},{found[3]}\\}}"
     return text
 
 

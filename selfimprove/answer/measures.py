@@ -5,10 +5,10 @@
 power; all factors behind `/` and below a fraction line divide. Names are read with capital letters and prefixes as the
 SI has them.
 
-Letters are also variables. So letters outside a font command are a unit only behind a number and a gap, and only if one
-of them is a symbol of two letters or more (`kg m^{-3}`), or if they are one of the units in `_KNOWN` and a dot or a
-negative power joins them (`m s^{-1}`). `tokens.py` knows the quotients (`m/s`) and single symbols (`kPa`) that are
-units without a font.
+Letters are also variables. So letters outside a font command are a unit only behind a number and a gap, and only if
+one of them is a symbol of two letters or more (`kg m^{-3}`), if they are one of the units in `_KNOWN` and a dot or a
+negative power joins them (`m s^{-1}`), or behind a power of ten (`1.6 \\times 10^{-19} C`). `tokens.py` knows the
+quotients (`m/s`) and single symbols (`kPa`) that are units without a font.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ENDS_VALUE = re.compile(rf"[\w)}}!]{_GAP}*\Z")
 _LETTERS = {"\\mu": "\u03bc", "\\Omega": "Omega", "\\AA": "\u00c5"}
 _SYMBOLIC = frozenset(
     (
-        "kg mg mol mmol cm mm km ml mL Hz kHz MHz GHz Pa hPa kPa MPa GPa kJ MJ eV keV MeV GeV TeV rad min kWh kOmega "
+        "kg mol mmol cm mm km ml mL Hz kHz MHz GHz Pa hPa kPa MPa GPa kJ MJ eV keV MeV GeV TeV rad min kWh kOmega "
         "MOmega atm dm"
     ).split()
 )
@@ -113,13 +113,14 @@ def in_one_unit(text: str) -> str:
     """`5'4"` in inches and `30^\\circ 30'` in degrees, as one number each; any other text as it is."""
     if (found := _FEET.fullmatch(text)) is not None:
         return f"{12 * int(found[1]) + int(found[2])} \\text{{inch}}"
-    if (found := _ARC.fullmatch(text)) is not None:
+    if (found := _ARC.fullmatch(text)) is not None and int(found[2]) < _SIXTY > int(found[3] or 0):
         parts = 3600 * int(found[1]) + 60 * int(found[2]) + int(found[3] or 0)
         return f"\\frac{{{parts}}}{{3600}}^\\circ "
     return text
 
 
-_FEET = re.compile(r"(\d{1,3})\s?'\s?(\d{1,2})\s?(?:\"|'')")
+_SIXTY = 60
+_FEET = re.compile(r"(\d{1,3})\s?'\s?(\d|1[01])\s?(?:\"|'')")
 _ARC = re.compile(
     r"(\d{1,3})\s?(?:\^\s?\\circ|\^\{\s?\\circ\s?\}|degrees?),?\s{0,2}(?:and )?"
     r"(\d{1,2})\s?(?:'|\^\\prime|\^\{\\prime\}|minutes?)(?:,?\s?(?:and )?(\d{1,2})\s?(?:''|\"|seconds?))?"
@@ -194,7 +195,7 @@ class _Reader:
             raise _NoUnit
         if self._peek()[0] == "power":
             power = int(self._take()[1])
-            if len(inner) == 2 and inner[0][0] == "m" and inner[1][0] == "s":
+            if kind == "name" and text == "ms" and len(inner) > 1:
                 return [inner[0], ("s", power)]  # ms^-1, which is no millisecond
             inner = [(name, own * power) for name, own in inner]
         return inner

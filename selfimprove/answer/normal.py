@@ -72,7 +72,11 @@ _RENAMES = (
     ("\\texttt", re.compile(r"\\texttt\s?\{([\w.]{1,40})\}"), r"\1"),
     ("\\dot", re.compile(r"\.(\d*)\\dot\s?\{?(\d)\}?(\d*)\\dot\s?\{?(\d)\}?"), r".\1\\overline{\2\3\4}"),
     ("\\angle", re.compile(r"(?<![A-Za-z\\])m\s?(?=\\angle)"), ""),
-    ("\\forall", re.compile(r"[,;\s]*\\forall(?![A-Za-z])[^=]{0,60}\Z"), ""),
+    (
+        "\\forall",
+        re.compile(r"[,;\s]*\\forall\s?[a-z](?:,\s?[a-z]){0,2}(?:\s?\\in\s?\\mathbb\s?\{?R\}?)?\s*\Z"),
+        "",
+    ),
     ("C", re.compile(r"(?<![\w)}\]])(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
     ("log", re.compile(r"(?<![A-Za-z])\\?log(2|10)(?=\s?\()"), r"\\log_{\1}"),
     ("approximately", re.compile(r"\A\s?\\text\s?\{\s?approximately\s?\}"), ""),
@@ -99,7 +103,7 @@ _RENAMES = (
     ("", re.compile(r"\s+"), " "),
 )  # each with what a text must hold for its pattern to match
 _PERIODIC = re.compile(
-    r"(?<![\d.])(\d*)\.(\d*?)(?:(\d)\3\3+|(\d{2,6})\4+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z]))(?!\s?\d)"
+    r"(?<![\d.])(\d*)\.(\d{0,12}?)(?:(\d)\3\3+|(\d{2,5})\4\4+|(\d{6})\5+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z]))(?!\s?\d)"
 )  # 1.666... and 0.142857142857...
 _IDENTICAL = re.compile(r"\A\s?([fgh](?:\([a-z](?:,\s?[a-z])?\))?)\s?\\equiv(?![A-Za-z])\s?")
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
@@ -258,8 +262,6 @@ def _in_components(text: str) -> str:
     return f"({','.join(found.get(axis, '0') for axis in ('ijk' if 'k' in found else 'ij'))})"
 
 
-_COMBINED = re.compile(r"\s?-?\s?\d*\s?[ijk](?:\s?[-+]\s?\d*\s?[ijk]){1,2}\s?")  # 3i - 4j
-_LETTERED = re.compile(r"(\d|\A|[-+\s])([ijk])")
 _PLANE = 2  # dimensions
 _FORMULA_IN_TEXT = re.compile(r"\\(?:text|mbox)\s?\{\s?\$([^$]{1,200})\$\s?\}")
 _PREFIXED = re.compile(r"(?:\\text\s?\{\s?)?0([xXbBoO])([0-9A-Fa-f]+)\s?\}?")
@@ -284,7 +286,7 @@ def _based(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """The canonical spelling of an answer; idempotent."""
+    """The canonical spelling of an answer."""
     if "." in text and (german := _GERMAN.fullmatch(text)) is not None:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
     if "_" in text and _GROUPED.fullmatch(text):
@@ -304,15 +306,11 @@ def normalise(text: str) -> str:
         text = text.replace("{:}", ":")
     if "hat" in text or "vec" in text:
         text = _BASIS.sub(lambda basis: f"\\mathbf{{{basis[1] or basis[2]}}}", text)
-    if "mathbf" in text or ("+" in text or "-" in text):
-        text = _in_components(_LETTERED.sub(r"\1\\mathbf{\2}", text) if _COMBINED.fullmatch(text) else text)
     text = with_unit(in_one_unit(text))
-    if "\\in" in text or "\\ne" in text or "mathbb" in text:
-        text = written_out(text.strip())
     if "\\equiv" in text and "mod" not in text:
         text = _IDENTICAL.sub(r"\1=", text)
     if "..." in text or "dots" in text:
-        text = _PERIODIC.sub(r"\1.\2\\overline{\3\4}", text)
+        text = _PERIODIC.sub(r"\1.\2\\overline{\3\4\5}", text)
     if "\\begin" in text:
         text = _chained(text)
     if "[" in text or "]" in text:
@@ -323,6 +321,10 @@ def normalise(text: str) -> str:
         text = _PRIMES.sub(lambda m: "'" * (m[0].count("prime") + m[0].count("'")), text)
     if "\\" in text or "~" in text:
         text = _SPACE.sub(" ", _DROP.sub("", text))
+    if "\\in" in text or "\\ne" in text or "mathbb" in text:
+        text = written_out(text.strip())
+    if "mathbf" in text:
+        text = _in_components(text)
     for sign, pattern, new in _RENAMES:
         if sign in text:
             text = pattern.sub(new, text)

@@ -36,6 +36,10 @@ _SAID = (
 )
 
 
+_COUNTED = re.compile("non-?negative integer|integer|natural")
+_DOMAINS = {"": "R", "integer": "Z", "natural": "N", "nonnegative integer": "N", "non-negative integer": "N"}
+
+
 def same_but_for_constants(reference: Node, prediction: Node, texts: tuple[str, str]) -> bool:
     """Whether the prediction is the reference up to the names of arbitrary constants.
 
@@ -57,7 +61,9 @@ def _in_same_constants(reference: Node, prediction: Node, texts: tuple[str, str]
     ours, theirs = free_names(value), free_names(known)
     own, wanted = sorted(ours - theirs), sorted(theirs - ours)
     if len(own) == len(wanted) == 1:
-        if _is_declared(own[0], wanted[0], reference, texts) or _is_alike(own[0], wanted[0], prediction, reference):
+        if _is_declared(own[0], wanted[0], (reference, prediction), texts) or _is_alike(
+            own[0], wanted[0], prediction, reference
+        ):
             yield renamed(value, {own[0]: wanted[0]})
     elif (
         frozenset(own) in _PAIRS
@@ -69,24 +75,31 @@ def _in_same_constants(reference: Node, prediction: Node, texts: tuple[str, str]
             yield renamed(value, dict(zip(own, names, strict=True)))
 
 
-def _is_declared(own: str, wanted: str, reference: Node, texts: tuple[str, str]) -> bool:
-    """Whether both names are declared for the same domain, or the prediction's is one of a formula's."""
+def _is_declared(own: str, wanted: str, sides: tuple[Node, Node], texts: tuple[str, str]) -> bool:
+    """Whether both names are declared for the same domain, or the prediction's is one of a formula's.
+
+    A function's argument is no constant, though it is declared in the same words.
+    """
+    if any(name in free_names(side.args[0]) for side in sides if side.op is Op.NAMED for name in (own, wanted)):
+        return False
     theirs, ours = (_domains(text) for text in texts)
     if own not in ours:
         return False
     if wanted in theirs:
         return theirs[wanted] == ours[own]
+    reference = sides[0]
     if reference.op is not Op.NAMED:
         return False
-    return reference.args[0].op is Op.APPLY or (ours[own] == "Z" and free_names(reference.args[1]) == {wanted})
+    counted = ours[own] in "ZN" and wanted in _INTEGERS and free_names(reference.args[1]) == {wanted}
+    return reference.args[0].op is Op.APPLY or counted
 
 
 def _domains(text: str) -> dict[str, str]:
     """The letters that a text declares to be any number of a domain, and that domain."""
-    found = {member[1]: "Z" if member[2] == "N" else member[2] for member in _MEMBER.finditer(text)}
+    found = {member[1]: member[2] for member in _MEMBER.finditer(text)}
     for pattern in _SAID:
         for said in pattern.finditer(text):
-            found.setdefault(said["name"], "Z" if re.search(r"integer|natural", said["kind"]) else "R")
+            found.setdefault(said["name"], _DOMAINS[(_COUNTED.search(said["kind"]) or [""])[0]])
     return found
 
 

@@ -132,7 +132,7 @@ _OF_SETS = (
     r"\b(?:is|are|includes|contains)\s(?:the set of )?\**)"
 )
 _ALL_REALS = re.compile(rf"{_OF_SETS}all (?:real numbers|reals)\W*\Z", re.IGNORECASE)
-_HOLES = ("except", "except for", "other than", "not equal to")
+_HOLES = ("except", "except for", "other than")
 _HALF_LINES = {
     "greater than or equal to": "[{},\\infty)", "at least": "[{},\\infty)", "greater than": "({},\\infty)",
     "less than or equal to": "(-\\infty,{}]", "at most": "(-\\infty,{}]", "less than": "(-\\infty,{})",

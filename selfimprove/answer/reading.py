@@ -106,8 +106,6 @@ def read(written: str) -> Answer:
         core = _PROBABILITY.sub("", core)
     if " not " in core:
         core = _AND_NOT.sub(r"\1", core)
-    if " and " in core:
-        core = _MIXED.sub(r"\1 \2", core)
     if " is the " in core:
         core = _IS_THE_ONLY.sub("", core)
     if "\n####" in core:
@@ -165,7 +163,6 @@ _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
 _AND_NOT = re.compile(r"(?<=[\w}]),? (?:and )?not -?\d[\d.,/]*(\}?)\Z")  # "45 miles per hour, not 54"
 _PROBABILITY = re.compile(r"\AP\s?\((?:[^()=]|\([^()]{0,40}\)){1,80}\)\s?=\s?(?=[\d\\.])")  # of an event
-_MIXED = re.compile(r"\A(-?\d{1,9}) and (\d{1,4}/\d{1,4})\Z")  # "5 and 2/7"
 _LIMIT = r"\s?(?:\{[^{}]{1,20}\}|-?\w|\\[a-z]+)\s?"
 _EVALUATED = re.compile(rf"[|\])]\s?_{_LIMIT}\^{_LIMIT}=")
 """The bar or bracket of an antiderivative between its limits, behind which its value stands: `x^3 |_0^1 = 1`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 
 from selfimprove.answer.tree import Constant, Node, Op, Unit, number, walk
@@ -34,7 +35,7 @@ _KINDS: dict[str, dict[str, Fraction]] = {
     },
     "money": {"dollar": Fraction(1), "cent": Fraction(1, 100)},
 }  # fmt: skip
-_DERIVED: dict[str, dict[str, int]] = {
+_BY_KIND: dict[str, dict[str, int]] = {
     "second": {"time": 1},
     "meter": {"length": 1},
     "mole": {"amount": 1},
@@ -44,7 +45,7 @@ _DERIVED: dict[str, dict[str, int]] = {
     "farad": {"mass": -1, "length": -2, "time": 4, "current": 2},
     "tesla": {"mass": 1, "time": -2, "current": -1},
     "weber": {"mass": 1, "length": 2, "time": -2, "current": -1},
-    "siemen": {"mass": -1, "length": -2, "time": 3, "current": 2},
+    "siemens": {"mass": -1, "length": -2, "time": 3, "current": 2},
     "henry": {"mass": 1, "length": 2, "time": -2, "current": -2},
     "newton": {"mass": 1, "length": 1, "time": -2},
     "joule": {"mass": 1, "length": 2, "time": -2},
@@ -59,10 +60,10 @@ _VOLUMES = {
 }  # fmt: skip
 _KILOGRAM = Fraction(1_000)
 _PREFIXED: dict[str, _Scale] = {
-    **{unit: (_KILOGRAM ** powers.get("mass", 0), powers) for unit, powers in _DERIVED.items()},
+    **{unit: (_KILOGRAM ** powers.get("mass", 0), powers) for unit, powers in _BY_KIND.items()},
     "gram": (Fraction(1), {"mass": 1}),
     "liter": (_LITER, {"length": 3}),
-    "electronvolt": (Fraction(1_602_176_634, 10**28) * _KILOGRAM, _DERIVED["joule"]),
+    "electronvolt": (Fraction(1_602_176_634, 10**28) * _KILOGRAM, _BY_KIND["joule"]),
 }
 _SCALES: dict[str, _Scale] = {
     **{unit: (size, {kind: 1}) for kind, units in _KINDS.items() for unit, size in units.items()},
@@ -72,10 +73,10 @@ _SCALES: dict[str, _Scale] = {
         for unit, (size, powers) in _PREFIXED.items()
         for prefix, factor in _PREFIXES.items()
     },
-    "kilowatthour": (3_600_000 * _KILOGRAM, _DERIVED["joule"]),
+    "kilowatthour": (3_600_000 * _KILOGRAM, _BY_KIND["joule"]),
     "molar": (1 / _LITER, {"amount": 1, "length": -3}),
     "millimolar": (1 / (1_000 * _LITER), {"amount": 1, "length": -3}),
-    "atmosphere": (101_325 * _KILOGRAM, _DERIVED["pascal"]),
+    "atmosphere": (101_325 * _KILOGRAM, _BY_KIND["pascal"]),
 }
 _COMPOUND = {"mph": "mile/hour"}
 _PART = re.compile(r" ?(/?)([a-z]+)(?:\^(\d))?")
@@ -137,27 +138,27 @@ def goes_on_in_measures(unit: Unit) -> bool:
 
 
 def with_letter(node: Node, unit: Unit | None, other: Unit | None) -> tuple[Node, Unit | None]:
-    """A value and its unit; a last letter counts as one if the other side has that or converts: `8 m` beside 8 km."""
+    """A value and its unit; last letters count as one if the other side has that or converts: `8 m` beside 8 km."""
     if unit is not None or other is None or node.op is not Op.MUL:
         return node, unit
-    rest, last = node.args
-    if (
-        rest.op is Op.MUL
-        and last.op is rest.args[1].op is Op.SYMBOL
-        and (name := rest.args[1].name + last.name) in SYMBOLS
-    ):
-        letters = canonical_unit(name)
+    for value, spelt in _letters_behind(node):
+        letters = canonical_unit(spelt)
         if letters.words == other.words or ratio(letters, other) is not None:
-            return rest.args[0], letters  # 500 nm
-    last, power = node.args[1], ""
+            return value, letters
+    return node, None
+
+
+def _letters_behind(node: Node) -> Iterator[tuple[Node, str]]:
+    """A product's value and the unit that its last two letters, or its last one, may be: `500 nm`, `8 m^2`."""
+    rest, last = node.args
+    power = ""
     if last.op is Op.POW and last.args[1] in (number(2), number(3)):
         last, power = last.args[0], f"^{last.args[1].value}"
     if last.op is not Op.SYMBOL:
-        return node, unit
-    letter = canonical_unit(last.name + power)
-    if letter.words != other.words and ratio(letter, other) is None:
-        return node, None
-    return node.args[0], letter
+        return
+    if rest.op is Op.MUL and rest.args[1].op is Op.SYMBOL and rest.args[1].name + last.name in SYMBOLS:
+        yield rest.args[0], rest.args[1].name + last.name + power
+    yield rest, last.name + power
 
 
 _MEASURES = frozenset((*UNITS.values(), *SYMBOLS.values()))

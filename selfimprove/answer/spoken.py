@@ -21,13 +21,15 @@ _COUNT = rf"(?:\d{{1,9}}|(?:{_WORD})(?:[ -](?:{_WORD})){{0,4}})"
 _PART = f"(?P<part>{'|'.join(_PARTS)})s?"
 _BASE = r"(\d[\d.]{0,9}|(?!a\b)[a-z]|\\?pi)"
 _MIXED = re.compile(
-    rf"(?P<whole>{_COUNT}) and (?:(?P<count>a|{_COUNT})[ -]{_PART}|(?P<top>\d{{1,4}})/(?P<bottom>\d{{1,4}}))"
+    rf"(?P<sign>-)?(?P<whole>{_COUNT}) and "
+    rf"(?:(?P<count>a|{_COUNT})[ -]{_PART}|(?P<top>\d{{1,4}})/(?P<bottom>\d{{1,4}}))"
     r"(?P<unit>(?: [a-z]{2,}){0,2})",
     re.IGNORECASE,
 )
 _SHARE = re.compile(rf"(?:an?|(?P<count>{_COUNT}))[ -]{_PART}(?: of the [a-z]+(?: [a-z]+)?)?", re.IGNORECASE)
-_POINT = re.compile(rf"({_COUNT}) point ((?:{_WORD})(?: (?:{_WORD})){{0,7}})", re.IGNORECASE)
-_NEGATIVE = re.compile(r"(?:negative|minus) ([a-z].*)", re.IGNORECASE)
+_DIGIT = "zero|one|two|three|four|five|six|seven|eight|nine"
+_POINT = re.compile(rf"({_COUNT}) point ((?:{_DIGIT})(?: (?:{_DIGIT})){{0,7}})", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:negative|minus) (\w.*)", re.IGNORECASE)
 _HALVES = re.compile(r"(?:half an? ([a-z]{3,}))|(?:(?:an?|one) ([a-z]{3,}) and a half)", re.IGNORECASE)
 _ROOT = re.compile(rf"(?:{_BASE} (?:times )?)?(?:the )?(square |cube )?root (?:of )?{_BASE}", re.IGNORECASE)
 _SIGNS = (
@@ -37,7 +39,7 @@ _SIGNS = (
     (re.compile(r"(\d{1,3}) factorial", re.IGNORECASE), r"\1!"),
     (re.compile(r"(\d{1,3}) choose (\d{1,3})", re.IGNORECASE), r"\\binom{\1}{\2}"),
     (re.compile(r"(\d[\d./]{0,9}) (?:times )?pi", re.IGNORECASE), r"\1\\pi"),
-    (re.compile(r"(?:a|one) dozen", re.IGNORECASE), "12"),
+    (re.compile(r"(?:a|1) dozen", re.IGNORECASE), "12"),
     (re.compile(r"(\d+),? (?:with )?(?:a )?(?:remainder|rem|r)(?: of)?\.? (\d+)", re.IGNORECASE), r"\1 remainder \2"),
 )
 
@@ -48,13 +50,13 @@ def in_signs(text: str, otherwise: str) -> str:
         inner = in_signs(negative[1], "")
         return f"-({inner})" if inner else otherwise
     if (half := _HALVES.fullmatch(text)) is not None:
-        return f"1/2 {half[1]}" if half[1] else f"3/2 {half[2]}s"
+        return f"1/2 {half[1]}" if half[1] else f"3/2 {half[2]}"
     if (mixed := _MIXED.fullmatch(text)) is not None and (value := _mixed(mixed)) is not None:
         return f"{value}{mixed['unit']}"
     if (share := _SHARE.fullmatch(text)) is not None:
         return _share(share) or otherwise
     if (point := _POINT.fullmatch(text)) is not None and (count := _value(point[1])) is not None:
-        return f"{count}.{''.join(str(COUNTS.get(word.lower(), '')) for word in point[2].split())}"
+        return f"{count}.{''.join(str(COUNTS[word.lower()]) for word in point[2].split())}"
     text = _NUMERAL.sub(_in_digits, text)
     if (root := _ROOT.fullmatch(text)) is not None and (root[2] or root[1]):
         degree = "[3]" if (root[2] or "").lower() == "cube " else ""
@@ -80,7 +82,9 @@ def _mixed(found: re.Match[str]) -> Fraction | None:
         count, bottom = _value(found["count"]), _PARTS[found["part"].lower()]
     else:
         count, bottom = Fraction(found["top"]), int(found["bottom"])
-    return None if whole is None or count is None or not bottom else whole + count / bottom
+    if whole is None or count is None or not bottom:
+        return None
+    return (whole + count / bottom) * (-1 if found["sign"] else 1)
 
 
 def _share(found: re.Match[str]) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from selfimprove.answer.limits import MAX_TOKENS
 from selfimprove.answer.tree import Unreadable
-from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, SYMBOLS, known_command
+from selfimprove.answer.words import ALIASES, BARE_UNITS, CONSTANTS, FUNCTIONS, SHORT_WORDS, known_command
 
 
 @dataclass(slots=True)  # as `Node`
@@ -75,8 +75,6 @@ def _is_product(run: str) -> bool:
     low = run.lower()
     if len(run) == 1:
         return True
-    if len(run) == len("Ft") and run[0].isupper() and run[1].islower() and low in BARE_UNITS and run not in SYMBOLS:
-        return True  # force times time, and no foot
     if low in SHORT_WORDS or low in BARE_UNITS:
         return run.isupper() and low not in ("usd", "eur", "mph", "kph", "lbs")
     if run.isupper():
@@ -207,8 +205,8 @@ def tokenise(text: str) -> list[Token]:
             tokens.append(Token("text", match["inner"].strip(), gap))
         elif match[0] == "at" and not gap and tokens and tokens[-1].kind == "num":
             tokens += [Token("sym", "a"), Token("sym", "t")]  # the word stands behind a space
-        elif match[0] == "mg" and not (tokens and _ends_number(tokens[-1])):
-            tokens += [Token("sym", "m", gap), Token("sym", "g")]
+        elif match[0] in ("mg", "Ft") and not (tokens and _ends_number(tokens[-1])):
+            tokens += [Token("sym", match[0][0], gap), Token("sym", match[0][1])]
         else:
             tokens.extend(_token(match, gap))
         gap = False

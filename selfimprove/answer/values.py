@@ -167,7 +167,8 @@ def _last(sentence: str) -> str | None:
 
 
 _OPERATOR = re.compile(
-    r"\b(?:(?P<word>(?:raised )?to the power(?: of)?|choose|root of)|times|plus|minus|negative|over|divided by)\s+\Z",
+    r"(?:\b[\w.]+\s+)?\b(?:(?P<word>(?:raised )?to the power(?: of)?|choose|root of)|"
+    r"times|plus|minus|negative|over|divided by)\s+\Z",
     re.IGNORECASE,
 )
 """In front of a number that the sentence calculates with: "2 times 5 squared", "ten to the power of 6"."""

@@ -117,6 +117,7 @@ tesla teslas
 coulomb coulombs
 farad farads
 weber webers
+siemens
 henry henrys henries
 electronvolt electronvolts
 angstrom angstroms
@@ -141,7 +142,7 @@ SYMBOLS = {
        for sign, prefix in (("μ", "micro"), ("n", "nano"))
        for unit, name in (("m", "meter"), ("s", "second"), ("g", "gram"), ("L", "liter"), ("mol", "mole"))},
     "pF": "picofarad", "pC": "picocoulomb", "mmol": "millimole", "kmol": "kilomole", "H": "henry", "mH": "millihenry",
-    "μH": "microhenry", "M": "molar", "mM": "millimolar", "S": "siemen", "G": "gauss", "ms": "millisecond",
+    "μH": "microhenry", "M": "molar", "mM": "millimolar", "S": "siemens", "G": "gauss", "ms": "millisecond",
     "fm": "femtometer", "dm": "decimeter", "TeV": "teraelectronvolt", "hPa": "hectopascal", "kWh": "kilowatthour",
 }  # fmt: skip
 MAGNITUDES = {
