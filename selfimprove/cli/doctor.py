@@ -63,13 +63,12 @@ def doctor(
     from selfimprove.doctor import Subject, examine, sampled
     from selfimprove.models import default_cache
     from selfimprove.plan.unnamed import recipe_for
-    from selfimprove.recipe.reading import read_recipe
 
     typed = typed_settings(model, problems, settings or [])
     try:
         chosen, why = recipe_for(recipe, typed)
     except UsageError:  # if the problems can't be read, their own check says why
-        chosen, why = read_recipe(recipe, typed), ""
+        chosen, why = recipe_for(recipe, typed, unread="all")
     runtime = read_runtime(execution)
     subject = Subject(recipe=chosen, why=why, runtime=runtime, folder=rounds_dir, cache=default_cache(), rounds=rounds)
     levels = [_shown(finding, as_json) for finding in examine(subject)]

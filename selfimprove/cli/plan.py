@@ -59,7 +59,7 @@ def plan(
     typed = typed_settings(model, problems, settings or [])
     with ExitStack() as stack:
         reading = stack.enter_context(told_reading(screen(stack)))
-        chosen, why = recipe_for(recipe, typed, reading, reads_hub=False)
+        chosen, why = recipe_for(recipe, typed, reading, unread="hub")
         found, told = problem_lines(chosen, reading)
     for line in filter(None, [why, *told]):
         typer.echo(escape_text(line, _LINE))

@@ -47,7 +47,7 @@ def run(
     """Run rounds until the run has --rounds of them; the same command resumes an interrupted run.
 
     Without --recipe, a new run trains on right solutions if its problems have answers, otherwise on the most common
-    prefix of each problem; its first line says so. Keys set with --set keep their values.
+    prefix of each problem, and says so before round 1. Keys set with --set keep their values.
 
     Saved work is never redone; a run that already has enough rounds is left as it is. To resume a run, give --run and
     --rounds; without --recipe, the run's own recipe applies. A different recipe, or a key set to another value, is
@@ -83,6 +83,7 @@ def run(
     runtime, trackers = read_runtime(execution), read_trackers(track or [])
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     with stoppable(resume_command(name, rounds_dir, rounds)), open_view(mode, sys.stdout) as view:
+        journal.refuse_held()
         with told_reading(view) as reading:
             chosen, why = (overridden(journal.recipe(), typed), "") if resumes else recipe_for(recipe, typed, reading)
         journal.examine(chosen, typed_keys(recipe, typed))

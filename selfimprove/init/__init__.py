@@ -22,7 +22,7 @@ from selfimprove.formatting import byte_count
 from selfimprove.models import load_tokenizer, preview_model
 from selfimprove.models.weights import footprint
 from selfimprove.plan.hope import heldout_needed, power_warning
-from selfimprove.plan.unnamed import Answers, method
+from selfimprove.plan.unnamed import Answers, method_keys
 from selfimprove.problem.generated import PREFIX
 from selfimprove.problem.preview import refuse_unusable
 from selfimprove.problem.sizes import Pool, Sizes, largest, sizes_of
@@ -165,4 +165,4 @@ def _method(found: Found) -> Recipe:
     """A recipe with the selection and training that fit."""
     if not found.answers.most and found.parameters is not None and found.parameters >= LARGE:
         return packaged_recipe("upft")
-    return parse_recipe(method(by_answers=found.answers.most), "init")
+    return parse_recipe(method_keys(by_answers=found.answers.most or found.pool.wanted.answered_only), "init")

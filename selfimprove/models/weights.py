@@ -131,8 +131,13 @@ def rewrite(folder: Path, out: Path, change: Callable[[str, torch.Tensor], torch
     safetensors file.
     """
     for path in weight_files(folder):
+        changed: dict[str, torch.Tensor] = {}
         with _complete(path):
-            changed = {name: change(name, read_tensor(path, name)).contiguous() for name in sorted(_heads(path))}
+            names = sorted(_heads(path))
+        for name in names:
+            with _complete(path):
+                tensor = read_tensor(path, name)
+            changed[name] = change(name, tensor).contiguous()
         save_file(changed, out / path.name, metadata={"format": "pt"})
         (out / path.name).chmod(0o644)  # save_file leaves it readable to the owner alone
     if (folder / INDEX).is_file():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from selfimprove.answer import Mode, Outcome, asked, check, check_answer, explain, fault_of_reference
 from tests import paths
@@ -49,7 +48,7 @@ MANY = 1000
 """Rows of a kind above which the default run takes every fourth."""
 
 
-def groups() -> list[ParameterSet]:
+def groups() -> list[Any]:
     found = []
     for name, group in DECIDED:
         large = len(group) > MANY

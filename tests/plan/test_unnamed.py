@@ -61,17 +61,41 @@ def test_keys_that_are_set_stay_and_a_selection_that_is_set_leaves_nothing_to_ch
 
 
 @pytest.mark.parametrize("own", [{"sampling": {"samples": 1}}, {"prefixes": {"length": "full"}}])
-def test_keys_that_do_not_fit_the_method_leave_the_default_values(own: dict[str, object], tmp_path: Path) -> None:
+def test_keys_that_do_not_fit_the_method_leave_the_default_values_and_are_told(
+    own: dict[str, object], tmp_path: Path
+) -> None:
     typed = {**written(tmp_path, "bare.jsonl", 60, 60), **own}
-    assert recipe_for(None, typed) == (read_recipe(None, typed), "")
+    recipe, why = recipe_for(None, typed)
+    assert recipe == read_recipe(None, typed)
+    assert why.startswith("No --recipe, and the keys that are set fit no selection: the run trains on every sample")
 
 
-def test_generated_problems_and_unread_ones_of_the_hub_are_taken_to_have_answers() -> None:
+def test_an_unknown_key_is_refused_before_the_problems_are_read(tmp_path: Path) -> None:
+    absent = {"problems": {"train": str(tmp_path / "absent.jsonl")}}
+    with pytest.raises(UsageError, match=r"unknown key `training\.rnk`"):
+        recipe_for(None, {**absent, "training": {"rnk": 3}})
+
+
+def test_training_on_answered_problems_alone_selects_by_answers(tmp_path: Path) -> None:
+    typed = written(tmp_path, "bare.jsonl", 60, 30)
+    typed["problems"]["answered_only"] = True
+    recipe, why = recipe_for(None, typed)
+    assert (recipe.prefixes.select, recipe.problems.answered_only) == ("verified", True)
+    assert "30 of the 60 problems" in why
+    assert "right solutions of these problems" in why
+
+
+def test_generated_problems_and_unread_ones_are_taken_to_have_answers(tmp_path: Path) -> None:
     generated, why = recipe_for(None, {})
     assert generated.prefixes.select == "verified"
     assert "all problems of reasoning-gym:sums have an answer" in why
-    _, why = recipe_for(None, {"problems": {"train": "openai/gsm8k"}}, reads_hub=False)
-    assert "all problems of openai/gsm8k are taken to have an answer" in why
+    hub = {"problems": {"train": "openai/gsm8k"}}
+    assert "all problems of openai/gsm8k are taken to have an answer" in recipe_for(None, hub, unread="hub")[1]
+    beside = written(tmp_path, "sums.jsonl", 60, 0)
+    beside["problems"]["heldout"] = "openai/gsm8k"
+    assert "sums.jsonl have an answer" in recipe_for(None, beside, unread="hub")[1]
+    absent = {"problems": {"train": str(tmp_path / "absent.jsonl")}, "training": {"negatives": 0.5}}
+    assert recipe_for(None, absent, unread="all")[0].prefixes.select == "verified"
 
 
 def test_a_missing_file_is_refused_as_it_is_with_a_recipe(tmp_path: Path) -> None:
