@@ -10,14 +10,14 @@ import re
 
 MOST = 60
 """Integers that are written out."""
-_SIGN = r"\s?(\\leq?(?![a-z])|\\leqslant|<=?)\s?"
-_BETWEEN = rf"(-?\d{{1,6}}){_SIGN}([a-z]){_SIGN}(-?\d{{1,6}})"
-_WITHIN = r"\|\s?([a-z])\s?\|\s?(\\leq?(?![a-z])|\\leqslant|<=?)\s?(\d{1,6})"
-_INTEGERS = r"\\mathbb\s?\{?\s?([ZN])\s?\}?"
+_SIGN = r"\s?(?:\\leq?(?![a-z])|\\leqslant|<=?)\s?"
+_BETWEEN = rf"(?P<low>-?\d{{1,6}})(?P<above>{_SIGN})(?P<name>[a-z])(?P<below>{_SIGN})(?P<high>-?\d{{1,6}})"
+_WITHIN = rf"\|\s?(?P<size>[a-z])\s?\|(?P<within>{_SIGN})(?P<most>\d{{1,6}})"
+_INTEGERS = r"\\mathbb\s?\{?\s?(?P<domain>[ZN])\s?\}?"
 _SUCH = r"\s?(?:\\mid|\\colon|:|\|)\s?"
-_BUILT = re.compile(rf"\\\{{\s?([a-z])\s?\\in\s?{_INTEGERS}{_SUCH}(?:{_BETWEEN}|{_WITHIN})\s?\\\}}")
+_BUILT = re.compile(rf"\\\{{\s?(?P<member>[a-z])\s?\\in\s?{_INTEGERS}{_SUCH}(?:{_BETWEEN}|{_WITHIN})\s?\\\}}")
 _RANGE = re.compile(
-    rf"{_BETWEEN}\s?(?:,|\\text\s?\{{\s?(?:and|where|with|for)\s?\}}|,?\s?where)\s?([a-z])\s?\\in\s?{_INTEGERS}"
+    rf"{_BETWEEN}\s?(?:,|\\text\s?\{{\s?(?:and|where|with|for)\s?\}}|,?\s?where)\s?(?P<member>[a-z])\s?\\in\s?{_INTEGERS}"
 )
 _HALF_LINES = (
     (
@@ -40,24 +40,27 @@ def written_out(text: str) -> str:
     if "mathbb" in text:
         for pattern, interval in _HALF_LINES:
             text = pattern.sub(interval, text)
-    if (found := _BUILT.fullmatch(text)) is not None:
-        name, kind, *between = found.groups()
-        if between[2] == name:
-            return _listed(between[0], between[1], between[3], between[4], kind) or text
-        if between[5] == name:
-            return _listed(f"-{between[7]}", between[6], between[6], between[7], kind) or text
-    if (found := _RANGE.fullmatch(text)) is not None and found[3] == found[6]:
-        return _listed(found[1], found[2], found[4], found[5], found[7]) or text
+    if (found := _BUILT.fullmatch(text) or _RANGE.fullmatch(text)) is not None:
+        return _listed(found) or text
     if "\\ne" in text and (found := _UNEQUAL.fullmatch(text)) is not None and bool(found[1]) == bool(found[4]):
         return f"\\mathbb{{R}}\\setminus\\{{{found[2]},{found[3]}\\}}"
     return text
 
 
-def _listed(low: str, opening: str, closing: str, high: str, kind: str) -> str:
-    """The integers between two bounds as a set; empty if there are none, or too many."""
-    first, last = int(low) + (opening == "<"), int(high) - (closing == "<")
-    if kind == "N":
-        first = max(first, 0)
-    if not 0 <= last - first < MOST or (kind == "N" and first == 0):  # whether N begins at 0 is not agreed upon
+def _listed(found: re.Match[str]) -> str:
+    """The integers between two bounds as a set; empty if there are none or too many, or if the names differ."""
+    parts = found.groupdict()
+    if parts.get("size"):
+        name, above, below = parts["size"], parts["within"], parts["within"]
+        low, high = -int(parts["most"]), int(parts["most"])
+    else:
+        name, above, below = parts["name"], parts["above"], parts["below"]
+        low, high = int(parts["low"]), int(parts["high"])
+    first, last = low + (above.strip() == "<"), high - (below.strip() == "<")
+    natural = parts["domain"] == "N"
+    first = max(first, 0) if natural else first
+    if name != parts["member"] or not 0 <= last - first < MOST:
+        return ""
+    if natural and first == 0:  # whether N begins at 0 is not agreed upon
         return ""
     return f"\\{{{','.join(map(str, range(first, last + 1)))}\\}}"

@@ -67,11 +67,9 @@ def run(
         selfimprove run --rounds 3 --ray auto --workers 8
         selfimprove run --recipe demo --track tensorboard --track wandb
     """
-    from selfimprove.events import Note
-    from selfimprove.plan.unnamed import recipe_for
     from selfimprove.recipe.reading import overridden, typed_keys
     from selfimprove.runs.assemble import run_recipe
-    from selfimprove.runs.reading import told_reading
+    from selfimprove.runs.reading import told_recipe
     from selfimprove.store.journal import journal_named
     from selfimprove.tracking import read_trackers, tracked
     from selfimprove.view import open_view
@@ -84,11 +82,8 @@ def run(
     mode = view_mode(as_json=as_json, plain=plain, quiet=quiet)
     with stoppable(resume_command(name, rounds_dir, rounds)), open_view(mode, sys.stdout) as view:
         journal.refuse_held()
-        with told_reading(view) as reading:
-            chosen, why = (overridden(journal.recipe(), typed), "") if resumes else recipe_for(recipe, typed, reading)
+        chosen = overridden(journal.recipe(), typed) if resumes else told_recipe(recipe, typed, view)
         journal.examine(chosen, typed_keys(recipe, typed))
-        if why:
-            view(Note(why))
         with tracked(trackers, journal, chosen, view) as emit:
             run_recipe(chosen, runtime, journal, rounds, emit, view=view)
     if mode not in ("json", "quiet"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-from selfimprove.events import Emit, StageFinished, StageProgress, StageStarted
+from selfimprove.events import Emit, Note, StageFinished, StageProgress, StageStarted
+from selfimprove.plan.unnamed import recipe_for
 from selfimprove.problem.stock import Reading
+from selfimprove.recipe import Recipe
 
 STAGE = "reading"
 MB = 1_000_000
@@ -30,3 +33,12 @@ def told_reading(emit: Emit) -> Iterator[Reading]:
     if begun:
         seconds = time.monotonic() - started
         emit(StageFinished(number=0, stage=STAGE, seconds=seconds, counts={}, reused=False))
+
+
+def told_recipe(path: Path | None, typed: Mapping[str, object], emit: Emit) -> Recipe:
+    """The recipe of a new run as `recipe_for` gives it, with a note that says what chose it."""
+    with told_reading(emit) as reading:
+        chosen, why = recipe_for(path, typed, reading)
+    if why:
+        emit(Note(why))
+    return chosen
