@@ -33,7 +33,7 @@ for name in "$@"; do
       --set problems.sealed_size=256 --seeds 1 --rounds 1 --name margins --margin ;;
     demo) compare ../../selfimprove/recipes/demo.toml --seeds 5 --rounds 2 --name demo ;;
     gsm8k) compare gsm8k/rft.toml gsm8k/upft.toml gsm8k/agreement.toml gsm8k/verified-64.toml \
-      --seeds 1 --rounds 1 --name gsm8k \
+      gsm8k/rft-two.toml --seeds 1 --rounds 1 --name gsm8k \
       --model "${STUDY_MODEL:-$(cd ../.. && python -m benchmarks.study.qwen)}" ;;
     *) echo "no comparison is called $name" >&2; exit 2 ;;
   esac
