@@ -88,6 +88,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return made
 
 
+@pytest.mark.slow
 def test_compare_scores_the_base_answers_under_each_champion_once_and_shows_them(workshop: Workshop) -> None:
     words = ["compare", "sft.toml", "--seeds", "1", "--rounds", "1", "--name", "scored", *RUNTIME]
     assert workshop.call(*words).returncode == 0
@@ -132,6 +133,7 @@ def test_a_better_champion_has_a_table_of_margins_and_unread_answers_are_in_none
     assert "+200.0 | +50.0 | +150.0 |" in told
 
 
+@pytest.mark.slow
 def test_scores_of_an_earlier_champion_are_not_shown(workshop: Workshop) -> None:
     folder = Path(shutil.copytree(workshop.runs / "scored", workshop.runs / "older"))
     path = folder / "sft-s0" / "margin.json"
