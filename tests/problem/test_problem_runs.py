@@ -17,8 +17,8 @@ from tests.workshop import Workshop, events_of
 Row = dict[str, object]
 SETTINGS = [
     "problems.train_size=12", "problems.heldout_size=8", "problems.sealed_size=4", "gate.batch=4", "prefixes.length=4",
-    "prefixes.structure_ratio=0", "prefixes.template={question}", "sampling.max_new_tokens=8", "sampling.chunk_rows=12",
-    "training.batch_rows=4", "merging.canaries=2",
+    "prefixes.select=all", "prefixes.structure_ratio=0", "prefixes.template={question}", "sampling.max_new_tokens=8",
+    "sampling.chunk_rows=12", "training.batch_rows=4", "merging.canaries=2",
 ]  # fmt: skip
 
 

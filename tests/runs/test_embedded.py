@@ -56,7 +56,7 @@ def test_the_readmes_command_on_a_model_as_the_hub_has_it_and_gsm8k_ends_with_a_
     data = SHARED / "data"
     files = [f"problems.heldout={data / 'gsm8k_test.jsonl'}", f"problems.sealed={data / 'gsm8k_test.jsonl'}"]
     words = ["run", "--rounds", "1", "--model", str(hub_folder), "--problems", str(data / "gsm8k_train.jsonl")]
-    settings = _words([*files, *SMALL, *SHORT, "prefixes.length=8"])
+    settings = _words([*files, *SMALL, *SHORT, "prefixes.select=all", "prefixes.length=8"])
     done = Workshop(tmp_path).call(*words, "--run", "gsm8k", "--json", *settings, timeout=800)
     finished = [event for event in events_of(done) if event["event"] == "round_finished"]
     assert len(finished) == 1
