@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 from hypothesis import settings
+
+from tests import warm
 
 # As the command line sets it: waiting threads that spin slow a busy machine down by a factor of ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -19,6 +22,12 @@ settings.load_profile(os.environ.get("SELFIMPROVE_EXAMPLES", "few"))
 MEMORY = "/dev/shm"
 ROOM = 8 << 30
 """Bytes that have to be free there; the default run leaves some 100 MB, the slow tests some models."""
+
+
+# The processes of one `pytest` share a server of forked commands (`tests/warm.py`), which the first to need it starts.
+if warm.SOCKET not in os.environ:
+    os.environ[warm.SOCKET] = f"{tempfile.gettempdir()}/selfimprove-tests-{os.getpid()}.socket"
+    os.environ[warm.OWNER] = str(os.getpid())
 
 
 def _has_room(folder: str) -> bool:

@@ -44,7 +44,7 @@ def bare_house(folder: Path) -> Path:
 
 
 def warm_house(folder: Path) -> Path:
-    """The bare house, in which `selfimprove` is forked from `tests/warm.py`'s server; a variable names its socket.
+    """The bare house, in which `selfimprove` is forked from `tests/warm.py`'s server.
 
     An option without a command is a process of its own: it asks which shell it was typed in.
     """

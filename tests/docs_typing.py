@@ -17,7 +17,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import warm
 from tests.docs_commands import ROOT
 from tests.docs_house import environment
 from tests.export.hub_peer import open_hub
@@ -105,7 +104,6 @@ def typed(line: str, folder: Path, variables: dict[str, str]) -> subprocess.Comp
 
 def _shell(line: str, folder: Path, variables: dict[str, str], stderr: int) -> subprocess.Popen[str]:
     """A shell at work on the line, in a session of its own."""
-    server = variables.get(warm.SOCKET)
     return subprocess.Popen(
         ["bash", "-ec", line],
         cwd=folder,
@@ -114,7 +112,6 @@ def _shell(line: str, folder: Path, variables: dict[str, str], stderr: int) -> s
         stdout=subprocess.PIPE,
         stderr=stderr,
         start_new_session=True,
-        pass_fds=[int(server)] if server else [],
     )
 
 

@@ -34,8 +34,8 @@ RUN = cases("run")
 @pytest.fixture(scope="module")
 def typist(tmp_path_factory: pytest.TempPathFactory) -> Typist:
     """Types each command once, in a folder without a model, where `selfimprove` is forked (`tests/warm.py`)."""
-    variables = {warm.SOCKET: str(warm.descriptor())}
-    return Typist(RUN, {"house": lambda: warm_house(tmp_path_factory.mktemp("house"))}, variables)
+    warm.ensure_started()
+    return Typist(RUN, {"house": lambda: warm_house(tmp_path_factory.mktemp("house"))})
 
 
 def test_every_documented_command_is_listed_and_every_listed_one_documented() -> None:

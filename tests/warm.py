@@ -1,13 +1,15 @@
 """Commands and programs in processes forked from one with the libraries loaded, so that tests don't wait for imports.
 
 Loading torch, transformers and peft takes several times as long as a whole run of the tiny model, and the tests start
-some hundred commands. `start` forks each from a server, one for each process of the tests. The fork is a process like
-any other: its own arguments, folder, environment, output, signals and exit. Two things differ from a fresh one: the
-hash seed, and variables that a library reads while it is imported, are the server's. Tests of those start a fresh one.
+some hundred commands. `start` forks each from a server, which the first process that needs it starts for all processes
+of the tests. The fork is a process like any other: its own arguments, folder, environment, output, signals and exit.
+Two things differ from a fresh one: the hash seed, and variables that a library reads while it is imported, are the
+server's. Tests of those start a fresh one.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import json
@@ -23,6 +25,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TextIO
+
+import psutil
 
 from tests.paths import ROOT
 
@@ -50,7 +54,13 @@ PRELOADED = [
 ]
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 SOCKET = "SELFIMPROVE_TESTS_SERVER"
-"""The variable with the descriptor of the server's socket, in the shells of documented commands."""
+"""The variable with the path of the server's socket, in all processes of the tests (`tests/conftest.py`)."""
+OWNER = "SELFIMPROVE_TESTS_OWNER"
+"""The variable with the id of the process that the tests were started as; the server ends after it."""
+SERVE = "--serve"
+"""The first word of the server; `python -m tests.warm` with any other is a command, forked."""
+OWNER_SECONDS = 2.0
+"""How often the server looks whether its owner is still there."""
 REQUEST_FDS = 4
 """Descriptors of a request: its words in JSON, standard output, standard error, a pipe for process id and exit code."""
 
@@ -116,28 +126,37 @@ def started(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         yield process, lines
 
 
-def descriptor() -> int:
-    """The server's socket, for a child that has it in `SOCKET`: `python -m tests.warm` is a forked command there."""
-    return _server().fileno()
+def ensure_started() -> None:
+    """The server runs and writes where this process does: one that a shell's command started would hold its output."""
+    _server()
 
 
 @cache
 def _server() -> socket.socket:
-    """The socket of this process's server, which ends when all that have it closed it; or the one it was handed."""
-    if handed := os.environ.get(SOCKET):
-        return socket.socket(fileno=int(handed))
-    ours, theirs = socket.socketpair()
-    with theirs:
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, **ENVIRONMENT},
-            cwd=ROOT,
-        )
+    """A connection to the server; where there is none yet, it is started."""
+    path = Path(os.environ[SOCKET])
+    ours = socket.socket(socket.AF_UNIX)
+    with _lock_of(path).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            ours.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as theirs:
+                theirs.bind(str(path))
+                theirs.listen()
+                words = [sys.executable, "-m", "tests.warm", SERVE, str(theirs.fileno())]
+                environment = {**os.environ, **ENVIRONMENT}
+                subprocess.Popen(words, pass_fds=[theirs.fileno()], env=environment, cwd=ROOT)
+            ours.connect(str(path))
     return ours
 
 
-def _serve(requests: socket.socket) -> str:
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _serve(listener: socket.socket, owner: int, path: Path) -> str:
     """Fork a process for each request and tell how it ended; returns in each its program, empty for a command."""
     for name in PRELOADED:
         importlib.import_module(name)
@@ -146,21 +165,31 @@ def _serve(requests: socket.socket) -> str:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    clients: list[socket.socket] = []
     running: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([requests, woken], [], [])
+        ready, _, _ = select.select([listener, woken, *clients], [], [], OWNER_SECONDS)
+        if not psutil.pid_exists(owner):
+            path.unlink(missing_ok=True)
+            _lock_of(path).unlink(missing_ok=True)
+            sys.exit()
         if woken in ready:
             os.read(woken, 512)
             _tell_ended(running)
-        if requests in ready:
-            more, fds, _, _ = socket.recv_fds(requests, 1, REQUEST_FDS)
+        if listener in ready:
+            clients.append(listener.accept()[0])
+        for client in [client for client in clients if client in ready]:
+            more, fds, _, _ = socket.recv_fds(client, 1, REQUEST_FDS)
             if not more:
-                sys.exit()
+                clients.remove(client)
+                client.close()
+                continue
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for fd in (requests.detach(), woken, wake, fds[3], *running.values()):
+                sockets = [one.detach() for one in (listener, *clients)]
+                for fd in (*sockets, woken, wake, fds[3], *running.values()):
                     os.close(fd)
                 return _become(*fds[:3])
             running[pid] = fds[3]
@@ -206,9 +235,9 @@ def _typed() -> int:
 
 
 if __name__ == "__main__":
-    if SOCKET in os.environ:
+    if sys.argv[1:2] != [SERVE]:
         sys.exit(_typed())
-    if program := _serve(socket.socket(fileno=int(sys.argv[1]))):
+    if program := _serve(socket.socket(fileno=int(sys.argv[2])), int(os.environ[OWNER]), Path(os.environ[SOCKET])):
         exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
     else:
         from selfimprove.cli.app import main

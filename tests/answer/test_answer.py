@@ -45,14 +45,14 @@ def decided(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 DECIDED = [(f"{path.stem} {kind}", group) for path in CASES for kind, group in decided(path).items()]
 MANY = 1000
-"""Rows of a kind above which the default run takes every fourth."""
+"""Rows of a kind above which the default run takes every eighth."""
 
 
 def groups() -> list[Any]:
     found = []
     for name, group in DECIDED:
         large = len(group) > MANY
-        found += [pytest.param(group[::4], id=f"{name}, every fourth")] if large else []
+        found += [pytest.param(group[::8], id=f"{name}, every eighth")] if large else []
         found += [pytest.param(group, id=name, marks=pytest.mark.slow if large else ())]
     return found
 

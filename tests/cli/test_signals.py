@@ -72,7 +72,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return make_workshop(tmp_path_factory.mktemp("workshop"))
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, *(pytest.param(sign, marks=pytest.mark.slow) for sign in (signal.SIGTERM, signal.SIGKILL))]
+)
 def test_no_child_and_no_temporary_file_is_left(workshop: Workshop, sign: signal.Signals) -> None:
     name = f"stopped-{sign.name.lower()}"
     temporary = workshop.folder / f"tmp-{name}"

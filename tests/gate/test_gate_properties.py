@@ -71,7 +71,7 @@ def test_order_is_free_within_a_fixed_set(pairs: list[Pair], gate: recipe.Gate, 
 
 
 @given(judged_pairs(), gates(), st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=settings().max_examples // 3)
 def test_a_better_outcome_never_turns_acceptance_into_rejection(
     pairs: list[Pair], gate: recipe.Gate, data: st.DataObject
 ) -> None:
@@ -190,7 +190,7 @@ def test_an_aimed_bet_is_the_same_in_one_go_and_in_parts(values: list[float], cu
 
 
 @given(judged_pairs(), gates())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=settings().max_examples // 3)
 def test_clear_verdicts_make_a_robust_decision(pairs: list[Pair], gate: recipe.Gate) -> None:
     clear = [replace(pair, challenger_unclear=False) for pair in pairs]
     assert judge(clear, gate).robust

@@ -165,7 +165,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
     [
         pytest.param("sample", marks=pytest.mark.slow),
         "train",
-        "merge",
+        pytest.param("merge", marks=pytest.mark.slow),
         pytest.param("judge", marks=pytest.mark.slow),
     ],
 )

@@ -80,14 +80,15 @@ def test_a_run_without_steps_names_none_in_its_records(tmp_path: Path, checker: 
     assert not any(isinstance(event, StepStarted) for event in world.events)
 
 
+@pytest.mark.parametrize("every", [12, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_stopped_in_any_stage_of_any_step_leaves_the_records_of_an_unbroken_one(
-    tmp_path: Path, checker: Checker
+    every: int, tmp_path: Path, checker: Checker
 ) -> None:
     whole = World(tmp_path / "whole", checker, gains=[0.4, 0.1], settings=STEPS)
     whole.run(2)
     kinds = (StageFinished, StageProgress)
     told = [event for event in whole.events if isinstance(event, kinds) and event.number == 1]
-    for stop in range(0, len(told), 6):
+    for stop in range(0, len(told), every):
         place = itertools.count()
 
         def end(event: Event, stop: int = stop, place: Iterator[int] = place) -> None:
