@@ -1,4 +1,4 @@
-"""A run's rates on this machine, measured in under a minute before it starts, for `selfimprove plan --calibrate`.
+"""A run's rates on this machine, measured in a minute or two before it starts, for `selfimprove plan --calibrate`.
 
 The real engine samples one chunk of training problems up to the length of a prefix, and then to the end of the answers:
 the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems, which get much
@@ -225,8 +225,9 @@ def _kept(
     were_cut = [c.stop is StopReason.LENGTH for c in completions]
     verdicts = check_completions(machinery.checker, answers, recipe.answers, cut=were_cut)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))
-    cut = sum(were_cut) / len(completions)
-    return low, min(1.0, high + (cut if len(completions[0].token_ids) < recipe.sampling.max_new_tokens else 0.0))
+    limit = recipe.sampling.max_new_tokens
+    cut_early = sum(c.stop is StopReason.LENGTH and len(c.token_ids) < limit for c in completions)
+    return low, min(1.0, high + cut_early / len(completions))
 
 
 def _train(

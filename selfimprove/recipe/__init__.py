@@ -327,7 +327,7 @@ class Runtime(Section):
     )
     micro_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
-        description="tokens in one forward pass of training, or `auto`: as many as half the free memory holds",
+        description="tokens in one forward pass of training, or `auto`: as many as 30% of the free memory holds",
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = Field(
         "auto", description="`on`: training computes activations twice and holds few; `auto`: where memory is short"

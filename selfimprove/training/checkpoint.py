@@ -59,6 +59,8 @@ def restore_checkpoint(state: State, path: Path) -> list[float]:
     for name, parameter in state.parameters.items():
         with torch.no_grad():
             parameter.copy_(tensors[f"weight|{name}"])
+        if f"step|{name}" not in tensors:
+            continue  # no gradient yet, as of an expert that no token was sent to
         state.optimizer.state[parameter] = {
             "step": tensors[f"step|{name}"],
             "exp_avg": tensors[f"exp_avg|{name}"].to(parameter.device),

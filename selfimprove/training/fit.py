@@ -26,7 +26,15 @@ from torch.distributed.tensor import DTensor
 from selfimprove.errors import StageError
 from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import choose_device
-from selfimprove.models.memory import Peak, free_memory, resident_memory, trim_heap
+from selfimprove.models.memory import (
+    Peak,
+    free_memory,
+    is_out_of_memory,
+    release_memory,
+    resident_memory,
+    trim_heap,
+)
+from selfimprove.models.working import working_set
 from selfimprove.recipe import Training
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
@@ -141,7 +149,7 @@ def _chosen(fit: Fit) -> Sizes:
         if not alike:
             continue
         _set_checkpointing(fit, checkpointing)
-        each = _agreed(fit, _bytes_per_token(fit, alike[0]), least=False)
+        each = _agreed(fit, _bytes_that_fit(fit, alike[0], max(1, free)), least=False)
         plans = {size: _plan(fit, size) for size in alike}
         largest = {size: largest_micro_batch(plan, fit.rows, fit.method.packs) for size, plan in plans.items()}
         place = first_that_fits(alike, lambda size: each * largest[size], free)  # noqa: B023 - called here
@@ -161,6 +169,27 @@ def _agreed(fit: Fit, own: int, *, least: bool) -> int:
     """The least or the most of what the processes of the group have."""
     all_of_them = fit.accelerator.gather(torch.tensor([own], device=fit.device))
     return int(all_of_them.min() if least else all_of_them.max())
+
+
+def _bytes_that_fit(fit: Fit, sizes: Sizes, free: int) -> int:
+    """Bytes that activations hold at most, a token; all that is `free` where the longest rows alone hold more.
+
+    Such rows end in an error on a GPU. On a processor the system may end the process, so there they aren't computed if
+    they hold more than is free by the model's configuration.
+    """
+    longest = max(map(len, fit.rows))
+    if fit.device.type == "cpu":
+        held = working_set(fit.job.model).activations(longest, checkpointing=sizes.gradient_checkpointing)
+        if longest * held * fit.dtype.itemsize > free:
+            return free
+    try:
+        return min(free, _bytes_per_token(fit, sizes))
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_memory()  # the error is gone, and with it the frames that held what was computed
+    fit.state.optimizer.zero_grad(set_to_none=True)
+    return free
 
 
 def _bytes_per_token(fit: Fit, sizes: Sizes) -> int:

@@ -116,14 +116,15 @@ def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
 def weighted_loss(model: PreTrainedModel, batch: Batch, head_alone: bool, at_once: int = 256) -> Tensor:
     """The sum of weight times loss over the batch's targets, float32: negative log-likelihoods in nats, probabilities.
 
-    With `head_alone` no more than `at_once` targets pass through the output head together.
+    With `head_alone` no more than `at_once` targets pass through the output head together. The sum is no product of
+    matrices, which autocast would round to bfloat16.
     """
     if head_alone:
         states = _target_states(model, batch)
         loss: Tensor = _HeadLoss.apply(states, _head(model), batch, at_once)  # type: ignore[no-untyped-call]  # torch
         return loss
     surprise = surprises(model, batch, False)
-    return torch.where(batch.wrong, torch.exp(-surprise), surprise) @ batch.weights
+    return (torch.where(batch.wrong, torch.exp(-surprise), surprise) * batch.weights).sum()
 
 
 def surprises(model: PreTrainedModel, batch: Batch, head_alone: bool, at_once: int = 256) -> Tensor:
@@ -174,7 +175,7 @@ class _HeadLoss(torch.autograd.Function):
             norm = logits.logsumexp(-1, keepdim=True)
             surprise = (norm - logits.gather(1, wanted[:, None]))[:, 0]
             likely = torch.exp(-surprise)
-            total += shares @ torch.where(wrong, likely, surprise)
+            total += (shares * torch.where(wrong, likely, surprise)).sum()
             shares = torch.where(wrong, -likely * shares, shares)
             share = logits.sub_(norm).exp_().mul_(shares[:, None])
             share[torch.arange(len(wanted), device=wanted.device), wanted] -= shares

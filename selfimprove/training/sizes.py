@@ -10,8 +10,8 @@ of the pass; a `HEAD_SHARE` of the free memory bounds the logits.
 *Tokens of a micro-batch* and *gradient checkpointing.* The trainer computes its longest rows once, forward and
 backward, and counts what that holds (`fit.py`). From there memory grows with the tokens of a micro-batch. The first of
 `candidates` whose largest micro-batch holds at most `SHARE` of the free memory is taken: fewer tokens first, since they
-cost next to nothing, then activations computed twice, which cost a third of the speed. Rows are not cut: a micro-batch
-is at least as long as its longest row.
+cost next to nothing, then activations computed twice, which cost a third of the speed. Where the longest rows don't fit
+at all, that way is left out. Rows are not cut: a micro-batch is at least as long as its longest row.
 
 `SHARE` leaves room for what is not seen: fragments of the heap, the system's own caches, other programs that grow.
 Micro-batches are of unlike sizes, so of the blocks that one frees the next can't use all, and what the C library keeps

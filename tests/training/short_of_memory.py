@@ -1,7 +1,7 @@
-"""One training that is left with so many MiB more after its first step: `short_of_memory.py FOLDER MIB`.
+"""One training that is left with so many MiB more after its first step: `short_of_memory.py FOLDER MIB [LENGTH]`.
 
-FOLDER/model is made here: large enough that a micro-batch of 4,096 tokens takes some hundred MiB. Prints the counts as
-JSON, or the error that ended it.
+FOLDER/model is made here: large enough that a micro-batch of 4,096 tokens takes some hundred MiB. With LENGTH, the rows
+have so many tokens, and the memory is short from the beginning. Prints the counts as JSON, or the error that ended it.
 """
 
 from __future__ import annotations
@@ -44,17 +44,19 @@ def long_examples(count: int, length: int = 100) -> list[Example]:
     return [Example(f"k{n}", 0, "prefix", tuple(ids[:-8]), tuple(ids[-8:]), 1.0) for n, ids in enumerate(draws)]
 
 
-def main(folder: Path, more: int) -> None:
-    """Train two steps, the second one in `more` MiB."""
+def main(folder: Path, more: int, length: int = 0) -> None:
+    """Train two steps: the second one in `more` MiB, or both on rows of `length`."""
 
     def on_step(number: int, *_: float) -> None:
-        if number == 1:
-            limit = psutil.Process().memory_info().vms + (more << 20)
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        if number == 1 and not length:
+            _leave(more)
 
     settings = Training(batch_rows=64, epochs=2, checkpoint_steps=1, rank=4)
     model, runtime = make_model(folder / "model"), Runtime(device="cpu", threads=1)
-    job = make_job(folder, model, examples=long_examples(64), settings=settings, runtime=runtime)
+    rows = long_examples(4, length) if length else long_examples(64)
+    job = make_job(folder, model, examples=rows, settings=settings, runtime=runtime)
+    if length:
+        _leave(more)
     try:
         told = asdict(train(job, on_step))
     except StageError as error:
@@ -62,5 +64,10 @@ def main(folder: Path, more: int) -> None:
     sys.stdout.write(json.dumps(told))
 
 
+def _leave(more: int) -> None:
+    limit = psutil.Process().memory_info().vms + (more << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

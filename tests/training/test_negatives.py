@@ -17,7 +17,7 @@ from selfimprove.round.prefixes import Example
 from selfimprove.store.rows import Kind
 from selfimprove.training import train
 from selfimprove.training.attention import branches_hold
-from selfimprove.training.loss import Batch, _HeadLoss, pack, pad, row_ids, weighted_loss
+from selfimprove.training.loss import Batch, _HeadLoss, pack, pad, row_ids, surprises, weighted_loss
 from tests.training.train_once import make_examples, make_job
 
 CPU = torch.device("cpu")
@@ -59,6 +59,19 @@ def test_loss_and_gradients_of_wrong_rows_equal_the_definition(tmp_path: Path, w
     assert loss.item() == pytest.approx(naive.item(), rel=1e-5)
     for (name, p), q in zip(reference.named_parameters(), ours.parameters(), strict=True):
         assert not q.requires_grad or torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("head_alone", [True, False])
+def test_the_loss_under_autocast_is_the_float32_sum_of_its_terms(tmp_path: Path, head_alone: bool) -> None:
+    model = AutoModelForCausalLM.from_pretrained(make_tiny_model(tmp_path / "model"), dtype=torch.float32)
+    model.requires_grad_(False)
+    batch = pad(mixed(), CPU)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        told = surprises(model, batch, head_alone)
+        loss = weighted_loss(model, batch, head_alone, at_once=len(batch.targets))
+    terms = torch.where(batch.wrong, torch.exp(-told), told).double() * batch.weights.double()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(terms.sum().item(), rel=1e-6)
 
 
 @given(

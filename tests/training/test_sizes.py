@@ -23,7 +23,7 @@ from selfimprove.models.working import WorkingSet, working_set
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.training import train
 from selfimprove.training.batches import largest_micro_batch, plan_steps
-from selfimprove.training.fit import _bytes_per_token, _loaded, _set_checkpointing, prepare, take_step
+from selfimprove.training.fit import _bytes_per_token, _bytes_that_fit, _loaded, _set_checkpointing, prepare, take_step
 from selfimprove.training.forecast import memory_need
 from selfimprove.training.sizes import (
     FILE,
@@ -154,6 +154,18 @@ def test_what_a_few_tokens_hold_tells_what_many_will(checkpointing: bool, tmp_pa
     assert not any(p.grad is not None for p in fit.state.parameters.values())
 
 
+def test_rows_that_dont_fit_are_not_computed_on_a_processor(tmp_path: Path) -> None:
+    model, rows = make_model(tmp_path / "model"), long_examples(2, 400)
+    fit = _loaded(make_job(tmp_path, model, examples=rows, settings=SETTINGS, runtime=AUTO))
+    room = 16 << 20  # less than a row holds without gradient checkpointing
+    for checkpointing in (False, True):
+        _set_checkpointing(fit, checkpointing)
+        sizes = Sizes(micro_tokens=4096, gradient_checkpointing=checkpointing, head_targets=16)
+        with Peak() as peak:
+            each = _bytes_that_fit(fit, sizes, room)
+        assert (each == room, peak.bytes == 0) == (not checkpointing, not checkpointing)
+
+
 def test_freed_memory_of_the_heap_is_kept_up_to_a_bound_and_then_given_back(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"batch_rows": 24, "dropout": 0.0})
     job = make_job(
@@ -197,10 +209,11 @@ def test_errors_of_memory_are_told_from_others() -> None:
     assert not is_out_of_memory(RuntimeError("shapes differ"))
 
 
-def _short(folder: Path, more: int) -> dict[str, Any]:
+def _short(folder: Path, more: int, *length: int) -> dict[str, Any]:
     # What is freed goes back to the system at once, so that the limit leaves what it says.
     malloc = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("short_of_memory.py")), str(folder), str(more)]
+    numbers = map(str, (more, *length))
+    command = [sys.executable, str(Path(__file__).with_name("short_of_memory.py")), str(folder), *numbers]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **malloc}
     told: dict[str, Any] = json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
     return told
@@ -213,6 +226,14 @@ def test_a_training_that_runs_out_of_memory_goes_on_with_half(tmp_path: Path) ->
     assert (counts["micro_tokens"], counts["gradient_checkpointing"], counts["halved"]) == (2048, True, True)
     assert counts["steps"] == 2
     assert len(counts["losses"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on the address space is kept by Linux alone")
+def test_rows_too_long_for_memory_without_gradient_checkpointing_train_with_it(tmp_path: Path) -> None:
+    counts = _short(tmp_path, 300, 2000)
+    assert (counts["micro_tokens"], counts["gradient_checkpointing"], counts["halved"]) == (4096, True, False)
+    assert counts["steps"] == 2
 
 
 @pytest.mark.slow
