@@ -31,7 +31,7 @@ from selfimprove.problem.gym import HASHED, PLAIN, UNSTATED, made_dataset
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Answers
-from selfimprove.round.answers import check_completions
+from selfimprove.round.verdicts import check_completions
 
 SECONDS = 2.0
 SETTINGS = Answers()

@@ -26,9 +26,10 @@ from selfimprove.models import default_cache
 from selfimprove.problem.judging import open_checker
 from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Recipe, Runtime
-from selfimprove.round.answers import check_completions, judging_decoding
+from selfimprove.round.answers import judging_decoding
 from selfimprove.round.machinery import Machinery
 from selfimprove.round.model_cache import ModelCache
+from selfimprove.round.verdicts import check_completions, checked_texts
 from selfimprove.runs.assemble import machinery_of
 from selfimprove.sampling import (
     Completion,
@@ -38,7 +39,6 @@ from selfimprove.sampling import (
     StopReason,
     Tokenizer,
     derive_seed,
-    opened_by_template,
     plan_chunks,
     read_own_decoding,
     render_prompt,
@@ -187,9 +187,8 @@ def _replies(
 ) -> list[Reply]:
     """The completions as text with verdicts; without a reference only the extracted answer is kept."""
     texts = [tokenizer.decode(completion.token_ids) for completion in completions]
-    opened = opened_by_template(tokenizer, recipe.sampling.system, recipe.sampling.prompt)
     problems = [make_problem(question.text, question.gold, "ask") for question in questions]
-    answers = [(f"{opened}{text}", problem) for text, problem in zip(texts, problems, strict=True)]
+    answers = list(zip(checked_texts(tokenizer, recipe.sampling, texts), problems, strict=True))
     cut = [completion.stop is StopReason.LENGTH for completion in completions]
     verdicts = check_completions(checker, answers, recipe.answers, cut=cut)
     return [

@@ -86,7 +86,7 @@ def run_pilot(arm: Arm, problems: ProblemSets, machinery: Machinery, scratch: Jo
     recipe = arm.recipe.model_copy(update={"sampling": sampling, "schedule": one_step})
     samplers, models = Samplers(machinery.open_sampler), ModelCache(scratch, machinery, recipe, emit)
     job = Job(1, BASE, recipe, problems, machinery, scratch, samplers, models, emit)
-    job.files.path.mkdir(parents=True, exist_ok=True)
+    job.files.make()
     try:
         sampled = _sampled(job)
     finally:

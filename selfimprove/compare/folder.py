@@ -29,7 +29,7 @@ from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.keys import changed_keys
 from selfimprove.recipe.reading import parse_stored
-from selfimprove.store.durable import read_json, write_json
+from selfimprove.store.durable import make_folder, read_json, write_json
 from selfimprove.store.journal import Journal
 from selfimprove.store.names import COMPARISON, run_names
 from selfimprove.store.parsing import parsed
@@ -175,7 +175,7 @@ class Folder:
 
     def write(self, plan: Plan) -> None:
         """Make the plan durable."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         record = PlanRecord(
             format=FORMAT,
             rounds=plan.rounds,

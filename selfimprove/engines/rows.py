@@ -42,7 +42,8 @@ class LlamaDecoder:
         self._lengths += [len(prompt) for prompt in prompts]
         distinct = sorted(set(prompts))
         slots = [first + prompts.index(prompt) for prompt in distinct]
-        logits = [self._run_pass(spans, distinct, slots) for spans in plan_prefill(distinct)][-1]
+        ends = [self._run_pass(spans, distinct, slots) for spans in plan_prefill(distinct)][-1]
+        logits = self._llama.logits(ends)
         for number, prompt in enumerate(prompts, first):
             source = first + prompts.index(prompt)
             if source != number:
@@ -87,12 +88,12 @@ class LlamaDecoder:
         return attend
 
     def _run_pass(self, spans: Sequence[Span], prompts: Sequence[Prompt], slots: Sequence[int]) -> torch.Tensor:
-        """Fill the cache with these spans; logits (spans, vocabulary) of the token after each."""
+        """Fill the cache with these spans; the hidden state of each span's last token (spans, hidden)."""
         ends = [self._forward(part, prompts, slots) for part in _parts(spans)]
         for span in spans:
             for other in span.others:
                 self._cache.copy(slots[span.prompt], slots[other], span.end)
-        return self._llama.logits(torch.cat(ends))
+        return torch.cat(ends)
 
     def _forward(self, spans: Sequence[Span], prompts: Sequence[Prompt], slots: Sequence[int]) -> torch.Tensor:
         """The hidden state of each span's last token (spans, hidden), from one forward pass over the packed spans."""

@@ -32,7 +32,7 @@ from selfimprove.round.answers import (
     read_answers,
     settled,
 )
-from selfimprove.store.durable import keep_rows, read_json, write_json
+from selfimprove.store.durable import keep_rows, make_folder, read_json, write_json
 from selfimprove.store.journal import Journal
 from selfimprove.store.rows import Answered
 
@@ -84,7 +84,7 @@ class Book:
         missing = [key for key in named if key not in covered]
         batches = [*planned, *(list(part) for part in batched(missing, self.batch))]
         if batches:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             write_json(self._plan_path, {"batches": batches})
         return [[named[key] for key in batch] for batch in batches]
 
@@ -103,7 +103,7 @@ class Book:
         keys = [one.key for one in problems if one.key not in held and len(answers.get(one.key, ())) == self.samples]
         if not keys or self._plan_path.exists():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         lent = [row.model_copy(update={"model": MODEL}) for key in keys for row in answers[key]]
         rows = [*(row for found in held.values() for row in found), *lent]
         keep_rows(self.path, [row.model_dump() for row in rows])

@@ -67,13 +67,6 @@ class Adapter:
     scale: float
     factors: dict[str, tuple[Tensor, Tensor]]
 
-    def delta(self, weight: str) -> Tensor | None:
-        """What this adapter adds to a weight, float32 [out, in]; None if it leaves the weight alone."""
-        if weight not in self.factors:
-            return None
-        b, a = self.factors[weight]
-        return (self.scale * (b.double() @ a.double())).float()
-
     def factors64(self, weight: str, device: torch.device) -> tuple[float, Tensor, Tensor] | None:
         """Scale, B and A of the delta in float64 on the device; None if this adapter leaves the weight alone."""
         if weight not in self.factors:

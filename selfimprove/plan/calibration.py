@@ -28,18 +28,17 @@ from selfimprove.gate.decision import interval_of_rate
 from selfimprove.host.metering import metered
 from selfimprove.problem import Problem, ProblemSets
 from selfimprove.recipe import Recipe
-from selfimprove.round.answers import check_completions
 from selfimprove.round.job import prompt_of
 from selfimprove.round.machinery import Machinery, MergeCheck, TrainJob
 from selfimprove.round.prefixes import Example, Prompts, assign_kinds, harvest
+from selfimprove.round.sample import training_decoding
+from selfimprove.round.verdicts import check_completions, checked_texts
 from selfimprove.sampling import (
     Completion,
-    Decoding,
     Request,
     Sampler,
     StopReason,
     derive_seed,
-    opened_by_template,
 )
 
 SAMPLE_SECONDS = 15.0
@@ -123,13 +122,12 @@ def calibrate(recipe: Recipe, problems: ProblemSets, machinery: Machinery, folde
 
 
 def _requests(recipe: Recipe, machinery: Machinery, problems: Sequence[Problem], limit: int) -> list[Request]:
-    settings = recipe.sampling
-    decoding = Decoding(settings.temperature, settings.top_p, settings.top_k)
+    decoding = training_decoding(recipe)
     return [
         Request(
             key=problem.key,
             sample=0,
-            prompt_ids=prompt_of(machinery.tokenizer, settings, problem),
+            prompt_ids=prompt_of(machinery.tokenizer, recipe.sampling, problem),
             max_new_tokens=limit,
             seed=derive_seed(recipe.seed, "calibration", problem.key),
             decoding=decoding,
@@ -220,8 +218,9 @@ def _kept(
     if not selection.needs_answers:
         return 0.0, 1.0
     asked = {problem.key: problem for problem in problems}
-    opened = opened_by_template(machinery.tokenizer, recipe.sampling.system, recipe.sampling.prompt)
-    answers = [(f"{opened}{machinery.tokenizer.decode(c.token_ids)}", asked[c.key]) for c in completions]
+    decoded = (machinery.tokenizer.decode(completion.token_ids) for completion in completions)
+    texts = checked_texts(machinery.tokenizer, recipe.sampling, decoded)
+    answers = [(text, asked[c.key]) for text, c in zip(texts, completions, strict=True)]
     were_cut = [c.stop is StopReason.LENGTH for c in completions]
     verdicts = check_completions(machinery.checker, answers, recipe.answers, cut=were_cut)
     low, high = interval_of_rate(sum(v.outcome is Outcome.CORRECT for v in verdicts), len(verdicts))

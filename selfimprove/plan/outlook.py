@@ -21,17 +21,16 @@ from selfimprove.gate.decision import interval_of_rate
 from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
-from selfimprove.round.answers import check_completions
 from selfimprove.round.job import prompt_of
 from selfimprove.round.judge import statistics_length
 from selfimprove.round.machinery import Machinery
 from selfimprove.round.sample import training_decoding
+from selfimprove.round.verdicts import check_completions, checked_texts
 from selfimprove.sampling import (
     Completion,
     Request,
     StopReason,
     derive_seed,
-    opened_by_template,
     plan_chunks,
     sample_chunks,
 )
@@ -125,8 +124,8 @@ def _judged(
     recipe: Recipe, problems: Sequence[Problem], machinery: Machinery, found: Sequence[Completion]
 ) -> list[Trial]:
     asked = {problem.key: problem for problem in problems}
-    opened = opened_by_template(machinery.tokenizer, recipe.sampling.system, recipe.sampling.prompt)
-    texts = [f"{opened}{machinery.tokenizer.decode(completion.token_ids)}" for completion in found]
+    decoded = (machinery.tokenizer.decode(completion.token_ids) for completion in found)
+    texts = checked_texts(machinery.tokenizer, recipe.sampling, decoded)
     cuts = [completion.stop is StopReason.LENGTH for completion in found]
     pairs = [(text, asked[completion.key]) for text, completion in zip(texts, found, strict=True)]
     verdicts = check_completions(machinery.checker, pairs, recipe.answers, cut=cuts)

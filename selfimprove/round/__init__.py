@@ -59,7 +59,7 @@ def run_round(job: Job, earlier: Sequence[RoundRecord]) -> RoundRecord:
     """The round's record, after running the stages that have no done-record; `earlier` are the records before it."""
     planned = job.recipe
     job = replace(job, recipe=scheduled(planned, earlier))
-    job.files.path.mkdir(parents=True, exist_ok=True)
+    job.files.make()
     job.emit(RoundStarted(job.number, job.champion.number))
     done = [record for step in range(1, job.recipe.schedule.steps) for record in _run_step(job, step)]
     _tell_step(job, job.recipe.schedule.steps)

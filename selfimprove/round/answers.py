@@ -24,14 +24,13 @@ from typing import TypeVar
 
 from selfimprove.answer import Outcome, Verdict
 from selfimprove.answer.checking import Checker
-from selfimprove.answer.finished import left_undone
-from selfimprove.events import Emit, Note, silence
+from selfimprove.events import Emit, silence
 from selfimprove.gate.decision import Pair, Vitals, pass_at_k
 from selfimprove.problem import Problem
-from selfimprove.problem.judging import judges_apart, own_checker, packed
-from selfimprove.recipe import Answers, Recipe
+from selfimprove.recipe import Recipe
 from selfimprove.round.job import prompt_of
 from selfimprove.round.prefixes import prefix_statistics
+from selfimprove.round.verdicts import check_completions, checked_texts, told_once
 from selfimprove.sampling import (
     GREEDY,
     Completion,
@@ -41,7 +40,6 @@ from selfimprove.sampling import (
     StopReason,
     Tokenizer,
     derive_seed,
-    opened_by_template,
     plan_chunks,
     sample_chunks,
 )
@@ -53,10 +51,6 @@ from selfimprove.store.round_folder import RoundFolder
 from selfimprove.store.rows import Answered
 
 T = TypeVar("T")
-
-
-MOST_TOLD = 5
-"""Lines about a checker that failed, of each contest."""
 
 AnswersByKey = Mapping[str, Sequence[Answered]]
 """Answers of one model by problem key, in order of the sample number."""
@@ -132,10 +126,9 @@ class Judge:
     def _record(self, model: int, batch: Sequence[Problem], completions: Sequence[Completion]) -> None:
         """Check the batch's completions and make them durable in one append."""
         asked = {problem.key: problem for problem in batch}
-        settings = self._recipe.sampling
-        opened = opened_by_template(self._tokenizer, settings.system, settings.prompt)
         texts = [self._tokenizer.decode(completion.token_ids) for completion in completions]
-        answers = [(f"{opened}{text}", asked[c.key]) for text, c in zip(texts, completions, strict=True)]
+        checked = checked_texts(self._tokenizer, self._recipe.sampling, texts)
+        answers = [(text, asked[c.key]) for text, c in zip(checked, completions, strict=True)]
         cut = [completion.stop is StopReason.LENGTH for completion in completions]
         verdicts = check_completions(self._checker, answers, self._recipe.answers, cut=cut, tell=self._tell)
         rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
@@ -162,70 +155,6 @@ class Judge:
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
-
-
-Progress = Callable[[int, int], None]
-Tell = Callable[[str], None]
-
-
-def check_completions(
-    checker: Checker,
-    answers: Sequence[tuple[str, Problem]],
-    settings: Answers,
-    progress: Progress = lambda done, total: None,
-    cut: Sequence[bool] | None = None,
-    tell: Tell = lambda line: None,
-) -> list[Verdict]:
-    """The verdicts on texts that answer these problems; with `answers.finished`, answers left undone are wrong.
-
-    `cut` says of each text whether it was cut off at the token limit; by default none was. Where a checker of one's own
-    judges, `tell` gets a line for each answer that it failed over.
-    """
-    apart = [judges_apart(settings, problem) for _, problem in answers]
-    cuts = [False] * len(answers) if cut is None else cut
-    rows = list(zip(answers, cuts, apart, strict=True))
-    ours, own = [row for row in rows if not row[2]], [row for row in rows if row[2]]
-    pairs = [(text, problem.answer or "") for (text, problem), _, _ in ours]
-    plain = checker.check_all(
-        pairs,
-        settings.mode,
-        lambda done, _: progress(done, len(answers)),
-        [was for _, was, _ in ours],
-        [problem.question for (_, problem), _, _ in ours],
-    )
-    if settings.finished:
-        plain = [_finished(verdict, reference) for verdict, (_, reference) in zip(plain, pairs, strict=True)]
-    if not own:
-        return plain
-    found = own_checker(checker).check_all(
-        [(text, packed(problem)) for (text, problem), _, _ in own],
-        settings.mode,
-        lambda done, _: progress(len(ours) + done, len(answers)),
-        [was for _, was, _ in own],
-    )
-    for verdict, ((_, problem), _, _) in zip(found, own, strict=True):
-        if verdict.outcome in (Outcome.ERROR, Outcome.TIMED_OUT):
-            tell(f"the checker gave no verdict on an answer to {problem.source}: {verdict.reason}")
-    verdicts = {True: iter(found), False: iter(plain)}
-    return [next(verdicts[which]) for which in apart]
-
-
-def told_once(emit: Emit) -> Tell:
-    """Tells each line as a note, the first time only, and `MOST_TOLD` of them."""
-    told: set[str] = set()
-
-    def tell(line: str) -> None:
-        if line not in told and len(told) < MOST_TOLD:
-            told.add(line)
-            emit(Note(line))
-
-    return tell
-
-
-def _finished(verdict: Verdict, reference: str) -> Verdict:
-    if verdict.outcome is not Outcome.CORRECT or not left_undone(verdict.candidate or "", reference):
-        return verdict
-    return Verdict(Outcome.WRONG, verdict.candidate, "finished", "equal in value, but its arithmetic is left undone")
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:

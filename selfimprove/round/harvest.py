@@ -12,16 +12,16 @@ from dataclasses import asdict
 
 from selfimprove.answer import Outcome
 from selfimprove.errors import StageError
-from selfimprove.events import Note, StageProgress, StageStarted
+from selfimprove.events import Note, StageStarted
 from selfimprove.formatting import plural
 from selfimprove.problem import Problem
 from selfimprove.round.agreement import answer_classes
-from selfimprove.round.answers import check_completions, told_once
-from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step, prompt_of
+from selfimprove.round.job import Job, plain_prompt, problems_of_step, prompt_of
 from selfimprove.round.prefixes import Choice, Prompts, harvest
 from selfimprove.round.rollout import tried
 from selfimprove.round.sample import kinds_of_step, read_completions
 from selfimprove.round.selection import consistent, modal, rollout, verified
+from selfimprove.round.verdicts import checked_texts, harvested_outcomes
 from selfimprove.sampling import Completion, Row, StopReason
 from selfimprove.store.durable import keep_rows
 from selfimprove.store.records import Counts
@@ -84,9 +84,11 @@ def choose(job: Job, completions: Sequence[Completion]) -> Choice | None:
             answers = _answers(job, completions)
             return consistent(completions, answers, settings.least_agreement, weighted=settings.weighted)
         case "verified":
-            found = _outcomes(job, completions)
+            keys = [completion.key for completion in completions]
+            found = harvested_outcomes(job, keys, _texts(job, completions), _cut(completions))
             right, wrong = (
-                [row for row in found if found[row] is outcome] for outcome in (Outcome.CORRECT, Outcome.WRONG)
+                [one.row for one, outcome in zip(completions, found, strict=True) if outcome is wanted]
+                for wanted in (Outcome.CORRECT, Outcome.WRONG)
             )
             return verified(completions, right, wrong, weighted=settings.weighted)
         case "rollout":
@@ -104,21 +106,10 @@ def _answers(job: Job, completions: Sequence[Completion]) -> dict[Row, str | Non
     return {completion.row: name for completion, name in zip(completions, classes, strict=True)}
 
 
-def _outcomes(job: Job, completions: Sequence[Completion]) -> dict[Row, Outcome]:
-    asked = {problem.key: problem for problem in job.problems.train}
-    answers = [(text, asked[c.key]) for text, c in zip(_texts(job, completions), completions, strict=True)]
-
-    def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
-
-    checker, tell = job.machinery.checker, told_once(job.emit)
-    verdicts = check_completions(checker, answers, job.recipe.answers, progress, _cut(completions), tell)
-    return {c.row: v.outcome for c, v in zip(completions, verdicts, strict=True)}
-
-
 def _cut(completions: Sequence[Completion]) -> list[bool]:
     return [completion.stop is StopReason.LENGTH for completion in completions]
 
 
 def _texts(job: Job, completions: Sequence[Completion]) -> list[str]:
-    return checked_texts(job, [completion.token_ids for completion in completions])
+    tokenizer = job.machinery.tokenizer
+    return checked_texts(tokenizer, job.recipe.sampling, (tokenizer.decode(one.token_ids) for one in completions))

@@ -8,7 +8,6 @@ durable and goes on; it never needs to know whether it is resumed. Models come i
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from selfimprove.recipe import Recipe, Sampling
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.progress import Progress
-from selfimprove.sampling import Tokenizer, derive_seed, opened_by_template, render_prompt
+from selfimprove.sampling import Tokenizer, derive_seed, render_prompt
 from selfimprove.store.journal import Champion, Journal
 from selfimprove.store.round_folder import RoundFolder
 
@@ -89,13 +88,6 @@ def problems_of_round(job: Job) -> list[Problem]:
     wanted = min(job.recipe.sampling.problems_per_round or len(ordered), len(ordered))
     first = (job.number - 1) * wanted
     return [ordered[(first + place) % len(ordered)] for place in range(wanted)]
-
-
-def checked_texts(job: Job, solutions: Iterable[Sequence[int]]) -> list[str]:
-    """The texts of solutions as the checker reads them: behind the tag of a thinking block that the template opens."""
-    settings, tokenizer = job.recipe.sampling, job.machinery.tokenizer
-    opened = opened_by_template(tokenizer, settings.system, settings.prompt)
-    return [f"{opened}{tokenizer.decode(ids)}" for ids in solutions]
 
 
 def plain_prompt(job: Job, problem: Problem) -> tuple[int, ...]:

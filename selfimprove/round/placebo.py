@@ -25,7 +25,7 @@ from selfimprove.round.job import Job
 from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
 from selfimprove.round.train import fit, read_examples
-from selfimprove.store.durable import publish
+from selfimprove.store.durable import make_folder, publish
 from selfimprove.store.records import Counts, PlaceboRecord, SplitRecord
 from selfimprove.store.round_folder import RoundFolder
 from selfimprove.store.rows import Answered, Kind
@@ -41,7 +41,7 @@ def wanted(recipe: Recipe) -> bool:
 def placebo(job: Job) -> Counts:
     """Train, merge and judge the round's placebo; the counts say what it cost."""
     adapter = job.files.placebo_adapter
-    adapter.parent.mkdir(exist_ok=True)
+    make_folder(adapter.parent)
     examples = permute_targets(read_examples(job), job.seed("placebo"))
     counts = fit(job, NAME, examples, adapter)
     model = _merged(job)

@@ -13,7 +13,7 @@ class Progress:
     """Counts the units and tokens of one stage and emits each change; the samplers that it opens tell it the rest."""
 
     def __init__(self, emit: Emit, samplers: Samplers, *, number: int, stage: str, total: int, done: int = 0) -> None:
-        self._emit_event = emit
+        self._emit = emit
         self._samplers = samplers
         self._number = number
         self._stage = stage
@@ -33,13 +33,13 @@ class Progress:
         """So many more units are durable, which took so many tokens."""
         self._done += done
         self._tokens += tokens
-        self._emit(self._tokens)
+        self._tell(self._tokens)
 
     def _in_hand(self, tokens: int) -> None:
-        self._emit(max(self._most, self._tokens + tokens))  # of a batch of several chunks only the last one tells
+        self._tell(max(self._most, self._tokens + tokens))  # of a batch of several chunks only the last one tells
 
-    def _emit(self, tokens: int) -> None:
+    def _tell(self, tokens: int) -> None:
         self._most = tokens
-        self._emit_event(
+        self._emit(
             StageProgress(number=self._number, stage=self._stage, done=self._done, total=self._total, tokens=tokens)
         )

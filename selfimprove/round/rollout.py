@@ -16,13 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfimprove.answer import Outcome
-from selfimprove.events import StageProgress
 from selfimprove.recipe import Recipe
 from selfimprove.round.agreement import answer_classes, majority
-from selfimprove.round.answers import check_completions, told_once
-from selfimprove.round.job import Job, checked_texts, plain_prompt, problems_of_step
+from selfimprove.round.job import Job, plain_prompt, problems_of_step
 from selfimprove.round.sample import draw, kinds_of_step, read_completions, training_decoding
 from selfimprove.round.selection import Tried, pattern_of
+from selfimprove.round.verdicts import checked_texts, harvested_outcomes
 from selfimprove.sampling import Completion, Request, Row, StopReason
 from selfimprove.store.records import Counts
 
@@ -80,7 +79,8 @@ def tried(job: Job) -> list[Tried]:
     prefixes = distinct_prefixes(read_completions(job.files.samples))
     continuations = {found.row: found for found in read_completions(job.files.rollouts)}
     solutions = [prefix.solutions(continuations, job.recipe.prefixes.rollouts) for prefix in prefixes]
-    texts = [checked_texts(job, found) for found in solutions]
+    decode, sampling = job.machinery.tokenizer.decode, job.recipe.sampling
+    texts = [checked_texts(job.machinery.tokenizer, sampling, map(decode, found)) for found in solutions]
     cuts = [cut for prefix in prefixes for cut in prefix.cuts(continuations, job.recipe.prefixes.rollouts)]
     ended = (_by_labels if by_labels(job) else _by_agreement)(job, prefixes, texts, cuts)
     questions = {problem.key: problem.question for problem in problems_of_step(job)}
@@ -126,15 +126,9 @@ def _requests(job: Job, prefixes: Sequence[Prefix]) -> list[Request]:
 def _by_labels(
     job: Job, prefixes: Sequence[Prefix], texts: Sequence[Sequence[str]], cuts: Sequence[bool]
 ) -> list[list[bool]]:
-    asked = {problem.key: problem for problem in job.problems.train}
-    answers = [(text, asked[p.key]) for p, found in zip(prefixes, texts, strict=True) for text in found]
-
-    def progress(done: int, total: int) -> None:
-        job.emit(StageProgress(number=job.number, stage="harvest", done=done, total=total, tokens=0))
-
-    checker, tell = job.machinery.checker, told_once(job.emit)
-    verdicts = iter(check_completions(checker, answers, job.recipe.answers, progress, cuts, tell))
-    return [[next(verdicts).outcome is Outcome.CORRECT for _ in found] for found in texts]
+    keys = [prefix.key for prefix, found in zip(prefixes, texts, strict=True) for _ in found]
+    outcomes = iter(harvested_outcomes(job, keys, list(itertools.chain.from_iterable(texts)), cuts))
+    return [[next(outcomes) is Outcome.CORRECT for _ in found] for found in texts]
 
 
 def _by_agreement(

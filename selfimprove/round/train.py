@@ -15,7 +15,7 @@ from selfimprove.events import StageStarted, TrainStep
 from selfimprove.round.job import Job
 from selfimprove.round.machinery import TrainJob
 from selfimprove.round.prefixes import Example
-from selfimprove.store.durable import publish, read_rows
+from selfimprove.store.durable import make_folder, publish, read_rows
 from selfimprove.store.parsing import parsed_rows
 from selfimprove.store.records import Counts
 from selfimprove.store.rows import ExampleRow
@@ -36,7 +36,7 @@ def fit(job: Job, stage: str, examples: Sequence[Example], adapter: Path, start:
     job.samplers.close()
     work, out = job.files.work(stage), job.files.scratch(f"{stage}-adapter")
     shutil.rmtree(out, ignore_errors=True)
-    work.mkdir(exist_ok=True)
+    make_folder(work)
     started = False
 
     def on_step(step: int, steps: int, loss: float, learning_rate: float) -> None:

@@ -43,6 +43,7 @@ from selfimprove.store.durable import (
     append_rows,
     keep_rows,
     keep_whole_lines,
+    make_folder,
     read_json,
     read_rows,
     write_json,
@@ -200,7 +201,7 @@ class Journal:
         for lent, path in pairs:
             rows = [row for row in parsed_rows(lent, read_rows(lent), Answered) if row.model == BASE.number]
             if rows:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 keep_rows(path, [row.model_dump() for row in rows])
 
     def hold_rounds(self, rounds: Sequence[RoundRecord]) -> None:
@@ -249,7 +250,7 @@ class Journal:
     def bind(self, recipe: Recipe, identity: Identity) -> None:
         """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound."""
         if not self.is_bound:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             record = BoundRecord(
                 format=FORMAT,
                 fingerprint=recipe.fingerprint(),
@@ -348,7 +349,7 @@ class Journal:
         """Hold the run for this process alone; `UsageError` says who holds it. The lock of a dead holder is free."""
         lock = FileLock(self._lock_path)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             lock.acquire(timeout=0)
         except Timeout:
             raise self._held(self.holder()) from None

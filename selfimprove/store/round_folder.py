@@ -48,7 +48,8 @@ class RoundFolder:
         return RoundFolder(self.path, step)
 
     def make(self) -> None:
-        """Make the folder, and the one that the step's files stand in."""
+        """Make the folder, with those of its done-records and of the step's files; durable on return."""
+        make_folder(self._done_path("").parent)
         make_folder(self.samples.parent)
 
     @property
@@ -110,7 +111,6 @@ class RoundFolder:
             counts=counts,
             sha256={path.relative_to(self.path).as_posix(): content_hash(path) for path in files},
         )
-        self._done_path(stage).parent.mkdir(exist_ok=True)
         write_json(self._done_path(stage), record.plain())
         self.unfinished_cost(stage).unlink(missing_ok=True)
         return record
@@ -131,7 +131,7 @@ class RoundFolder:
         path, lent = (folder.samples if stage == "sample" else folder.rollouts for folder in (self, lender))
         rows = parsed_rows(lent, read_rows(lent), SampleRow)
         kinds = kinds_of([(row.key, row.sample) for row in rows])
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         keep_rows(path, [{**row.model_dump(), "kind": kind} for row, kind in zip(rows, kinds, strict=True)])
         since = datetime.fromisoformat(done.start).timestamp()
         figures = {name: getattr(done, name) for name in MachineCost.model_fields}

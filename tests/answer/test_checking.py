@@ -23,7 +23,7 @@ from selfimprove.answer.checking.pool import CACHED
 from selfimprove.errors import UsageError
 from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Answers
-from selfimprove.round.answers import check_completions
+from selfimprove.round.verdicts import check_completions
 from tests.paths import ROOT
 
 HANDLERS = (str(Path(__file__).parent / "checking_handlers.py"),)

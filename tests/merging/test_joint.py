@@ -20,6 +20,7 @@ from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Rounding, Runtime
 from selfimprove.round.machinery import MergeJob
 from tests.merging.test_merging import make_adapter
+from tests.merging.test_summing import delta_of
 
 
 def _logits(model: torch.nn.Module) -> torch.Tensor:
@@ -68,10 +69,8 @@ def test_adapters_of_other_ranks_and_modules_join_into_one_that_merges_alike(tmp
     assert join(chain, base, tmp_path / "joint") == 8
     joint = read_adapter(tmp_path / "joint")
     for weight in joint.factors:
-        deltas = [delta for path in chain if (delta := read_adapter(path).delta(weight)) is not None]
-        found = joint.delta(weight)
-        assert found is not None
-        torch.testing.assert_close(found, torch.stack(deltas).sum(0), rtol=1e-5, atol=1e-7)
+        deltas = [delta_of(read_adapter(path), weight) for path in chain]
+        torch.testing.assert_close(delta_of(joint, weight), sum(deltas, start=torch.zeros(())), rtol=1e-5, atol=1e-7)
     rounding, runtime = Rounding(dtype="float32"), Runtime(device="cpu", threads=1)
     rebuild(MergeJob(base=base, adapters=chain, out=tmp_path / "summed", rounding=rounding, runtime=runtime))
     model = PeftModel.from_pretrained(load_model(base, torch.float32), str(tmp_path / "joint"))

@@ -17,7 +17,7 @@ from selfimprove.problem.judging import open_checker
 from selfimprove.problem.references import faulty_references
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Answers, MixturePart
-from selfimprove.round.answers import check_completions
+from selfimprove.round.verdicts import check_completions
 from tests.paths import ROOT
 
 RIGHT, WRONG, UNPARSED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSED

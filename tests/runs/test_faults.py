@@ -82,6 +82,30 @@ def _sabotaged(fault: durable.Fault) -> Iterator[None]:
         durable.fault = durable.no_fault
 
 
+def test_a_file_is_synced_in_folders_that_a_power_cut_leaves(
+    tmp_path: Path, checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder outlasts a power cut once the one above it was synced after it was made."""
+    world, sync = _world(tmp_path, checker), os.fsync
+    lasting: set[Path] = set()
+    lost: set[Path] = set()
+
+    def watched(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            lasting.update(child for child in path.iterdir() if child.is_dir())
+        else:
+            above = [folder for folder in path.parents if tmp_path in folder.parents]
+            if not any(folder.name.startswith(".") for folder in above):  # scratch, which is renamed into place
+                lost.update(folder for folder in above if folder not in lasting)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    world.run(2)
+    assert world.journal.round(2).path in lasting
+    assert not {folder.relative_to(tmp_path).as_posix() for folder in lost}
+
+
 def test_no_space_at_any_point_of_any_write_costs_that_write_alone(tmp_path: Path, checker: Checker) -> None:
     world = _world(tmp_path / "full", checker)
     met: set[tuple[str, str]] = set()

@@ -45,7 +45,7 @@ def test_a_broken_line_in_the_middle_is_damage_and_is_named(tmp_path: Path) -> N
 
 def test_a_done_record_holds_its_files_to_their_hash(tmp_path: Path) -> None:
     files = Journal(tmp_path / "run").round(1)
-    files.path.mkdir(parents=True)
+    files.make()
     assert files.done("sample") is None
     append_rows(files.samples, ROWS)
     files.mark_done("sample", Cost(since=0.0, seconds=1.5), Counts(rows=3), [files.samples])
@@ -143,7 +143,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b'{"stage": "sample"', b"\x00\x00", b"[1]", b"{}"])
 def test_an_unreadable_done_record_is_none_and_the_stage_is_owed_again(tmp_path: Path, content: bytes) -> None:
     files = Journal(tmp_path / "run").round(1)
-    files.path.mkdir(parents=True)
+    files.make()
     append_rows(files.samples, ROWS)
     files.mark_done("sample", Cost(since=0.0, seconds=1.5), Counts(rows=3), [files.samples])
     (files.path / "done" / "sample.json").write_bytes(content)
