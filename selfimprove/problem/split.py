@@ -111,22 +111,27 @@ def _refuse_impossible(wanted: Problems, sources: Sources, rotate: bool) -> None
 
 
 def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
-    """As many new held-out problems as `sets` has, for round `number`, none of them in training or sealed.
+    """As many new held-out problems as `sets` has, for round `number`: none is in `sets`, none in an earlier round's.
 
-    The draw depends on seed and round alone. Raises `UsageError` if the held-out source isn't a generator, or can't
-    give that many.
+    Each round draws by seed and round alone, and what earlier rounds have is left out. Raises `UsageError` if the
+    held-out source isn't a generator, or can't give that many.
     """
     source = find_sources(wanted).heldout
     if not isinstance(source, GeneratedSource):
         raise UsageError(f"gate.fresh needs a generated held-out source, not {source}", "Set gate.fresh = false.")
     size = len(sets.heldout)
-    taken = (*sets.train, *sets.sealed, *(problem for part in sets.guards.values() for problem in part))
-    drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, number), size + len(taken))
-    left, _ = without_these(rows_of_problems(drawn), taken)
-    found, _ = take_answered(left, size)
-    if len(found) < size:
-        fault = f"gate.fresh: round {number} needs {size:,} new held-out problems, but {source} has {len(found):,}"
-        raise UsageError(fault, "Make problems.heldout_size smaller, or set gate.fresh = false.")
+    taken = [*sets.train, *sets.sealed, *(problem for part in sets.guards.values() for problem in part)]
+    found: tuple[Problem, ...] = ()
+    for each in range(1, number + 1):
+        taken += found
+        for count in (2 * size, size + len(taken)):  # the first suffices, unless the source has few problems
+            drawn, _ = draw(source.name, wanted.mixtures, derive_round(wanted.seed, each), count)
+            found, _ = take_answered(without_these(rows_of_problems(drawn), taken)[0], size)
+            if len(found) == size:
+                break
+        if len(found) < size:
+            fault = f"gate.fresh: round {each} needs {size:,} new held-out problems, but {source} has {len(found):,}"
+            raise UsageError(fault, "Make problems.heldout_size smaller, or set gate.fresh = false.")
     return found
 
 

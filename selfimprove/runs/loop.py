@@ -20,7 +20,7 @@ from selfimprove.gate.decision import LIKELY_FLIPS, power_line
 from selfimprove.plan.disk import explained, refuse_if_short
 from selfimprove.plan.forecast import few_examples, forecast_round
 from selfimprove.plan.hope import most_heldout, power_warning
-from selfimprove.problem import ProblemSets
+from selfimprove.problem import ProblemSets, fresh_heldout
 from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.shown import pair_told, told_aside
 from selfimprove.problem.sources import decontamination_off
@@ -66,6 +66,8 @@ def run_rounds(
 
 
 def _refuse_used_up(recipe: Recipe, problems: ProblemSets, rounds: int) -> None:
+    if recipe.gate.fresh:
+        fresh_heldout(recipe.problems, problems, rounds)
     if recipe.gate.rotate and rounds > problems.parts:
         size, lasts = len(problems.heldout), plural(problems.parts, "round")
         raise UsageError(

@@ -426,7 +426,32 @@ def test_fresh_held_out_problems_are_new_each_round_and_never_trained_or_sealed(
         judged.append({row["key"] for row in rows})
         assert world.round(number)["scorecard"]["uses_of_heldout"] == 1
         assert judged[-1].isdisjoint(kept)
-    assert len(judged[0] & judged[1]) < 10
+    assert judged[0].isdisjoint(judged[1])
+    assert not faults_in(verify(world.journal, content_hash))
+
+
+def test_fresh_problems_of_a_small_generator_are_refused_before_the_round_that_lacks_them(
+    tmp_path: Path, checker: Checker
+) -> None:
+    """Of two terms of one digit there are some 200 sums and differences: enough for two rounds of 20, not for 20."""
+    sums = {"train": "reasoning-gym:digits", "train_size": 10, "heldout_size": 20, "sealed_size": 10}
+    part = {"name": "chain_sum", "params": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}}
+    world = World(tmp_path, checker, gains=[0.0, 0.0], script_of_sums=False)
+    world.settings = {"problems": {**sums, "mixtures": {"digits": [part]}}, "gate": {"fresh": True, "batch": 10}}
+    with pytest.raises(UsageError, match=r"gate\.fresh: round \d needs 20 new held-out problems"):
+        world.run(20)
+    assert not world.journal.folder.exists()
+    world.run(2)
+    judged = [set(_champions(world, number)) for number in (1, 2)]
+    assert [len(keys) for keys in judged] == [20, 20]
+    assert judged[0].isdisjoint(judged[1])
+    assert not faults_in(verify(world.journal, content_hash))
+
+
+def _champions(world: World, number: int) -> list[str]:
+    """The keys of the round's held-out problems, which the champion of the time answered."""
+    rows = [json.loads(line) for line in world.journal.round(number).verdicts.read_text().splitlines()]
+    return [row["key"] for row in rows if row["model"] != number]
 
 
 def test_fresh_problems_from_a_file_are_refused(tmp_path: Path, checker: Checker) -> None:
