@@ -27,7 +27,7 @@ from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.merging.applying import apply_adapter
-from selfimprove.models import compute_dtype
+from selfimprove.models import compute_dtype, end_of_turn
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, runs_packed, total_memory
 from selfimprove.recipe import Runtime
@@ -85,6 +85,7 @@ class TransformersSampler:
         self._device = choose_device(runtime.device)
         self.reproducible = self._device.type == "cpu"
         self._own = OwnDecoding({})
+        self._ends = frozenset[int]()
         self._model: PreTrainedModel | None = None
         self._llama: Llama | None = None
         self._attention: Attention | None = None
@@ -106,6 +107,7 @@ class TransformersSampler:
             )
             if self._adapter:
                 apply_adapter(model, self._adapter)
+            self._ends = _end_ids(model, end_of_turn(self._folder, self._runtime.trust_remote_code))
             self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
             own = runs_packed(self._device) and self._way != "general" and fits(model)
             self._llama = Llama(model) if own else None
@@ -130,7 +132,7 @@ class TransformersSampler:
         if not requests:
             return []
         _refuse_long(requests, getattr(model.config, "max_position_embeddings", None))
-        ends, plan = _end_ids(model), self._plan(requests)
+        ends, plan = self._ends, self._plan(requests)
         rule = _rule(requests, self._own)
         found = decode(lambda: self._decoder(requests, plan), requests, rule, ends, plan, self.on_tokens)
         return [
@@ -203,10 +205,14 @@ def _rule(requests: Sequence[Request], own: OwnDecoding) -> DrawRule:
     return resolve(decoding, own)
 
 
-def _end_ids(model: PreTrainedModel) -> frozenset[int]:
+def _end_ids(model: PreTrainedModel, end_of_turn: int) -> frozenset[int]:
+    """Every id that ends a completion: those of the generation config, without one of the config, and the tokenizer's.
+
+    A chat model's generation config may be its base model's, which doesn't end a turn. vLLM's worker does the same.
+    """
     ends = getattr(model.generation_config, "eos_token_id", None)
     ends = model.config.eos_token_id if ends is None else ends
-    return frozenset([ends] if isinstance(ends, int) else ends or [])
+    return frozenset({end_of_turn, *([ends] if isinstance(ends, int) else ends or [])})
 
 
 def _refuse_long(requests: Sequence[Request], positions: int | None) -> None:

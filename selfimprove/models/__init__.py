@@ -45,7 +45,7 @@ from selfimprove.host.folders import default_cache
 from selfimprove.models.conversion import Source, convert, silence_transformers
 from selfimprove.models.gpus import gpus_here
 from selfimprove.models.memory import trim_heap
-from selfimprove.models.tokenizer import ChatTokenizer, load_tokenizer
+from selfimprove.models.tokenizer import ChatTokenizer, end_of_turn, load_tokenizer
 from selfimprove.models.weights import (
     CARRIED,
     CODE,
@@ -64,6 +64,7 @@ __all__ = [
     "ModelFolder",
     "compute_dtype",
     "default_cache",
+    "end_of_turn",
     "is_finer",
     "is_on_hub",
     "load_model",

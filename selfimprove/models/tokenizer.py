@@ -224,6 +224,18 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, title: str = "
     return ChatTokenizer(tokenizer, folder, title)
 
 
+def end_of_turn(folder: Path, trust_remote_code: bool = False) -> int:
+    """The `eos_id` of the folder's tokenizer; it is loaded, in a second or more, only where its files don't tell."""
+    settings, file = folder / "tokenizer_config.json", folder / "tokenizer.json"
+    if settings.is_file() and file.is_file():
+        end = read_json(settings).get("eos_token")
+        name = end.get("content") if isinstance(end, dict) else end
+        for added in read_json(file).get("added_tokens", []):
+            if name and added.get("content") == name:
+                return int(added["id"])
+    return load_tokenizer(folder, trust_remote_code).eos_id
+
+
 def _loses_bytes(tokenizer: Any, folder: Path) -> bool:  # noqa: ANN401 - any tokenizer of transformers
     """Whether the folder's byte-level tokenizer was loaded as one that is not, which drops every space.
 

@@ -26,8 +26,8 @@ from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.engines.scripted import ScriptedSampler
 from selfimprove.engines.transformers import LANE_ROWS, TransformersSampler, Way
 from selfimprove.errors import UsageError
-from selfimprove.models import compute_dtype
-from selfimprove.models.tiny import EOS, make_tiny_model
+from selfimprove.models import compute_dtype, load_tokenizer
+from selfimprove.models.tiny import EOS, make_tiny_model, make_tokenizer
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import GREEDY, Completion, Decoding, DrawRule, Request, StopReason
 
@@ -81,6 +81,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 torch.nn.init.normal_(weight, 0.5, 0.3)
     made.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=EOS, pad_token_id=EOS)
     made.save_pretrained(folder)
+    make_tokenizer(None).save_pretrained(folder)
     model = Path(shutil.copytree(folder, folder.with_name("own")))
     # With a min-p of 1 the likeliest id alone is left, after the penalty.
     own = {"eos_token_id": EOS, "pad_token_id": EOS, "repetition_penalty": 1.3, "min_p": 1.0}
@@ -360,3 +361,18 @@ def test_each_matrix_stands_in_memory_once(dtype: Literal["float32", "bfloat16"]
         assert len(list(sampler.sample(_requests(GREEDY)))) == len(PROMPTS)
     assert size <= held <= size + rows_and_packed + 4096  # the rotary embedding's frequencies beside them
     assert _held_bytes() <= before + 4096
+
+
+@pytest.mark.parametrize("way", ["compiled", "general"])
+def test_a_completion_ends_on_the_tokenizers_end_where_the_generation_config_names_another(
+    way: Way, tmp_path: Path
+) -> None:
+    """As in a chat model that kept the generation config of its base model: vLLM's worker ends on either, too."""
+    folder, other = make_tiny_model(tmp_path / "model"), 70
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(settings | {"eos_token_id": other}))
+    own = load_tokenizer(folder).eos_id
+    found = _sample(folder, [_request(n, (5 + n,), 400, Decoding(3.0), seed=n) for n in range(24)], way)
+    assert {completion.token_ids[-1] for completion in found if completion.stop is StopReason.EOS} == {own, other}
+    assert all({own, other}.isdisjoint(completion.token_ids[:-1]) for completion in found)

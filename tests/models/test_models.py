@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufCo
 
 from selfimprove import models
 from selfimprove.errors import UsageError
-from selfimprove.models import default_cache, load_model, load_tokenizer, resolve_model
+from selfimprove.models import default_cache, end_of_turn, load_model, load_tokenizer, resolve_model
 from selfimprove.models.conversion import convert
 from selfimprove.models.tiny import EOS, make_tiny_model, make_tokenizer
 from selfimprove.models.tokenizer import PATTERN_TOKENS
@@ -157,6 +157,18 @@ def test_the_tokenizer_renders_by_the_chat_template(tiny: Path) -> None:
     assert "Be brief." in tokenizer.decode(with_system)
     assert tokenizer.eos_id == EOS
     assert tokenizer.decode([*theirs("a  b ,")["input_ids"], EOS]) == "a  b ,"
+
+
+@pytest.mark.parametrize("written", ["text", "added token", "in the vocabulary alone"])
+def test_the_end_of_a_turn_is_read_without_loading_the_tokenizer(written: str, tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "model")
+    settings, tokens = (folder / name for name in ("tokenizer_config.json", "tokenizer.json"))
+    if written == "added token":
+        told = json.loads(settings.read_text())
+        settings.write_text(json.dumps(told | {"eos_token": {"__type": "AddedToken", "content": told["eos_token"]}}))
+    elif written == "in the vocabulary alone":
+        tokens.write_text(json.dumps(json.loads(tokens.read_text()) | {"added_tokens": []}))
+    assert end_of_turn(folder) == load_tokenizer(folder).eos_id == EOS
 
 
 def test_a_model_without_chat_template_gets_the_plain_text(tmp_path: Path) -> None:
