@@ -230,9 +230,10 @@ def end_of_turn(folder: Path, trust_remote_code: bool = False) -> int:
     if settings.is_file() and file.is_file():
         end = read_json(settings).get("eos_token")
         name = end.get("content") if isinstance(end, dict) else end
-        for added in read_json(file).get("added_tokens", []):
-            if name and added.get("content") == name:
-                return int(added["id"])
+        added = read_json(file).get("added_tokens")
+        for token in added if name and isinstance(added, list) else []:
+            if token.get("content") == name:
+                return int(token["id"])
     return load_tokenizer(folder, trust_remote_code).eos_id
 
 
