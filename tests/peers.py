@@ -170,7 +170,7 @@ class World:
     def job(self, number: int = 1) -> Job:
         """A round's job on these peers, for a stage alone; the run's folder is there and the round's as well."""
         machinery, recipe = self.machinery(), self.recipe()
-        self.journal.round(number).path.mkdir(parents=True, exist_ok=True)
+        self.journal.round(number).make()
         problems, models = (
             problems_of(recipe),
             ModelCache(self.journal, machinery, recipe, self.events.append),

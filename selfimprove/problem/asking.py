@@ -159,8 +159,7 @@ class Questions:
         roles = self._lookup.roles
         if not roles:
             return ()
-        named = (self._lookup.named.options, self._lookup.named.answer)
-        open_ones = [name for name, role in roles.items() if role == "unsure" and name not in named]
+        open_ones = [name for name, role in roles.items() if role == "unsure"]
         if unsure := [name for name in open_ones if find(row, name)[1] not in (None, "", [])]:
             raise UsageError(
                 f"{where}: {listed(unsure)}: nothing says whether the question needs it",
@@ -171,12 +170,12 @@ class Questions:
     def with_context(self, row: Row, names: Names, asked: Asked, where: str, offered: Offered) -> str:
         """The question with what it can't be answered without, blanks filled in; `offered` finds the row's options."""
         named = self._lookup.named.context
-        again: frozenset[str] = frozenset()
+        taken = frozenset((self._lookup.named.answer, self._lookup.named.options)) - {named}
         if self._lookup.whole and not named:
             wholes = [name for name in names.wholes if name in self._lookup.whole]
-            again = frozenset(name for name in wholes if _is_all(row[name], asked.text, offered()))
+            taken |= {name for name in wholes if _is_all(row[name], asked.text, offered())}
         given = self._given(row, where)
-        found = context_of(row, names, named, asked.name, asked.text, given, again)
+        found = context_of(row, names, named, asked.name, asked.text, given, taken)
         for name in found.names:
             refuse_path(find(row, name)[1], name, where)
             self._lookup.used["context"][name] += 1

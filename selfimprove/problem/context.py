@@ -31,18 +31,19 @@ def context_of(
     question_name: str,
     question: str,
     more: Sequence[str],
-    again: frozenset[str],
+    taken: frozenset[str],
 ) -> Context:
     """The context of a question; what the question already holds is not put before it again.
 
-    `more` are fields of the row that are context by no name of theirs, `again` those that ask the question again.
+    `more` are fields of the row that are context by no name of theirs; `taken` are none, whatever their names: they
+    hold what the recipe says, or ask the question again.
     """
     before: list[str] = []
     after: list[str] = []
     used: list[str] = []
     for name, value in [*_values(row, names, named, question_name), *((name, row[name]) for name in more)]:
         text = flat(value)
-        if name == question_name or name in again or not text or _within(text, question):
+        if name == question_name or name in taken or not text or _within(text, question):
             continue
         if _within(question, text) and not (text := _before(question, text)):
             continue

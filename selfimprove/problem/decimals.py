@@ -2,7 +2,7 @@
 
 Spreadsheets write both where numbers have a decimal comma. A column is read so if one of its cells can be nothing else:
 a number with one comma that doesn't part thousands (`1,234`), while no cell has several commas (a list) and none a
-decimal point.
+decimal point. Points in such a column part thousands: `16.250,00` is 16250.00, and `12.500` is 12500.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _UNIT = r"(?:\s*[^\d\s,;.]\S{0,7})?\s*"
 _NUMBER = re.compile(rf"(\s*[+−-]?\d+),(\d+{_UNIT})")
 _THOUSANDS = re.compile(rf"\s*[+−-]?[1-9]\d{{0,2}},\d{{3}}{_UNIT}")
 _POINT = re.compile(rf"\s*[+−-]?\d+\.\d+{_UNIT}")
+_GROUPED = re.compile(rf"(\s*[+−-]?[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?:,(\d+))?({_UNIT})")
+"""A number with points between its thousands, whole or with a decimal comma."""
 
 
 def decimal_columns(lines: Iterable[str]) -> frozenset[int]:
@@ -31,16 +33,22 @@ def decimal_columns(lines: Iterable[str]) -> frozenset[int]:
     with suppress(csv.Error):
         for cells in csv.reader(lines, delimiter=SEPARATOR, strict=True):
             for place, cell in enumerate(cells):
-                if cell.count(",") > 1 or _POINT.fullmatch(cell):
+                grouped = _GROUPED.fullmatch(cell)
+                if cell.count(",") > 1 or (_POINT.fullmatch(cell) and not grouped):
                     other.add(place)
-                elif _NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell):
+                elif (grouped and grouped[2]) or (_NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell)):
                     decimal.add(place)
     return frozenset(decimal - other)
 
 
 def with_points(cells: Sequence[str], columns: frozenset[int]) -> list[str]:
-    """The cells, those numbers in these columns that have a decimal comma with a point instead."""
-    return [
-        f"{found[1]}.{found[2]}" if place in columns and (found := _NUMBER.fullmatch(cell)) else cell
-        for place, cell in enumerate(cells)
-    ]
+    """The cells, the numbers in these columns with a decimal point for their comma, and without points before it."""
+    return [_with_point(cell) if place in columns else cell for place, cell in enumerate(cells)]
+
+
+def _with_point(cell: str) -> str:
+    if grouped := _GROUPED.fullmatch(cell):
+        whole, decimals, unit = grouped.groups()
+        return whole.replace(".", "") + (f".{decimals}" if decimals else "") + unit
+    found = _NUMBER.fullmatch(cell)
+    return f"{found[1]}.{found[2]}" if found else cell

@@ -140,6 +140,8 @@ class FieldReader:
             if final.text is not None and (lost := lost_options(question, final.text)):
                 raise SetAside("options", lost)
         else:
+            if options.right is not None and options.separate and options.speak_of_others:
+                raise SetAside("options", "an option speaks of others, whose order the row doesn't tell")
             lines, right = options.rendered(question, self._named.seed)
             self.used["options"][", ".join(options.fields)] += 1
             final = Final(text=right) if right else self._choices.choice(row, names, options)

@@ -28,6 +28,7 @@ from typing import IO, cast
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
+from selfimprove.problem.encodings import likely_encoding
 from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
 from selfimprove.problem.standins import refuse_stand_in
@@ -365,10 +366,6 @@ def _refuse_long(size: int, path: Path, line: int) -> None:
         raise UsageError(f"{path}:{line}: a row of more than {LONGEST_ROW:,} bytes", "Shorten or remove the row.")
 
 
-_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-"""What a file may be written in that isn't UTF-8, by its first bytes."""
-
-
 def _decoded(data: bytes, path: Path, first_line: int) -> str:
     try:
         return data.decode("utf-8-sig")
@@ -377,7 +374,7 @@ def _decoded(data: bytes, path: Path, first_line: int) -> str:
         raise UsageError(
             f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x})",
             "Save it as UTF-8 (in Excel: CSV UTF-8), or convert it: "
-            f"iconv -f {_ENCODINGS.get(data[:2], 'CP1252')} -t UTF-8 {path} > {path.stem}-utf8{path.suffix}",
+            f"iconv -f {likely_encoding(data)} -t UTF-8 {path} > {path.stem}-utf8{path.suffix}",
         ) from None
 
 

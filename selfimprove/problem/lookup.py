@@ -49,7 +49,9 @@ class Lookup:
         """Draw what follows from all rows; to be called when all were looked at, and again for nothing."""
         if not self._settled:
             self._settled = True
-            self.roles, self.guess = self.learnt.roles(), self.learnt.guess()
+            told = (self.named.question, self.named.answer, self.named.options)
+            self.roles = {name: role for name, role in self.learnt.roles().items() if name not in told}
+            self.guess = self.learnt.guess()
             self.aliased, self.formal = self.learnt.aliased(), self.learnt.formal()
             self.whole = self.learnt.whole()
             self.verdict = Verdict() if self.named.answer else self.learnt.verdict()

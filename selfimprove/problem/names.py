@@ -192,7 +192,8 @@ QUESTIONS = Group(
         "question problem prompt query questionstem stem problemstatement questiontext questionconcat "
         "mathproblem squestion instruction ctx goal startphrase sentence originaltext problemtext qtext "
         "turns messages conversations conversation puzzle riddle inputs input newquestion userprompt "
-        "userquery userquestion userinput usermessage pregunta enunciado frage domanda pergunta énoncé soru вопрос "
+        "userquery userquestion userinput usermessage pregunta enunciado frage aufgabe domanda pergunta énoncé "
+        "soru vraag pytanie fråga вопрос "
         "题目 問題 问题 題目 질문 문제 السؤال प्रश्न content"
     ).split()
 )
@@ -202,7 +203,9 @@ ANSWERS = Group(
         "expectedanswer expected gt goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
         "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
         "shortanswer respuestacorrecta respuesta antwort réponse risposta respostacorreta resposta "
-        "gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर finaldecision exeans finalans qans "
+        "gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर richtigeantwort korrekteantwort bonneréponse "
+        "réponsecorrecte réponseattendue rispostacorretta правильныйответ верныйответ antwoord juisteantwoord "
+        "odpowiedź poprawnaodpowiedź cevap doğrucevap svar lösung ergebnis finaldecision exeans finalans qans "
         "possibleanswers acceptableanswers acceptedanswers validanswers answers answersspans "
         "goldenanswers ans gold golden lsolutions outputanswer gtanswer answertext targettext bestanswer "
         "result final targets target"
@@ -239,7 +242,9 @@ CHOSEN = Group(
         "correctanswerid ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
         "answerid rightanswer target groundtruth gt expectedanswer expected finalanswer qans solution output "
         "response answers correctanswers correctoptions targets respuestacorrecta respuesta antwort "
-        "réponse risposta respostacorreta resposta gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर"
+        "réponse risposta respostacorreta resposta gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर "
+        "richtigeantwort korrekteantwort bonneréponse réponsecorrecte rispostacorretta правильныйответ верныйответ "
+        "antwoord juisteantwoord odpowiedź poprawnaodpowiedź cevap doğrucevap svar lösung"
     ).split()
 )
 """Names of what says which option is right."""

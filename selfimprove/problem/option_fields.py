@@ -13,17 +13,23 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from selfimprove.problem.likeness import is_beside, is_of
-from selfimprove.problem.names import ANSWERS, OPTIONS, Names, Row, opened
+from selfimprove.problem.names import ANSWERS, OPTIONS, Names, Row, bare_name, opened
 from selfimprove.problem.options import LETTERS, Options, consecutive, is_plain, read_options
 
 _NUMBERED = re.compile(
-    r"(q?(?:option|opt|op)|opci[oó]n|opção|opcao|alternativa|alternative|选项|選項|보기|choice|(?:mc)?answer|ans|sol|"
-    r"ending|candidate|)([a-j]|\d)"
+    r"(q?(?:option|opt|op)|opci[oó]n|opção|opcao|alternativa|alternative|alt|选项|選項|選択肢|보기|choice|(?:mc)?answer|ans|"
+    r"antwort(?:möglichkeit)?|r[ée]ponse|proposition|respuesta|resposta|risposta|вариант|ответ|sol|ending|candidate|)"
+    r"([a-j]|\d)"
 )
 _FAMILY = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[^\W\d_A-Z])[A-J]|(?<=[\W_])[A-Ja-j])")
 """A field's name that ends in a number or a letter by itself."""
+_TAIL = re.compile(r"\s*(?:\([^()]*\)|[-–]\s.*)\s*$", re.DOTALL)
+"""What a form's heading says of a field behind its name: `Answer 1 - max 75 characters`, `Answer 3 (Optional)`."""
 _OFFERED = frozenset(
-    "option opcion opción opção alternative alternativa hypothesis holding candidate ending quiz choice opsi".split()
+    (
+        "option opcion opción opção alternative alternativa alt antwort antwortmöglichkeit réponse proposition "
+        "respuesta resposta risposta вариант ответ 選択肢 hypothesis holding candidate ending quiz choice opsi"
+    ).split()
 )
 """Words of fields that hold an option each."""
 _GIVEN_STEMS = frozenset(
@@ -35,7 +41,10 @@ _GIVEN_STEMS = frozenset(
     ).split()
 )
 """Words of numbered fields that hold something else."""
-_WRONG = re.compile(r"(?:incorrectanswers?|distractors?|wronganswers?|incorrectoptions?)\d*")
+_WRONG = re.compile(
+    r"(?:incorrectanswers?|distractors?|wronganswers?|incorrectoptions?|falscheantwort(?:en)?|mauvaiseréponses?|"
+    r"respuestas?incorrectas?|respostas?erradas?|rispost[ae]errat[ae]|неверныйответ)\d*|(?:wrong|incorrect)\d+"
+)
 _NAMED_SO = re.compile(
     r"(?!correct|right|gold|num|n)\w*(?:choices|options|candidates|alternatives|(?:choice|option|candidate|alternative)s?(?:text|list)s?)"
 )
@@ -47,6 +56,8 @@ _BESIDE_ANSWERS = frozenset(
 )
 """Names beside which `answers` are options."""
 _RIGHT = ("correctanswer", "bestanswer", "rightanswer", "correctoption", "correctchoice")
+_RIGHT_BESIDE_WRONG = ("key", "right", "correct")
+"""Names of the right answer where wrong ones stand beside it."""
 
 
 def options_in(row: Row, names: Names, named: str, value: object) -> Options | None:
@@ -116,16 +127,18 @@ class _Known:
 def _known(fields: Names) -> _Known:
     """Where options may stand in fields of their own, by the row's bare names and its names."""
     wrong = tuple(name for one, name in sorted(fields.items()) if _WRONG.fullmatch(one))
-    right = next((fields[one] for one in (*_RIGHT, *ANSWERS) if one in fields), "")
+    usual = (*_RIGHT, *ANSWERS, *(_RIGHT_BESIDE_WRONG if wrong else ()))
+    right = next((fields[one] for one in usual if one in fields), "")
     known: dict[str, dict[str, str]] = {}
     others: dict[str, dict[str, str]] = {}
     for one, name in fields.items():
         if name in fields.answer_family:
             continue
-        match = _NUMBERED.fullmatch(one)
+        head = _TAIL.sub("", name)
+        match = _NUMBERED.fullmatch(one if head == name else bare_name(head))
         if match and (match[1] or not match[2].isdigit()):
             known.setdefault(match[1], {})[match[2].upper()] = name
-        elif (match := _FAMILY.fullmatch(name)) and _may_offer(match[1]):
+        elif (match := _FAMILY.fullmatch(head)) and _may_offer(match[1]):
             group = known if is_of(match[1], _OFFERED) else others
             group.setdefault(match[1], {})[match[2].upper()] = name
     return _Known(right, wrong, _run(known), _run(others))

@@ -2,8 +2,9 @@
 
 Options stand in one field (a list, `{text, label}`, objects by letter, a text such as `a ) 38 , b ) 27`, scores), which
 `read_options` reads, or in several (`option_fields`). The model sees them below the question with letters, in the order
-of the file; where a file puts the right one first they are shuffled, by a seed that depends on problem and recipe
-alone. What says which one is right is read by `numbering`.
+of the file; where a file puts the right one first or marks it, they are shuffled, by a seed that depends on problem and
+recipe alone. Options that speak of others (`all of the above`, `both A and C`) stay in the order of the file. What says
+which one is right is read by `numbering`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ _CLOSING = 300
 """Characters behind the options of a question, such as how the answer is to be given."""
 _FLAGS = ("iscorrect", "correct", "isright", "right", "isanswer", "istrue")
 _TEXTS = ("text", "content", "option", "answer", "choice", "value")
+_OF_OTHERS = re.compile(
+    r"(?i:\b(?:all|none|both|neither|either|any|two|some) (?:of )?(?:the )?"
+    r"(?:above|below|these|options|choices|answers)\b)"
+    r"|\b(?i:both|neither|either|only|all)\s+\(?[A-F]\b"
+    r"|^\(?[A-F]\)?\s*(?:,\s*\(?[A-F]\)?\s*)*(?:,|and|&|or|nor)\s*\(?[A-F]\)?(?: only)?\.?$"
+)
+"""What an option says that speaks of other options by their places."""
 _TITLE = re.compile(r"^\s*(?:answer\s+)?(?:choices|options)\s*:\s*", re.IGNORECASE)
 
 
@@ -45,6 +53,11 @@ class Options:
     separate: bool = False
 
     @property
+    def speak_of_others(self) -> bool:
+        """Whether an option names others by their places, so that it means something else in another order."""
+        return any(_OF_OTHERS.search(text) for text in self.texts)
+
+    @property
     def gapped(self) -> bool:
         """Whether a letter is left out between those of the options: numbers may count it or not."""
         return bool(self.labels) and self.labels[0].isalpha() and not consecutive([one.upper() for one in self.labels])
@@ -52,10 +65,11 @@ class Options:
     def rendered(self, question: str, seed: int) -> tuple[str, str]:
         """The options as lines with letters, and the letter of the right one; in a seeded order if `right` is given.
 
-        The order depends on the seed, the question and the options, whatever order the row gives them in.
+        The order depends on the seed, the question and the options, whatever order the row gives them in; it is the
+        row's if options speak of others.
         """
         order = list(range(len(self.texts)))
-        if self.right is not None:
+        if self.right is not None and not self.speak_of_others:
             order.sort(key=lambda place: self.texts[place])
             random.Random(f"{seed}:{question}:{[self.texts[place] for place in order]}").shuffle(order)
         letters = self.letters()

@@ -105,8 +105,8 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 def run(tmp_path: Path) -> Journal:
     """A small run with the records of a real one; its first stage's done-record fits its file."""
     journal = Journal(tmp_path / "run")
+    journal.round(1).make()
     for name in ["recipe.json", "sealed.json", "0001/round.json"]:
-        (journal.folder / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(EXAMPLE / name, journal.folder / name)
     journal.round(1).samples.write_text("{}\n")
     journal.round(1).mark_done("sample", Cost(since=0.0), Counts(), [journal.round(1).samples])
