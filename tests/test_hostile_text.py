@@ -281,11 +281,11 @@ def test_a_parquet_file_that_unpacks_to_much_is_refused_unread(tmp_path: Path) -
     import pyarrow
     import pyarrow.parquet
 
-    from selfimprove.problem import files
+    from selfimprove.problem.plain import refuse_large
 
     path = tmp_path / "bomb.parquet"
     column = pyarrow.array(["a" * 1000]).take(pyarrow.array([0] * 30_000))
     pyarrow.parquet.write_table(pyarrow.table({"question": column}), path, use_dictionary=False, compression="zstd")
     assert path.stat().st_size < 10**6
     with pytest.raises(UsageError, match="GiB of rows, more than"):
-        files._refuse_large(80 * pyarrow.parquet.read_metadata(path).row_group(0).total_byte_size, path)
+        refuse_large(80 * pyarrow.parquet.read_metadata(path).row_group(0).total_byte_size, path)

@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import IO, cast
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.columnar import arrow_rows, parquet_rows
 from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
 from selfimprove.problem.encodings import likely_encoding
 from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import QUESTIONS, bare_name
+from selfimprove.problem.plain import LARGEST_FILE, refuse_large
 from selfimprove.problem.standins import refuse_stand_in
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".ndjson", ".tsv", ".arrow")
@@ -41,8 +43,6 @@ ROWS_UNDER = ("data", "rows", "examples", "instances", "problems", "questions")
 
 LONGEST_ROW = 16 * 2**20
 """Bytes of a row: a longer one is no problem, and would be held in memory whole."""
-LARGEST_FILE = 2 * 2**30
-"""Bytes of a file that is read whole (`.json`, `.csv`), and of a Parquet file's columns once unpacked."""
 
 Row = tuple[int, object]
 """The line (or row, from 1) on which a row starts, and what stands there."""
@@ -96,9 +96,9 @@ def file_rows(path: Path) -> Iterator[Row]:
             case ".csv" | ".tsv":
                 yield from _table(path)
             case ".arrow":
-                yield from _arrow(path)
+                yield from arrow_rows(path)
             case _:
-                yield from _parquet(path)
+                yield from parquet_rows(path)
 
 
 def file_parts(path: Path, rows: int, size: int) -> Iterator[Part]:
@@ -277,7 +277,7 @@ def _json_list(text: str, opening: int, path: Path) -> Iterator[Row]:
 
 
 def _table(path: Path) -> Iterator[Row]:
-    """The rows of a file with a header, its columns apart by the separator that the header shows."""
+    """The rows of a file with a header whose separator the header shows; an empty row is none."""
     text = _decoded(_whole(path), path, 1)
     above, separator = column_names(text, "\t" if format_of(path) == ".tsv" else "")
     reader = csv.reader(_below(text, above), delimiter=separator, strict=True)
@@ -288,10 +288,12 @@ def _table(path: Path) -> Iterator[Row]:
         for cells in reader:
             if header is None:
                 header = cells
-            elif cells and len(cells) != len(header):
+            elif not any(map(str.strip, cells)):
+                pass
+            elif len(cells) != len(header):
                 hint = "Quote cells with commas." if separator == "," else f"Quote cells with {separator!r} in them."
                 raise UsageError(f"{path}:{start}: {len(cells)} cells under {len(header)} column names", hint)
-            elif cells:
+            else:
                 yield start, dict(zip(header, with_points(cells, decimal) if decimal else cells, strict=True))
             start = above + reader.line_num + 1
     except csv.Error as error:
@@ -306,59 +308,12 @@ def _below(text: str, above: int) -> io.StringIO:
     return lines
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.ParquetFile(path)
-        groups = table.metadata
-        _refuse_large(sum(groups.row_group(n).total_byte_size for n in range(groups.num_row_groups)), path)
-        number = 0
-        for batch in table.iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-    except (pyarrow.ArrowException, ValueError) as error:  # pyarrow raises kinds of both
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path}: not readable as Parquet: {cause}", "Write the file again.") from None
-
-
-def _arrow(path: Path) -> Iterator[Row]:
-    """The rows of a file that `datasets` wrote: Arrow's stream, or its file format."""
-    import pyarrow
-
-    _refuse_large(path.stat().st_size, path)
-    try:
-        with pyarrow.memory_map(str(path)) as source:
-            try:
-                batches = pyarrow.ipc.open_stream(source).read_all().to_batches(max_chunksize=1024)
-            except pyarrow.ArrowInvalid:
-                batches = pyarrow.ipc.open_file(source).read_all().to_batches(max_chunksize=1024)
-            number = 0
-            for batch in batches:
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (pyarrow.ArrowException, ValueError) as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path}: not readable as Arrow: {cause}", "Write the file again.") from None
-
-
 def _whole(path: Path) -> bytes:
-    _refuse_large(path.stat().st_size, path)
+    refuse_large(path.stat().st_size, path)
     with _opened(path) as source:
         data = source.read(LARGEST_FILE + 1)
-    _refuse_large(len(data), path)
+    refuse_large(len(data), path)
     return data
-
-
-def _refuse_large(size: int, path: Path) -> None:
-    if size > LARGEST_FILE:
-        raise UsageError(
-            f"{path}: {size / 2**30:.1f} GiB of rows, more than {LARGEST_FILE / 2**30:.0f}",
-            "Keep only the rows that you need, or write them as .jsonl.",
-        )
 
 
 def _refuse_long(size: int, path: Path, line: int) -> None:

@@ -23,8 +23,9 @@ from selfimprove.problem.turns import is_chat, last_text
 Kind = Literal["no answer", "sentence", "several answers", "type", "program", "options", "chat", "picture", "blank"]
 """Why a row is set aside, in a word."""
 
-NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A."))
-"""Signs that stand where there is no answer."""
+_SPREADSHEET = "#VALUE! #DIV/0! #N/A #REF! #NAME? #NUM! #NULL! #SPILL! #CALC! #WERT! #NV #BEZUG! #ZAHL! #VALEUR!"
+NOTHING = frozenset(("-", "--", "\u2013", "\u2014", "?", "n.a.", "N.A.", *_SPREADSHEET.split()))
+"""What stands where there is no answer: signs, and the errors of a spreadsheet's formulas."""
 _NONE_GIVEN = frozenset(("no answer present", "no answer given", "no answer found", "cannotanswer", "not answerable"))
 _NAMED = ("mention", "entityname", "label", "string", "answertext", "name", "value")
 """Names of the text of an object that is an answer, beside its id or its kind."""

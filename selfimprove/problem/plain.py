@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from selfimprove.errors import UsageError
 
 LONGEST = 1_000_000
 """Characters of a question or an answer: far above any problem, far below what fills a machine's memory."""
+
+LARGEST_FILE = 2 * 2**30
+"""Bytes of a file that is read whole (`.json`, `.csv`), and of a Parquet file's columns once unpacked."""
 
 _ENCODED = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z0-9+/]{40,}={0,2}")
 _PATH = re.compile(
@@ -31,6 +35,15 @@ def kind_of(value: object) -> str:
         case dict():
             return "an object"
     return type(value).__name__
+
+
+def refuse_large(size: int, path: Path) -> None:
+    """`UsageError` for a file that takes more bytes than `LARGEST_FILE` in memory."""
+    if size > LARGEST_FILE:
+        raise UsageError(
+            f"{path}: {size / 2**30:.1f} GiB of rows, more than {LARGEST_FILE / 2**30:.0f}",
+            "Keep only the rows that you need, or write them as .jsonl.",
+        )
 
 
 def checked_text(value: str, field: str, where: str) -> str:
