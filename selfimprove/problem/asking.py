@@ -133,7 +133,7 @@ class Questions:
 
     def _opened(self, name: str, value: object, row: Row, names: Names, where: str) -> Asked:
         inner = opened(value)
-        system = next((text for one in names.among(SYSTEMS) if isinstance(text := spoken(row[one]), str)), "")
+        system = self._system(name, row, names)
         if isinstance(inner, dict) and not is_chat(value):
             text = next(iter(self._lookup.names(inner).among(_TEXTS)), None)
             if text is not None and isinstance(inner[text], str) and inner[text].strip():
@@ -153,6 +153,13 @@ class Questions:
         if turns := rendered(value):
             return self._opened(name, turns, row, names, where)
         return _taken(name, value, system)
+
+    def _system(self, name: str, row: Row, names: Names) -> str:
+        """The system turn that stands beside the field `name`, in the row or in the object that holds the field."""
+        holder = row.get(name.partition(".")[0])
+        beside = [(holder, self._lookup.names(holder))] if "." in name and isinstance(holder, dict) else []
+        told = (spoken(fields[one]) for fields, known in [*beside, (row, names)] for one in known.among(SYSTEMS))
+        return next((text for text in told if isinstance(text, str)), "")
 
     def _given(self, row: Row, where: str) -> tuple[str, ...]:
         """The fields of the row that all rows together show to be context; `UsageError` where that is open."""

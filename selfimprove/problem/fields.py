@@ -41,7 +41,7 @@ from selfimprove.problem.names import (
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded
 from selfimprove.problem.programs import may_be_formal
-from selfimprove.problem.turns import is_chat
+from selfimprove.problem.turns import are_earlier_turns, is_chat
 from selfimprove.problem.unfolding import lifted
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
@@ -132,6 +132,8 @@ class FieldReader:
         refuse_encoded(asked.text, asked.name, where)
         if name := picture_in(row, names):
             raise SetAside("picture", f"`{name}` holds a picture, which the model would not see")
+        if "history" in names and are_earlier_turns(row[names["history"]]):
+            raise SetAside("chat", f"`{names['history']}` holds earlier turns of a chat")
         self.used["question"][asked.name] += 1
         question = self._questions.with_context(row, names, asked, where, lambda: self._choices.options(row, names))
         options = self._choices.options(row, names) or self._choices.shown_in(row, names, question)

@@ -17,7 +17,7 @@ from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.likeness import is_beside
-from selfimprove.problem.names import listed
+from selfimprove.problem.names import SYSTEMS, bare_name, listed
 from selfimprove.problem.parts import Piece, PieceRead
 from selfimprove.problem.suspect import refuse_absent_texts, refuse_bare_questions
 from selfimprove.problem.table import Made, ProblemRows, Rows, answered, joined, own_copy, problem_rows
@@ -128,6 +128,8 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
     found_distinct = distinct(rows, as_written=as_written)
     fields = {role: tuple(name for name, _ in names.most_common()) for role, names in used.items()}
     taken = {name.split(".")[0] for names in fields.values() for joint in names for name in joint.split(", ")}
+    if any(rows.table["system"].unique().to_pylist()):
+        taken |= {name for name in learnt.known if bare_name(name) in SYSTEMS}
     unused = tuple(name for name in learnt.known if name not in taken)
     if not used["context"] and not used["options"]:
         texts_unused = [name for name in unused if not is_beside(name)]

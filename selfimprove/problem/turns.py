@@ -33,8 +33,19 @@ def is_chat(value: object) -> bool:
 
 
 def spoken(value: object) -> object:
-    """What a turn that stands by itself says (`{"parts": [{"text": ...}]}`); any other value as it is."""
+    """What a turn or its blocks say that stand by themselves (`{"parts": [{"text": …}]}`); any other value as it is."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(part, dict) and "text" in part for part in value):
+        return _content({"content": value})
     return _content(value) if isinstance(value, dict) and not {"parts", "content"}.isdisjoint(value) else value
+
+
+def are_earlier_turns(value: object) -> bool:
+    """Whether the value is a list of what was asked and answered before, in pairs."""
+    pairs = value if isinstance(value, (list, tuple)) else ()
+    return bool(pairs) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(said, str) for said in pair)
+        for pair in pairs
+    )
 
 
 def has_user(turns: object) -> bool:

@@ -173,3 +173,19 @@ def test_any_row_is_a_problem_or_a_usage_error(row: object) -> None:
     else:
         named = bool(problem.question.strip() and problem.identity) and problem.answer != ""
     assert named
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"system": [{"text": "In cents."}], "messages": [{"role": "user", "content": [{"text": "2 + 2?"}]}]},
+        {"system": [{"type": "text", "text": "In cents."}], "messages": [{"role": "user", "content": "2 + 2?"}]},
+        {"params": {"system": "In cents.", "messages": [{"role": "user", "content": "2 + 2?"}]}},
+    ],
+)
+def test_a_system_turn_beside_a_chat_is_that_of_the_problem(row: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row | {"expected": "4"}) + "\n")
+    found = preview(str(path), Problems())
+    assert [(one.system, one.question, one.answer) for one in found.problems] == [("In cents.", "2 + 2?", "4")]
+    assert not found.stock.unused
