@@ -39,13 +39,18 @@ LOSSES = 3
 class _Member:
     """A worker, the call it is busy with, and its load: empty while it prepares, rests, or finishes a cancelled one.
 
-    `due` is when the load has to be finished, a monotonic time.
+    `due` is when the call has to be finished, a monotonic time: what a cancelled load was given holds for it as well.
     """
 
     actor: Any
     task: Any = None
     load: Sequence[Item] = ()
     due: float = 0.0
+
+    def begin(self, task: Any, load: Sequence[Item], seconds: float) -> None:  # noqa: ANN401 - a reference to any object
+        """A call that the worker begins once it has ended the one that it is busy with, and has so long for."""
+        start = max(self.due, time.monotonic()) if self.task is not None else time.monotonic()
+        self.task, self.load, self.due = task, load, start + seconds
 
 
 class Crew:
@@ -72,7 +77,7 @@ class Crew:
         missing = self._size - len(self._members)
         self._members += [_Member(self._hire()) for _ in range(missing)]
         for member in self._members:
-            member.task, member.load = member.actor.prepare.remote(*setup), ()
+            member.begin(member.actor.prepare.remote(*setup), (), START_SECONDS)
         answer, nothing = None, Ordered((), 0)
         while all(member.task is not None for member in self._members):
             answer = self._settle(nothing, Counter())
@@ -87,7 +92,7 @@ class Crew:
     def rest(self) -> None:
         """Have every worker close what it prepared, once it has finished its item."""
         for member in self._members:
-            member.task, member.load = member.actor.rest.remote(), ()
+            member.begin(member.actor.rest.remote(), (), START_SECONDS)
 
     def map(self, items: Iterable[Any], joins: Joins = never) -> Generator[Any, None, None]:
         """The workers' results in the order of the items; `joins` says which of them a worker has at once."""
@@ -114,25 +119,23 @@ class Crew:
         idle = [member for member in self._members if member.task is None]
         for member, load in zip(idle, order.loads(len(idle)), strict=False):
             items = [content for _, content in load]
-            member.load, member.task = load, member.actor.work.remote(items)
-            member.due = time.monotonic() + self._patience(items)
+            member.begin(member.actor.work.remote(items), load, self._patience(items))
 
     def _settle(self, order: Ordered, losses: Counter[int]) -> Any:  # noqa: ANN401 - what a worker answers
         """Wait until one worker's call has ended or is overdue, and record its result, which is returned as well."""
         tasks = {member.task: member for member in self._members if member.task is not None}
         at_work = [member for member in self._members if member.load]
-        first = min(at_work, key=lambda member: member.due, default=None)
-        seconds = max(0.0, first.due - time.monotonic()) if first else START_SECONDS
-        done, _ = ray.wait(list(tasks), timeout=seconds)
-        if not done and first is None:
+        due = [member.due for member in at_work or tasks.values()]
+        wait_until = min(due) if at_work else max(due)  # without a load, any worker that becomes free will do
+        done, _ = ray.wait(list(tasks), timeout=max(0.0, wait_until - time.monotonic()))
+        if not done and not at_work:
             raise StageError(
                 f"no worker could be started on the cluster in {START_SECONDS:.0f} seconds",
                 "`ray status` shows what the cluster has room for; ask for fewer threads or GPUs per worker.",
             )
         overdue: tuple[str, Any] = ("it did not finish in time", None)
         cause, result = _outcome(done[0]) if done else overdue
-        member = tasks[done[0]] if done else first
-        assert member is not None  # there is a worker at work where nothing was done
+        member = tasks[done[0]] if done else min(at_work, key=lambda member: member.due)
         load, member.load, member.task = member.load, (), None
         if cause:
             self._replace(member, cause)
@@ -148,7 +151,7 @@ class Crew:
             raise StageError(f"the cluster's workers were lost before they finished anything: {cause}")
         ray.kill(member.actor)
         member.actor = self._hire()
-        member.task = member.actor.prepare.remote(*self._setup)
+        member.begin(member.actor.prepare.remote(*self._setup), (), START_SECONDS)
 
     def _retry(self, order: Ordered, losses: Counter[int], load: Sequence[Item], cause: str) -> None:
         for number, content in load:

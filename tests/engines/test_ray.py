@@ -250,6 +250,24 @@ def test_items_are_begun_shortly_before_they_are_needed_and_a_closed_map_leaves_
     crew.dismiss()
 
 
+@pytest.mark.usefixtures("driver")
+def test_a_cancelled_load_has_the_time_that_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that decides early leaves a chunk that may take longer than a start, and then the other worker is lost."""
+    crew = _crew(tmp_path, {2: "slow", 3: "slow"})
+    results = crew.map(range(9))
+    assert [next(results), next(results)] == [0, 2]
+    while not any(member.task is None for member in crew._members):
+        time.sleep(0.01)
+    results.close()
+    unplaced = ray.remote(Doubler).options(num_cpus=1000).remote  # no node has room for it
+    monkeypatch.setattr(crew, "_hire", lambda: unplaced({}, tmp_path))
+    (idle,) = (member for member in crew._members if member.task is None)
+    ray.kill(idle.actor)
+    monkeypatch.setattr("selfimprove.engines.ray_crew.START_SECONDS", 0.05)
+    assert list(crew.map([7])) == [14]
+    crew.dismiss()
+
+
 def _model(folder: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
