@@ -16,10 +16,10 @@ on from its checkpoint with half, once.
 bfloat16), LoRA weights and optimizer state are float32, and matrix products run in the type of the frozen weights.
 
 *Determinism and resume.* The plan (`training/batches.py`) fixes what each step does; random draws (LoRA dropout) are
-seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps the LoRA, the state of AdamW and
-the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that finds a checkpoint of its
-own work goes on from there, at the sizes that were chosen, and gives the same adapter bit by bit (same machine, type
-and thread count).
+seeded per step, so there is no generator state to keep. Every `checkpoint_steps` steps, and after the last, the LoRA,
+the state of AdamW and the losses so far are written to `work/checkpoint.safetensors` (`checkpoint.py`). A call that
+finds a checkpoint of its own work goes on from there, at the sizes that were chosen, and gives the same adapter bit by
+bit (same machine, type and thread count); on any machine, where only the adapter has to be written again.
 
 *Memory.* When the training ends its weights are gone, and the memory is the system's and the driver's again: an engine
 that starts beside this process sizes its cache from what is free.
@@ -132,7 +132,7 @@ def _train(job: TrainJob, on_step: OnStep) -> TrainCounts:
             losses.append(loss)
             if first:
                 on_step(number, len(fit.plan), loss, fit.plan[number - 1].learning_rate)
-            if number % job.settings.checkpoint_steps == 0 and first:
+            if first and (number % job.settings.checkpoint_steps == 0 or number == len(fit.plan)):
                 save_checkpoint(fit.state, losses, checkpoint)
         if fault := fault_in_losses(losses):
             raise StageError(f"training failed: {fault}", "Lower training.learning_rate in a new run.")

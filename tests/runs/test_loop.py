@@ -438,7 +438,7 @@ def test_fresh_problems_of_a_small_generator_are_refused_before_the_round_that_l
     part = {"name": "chain_sum", "params": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}}
     world = World(tmp_path, checker, gains=[0.0, 0.0], script_of_sums=False)
     world.settings = {"problems": {**sums, "mixtures": {"digits": [part]}}, "gate": {"fresh": True, "batch": 10}}
-    with pytest.raises(UsageError, match=r"gate\.fresh: round \d needs 20 new held-out problems"):
+    with pytest.raises(UsageError, match=r"gate\.fresh: round 10 needs 20 new held-out problems"):
         world.run(20)
     assert not world.journal.folder.exists()
     world.run(2)

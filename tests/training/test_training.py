@@ -339,6 +339,19 @@ def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
         assert (tmp_path / "adapter" / name).read_bytes() == (tmp_path / "undisturbed" / "out" / name).read_bytes()
 
 
+def test_a_training_whose_steps_are_done_writes_its_adapter_without_any(model: Path, tmp_path: Path) -> None:
+    """As after a kill while the placebo is judged, which was trained in the same stage."""
+    settings = SETTINGS.model_copy(update={"checkpoint_steps": 50})
+    job = make_job(tmp_path, model, settings=settings)
+    counts = train(job, lambda *_: None)
+    steps: list[int] = []
+    again = train(replace(job, out=tmp_path / "again"), lambda step, *_: steps.append(step))
+    assert steps == []
+    assert again.losses == counts.losses
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (job.out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
 def test_a_training_goes_on_from_an_adapter(model: Path, tmp_path: Path) -> None:
     plain = SETTINGS.model_copy(update={"dropout": 0.0, "epochs": 1, "batch_rows": 20})
     train(make_job(tmp_path / "one", model, settings=plain), silent)
@@ -360,7 +373,7 @@ def test_a_checkpoint_belongs_to_the_adapter_it_went_on_from(model: Path, tmp_pa
     for name, start in (("a", None), ("b", tmp_path / "one" / "out"), ("c", tmp_path / "one" / "out")):
         job = make_job(tmp_path, model, work=tmp_path / "work", out=tmp_path / name, start=start)
         train(job, lambda step, *_: heard.append(step))
-    assert heard == [*range(1, 11), *range(1, 11), 10]  # the last one has the checkpoint of step 9
+    assert heard == [*range(1, 11), *range(1, 11)]  # the last one has the checkpoint of all ten steps
 
 
 def test_an_adapter_of_another_shape_is_not_gone_on_from(model: Path, tmp_path: Path) -> None:
