@@ -69,6 +69,12 @@ _IDEOGRAPH = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _TOLD = re.compile(r"[A-Z][a-z]+ (?:[a-z]+ )?[a-z]+(?:ed|[^s]s) [^$\\]*\d")
 """A name, a verb and a number: `Tom buys 7 apples`."""
 _BREAK = re.compile(r"[.?!]\s+[A-Z]")
+_OPERATION = r"\d\s*[-+*/×÷·]\s*\d[^=\n]*="
+_WORKED = re.compile(
+    rf"=[^=\n]*\d\.\s+[A-Z][a-z]+|\d\.\s+\S*{_OPERATION}|"
+    rf"{_OPERATION}[^=]*\d\s*(?:,|;|\band\b|\bso\b|\bthen\b)[^=]*{_OPERATION}"
+)
+"""A calculation of several steps, or one and what it shows: `180 / 3 = 60. Hence 60.`, `3*4 = 12, 12+2 = 14`."""
 _PROGRAM = re.compile(r"\b(?:def|class|import|lambda)\s+\w|\breturn\b|\bprint\s*\(|#include|;\s*$|\bfunction\s*\(")
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _COUNTED = re.compile(r"([-+−]?[\d.,/]+) \([A-Za-z][A-Za-z .'-]*\)")
@@ -110,7 +116,9 @@ def _found(text: str) -> Reference:
 
 
 def is_bare(text: str) -> bool:
-    """Whether the text is an answer by itself: a formula, a number, a few words; not a sentence or a program."""
+    """Whether the text is an answer by itself: a formula, a number, a few words; not a sentence, a program or its way."""
+    if len(text) <= LONGEST and _WORKED.search(text):
+        return False
     plain = _COMMAND.sub(" ", text)
     words = _WORD.findall(plain)
     if not words:
