@@ -116,7 +116,7 @@ def _found(text: str) -> Reference:
 
 
 def is_bare(text: str) -> bool:
-    """Whether the text is an answer by itself: a formula, a number, a few words; not a sentence, a program or its way."""
+    """Whether the text is an answer by itself: a formula, a number, a few words; no sentence, program or way to it."""
     if len(text) <= LONGEST and _WORKED.search(text):
         return False
     plain = _COMMAND.sub(" ", text)
