@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.names import Row
 from selfimprove.problem.plain import refuse_large
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ ROWS = 1024
 """Rows that are read at once."""
 
 
-def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
+def parquet_rows(path: Path) -> Iterator[tuple[int, object]]:
     """The rows of a Parquet file with their numbers from 1; `UsageError` where it can't be read."""
     import pyarrow
     import pyarrow.parquet
@@ -33,7 +34,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
         raise _unreadable(path, "Parquet", error) from None
 
 
-def arrow_rows(path: Path) -> Iterator[tuple[int, Any]]:
+def arrow_rows(path: Path) -> Iterator[tuple[int, object]]:
     """The rows of Arrow's stream or its file format, with their numbers from 1; `UsageError` where it can't be read."""
     import pyarrow
 
@@ -49,13 +50,13 @@ def arrow_rows(path: Path) -> Iterator[tuple[int, Any]]:
         raise _unreadable(path, "Arrow", error) from None
 
 
-def _rows(batch: pyarrow.RecordBatch) -> list[dict[str, Any]]:
+def _rows(batch: pyarrow.RecordBatch) -> list[Row]:
     import pyarrow
 
     for place, field in enumerate(batch.schema):
         if pyarrow.types.is_decimal(field.type) or pyarrow.types.is_temporal(field.type):
             batch = batch.set_column(place, field.name, batch.column(place).cast(pyarrow.string()))
-    rows: list[dict[str, Any]] = batch.to_pylist()
+    rows: list[Row] = batch.to_pylist()
     return rows
 
 
