@@ -205,14 +205,14 @@ def _rule(requests: Sequence[Request], own: OwnDecoding) -> DrawRule:
     return resolve(decoding, own)
 
 
-def _end_ids(model: PreTrainedModel, end_of_turn: int) -> frozenset[int]:
+def _end_ids(model: PreTrainedModel, tokenizer_end: int) -> frozenset[int]:
     """Every id that ends a completion: those of the generation config, without one of the config, and the tokenizer's.
 
     A chat model's generation config may be its base model's, which doesn't end a turn. vLLM's worker does the same.
     """
     ends = getattr(model.generation_config, "eos_token_id", None)
     ends = model.config.eos_token_id if ends is None else ends
-    return frozenset({end_of_turn, *([ends] if isinstance(ends, int) else ends or [])})
+    return frozenset({tokenizer_end, *([ends] if isinstance(ends, int) else ends or [])})
 
 
 def _refuse_long(requests: Sequence[Request], positions: int | None) -> None:

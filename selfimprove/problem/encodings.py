@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import charset_normalizer
-
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """What a file is written in by its first bytes."""
 _USUAL = "CP1252"
@@ -19,6 +17,8 @@ _TELLING = 16
 
 def likely_encoding(data: bytes) -> str:
     """The name, as iconv knows it, of the encoding that these bytes are likely in; they are no UTF-8."""
+    import charset_normalizer
+
     if data[:2] in _MARKS:
         return _MARKS[data[:2]]
     start = data[:_LOOKED_AT]
