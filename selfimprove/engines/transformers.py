@@ -27,7 +27,7 @@ from selfimprove.engines.release import gpus_of, memory_back
 from selfimprove.engines.rows import LlamaDecoder
 from selfimprove.errors import UsageError
 from selfimprove.merging.applying import apply_adapter
-from selfimprove.models import compute_dtype, end_of_turn
+from selfimprove.models import compute_dtype, end_of_turn, stored_dtype
 from selfimprove.models.conversion import silence_transformers
 from selfimprove.models.gpus import choose_device, runs_packed, total_memory
 from selfimprove.recipe import Runtime
@@ -106,7 +106,7 @@ class TransformersSampler:
                 local_files_only=True,
             )
             if self._adapter:
-                apply_adapter(model, self._adapter)
+                apply_adapter(model, self._adapter, stored_dtype(self._folder))
             self._ends = _end_ids(model, end_of_turn(self._folder, self._runtime.trust_remote_code))
             self._model = model.to(self._device).eval()  # type: ignore[arg-type]  # a wrapped method without stubs
             own = runs_packed(self._device) and self._way != "general" and fits(model)

@@ -1,7 +1,8 @@
 """An adapter added to a model that is in memory already, for samples between two steps of a round.
 
 The weights are summed in float32 and rounded once, as a merge does with `merging.rounding = "auto"`: stochastically
-where the model holds bfloat16 values, by thresholds of their names alone. peft's `merge_and_unload` adds in the
+where the model is stored in bfloat16, by thresholds of their names alone. So they are the merged model's weights on a
+processor without bfloat16 too, where the model in memory has float32 numbers. peft's `merge_and_unload` adds in the
 model's own type, which rounds to nearest and so loses most of an update that is smaller than half a step of bfloat16:
 the samples would be those of the model before. Nothing is certified here, since no round ends with these weights.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from selfimprove.errors import StageError
 from selfimprove.merging.adapters import read_adapter
@@ -20,11 +21,12 @@ from selfimprove.merging.summing import sum_weight
 from selfimprove.recipe import Rounding
 
 
-def apply_adapter(model: nn.Module, path: Path) -> None:
-    """Add the deltas of the adapter in the folder `path` to the model's weights, on the processor and in their type.
+def apply_adapter(model: nn.Module, path: Path, stored: Literal["bfloat16", "float32"]) -> None:
+    """Add the deltas of the adapter in the folder `path` to the weights of a model that is `stored` in this type.
 
-    Equal weights and adapters give equal bits. Raises `StageError` for an adapter that can't be merged, or that
-    changes a weight that the model doesn't have in its shape.
+    They are summed on the processor and keep the type that they have in memory. Equal weights and adapters give equal
+    bits. Raises `StageError` for an adapter that can't be merged, or that changes a weight that the model doesn't have
+    in its shape.
     """
     adapter = read_adapter(path)
     weights = dict(model.named_parameters())
@@ -32,10 +34,5 @@ def apply_adapter(model: nn.Module, path: Path) -> None:
         weight = weights.get(name)
         if weight is None or weight.shape != (b.shape[0], a.shape[1]):
             raise StageError(f"{path}: its factors of {name} don't fit the model")
-        rounding = Rounding(dtype=_type_of(weight))
         with torch.no_grad():
-            weight.copy_(sum_weight(name, weight.detach(), [adapter], rounding, torch.device("cpu")))
-
-
-def _type_of(weight: Tensor) -> Literal["bfloat16", "float32"]:
-    return "bfloat16" if weight.dtype == torch.bfloat16 else "float32"
+            weight.copy_(sum_weight(name, weight.detach(), [adapter], Rounding(dtype=stored), torch.device("cpu")))

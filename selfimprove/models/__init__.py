@@ -33,6 +33,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import transformers
@@ -74,6 +75,7 @@ __all__ = [
     "processor",
     "resolve_exact",
     "resolve_model",
+    "stored_dtype",
 ]
 
 # Both are read when CUDA is first used, which is after this import, and a user's own setting stays.
@@ -315,9 +317,14 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool = False
     return model
 
 
+def stored_dtype(model: Path) -> Literal["bfloat16", "float32"]:
+    """The type in which the program keeps the weights of a model folder."""
+    return "bfloat16" if read_json(model / "config.json").get("dtype") == "bfloat16" else "float32"
+
+
 def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
     """The type in which a model folder is stored; float32 where the device has no bfloat16."""
-    if read_json(model / "config.json").get("dtype") != "bfloat16":
+    if stored_dtype(model) == "float32":
         return torch.float32
     match device.type:
         case "cuda":

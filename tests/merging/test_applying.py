@@ -27,7 +27,7 @@ def test_the_weights_are_those_of_pefts_merge(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base")
     adapter = make_adapter(base, tmp_path / "adapter", 1)
     model = load_model(base, torch.float32)
-    apply_adapter(model, adapter)
+    apply_adapter(model, adapter, "float32")
     theirs = merged_by_peft(base, [adapter])
     assert all(torch.allclose(theirs[name], weight, atol=1e-6) for name, weight in model.named_parameters())
 
@@ -60,7 +60,7 @@ def test_the_weights_of_another_architecture_are_those_of_pefts_merge(kind: str,
         AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(tmp_path / "base")
     adapter = make_adapter(tmp_path / "base", tmp_path / "adapter", 1)
     model = load_model(tmp_path / "base", torch.float32)
-    apply_adapter(model, adapter)
+    apply_adapter(model, adapter, "float32")
     theirs = merged_by_peft(tmp_path / "base", [adapter])
     assert all(torch.allclose(theirs[name], weight, atol=1e-6) for name, weight in model.named_parameters())
 
@@ -70,7 +70,7 @@ def test_an_update_below_the_grid_of_bfloat16_is_there_on_average(tmp_path: Path
     adapter = make_adapter(base, tmp_path / "adapter", 1, size=0.005)
     model = load_model(base, torch.bfloat16)
     before = {name: weight.detach().float().clone() for name, weight in model.named_parameters()}
-    apply_adapter(model, adapter)
+    apply_adapter(model, adapter, "bfloat16")
     exact = {
         name: weight.detach() - before[name]
         for name, weight in merged_by_peft(base, [adapter]).items()
@@ -85,4 +85,4 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base")
     adapter = make_adapter(base, tmp_path / "adapter", 1)
     with pytest.raises(StageError, match=r"its factors of .* don't fit the model"):
-        apply_adapter(torch.nn.Linear(3, 3), adapter)
+        apply_adapter(torch.nn.Linear(3, 3), adapter, "float32")
