@@ -5,7 +5,8 @@ copying it, builds masks, and multiplies by weights that oneDNN re-orders on eve
 needs and nothing else. What each choice is worth, on one core at 64 rows of the embedded model in bfloat16:
 
 - *Weights are packed once* in oneDNN's own order, where the processor and the type allow it: 375 GFLOP/s for gate and
-  up together, 230 in the plain layout. q, k and v are one matrix, gate and up another.
+  up together, 230 in the plain layout. In float32, on two cores of an AMD processor without bfloat16, packing samples
+  1.6 times as fast in chunks of 64 and 1.2 times in chunks of 256. q, k and v are one matrix, gate and up another.
 - *Tokens of all rows are packed*, in a prefill as in a decode step: one product over (tokens, width), no padding.
 - *The output head* is applied to the last token of a prompt alone.
 
@@ -75,9 +76,11 @@ class PackedLinear:
 
 
 def packs(weight: torch.Tensor) -> bool:
-    """Whether oneDNN multiplies by this weight (bfloat16 on a processor), and so gains from its own order."""
-    native = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bool(native and weight.device.type == "cpu" and weight.dtype == torch.bfloat16)
+    """Whether oneDNN can multiply by this weight on this processor, and so gains from its own order."""
+    if weight.device.type != "cpu" or not torch._C._has_mkldnn:
+        return False
+    native = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bool(native or weight.dtype == torch.float32)
 
 
 @dataclass(frozen=True)
