@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -41,7 +42,7 @@ from selfimprove.recipe.reading import laid_over, parse_recipe
 from selfimprove.report import section_markdown
 from selfimprove.report.evaluations import evaluation_sections
 from selfimprove.round.admit import refuse_lost
-from selfimprove.round.answers import AnswersByKey, Judge, judging_decoding
+from selfimprove.round.answers import AnswersByKey, Judge, in_chunks, judging_decoding
 from selfimprove.round.lengths import context_of, refuse_too_long
 from selfimprove.round.machinery import Samplers
 from selfimprove.round.progress import Progress
@@ -146,7 +147,8 @@ def _answers(
 ) -> AnswersByKey:
     """The model's answers to all the problems, which are sampled if they aren't on record; `lends`: by the run too."""
     name = f"{subject.sha256[:DIGITS]}-{settings_digest(recipe)}.jsonl"
-    book = Book(_folder(journal) / "answers" / name, recipe.gate.samples, recipe.gate.batch)
+    batches_of = partial(in_chunks, recipe, subject.machinery.tokenizer)
+    book = Book(_folder(journal) / "answers" / name, recipe.gate.samples, batches_of)
     if lends and subject.round is not None:
         book.lend(recorded_answers(journal, subject.round), problems)
     batches = book.owed(problems)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from selfimprove.recipe import Recipe
 from selfimprove.round.answers import (
     AnswersByKey,
     RunAnswers,
-    batched,
     judging_decoding,
     read_answers,
     settled,
@@ -62,11 +61,12 @@ def settings_digest(recipe: Recipe) -> str:
 
 @dataclass(frozen=True)
 class Book:
-    """The file of answers, each problem of which has `samples`; `batch` problems are made durable at once."""
+    """The file of answers, each problem of which has `samples`; the problems of a batch are made durable at once."""
 
     path: Path
     samples: int
-    batch: int
+    batches: Callable[[Sequence[Problem]], Sequence[Sequence[Problem]]]
+    """Cuts problems into batches."""
 
     @property
     def _plan_path(self) -> Path:
@@ -81,8 +81,8 @@ class Book:
         if not all(key in named for batch in planned for key in batch):
             planned = []
         covered = {key for batch in planned for key in batch} | held - torn
-        missing = [key for key in named if key not in covered]
-        batches = [*planned, *(list(part) for part in batched(missing, self.batch))]
+        missing = [problem for key, problem in named.items() if key not in covered]
+        batches = [*planned, *([problem.key for problem in batch] for batch in self.batches(missing))]
         if batches:
             make_folder(self.path.parent)
             write_json(self._plan_path, {"batches": batches})

@@ -1,7 +1,7 @@
 """A run's rates on this machine, measured in a minute or two before it starts, for `selfimprove plan --calibrate`.
 
-The real engine samples one chunk of training problems up to the length of a prefix, and then to the end of the answers:
-the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems, which get much
+The real engine samples one chunk of at most `CHUNK` training problems up to the length of a prefix, and then to the end
+of the answers: the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems, which get much
 further in that time (`_to_the_end`). That gives two rates of a chunk and the lengths of completions. The mean length
 is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at the high end,
 and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions alone, the
@@ -41,6 +41,9 @@ from selfimprove.sampling import (
     derive_seed,
 )
 
+CHUNK = 64
+"""Most problems in the chunk. One of 256 is up to half as fast again on a processor, so times are told rather too long;
+with 1.5 billion parameters, its prompts alone would take minutes."""
 SAMPLE_SECONDS = 15.0
 FEW = 8
 """Problems whose answers are sampled to their end where a whole chunk's would take too long."""
@@ -91,7 +94,7 @@ def calibrate(recipe: Recipe, problems: ProblemSets, machinery: Machinery, folde
     """Measure on the base model, with `folder` for scratch files; no run's folder is touched."""
     began = time.perf_counter()
     with metered(folder / "cost", machinery.gpus) as meter:
-        chosen = sorted(problems.train, key=lambda problem: problem.key)[: recipe.sampling.chunk_rows]
+        chosen = sorted(problems.train, key=lambda problem: problem.key)[: min(CHUNK, recipe.sampling.chunk_rows)]
         with machinery.open_sampler(machinery.base) as sampler:
             _sample(sampler, _requests(recipe, machinery, chosen[:2], 2))
             load = time.perf_counter() - began

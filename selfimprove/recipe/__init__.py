@@ -76,7 +76,7 @@ class Sampling(Section):
     max_new_tokens: int = Field(512, ge=1, le=MOST_TOKENS, description="longest completion, in tokens")
     problems_per_round: int = Field(0, ge=0, description="training problems sampled in a round; 0: all of them")
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="completions per problem")
-    chunk_rows: int = Field(64, ge=1, description="requests per chunk; a chunk is sampled, saved and resumed as a unit")
+    chunk_rows: int = Field(256, ge=1, description="requests per chunk, which is sampled, saved and resumed whole")
     chunk_tokens: int = Field(65536, ge=1, description="padded tokens in a chunk, prompt and completion")
 
 

@@ -85,6 +85,10 @@ class Judge:
                     self._record(model, batch, [c for completions in islice(sampled, len(plan)) for c in completions])
                 yield by_key(self._found(model, batch))
 
+    def chunked(self, problems: Sequence[Problem]) -> list[list[Problem]]:
+        """The problems in batches whose answers are a chunk each, for a model that no look of a gate waits for."""
+        return in_chunks(self._recipe, self._tokenizer, problems)
+
     def kept(self, model: int, batch: Sequence[Problem]) -> int:
         """How many of the batch's problems have durable answers of this model in the file."""
         keys = {row.key for row in self._rows if row.model == model}
@@ -97,7 +101,8 @@ class Judge:
 
     def prompt_tokens(self, problems: Sequence[Problem]) -> int:
         """Prompt tokens of judging one model on these problems."""
-        return sum(len(self._request(problem, 0).prompt_ids) for problem in problems) * self._recipe.gate.samples
+        prompts = [_request(self._recipe, self._tokenizer, problem, 0).prompt_ids for problem in problems]
+        return sum(map(len, prompts)) * self._recipe.gate.samples
 
     def _owed(self, model: int, batches: Sequence[Sequence[Problem]]) -> list[tuple[tuple[Request, ...], ...]]:
         """The chunks still to be sampled, by batch; what a kill left of an unfinished batch is dropped."""
@@ -113,8 +118,8 @@ class Judge:
         return [row for row in self._rows if row.model == model and row.key in keys]
 
     def _chunks(self, batch: Sequence[Problem]) -> tuple[tuple[Request, ...], ...]:
-        settings = self._recipe.sampling
-        requests = [self._request(problem, number) for problem in batch for number in range(self._recipe.gate.samples)]
+        settings, numbers = self._recipe.sampling, range(self._recipe.gate.samples)
+        requests = [_request(self._recipe, self._tokenizer, problem, number) for problem in batch for number in numbers]
         return plan_chunks(requests, settings.chunk_rows, settings.chunk_tokens)
 
     def _sampled(
@@ -137,24 +142,35 @@ class Judge:
         self._rows += rows
         self._fresh += sum(len(row.token_ids) for row in rows)
 
-    def _request(self, problem: Problem, number: int) -> Request:
-        settings = self._recipe.sampling
-        prompt = prompt_of(self._tokenizer, settings, problem)
-        seed = derive_seed(self._recipe.seed, "judge", problem.key, number)
-        return Request(
-            key=problem.key,
-            sample=number,
-            prompt_ids=prompt,
-            max_new_tokens=settings.max_new_tokens,
-            seed=seed,
-            decoding=judging_decoding(self._recipe),
-        )
-
     def _drop(self, rows: Sequence[Answered]) -> None:
         """Remove these rows in memory and in the file, which loses a torn last line as well."""
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
+
+
+def in_chunks(recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem]) -> list[list[Problem]]:
+    """The problems in batches, all answers to each of which are sampled as one chunk; those of similar length meet.
+
+    A problem whose answers alone are more than a chunk may have is a batch of its own.
+    """
+    settings, samples = recipe.sampling, recipe.gate.samples
+    asked = {problem.key: problem for problem in problems}
+    first = [_request(recipe, tokenizer, problem, 0) for problem in problems]
+    chunks = plan_chunks(first, max(1, settings.chunk_rows // samples), settings.chunk_tokens // samples)
+    return [[asked[request.key] for request in chunk] for chunk in chunks]
+
+
+def _request(recipe: Recipe, tokenizer: Tokenizer, problem: Problem, number: int) -> Request:
+    """The request for the problem's answer of this number."""
+    return Request(
+        key=problem.key,
+        sample=number,
+        prompt_ids=prompt_of(tokenizer, recipe.sampling, problem),
+        max_new_tokens=recipe.sampling.max_new_tokens,
+        seed=derive_seed(recipe.seed, "judge", problem.key, number),
+        decoding=judging_decoding(recipe),
+    )
 
 
 def judging_decoding(recipe: Recipe) -> Decoding:

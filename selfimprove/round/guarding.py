@@ -117,12 +117,11 @@ def judge_guards(
     job: Job, alphas: Mapping[str, float], edition: Edition, progress: Progress
 ) -> Generator[Step, None, None]:
     """Judge both models on the guards' problems until one rejects the challenger or all are judged, batch by batch."""
-    size = job.recipe.gate.batch
     with ExitStack() as stack:
         contests = [_contest(job, guard, alphas[guard.name], edition, stack) for guard in job.recipe.guards]
         for contest in contests:
-            missing = contest.missing()
-            batches, bench = list(batched(missing, size)), contest.bench
+            bench = contest.bench
+            batches = bench.chunked(contest.missing())
             for batch, fresh in zip(
                 batches,
                 bench.answers(lambda: progress.sampler(job.champion_model()), job.champion.number, batches),
@@ -131,7 +130,7 @@ def judge_guards(
                 contest.champion.update(fresh)
                 yield Step(answers=fresh, prompt_tokens=bench.prompt_tokens(batch), fresh_tokens=bench.fresh_tokens())
         for contest in contests:
-            yield from _challenged(job, contest, list(batched(contest.order, size)), progress)
+            yield from _challenged(job, contest, list(batched(contest.order, job.recipe.gate.batch)), progress)
             found = _decided(job, contest)
             if found is None or not found.passed:
                 return

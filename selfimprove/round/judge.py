@@ -92,14 +92,13 @@ def judge(job: Job) -> Counts:
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)
     job.emit(StageStarted(number=job.number, stage="judge", total=total, kept=kept, unit="problems"))
     champion, progress = dict(known), job.progress("judge", total)
-    size = job.recipe.gate.batch
     for fresh in bench.answers(
-        lambda: progress.sampler(job.champion_model()), job.champion.number, list(batched(missing, size))
+        lambda: progress.sampler(job.champion_model()), job.champion.number, bench.chunked(missing)
     ):
         champion |= fresh
         progress.add(len(fresh), bench.fresh_tokens())
     challenger: dict[str, Sequence[Answered]] = {}
-    batches = list(batched(order, size))
+    batches = list(batched(order, job.recipe.gate.batch))
     with closing(bench.answers(lambda: progress.sampler(job.challenger_model()), job.number, batches)) as looks:
         for batch, fresh in zip(batches, looks, strict=True):
             challenger |= fresh

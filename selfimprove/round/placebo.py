@@ -20,7 +20,7 @@ from pathlib import Path
 
 from selfimprove.gate.decision import interval_of_gain, sentence_of_gain, split_of
 from selfimprove.recipe import Recipe
-from selfimprove.round.answers import Judge, batched, pairs_of, read_answers, scorecard
+from selfimprove.round.answers import Judge, pairs_of, read_answers, scorecard
 from selfimprove.round.job import Job
 from selfimprove.round.judge import held_out_order, tokens_of
 from selfimprove.round.prefixes import Example
@@ -49,9 +49,8 @@ def placebo(job: Job) -> Counts:
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
     judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts, job.emit)
     found: dict[str, Sequence[Answered]] = {}
-    batches = list(batched(judged, job.recipe.gate.batch))
     progress = job.progress(NAME, len(judged))
-    for fresh in judge.answers(lambda: progress.sampler(model), -job.number, batches):
+    for fresh in judge.answers(lambda: progress.sampler(model), -job.number, judge.chunked(judged)):
         found |= fresh
         progress.add(len(fresh), judge.fresh_tokens())
     job.samplers.close()

@@ -22,7 +22,7 @@ from selfimprove.gate.decision import interval_of_gain, interval_of_rate, pass_a
 from selfimprove.host.metering import metered
 from selfimprove.problem import Problem
 from selfimprove.recipe import Recipe
-from selfimprove.round.answers import AnswersByKey, Judge, batched, judging_order, pairs_of
+from selfimprove.round.answers import AnswersByKey, Judge, judging_order, pairs_of
 from selfimprove.round.job import Job
 from selfimprove.round.judge import tokens_of
 from selfimprove.round.progress import Progress
@@ -134,10 +134,10 @@ def _answers(job: Job, order: Sequence[Problem], judges: Mapping[str, Judge]) ->
     job.emit(StageStarted(number=job.number, stage="sealed", total=total, kept=kept, unit="problems"))
     found: dict[str, Found] = {name: {side.number: {} for side in sides} for name in judges}
     progress = job.progress("sealed", total)
-    batches = list(batched(order, job.recipe.gate.batch))
     for side in sides:
         for name, judge in judges.items():
-            for fresh in judge.answers(partial(_sampler_at, job, side, progress), side.number, batches):
+            sampler = partial(_sampler_at, job, side, progress)
+            for fresh in judge.answers(sampler, side.number, judge.chunked(order)):
                 found[name][side.number] |= fresh
                 progress.add(len(fresh), judge.fresh_tokens())
     return found

@@ -55,10 +55,10 @@ class Workload:
     @property
     def allowed(self) -> dict[str, int]:
         """Units that one kill may make redone, by kind: a chunk, a judged batch, steps between training checkpoints."""
-        gate = self.recipe.gate
+        gate, chunk = self.recipe.gate, self.recipe.sampling.chunk_rows
         return {
-            "sampled rows": self.recipe.sampling.chunk_rows,
-            "judged rows": gate.batch * gate.samples,
+            "sampled rows": chunk,
+            "judged rows": max(gate.batch * gate.samples, chunk),
             "training steps": self.recipe.training.checkpoint_steps,
         }
 

@@ -20,6 +20,7 @@ from selfimprove.problem.benchmarks import Benchmark, load_benchmark
 from selfimprove.problem.grams import leaked, resembled
 from selfimprove.problem.values import make_problem
 from selfimprove.recipe import Problems
+from selfimprove.round.answers import batched
 from selfimprove.sampling import StopReason
 from selfimprove.store.durable import append_rows
 from selfimprove.store.rows import Answered
@@ -107,7 +108,7 @@ def test_a_higher_level_is_a_wider_interval(case: tuple[int, int]) -> None:
 
 def test_the_rest_of_a_torn_batch_goes_and_the_plan_stays(tmp_path: Path) -> None:
     problems = _problems(10)
-    book = Book(tmp_path / "answers.jsonl", samples=2, batch=4)
+    book = Book(tmp_path / "answers.jsonl", samples=2, batches=lambda missing: list(batched(missing, 4)))
     plan = book.owed(problems)
     assert [len(batch) for batch in plan] == [4, 4, 2]
     whole = [_row(one.key, True, sample) for one in plan[0] for sample in (0, 1)]
