@@ -1,12 +1,12 @@
 """A run's rates on this machine, measured in a minute or two before it starts, for `selfimprove plan --calibrate`.
 
 The real engine samples one chunk of at most `CHUNK` training problems up to the length of a prefix, and then to the end
-of the answers: the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems, which get much
-further in that time (`_to_the_end`). That gives two rates of a chunk and the lengths of completions. The mean length
-is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at the high end,
-and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions alone, the
-checker judges those that went on, and the share kept is a 95% interval; other selections compare several completions
-of a problem, which isn't tried, so the share kept is between 0 and 1.
+of the answers: the chunk again if `SAMPLE_SECONDS` take it half-way to the recipe's limit, else `FEW` of its problems,
+which get much further in that time (`_to_the_end`). That gives two rates of a chunk and the lengths of completions. The
+mean length is a range: a completion that was cut counts at its own length at the low end and at the recipe's limit at
+the high end, and each end is widened by two standard errors of the mean. Where the recipe keeps verified completions
+alone, the checker judges those that went on, and the share kept is a 95% interval; other selections compare several
+completions of a problem, which isn't tried, so the share kept is between 0 and 1.
 
 The real trainer then takes a few small steps on rows made of these completions, and if there is time left its adapter
 is merged. Training is cut short after the first step that ends past `DEADLINE`. Small steps use a GPU badly, so the
