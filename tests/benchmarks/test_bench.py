@@ -134,6 +134,7 @@ def test_a_round_is_clocked_in_a_process_of_its_own(tmp_path: Path, monkeypatch:
         "model": {"name": str(make_tiny_model(tmp_path / "tiny", dtype="bfloat16", sharded=True))},
         "problems": {"train_size": 8, "heldout_size": 8, "sealed_size": 4},
         "sampling": {"max_new_tokens": 8},
+        "training": {"learning_rate": 1e-2},  # at the default rate, rounding loses half of so small an update
     }
     found = measure_round(CPU, recipe)
     assert set(found.model) == {"open", "sample", "judge", "train", "merge"}
