@@ -177,11 +177,8 @@ def _bytes_that_fit(fit: Fit, sizes: Sizes, free: int) -> int:
     Such rows end in an error on a GPU. On a processor the system may end the process, so there they aren't computed if
     they hold more than is free by the model's configuration.
     """
-    longest = max(map(len, fit.rows))
-    if fit.device.type == "cpu":
-        held = working_set(fit.job.model).activations(longest, checkpointing=sizes.gradient_checkpointing)
-        if longest * held * fit.dtype.itemsize > free:
-            return free
+    if _agreed(fit, int(_exceeds(fit, sizes, free)), least=False):
+        return free
     try:
         return min(free, _bytes_per_token(fit, sizes))
     except (RuntimeError, MemoryError, OSError) as error:
@@ -190,6 +187,18 @@ def _bytes_that_fit(fit: Fit, sizes: Sizes, free: int) -> int:
     release_memory()  # the error is gone, and with it the frames that held what was computed
     fit.state.optimizer.zero_grad(set_to_none=True)
     return free
+
+
+def _exceeds(fit: Fit, sizes: Sizes, free: int) -> bool:
+    """Whether the longest rows hold more than is `free` on a processor, told by the first process.
+
+    The others may have no weights in their folder of the model, whose shapes this is computed from.
+    """
+    if fit.device.type != "cpu" or not fit.accelerator.is_main_process:
+        return False
+    longest = max(map(len, fit.rows))
+    held = working_set(fit.job.model).activations(longest, checkpointing=sizes.gradient_checkpointing)
+    return longest * held * fit.dtype.itemsize > free
 
 
 def _bytes_per_token(fit: Fit, sizes: Sizes) -> int:

@@ -163,7 +163,8 @@ def test_rows_that_dont_fit_are_not_computed_on_a_processor(tmp_path: Path) -> N
         sizes = Sizes(micro_tokens=4096, gradient_checkpointing=checkpointing, head_targets=16)
         with Peak() as peak:
             each = _bytes_that_fit(fit, sizes, room)
-        assert (each == room, peak.bytes == 0) == (not checkpointing, not checkpointing)
+        nothing_computed = peak.bytes < 1024  # but the numbers that the processes agree on
+        assert (each == room, nothing_computed) == (not checkpointing, not checkpointing)
 
 
 def test_freed_memory_of_the_heap_is_kept_up_to_a_bound_and_then_given_back(tmp_path: Path) -> None:
