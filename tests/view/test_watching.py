@@ -479,7 +479,7 @@ def test_a_real_run_is_watched_from_before_it_begins_until_it_is_killed_and_fini
         text=True,
     )
     workshop.run_until("seen", 1, lambda event: event["event"] == "looked", signal.SIGKILL)
-    seen, _ = watching.communicate(timeout=30)
+    seen, _ = watching.communicate(timeout=120)
     assert watching.returncode == 1
     history = workshop.runs / "seen" / "events.jsonl"
     assert seen.splitlines()[1:] == history.read_text().splitlines()
