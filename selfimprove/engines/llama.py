@@ -77,10 +77,9 @@ class PackedLinear:
 
 def packs(weight: torch.Tensor) -> bool:
     """Whether oneDNN can multiply by this weight on this processor, and so gains from its own order."""
-    if weight.device.type != "cpu" or not torch._C._has_mkldnn:
-        return False
-    native = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bool(native or weight.dtype == torch.float32)
+    bfloat16 = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    multiplies = torch._C._has_mkldnn and (bfloat16 or weight.dtype == torch.float32)
+    return bool(multiplies and weight.device.type == "cpu")
 
 
 @dataclass(frozen=True)

@@ -194,11 +194,11 @@ def _exceeds(fit: Fit, sizes: Sizes, free: int) -> bool:
 
     The others may have no weights in their folder of the model, whose shapes this is computed from.
     """
-    if fit.device.type != "cpu" or not fit.accelerator.is_main_process:
-        return False
     longest = max(map(len, fit.rows))
-    held = working_set(fit.job.model).activations(longest, checkpointing=sizes.gradient_checkpointing)
-    return longest * held * fit.dtype.itemsize > free
+    if fit.device.type == "cpu" and fit.accelerator.is_main_process:
+        held = working_set(fit.job.model).activations(longest, checkpointing=sizes.gradient_checkpointing)
+        return longest * held * fit.dtype.itemsize > free
+    return False
 
 
 def _bytes_per_token(fit: Fit, sizes: Sizes) -> int:
