@@ -1,10 +1,10 @@
 """Champion against challenger: the judging stage of a round.
 
 The champion's answers to the held-out problems are looked up in the records of earlier rounds; what is missing is
-judged first. Then the challenger is judged batch by batch, and the gate looks after each batch (`gate/decision.py`
-replays its looks at the same boundaries). Judging ends when the gate has decided, so a clear case costs a fraction of
-the held-out set. An engine that holds more than a batch samples later batches meanwhile, and what it has of them when
-the gate decides is dropped: looks, verdicts and decision are those of judging batch by batch.
+judged first, a chunk at a time. Then the challenger is judged batch by batch, and the gate looks after each batch
+(`gate/decision.py` replays its looks at the same boundaries). Judging ends when the gate has decided, so a clear case
+costs a fraction of the held-out set. An engine that holds more than a batch samples later batches meanwhile, and what
+it has of them when the gate decides is dropped: looks, verdicts and decision are those of judging batch by batch.
 
 A challenger that the gate accepts is then judged on the problems of the recipe's guards (`round/guarding.py`).
 """
