@@ -37,7 +37,7 @@ from typing import Literal
 
 import torch
 import transformers
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -103,6 +103,8 @@ class ModelFolder:
 
 LARGE = 2**29
 """Bytes of weights from which on preparing a model is announced."""
+PATIENCE = 2.0
+"""Seconds after which a wait for another process that prepares a model is announced."""
 
 
 def untold(text: str) -> None:
@@ -114,7 +116,7 @@ def resolve_model(
 ) -> ModelFolder:
     """The model as a safetensors folder in the recipe's dtype; converted on the first call, found on later ones.
 
-    `told` gets a line before weights of `LARGE` bytes and more are converted.
+    `told` gets a line before weights of `LARGE` bytes and more are converted, and before a wait for another process.
 
     Raises `UsageError` for a name that leads to no model, a missing wheel, an unreachable hub, weights that are
     pickled, packed or broken, and a model that needs code of its own without being trusted.
@@ -125,11 +127,26 @@ def resolve_model(
     if found:
         return found
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "models.lock"):
+    with _preparing(cache, told):
         found = _recorded(record, cache, local)
         if found is None and local and _weights_size(local.path) >= LARGE:
             told(f"preparing {local.title} as {model.dtype} safetensors in {cache}: once, and it can take minutes")
         return found or _convert(model, local, cache, record, trust_remote_code)
+
+
+@contextlib.contextmanager
+def _preparing(cache: Path, told: Callable[[str], None]) -> Iterator[None]:
+    """The cache as one process at a time may add a model to it; `told` gets a line if another one holds it."""
+    lock = FileLock(cache / "models.lock")
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        told(f"another process prepares a model in {cache}: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def preview_model(model: Model, cache: Path, trust_remote_code: bool = False) -> tuple[ModelFolder, bool]:

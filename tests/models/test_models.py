@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from filelock import FileLock
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedTokenizerFast
@@ -268,6 +269,24 @@ def test_a_model_whose_preparation_takes_long_is_announced_once(tmp_path: Path) 
         resolve_model(Model(name=str(source), dtype="bfloat16"), tmp_path / "cache", told=told.append)
     large = f"preparing {tmp_path / 'large'} as bfloat16 safetensors in {tmp_path / 'cache'}"
     assert told == [f"{large}: once, and it can take minutes"]
+
+
+def test_a_wait_for_another_process_is_announced(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "PATIENCE", 0.01)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    other = FileLock(cache / "models.lock")
+    other.acquire()
+    told: list[str] = []
+
+    def hear(text: str) -> None:
+        told.append(text)
+        other.release()
+
+    found = resolve_model(Model(name=str(tiny)), cache, told=hear)
+    assert told == [f"another process prepares a model in {cache}: waiting for it"]
+    assert found == resolve_model(Model(name=str(tiny)), cache, told=hear)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(("kind", "warns"), [("llama", False), ("mistral", True)])
