@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SHOWN = re.compile(r"(?<![A-Za-z])[AB]\s*[).:\]}]")
 
+MOST_TOLD = 3
+"""Answers of one question that are told, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Distinct:
@@ -81,8 +84,9 @@ def _settled(same: list[Problem]) -> tuple[int, list[Aside]]:
     first = answers[0] or ""
     if all(one is None or agree(first, one) for one in answers[1:]):
         return order[0], []
-    told = " and ".join(dict.fromkeys(f"{one!r:.40}" for one in answers if one is not None))
-    why = f"the same question has the answers {told}"
+    told = list(dict.fromkeys(f"{one!r:.40}" for one in answers if one is not None))
+    others = [f"{len(told) - MOST_TOLD} others"] if len(told) > MOST_TOLD else []
+    why = f"the same question has the answers {' and '.join([*told[:MOST_TOLD], *others])}"
     return order[0], [Aside(where=same[place].source, kind="disagreement", why=why) for place in order]
 
 

@@ -51,6 +51,14 @@ FORMED = frozenset(
     ).split()
 )
 """Those of them that may tell of the form of a passage, in a name that says that it is one."""
+RECORDED = frozenset(
+    (
+        "id idx index uid guid qid no num number count len length hash md5 url uri link lang language file path date "
+        "time year version license split source author user annotator worker model seed embedding token tokenized "
+        "tokenised loc offset start end span position score rating grade level difficulty"
+    ).split()
+)
+"""Those of them under which no text stands that the question needs."""
 NEEDED = frozenset("evidence supporting source condition original".split())
 """Those of them under which a text may stand that the question needs."""
 CODING = frozenset("code program".split())
@@ -91,6 +99,11 @@ def may_be_given(name: str) -> bool:
 def may_be_needed(name: str) -> bool:
     """Whether the name says of a text beside the question that it may be needed, and may as well explain the answer."""
     return NEEDED.issuperset(one for word in words_of(name) for one in (word, _singular(word)) if one in BESIDE)
+
+
+def is_recorded(name: str) -> bool:
+    """Whether the name says that the field holds no text that belongs to the question, but something about the row."""
+    return any(word in RECORDED or _singular(word) in RECORDED for word in words_of(name))
 
 
 def is_answer(name: str) -> bool:

@@ -16,7 +16,6 @@ from selfimprove.problem.distinct import distinct
 from selfimprove.problem.files import Lines
 from selfimprove.problem.kept import find, keep, key_of
 from selfimprove.problem.learnt import Learnt
-from selfimprove.problem.likeness import is_beside
 from selfimprove.problem.names import SYSTEMS, bare_name, listed
 from selfimprove.problem.parts import Piece, PieceRead
 from selfimprove.problem.suspect import refuse_absent_texts, refuse_bare_questions
@@ -132,8 +131,7 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
         taken |= {name for name in learnt.known if bare_name(name) in SYSTEMS}
     unused = tuple(name for name in learnt.known if name not in taken)
     if not used["context"] and not used["options"]:
-        texts_unused = [name for name in unused if not is_beside(name)]
-        refuse_bare_questions(rows, found_distinct.aside, texts_unused, origin.names[0])
+        refuse_bare_questions(rows, found_distinct.aside, unused, origin.names[0])
         refuse_absent_texts(rows, unused, origin.names[0])
     stock = Stock(
         problems=problem_rows(rows, found_distinct.places), duplicates=found_distinct.duplicates,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.likeness import is_beside, is_recorded
 from selfimprove.problem.names import bare_name, listed
 from selfimprove.problem.table import Rows
 from selfimprove.problem.values import Aside
@@ -38,22 +39,24 @@ def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[s
 
     `aside` are rows that were set aside because they disagree, `unused` the fields that were not read.
     """
-    if rows.table.num_rows < LEAST_ROWS or not unused:
+    likely = [name for name in unused if not is_beside(name)]
+    telling = likely or [name for name in unused if not is_recorded(name)]
+    if rows.table.num_rows < LEAST_ROWS or not telling:
         return
     hint = "Name it if it holds what belongs to the question: --set problems.context=FIELD, or leave the field out."
     disagree = [one for one in aside if one.kind == "disagreement"]
     if 4 * len(disagree) >= rows.table.num_rows:
         raise UsageError(
             f"{title}: {len(disagree):,} of {rows.table.num_rows:,} rows ask what others ask and have another answer, "
-            f"and something that belongs to them may stand in {listed(unused[:8])}",
+            f"and something that belongs to them may stand in {listed(telling[:8])}",
             hint,
         )
-    asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one]
+    asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one] if likely else []
     speaking = [one for one in asked if len(one) < _LONG and _SPEAKS.search(one)]
     if 4 * len(speaking) >= len(asked) and len(speaking) > 1:
         raise UsageError(
             f"{title}: {len(speaking):,} of {len(asked):,} questions speak of a text that they don't show, which may "
-            f"stand in {listed(unused[:8])}",
+            f"stand in {listed(likely[:8])}",
             hint,
         )
 
