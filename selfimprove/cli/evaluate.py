@@ -82,6 +82,7 @@ Markdown = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="FILE", help="Write Markdown to this file.", rich_help_panel=opt.OUTPUT),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the results.", rich_help_panel=opt.OUTPUT)]
 
 
 @opt.takes_execution(
@@ -103,7 +104,9 @@ def evaluate(
     execution: opt.Execution,
     rounds_dir: opt.RunsFolder = Path("rounds"),
     markdown: Markdown = None,
+    quiet: Quiet = False,
     as_json: opt.AsJson = False,
+    plain: opt.Plain = False,
 ) -> None:
     """Evaluate base, champion, any round or another model on any problems, with the run's prompt and checker.
 
@@ -143,7 +146,7 @@ def evaluate(
         tasks=_names(tasks),
         tasks_from=tasks_from,
     )
-    mode = view_mode(as_json=False, plain=False, quiet=as_json and not sys.stderr.isatty())
+    mode = view_mode(as_json=False, plain=plain, quiet=quiet or (as_json and not sys.stderr.isatty()))
     with stoppable(shlex.join(["selfimprove", *sys.argv[1:]])), open_view(mode, sys.stderr) as view:
         record = evaluate_run(journal, wanted, runtime, view)
     if markdown:

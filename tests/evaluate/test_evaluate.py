@@ -228,6 +228,9 @@ def test_it_is_written_as_json_and_markdown_and_shown_in_the_report(shop: Worksh
     assert "An evaluation doesn't affect the run" in path.with_suffix(".md").read_text()
     assert "| level | 1 | 24 |" in path.with_suffix(".md").read_text()
     assert f"Written: rounds/told/evaluate/{path.name}" in shown.stdout
+    assert shown.stderr.strip()
+    quiet = shop.call("evaluate", "told", *LEVELS, "--quiet", *EXECUTION)
+    assert (quiet.stdout, quiet.stderr) == (shown.stdout, "")
     printed = shop.call("evaluate", "told", *LEVELS, "--json", *EXECUTION)
     assert json.loads(printed.stdout) == json.loads(path.read_text())
     report = shop.call("report", "told", "--markdown", "report.md")
