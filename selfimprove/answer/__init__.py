@@ -31,7 +31,7 @@ from selfimprove.answer.limits import shown
 from selfimprove.answer.options import in_capitals, with_capital
 from selfimprove.answer.prose import PROMISE
 from selfimprove.answer.reading import Answer, plain_text, read
-from selfimprove.answer.replies import REPLIES, reply_before_reason
+from selfimprove.answer.replies import REPLIES, called_correct, reply_before_reason
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.tree import show
 from selfimprove.answer.unfinished import DENIED
@@ -39,7 +39,7 @@ from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 from selfimprove.answer.whole import value_in_sentence
 from selfimprove.answer.wordings import known_word, ranks
 
-VERSION = "10"
+VERSION = "11"
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""
@@ -125,7 +125,8 @@ def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
         return None
     if candidate.text is not None and candidate.text.lower() in REPLIES:
         return None
-    return reply_before_reason(own_text(text))
+    own = own_text(text)
+    return reply_before_reason(own) or (called_correct(own) if wanted in ("true", "false") else None)
 
 
 def check_answer(answer: str, reference: str, *, asked: Asked = NOTHING) -> Verdict:

@@ -169,6 +169,8 @@ def _braces(parser: Parser, closer: str) -> Node:
     parser.expect(closer)
     if node.op is Op.LIST:
         return Node(Op.SET, node.args)
+    if node.op is Op.EMPTY and closer == "\\}":
+        raise Unreadable("a set of sets")
     return Node(Op.SET, (node,)) if closer == "\\}" else node
 
 

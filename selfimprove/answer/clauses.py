@@ -24,8 +24,11 @@ def main_clause(sentence: str) -> str:
     sentence = _FAILING.sub("", sentence)
     main = _RELATIVE.sub("", _PART_OF_IT.sub("", sentence))
     main = sentence if not re.search(r"\d", main) else main
+    main = _PURPOSE.sub("", main) if "to " in main else main
+    if (counted := _COUNT_OF.match(main) or _SHARE_OF.match(main)) is not None:
+        return main[: counted.end()]
     main = _EXCLUDED.sub("", _REJECTED.sub("", _REASON.split(main, maxsplit=1)[0]))
-    if (extreme := _EXTREME.match(main)) is not None:
+    if (extreme := _EXTREME.match(main) or _EXTREME_OF.match(main)) is not None:
         main = extreme[1]
     main = _total(main)
     added = _COMPARED.search(main) or _CONDITION.search(main)
@@ -59,6 +62,20 @@ def total_of_list(text: str) -> str | None:
     return lines[at].rstrip(" *:") if values[0] == sum(values[1:]) else None
 
 
+_PURPOSE = re.compile(
+    r"(?<=[a-z])\s(?:in order )?to (?:cover|reach|pay|meet|afford|buy|earn|finish|complete|make up|break even)\b"
+    r"[^,;:=]*\d[^,;:=]*\Z"
+)
+"""What something is for, behind its number: "12 boxes to cover the cost of $36"."""
+_COUNT_OF = re.compile(
+    r"(?:(?:so|thus|therefore|hence),?\s)?there (?:are|is) (?:exactly )?[$*]{0,2}\d[\d,]*[$*]{0,2} (?:[a-z-]+ ){1,3}"
+    r"(?=(?:(?:less|greater|more|fewer|smaller|larger) than|between|from|below|above|that (?:are|is|have|has)|"
+    r"divisible)\b[^.=]*\d)",
+    re.IGNORECASE,
+)
+"""How many there are of what the rest says: "There are 12 integers less than 100 that are multiples of 8"."""
+_SHARE_OF = re.compile(r"\W{0,3}\d[\d,.]*(?= is \d[\d.]*(?:%| percent) of )")
+"""What is said to be a share of something: "12 is 40% of 30"."""
 _BULLET = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s")
 _FAILING = re.compile(
     r"(?<=\w)[,;]\s+(?:(?:but|and|while|whereas)\s+)?(?:[a-z]\s?=\s?)?"
@@ -85,12 +102,18 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _EXTREME = re.compile(
-    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest|maximal|minimal|optimal)\b"
+    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest|maximal|minimal|optimal|"
+    r"value)\b"
     r"(?:(?!\b(?:is|are|was|were)\b)[^,;.]){0,80}?\b(?:is|are|equals|becomes)\s.{0,40}?\d[^,]{0,40}?),?\s+"
     r"(?:(?:which|it|this|and it|and this)\s+(?:occurs|happens|is (?:attained|achieved|reached|obtained))\s+"
-    r"|(?:attained|achieved|reached|obtained|occurring)\s+)?(?:when|at|for)\s+[$\\(]{0,2}[a-z]\s*=[^;:]{0,80}\Z",
+    r"|(?:attained|achieved|reached|obtained|occurring)\s+)?(?:when|at|for)\s+[$\\(]{0,2}[a-z][$)]{0,2}\s*(?:=|is\s)[^;:]{0,80}\Z",
     re.IGNORECASE,
 )  # "The maximum is 10, which occurs when x = 2."
+_EXTREME_OF = re.compile(
+    r"(.{0,200}\b(?:maximum|minimum|max|min|largest|smallest|greatest|least|highest|lowest)(?: [a-z]+)? of "
+    r"[$\\(]{0,2}-?\d[\d.,/]*[$\\)]{0,2})\s(?:occurs|happens|is (?:attained|achieved|reached|obtained))\b",
+    re.IGNORECASE,
+)
 _PART_OF_IT = re.compile(r",?\s+(?:of which \d+ are|as of)\b[^;:=]*\Z", re.IGNORECASE)
 _REASON = re.compile(r",?\s+because\b|,\s+(?:since|as otherwise)\b", re.IGNORECASE)
 _PART = (

@@ -41,17 +41,29 @@ def in_same_variables(left: Node, right: Node) -> tuple[Node, Node] | None:
 
 
 def named_total(reference: Node, relation: Node) -> Finding | None:
-    """An answer m + n = 115 for 115: the right side, where the left one is a sum or product of unknowns; else None."""
+    """An answer m + n = 115 for 115: the right side, where the left one is a sum or product of unknowns; else None.
+
+    The unknowns are different ones, each once, and may be squared; the sum may be an absolute value.
+    """
     if relation.signs not in ((), (Sign.EQUAL,)) or reference.op is not Op.NUMBER or len(relation.args) != _SIDES:
         return None
     left, right = relation.args
-    of_unknowns = left.op in (Op.ADD, Op.MUL) and len(free_names(left)) == len(left.args) > 1
-    if not of_unknowns or any(item.op is not Op.SYMBOL for item in left.args) or free_names(right):
+    left = left.args[0] if left.value == "abs" else left
+    unknowns = _unknowns(left, left.op) if left.op in (Op.ADD, Op.MUL) else []
+    if len(unknowns) < _SIDES or None in unknowns or len(set(unknowns)) < len(unknowns) or free_names(right):
         return None
     return same_expression(reference, split_unit(right)[0])
 
 
 _SIDES = 2
+
+
+def _unknowns(node: Node, op: Op) -> list[str | None]:
+    """The names in a sum, or in a product; None for a part that is neither an unknown nor its square."""
+    if node.op is op:
+        return [name for part in node.args for name in _unknowns(part, op)]
+    core = node.args[0] if node.op is Op.NEG or (node.op is Op.POW and node.args[1] == number(2)) else node
+    return [core.name if core.op is Op.SYMBOL else None]
 
 
 def as_point(node: Node) -> Node:

@@ -19,6 +19,12 @@ _BUILT = re.compile(rf"\\\{{\s?(?P<member>[a-z])\s?\\in\s?{_INTEGERS}{_SUCH}(?:{
 _RANGE = re.compile(
     rf"{_BETWEEN}\s?(?:,|\\text\s?\{{\s?(?:and|where|with|for)\s?\}}|,?\s?where)\s?(?P<member>[a-z])\s?\\in\s?{_INTEGERS}"
 )
+_WITHOUT = re.compile(r"(\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
+_POSITIVE = re.compile(
+    r"\\mathbb\s?\{?(?:Z\}?\s?(?:_\s?\{\s?(?:>|\\gt)\s?0\s?\}|_\s?\{\s?(?:\\geq?|>=)\s?1\s?\}|_\s?\{?\+\}?|\^\s?\{\s?\+\s?\})"
+    r"|N\}?\s?(?:\^\s?\{?\s?(?:\*|\\ast|\+)\s?\}?|_\s?\{?\s?(?:\+|1|>\s?0)\s?\}?))"
+)
+"""The positive integers in their several spellings."""
 _HALF_LINES = (
     (
         re.compile(r"\\mathbb\s?\{?R\}?\s?(?:\^\s?\{?\s?\+\s?\}?|_\s?\{\s?(?:>|\\gt)\s?0\s?\}|_\s?\{?\s?\+\s?\}?)"),
@@ -26,6 +32,28 @@ _HALF_LINES = (
     ),
     (re.compile(r"\\mathbb\s?\{?R\}?\s?_\s?\{\s?(?:\\geq?|>=|\\geqslant)\s?0\s?\}"), r"[0,\\infty)"),
     (re.compile(r"\\mathbb\s?\{?R\}?\s?_\s?\{\s?(?:<|\\lt)\s?0\s?\}"), r"(-\\infty,0)"),
+)
+_REALS = r"(?:the set of )?all (?:the )?(?:real numbers|reals|real values of [a-z]|real [a-z]|numbers)"
+_BUT = rf"{_REALS}(?: [a-z])? (?:except|but|other than)(?: for)? (?:[a-z] ?= ?)?"
+_BOUND = r"(-?\d[\d./]{0,12}?)\.?"
+_IN_WORDS = tuple(
+    (re.compile(pattern, re.IGNORECASE), signs)
+    for pattern, signs in (
+        (r"(?:the set of )?all positive (?:real numbers|reals)", r"(0,\\infty)"),
+        (r"(?:the set of )?all non-?negative (?:real numbers|reals)", r"[0,\\infty)"),
+        (r"(?:the set of )?all negative (?:real numbers|reals)", r"(-\\infty,0)"),
+        (rf"{_REALS} (?:greater|larger|bigger|more) than {_BOUND}", r"(\1,\\infty)"),
+        (rf"{_REALS} (?:less|smaller) than {_BOUND}", r"(-\\infty,\1)"),
+        (rf"{_REALS} (?:greater than or equal to|not less than|at least) {_BOUND}", r"[\1,\\infty)"),
+        (rf"{_REALS} (?:less than or equal to|not greater than|at most) {_BOUND}", r"(-\\infty,\1]"),
+        (rf"{_BUT}{_BOUND}", r"\\mathbb{R}\\setminus\\{\1\\}"),
+        (rf"{_BUT}{_BOUND}(?: and|,) (?:[a-z] ?= ?)?{_BOUND}", r"\\mathbb{R}\\setminus\\{\1,\2\\}"),
+        (r"(?:the set of )?all (?:the )?integers", r"\\mathbb{Z}"),
+        (r"(?:the set of )?all (?:the )?positive integers", r"\\mathbb{Z}^+"),
+        (r"all (?:real )?([a-z] ?(?:[<>]|\\[gl]eq?) ?-?\d[\d./]{0,12})", r"\1"),
+        (rf"([a-z]) (?:is|must be) (?:greater|larger) than {_BOUND}", r"\1>\2"),
+        (rf"([a-z]) (?:is|must be) (?:less|smaller) than {_BOUND}", r"\1<\2"),
+    )
 )
 _ITEM = r"(-?(?:\d[\d.]{0,12}(?!,\d{3})|\\frac\s?\{\d{1,6}\}\s?\{\d{1,6}\}|\d{1,6}/\d{1,6}))"
 _UNEQUAL = re.compile(
@@ -35,9 +63,18 @@ _UNEQUAL = re.compile(
 """Two numbers that x is not; one alone is a relation, whose variable counts."""
 
 
+def set_in_signs(text: str, otherwise: str) -> str:
+    """The set of numbers that the words of a whole answer name, in signs; for any other text `otherwise`."""
+    for pattern, signs in _IN_WORDS:
+        if (found := pattern.fullmatch(text)) is not None:
+            return found.expand(signs)
+    return otherwise
+
+
 def written_out(text: str) -> str:
     """The text with such sets as intervals and lists; any other text as it is."""
     if "mathbb" in text:
+        text = _WITHOUT.sub(r"\1\\setminus ", _POSITIVE.sub(r"\\mathbb{Z}^+", text))
         for pattern, interval in _HALF_LINES:
             text = pattern.sub(interval, text)
     if (found := _BUILT.fullmatch(text) or _RANGE.fullmatch(text)) is not None:

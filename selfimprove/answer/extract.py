@@ -27,6 +27,7 @@ from selfimprove.answer.retracted import correction, denied_later
 from selfimprove.answer.sentences import SENTENCE
 from selfimprove.answer.turns import (
     ASKED,
+    FIRST,
     QUESTION,
     SAYS,
     SPEAKER,
@@ -60,12 +61,17 @@ _LOOP = re.compile(r"((?:\A|(?<=\s))[^.!?\n]{8,200}[.!?])(?:\s+\1)+\s*[^.!?\n]{0
 _LINES = re.compile(r"(?:\A|\n)([^\n]{1,200})(?:\n+\1){2,}(?:\n[^\n]*)?\Z")
 """A line that is said three times and more at the end of a text that was cut off."""
 _REPLY_LINE = re.compile(r"\s*A:\s?\(?([A-J])\)?\.?\s*")  # of a few-shot prompt: "Q: … A: B"
+_SPEAKER_A = re.compile(
+    r"\A\s*A:\s+(?=[A-Z][^\n]{12,}[.!?:]\s[^\n]*[A-Z\d])(?=.{0,600}?\d\s?[-+*/×=]\s?\$?\d)", re.DOTALL
+)
+"""Of a few-shot prompt too, before a calculation."""
 _CALLED_FINAL = re.compile(
     r"(\$[^$\n]{1,80}\$|(?<![\w.,/$\\^{])[-−]?\d[\d.,/]*\d|(?<![\w.,/$\\^{])\d)(?:\s[a-z]+)?(?:,|\s—|"
     r"\s–)\s(?:(?:which|and that|and this) is\s)?"
     r"(?:our|my|the) final (?:answer|result)[\s.!*]*\Z"
 )
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
+_RULE = re.compile(r"\n\s*(?:-{3,}|\*{3,}|_{3,})\s*\Z")
 _END_OF_PART = re.compile(r"<eo[a-z]>")
 _PROMPT = re.compile(r"\A\s*\[INST\].{0,8000}?\[/INST\]", re.DOTALL)  # that the completion begins with
 _BOX_TAGS = re.compile(r"<\|begin_of_box\|>([^{}]{1,400}?)<\|end_of_box\|>")
@@ -106,6 +112,7 @@ def _cleaned(text: str) -> str | None:
     answer = after_thinking(_first_turns(text))
     if answer is None:
         return None
+    answer = _SPEAKER_A.sub("", answer)
     if "[/INST]" in answer:
         answer = _PROMPT.sub("", answer)
     if "[asy]" in answer:
@@ -124,6 +131,8 @@ def _cleaned(text: str) -> str | None:
         answer = _QUOTED.sub("", answer)
     if not answer.isascii():
         answer = _PICTURES.sub("", answer)
+    if answer.rstrip()[-3:] in ("---", "***", "___"):
+        answer = _RULE.sub("", answer)
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
     return answer
@@ -221,6 +230,8 @@ def _own_turn(text: str) -> str:
             heapq.merge(ASKED.finditer(text), STORY.finditer(text), key=re.Match.start), MAX_QUESTIONS
         ):
             head = text[: question.start()]
+            if question.lastindex and FIRST.search(head):
+                continue
             if lone_letter(head) or _extracted(head, "marked", cut=False).text is not None:
                 return head
     return text

@@ -181,6 +181,14 @@ def depends(before: str, sentence: str) -> bool:
     return _WOULD.search(sentence) is not None and _DEPENDS.search(straight(before)) is not None
 
 
+_CONFIRMED = re.compile(
+    r"\W*(?:(?:this|it|the (?:result|answer|value)) (?:can|may|could) (?:easily |also )?be "
+    r"(?:verified|checked|confirmed)|"
+    r"(?:we|you) (?:can|may|could) (?:easily |also )?(?:verify|check|confirm) (?:this|that|it))\b",
+    re.IGNORECASE,
+)  # "This can be verified by adding 4 + 4 + 4."
+
+
 def is_aside(sentence: str) -> bool:
     """Whether a sentence speaks of another case than the one asked about, compares the result or confirms it."""
     text = straight(sentence)
@@ -192,6 +200,7 @@ def is_aside(sentence: str) -> bool:
         or (_IN_BRACKETS.fullmatch(text) and (_BESIDE_IT.search(text) or not _SO.search(text)))
         or (_WHOLE_ASIDE.fullmatch(text) and _WOULD.search(text) and not _SO.search(text))
         or (_COMPARES.match(text) and not _FAILS.search(text))
+        or (_CONFIRMED.match(text) and not _FAILS.search(text))
         or (_NOTE.match(text) and not _SO.search(text))
     ):
         return True

@@ -52,7 +52,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         same_brackets = _unspaced(reference.written) == _unspaced(prediction.written.strip("`$ "))
         return Finding(Outcome.of(same_brackets), "text", f"{'the same' if same_brackets else 'other'} brackets")
     based = _BASED.fullmatch(reference.normal)
-    if based is not None and prediction.normal.upper() == based[1]:
+    if based is not None and plain_text(prediction.normal).upper() == based[1]:
         return Finding(Outcome.CORRECT, "text", "the same digits, without their base")
     if opposed(reference.normal, prediction.normal):
         return Finding(Outcome.WRONG, "text", "the opposite direction")
@@ -80,6 +80,8 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
             or same_property(plain_text(reference.normal), plain_text(prediction.normal))
         )
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
+    if prediction.choice is None and (text := behind_label(reference)) is not None:
+        return _judged(read(text), prediction)
     labelled = behind_label(prediction) if reference.kind != "choice" else None
     if labelled is not None and (behind := read(labelled)).node is not None:
         found = _compared(reference, behind)

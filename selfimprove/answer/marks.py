@@ -12,6 +12,7 @@ import re
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
+from selfimprove.answer.headed import worked_out
 from selfimprove.answer.hedges import UNDECIDED, asks_back, depends, enumerates, undecided
 from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import (
@@ -71,7 +72,7 @@ _CUT = re.compile(
     r"-?[\w./]{1,12}\s?,)|"
     r";\s+(?=[a-z]{3})|,\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
     r"(?<=\d),\s+for\s|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"
-    r"(?<![\d)])\s-\s|"
+    r"(?<![\d)])\s-\s(?!\$?\d[^\n=]{0,40}=)|"
     r"\s-\s(?![\d(])|" + STARTS_WORDS,
     re.IGNORECASE,
 )
@@ -152,10 +153,12 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     shift = mark.end() + len(rest) - len(rest.lstrip())
     if not line.strip(" *_$:.#") or "___" in mark[0] or (mark[0].startswith("####") and _HEADING.match(line)):
         return _faulty(mark, "", shift, NOTHING_FOLLOWS)
-    if "\n" in mark[0].strip(" *_") and (section := _in_section(text, mark, line)) is not None:
-        return section
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
+    if (worked := worked_out(text, mark.end(), mark[0])) is not None:
+        if worked.text is None:
+            return _faulty(mark, "", len(text), worked.reason)
+        return Statement(at=mark.start(), end=len(text), text=worked.text, how="marked", fault="", firm=True)
     if (adverb := _ADVERB.match(line)) is not None:
         line, shift = line[adverb.end() :], shift + adverb.end()
     first = SENTENCE.split(line, maxsplit=1)[0]
@@ -247,19 +250,6 @@ def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
 
 
 _ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
-
-
-def _in_section(text: str, mark: re.Match[str], line: str) -> Statement | None:
-    """What the paragraphs below a heading "Answer" state at last, if they begin with a reason; None for others."""
-    if not _GIVES_REASON.match(line):
-        return None
-    found = last_statement(text[mark.end() :])
-    if found is None or found.text is None:
-        return None
-    return Statement(at=mark.start(), end=len(text), text=found.text, how="marked", fault="", firm=True)
-
-
-_GIVES_REASON = re.compile(r"[*_ ]*(?:since|because|as)\b", re.IGNORECASE)
 
 
 def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:

@@ -79,6 +79,15 @@ _RENAMES = (
     ),
     ("C", re.compile(r"(?<![\w)}\]])(?:\{\s?\}\s?)?\^\s?\{?(\d{1,3})\}?\s?C_\s?\{?(\d{1,3})\}?"), r"\\binom{\1}{\2}"),
     ("log", re.compile(r"(?<![A-Za-z])\\?log(2|10)(?=\s?\()"), r"\\log_{\1}"),
+    ("approx", re.compile(r"\s?\(\s?(\\approx\s?-?\d[\d.,]*)\s?\)\Z"), r" \1"),
+    (
+        "\\text",
+        re.compile(r"\s?\\text\s?\{,?\s?(?:or|which is)\s(?:about|approximately|roughly)\s?\}\s?(?=\d)"),
+        r" \\approx ",
+    ),
+    ("base", re.compile(r"\A(?:\\text\s?\{\s?)?([\dA-F]+)\s(?:in )?base (\d{1,2})\s?\}?\Z"), r"\1_{\2}"),
+    ("_", re.compile(r"_\s?\{?\s?\\text\s?\{\s?base\s?\}\s?(\d{1,2})\s?\}?"), r"_{\1}"),
+    ("(", re.compile(r"\A(-?\d+\.\d*)\((\d{1,12})\)\Z"), r"\1\\overline{\2}"),
     ("approximately", re.compile(r"\A\s?\\text\s?\{\s?approximately\s?\}"), ""),
     (
         "<",
@@ -97,6 +106,11 @@ _RENAMES = (
     ("vert", re.compile(r"\\(?:lvert|rvert|vert)(?![A-Za-z])"), "|"),
     ("\\%", re.compile(r"\\%"), "%"),
     ("\\", re.compile(r"\\(?:\$|dollar(?![A-Za-z]))"), r"\\dollar "),
+    ("\\textdollar", re.compile(r"\\textdollar(?![A-Za-z])"), r"\\dollar "),
+    ("\\", re.compile(r"\\(?:pounds|textsterling)(?![A-Za-z])"), r"\\pound "),
+    ("\\texteuro", re.compile(r"\\texteuro(?![A-Za-z])"), r"\\euro "),
+    ("\\dollar", re.compile(r"\A(\\dollar)\s{0,2}-\s?(?=\d)"), r"-\1 "),
+    ("\\dollar", re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)M(?![A-Za-z])"), r"\1 million"),
     ("\\dollar", re.compile(r"(\\dollar\s{1,2}\d[\d.,]*)[kK](?![A-Za-z])"), r"\1 thousand"),
     ("\\_", re.compile(r"\\_"), "_"),
     ("{{", re.compile(r"(?<!\\)\{\{([^{}]*)\}\}"), r"{\1}"),
@@ -105,6 +119,9 @@ _RENAMES = (
 _PERIODIC = re.compile(
     r"(?<![\d.])(\d*)\.(\d{0,12}?)(?:(\d)\3\3+|(\d{2,5})\4\4+|(\d{6})\5+)(?:\s?\.{3,}|\s?\\(?:ldots|dots|cdots)(?![A-Za-z]))(?!\s?\d)"
 )  # 1.666... and 0.142857142857...
+_TWICE = re.compile(
+    r"\A(-?\d*)\.(\d{2,3})\2\s?(?:\.{3,}|\\(?:ldots|dots|cdots))\Z"
+)  # 0.3636..., from the first digit on
 _IDENTICAL = re.compile(r"\A\s?([fgh](?:\([a-z](?:,\s?[a-z])?\))?)\s?\\equiv(?![A-Za-z])\s?")
 _PRIMES = re.compile(r"\^\s?\{(?:\s?(?:\\prime(?![A-Za-z])|'))+\s?\}|\^\s?\\prime(?![A-Za-z])")
 _OPENS_LAST = re.compile(r"\[ ?(?:\\c[ua]p|\Z)")
@@ -209,6 +226,7 @@ _ALIGNED = re.compile(r"\\begin\{(aligned|align\*?|split|gathered)\}(.{1,2000}?)
 _GOES_ON = re.compile(r"=|<|>|\\(?:approx|le|ge|leq|geq|equiv|Rightarrow|implies)(?![A-Za-z])")
 
 
+_DOLLARS_OF = re.compile(r"\A(?:R|A|C|S|HK|NZ|AU|CA|SG)\\?\$(?=\s?\d)")
 _GROUPED = re.compile(r"-?\d{1,3}(?:_\d{3})+")  # as in programs: 1_000_000
 _GERMAN = re.compile(r"[-−]?[$€£]?\s?(\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})(?:\s?[€$£]|\s[A-Za-z]{1,12}\.?)?")
 _UNITED = re.compile(r"(?<=[)\]])\s?U\s?(?=[(\[])")
@@ -291,6 +309,8 @@ def normalise(text: str) -> str:
         text = text.replace(german[1], german[1].replace(".", "").replace(",", "."))
     if "_" in text and _GROUPED.fullmatch(text):
         text = text.replace("_", "")
+    if "$" in text and not text.startswith("$"):
+        text = _DOLLARS_OF.sub("$", text)
     if "US" in text:
         text = text.replace("US$", "$").replace("US\\$", "\\$")
     if "U" in text:
@@ -310,7 +330,7 @@ def normalise(text: str) -> str:
     if "\\equiv" in text and "mod" not in text:
         text = _IDENTICAL.sub(r"\1=", text)
     if "..." in text or "dots" in text:
-        text = _PERIODIC.sub(r"\1.\2\\overline{\3\4\5}", text)
+        text = _TWICE.sub(r"\1.\\overline{\2}", _PERIODIC.sub(r"\1.\2\\overline{\3\4\5}", text))
     if "\\begin" in text:
         text = _chained(text)
     if "[" in text or "]" in text:

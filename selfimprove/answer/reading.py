@@ -12,7 +12,9 @@ from fractions import Fraction
 
 from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
+from selfimprove.answer.domains import set_in_signs
 from selfimprove.answer.limits import MAX_RAW, over_limit
+from selfimprove.answer.named import without_name
 from selfimprove.answer.normal import normalise, peel, plain
 from selfimprove.answer.numerals import signed_number, spoken_quantity
 from selfimprove.answer.parse import Parser
@@ -45,6 +47,12 @@ _SPOKEN_SETS = {
     ("no", "solutions"): Node(Op.EMPTY),
     ("no", "real", "solution"): Node(Op.EMPTY),
     ("no", "real", "solutions"): Node(Op.EMPTY),
+    ("there", "is", "no", "solution"): Node(Op.EMPTY),
+    ("there", "are", "no", "solutions"): Node(Op.EMPTY),
+    ("there", "are", "no", "real", "solutions"): Node(Op.EMPTY),
+    ("no", "solution", "exists"): Node(Op.EMPTY),
+    ("no", "solutions", "exist"): Node(Op.EMPTY),
+    ("none",): Node(Op.EMPTY),
     ("empty", "set"): Node(Op.EMPTY),
     ("the", "empty", "set"): Node(Op.EMPTY),
 }
@@ -104,6 +112,8 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
+    if core[:1] in "\\(_^{PCA" or "\\c" in core[:12]:
+        core = without_name(core)
     if " not " in core:
         core = _AND_NOT.sub(r"\1", core)
     if " is the " in core:
@@ -118,6 +128,10 @@ def read(written: str) -> Answer:
         core = f"({namely[1]}) {core[namely.end() :]}"
     if len(core) < _PHRASE and (" " in core or "-" in core):
         core = in_signs(plain_text(core) if _ALL_TEXT.fullmatch(core) else core, core)
+    if core.startswith("\\text") and _NUMERALS.fullmatch(numerals := plain_text(core)):
+        core = numerals
+    if len(core) < _PHRASE and _SET_OPENS.match(core):
+        core = set_in_signs(_INLINE.sub(" ", plain_text(core)).strip(), core)
     if core[:2] in ("a ", "an", "A ", "An"):
         core = _ARTICLE.sub("", _ONE.sub("one ", core))
     reason = over_limit(core)
@@ -158,6 +172,10 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _PHRASE = 80  # characters
+_SET_OPENS = re.compile(r"(?:\\text\s?\{\s?)?(?:[Tt]he set of )?(?:[Aa]ll|[a-z] (?:\\text\s?\{\s?)?(?:is|must))\b")
+_NUMERALS = re.compile(r"(?:I{1,3}|IV|V|VI)(?:(?:, and |, | and )(?:I{1,3}|IV|V|VI)){0,5}(?: only)?")
+"""Roman numerals of statements: "I and III", "II only"."""
+_INLINE = re.compile(r"\$|\s+")
 _ALL_TEXT = re.compile(r"(?:\d+|[a-z])?\s?\\text\s?\{[^{}]*\}(?:\s?\d+)?")
 _ANTIDERIVATIVE = re.compile(r"\A(?:\$|\\[\[(])?\s?\\int(?!\s?_|\\)[^=]{1,80}\bd[a-z]\s?=(?=[^=]+\Z)")
 _IS_THE_ONLY = re.compile(r"\s*\\text\s?\{\s*is the (?:only )?(?:[a-z]+ )?(?:solution|answer|root|value)\.?\s*\}\.?\Z")
@@ -195,7 +213,7 @@ def rounded_value(answer: Answer) -> Node | None:
         return None
     near, places = read(tail), len(decimal[0].partition(".")[2])
     exact = read(head.rpartition("=")[2])
-    if exact.node is None or near.node is None or not places:
+    if exact.node is None or near.node is None or not (places or len(decimal[0].lstrip("-")) >= _WHOLE):
         return None
     return near.node if within(exact.node, near.node, Fraction(51, 100) / 10**places) else None
 
@@ -212,6 +230,7 @@ def is_rounding(reference: Answer, prediction: Answer) -> bool:
     return within(prediction.node, reference.node, Fraction(51, 100) / 10**places)
 
 
+_WHOLE = 2  # digits of a whole number that may be a rounded value, at least
 _LONG = 12  # digits, which nobody writes of a value that is not the quotient or root they stand for
 
 

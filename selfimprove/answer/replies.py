@@ -91,6 +91,19 @@ def reply_before_reason(text: str) -> str | None:
     return None if turned and _OTHERWISE.search(last[0]) else reply[1]
 
 
+def called_correct(text: str) -> str | None:
+    """True or false, if a text ends on calling a claim correct or incorrect; None for any other."""
+    found = _CALLED.search(straight(text))
+    return None if found is None else "false" if found[1] else "true"
+
+
+_CALLED = re.compile(
+    r"(?:\A|[.!\n]\s*|\b(?:so|thus|therefore|hence),?\s)(?:the|this)\s(?:claim|statement|assertion|proposition)\sis\s"
+    r"(?:indeed\s)?(in|not\s)?correct[.!*\s]*\Z",
+    re.IGNORECASE,
+)
+
+
 def is_reply(answer: str, words: tuple[str, ...]) -> bool:
     """Whether an answer begins with these words, a yes, no, true or false, and goes on: "Yes, it converges"."""
     reply = _BEGINS.match(answer)

@@ -15,11 +15,16 @@ TURN = re.compile(
 )
 SPEAKER = re.compile(r"\n[ \t#*>]{0,8}(?:human|user)[*_]{0,2}\s?:", re.IGNORECASE)
 _EXERCISE = r"(?:problem|question|exercise|example|puzzle|sequence|one|riddle|challenge|equation|task)"
+_IN_OTHER_TONGUES = (
+    "题目|问题|例题|問題|問|질문|문제|pregunta|problema|ejercicio|frage|aufgabe|question|domanda|pergunta|вопрос|задача"
+)
 QUESTION = re.compile(
     r"\n[ \t#*>]{0,8}(?:(?:new |next )?(?:question|problem|exercise|example|instruction|task|passage|context|"
     r"story|article|paragraph|(?:follow-up|bonus|practice|similar) (?:exercise|problem|question))(?: \d{1,3})?"
     r"[*_]{0,2}\s?:|(?:question|problem|exercise|example) \d{1,3}\.[*_]{2}\s|#{1,4} {0,4}(?:question|problem|"
-    r"exercise|example) {0,4}\d{0,3} {0,4}\n|q\s?:|(?:human|user)\s?:|"
+    r"exercise|example) {0,4}\d{0,3} {0,4}\n|(?:question|problem|exercise|example) \d{1,3}[*_]{0,2}[ \t]*(?=\n)|"
+    r"input\s?:(?=[^\n]*\?[^\n]*\n+output\s?:)|(?:bonus|variation|extension|challenge)[*_]{0,2}\s?:(?=[^\n]*\?)|"
+    rf"(?:{_IN_OTHER_TONGUES})\s?[:：]|q\s?:|(?:human|user)\s?:|"
     r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
     r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))|"
     r"(?:\n|[.!?)*]\s)[^A-Za-z\d\n$\\]{0,8}(?:"
@@ -40,12 +45,14 @@ QUESTION = re.compile(
 )
 STORY = re.compile(
     r"\n\s*\n(?:what|how many|how much|find|calculate)\b[^\n?]{6,200}\?[ \t]*\n\s*(?=the answer is|a:|answer:)|"
-    r"\n\s*\n(?!(?:wait|but|so|hmm|now|however|okay|let)\b)[A-Z][^\n?]{20,500}[.,]\s(?:how (?:many|much|long|"
-    r"old|far)|what|which|"
+    r"\n\s*\n(?:([2-9]|1\d)[.)]\s)?(?!(?:wait|but|so|hmm|now|however|okay|let)\b)[A-Z][^\n?]{20,500}[.,]\s"
+    r"(?:how (?:many|much|long|old|far)|what|which|"
     r"find)\b[^\n?]{4,200}\?[ \t]*\n",
     re.IGNORECASE,
 )
-"""A problem of its own that the text goes on with: a story with a question at its end."""
+"""A problem of its own that the text goes on with: a story with a question at its end; its number, if it has one."""
+FIRST = re.compile(r"(?:\A|\n)\s*1[.)]\s")
+"""The first part of a list of questions."""
 WHY_NOT = re.compile(
     r"\n\W{0,6}why (?:not |are )?(?:the )?other(?:s| options| choices| answers)\b[^\n]{0,40}\n", re.IGNORECASE
 )
