@@ -26,7 +26,8 @@ from selfimprove.problem.files import LONGEST_ROW
 from selfimprove.problem.plain import LONGEST
 from selfimprove.recipe import Problems
 from selfimprove.report import report_markdown, report_tables, status_lines
-from selfimprove.report.records import read_run, read_runs
+from selfimprove.report.records import read_run
+from selfimprove.store.names import run_names
 from selfimprove.view import JsonView, PlainView, open_view
 from selfimprove.view.live import LiveView
 from tests import warm
@@ -166,7 +167,9 @@ def test_report_and_status_of_the_run_are_harmless(world: World) -> None:
     for table in report_tables(records):
         console.print(table)
     assert not foreign(out.getvalue())
-    assert all(line.isprintable() for line in status_lines(read_runs(world.folder / "rounds")))
+    runs = [read_run(world.folder / "rounds", name) for name in run_names(world.folder / "rounds")]
+    assert runs
+    assert all(line.isprintable() for line in status_lines(runs))
     assert report_markdown(records).replace("\n", "").isprintable()
 
 

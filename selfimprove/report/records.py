@@ -68,11 +68,6 @@ class RunRecords:
         return tuple(record.round for record in self.rounds if record.accepted)
 
 
-def read_runs(rounds_dir: Path) -> list[RunRecords]:
-    """The records of every run in the folder, by name."""
-    return [_read(Journal(rounds_dir / name)) for name in run_names(rounds_dir)]
-
-
 def read_run(rounds_dir: Path, name: str) -> RunRecords:
     """The records of one run, of the only one if no name is given; `UsageError` lists the runs there are."""
     runs = run_names(rounds_dir)

@@ -3,8 +3,8 @@
 `verify` believes nothing that it can compute: the files of each stage are hashed, the champion's line is drawn from
 the decisions, the error budget of each round from the decisions before it, and scorecards, looks of the gate, guards,
 decisions and sealed figures are made again from the recipe and the verdict rows alone. No model and no problem file is
-needed, so it works on a run copied from elsewhere; adapters that were left out are named as missing, and the rest is
-still checked. What it can't see is a run forged as a whole: then records and rows agree.
+needed, so it works on a run copied from elsewhere; adapters whose weights were left out are named as missing, which is
+no fault, and the rest is still checked. What it can't see is a run forged as a whole: then records and rows agree.
 
 A sentence is held to its figures and to its first word, since an earlier version may have worded it otherwise. A record
 from before gains were split has no `split`, and its sentences lack those figures: it is verified without both.
@@ -42,11 +42,12 @@ _NUMBER = re.compile(r"[-+−]?\d(?:[\d,.]*\d)?")
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: where, what was held against what, and what is wrong (empty: nothing)."""
+    """One check: where, what was held against what, what is wrong (empty: nothing), and weights it lacks, if any."""
 
     where: str
     what: str
     fault: str = ""
+    missing: str = ""
 
 
 def verify(journal: Journal, fingerprint: Callable[[Path], str]) -> list[Finding]:
@@ -73,6 +74,11 @@ def faults_in(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.fault]
 
 
+def missing_in(findings: Sequence[Finding]) -> list[Finding]:
+    """The checks that can't be made, because weights were left out."""
+    return [finding for finding in findings if finding.missing]
+
+
 def _round_findings(
     answers: RunAnswers,
     guards: GuardAnswers,
@@ -87,7 +93,11 @@ def _round_findings(
     name = files.path.name
     for stage in record.stages:
         for file, expected in stage.sha256.items():
-            yield _equal(f"{name}/{file}", "SHA-256", _hash(files.path / file), expected)
+            path = files.path / file
+            if path.name == files.adapter.name and _lacks_weights(path):
+                yield Finding(f"{name}/{file}", "SHA-256", missing=files.adapter_weights.name)
+            else:
+                yield _equal(f"{name}/{file}", "SHA-256", _hash(path), expected)
         yield _equal(f"{name}/done/{stage.name}.json", "done-record", files.recorded(stage.name), stage)
     yield _equal(name, "parent", [record.parent, *record.chain], [parent.number, *parent.chain])
     yield from _certificate_findings(journal, files, record, parent, fingerprint)
@@ -102,9 +112,18 @@ def _certificate_findings(
     yield _equal(name, "certificate passed", certificate.passed, True)
     if certificate.adapters is not None:
         chain = [journal.round(number).adapter_weights for number in (*parent.chain, record.round)]
-        yield _equal(name, "adapters merged", [_hash(path) for path in chain], list(certificate.adapters))
+        if gone := [path.parent for path in chain if _lacks_weights(path.parent)]:
+            lacking = ", ".join(path.relative_to(journal.folder).as_posix() for path in gone)
+            yield Finding(name, "adapters merged", missing=f"weights in {lacking}")
+        else:
+            yield _equal(name, "adapters merged", [_hash(path) for path in chain], list(certificate.adapters))
     if files.model.exists():
         yield _equal(f"{name}/model", "SHA-256", fingerprint(files.model), certificate.sha256)
+
+
+def _lacks_weights(adapter: Path) -> bool:
+    """Whether an adapter's folder isn't there, or holds its configuration alone."""
+    return not adapter.is_dir() or all(path.suffix == ".json" for path in adapter.iterdir())
 
 
 def _judged_findings(

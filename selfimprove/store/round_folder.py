@@ -91,9 +91,10 @@ class RoundFolder:
         """Raise `UsageError` naming the first of a stage's files that is missing or not as its record says."""
         for name, expected in hashes.items():
             if not (self.path / name).exists() or content_hash(self.path / name) != expected:
+                hint = f"Restore it, or remove {self.path} to make this round again."
                 raise UsageError(
                     f"{self.path / name}: missing or changed since stage `{stage}` was done",
-                    f"Restore it, or remove {self.path} to make this round again.",
+                    "Restore it from a copy of the run." if self.record.exists() else hint,
                 )
 
     def unfinished_cost(self, stage: str) -> Path:

@@ -211,7 +211,7 @@ def test_a_changed_adapter_or_base_is_refused(here: Workshop, tmp_path: Path) ->
     with (journal.round(1).adapter / "adapter_model.safetensors").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7f")
-    with pytest.raises(UsageError, match="missing or changed since stage `train`"):
+    with pytest.raises(UsageError, match="missing or changed since stage `train` was done\nRestore it from a copy"):
         export(journal, tmp_path / "out", runtime=RUNTIME, cache=here.folder / "cache")
     bound = json.loads(journal.recipe_path.read_text())
     other = _copied(here, "other")

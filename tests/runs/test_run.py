@@ -270,7 +270,13 @@ def test_status_and_report_read_a_run(workshop: Workshop) -> None:
     (stopped / "sealed.json").unlink()
     status = workshop.call("status", "stopped")
     assert status.stdout.rstrip().endswith("not finished; resume with: selfimprove run --run stopped --rounds 2")
+    (stopped / "0001" / "round.json").unlink()
+    damaged = workshop.call("status")
+    assert damaged.returncode == 0, damaged.stderr
+    assert "stopped: can't be read: rounds/stopped/0002/round.json: expected round 1 here" in damaged.stdout
+    assert "whole" in damaged.stdout
     shutil.rmtree(stopped)
+    assert workshop.call("status", "--rounds-dir", "none").stdout == "There are no runs in none yet.\n"
     report = workshop.call("report", "whole")
     assert report.returncode == 0, report.stderr
     written = workshop.call("report", "whole", "--markdown", "report.md")

@@ -16,7 +16,7 @@ from selfimprove.problem import load_problems
 from selfimprove.report import status_lines
 from selfimprove.report.records import read_run
 from selfimprove.runs.prune import prune
-from selfimprove.runs.verify import faults_in, verify
+from selfimprove.runs.verify import faults_in, missing_in, verify
 from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Identity, Journal
 from tests.comparable import comparable_records
@@ -86,7 +86,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "sealed verdicts": (_cut("sealed.verdicts.jsonl"), "look 1: SHA-256 of its verdicts"),
     "verdict": (_turn_a_verdict, "0001/verdicts.jsonl: SHA-256"),
     "samples": (_cut("0002/samples.jsonl"), "0002/samples.jsonl: SHA-256"),
-    "adapter": (lambda folder: shutil.rmtree(folder / "0001" / "adapter"), "0001/adapter: SHA-256: is missing"),
+    "adapter": (lambda folder: (folder / "0001/adapter/gain").write_text("9") and None, "0001/adapter: SHA-256: is "),
     "model": (lambda folder: (folder / "0003/model/skill").write_text("1") and None, "0003/model: SHA-256"),
 }
 
@@ -129,8 +129,22 @@ def test_a_sentence_may_be_worded_otherwise(copy: Journal) -> None:
 
 
 def test_the_example_is_held_to_its_figures() -> None:
-    faults = faults_in(verify(Journal(ROOT / "rounds" / "example"), content_hash))
-    assert {fault.what for fault in faults} == {"SHA-256", "adapters merged"}, "its weights are left out, nothing else"
+    findings = verify(Journal(ROOT / "rounds" / "example"), content_hash)
+    assert not faults_in(findings)
+    assert {finding.what for finding in missing_in(findings)} == {"SHA-256", "adapters merged"}
+
+
+def test_weights_that_were_left_out_are_missing_and_no_fault(copy: Journal) -> None:
+    shutil.rmtree(copy.round(1).adapter)
+    shutil.rmtree(copy.round(3).adapter)
+    copy.round(3).adapter.mkdir()
+    (copy.round(3).adapter / "adapter_config.json").write_text("{}")
+    findings = verify(copy, content_hash)
+    assert not faults_in(findings)
+    assert {(found.where, found.what) for found in missing_in(findings)} >= {
+        ("0001/adapter", "SHA-256"),
+        ("0003/adapter", "SHA-256"),
+    }
 
 
 @pytest.mark.parametrize("name", TAMPERED)
