@@ -8,6 +8,7 @@ asked); what typer refuses is printed alike. Ctrl-C and SIGTERM give 130 and the
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -72,7 +73,10 @@ def main(commands: typer.Typer = app, name: str = "selfimprove") -> None:
         code = error.exit_code
     except typer.TyperException as error:
         path = getattr(getattr(error, "ctx", None), "command_path", name)
-        _print_error(error.format_message(), f"Run {path} --help for usage.")
+        fault = error.format_message()
+        number = re.fullmatch(r"No such option: (-[\d.].*)", fault)
+        own = f"Write -- before arguments that begin with a minus sign: {path} -- {number[1]}" if number else ""
+        _print_error(fault, own or f"Run {path} --help for usage.")
         code = error.exit_code
     raise SystemExit(code or 0)
 

@@ -79,7 +79,7 @@ def check(
         selfimprove check '{"name": "Ada"}' '{"type": "object"}' --checker docs/checkers/json_schema.py:check
     """
     from selfimprove.answer.checking import shown
-    from selfimprove.problem import load_problems
+    from selfimprove.problem.preview import preview
     from selfimprove.problem.references import readings_of, references_text
     from selfimprove.recipe import Runtime
     from selfimprove.recipe.reading import read_recipe, read_settings
@@ -91,10 +91,12 @@ def check(
     elif references:
         for problems, answers in readings_of(read_recipe(recipe, read_settings(recipe_keys or [])), references):
             judged = settings if checker else answers
-            found = load_problems(problems, as_written=bool(judged.checker))
-            typer.echo(references_text(found, judged, cores))
+            found = preview(references, problems, as_written=bool(judged.checker))
+            typer.echo(references_text(found.problems, judged, cores))
     elif answer is None or gold is None:
         raise UsageError("nothing to check", "Give an ANSWER and a GOLD reference, or --cases FILE.jsonl.")
+    elif not gold.strip():
+        raise UsageError("GOLD is empty", "Give the reference answer, such as: selfimprove check 'x = 7' 7")
     elif checker:
         _tell(_judged_apart(answer, gold, question, settings, as_json))
     else:

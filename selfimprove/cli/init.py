@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Rounds that the cost is told for."""
-_LINE = 400
+_LINE = 1000
 
 
 @opt.takes_execution("engine", "device", "threads", "trust_remote_code")

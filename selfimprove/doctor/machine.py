@@ -22,7 +22,7 @@ def packages(distribution: str = "selfimprove") -> Finding:
         return warning("packages", f"{found}; selfimprove is not installed, so version bounds can't be checked", advice)
     faults = [fault for line in wanted if (fault := _fault_of(line))]
     if faults:
-        return error("packages", f"{found}; {'; '.join(faults)}", "Run: pip install --force-reinstall selfimprove")
+        return error("packages", f"{found}; {'; '.join(faults)}", "Run: pip install . (in the repository)")
     return ok("packages", f"{found}; all required packages are within their version bounds")
 
 

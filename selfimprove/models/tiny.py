@@ -1,4 +1,4 @@
-"""A random Llama of some ten thousand weights with a byte-level tokenizer and a chat template, made on the spot.
+"""A random Llama of some 24,000 weights with a byte-level tokenizer and a chat template, made on the spot.
 
 It knows nothing and is quick: the tests run whole rounds on it in seconds.
 

@@ -9,6 +9,7 @@ least to the most.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,6 +121,7 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     if recipe.gate.rule == "point":
         return ["The gate takes any challenger that is not worse on the problems judged (the naive rule)."]
     spent = sum(share_of_round(recipe.gate, number) for number in range(1, rounds + 1))
+    bound = math.ceil(1e4 * spent - 1e-6) / 1e4  # rounded up
     other = recipe.gate.model_copy(update={"rounds": 0 if recipe.gate.rounds else rounds})
     rows = [("", "if the earlier ones were rejected", "if they were accepted")]
     rows.extend(
@@ -129,7 +131,7 @@ def _gate(recipe: Recipe, rounds: int) -> list[str]:
     return [
         f"Evidence needed in rounds 1 to {rounds}:",
         *(f"  {name:<32}{rejected:<36}{accepted}" for name, rejected, accepted in rows),
-        f"Chance of any false accept: at most {spent:.3f} in these rounds, {recipe.gate.alpha:g} in any number.",
+        f"Chance of any false accept: at most {bound:g} in these rounds, {recipe.gate.alpha:g} in any number.",
     ]
 
 

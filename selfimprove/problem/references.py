@@ -16,7 +16,6 @@ from selfimprove.answer.checking.pool import Checker
 from selfimprove.escaping import escape_text
 from selfimprove.problem.gym import UNSTATED
 from selfimprove.problem.judging import judges_apart, open_checker, own_checker, packed
-from selfimprove.problem.sets import ProblemSets
 from selfimprove.problem.values import Problem
 from selfimprove.recipe import Answers, Problems, Recipe
 
@@ -71,9 +70,9 @@ def readings_of(recipe: Recipe, source: str) -> list[tuple[Problems, Answers]]:
     return found
 
 
-def references_text(problems: ProblemSets, settings: Answers, workers: int) -> str:
-    """The references of all sets that can't be judged against, with the reason, and how many there are."""
-    listed = problems.answered()
+def references_text(problems: Sequence[Problem], settings: Answers, workers: int) -> str:
+    """The references that can't be judged against, with the reason, and how many there are."""
+    listed = [problem for problem in problems if problem.answer is not None]
     with open_checker(settings, workers) as checker:
         faulty = faulty_references(listed, checker, settings)
     lines = [

@@ -91,7 +91,9 @@ class Training(Section):
     learning_rate: float = Field(
         1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning; a LoRA needs about 100 times that"
     )
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="learning rate after the warm-up: `constant` or `cosine`"
+    )
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of steps with rising learning rate")
     epochs: int = Field(1, ge=1, description="passes over the examples")
     batch_rows: int = Field(64, ge=1, description="examples per optimizer step")

@@ -136,11 +136,13 @@ def test_a_gain_that_the_held_out_problems_cannot_show_is_a_warning_with_the_siz
     few = _findings(inside, {"problems": {"heldout_size": 24}})["power"]
     assert few.level == "warning"
     assert few.found.startswith("with 24 held-out problems no gain is detectable at 80% power")
-    needed = re.search(r"takes (\d+) held-out problems, and there are 64: add problems", few.advice)  # 81 - 16 - 1
+    needed = re.search(
+        r"takes (\d+) held-out problems, and at most 64 can be held out: add problems", few.advice
+    )  # 81 - 16 - 1
     assert needed is not None
-    enough = content.detectable(
-        _subject(inside, {"problems": {"train": "reasoning-gym:arithmetic", "heldout_size": int(needed[1])}})
-    )
+    sizes = {"train": "reasoning-gym:arithmetic", "heldout_size": int(needed[1])}
+    modal = {"prefixes": {"select": "modal"}, "sampling": {"samples": 4}}
+    enough = content.detectable(_subject(inside, {"problems": sizes, **modal}))
     assert enough.level == "ok", enough
     assert enough.found.startswith(f"with {needed[1]} held-out problems and 10% flips a gain of ")
 
