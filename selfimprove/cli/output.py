@@ -54,6 +54,7 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
     What a command does is told where the terminal is wide enough.
     """
     from selfimprove.report.advice import advice
+    from selfimprove.store.round_folder import lacks_weights
 
     name, folder = journal.name, ["--rounds-dir", str(rounds_dir)] if rounds_dir != Path("rounds") else []
     columns = shutil.get_terminal_size().columns
@@ -65,8 +66,9 @@ def next_steps(journal: Journal, rounds_dir: Path) -> list[str]:
         (["export", name, "--to", f"{name}-model"], "export the model"),
     ]
     steps = [(shlex.join(["selfimprove", *typed, *folder]), told) for typed, told in words]
-    if not journal.champion().number:  # nothing was accepted: there is no champion to take away
-        steps = steps[:1]
+    champion = journal.champion()
+    if not champion.number or any(lacks_weights(journal.round(number).adapter) for number in champion.chain):
+        steps = steps[:1]  # nothing was accepted, or its weights were left out: there is no champion to take away
     room = max(len(command) for command, _ in steps)
     lines = [f"  {command:<{room}}   {told}" for command, told in steps]
     is_wide = max(map(len, lines)) <= columns

@@ -33,7 +33,7 @@ from selfimprove.store.durable import content_hash
 from selfimprove.store.journal import Champion, Journal, champion_of
 from selfimprove.store.looks import FileSeen
 from selfimprove.store.records import Certificate, Record, RoundRecord
-from selfimprove.store.round_folder import RoundFolder
+from selfimprove.store.round_folder import RoundFolder, lacks_weights
 
 _TOLD = ("split", "sentence")
 _WORDED = ("sentence", "told")
@@ -94,7 +94,7 @@ def _round_findings(
     for stage in record.stages:
         for file, expected in stage.sha256.items():
             path = files.path / file
-            if path.name == files.adapter.name and _lacks_weights(path):
+            if path.name == files.adapter.name and lacks_weights(path):
                 yield Finding(f"{name}/{file}", "SHA-256", missing=files.adapter_weights.name)
             else:
                 yield _equal(f"{name}/{file}", "SHA-256", _hash(path), expected)
@@ -112,18 +112,13 @@ def _certificate_findings(
     yield _equal(name, "certificate passed", certificate.passed, True)
     if certificate.adapters is not None:
         chain = [journal.round(number).adapter_weights for number in (*parent.chain, record.round)]
-        if gone := [path.parent for path in chain if _lacks_weights(path.parent)]:
+        if gone := [path.parent for path in chain if lacks_weights(path.parent)]:
             lacking = ", ".join(path.relative_to(journal.folder).as_posix() for path in gone)
             yield Finding(name, "adapters merged", missing=f"weights in {lacking}")
         else:
             yield _equal(name, "adapters merged", [_hash(path) for path in chain], list(certificate.adapters))
     if files.model.exists():
         yield _equal(f"{name}/model", "SHA-256", fingerprint(files.model), certificate.sha256)
-
-
-def _lacks_weights(adapter: Path) -> bool:
-    """Whether an adapter's folder isn't there, or holds its configuration alone."""
-    return not adapter.is_dir() or all(path.suffix == ".json" for path in adapter.iterdir())
 
 
 def _judged_findings(

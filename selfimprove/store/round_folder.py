@@ -154,3 +154,8 @@ def utc(seconds: float | None = None) -> str:
     """That moment, or now, as ISO 8601 in UTC."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def lacks_weights(adapter: Path) -> bool:
+    """Whether an adapter's folder isn't there, or holds its configuration alone."""
+    return not adapter.is_dir() or all(path.suffix == ".json" for path in adapter.iterdir())

@@ -26,6 +26,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from selfimprove import events, formatting
+from selfimprove.cli.output import next_steps
 from selfimprove.events import Timed, read_event, to_json
 from selfimprove.store.journal import Journal
 from selfimprove.view import JsonView, PlainView, can_move
@@ -358,7 +359,7 @@ def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
     plain, as_json = call("watch", "example"), call("watch", "example", "--json")
     assert (plain.returncode, as_json.returncode) == (0, 0)
-    *_, last, tip, more, _, one, two, three = plain.stdout.splitlines()
+    *_, last, tip, more, _, command = plain.stdout.splitlines()
     assert re.fullmatch(r"run demo: 5 rounds done in \d+:\d\d; accepted: rounds 1, 2 and 3", last)
     final = records().rounds[-1]
     card = final.scorecard
@@ -366,14 +367,19 @@ def test_a_piped_watch_writes_plain_lines_and_json_gives_the_history() -> None:
         f"  In round {final.round}, the challenger won {card.wins} problems and lost {card.losses}. "
         "The difference is too small to accept the challenger: try"
     )
-    following = (one, two, three)
-    assert [line.split("   ")[0].strip() for line in following] == [
-        "selfimprove report example --html example.html",
-        "selfimprove ask example 'your question'",
-        "selfimprove export example --to example-model",
-    ]
+    assert command.split("   ")[0].strip() == "selfimprove report example --html example.html"
     assert "\x1b" not in plain.stdout
     assert as_json.stdout.encode() == b"".join(LINES)
+
+
+def test_only_a_champion_whose_weights_are_there_is_offered_to_ask_and_export(tmp_path: Path) -> None:
+    journal = Journal(Path(shutil.copytree(ROOT / "rounds" / "example", tmp_path / "example")))
+    ask, export = "selfimprove ask example 'your question'", "selfimprove export example --to example-model"
+    assert not any(ask in line or export in line for line in next_steps(journal, Path("rounds")))
+    for number in journal.champion().chain:
+        journal.round(number).adapter_weights.write_bytes(b"")
+    lines = next_steps(journal, Path("rounds"))
+    assert [ask in lines[-2], export in lines[-1]] == [True, True]
 
 
 def test_a_stopped_run_is_waited_for_and_shown_from_its_resume_on(tmp_path: Path) -> None:
