@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 
 from selfimprove.doctor.findings import Finding, error, ok, warning
@@ -87,9 +83,11 @@ def hub(subject: Subject, seconds: float = SECONDS) -> Finding:
     """Whether the hub answers; only a recipe that takes something from it is warned."""
     from huggingface_hub import constants
 
+    from selfimprove.host.hub import IS_KEPT_OFFLINE, fault_of_reaching
+
     names = subject.hub_names()
     wanted = f"; taken from it: {', '.join(names)}" if names else "; this recipe needs nothing from it"
-    if constants.HF_HUB_OFFLINE:
+    if IS_KEPT_OFFLINE:
         fault, advice = "HF_HUB_OFFLINE is set", "Unset HF_HUB_OFFLINE, unless all of it is in the hub's cache."
     elif not (fault := fault_of_reaching(constants.ENDPOINT, seconds)):
         return ok("hub", f"{constants.ENDPOINT} answers{wanted}")
@@ -107,23 +105,3 @@ def _fault_of_writing(folder: Path) -> str:
     except OSError as cause:
         return cause.strerror or type(cause).__name__
     return ""
-
-
-def fault_of_reaching(address: str, seconds: float) -> str:
-    """Why nothing answers at the address within `seconds`, the look-up of its name included; empty if it answers."""
-    answers: list[str] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
-                answers.append("")
-        except urllib.error.HTTPError:
-            answers.append("")  # an answer, if not a kind one
-        except (OSError, HTTPException, ValueError) as cause:
-            reason = getattr(cause, "reason", cause)
-            answers.append(str(getattr(reason, "strerror", None) or reason))
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds + 0.5)
-    return answers[0] if answers else f"no answer in {seconds:g} s"

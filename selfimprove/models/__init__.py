@@ -43,6 +43,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 
 from selfimprove.errors import UsageError
 from selfimprove.host.folders import default_cache
+from selfimprove.host.hub import use_cache_without_hub
 from selfimprove.models.conversion import Source, convert, silence_transformers
 from selfimprove.models.gpus import gpus_here
 from selfimprove.models.memory import trim_heap
@@ -264,6 +265,7 @@ def _beside_weights(trust_remote_code: bool) -> list[str]:
 
 
 def _fetch(model: Model, wanted: list[str]) -> Source:
+    use_cache_without_hub()
     try:
         path = snapshot_download(
             model.name, revision=model.revision or None, allow_patterns=wanted, ignore_patterns=["*/*"]

@@ -50,6 +50,9 @@ def resolved(source: HubSource, preferred: Sequence[str]) -> HubSource:
     """The source with config and split filled in, asking the hub or the cache; raises `UsageError`."""
     import datasets
 
+    from selfimprove.host.hub import use_cache_without_hub
+
+    use_cache_without_hub()
     with _faults_in_one_line(source):
         configs = datasets.get_dataset_config_names(source.dataset)
         if configs == ["default"]:  # also what it says of any dataset in its cache

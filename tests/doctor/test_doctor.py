@@ -23,6 +23,7 @@ from selfimprove.doctor import Finding, Subject, content, examine, machine, reso
 from selfimprove.engines.vllm import is_installed
 from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.host.gpus import Counter, Memory
+from selfimprove.host.hub import fault_of_reaching
 from selfimprove.models.gpus import pretend_gpus
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
@@ -297,13 +298,13 @@ def answering() -> Iterator[str]:
 
 
 def test_a_hub_that_answers_refuses_or_is_silent_is_told_apart_in_time(answering: str) -> None:
-    assert resources.fault_of_reaching(answering, 2.0) == ""
+    assert fault_of_reaching(answering, 2.0) == ""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        assert resources.fault_of_reaching(address, 0.3)
+        assert fault_of_reaching(address, 0.3)
         assert time.monotonic() - began < 2
-    assert resources.fault_of_reaching(address, 2.0)
+    assert fault_of_reaching(address, 2.0)
 
 
 def test_rendering_is_tried_on_few_questions_of_all_lengths() -> None:

@@ -79,6 +79,28 @@ def test_a_dataset_is_resolved_and_read(tmp_path: Path) -> None:
     assert printed == f"default train {rows[0]} test {rows[1]} None"
 
 
+def test_a_hub_that_does_not_answer_is_asked_once_and_its_cache_is_used(tmp_path: Path) -> None:
+    """Port 9 of this machine refuses at once; the hub's own client would try it six times for each file."""
+    code = (
+        "import sys\nfrom huggingface_hub import constants\nfrom selfimprove.models import resolve_model\n"
+        "from selfimprove.errors import UsageError\nfrom selfimprove.problem.hub import HubSource, resolved\n"
+        "from selfimprove.recipe import Model\nfrom pathlib import Path\n"
+        "asks = [lambda: resolved(HubSource('a/b'), ('train',)), lambda: resolve_model(Model(name='a/b'), Path('.'))]\n"
+        "for ask in asks if sys.argv[1] == 'data' else asks[1:]:\n"
+        "    try:\n        ask()\n"
+        "    except UsageError as error:\n        print(error.message, constants.HF_HUB_OFFLINE)"
+    )
+    kept = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "NO_PROXY", "no_proxy")}
+    environment = kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)}
+    for asked in ("data", "model"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, asked], env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.stderr == ""
+        assert done.stdout.count("can't be reached") == (2 if asked == "data" else 1)
+        assert done.stdout.count(" True\n") == done.stdout.count("\n")
+
+
 def test_a_hub_out_of_reach_is_one_line(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom selfimprove.errors import UsageError\nfrom selfimprove.problem import load_problems\n"
