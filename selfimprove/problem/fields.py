@@ -39,7 +39,7 @@ from selfimprove.problem.names import (
     listed,
 )
 from selfimprove.problem.options import shows
-from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded
+from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded, restored
 from selfimprove.problem.programs import may_be_formal
 from selfimprove.problem.turns import are_earlier_turns, is_chat
 from selfimprove.problem.unfolding import lifted
@@ -150,9 +150,11 @@ class FieldReader:
             question = question if shows(question, options) else f"{question}\n\n{lines}"
         if why := disowned(row, names):
             final = Final(text=None, why=why)
+        if repeats_header(row, asked, final.text):
+            raise SetAside("blank", "the row repeats the names of the fields")
         question, answer = (
-            checked_text(question, asked.name, where),
-            final.text and checked_text(final.text, "answer", where),
+            checked_text(restored(question), asked.name, where),
+            final.text and checked_text(restored(final.text), "answer", where),
         )
         problem = make_problem(question, answer, source, system=asked.system)
         return RowRead(problem=problem, kind=final.kind, why=final.why if answer is None else "")
@@ -201,6 +203,12 @@ class FieldReader:
         if lack is not None:
             return lack
         return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
+
+
+def repeats_header(row: Row, asked: Asked, answer: str | None) -> bool:
+    """Whether question and answer are names of fields, as in a heading that stands in a file again."""
+    names = {str(name).strip().casefold() for name in row}
+    return answer is not None and {asked.text.strip().casefold(), answer.strip().casefold()} <= names
 
 
 def problem_from_row(row: object, named: Problems, where: str, source: str) -> Problem:

@@ -33,6 +33,9 @@ _ID = re.compile(r"[QPL]\d+|[mg]\.\w+|https?://\S+")
 
 _LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?")
 _TAGGED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<(think|thinking|reasoning|thought)>.*?</\1>\s*", re.DOTALL)
+_WRAPPED = re.compile(r"\s*<(?:p|div|span|b|strong|i|em)>([^<>]*)</(?:p|div|span|b|strong|i|em)>\s*")
+"""An answer in the one tag of a web page's editor."""
 _FORMULA = re.compile(r"[\\$^={}]")
 _WORDING = 12
 """Words of a wording of an answer, at most."""
@@ -102,8 +105,9 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, kind="several answers", why=f"`{name}` says what else than its answer is accepted")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
-    if isinstance(plain, str) and (tagged := _TAGGED.fullmatch(plain)):
-        plain = tagged[1].strip()
+    if isinstance(plain, str) and "<" in plain:
+        tagged = _TAGGED.fullmatch(_THOUGHT.sub("", plain, count=1)) or _WRAPPED.fullmatch(plain)
+        plain = plain if tagged is None else tagged[1].strip()
     if isinstance(plain, str) and (plain.strip() in NOTHING or plain.strip(" .").casefold() in _NONE_GIVEN):
         return Final(text=None, why=f"`{name}` holds “{plain.strip()}”, which stands for: no answer")
     if isinstance(plain, bool):
@@ -120,6 +124,8 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
 
 def _of_text(text: str, name: str) -> Final:
     """The final answer of a text; none of one that is a program, or anything like one."""
+    if "\n" not in text and _LITERAL_LINES.search(text):
+        text = text.replace("\\n", "\n")
     found = reference_of(text)
     if formal := formal_kind(text if found.text is None else found.text):
         return Final(text=None, kind="program", why=f"`{name}` holds {formal}, and no final answer")
@@ -127,6 +133,10 @@ def _of_text(text: str, name: str) -> Final:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
         return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
     return Final(text=found.text, weak=found.how == "marked")
+
+
+_LITERAL_LINES = re.compile(r"\\n(?:\\n|\s*####)")
+"""Line breaks that were written as a backslash and an n."""
 
 
 def several_texts(value: object) -> list[str]:

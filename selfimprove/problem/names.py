@@ -281,10 +281,12 @@ CONTAINERS = Group("question rewardmodel verificationinfo qa info extrainfo row 
 LONGEST_JSON = 1_000_000
 """Characters of a text that is opened as JSON, at most."""
 
-PRINTED = re.compile(r"\s*[\[{]\s*'")
-"""How a list of texts or an object begins as Python prints it."""
+PRINTED = re.compile(r"\s*[\[{]\s*(?:\{\s*)?'")
+"""How a list of texts or objects, or an object, begins as Python prints it."""
 _UNPARTED = re.compile(r"['\"][ \n]+['\"]")
 """Between the texts of an array as numpy prints it, which no comma parts."""
+_UNPARTED_OBJECTS = re.compile(r"(?<=['\"\d])\}\s*\n\s*\{(?=')")
+"""The same between objects."""
 _LONGEST_PRINTED = 20_000
 _BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
@@ -359,7 +361,7 @@ def _printed(text: str) -> object:
     if len(text) > _LONGEST_PRINTED or _UNPARTED.search(text):
         return text
     try:
-        inner: object = ast.literal_eval(text.strip())
+        inner: object = ast.literal_eval(_UNPARTED_OBJECTS.sub("}, {", text.strip()))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
     return opened(inner) if isinstance(inner, list) else inner if isinstance(inner, dict) else text

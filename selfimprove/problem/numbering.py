@@ -130,6 +130,8 @@ def place_of(options: Options, value: object, counts_from: str) -> int | None:
         place = {"text": _by_text(options, text), "zero": number, "one": number - 1}.get(counts_from)
         return place if place is not None and 0 <= place < len(options.texts) else None
     spelt = _by_text(options, text)
+    if options.separate and (named := [name.casefold() for name in options.fields]).count(text.casefold()) == 1:
+        return named.index(text.casefold()) if spelt is None else spelt
     letter = re.fullmatch(r"(?:(?:option|choice|answer)\s*)?[(\[]?([A-Za-z])[)\].:]?", text, re.IGNORECASE)
     if letter is not None:
         letters = options.letters()

@@ -21,9 +21,9 @@ _NUMBERED = re.compile(
     r"antwort(?:möglichkeit)?|r[ée]ponse|proposition|respuesta|resposta|risposta|вариант|ответ|sol|ending|candidate|)"
     r"([a-j]|\d)"
 )
-_FAMILY = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[^\W\d_A-Z])[A-J]|(?<=[\W_])[A-Ja-j])")
+_FAMILY = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[^\W\d_A-Z])[A-J]|(?<=[\W_])[A-Ja-j])\]?")
 """A field's name that ends in a number or a letter by itself."""
-_TAIL = re.compile(r"\s*(?:\([^()]*\)|[-–]\s.*)\s*$", re.DOTALL)
+_TAIL = re.compile(r"(?<=.)\s*(?:\((?!(?:[A-Ja-j]|\d{1,2})\))[^()]*\)|[-–]\s.*)\s*$", re.DOTALL)
 """What a form's heading says of a field behind its name: `Answer 1 - max 75 characters`, `Answer 3 (Optional)`."""
 _OFFERED = frozenset(
     (
@@ -141,7 +141,22 @@ def _known(fields: Names) -> _Known:
         elif (match := _FAMILY.fullmatch(head)) and _may_offer(match[1]):
             group = known if is_of(match[1], _OFFERED) else others
             group.setdefault(match[1], {})[match[2].upper()] = name
+    for letters in (*_ALPHABETS, _DIGITS):
+        if found := _lettered(fields, letters):
+            known.setdefault(letters, found)
     return _Known(right, wrong, _run(known), _run(others))
+
+
+_ALPHABETS = ("абвгде", "αβγδε", "أبجده", "甲乙丙丁戊")
+"""The first letters of scripts in which exams letter their options."""
+_DIGITS = "123456"
+
+
+def _lettered(fields: Names, letters: str) -> dict[str, str]:
+    """The fields that are called by the first of these letters, by the Latin letters in their places."""
+    found = {bare: name for bare, name in fields.items() if len(bare) == 1 and bare in letters}
+    whole = len(found) > 2 and set(found) == set(letters[: len(found)])
+    return {LETTERS[letters.index(bare)]: name for bare, name in found.items()} if whole else {}
 
 
 def _may_offer(stem: str) -> bool:

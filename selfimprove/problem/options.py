@@ -109,7 +109,7 @@ def read_options(value: object) -> Options | None:
     """The options that one field holds, or None if it holds none in any known form."""
     value = opened(value)
     if isinstance(value, str):
-        listed = _python_list(value)
+        listed = _array(value) or _python_list(value)
         return _from_text(value) if listed is None else _from_texts(listed)
     if isinstance(value, dict):
         return _from_object({bare_name(key): inner for key, inner in value.items()}, value)
@@ -132,6 +132,22 @@ def _python_list(text: str) -> list[object] | None:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return value if isinstance(value, list) else None
+
+
+def _array(text: str) -> list[object] | None:
+    """The texts of an array as numpy prints it, without commas; None for any other text."""
+    found = _ARRAY.fullmatch(text.strip()) if len(text) < 20_000 and text.lstrip()[:1] in ("[", "a") else None
+    if found is None:
+        return None
+    parts = [part[0] or part[1] for part in _ARRAY_TEXT.findall(found[1])]
+    return [part.replace("\\'", "'") for part in parts] if len(parts) > 1 else None
+
+
+_ARRAY_TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
+_ARRAY = re.compile(
+    rf"\[((?:{_ARRAY_TEXT.pattern.replace('(', '(?:').replace('(?:?:', '(?:')})"
+    rf"(?:\s+(?:{_ARRAY_TEXT.pattern.replace('(', '(?:').replace('(?:?:', '(?:')}))+)\s*\]"
+)
 
 
 def _from_texts(items: Sequence[object]) -> Options | None:
@@ -252,13 +268,25 @@ def _from_objects(items: Sequence[Row]) -> Options | None:
         return None
     names = [name for name in items[0] if all(is_plain(item.get(name)) for item in items)]
     columns = {name: [str(item[name]).strip() for item in items] for name in names}
-    labels = next((name for name in names if consecutive([cell.upper() for cell in columns[name]])), None)
+    counted = [name for name in names if consecutive([cell.upper() for cell in columns[name]])]
+    known = [name for name in names if bare_name(name) in _TEXTS]
+    beside = [name for name in counted if name not in known] or (counted if len(known) > 1 or not known else [])
+    labels = next(iter(beside), None) or _ids(names, columns)
     texts = next((name for name in names if name != labels and bare_name(name) in _TEXTS), None)
     texts = texts or next((name for name in names if name != labels), None)
     if texts is None or not all(columns[texts]):
         return None
-    right = None if labels else _right_of(items)
+    right = _right_of(items)
     return Options(texts=tuple(columns[texts]), labels=tuple(columns[labels]) if labels else (), right=right)
+
+
+def _ids(names: Sequence[str], columns: dict[str, list[str]]) -> str | None:
+    """The field with a different name for each option, such as `opt1` or `choice_b`; None without one."""
+    found = (name for name in names if bare_name(name) in _IDS and len(set(columns[name])) == len(columns[name]))
+    return next(found, None)
+
+
+_IDS = ("id", "key", "label", "optionid", "choiceid")
 
 
 def _of_pairs(items: Sequence[Row]) -> Options | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -59,6 +60,39 @@ def checked_text(value: str, field: str, where: str) -> str:
             f"{where}: `{field}` holds half of a surrogate pair, which isn't valid text", "Correct or remove the row."
         ) from None
     return value
+
+
+def restored(text: str) -> str:
+    r"""The text without a web page's tags around it, its signs and line breaks as they were, and whole TeX commands.
+
+    `&quot;` is `"`; a form feed before `rac` was `\f` in a string that wasn't raw; a backslash and an n, twice, were an
+    empty line.
+    """
+    if text.lstrip()[:1] == "<" and _MARKED_UP.match(text):
+        for tag, signs in _TAGS:
+            text = tag.sub(signs, text)
+        text = text.strip()
+    if "\\n\\n" in text and "\n" not in text:
+        text = text.replace("\\n\\n", "\n\n")
+    if "&" in text and _ENTITY.search(text):
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return _EATEN.sub(lambda found: _ESCAPES[found[0]], text) if _EATEN.search(text) else text
+
+
+_ENTITY = re.compile(
+    r"&(?:quot|amp|lt|gt|apos|nbsp|minus|ndash|mdash|[lr][sd]quo|hellip|deg|times|divide|plusmn|frac\d\d|sup\d|pi|"
+    r"[A-Za-z]{1,2}(?:acute|grave|circ|uml|tilde|cedil|ring|lig|slash)|#\d{2,5}|#x[\da-fA-F]{2,5});"
+)
+_MARKED_UP = re.compile(r"\s*<(p|div|span)(?:\s[^<>]{0,200})?>.*</\1>", re.DOTALL)
+_TAGS = (
+    (re.compile(r"<br\s?/?>"), "\n"),
+    (re.compile(r"</(?:p|div)>\s*<(?:p|div)(?:\s[^<>]{0,200})?>"), "\n\n"),
+    (re.compile(r"<sup>([^<>]{1,40})</sup>"), r"^{\1}"),
+    (re.compile(r"<sub>([^<>]{1,40})</sub>"), r"_{\1}"),
+    (re.compile(r"</?(?:p|div|span|b|i|u|em|strong)(?:\s[^<>]{0,200})?>"), ""),
+)
+_ESCAPES = {"\x0c": "\\f", "\x08": "\\b", "\x07": "\\a", "\x0b": "\\v"}
+_EATEN = re.compile(r"[\x07\x08\x0b\x0c](?=[a-z]{2})")
 
 
 def refuse_encoded(text: str, field: str, where: str) -> None:

@@ -133,6 +133,7 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
     if not used["context"] and not used["options"]:
         refuse_bare_questions(rows, found_distinct.aside, unused, origin.names[0])
         refuse_absent_texts(rows, unused, origin.names[0])
+    notes += _lettered_replies(rows)
     stock = Stock(
         problems=problem_rows(rows, found_distinct.places), duplicates=found_distinct.duplicates,
         rows=rows.table.num_rows, aside=_asides(rows, found_distinct.aside), fields=tuple(fields.items()),
@@ -170,8 +171,30 @@ def _read(
     lacked = sum((read.lacked for read in found), Counter[str]())
     rows = sum(read.batch.num_rows for read in found if read.batch is not None)
     notes = tuple(dict.fromkeys(note for read in found for note in read.notes))
+    notes += tuple(
+        f"`{name}` is filled in {count:,} of {rows:,} rows; the other questions were read without it"
+        for name, count in used["context"].items()
+        if count < _MOST_FILLED * rows and bare_name(name) not in _OPTIONAL
+    )
     notes += tuple(_lacked_told(role, wanted, count, rows, used[role]) for role, count in lacked.items())
     return learnt, used, notes, [read.batch for read in found if read.batch is not None]
+
+
+def _lettered_replies(rows: Rows) -> tuple[str, ...]:
+    """That the answers are letters for true and false, or for yes and no, which no model writes."""
+    found = {answer for answer in rows.table["answer"].unique().to_pylist() if answer is not None}
+    words = next((words for words in _REPLIES if found and found == set(words)), None)
+    if words is None:
+        return ()
+    (one, other), (first, second) = words, words.values()
+    return (f"the answers are `{one}` and `{other}`: write `{first}` and `{second}`, which models answer",)
+
+
+_REPLIES = ({"T": "true", "F": "false"}, {"t": "true", "f": "false"}, {"Y": "yes", "N": "no"}, {"y": "yes", "n": "no"})
+_MOST_FILLED = 0.9
+"""Share of the rows from which on a context is filled in as good as all of them."""
+_OPTIONAL = ("input", "hint", "lecture")
+"""Bare names of contexts that only some questions of a source have."""
 
 
 def _lacked_told(role: str, wanted: Problems, count: int, rows: int, used: Counter[str]) -> str:

@@ -1,0 +1,148 @@
+"""Rows as spreadsheets, web pages, notebooks and training scripts export them, each read as its writer meant it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from selfimprove.problem.preview import preview
+from selfimprove.recipe import Problems
+
+SUMS = tuple((a, b) for a in range(2, 8) for b in range(3, 7))
+PLANET = "Which planet is number {n} from the sun?"
+NAMES = ("Mercury", "Venus", "Earth", "Mars")
+SHOWN = "\n\nA. Mercury\nB. Venus\nC. Earth\nD. Mars"
+
+
+def read(folder: Path, name: str, text: str) -> list[tuple[str, str | None]]:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return [(problem.question, problem.answer) for problem in preview(str(path), Problems()).problems]
+
+
+def lines(rows: list[dict[str, object]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def table(header: str, rows: list[str]) -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+@pytest.mark.parametrize("form", ["[{{'role': 'user', 'content': '{}'}}]", "[{{'content': '{}', 'role': 'user'}}]"])
+def test_a_chat_as_python_prints_it_is_a_chat(form: str, tmp_path: Path) -> None:
+    rows = [{"prompt": form.format(f"What is {a} + {b}?"), "answer": str(a + b)} for a, b in SUMS]
+    assert read(tmp_path, "chats.jsonl", lines(list(rows)))[0] == ("What is 2 + 3?", "5")
+
+
+def test_a_chat_as_numpy_prints_it_has_its_system_turn(tmp_path: Path) -> None:
+    form = "\"[{{'content': 'Be brief.', 'role': 'system'}}\n {{'content': '{}', 'role': 'user'}}]\",{}"
+    text = table("prompt,answer", [form.format(f"What is {a} + {b}?", a + b) for a, b in SUMS])
+    (tmp_path / "chats.csv").write_text(text)
+    first = preview(str(tmp_path / "chats.csv"), Problems()).problems[0]
+    assert (first.question, first.system) == ("What is 2 + 3?", "Be brief.")
+
+
+@pytest.mark.parametrize("field", ["answer", "solution", "response"])
+def test_an_answer_in_tags_behind_a_thought_is_the_answer(field: str, tmp_path: Path) -> None:
+    form = "<think>{} and {} make it.</think>\n<answer>{}</answer>"
+    rows = [{"question": f"What is {a} + {b}?", field: form.format(a, b, a + b)} for a, b in SUMS]
+    assert read(tmp_path, "tags.jsonl", lines(list(rows)))[0] == ("What is 2 + 3?", "5")
+
+
+@pytest.mark.parametrize(
+    ("header", "keys"),
+    [
+        ("(a),(b),(c),(d)", ("(a)", "(b)", "(c)", "(d)")),
+        ("А,Б,В,Г", ("А", "Б", "В", "Г")),
+        ("α,β,γ,δ", ("α", "β", "γ", "δ")),
+        ("أ,ب,ج,د", ("أ", "ب", "ج", "د")),
+        ("1,2,3,4", ("1", "2", "3", "4")),
+        ("options[0],options[1],options[2],options[3]", NAMES),
+        ("Option (A),Option (B),Option (C),Option (D)", ("A", "B", "C", "D")),
+    ],
+)
+def test_options_in_columns_of_any_lettering_are_shown(header: str, keys: tuple[str, ...], tmp_path: Path) -> None:
+    rows = [f"{PLANET.format(n=place % 4 + 1)} ({place}),{','.join(NAMES)},{keys[place % 4]}" for place in range(16)]
+    found = read(tmp_path, "sheet.csv", table(f"question,{header},answer", rows))
+    assert found[1] == (f"{PLANET.format(n=2)} (1){SHOWN}", "B")
+    assert [answer for _, answer in found[:4]] == ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize("printed", ["['Mercury' 'Venus' 'Earth' 'Mars']", "['Mercury' 'Venus'\n 'Earth' 'Mars']"])
+def test_options_as_numpy_prints_them_are_shown(printed: str, tmp_path: Path) -> None:
+    rows = [f'{PLANET.format(n=place % 4 + 1)} ({place}),"{printed}",{place % 4}' for place in range(16)]
+    found = read(tmp_path, "array.csv", table("question,options,answer_index", rows))
+    assert found[1] == (f"{PLANET.format(n=2)} (1){SHOWN}", "B")
+
+
+@pytest.mark.parametrize("label", ["id", "letter", "key"])
+def test_options_with_a_label_and_a_flag_are_read_by_the_flag(label: str, tmp_path: Path) -> None:
+    def options(right: int) -> list[dict[str, object]]:
+        return [{label: "abcd"[n], "text": name, "isCorrect": n == right} for n, name in enumerate(NAMES)]
+
+    rows = [{"question": f"{PLANET.format(n=n % 4 + 1)} ({n})", "options": options(n % 4)} for n in range(16)]
+    question, answer = read(tmp_path, "quiz.jsonl", lines(list(rows)))[1]
+    assert answer is not None
+    assert f"{answer}. Venus" in question
+
+
+def test_options_with_ids_of_their_own_show_their_texts(tmp_path: Path) -> None:
+    options = [{"id": f"opt{n}", "text": str(n)} for n in (3, 1, 2, 4)]
+    rows = [{"question": f"How many? ({n})", "options": options, "answer": f"opt{n % 4 + 1}"} for n in range(16)]
+    assert read(tmp_path, "ids.jsonl", lines(list(rows)))[1] == ("How many? (1)\n\nA. 3\nB. 1\nC. 2\nD. 4", "C")
+
+
+def test_signs_of_a_web_page_are_those_that_it_shows(tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": f"<p>What is {a}<sup>2</sup> &minus; {b}&nbsp;in &quot;Caf&eacute;&quot;?</p>",
+            "answer": f"<p>{a * a - b}</p>",
+        }
+        for a, b in SUMS
+    ]
+    assert read(tmp_path, "page.jsonl", lines(list(rows)))[0] == ('What is 2^{2} \u2212 3\xa0in "Caf\u00e9"?', "1")
+    plain = [{"question": f"What does <p> do, for {a} & {b}?", "answer": str(a)} for a, b in SUMS]
+    assert read(tmp_path, "plain.jsonl", lines(list(plain)))[0][0] == "What does <p> do, for 2 & 3?"
+
+
+def test_commands_that_lost_their_first_letter_have_it_again(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"Simplify $\x0crac{{{a}}}{{{2 * b}}}$.", "answer": f"$\x0crac{{{a}}}{{{2 * b}}}$"}
+        for a, b in SUMS
+    ]
+    assert read(tmp_path, "eaten.jsonl", lines(list(rows)))[0] == (r"Simplify $\frac{2}{6}$.", r"$\frac{2}{6}$")
+
+
+def test_line_breaks_that_were_written_out_are_line_breaks(tmp_path: Path) -> None:
+    rows = [rf"Tom has {a}.\n\nHe gets {b}. How many?,{a}+{b}={a + b}.\n#### {a + b}" for a, b in SUMS]
+    assert read(tmp_path, "lines.csv", table("question,answer", rows))[0] == ("Tom has 2.\n\nHe gets 3. How many?", "5")
+
+
+def test_a_heading_that_stands_in_a_file_again_is_no_problem(tmp_path: Path) -> None:
+    rows = [f"What is {a} + {b}?,{a + b}" for a, b in SUMS]
+    path = tmp_path / "again.csv"
+    path.write_text(table("Question,Answer", [*rows[:8], "Question,Answer", *rows[8:]]))
+    found = preview(str(path), Problems())
+    assert [aside.why for aside in found.stock.aside] == ["the row repeats the names of the fields"]
+    assert len(found.problems) == len(rows)
+
+
+def test_letters_for_true_and_false_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(table("question,answer", [f"True or false: {a} < {b}?,{'T' if a < b else 'F'}" for a, b in SUMS]))
+    told = "the answers are `T` and `F`: write `true` and `false`, which models answer"
+    assert told in preview(str(path), Problems()).stock.notes
+
+
+def test_a_passage_that_only_the_first_row_of_its_group_has_is_told(tmp_path: Path) -> None:
+    rows = [
+        {"passage": f"Anna packed {a} boxes on Monday and {a + b} on Tuesday, and went home." if b == 3 else "",
+         "question": f"How many boxes did person {a} pack in {b} days?", "answer": str(a * b)}
+        for a, b in SUMS
+    ]  # fmt: skip
+    path = tmp_path / "merged.jsonl"
+    path.write_text(lines(list(rows)))
+    told = "`passage` is filled in 6 of 24 rows; the other questions were read without it"
+    assert told in preview(str(path), Problems()).stock.notes
