@@ -10,6 +10,7 @@ from functools import lru_cache
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
 from selfimprove.problem.guess import is_formal
+from selfimprove.problem.heads import NAME_WORDS
 from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, may_be_given, words_of
 from selfimprove.problem.lookup import Lookup, SetAside, containers, value_of
 from selfimprove.problem.names import (
@@ -48,6 +49,9 @@ _REASONING = frozenset(("rationale", "explanation", "reasoning", "cot", "thought
 _FEW_WORDS = 8
 """Words that may stand behind the question in a text that asks it again: the head of the model's turn, `A:`."""
 _BODIES = frozenset(("body", "content", "selftext", "detail", "details"))
+_NO_NAMES_HINT = (
+    "These are texts, not names: give a table a first line such as question,answer, and objects such fields."
+)
 _NAME_HINT = "Name them: --set problems.question=FIELD --set problems.answer=FIELD"
 
 
@@ -129,7 +133,11 @@ class Questions:
                 f"{where}: no question under a usual name; it may be in {listed(guess.unsure)}",
                 "Name it, and what belongs to it: --set problems.question=FIELD --set problems.context=FIELD",
             )
-        raise UsageError(f"{where}: no question; the fields are: {listed(row)}", _NAME_HINT)
+        told = [str(name) for name in row]
+        hint = (
+            _NO_NAMES_HINT if any(len(name.split()) > NAME_WORDS or name.endswith("?") for name in told) else _NAME_HINT
+        )
+        raise UsageError(f"{where}: no question; the fields are: {listed(row)}", hint)
 
     def _opened(self, name: str, value: object, row: Row, names: Names, where: str) -> Asked:
         inner = opened(value)

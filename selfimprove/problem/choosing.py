@@ -14,6 +14,8 @@ from selfimprove.problem.numbering import INDEXES, Numbering, as_number, is_inde
 from selfimprove.problem.option_fields import may_offer, option_fields, options_in, other_families
 from selfimprove.problem.options import Options, options_shown, read_flagged, read_options
 
+UNREAD = "holds options in a form that isn't read"
+"""Why a row with options that can't be read is set aside, behind the name of their field."""
 _NO_OPTION = frozenset((*NOTHING, "", -1, "-1"))
 """What stands where no option is named."""
 _FREE_TEXT = frozenset(("label", "target", "gold", "output", "response", "solution"))
@@ -72,7 +74,7 @@ class Choices:
         if own and (found := find(row, own))[0]:
             named = options_in(row, names, own, found[1])
             if named is None and found[1] not in (None, "", [], {}):
-                raise SetAside("options", f"`{own}` holds options in a form that isn't read")
+                raise SetAside("options", f"`{own}` {UNREAD}")
             return named
         inner = opened(value_of(row, names, "question"))
         if not may_offer(names) and not isinstance(inner, dict):
@@ -96,7 +98,7 @@ class Choices:
             return lettered
         several = options_in(row, names, "", None)
         if several is None and unread:
-            raise SetAside("options", f"`{unread}` holds options in a form that isn't read")
+            raise SetAside("options", f"`{unread}` {UNREAD}")
         return several or self._of_other_families(row, names) or self._of_other_objects(row, names)
 
     def _lettered_answers(self, row: Row, names: Names) -> Options | None:

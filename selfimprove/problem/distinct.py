@@ -85,7 +85,8 @@ def _settled(same: list[Problem]) -> tuple[int, list[Aside]]:
     if all(one is None or agree(first, one) for one in answers[1:]):
         return order[0], []
     told = list(dict.fromkeys(f"{one!r:.40}" for one in answers if one is not None))
-    others = [f"{len(told) - MOST_TOLD} others"] if len(told) > MOST_TOLD else []
+    more = len(told) - MOST_TOLD
+    others = [f"{more} others" if more > 1 else "another"] if more > 0 else []
     why = f"the same question has the answers {' and '.join([*told[:MOST_TOLD], *others])}"
     return order[0], [Aside(where=same[place].source, kind="disagreement", why=why) for place in order]
 

@@ -31,7 +31,7 @@ from selfimprove.problem.columnar import arrow_rows, parquet_rows
 from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
 from selfimprove.problem.encodings import likely_encoding
 from selfimprove.problem.heads import column_names, given_to_all
-from selfimprove.problem.names import QUESTIONS, bare_name
+from selfimprove.problem.names import ANSWERS, QUESTIONS, bare_name
 from selfimprove.problem.plain import LARGEST_FILE, refuse_large
 from selfimprove.problem.standins import refuse_stand_in
 
@@ -288,6 +288,7 @@ def _table(path: Path) -> Iterator[Row]:
         for cells in reader:
             if header is None:
                 header = cells
+                _refuse_doubled(header, path)
             elif not any(map(str.strip, cells)):
                 pass
             elif len(cells) != len(header):
@@ -298,6 +299,17 @@ def _table(path: Path) -> Iterator[Row]:
             start = above + reader.line_num + 1
     except csv.Error as error:
         raise UsageError(f"{path}:{start}: not readable as CSV: {error}", "Correct or remove the row.") from None
+
+
+def _refuse_doubled(header: list[str], path: Path) -> None:
+    """`UsageError` if two columns have one name that is usual for a question or an answer: one would hide the other."""
+    bare = [bare_name(name) for name in header]
+    doubled = next((n for n, one in enumerate(bare) if bare.count(one) > 1 and one in (*QUESTIONS, *ANSWERS)), None)
+    if doubled is not None:
+        raise UsageError(
+            f"{path}: {bare.count(bare[doubled])} columns are called `{header[doubled]}`",
+            "Give each column a name of its own.",
+        )
 
 
 def _below(text: str, above: int) -> io.StringIO:

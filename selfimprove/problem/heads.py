@@ -29,7 +29,7 @@ _DESCRIBING = frozenset(
 """Bare names of fields that tell of a whole data set."""
 _PROSE = 4
 """Words of a text beside a list of rows that is more than a title."""
-_NAME_WORDS = 5
+NAME_WORDS = 5
 """Words of a column's name, at most."""
 
 
@@ -81,7 +81,7 @@ def _cells(line: str, separator: str) -> list[str]:
 def _ask(cells: Sequence[str]) -> bool:
     """Whether these are the names of columns, one of them that of a question."""
     named = [cell for cell in cells if cell]
-    if len(named) < 2 or len(set(named)) < len(named) or any(len(cell.split()) > _NAME_WORDS for cell in named):
+    if len(named) < 2 or len(set(named)) < len(named) or any(len(cell.split()) > NAME_WORDS for cell in named):
         return False
     return any(bare_name(cell) in QUESTIONS or is_of(cell, ASKING) for cell in named)
 

@@ -194,7 +194,7 @@ QUESTIONS = Group(
         "turns messages conversations conversation puzzle riddle inputs input newquestion userprompt "
         "userquery userquestion userinput usermessage pregunta enunciado frage aufgabe domanda pergunta énoncé "
         "soru vraag pytanie fråga вопрос "
-        "题目 問題 问题 題目 질문 문제 السؤال प्रश्न content"
+        "题目 题目内容 题干 试题 試題 問題 问题 題目 질문 문제 السؤال प्रश्न content"
     ).split()
 )
 """Names of the question, the surest first."""
@@ -203,7 +203,8 @@ ANSWERS = Group(
         "expectedanswer expected gt goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
         "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
         "shortanswer respuestacorrecta respuesta antwort réponse risposta respostacorreta resposta "
-        "gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर richtigeantwort korrekteantwort bonneréponse "
+        "gabarito ответ "
+        "正确答案 参考答案 标准答案 答案 正解 정답 الإجابة उत्तर richtigeantwort korrekteantwort bonneréponse "
         "réponsecorrecte réponseattendue rispostacorretta правильныйответ верныйответ antwoord juisteantwoord "
         "odpowiedź poprawnaodpowiedź cevap doğrucevap svar lösung ergebnis finaldecision exeans finalans qans "
         "possibleanswers acceptableanswers acceptedanswers validanswers answers answersspans "
@@ -242,7 +243,8 @@ CHOSEN = Group(
         "correctanswerid ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
         "answerid rightanswer target groundtruth gt expectedanswer expected finalanswer qans solution output "
         "response answers correctanswers correctoptions targets respuestacorrecta respuesta antwort "
-        "réponse risposta respostacorreta resposta gabarito ответ 正确答案 答案 正解 정답 الإجابة उत्तर "
+        "réponse risposta respostacorreta resposta gabarito ответ "
+        "正确答案 参考答案 标准答案 答案 正解 정답 الإجابة उत्तर "
         "richtigeantwort korrekteantwort bonneréponse réponsecorrecte rispostacorretta правильныйответ верныйответ "
         "antwoord juisteantwoord odpowiedź poprawnaodpowiedź cevap doğrucevap svar lösung"
     ).split()

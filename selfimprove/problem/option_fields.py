@@ -23,6 +23,7 @@ _NUMBERED = re.compile(
 )
 _FAMILY = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2}|(?<=[^\W\d_A-Z])[A-J]|(?<=[\W_])[A-Ja-j])\]?")
 """A field's name that ends in a number or a letter by itself."""
+_LETTER_FIRST = re.compile(r"\A([a-j])(选项|選項)\Z")
 _TAIL = re.compile(r"(?<=.)\s*(?:\((?!(?:[A-Ja-j]|\d{1,2})\))[^()]*\)|[-–]\s.*)\s*$", re.DOTALL)
 """What a form's heading says of a field behind its name: `Answer 1 - max 75 characters`, `Answer 3 (Optional)`."""
 _OFFERED = frozenset(
@@ -135,7 +136,7 @@ def _known(fields: Names) -> _Known:
         if name in fields.answer_family:
             continue
         head = _TAIL.sub("", name)
-        match = _NUMBERED.fullmatch(one if head == name else bare_name(head))
+        match = _NUMBERED.fullmatch(_LETTER_FIRST.sub(r"\2\1", one) if head == name else bare_name(head))
         if match and (match[1] or not match[2].isdigit()):
             known.setdefault(match[1], {})[match[2].upper()] = name
         elif (match := _FAMILY.fullmatch(head)) and _may_offer(match[1]):

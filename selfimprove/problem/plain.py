@@ -76,6 +76,8 @@ def restored(text: str) -> str:
         text = text.replace("\\n\\n", "\n\n")
     if "&" in text and _ENTITY.search(text):
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    if "\\\\" in text:
+        text = _DOUBLED.sub(r"\\", text)
     return _EATEN.sub(lambda found: _ESCAPES[found[0]], text) if _EATEN.search(text) else text
 
 
@@ -91,6 +93,10 @@ _TAGS = (
     (re.compile(r"<sub>([^<>]{1,40})</sub>"), r"_{\1}"),
     (re.compile(r"</?(?:p|div|span|b|i|u|em|strong)(?:\s[^<>]{0,200})?>"), ""),
 )
+_DOUBLED = re.compile(
+    r"(?<!\\)\\\\(?=(?:d?frac|sqrt|boxed|times|cdot|left|right|leq?|geq?|infty|angle|mathbb|overline|text)(?![A-Za-z]))"
+)
+"""The backslashes of a TeX command that was escaped twice."""
 _ESCAPES = {"\x0c": "\\f", "\x08": "\\b", "\x07": "\\a", "\x0b": "\\v"}
 _EATEN = re.compile(r"[\x07\x08\x0b\x0c](?=[a-z]{2})")
 

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from selfimprove.errors import UsageError
+from selfimprove.problem.choosing import UNREAD
 from selfimprove.problem.grams import leaked
 from selfimprove.problem.guessing import guessing_told
 from selfimprove.problem.hub import JUDGED_SPLITS
@@ -33,6 +34,7 @@ TESTED = 2000
 DRAWN = 256
 """Problems drawn from a generator, which has no end, to show some of them."""
 
+_WRITE_OPTIONS = "Write them as a list of 2 to 26 texts, or in a column each (A, B, …)."
 _HELP = {
     "sentence": "Name a field that holds the final answer (--set problems.answer=FIELD), or write it as `#### 7` or in "
     "a box.",
@@ -127,7 +129,7 @@ def refuse_unusable(text: str, stock: Stock) -> None:
     raise UsageError(
         f"{text}: none of {stock.rows:,} rows has an answer to judge by: {first.where}: {first.why}"
         + (f" ({count:,} rows like this)" if count > 1 else ""),
-        _HELP.get(kind, "Correct the rows.") + fields,
+        (_WRITE_OPTIONS if first.why.endswith(UNREAD) else _HELP.get(kind, "Correct the rows.")) + fields,
     )
 
 

@@ -61,6 +61,7 @@ def test_an_answer_in_tags_behind_a_thought_is_the_answer(field: str, tmp_path: 
         ("1,2,3,4", ("1", "2", "3", "4")),
         ("options[0],options[1],options[2],options[3]", NAMES),
         ("Option (A),Option (B),Option (C),Option (D)", ("A", "B", "C", "D")),
+        ("A选项,B选项,C选项,D选项", ("A", "B", "C", "D")),
     ],
 )
 def test_options_in_columns_of_any_lettering_are_shown(header: str, keys: tuple[str, ...], tmp_path: Path) -> None:
@@ -113,6 +114,17 @@ def test_commands_that_lost_their_first_letter_have_it_again(tmp_path: Path) -> 
         for a, b in SUMS
     ]
     assert read(tmp_path, "eaten.jsonl", lines(list(rows)))[0] == (r"Simplify $\frac{2}{6}$.", r"$\frac{2}{6}$")
+
+
+def test_commands_that_were_escaped_twice_are_whole(tmp_path: Path) -> None:
+    terms = [rf"$\\frac{{{a}}}{{{2 * b}}}$" for a, b in SUMS]
+    rows = [{"question": f"Simplify {term}.", "answer": term} for term in terms]
+    assert read(tmp_path, "twice.jsonl", lines(list(rows)))[0] == (r"Simplify $\frac{2}{6}$.", r"$\frac{2}{6}$")
+    kept = [
+        {"question": rf"Add {b} to $\begin{{array}}{{c}}{a}\\ \frac12\\x\end{{array}}$.", "answer": str(b)}
+        for a, b in SUMS
+    ]
+    assert read(tmp_path, "kept.jsonl", lines(list(kept)))[0][0] == kept[0]["question"]
 
 
 def test_line_breaks_that_were_written_out_are_line_breaks(tmp_path: Path) -> None:
