@@ -1,9 +1,9 @@
 """A label "Answer:" before a whole solution, as few-shot prompts teach: what the solution states at last is the answer.
 
 Behind a label that a text begins with stands an answer, or a sentence around one and what explains it, or a worked
-solution. It is a solution if it has several sentences, of which the first states no answer by itself, unless nothing
-behind the first one comes to another value. Under a heading "Answer" anywhere, paragraphs that begin with a reason are
-one.
+solution. It is a solution if it has several sentences, of which the first states no answer by itself and a later one
+draws a conclusion, or if its steps stand on lines of their own. Under a heading "Answer" anywhere, paragraphs that
+begin with a reason are one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ _OPENS = re.compile(
 )
 _EQUATION = re.compile(r"[\s$\\(\[]*[^\n=]{0,60}=[^\n=]{1,60}")
 _SOLVED = re.compile(r"[\s$\\(\[]*[A-Za-z]\s?=\s?[-−]?[\d./]+[\s$.\\)\]]*")
-_REFERS = re.compile(r"\b(?:is|are|was|were|will be|equals|costs?|gets?|takes?|needs?)\b[^.]{0,20}?\d", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"(?:\A|[.!?\n])[\W_]*(?:so|thus|therefore|hence|then|finally|in total|altogether|total|after|step \d)\b|=|"
     r"\b(?:gives|leaves|makes|left)\b",
@@ -52,7 +51,8 @@ def worked_out(text: str, start: int, label: str) -> Candidate | None:
     if _LABEL.search(label) is None or before.lower() not in ("", "the", "a", "my"):
         return None
     sentences = [part for part in SENTENCE.split("\n" + rest) if part and part.strip(" *_")]
-    if len(sentences) < 2 or not _is_step(sentences):
+    by_line = "\n" in label and len(sentences) > _FEW and rest.strip().count("\n") >= len(sentences) - 1
+    if len(sentences) < 2 or not _is_step(sentences, by_line=by_line):
         return None
     return last_statement(rest)
 
@@ -60,8 +60,11 @@ def worked_out(text: str, start: int, label: str) -> Candidate | None:
 _GIVES_REASON = re.compile(r"[*_ ]*(?:since|because|as)\b", re.IGNORECASE)
 
 
-def _is_step(sentences: list[str]) -> bool:
-    """Whether the first sentence is a step of a solution rather than its answer."""
+_FEW = 2  # sentences, a line each, below a heading: an answer and a remark, rather than steps
+
+
+def _is_step(sentences: list[str], *, by_line: bool) -> bool:
+    """Whether the first sentence is a step of a solution rather than its answer; `by_line`: each stands on a line."""
     first, behind = sentences[0], sentences[1:]
     if _OPENS.match(first):
         return True
@@ -79,4 +82,4 @@ def _is_step(sentences: list[str]) -> bool:
         return False
     if _EXPLAINS.match(behind[0]):
         return False
-    return not _REFERS.search(plain) or any(_CONCLUDES.search(one) for one in behind)
+    return by_line or any(_CONCLUDES.search(one) for one in behind)

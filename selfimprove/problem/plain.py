@@ -68,7 +68,7 @@ def restored(text: str) -> str:
     `&quot;` is `"`; a form feed before `rac` was `\f` in a string that wasn't raw; a backslash and an n, twice, were an
     empty line.
     """
-    if text.lstrip()[:1] == "<" and _MARKED_UP.match(text):
+    if "</" in text and _MARKED_UP.match(text):
         for tag, signs in _TAGS:
             text = tag.sub(signs, text)
         text = text.strip()
