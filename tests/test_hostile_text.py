@@ -82,7 +82,7 @@ def foreign(written: str) -> set[str]:
 def test_the_texts_were_met_and_the_run_judged_them(world: World) -> None:
     flips = [event for event in world.events if isinstance(event, Flip)]
     met = {text for text in TEXTS for flip in flips if text and text in flip.challenger_text}
-    assert len(flips) > 20
+    assert len(flips) > 15
     assert len(met) > len(TEXTS) / 3
     assert world.round(1)["decision"]["accepted"]
 

@@ -313,7 +313,7 @@ def test_less_than_a_batch_of_examples_is_a_warning_with_what_was_dropped(tmp_pa
     world = World(tmp_path, checker, gains=[0.0], settings=rft)
     world.run(1)
     counts = world.journal.rounds()[0].counts_of("harvest")
-    _, told = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
+    *_, told = [event.text for event in world.events if isinstance(event, ev.Note) and "warning" in event.text]
     kept = f"round 1 trains on {counts.examples} examples from 40 completions, less than one batch"
     assert f"{kept} (dropped: not_verified {counts.dropped['not_verified']}). " in told
 
