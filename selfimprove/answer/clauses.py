@@ -64,7 +64,7 @@ def total_of_list(text: str) -> str | None:
 
 _PURPOSE = re.compile(
     r"(?<=[a-z])\s(?:in order )?to (?:cover|reach|pay|meet|afford|buy|earn|finish|complete|make up|break even)\b"
-    r"[^,;:=]*\d[^,;:=]*\Z"
+    r"(?=[^,;:=]*\Z)[^,;:=]*\d[^,;:=]*\Z"
 )
 """What something is for, behind its number: "12 boxes to cover the cost of $36"."""
 _COUNT_OF = re.compile(

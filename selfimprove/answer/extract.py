@@ -62,7 +62,7 @@ _LINES = re.compile(r"(?:\A|\n)([^\n]{1,200})(?:\n+\1){2,}(?:\n[^\n]*)?\Z")
 """A line that is said three times and more at the end of a text that was cut off."""
 _REPLY_LINE = re.compile(r"\s*A:\s?\(?([A-J])\)?\.?\s*")  # of a few-shot prompt: "Q: … A: B"
 _SPEAKER_A = re.compile(
-    r"\A\s*A:\s+(?=[A-Z][^\n]{12,}[.!?:]\s[^\n]*[A-Z\d])(?=.{0,600}?\d\s?[-+*/×=]\s?\$?\d)", re.DOTALL
+    r"\A\s*A:\s+(?=[A-Z][^\n]{12,600}?[.!?:]\s[^\n]{0,200}[A-Z\d])(?=.{0,600}?\d\s?[-+*/×=]\s?\$?\d)", re.DOTALL
 )
 """Of a few-shot prompt too, before a calculation."""
 _CALLED_FINAL = re.compile(
@@ -71,7 +71,7 @@ _CALLED_FINAL = re.compile(
     r"(?:our|my|the) final (?:answer|result)[\s.!*]*\Z"
 )
 """A value that a text calls its final answer behind it: "which gives $126$, our final answer."."""
-_RULE = re.compile(r"\n\s*(?:-{3,}|\*{3,}|_{3,})\s*\Z")
+_RULES = ("---", "***", "___")  # that a line is drawn with
 _END_OF_PART = re.compile(r"<eo[a-z]>")
 _PROMPT = re.compile(r"\A\s*\[INST\].{0,8000}?\[/INST\]", re.DOTALL)  # that the completion begins with
 _BOX_TAGS = re.compile(r"<\|begin_of_box\|>([^{}]{1,400}?)<\|end_of_box\|>")
@@ -131,8 +131,9 @@ def _cleaned(text: str) -> str | None:
         answer = _QUOTED.sub("", answer)
     if not answer.isascii():
         answer = _PICTURES.sub("", answer)
-    if answer.rstrip()[-3:] in ("---", "***", "___"):
-        answer = _RULE.sub("", answer)
+    if answer.rstrip()[-3:] in _RULES:
+        before, _, last = answer.rstrip().rpartition("\n")
+        answer = before if set(last.strip()) <= set("-*_") and len(set(last.strip())) == 1 else answer
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
     return answer

@@ -16,6 +16,8 @@ from selfimprove.answer.sentences import SENTENCE, tidy
 from selfimprove.answer.verdict import Candidate
 from selfimprove.answer.whole import is_list, is_short
 
+_FEW = 2  # sentences, a line each, below a heading: an answer and a remark, rather than steps
+_GIVES_REASON = re.compile(r"[*_ ]*(?:since|because|as)\b", re.IGNORECASE)
 _LABEL = re.compile(r"[:：][\s*_]*\Z|\n[\s*_]*\Z")
 _NUMBERED = re.compile(r"[\s*_]*(?:\(?\d{1,2}[.)]|[-*•]|(?:step|part) \d{1,2}\s?[:.)-])[\s*_]+(?=\S)", re.IGNORECASE)
 _OPENS = re.compile(
@@ -30,10 +32,8 @@ _CONCLUDES = re.compile(
 )
 _EXPLAINS = re.compile(
     r"[\W_]*(?:note|explanation|reason(?:ing)?|rationale|justification|why|because|since|check|verification|proof|"
-    r"details|"
-    r"here (?:is|are)|here['’]s|(?:this|that|it) (?:is because|follows|comes from|can be)|you can|"
-    r"we (?:know|can (?:check|verify|see))|"
-    r"to (?:see|check|verify))\b",
+    r"details|here (?:is|are)|here['’]s|(?:this|that|it) (?:is because|follows|comes from|can be)|you can|"
+    r"we (?:know|can (?:check|verify|see))|to (?:see|check|verify))\b",
     re.IGNORECASE,
 )
 """How a sentence begins that explains an answer which stands before it."""
@@ -55,12 +55,6 @@ def worked_out(text: str, start: int, label: str) -> Candidate | None:
     if len(sentences) < 2 or not _is_step(sentences, by_line=by_line):
         return None
     return last_statement(rest)
-
-
-_GIVES_REASON = re.compile(r"[*_ ]*(?:since|because|as)\b", re.IGNORECASE)
-
-
-_FEW = 2  # sentences, a line each, below a heading: an answer and a remark, rather than steps
 
 
 def _is_step(sentences: list[str], *, by_line: bool) -> bool:

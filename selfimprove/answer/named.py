@@ -2,7 +2,7 @@ r"""Quantities whose names the grammar can't read, before their values: `\lim_{x
 
 A letter, `f(x)`, `AB` and `|v|` are read as names (`shape.is_name`). Here are names in TeX that calculate nothing by
 themselves: a limit, sum or integral of an unknown function, an expected value, a determinant, a rank, an extreme. The
-list is closed: any other left side is part of the answer, and `x + y = 5` is never 5.
+list is closed: any other left side is part of the answer.
 """
 
 from __future__ import annotations

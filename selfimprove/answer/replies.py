@@ -93,12 +93,13 @@ def reply_before_reason(text: str) -> str | None:
 
 def called_correct(text: str) -> str | None:
     """True or false, if a text ends on calling a claim correct or incorrect; None for any other."""
-    found = _CALLED.search(straight(text))
+    found = _CALLED.search(straight(text[-_ENDING:]))
     return None if found is None else "false" if found[1] else "true"
 
 
+_ENDING = 200  # characters of a text that may end on calling a claim correct
 _CALLED = re.compile(
-    r"(?:\A|[.!\n]\s*|\b(?:so|thus|therefore|hence),?\s)(?:the|this)\s(?:claim|statement|assertion|proposition)\sis\s"
+    r"(?:\A|[.!\n]\s{0,3}|\b(?:so|thus|therefore|hence),?\s)(?:the|this)\s(?:claim|statement|assertion|proposition)\sis\s"
     r"(?:indeed\s)?(in|not\s)?correct[.!*\s]*\Z",
     re.IGNORECASE,
 )

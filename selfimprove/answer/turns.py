@@ -23,7 +23,7 @@ QUESTION = re.compile(
     r"story|article|paragraph|(?:follow-up|bonus|practice|similar) (?:exercise|problem|question))(?: \d{1,3})?"
     r"[*_]{0,2}\s?:|(?:question|problem|exercise|example) \d{1,3}\.[*_]{2}\s|#{1,4} {0,4}(?:question|problem|"
     r"exercise|example) {0,4}\d{0,3} {0,4}\n|(?:question|problem|exercise|example) \d{1,3}[*_]{0,2}[ \t]*(?=\n)|"
-    r"input\s?:(?=[^\n]*\?[^\n]*\n+output\s?:)|(?:bonus|variation|extension|challenge)[*_]{0,2}\s?:(?=[^\n]*\?)|"
+    r"input\s?:(?=[^\n?]{0,600}\?[^\n]{0,300}\n{1,3}output\s?:)|(?:bonus|variation|extension|challenge)[*_]{0,2}\s?:(?=[^\n?]{0,600}\?)|"
     rf"(?:{_IN_OTHER_TONGUES})\s?[:：]|q\s?:|(?:human|user)\s?:|"
     r"(?:now,? |next,? )?(?:let's|let us) (?:try|do|solve|look at|take) (?:another|the next|a new|a different) "
     r"(?:problem|question|example|exercise)|(?:here is|here's) (?:another|a new|the next) (?:problem|question))|"

@@ -289,6 +289,8 @@ _UNPARTED = re.compile(r"['\"][ \n]+['\"]")
 """Between the texts of an array as numpy prints it, which no comma parts."""
 _UNPARTED_OBJECTS = re.compile(r"(?<=['\"\d])\}\s*\n\s*\{(?=')")
 """The same between objects."""
+_ARRAYS = re.compile(r"\barray\((\[[^\[\]]*\])(?:,\s*dtype=\w+)?\)")
+"""A list as numpy prints it inside an object."""
 _LONGEST_PRINTED = 20_000
 _BYTES = re.compile(r"b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _OTHER = re.compile(r"[\W_]+")
@@ -363,7 +365,7 @@ def _printed(text: str) -> object:
     if len(text) > _LONGEST_PRINTED or _UNPARTED.search(text):
         return text
     try:
-        inner: object = ast.literal_eval(_UNPARTED_OBJECTS.sub("}, {", text.strip()))
+        inner: object = ast.literal_eval(_ARRAYS.sub(r"\1", _UNPARTED_OBJECTS.sub("}, {", text.strip())))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
     return opened(inner) if isinstance(inner, list) else inner if isinstance(inner, dict) else text

@@ -136,7 +136,7 @@ def _python_list(text: str) -> list[object] | None:
 
 def _array(text: str) -> list[object] | None:
     """The texts of an array as numpy prints it, without commas; None for any other text."""
-    found = _ARRAY.fullmatch(text.strip()) if len(text) < 20_000 and text.lstrip()[:1] in ("[", "a") else None
+    found = _ARRAY.fullmatch(text.strip()) if len(text) < 20_000 and text.lstrip()[:1] == "[" else None
     if found is None:
         return None
     parts = [part[0] or part[1] for part in _ARRAY_TEXT.findall(found[1])]

@@ -78,6 +78,14 @@ def test_options_as_numpy_prints_them_are_shown(printed: str, tmp_path: Path) ->
     assert found[1] == (f"{PLANET.format(n=2)} (1){SHOWN}", "B")
 
 
+def test_options_as_an_object_of_arrays_are_shown(tmp_path: Path) -> None:
+    names = ", ".join(f"'{name}'" for name in NAMES)
+    printed = f"{{'text': array([{names}], dtype=object), 'label': array(['A', 'B', 'C', 'D'], dtype=object)}}"
+    rows = [f'{PLANET.format(n=place % 4 + 1)} ({place}),"{printed}",{"ABCD"[place % 4]}' for place in range(16)]
+    found = read(tmp_path, "arrays.csv", table("question,choices,answerKey", rows))
+    assert found[1] == (f"{PLANET.format(n=2)} (1){SHOWN}", "B")
+
+
 @pytest.mark.parametrize("label", ["id", "letter", "key"])
 def test_options_with_a_label_and_a_flag_are_read_by_the_flag(label: str, tmp_path: Path) -> None:
     def options(right: int) -> list[dict[str, object]]:
