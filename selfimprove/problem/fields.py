@@ -47,6 +47,9 @@ from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
 
+_NAME = 40
+"""Characters of a field's name, at most."""
+
 
 @dataclass(kw_only=True, slots=True)  # one a row, as `Final`
 class RowRead:
@@ -150,7 +153,7 @@ class FieldReader:
             question = question if shows(question, options) else f"{question}\n\n{lines}"
         if why := disowned(row, names):
             final = Final(text=None, why=why)
-        if repeats_header(row, asked, final.text):
+        if len(asked.text) <= _NAME and repeats_header(row, asked, final.text):
             raise SetAside("blank", "the row repeats the names of the fields")
         question, answer = (
             checked_text(restored(question), asked.name, where),

@@ -105,7 +105,7 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, kind="several answers", why=f"`{name}` says what else than its answer is accepted")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
-    if isinstance(plain, str) and "<" in plain:
+    if isinstance(plain, str) and "</" in plain:
         tagged = _TAGGED.fullmatch(_THOUGHT.sub("", plain, count=1)) or _WRAPPED.fullmatch(plain)
         plain = plain if tagged is None else tagged[1].strip()
     if isinstance(plain, str) and (plain.strip() in NOTHING or plain.strip(" .").casefold() in _NONE_GIVEN):

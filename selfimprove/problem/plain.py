@@ -78,7 +78,9 @@ def restored(text: str) -> str:
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     if "\\\\" in text:
         text = _DOUBLED.sub(r"\\", text)
-    return _EATEN.sub(lambda found: _ESCAPES[found[0]], text) if _EATEN.search(text) else text
+    if "\x0c" in text or "\x08" in text or "\x07" in text or "\x0b" in text:
+        text = _EATEN.sub(lambda found: _ESCAPES[found[0]], text)
+    return text
 
 
 _ENTITY = re.compile(
