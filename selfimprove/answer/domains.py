@@ -63,7 +63,7 @@ _UNEQUAL = re.compile(
 """Two numbers that x is not; one alone is a relation, whose variable counts."""
 
 
-def set_in_signs(text: str, otherwise: str) -> str:
+def named_set(text: str, otherwise: str) -> str:
     """The set of numbers that the words of a whole answer name, in signs; for any other text `otherwise`."""
     for pattern, signs in _IN_WORDS:
         if (found := pattern.fullmatch(text)) is not None:

@@ -71,14 +71,7 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
     if reference.kind == "choice" and (found := _choice(reference, prediction)) is not None:
         return found
     if reference.node is None:
-        same = bool(reference.words) and (
-            reference.words == prediction.words
-            or is_reply(plain_text(prediction.normal), reference.words)
-            or _labelled(reference, prediction)
-            or (prediction.words[:1] in _HOW and prediction.words[1:] == reference.words)
-            or _predicated(reference.words, prediction.words)
-            or same_property(plain_text(reference.normal), plain_text(prediction.normal))
-        )
+        same = bool(reference.words) and _said(reference, prediction)
         return Finding(Outcome.of(same), "text", f"{'the same' if same else 'different'} words")
     if prediction.choice is None and (text := behind_label(reference)) is not None:
         return _judged(read(text), prediction)
@@ -91,6 +84,18 @@ def _judged(reference: Answer, prediction: Answer) -> Finding:
         outcome = Outcome.WRONG if prediction.fault == CONTRADICTION else Outcome.UNPARSED
         return Finding(outcome, "parse", prediction.fault)
     return _compared(reference, prediction)
+
+
+def _said(reference: Answer, prediction: Answer) -> bool:
+    """Whether a prediction says the words of a reference that is no mathematics."""
+    return (
+        reference.words == prediction.words
+        or is_reply(plain_text(prediction.normal), reference.words)
+        or _labelled(reference, prediction)
+        or (prediction.words[:1] in _HOW and prediction.words[1:] == reference.words)
+        or _predicated(reference.words, prediction.words)
+        or same_property(plain_text(reference.normal), plain_text(prediction.normal))
+    )
 
 
 def _compared(reference: Answer, prediction: Answer) -> Finding:

@@ -156,9 +156,8 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     if mark[0].startswith("<") and (tagged := _in_tag(text, mark)) is not None:
         return tagged
     if (worked := worked_out(text, mark.end(), mark[0])) is not None:
-        if worked.text is None:
-            return _faulty(mark, "", len(text), worked.reason)
-        return Statement(at=mark.start(), end=len(text), text=worked.text, how="marked", fault="", firm=True)
+        end, said = len(text), worked.text or ""
+        return Statement(at=mark.start(), end=end, text=said, how="marked", fault=worked.reason, firm=True)
     if (adverb := _ADVERB.match(line)) is not None:
         line, shift = line[adverb.end() :], shift + adverb.end()
     first = SENTENCE.split(line, maxsplit=1)[0]

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from selfimprove.answer.atoms import read_atom
 from selfimprove.answer.choices import led_letter
-from selfimprove.answer.domains import set_in_signs
+from selfimprove.answer.domains import named_set
 from selfimprove.answer.limits import MAX_RAW, over_limit
 from selfimprove.answer.named import without_name
 from selfimprove.answer.normal import normalise, peel, plain
@@ -131,7 +131,7 @@ def read(written: str) -> Answer:
     if core.startswith("\\text") and _NUMERALS.fullmatch(numerals := plain_text(core)):
         core = numerals
     if len(core) < _PHRASE and _SET_OPENS.match(core):
-        core = set_in_signs(_INLINE.sub(" ", plain_text(core)).strip(), core)
+        core = named_set(_INLINE.sub(" ", plain_text(core)).strip(), core)
     if core[:2] in ("a ", "an", "A ", "An"):
         core = _ARTICLE.sub("", _ONE.sub("one ", core))
     reason = over_limit(core)

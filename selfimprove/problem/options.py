@@ -136,18 +136,16 @@ def _python_list(text: str) -> list[object] | None:
 
 def _array(text: str) -> list[object] | None:
     """The texts of an array as numpy prints it, without commas; None for any other text."""
-    found = _ARRAY.fullmatch(text.strip()) if len(text) < 20_000 and text.lstrip()[:1] == "[" else None
-    if found is None:
+    if len(text) > 20_000 or _ARRAY.fullmatch(text.strip()) is None:
         return None
-    parts = [part[0] or part[1] for part in _ARRAY_TEXT.findall(found[1])]
-    return [part.replace("\\'", "'") for part in parts] if len(parts) > 1 else None
+    try:
+        return [ast.literal_eval(part) for part in _QUOTED.findall(text)]
+    except (ValueError, SyntaxError):
+        return None
 
 
-_ARRAY_TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
-_ARRAY = re.compile(
-    rf"\[((?:{_ARRAY_TEXT.pattern.replace('(', '(?:').replace('(?:?:', '(?:')})"
-    rf"(?:\s+(?:{_ARRAY_TEXT.pattern.replace('(', '(?:').replace('(?:?:', '(?:')}))+)\s*\]"
-)
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_ARRAY = re.compile(rf"\[\s*(?:{_QUOTED.pattern})(?:\s+(?:{_QUOTED.pattern}))+\s*\]")
 
 
 def _from_texts(items: Sequence[object]) -> Options | None:
