@@ -5,8 +5,8 @@ the line of a bad row; Parquet and Arrow through pyarrow. Any of the text format
 `.xz`). A folder of shards is its files one after the other, if they are of one kind and of one split. A fault is a
 `UsageError` that opens with FILE:LINE (FILE:ROW for Parquet and Arrow, from 1).
 
-A `.json` file is a list of objects, an object with one such list in it (`{"data": [...]}`), objects by their ids,
-columns by their names, or one object a line.
+A `.json` file is a list of objects, an object with one such list in it (`{"data": [...]}`), an object that holds rows
+in another form (`objects`), or one object a line.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from selfimprove.problem.decimals import SEPARATOR, decimal_columns, with_points
 from selfimprove.problem.encodings import likely_encoding
 from selfimprove.problem.heads import column_names, given_to_all
 from selfimprove.problem.names import ANSWERS, QUESTIONS, bare_name
+from selfimprove.problem.objects import are_rows, rows_within
 from selfimprove.problem.plain import LARGEST_FILE, refuse_large
 from selfimprove.problem.standins import refuse_stand_in
 
@@ -199,7 +200,7 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
             _parsed(text, path, 1)
         yield from _json_lines(path) if not pretty else _concatenated(text, path)
         return
-    lists = [key for key, value in whole.items() if _are_rows(value)]
+    lists = [key for key, value in whole.items() if are_rows(value)]
     lists = [key for key in lists if key in ROWS_UNDER][:1] or lists
     if len(lists) > 1:
         one = lists[0]
@@ -212,12 +213,8 @@ def _json_object(text: str, path: Path) -> Iterator[Row]:
         given = given_to_all(whole)
         for line, row in _json_list(text, _start_of(text, lists[0], whole[lists[0]]), path):
             yield line, {**given, **row} if given and isinstance(row, dict) else row
-    elif (columns := _columns(whole)) is not None and not {bare_name(key) for key in whole}.isdisjoint(QUESTIONS):
-        yield from enumerate(columns, 1)
-    elif len(whole) > 1 and _are_rows(list(whole.values())):
-        yield from enumerate(whole.values(), 1)
     else:
-        yield 1, whole
+        yield from enumerate(rows_within(whole), 1)
 
 
 def _concatenated(text: str, path: Path) -> Iterator[Row]:
@@ -233,25 +230,6 @@ def _concatenated(text: str, path: Path) -> Iterator[Row]:
             raise UsageError(f"{path}:{line}: not JSON: {cause}", "Correct or remove the row.") from None
         yield line, row
         line += text.count("\n", start, end)
-
-
-def _are_rows(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
-
-
-def _columns(whole: dict[str, object]) -> list[object] | None:
-    """The rows of an object of columns: lists of one length, or objects with the same keys (as pandas writes them)."""
-    cells = [
-        list(value) if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
-        for value in whole.values()
-    ]
-    if len(cells) < 2 or not cells[0] or len({len(column) for column in cells}) > 1 or len(cells[0]) < 2:
-        return None
-    kinds = {type(value) for value in whole.values()}
-    keyed = [tuple(value) for value in whole.values() if isinstance(value, dict)]
-    if len(kinds) > 1 or len(set(keyed)) > 1:
-        return None
-    return [dict(zip(whole, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def _start_of(text: str, key: str, rows: object) -> int:
@@ -295,10 +273,16 @@ def _table(path: Path) -> Iterator[Row]:
                 hint = "Quote cells with commas." if separator == "," else f"Quote cells with {separator!r} in them."
                 raise UsageError(f"{path}:{start}: {len(cells)} cells under {len(header)} column names", hint)
             else:
+                cells = [_as_shown(cell) for cell in cells]
                 yield start, dict(zip(header, with_points(cells, decimal) if decimal else cells, strict=True))
             start = above + reader.line_num + 1
     except csv.Error as error:
         raise UsageError(f"{path}:{start}: not readable as CSV: {error}", "Correct or remove the row.") from None
+
+
+def _as_shown(cell: str) -> str:
+    """The text that a spreadsheet shows for a cell that is a formula of one text: `="007"` keeps its zeros so."""
+    return cell[2:-1].replace('""', '"') if cell[:2] == '="' and cell[-1:] == '"' and len(cell) > 2 else cell
 
 
 def _refuse_doubled(header: list[str], path: Path) -> None:

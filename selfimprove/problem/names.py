@@ -240,7 +240,7 @@ CHOSEN = Group(
     (
         "answerkey answerchoice answeridx answerindex answerletter correctoption correctanswer "
         "correctchoice correctidx correctindex correctanswerindex correctoptionindex correctansweridx "
-        "correctanswerid ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
+        "correctanswerid correctresponse ra correct correctlabel answer answervalue label goldlabel gold goldindex cop "
         "answerid rightanswer target groundtruth gt expectedanswer expected finalanswer qans solution output "
         "response answers correctanswers correctoptions targets respuestacorrecta respuesta antwort "
         "réponse risposta respostacorreta resposta gabarito ответ "

@@ -139,8 +139,8 @@ def _known(fields: Names) -> _Known:
         match = _NUMBERED.fullmatch(_LETTER_FIRST.sub(r"\2\1", one) if head == name else bare_name(head))
         if match and (match[1] or not match[2].isdigit()):
             known.setdefault(match[1], {})[match[2].upper()] = name
-        elif (match := _FAMILY.fullmatch(head)) and _may_offer(match[1]):
-            group = known if is_of(match[1], _OFFERED) else others
+        elif (match := _FAMILY.fullmatch(head)) and (_may_offer(match[1]) or _has_right_one(match[1], fields)):
+            group = known if is_of(match[1], _OFFERED) or _has_right_one(match[1], fields) else others
             group.setdefault(match[1], {})[match[2].upper()] = name
     for letters in (*_ALPHABETS, _DIGITS):
         if found := _lettered(fields, letters):
@@ -158,6 +158,11 @@ def _lettered(fields: Names, letters: str) -> dict[str, str]:
     found = {bare: name for bare, name in fields.items() if len(bare) == 1 and bare in letters}
     whole = len(found) > 2 and set(found) == set(letters[: len(found)])
     return {LETTERS[letters.index(bare)]: name for bare, name in found.items()} if whole else {}
+
+
+def _has_right_one(stem: str, fields: Names) -> bool:
+    """Whether a field says which of those with this word is right: `Correct Response` beside `Response 1` …"""
+    return any(right + bare_name(stem) in fields for right in ("correct", "right"))
 
 
 def _may_offer(stem: str) -> bool:

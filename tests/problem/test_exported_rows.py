@@ -166,3 +166,42 @@ def test_a_passage_that_only_the_first_row_of_its_group_has_is_told(tmp_path: Pa
     path.write_text(lines(list(rows)))
     told = "`passage` is filled in 6 of 24 rows; the other questions were read without it"
     assert told in preview(str(path), Problems()).stock.notes
+
+
+def test_a_cell_that_keeps_its_zeros_by_a_formula_holds_what_it_shows(tmp_path: Path) -> None:
+    rows = [f'What are the last three digits of {1000 * a + b}?,="00{b}"' for a, b in SUMS]
+    assert read(tmp_path, "digits.csv", table("question,answer", rows))[0][1] == "003"
+    rows = [f'"What are the last three digits of {1000 * a + b}?","=""00{b}"""' for a, b in SUMS]
+    assert read(tmp_path, "quoted.csv", table("question,answer", rows))[0][1] == "003"
+
+
+@pytest.mark.parametrize("word", ["Response", "Statement"])
+def test_numbered_fields_of_which_one_is_called_the_right_one_are_options(word: str, tmp_path: Path) -> None:
+    header = ",".join(["Question", *(f"{word} {n}" for n in range(1, 5)), f"Correct {word}"])
+    rows = [f"{PLANET.format(n=n % 4 + 1)} ({n}),{','.join(NAMES)},{n % 4 + 1}" for n in range(8)]
+    question, answer = read(tmp_path, "sheet.csv", table(header, rows))[1]
+    assert (question, answer) == (f"{PLANET.format(n=2)} (1){SHOWN}", "B")
+
+
+QUESTIONS = [f"What is {a} + {b}?" for a, b in SUMS]
+ANSWERS = [str(a + b) for a, b in SUMS]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"questions": QUESTIONS, "answers": ANSWERS},
+        {"columns": ["question", "answer"], "data": list(zip(QUESTIONS, ANSWERS, strict=True))},
+        {"columns": ["q", "a"], "index": list(range(24)), "data": list(zip(QUESTIONS, ANSWERS, strict=True))},
+        dict(zip(QUESTIONS, ANSWERS, strict=True)),
+        {question: a + b for question, (a, b) in zip(QUESTIONS, SUMS, strict=True)},
+    ],
+    ids=["plural", "split", "split with an index", "answers by questions", "numbers by questions"],
+)
+def test_an_object_of_rows_in_another_form_is_its_rows(whole: dict[str, object], tmp_path: Path) -> None:
+    assert read(tmp_path, "whole.json", json.dumps(whole)) == list(zip(QUESTIONS, ANSWERS, strict=True))
+
+
+def test_an_object_whose_names_ask_nothing_is_one_row(tmp_path: Path) -> None:
+    whole = {"question": QUESTIONS[0], "answer": ANSWERS[0]}
+    assert read(tmp_path, "one.json", json.dumps(whole)) == [(QUESTIONS[0], ANSWERS[0])]
