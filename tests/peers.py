@@ -40,8 +40,9 @@ from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.prefixes import Example
 from selfimprove.runs.loop import run_rounds
 from selfimprove.sampling import Completion, Hold, OnTokens, Request, Sampler
+from selfimprove.store.champion import BASE
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import BASE, Identity, Journal
+from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.looks import SealedLook
 from selfimprove.store.records import Certificate
 
@@ -132,6 +133,7 @@ class World:
     forgets: Callable[[str, str], float] = lambda model, question: 0.0
     guards: Sequence[dict[str, Any]] = ()
     runtime: Runtime = field(default_factory=Runtime)
+    engine: str = "scripted"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +195,7 @@ class World:
             footprint=Footprint(8, 4),
             gpus=NoGpus(),
             runtime=self.runtime,
-            versions={"engine": "scripted"},
+            versions={"engine": self.engine},
         )
 
     def round(self, number: int) -> dict[str, Any]:

@@ -33,7 +33,8 @@ from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.sample import sample
 from selfimprove.runs.assemble import machinery_of
-from selfimprove.store.journal import BASE, Journal
+from selfimprove.store.champion import BASE
+from selfimprove.store.journal import Journal
 
 SAMPLES = 16
 """Completions a problem that RFT draws."""

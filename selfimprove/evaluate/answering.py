@@ -41,8 +41,8 @@ DIGITS = 12
 """Digits of a hash in a file's name."""
 
 
-def settings_digest(recipe: Recipe) -> str:
-    """A hash of all in the recipe that a model's answers and the verdicts on them depend on."""
+def settings_digest(recipe: Recipe, setup: str) -> str:
+    """A hash of all that answers and verdicts depend on but the model: settings, and the setup (`Machinery.setup`)."""
     decoding, sampling = judging_decoding(recipe), recipe.sampling
     told = {
         "system": sampling.system,
@@ -55,6 +55,7 @@ def settings_digest(recipe: Recipe) -> str:
         "dtype": recipe.model.dtype,
         "answers": recipe.answers.model_dump(mode="json"),
         "checker": checker_digest(recipe.answers),
+        "setup": setup,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
@@ -123,10 +124,10 @@ class Book:
             keep_rows(self.path, [row.model_dump() for row in rows])
 
 
-def recorded_answers(journal: Journal, model: int) -> AnswersByKey:
-    """The answers of a model of the run in the verdicts of its rounds and of its sealed looks."""
+def recorded_answers(journal: Journal, model: int, setup: str) -> AnswersByKey:
+    """The answers of a model of the run under this setup in the verdicts of its rounds and of its sealed looks."""
     answers = RunAnswers(journal)
     found: dict[str, Sequence[Answered]] = {}
     for record in journal.rounds():
-        found |= settled(answers.of(record.round, model))
-    return {**found, **settled(read_answers(journal.sealed_verdicts, model))}
+        found |= settled(answers.of(record.round, model), setup)
+    return {**found, **settled(read_answers(journal.sealed_verdicts, model, setup), setup)}

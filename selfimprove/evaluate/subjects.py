@@ -24,7 +24,8 @@ from selfimprove.models import is_on_hub, resolve_model
 from selfimprove.recipe import Model, Recipe, Runtime
 from selfimprove.round.machinery import Machinery
 from selfimprove.runs.assemble import machinery_of, noting
-from selfimprove.store.journal import BASE, Champion, Journal
+from selfimprove.store.champion import BASE, Champion
+from selfimprove.store.journal import Journal
 from selfimprove.store.records import RoundRecord
 
 MOST_NUMBERS = 9

@@ -14,7 +14,8 @@ from selfimprove.errors import StageError, UsageError
 from selfimprove.models import ModelFolder, default_cache, resolve_exact, resolve_model
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import MergeJob
-from selfimprove.store.journal import Champion, Journal, champion_of
+from selfimprove.store.champion import Champion, champion_of
+from selfimprove.store.journal import Journal
 from selfimprove.store.records import RoundRecord
 
 

@@ -111,7 +111,7 @@ def _refuse_impossible(wanted: Problems, sources: Sources, rotate: bool) -> None
 
 
 def fresh_heldout(wanted: Problems, sets: ProblemSets, number: int) -> tuple[Problem, ...]:
-    """As many new held-out problems as `sets` has, for round `number`: none is in `sets`, none in an earlier round's.
+    """As many new held-out problems as `sets` has, for round `number`: none is in its other sets or an earlier round's.
 
     Each round draws by seed and round alone, and what earlier rounds have is left out. Raises `UsageError` if the
     held-out source isn't a generator, or can't give that many.

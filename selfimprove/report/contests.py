@@ -71,7 +71,8 @@ def sealed_flips(run: RunRecords) -> tuple[int, int] | None:
         return None
     path = run.journal.sealed_verdicts
     try:
-        base, best = read_answers(path, 0), read_answers(path, run.last_look.champion)
+        look = run.last_look
+        base, best = (read_answers(path, model, look.setup) for model in (0, look.champion))
     except (OSError, UsageError):
         return None
     if not base or not best:

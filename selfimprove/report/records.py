@@ -13,8 +13,9 @@ from selfimprove.errors import UsageError
 from selfimprove.formatting import MISSING
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_stored
+from selfimprove.store.champion import Champion, champion_of
 from selfimprove.store.evaluations import Evaluation, read_evaluations
-from selfimprove.store.journal import Champion, Journal, champion_of
+from selfimprove.store.journal import Journal
 from selfimprove.store.looks import SealedLook
 from selfimprove.store.names import closest_first, run_names
 from selfimprove.store.records import BoundRecord, Rollback, RoundRecord

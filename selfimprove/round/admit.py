@@ -11,7 +11,7 @@ in another field than it stands in, and a tokenizer may lack its letters; the mo
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from selfimprove.errors import UsageError
@@ -31,10 +31,14 @@ TOLERATED = 0.1
 
 @dataclass(frozen=True)
 class Admitted:
-    """The problem sets that a run works on, and the problems left out of them because their reference is faulty."""
+    """The problem sets that a run works on, and the problems left out of them because their reference is faulty.
+
+    `faulty` says the same by key (GUARD/key: of a guard), as a run's folder keeps it.
+    """
 
     problems: ProblemSets
     set_aside: tuple[FaultyReference, ...]
+    faulty: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,12 @@ class TriedPrompt:
         return question not in text
 
 
-def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitted:
+def admit(
+    problems: ProblemSets, recipe: Recipe, machinery: Machinery, known: Mapping[str, str] | None = None
+) -> Admitted:
     """The sets without problems whose reference can't be judged against, with what was set aside.
 
+    `known` are those that an earlier start of the run found faulty (`Admitted.faulty`); the checker isn't asked again.
     Raises `UsageError`, in this order, if a problem brings another system turn than the recipe's, if more than a tenth
     of a source's references are prose, if training problems lack answers that the recipe needs, if more than a tenth
     of the references can't be judged against, if a set is empty without the faulty ones, if most prompts lose their
@@ -62,9 +69,12 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
     drawn.
     """
     refuse_unfit(recipe, problems)
-    faulty = faulty_references(problems.answered(), machinery.checker, recipe.answers)
-    _refuse_faulty(faulty, len(problems.answered()))
-    faulty += tuple(found for guard in recipe.guards for found in _faulty_in_guard(recipe, guard, problems, machinery))
+    named = {"": _faulty(recipe, problems, machinery) if known is None else _known(known, "", problems.answered())}
+    for guard in recipe.guards:
+        asked, name = problems.guards[guard.name], f"{guard.name}/"
+        found = _faulty_in_guard(recipe, guard, asked, machinery) if known is None else _known(known, name, asked)
+        named[name] = found
+    faulty = tuple(found for part in named.values() for found in part)
     kept = problems.without(found.problem for found in faulty)
     if empty := empty_sets(kept):
         raise UsageError(f"no {empty[0]} problems are left", "Look at their references: selfimprove check --references")
@@ -73,7 +83,8 @@ def admit(problems: ProblemSets, recipe: Recipe, machinery: Machinery) -> Admitt
         _refuse_unaskable(recipe.guarding(guard).sampling, kept.guards[guard.name], machinery)
     if recipe.gate.fresh:
         fresh_heldout(recipe.problems, kept, 1)
-    return Admitted(kept, faulty)
+    by_key = {f"{name}{found.problem.key}": found.fault for name, part in named.items() for found in part}
+    return Admitted(kept, faulty, by_key)
 
 
 def refuse_unfit(recipe: Recipe, problems: ProblemSets) -> None:
@@ -119,14 +130,30 @@ def refuse_prose(recipe: Recipe, problems: ProblemSets) -> None:
             )
 
 
+def _known(known: Mapping[str, str], name: str, problems: Sequence[Problem]) -> tuple[FaultyReference, ...]:
+    """Those of the problems that are known as faulty: of the guard of this name, or of the run's own if it is empty."""
+    return tuple(
+        FaultyReference(problem, known[f"{name}{problem.key}"])
+        for problem in problems
+        if f"{name}{problem.key}" in known
+    )
+
+
+def _faulty(recipe: Recipe, problems: ProblemSets, machinery: Machinery) -> tuple[FaultyReference, ...]:
+    """The problems whose reference the checker can't judge against; `UsageError` if they are too many."""
+    asked = problems.answered()
+    faulty = faulty_references(asked, machinery.checker, recipe.answers)
+    _refuse_faulty(faulty, len(asked))
+    return faulty
+
+
 def _faulty_in_guard(
-    recipe: Recipe, guard: Guard, problems: ProblemSets, machinery: Machinery
+    recipe: Recipe, guard: Guard, problems: Sequence[Problem], machinery: Machinery
 ) -> tuple[FaultyReference, ...]:
     """The guard's problems whose reference its checker can't judge against; `UsageError` if they are too many."""
-    found = problems.guards[guard.name]
     with guards_checker(recipe, guard, machinery) as checker:
-        faulty = faulty_references(found, checker, recipe.guarding(guard).answers)
-    _refuse_faulty(faulty, len(found), f"{guard.problems} --recipe RECIPE")
+        faulty = faulty_references(problems, checker, recipe.guarding(guard).answers)
+    _refuse_faulty(faulty, len(problems), f"{guard.problems} --recipe RECIPE")
     return faulty
 
 

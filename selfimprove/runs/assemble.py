@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfimprove.answer import VERSION
 from selfimprove.answer.checking import Checker
 from selfimprove.errors import UsageError
 from selfimprove.events import Emit, Note, silence
@@ -245,6 +246,7 @@ def versions_of(engine: str, runtime: Runtime) -> dict[str, Scalar]:
     from selfimprove.engines.choice import promises
 
     found: dict[str, Scalar] = {"selfimprove": version("selfimprove"), "python": platform.python_version()}
+    found["checker_version"] = VERSION
     for package in PACKAGES:
         try:
             found[package] = version(package)

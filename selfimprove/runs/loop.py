@@ -33,7 +33,8 @@ from selfimprove.round.machinery import Machinery, Samplers
 from selfimprove.round.model_cache import ModelCache
 from selfimprove.round.schedule import end_of
 from selfimprove.runs.sealed import sealed_finish
-from selfimprove.store.journal import Identity, Journal, champion_of
+from selfimprove.store.champion import champion_of
+from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.looks import SealedLook
 from selfimprove.store.records import RoundRecord
 
@@ -53,7 +54,7 @@ def run_rounds(
     or problem set, or damaged, and `StageError` if a stage ends without a usable result; both leave what is durable.
     """
     journal.refuse_changes(recipe, identity)
-    admitted = admit(problems, recipe, machinery)
+    admitted = admit(problems, recipe, machinery, journal.bound().faulty if journal.is_bound else None)
     _refuse_used_up(recipe, admitted.problems, rounds)
     with explained(journal.folder):
         owed = max(0, rounds - len(journal.rounds()))
@@ -61,7 +62,7 @@ def run_rounds(
         need = work.disk(machinery.footprint, owed, keep_models=machinery.runtime.keep_models)
         refuse_if_short(journal.folder, need)
         with journal.lock():
-            journal.bind(recipe, identity)
+            journal.bind(recipe, identity, admitted.faulty)
             return _bring_to(rounds, recipe, admitted, machinery, journal, emit)
 
 

@@ -27,8 +27,8 @@ from selfimprove.round.job import Job
 from selfimprove.round.judge import tokens_of
 from selfimprove.round.progress import Progress
 from selfimprove.sampling import Sampler, derive_seed
+from selfimprove.store.champion import BASE, Champion
 from selfimprove.store.durable import content_hash, size_of
-from selfimprove.store.journal import BASE, Champion
 from selfimprove.store.looks import BesideFigures, FileSeen, SealedFigures, SealedLook
 from selfimprove.store.records import SplitRecord
 from selfimprove.store.rows import Answered
@@ -115,11 +115,12 @@ def _look(job: Job, number: int, rounds: int) -> SealedLook:
         prompt_tokens=prompts,
         verdicts=_seen(job.journal.sealed_verdicts),
         beside_verdicts=_seen(job.journal.beside_verdicts) if second else None,
+        setup=job.machinery.setup,
     )
 
 
 def _judge(job: Job, recipe: Recipe, path: Path) -> Judge:
-    return Judge(recipe, job.machinery.tokenizer, job.machinery.checker, path, job.emit)
+    return Judge(recipe, job.machinery.tokenizer, job.machinery.checker, path, job.emit, setup=job.machinery.setup)
 
 
 def _sides(job: Job) -> list[Champion]:

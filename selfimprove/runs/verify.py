@@ -29,9 +29,10 @@ from selfimprove.round.judge import Terms, judgement, terms_of
 from selfimprove.round.placebo import placebo_record
 from selfimprove.round.schedule import schedule_record, scheduled
 from selfimprove.runs.sealed import beside_figures, sealed_figures
+from selfimprove.store.champion import Champion, champion_of
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import Champion, Journal, champion_of
-from selfimprove.store.looks import FileSeen
+from selfimprove.store.journal import Journal
+from selfimprove.store.looks import FileSeen, SealedLook
 from selfimprove.store.records import Certificate, Record, RoundRecord
 from selfimprove.store.round_folder import RoundFolder, lacks_weights
 
@@ -152,7 +153,7 @@ def _sealed_findings(journal: Journal, recipe: Recipe) -> Iterator[Finding]:
     for look in journal.sealed():
         name, told = f"sealed.json, look {look.look}", look.split is not None
         yield _seen(name, "SHA-256 of its verdicts", look.verdicts, journal.sealed_verdicts)
-        found = _sealed_answers(journal.sealed_verdicts, look.champion)
+        found = _sealed_answers(journal.sealed_verdicts, look)
         if found[0]:
             redone = sealed_figures(sorted(found[0]), look.champion, found)
             stored = {key: value for key, value in look.plain().items() if key in redone.plain()}
@@ -161,13 +162,13 @@ def _sealed_findings(journal: Journal, recipe: Recipe) -> Iterator[Finding]:
             yield _seen(
                 name, "SHA-256 of its verdicts at the second temperature", look.beside_verdicts, journal.beside_verdicts
             )
-            found = _sealed_answers(journal.beside_verdicts, look.champion)
+            found = _sealed_answers(journal.beside_verdicts, look)
             beside = beside_figures(recipe, sorted(found[0]), look.champion, found) if found[0] else None
             yield _redone(name, "figures at the second temperature from the verdicts", look.beside, beside, told)
 
 
-def _sealed_answers(path: Path, champion: int) -> dict[int, AnswersByKey]:
-    return {0: read_answers(path, 0), champion: read_answers(path, champion)}
+def _sealed_answers(path: Path, look: SealedLook) -> dict[int, AnswersByKey]:
+    return {model: read_answers(path, model, look.setup) for model in (0, look.champion)}
 
 
 def _seen(where: str, what: str, seen: FileSeen | None, path: Path) -> Finding:

@@ -7,16 +7,21 @@ The contract, each point held by a test through the real runner (how a single fi
 2. JSONL grows by whole appends, synced. A torn last line is no line; what it stood for is owed again. Rows are
    matched by content key, never by position.
 3. The recipe is stored resolved at the first start. A later start with another one is refused by the changed keys;
-   so are other weights or problems under the same recipe. The runtime isn't stored and may change.
-4. The champion is computed from the `round.json` files and `rollbacks.jsonl` each time; no pointer can go stale.
+   so are other weights or problems under the same recipe. The runtime isn't stored and may change; answers that another
+   engine, device or version gave are never compared with new ones (`round/answers.py`).
+4. The champion is computed from the `round.json` files and `rollbacks.jsonl` each time (`store/champion.py`); no
+   pointer can go stale.
 5. One process per run: an operating-system lock, which ends with its holder. Who holds it is written beside it.
-6. At every start the files of finished rounds are held to the hashes in their records: what was changed by hand is
-   refused by name, never silently used.
+6. At every start the recipe and the files of finished rounds are held to the fingerprint and hashes in their records:
+   what was changed by hand is refused by name, never silently used. The records themselves are held to the verdicts by
+   `verify`.
+7. Problems that are set aside because the checker can't judge against their reference are decided on at the first start
+   and stored, since the checker's deadline depends on the machine's load: every start works on the same problems.
 
 `round.json` is written last in a round and contains the done-records, the scorecard and the decision: a round counts
 when it exists. `model/` folders are caches (`round/model_cache.py`). A rollback is a row appended to `rollbacks.jsonl`;
-nothing is deleted by it. What a stage cost is measured by `host/metering.py`, with durations from a monotonic clock, so
-a clock that is set back shows in no figure.
+no finished round is deleted by it. What a stage cost is measured by `host/metering.py`, with durations from a monotonic
+clock, so a clock that is set back shows in no figure.
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ import itertools
 import os
 import platform
 import re
-from collections.abc import Collection, Iterator, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +42,10 @@ from filelock import FileLock, Timeout
 from selfimprove.errors import UsageError
 from selfimprove.escaping import folder_name
 from selfimprove.events import Event, RunFinished, RunStarted, Timed, read_event, to_json
-from selfimprove.recipe import Recipe
+from selfimprove.recipe import Recipe, fingerprint_of
 from selfimprove.recipe.keys import changed_told
 from selfimprove.recipe.reading import parse_stored
+from selfimprove.store.champion import BASE, Champion, champion_of
 from selfimprove.store.durable import (
     append_rows,
     keep_rows,
@@ -70,41 +77,6 @@ class Identity:
     problems: str
     checker: str = ""
     """Empty if the recipe names none."""
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The model accepted so far: its round (0 is the base model) and the rounds whose adapters it consists of."""
-
-    number: int
-    chain: tuple[int, ...]
-
-
-BASE = Champion(0, ())
-"""The model a run begins with."""
-
-
-def champion_of(rounds: Sequence[RoundRecord], rollbacks: Sequence[Rollback] = ()) -> Champion:
-    """The champion after these rounds, from their decisions and the rollbacks between them alone.
-
-    Raises `UsageError` for a rollback to a round that was not accepted before it.
-    """
-    accepted = {0: BASE}
-    champion = BASE
-    for number in range(len(rounds) + 1):
-        if number and rounds[number - 1].accepted:
-            champion = accepted[number] = Champion(number, (*rounds[number - 1].chain, number))
-        for rollback in rollbacks:
-            if rollback.after == number:
-                champion = _rolled_back(accepted, rollback.to)
-    return champion
-
-
-def _rolled_back(accepted: dict[int, Champion], number: int) -> Champion:
-    if number not in accepted:
-        known = ", ".join(map(str, accepted))
-        raise UsageError(f"round {number} was not accepted before the rollback", f"Accepted: {known} (0 is the base).")
-    return accepted[number]
 
 
 class Journal:
@@ -174,14 +146,21 @@ class Journal:
         """The rollbacks in order."""
         return parsed_rows(self.rollbacks_path, read_rows(self.rollbacks_path), Rollback)
 
-    def roll_back(self, to: int) -> Champion:
-        """Append a rollback to an accepted round (0: the base) and return the champion it makes; nothing is deleted.
+    def unfinished(self) -> RoundFolder | None:
+        """The folder of the round that was begun and has no record."""
+        return next((files for files in self.round_folders() if not files.record.exists()), None)
 
-        Raises `UsageError` if that round was never accepted.
+    def roll_back(self, to: int) -> Champion:
+        """Append a rollback to an accepted round (0: the base) and return the champion it makes.
+
+        Finished rounds stay as they are. An unfinished one is removed first if it was begun with another champion: its
+        samples, adapter and merge are that one's. Raises `UsageError` if that round was never accepted.
         """
         rounds, before = self.rounds(), self.rollbacks()
         rollback = Rollback(after=len(rounds), to=to)
         champion = champion_of(rounds, [*before, rollback])
+        if (begun := self.unfinished()) is not None and champion != champion_of(rounds, before):
+            shutil.rmtree(begun.path)
         keep_rows(self.rollbacks_path, [row.plain() for row in before])  # a torn last line goes
         append_rows(self.rollbacks_path, [rollback.plain()])
         return champion
@@ -247,8 +226,11 @@ class Journal:
         if held := self.held_by():
             raise self._held(held)
 
-    def bind(self, recipe: Recipe, identity: Identity) -> None:
-        """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound."""
+    def bind(self, recipe: Recipe, identity: Identity, faulty: Mapping[str, str] | None = None) -> None:
+        """Bind the folder to this recipe, base model and problems, or refuse with what changed since it was bound.
+
+        `faulty` are the problems set aside because their reference can't be judged against (`round/admit.py`).
+        """
         if not self.is_bound:
             make_folder(self.folder)
             record = BoundRecord(
@@ -257,6 +239,7 @@ class Journal:
                 model=identity.model,
                 problems=identity.problems,
                 **({"checker": identity.checker} if identity.checker else {}),
+                faulty=dict(faulty or {}),
                 recipe=recipe.model_dump(),
             )
             write_json(self.recipe_path, record.plain())
@@ -273,6 +256,8 @@ class Journal:
             return
         self._refuse_other_recipe(recipe)
         stored, start_new = self.bound(), self._start_new(recipe)
+        if stored.fingerprint and stored.fingerprint != fingerprint_of(stored.recipe):
+            raise UsageError(f"{self.recipe_path} was changed by hand", f"Restore it. {start_new}.")
         if stored.model != identity.model:
             raise UsageError(f"run `{self.name}` was started from other base weights ({recipe.model.name})", start_new)
         if stored.problems != identity.problems:

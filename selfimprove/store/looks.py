@@ -63,6 +63,8 @@ class LookSources(Record):
     prompt_tokens: Lenient[Count | None] = None
     verdicts: Lenient[FileSeen | None] = None
     beside_verdicts: Lenient[FileSeen | None] = None
+    setup: Lenient[str] = ""
+    """Of the answers that the look counts (`Answered.setup`): later looks may have been made with another."""
 
 
 class SealedLook(MachineCost, LookSources, SealedFigures, LookNumber):

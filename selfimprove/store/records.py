@@ -379,4 +379,7 @@ class BoundRecord(Record):
     problems: str
     checker: str = ""
     """SHA-256 of the file of the recipe's own checker; left out where the recipe names none."""
+    faulty: dict[str, str] | None = None
+    """Problems set aside at the first start, by key (GUARD/key: of a guard), and why; None in runs of earlier versions
+    of the program, which decide on them at each start."""
     recipe: dict[str, Any]

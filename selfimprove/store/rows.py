@@ -72,11 +72,14 @@ class Answered(Row):
     text: str
     score: float | None = None
     """What a checker of one's own gave between 0 and 1; a row without one has no such key."""
+    setup: str = ""
+    """What sampled and judged it (`Machinery.setup`); rows of earlier versions of the program have no such key."""
 
     @model_serializer(mode="wrap")
-    def _without_no_score(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+    def _without_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
         plain: dict[str, object] = serialise(self)
-        return plain if self.score is not None else {key: plain[key] for key in plain if key != "score"}
+        empty = {"score": None, "setup": ""}
+        return {key: value for key, value in plain.items() if key not in empty or value != empty[key]}
 
     @property
     def value(self) -> float:

@@ -14,7 +14,7 @@ from selfimprove.ask.questions import read_questions
 from selfimprove.errors import UsageError
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.sampling import DrawRule, StopReason
-from selfimprove.store.journal import Champion
+from selfimprove.store.champion import Champion
 
 RUNTIME = Runtime(device="cpu", threads=1, engine="transformers")
 ASKED = [Question("What is 3 + 12?", "15"), Question("What is 4 + 11?", "15")]

@@ -28,8 +28,9 @@ from selfimprove.round import round_finished
 from selfimprove.round.answers import read_answers, scorecard
 from selfimprove.round.sample import read_completions
 from selfimprove.round.train import read_examples
+from selfimprove.store.champion import champion_of
 from selfimprove.store.durable import read_json, read_rows
-from selfimprove.store.journal import Journal, champion_of
+from selfimprove.store.journal import Journal
 from selfimprove.store.records import Counts
 from tests.paths import ROOT
 

@@ -19,8 +19,9 @@ from selfimprove.recipe import Runtime
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.champion import champion_of
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import Journal, champion_of
+from selfimprove.store.journal import Journal
 from selfimprove.tracking.metrics import Points
 from selfimprove.view import PlainView
 from tests.comparable import comparable_records

@@ -20,8 +20,8 @@ from selfimprove.plan.lines import plan_lines
 from selfimprove.report import report_markdown
 from selfimprove.report.records import read_run
 from selfimprove.runs.verify import faults_in, verify
+from selfimprove.store.champion import champion_of
 from selfimprove.store.durable import content_hash
-from selfimprove.store.journal import champion_of
 from selfimprove.view import PlainView
 from tests.comparable import comparable_records
 from tests.peers import World

@@ -16,8 +16,9 @@ from selfimprove.events import Note
 from selfimprove.host.metering import Cost
 from selfimprove.recipe import Recipe
 from selfimprove.recipe.reading import parse_recipe
+from selfimprove.store.champion import champion_of
 from selfimprove.store.durable import append_rows, keep_rows, publish, read_rows
-from selfimprove.store.journal import Identity, Journal, champion_of
+from selfimprove.store.journal import Identity, Journal
 from selfimprove.store.records import Certificate, Counts, DecisionRecord, RoundRecord, Scorecard, Side
 
 ROWS = [{"key": "a", "text": "two\nlines, é and \u2028"}, {"key": "b", "ids": [1, 2]}, {"key": "c"}]
