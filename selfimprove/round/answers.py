@@ -85,7 +85,8 @@ class Judge:
 
     def drop_other_setups(self) -> None:
         """Remove the rows of other setups, which a start of the same stage left behind before the programs changed."""
-        self._drop([row for row in self._rows if row.setup != self._setup])
+        if others := [row for row in self._rows if row.setup != self._setup]:
+            self._drop(others)
 
     def answers(
         self, sampler: Callable[[], Sampler], model: int, batches: Sequence[Sequence[Problem]]
@@ -163,8 +164,6 @@ class Judge:
 
     def _drop(self, rows: Sequence[Answered]) -> None:
         """Remove these rows in memory and in the file, which loses a torn last line as well."""
-        if not rows:
-            return
         gone = set(rows)
         self._rows = [row for row in self._rows if row not in gone]
         keep_rows(self._path, [row.model_dump() for row in self._rows])
