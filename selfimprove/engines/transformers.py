@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from selfimprove.engines.decoding import Decoder, Plan, decode
-from selfimprove.engines.general import GeneralDecoder
+from selfimprove.engines.general import GeneralDecoder, refuse_unfaithful
 from selfimprove.engines.llama import Llama, fits
 from selfimprove.engines.native import Attention
 from selfimprove.engines.ordered import Ordered, never
@@ -112,7 +112,9 @@ class TransformersSampler:
             own = runs_packed(self._device) and self._way != "general" and fits(model)
             self._llama = Llama(model) if own else None
             self._attention = self._llama.attention() if self._llama and self._way == "compiled" else None
-            if self._llama:
+            if self._llama is None:
+                refuse_unfaithful(self._model)
+            else:
                 self.hold = held(self._device, self._llama.cache_shape.token_bytes())
             self._stack = stack.pop_all()
         return self

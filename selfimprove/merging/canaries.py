@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from selfimprove.merging.device import device_with
 from selfimprove.models import load_model, processor
@@ -137,9 +137,16 @@ def continue_greedily(model: PreTrainedModel, prompts: Sequence[Sequence[int]], 
     width = max(map(len, prompts))
     ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
-    # "untyped" and "not callable": both by transformers' own annotations
-    model.generation_config.update(  # type: ignore[no-untyped-call]
-        do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS
+    own = model.generation_config
+    # The model's own settings, such as beams and penalties, are those of its chats. "untyped", "not callable": by their
+    # own annotations.
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=False,
+        max_new_tokens=NEW_TOKENS,
+        min_new_tokens=NEW_TOKENS,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        pad_token_id=own.pad_token_id,
     )
     found = model.generate(ids, attention_mask=mask, return_dict_in_generate=True, output_logits=True)  # type: ignore[operator]
     continuations = found.sequences[:, width:].tolist()

@@ -224,7 +224,7 @@ def _local_source(model: Model) -> Source | None:
 
 def _weights_size(source: Path) -> int:
     files = [source] if source.is_file() else source.glob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _embedded(name: str) -> Source:

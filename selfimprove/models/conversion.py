@@ -28,6 +28,7 @@ from selfimprove.models.soundness import BUILD_FAULTS, check_sizes, finite_weigh
 from selfimprove.models.tokenizer import confirm_pattern
 from selfimprove.models.weights import (
     carried_files,
+    no_weights,
     read_config,
     read_json,
     rewrite,
@@ -66,10 +67,10 @@ def convert(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> N
 
 def _convert_folder(source: Source, out: Path, dtype: str, trust_remote_code: bool) -> None:
     if not (source.path / "config.json").is_file():
-        raise UsageError(f"{source.title}: not a model folder, config.json is missing", "Name a folder with a model.")
+        raise no_weights(source.path, "config.json")
     config = read_config(source.path)
     kinds = {head.kind for head in tensor_heads(source.path).values()}
-    if "quantization_config" in config or kinds - PLAIN_TYPES:
+    if config.get("quantization_config") or kinds - PLAIN_TYPES:
         raise UsageError(f"{source.title}: its weights are packed (quantised)", "Name the model they were packed from.")
     target = getattr(torch, dtype)
 
@@ -163,6 +164,8 @@ def _check_loadable(source: Source, folder: Path, trust_remote_code: bool) -> No
         raise UsageError(
             f"{source.title}: no model that transformers can load by its config.json: {cause}", hint
         ) from None
+    if masked := next((name for name in config.architectures or () if "MaskedLM" in name), ""):
+        raise UsageError(f"{source.title}: {masked} is not a causal language model", "Name one that is.")
     if known:
         check_sizes(source.title, folder, config)
     elif not trust_remote_code:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
-
+from selfimprove.models.renaming import loaded_names
 from selfimprove.models.soundness import skeleton_of
 from selfimprove.models.weights import tensor_heads
 
@@ -30,10 +28,5 @@ def stored_names(folder: Path, weights: Collection[str], trust_remote_code: bool
 
 def _loaded_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
     """The name that the class has for each tensor of the folder's files, but for those it makes something else of."""
-    model = skeleton_of(str(folder), folder, trust_remote_code)
-    table = get_model_conversion_mapping(model)
-    renamings = [entry for entry in table if isinstance(entry, WeightRenaming)]
-    converters = [entry for entry in table if isinstance(entry, WeightConverter)]
-    prefix, wanted = model.base_model_prefix, model.state_dict()
-    found = {name: rename_source_key(name, renamings, converters, prefix, wanted) for name in tensor_heads(folder)}
-    return {name: renamed for name, (renamed, converted) in found.items() if converted is None}
+    found = loaded_names(skeleton_of(str(folder), folder, trust_remote_code), tensor_heads(folder))
+    return {name: own for name, (own, made) in found.items() if not made}

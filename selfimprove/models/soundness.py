@@ -3,14 +3,13 @@
 `config.json` says what is built, the weights what is there. transformers builds what the config says and fills what is
 missing with random numbers; a config that asks for a billion rows asks for the memory too. So the model is built once
 without memory (on torch's `meta` device), under limits, and held against the headers of the safetensors: tensors of the
-same name must have the same shape, and the files must hold at least as many weights as the config describes. Names
-alone don't decide, since some architectures rename on loading; weights that the model doesn't use are ignored.
+same name must have the same shape, and the files must hold each weight of the class, under the name that transformers
+loads it by. Weights that the model doesn't use are ignored.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from selfimprove.errors import UsageError
 from selfimprove.models.limits import OutOfTime, bounded
+from selfimprove.models.renaming import loaded_names
 from selfimprove.models.weights import read_json, tensor_heads
 
 SECONDS = 60.0
@@ -33,6 +33,7 @@ BUILD_FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
     MemoryError,
     OSError,
@@ -58,7 +59,8 @@ def check_sizes(title: str, folder: Path, config: transformers.PretrainedConfig)
     """The folder's config describes the weights beside it; `UsageError` says where it doesn't."""
     _refuse_absurd(title, folder, read_json(folder / "config.json"))
     heads = {name: head.shape for name, head in tensor_heads(folder).items()}
-    wanted = {name: tuple(weight.shape) for name, weight in skeleton(title, config).named_parameters()}
+    model = skeleton(title, config)
+    wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     for name in sorted(wanted.keys() & heads.keys()):
         if wanted[name] != heads[name]:
             raise UsageError(
@@ -67,13 +69,24 @@ def check_sizes(title: str, folder: Path, config: transformers.PretrainedConfig)
                 "Fetch config.json and weights of the same model.",
             )
     _refuse_foreign_ends(title, folder, getattr(config.get_text_config(), "vocab_size", None))
-    total, held = (sum(map(math.prod, shapes.values())) for shapes in (wanted, heads))
-    if total > held:
-        lacking = next(iter(sorted(wanted.keys() - heads.keys())), "some")
-        raise UsageError(
-            f"{title}: its weights lack {lacking}: config.json describes {total:,} weights, the files hold {held:,}",
-            "Fetch config.json and weights of the same model, all of its files.",
+    held = {name for name, _ in loaded_names(model, heads).values()}
+    if lacking := sorted(wanted.keys() - held):
+        raise _lacks(title, lacking, sorted(held - model.state_dict().keys()))
+
+
+def _lacks(title: str, lacking: Sequence[str], foreign: Sequence[str]) -> UsageError:
+    """That the files lack weights; `foreign` are names in them that the class doesn't know."""
+    if prefix := next((name.removesuffix(lacking[0]) for name in foreign if name.endswith(lacking[0])), ""):
+        return UsageError(
+            f"{title}: the names of its weights begin with `{prefix}` (such as {prefix}{lacking[0]})",
+            f"Rename them in the safetensors, without `{prefix}`: as it is, transformers fills the model with random "
+            "numbers.",
         )
+    more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+    hint = "Fetch config.json and weights of the same model, all of its files."
+    if "lm_head.weight" in lacking:
+        hint += " A classifier or an embedding model has no such weights: name a model that writes text."
+    return UsageError(f"{title}: its weights lack {lacking[0]}{more}", hint)
 
 
 def _refuse_absurd(title: str, folder: Path, config: Mapping[str, object]) -> None:

@@ -72,7 +72,7 @@ def weight_files(folder: Path) -> list[Path]:
     paths = sorted(folder / name for name in names)
     for path in paths:
         if path.parent != folder or not path.is_file() or path.suffix != ".safetensors":
-            raise _no_weights(folder, path.name)
+            raise no_weights(folder, path.name)
     return paths
 
 
@@ -83,7 +83,8 @@ def _indexed(index: Path) -> set[str]:
     return set(shards.values())
 
 
-def _no_weights(folder: Path, name: str) -> UsageError:
+def no_weights(folder: Path, name: str) -> UsageError:
+    """That the folder is no model because it lacks the file `name`, with what it is instead, if that can be told."""
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         return UsageError(
@@ -92,6 +93,10 @@ def _no_weights(folder: Path, name: str) -> UsageError:
         )
     if (folder / "adapter_config.json").is_file():
         return UsageError(f"{folder}: an adapter, not a model", "Merge it into its base model, and name that folder.")
+    if (folder / name).is_symlink():
+        return UsageError(f"{folder / name}: a link to a file that is not there", "Fetch the model again.")
+    if found := next((path for path in sorted(folder.glob("*/")) if (path / "config.json").is_file()), None):
+        return UsageError(f"{folder}: not a model folder, {name} is missing", f"There is a model in {found}.")
     return UsageError(f"{folder}: not a complete model folder, {name} is missing", "Name a folder with safetensors.")
 
 

@@ -122,6 +122,10 @@ def _ungroup_heads(states: Tensor, shape: torch.Size) -> Tensor:
     return states.view(*shape[:3], -1)
 
 
+class BranchesLost(Exception):  # noqa: N818 - what happens, and caught where rows are tried
+    """The model doesn't pass on to its attention what its forward pass was called with."""
+
+
 def _attend(
     module: nn.Module,
     query: Tensor,
@@ -133,6 +137,8 @@ def _attend(
     **others: Any,  # noqa: ANN401 - what models pass to their attention; `branches` is ours
 ) -> tuple[Tensor, None]:
     """Attention output [1, tokens, heads, width] of packed queries, keys and values [1, heads, tokens, width]."""
+    if "branches" not in others:
+        raise BranchesLost
     branches: Branches = others["branches"]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     spread = [_spread(part, branches, keys) for part, keys in ((query, False), (key, True), (value, True))]
@@ -199,14 +205,20 @@ def branches_hold(model: PreTrainedModel, ids: Ids, longest: int, device: torch.
     head = (ids * 4)[:4]
     first, second, other = ((*head, step, *head[::-1], step) for step in (1, 2, 3))
     body = model.get_decoder()  # type: ignore[no-untyped-call]  # untyped in transformers
+    if body is model:  # of Llama 4: it has no hidden states to compare
+        return False
     alone = body(torch.tensor([second], device=device), use_cache=False).last_hidden_state[0]
     before = model.config._attn_implementation
     model.set_attn_implementation(ATTENTION)
     states = []
-    for rows in ([first, second], [(*first[:-1], other[-1]), second]):
-        tree = grow(rows, device)
-        packed = body(tree.ids, position_ids=tree.positions, use_cache=False, branches=tree).last_hidden_state[0]
-        states.append(packed[list(tree.paths[1])])
+    try:
+        for rows in ([first, second], [(*first[:-1], other[-1]), second]):
+            tree = grow(rows, device)
+            packed = body(tree.ids, position_ids=tree.positions, use_cache=False, branches=tree).last_hidden_state[0]
+            states.append(packed[list(tree.paths[1])])
+    except BranchesLost:
+        model.set_attn_implementation(before)
+        return False
     close = _TOLERANCE.get(alone.dtype, 1e-3)
     if torch.equal(*states) and (states[0] - alone).float().norm() <= close * alone.float().norm():
         return True

@@ -107,7 +107,9 @@ def loss_method(model: PreTrainedModel, ids: Ids, longest: int) -> LossMethod:
 def head_is_all(model: PreTrainedModel, ids: Ids, device: torch.device) -> bool:
     """Whether the model's logits are its output head on the decoder's hidden states, and nothing else."""
     batch = torch.tensor([ids], device=device)
-    hidden = _body(model)(input_ids=batch, use_cache=False).last_hidden_state
+    hidden = getattr(_body(model)(input_ids=batch, use_cache=False), "last_hidden_state", None)
+    if hidden is None:  # of Llama 4, whose decoder is the whole model
+        return False
     whole = model(input_ids=batch, use_cache=False).logits
     head = _head(model)
     return type(head) is nn.Linear and torch.allclose(head(hidden).float(), whole.float(), rtol=1e-3, atol=1e-3)

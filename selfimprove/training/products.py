@@ -56,7 +56,7 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - torch's context
         x, weight, scale = ctx.saved_tensors
-        unit = x.float().mul_(scale)
+        unit = torch.mul(x, scale)
         inner = (gradient * weight).float()
         inner -= unit.mul_((inner * unit).mean(-1, keepdim=True))
         return inner.mul_(scale).to(x.dtype), None, None

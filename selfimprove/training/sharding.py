@@ -33,12 +33,27 @@ Whole = dict[str, Tensor]
 
 
 def load_or_outline(folder: Path, dtype: torch.dtype, first: bool, trust_remote_code: bool) -> PreTrainedModel:
-    """The folder's model in evaluation mode: with its weights in the first process, without memory in any other."""
+    """The folder's model in evaluation mode, without dropout: with its weights in the first process, else no memory."""
     if first:
-        return load_model(folder, dtype, trust_remote_code)
-    outline = skeleton_of(str(folder), folder, trust_remote_code)
-    outline.train(False)
-    return outline
+        model = load_model(folder, dtype, trust_remote_code)
+    else:
+        model = skeleton_of(str(folder), folder, trust_remote_code)
+        model.train(False)
+    _without_noise(model)
+    return model
+
+
+def _without_noise(model: PreTrainedModel) -> None:
+    """Turn off the noise that the model has for pretraining: its own dropout, and the jitter of its routers.
+
+    `training.dropout` is that of the LoRA, and the only one.
+    """
+    for module in model.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, float) and ("dropout" in name or "jitter" in name):
+                setattr(module, name, 0.0)
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
 
 
 def agreed_method(model: PreTrainedModel, own: LossMethod | None) -> LossMethod:

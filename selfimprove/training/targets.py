@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import transformers
+from peft import LoraConfig
+from peft.tuners.tuners_utils import _check_lora_target_modules_mamba
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -51,11 +53,20 @@ def adapted_modules(model: transformers.PreTrainedModel) -> list[str]:
     linear = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module in inside and module is not head
+        if isinstance(module, nn.Linear) and module in inside and module is not head and not _unfit(model, name)
     ]
     if not _stacks_experts(decoder):
         return linear
     return [name for name in linear if any(word in name.lower() for word in _ATTENTION)]
+
+
+def _unfit(model: transformers.PreTrainedModel, name: str) -> bool:
+    """Whether peft refuses a LoRA on the module: some projections of Mamba are read past their `forward`."""
+    try:
+        _check_lora_target_modules_mamba(LoraConfig(), model, name.rpartition(".")[2])
+    except ValueError:
+        return True
+    return False
 
 
 def _stacks_experts(decoder: nn.Module) -> bool:
@@ -66,6 +77,16 @@ def _stacks_experts(decoder: nn.Module) -> bool:
         if not isinstance(module, _ConvNd)
         for parameter in module.parameters(recurse=False)
     )
+
+
+def _shared(model: transformers.PreTrainedModel, weights: set[str]) -> str:
+    """The first of these weights that the model has under a second name; empty without one."""
+    names: dict[int, str] = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        first = names.setdefault(id(weight), name)
+        if first != name and first in weights:
+            return first
+    return ""
 
 
 def find_targets(title: str, folder: Path, trust_remote_code: bool = False) -> Targets:
@@ -82,6 +103,11 @@ def find_targets(title: str, folder: Path, trust_remote_code: bool = False) -> T
             f"Name a model of another architecture, such as --model {EMBEDDED}",
         )
     weights = {f"{name}.weight" for name in modules}
+    if shared := _shared(model, weights):
+        raise UsageError(
+            f"{title}: {architecture} uses {shared} in several layers, and a LoRA can't be merged into a shared weight",
+            f"Name a model of another architecture, such as --model {EMBEDDED}",
+        )
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters() if name in weights}
     heads, names = tensor_heads(folder), stored_names(folder, shapes, trust_remote_code)
     if lost := [w for w, shape in shapes.items() if w not in names or heads[names[w]].shape != shape]:

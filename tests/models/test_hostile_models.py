@@ -52,6 +52,16 @@ def weight(value: float, kind: torch.dtype = torch.float32) -> Spoil:
     return spoil
 
 
+def renamed(name_of: Callable[[str], str]) -> Spoil:
+    """The weights under other names."""
+
+    def spoil(folder: Path) -> None:
+        tensors = {name_of(name): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+    return spoil
+
+
 def header(change: Callable[[dict[str, dict[str, object]]], object], more: int = 0) -> Spoil:
     """The header of the safetensors changed, or its length said to be `more` than it is."""
 
@@ -101,7 +111,16 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a negative width": (config(hidden_size=-4), "no model can be built from config.json"),
     "a width in words": (config(hidden_size="wide"), "no model that transformers can load"),
     "no heads": (config(num_attention_heads=0), "no model that transformers can load"),
-    "more layers than weights": (config(num_hidden_layers=3), "describes 31,520 weights, the files hold"),
+    "more layers than weights": (config(num_hidden_layers=3), "its weights lack model.layers.2."),
+    "weights under names of a wrapper": (
+        renamed(lambda name: f"module.{name}"),
+        "the names of its weights begin with `module.` (such as module.model.embed_tokens.weight)\nRename them",
+    ),
+    "another weight in place of one": (
+        renamed(lambda name: "value.weight" if name == "model.norm.weight" else name),
+        "its weights lack model.norm.weight\nFetch",
+    ),
+    "a masked language model": (config(architectures=["BertForMaskedLM"]), "BertForMaskedLM is not a causal language"),
     "an end out of the vocabulary": (
         lambda folder: _edit_json(folder / "generation_config.json", {"eos_token_id": [1, 999]}),
         "generation_config.json ends a sequence on id [1, 999], the vocabulary has 258",

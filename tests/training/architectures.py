@@ -37,6 +37,13 @@ GEMMA: dict[str, Any] = {
     "layer_types": ["sliding_attention", "full_attention"],
 }
 EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LINEAR: dict[str, Any] = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
 YARN: dict[str, Any] = {
     "rope_type": "yarn",
     "factor": 2.0,
@@ -79,8 +86,22 @@ MAKERS: dict[str, Callable[[], hf.PreTrainedModel]] = {
     "gpt_oss": _gpt_oss,
     "olmo2": lambda: hf.Olmo2ForCausalLM(hf.Olmo2Config(**SIZE)),
     "granite": lambda: hf.GraniteForCausalLM(hf.GraniteConfig(**SIZE)),
+    "stablelm": lambda: hf.StableLmForCausalLM(hf.StableLmConfig(**SIZE)),
+    "lfm2": lambda: hf.Lfm2ForCausalLM(hf.Lfm2Config(**SIZE, layer_types=["conv", "full_attention"])),
+    "qwen3_5": lambda: hf.Qwen3_5ForCausalLM(hf.Qwen3_5TextConfig(**SIZE, **LINEAR)),
+    "llama4": lambda: hf.Llama4ForCausalLM(hf.Llama4TextConfig(**SIZE, num_local_experts=2, intermediate_size_mlp=48)),
     "gpt2": lambda: hf.GPT2LMHeadModel(hf.GPT2Config(**SIZE)),
 }
+UNFIT: dict[str, Callable[[], hf.PreTrainedModel]] = {
+    "mamba2": lambda: hf.Mamba2ForCausalLM(
+        hf.Mamba2Config(**SIZE | {"head_dim": 16}, num_heads=4, n_groups=1, state_size=8)
+    ),
+    "rwkv": lambda: hf.RwkvForCausalLM(hf.RwkvConfig(vocab_size=258, hidden_size=32, num_hidden_layers=2)),
+    "bart": lambda: hf.BartForCausalLM(
+        hf.BartConfig(vocab_size=258, d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=32)
+    ),
+}
+"""Architectures that the transformers engine can't sample from, or not rightly."""
 
 
 def make_model(name: str, folder: Path) -> Path:

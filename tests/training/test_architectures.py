@@ -31,13 +31,19 @@ ADAPTED = {
     **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "gemma3_text", "gemma3", "olmo2", "granite"), LLAMA),
     **dict.fromkeys(("qwen3_moe", "gpt_oss"), ATTENTION),
     "phi3": ["down_proj", "gate_up_proj", "o_proj", "qkv_proj"],
+    "stablelm": LLAMA,
+    "lfm2": ["in_proj", "k_proj", "out_proj", "q_proj", "v_proj", "w1", "w2", "w3"],
+    "qwen3_5": sorted([*LLAMA, "in_proj_a", "in_proj_b", "in_proj_qkv", "in_proj_z", "out_proj"]),
+    "llama4": ATTENTION,
 }
 """The last parts of the names of what is adapted in each layer."""
 WINDOWED = {"mistral", "gemma3_text", "gemma3", "gpt_oss"}
 """Architectures whose tiny model has a window narrower than the longest row."""
+PADDED = {"stablelm", "lfm2", "qwen3_5", "llama4"}
+"""Architectures whose rows can't be packed."""
 
 
-RELATIVES = ("qwen2", "olmo2", "granite", "gemma3_text")
+RELATIVES = ("qwen2", "olmo2", "granite", "gemma3_text", "llama4")
 """Architectures beside whose relatives only the slow run trains."""
 
 
@@ -49,7 +55,7 @@ def test_what_is_found_on_the_meta_device_is_what_is_trained_and_merged(name: st
     base = resolve_model(Model(name=str(source), dtype="float32"), tmp_path / "cache").path
     found = find_targets("the model", base)
     assert sorted({module.rpartition(".")[2] for module in found.modules}) == ADAPTED[name]
-    assert not found.never_packed
+    assert bool(found.never_packed) == (name in ("lfm2", "qwen3_5"))
     assert found.window == (WINDOW if name in WINDOWED else None)
     assert found.experts == (ADAPTED[name] == ATTENTION)
 
@@ -57,7 +63,7 @@ def test_what_is_found_on_the_meta_device_is_what_is_trained_and_merged(name: st
     counts = train(job, lambda *_: None)
     assert max(len(e.prompt_ids) + len(e.target_ids) - 1 for e in job.examples) > WINDOW
     padded = counts.computed_tokens > counts.trained_prompt_tokens + counts.target_tokens - counts.examples
-    assert padded == (name in WINDOWED)
+    assert padded == (name in WINDOWED or name in PADDED)
     factors = load_file(job.out / "adapter_model.safetensors")
     assert {f"base_model.model.{module}.lora_A.weight" for module in found.modules} < factors.keys()
     assert len(factors) == 2 * len(found.modules)
@@ -107,10 +113,15 @@ def test_a_model_whose_files_lack_an_adapted_weight_is_refused(tmp_path: Path, m
     workshop = _workshop(tmp_path, "llama")
     file = tmp_path / "model" / "model.safetensors"
     save_file({name.replace("q_proj", "query"): part for name, part in load_file(file).items()}, file, {"format": "pt"})
-    cause, hint = _refusal(workshop, monkeypatch).splitlines()
-    assert "LlamaForCausalLM can't be merged" in cause
-    assert "model.layers.0.self_attn.q_proj.weight, model.layers.1.self_attn.q_proj.weight" in cause
-    assert "save_original_format=False" in hint
+    monkeypatch.chdir(workshop.folder)
+    recipe, runtime = read_recipe(workshop.recipe, {}), Runtime(device="cpu", threads=1)
+    with (
+        pytest.raises(UsageError, match=r"lack model\.layers\.0\.self_attn\.q_proj\.weight and 1 more"),
+        opened(recipe, runtime, workshop.folder / "c"),
+    ):
+        pass
+    with pytest.raises(UsageError, match=r"LlamaForCausalLM can't be merged: .* model\.layers\.0\.self_attn\.q_proj"):
+        find_targets("it", tmp_path / "model")
 
 
 def test_names_in_files_are_found_where_the_class_renames_and_missing_where_it_fuses(tmp_path: Path) -> None:
