@@ -11,6 +11,7 @@ models have added tokens without a row, and never render them.
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -149,6 +150,7 @@ class ChatTokenizer:
                     [{"role": role, "content": content} for role, content in turns],
                     add_generation_prompt=True,
                     tokenize=False,
+                    strftime_now=DAY.strftime,
                     **self._keywords,  # type: ignore[arg-type]  # any keyword is passed on to the template
                 )
         except OutOfTime:
@@ -172,6 +174,11 @@ class ChatTokenizer:
         return str(text)
 
 
+DAY = datetime.date(2024, 7, 26)
+"""The day that a template is told where it asks for today's, so that a run's prompts stay the same the next day.
+
+Llama 3's template has this day where none is given.
+"""
 _HIDDEN = re.compile("\ue000(\\d+)\ue001")
 """What stands for a control token while a template is rendered: characters of private use around its number."""
 _MARKS_OUT = {0xE000: None, 0xE001: None}

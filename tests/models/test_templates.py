@@ -54,6 +54,13 @@ def test_a_control_token_in_a_question_is_text(tokenizer: ChatTokenizer) -> None
     assert tokenizer.control_tokens("a <b> c") == []
 
 
+def test_a_template_that_writes_the_date_gives_the_same_prompt_every_day(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "tiny", dtype="float32")
+    (folder / "chat_template.jinja").write_text('Today: {{ strftime_now("%d %b %Y") }}\n{{ messages[0].content }}\n')
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.conversation([("user", "hi")]) == "Today: 26 Jul 2024\nhi\n"
+
+
 def test_keywords_reach_the_template(tokenizer: ChatTokenizer) -> None:
     quiet = tokenizer.using({"enable_thinking": False})
     assert tokenizer.decode(tokenizer.render("", "hi")).endswith("<think>\n")
