@@ -58,7 +58,7 @@ def test_a_template_that_writes_the_date_gives_the_same_prompt_every_day(tmp_pat
     folder = make_tiny_model(tmp_path / "tiny", dtype="float32")
     (folder / "chat_template.jinja").write_text('Today: {{ strftime_now("%d %b %Y") }}\n{{ messages[0].content }}\n')
     tokenizer = load_tokenizer(folder)
-    assert tokenizer.conversation([("user", "hi")]) == "Today: 26 Jul 2024\nhi\n"
+    assert tokenizer.conversation([("user", "hi")]) == "Today: 26 Jul 2024\nhi"
 
 
 def test_keywords_reach_the_template(tokenizer: ChatTokenizer) -> None:
