@@ -40,7 +40,8 @@ def select(job: Job) -> Counts:
     kinds = Counter(example.kind for example in result.examples)
     if len(result.examples) == kinds[Kind.WRONG]:
         raise StageError(
-            f"{job.place}: none of {len(completions)} completions became an example to learn from ({result.dropped})",
+            f"{job.place}: none of {len(completions):,} completions became an example to learn from"
+            f"{_dropped(result.dropped)}",
             f"Sample more (sampling.samples), {_fewer_steps(job)}or use another selection (prefixes.select), in a new "
             "run.",
         )
@@ -60,12 +61,17 @@ def select(job: Job) -> Counts:
 
 def _few(job: Job, examples: int, rows: int, dropped: Mapping[str, int]) -> str:
     """That less than a batch is left to train on, why, and what helps."""
-    why = ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items()) if count)
     return (
         f"warning: {job.place} trains on {plural(examples, 'example')} from {rows:,} completions, less than one "
-        f"batch{f' (dropped: {why})' if why else ''}. Sample more (sampling.samples, problems.train_size), allow "
+        f"batch{_dropped(dropped)}. Sample more (sampling.samples, problems.train_size), allow "
         "longer answers (sampling.max_new_tokens), or use another selection (prefixes.select), in a new run"
     )
+
+
+def _dropped(dropped: Mapping[str, int]) -> str:
+    """How many completions were dropped and why, in brackets; empty if none was."""
+    why = ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items()) if count)
+    return f" (dropped: {why})" if why else ""
 
 
 def _fewer_steps(job: Job) -> str:
