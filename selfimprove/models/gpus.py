@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import takewhile
 
 import psutil
 import torch
@@ -19,17 +21,23 @@ import torch
 from selfimprove.errors import UsageError
 from selfimprove.host.gpus import Counter, Gpus, Memory, NoGpus
 
+_NAME = re.compile(r"\d+$|GPU-|MIG-")
+"""What names a GPU in CUDA_VISIBLE_DEVICES: its number, or its UUID."""
+
 
 class CudaGpus:
     """NVIDIA's GPUs."""
 
     def visible(self) -> tuple[str, ...]:
-        """Those of the driver that CUDA_VISIBLE_DEVICES leaves, as that names them; none without a driver."""
+        """Those of the driver that CUDA_VISIBLE_DEVICES leaves, as that names them; none without a driver.
+
+        As for CUDA, a word in it that names no GPU (`-1`, `NoDevFiles`) ends the list.
+        """
         there = tuple(_ask((), "--query-gpu=index"))
         named = os.environ.get("CUDA_VISIBLE_DEVICES")
         if named is None or not there:
             return there
-        return tuple(gpu.strip() for gpu in named.split(",") if gpu.strip())
+        return tuple(takewhile(_NAME.match, (gpu.strip() for gpu in named.split(","))))
 
     def usable(self) -> bool:
         """Whether torch is built for CUDA and the driver is new enough for it."""
@@ -45,7 +53,7 @@ class CudaGpus:
         return Memory(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total)
 
     def has_bfloat16(self) -> bool:
-        """By the current device."""
+        """By the current device; what torch only emulates (before compute capability 8.0), vLLM refuses."""
         return bool(torch.cuda.is_bf16_supported())
 
     def has_generators(self) -> bool:

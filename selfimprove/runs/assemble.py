@@ -23,6 +23,7 @@ from selfimprove.problem import ProblemSets, problems_of
 from selfimprove.problem.judging import checker_digest, checkers_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
+from selfimprove.runs.devices import refuse_unfit_gpus
 from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.reading import told_reading
 from selfimprove.sampling import read_own_decoding
@@ -185,15 +186,14 @@ def _spread(machinery: Machinery, stack: ExitStack) -> Machinery:
 def engine_of(runtime: Runtime) -> str:
     """The engine's name with `auto` resolved (`engines/choice.py`).
 
-    `UsageError` if that engine isn't installed, the device isn't there, or the engine has no use for the copies or
-    parts of the model that were asked for: now, and not when a round is under way.
+    `UsageError` if that engine isn't installed, the GPUs aren't what is asked for (`devices.py`), or the engine has no
+    use for the copies or parts of the model that were asked for: now, and not when a round is under way.
     """
     from selfimprove.engines.choice import choose_engine
     from selfimprove.engines.vllm import is_installed, refuse_missing
-    from selfimprove.models.gpus import choose_device, gpus_here
+    from selfimprove.models.gpus import gpus_here
 
-    if runtime.device != "auto":
-        choose_device(runtime.device)
+    refuse_unfit_gpus(runtime)
     if runtime.engine == "vllm":
         refuse_missing()
     engine = choose_engine(runtime.engine, is_installed(), gpus_here().usable())

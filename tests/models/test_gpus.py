@@ -47,6 +47,11 @@ def test_visible_gpus_are_those_of_the_driver_that_the_environment_leaves(
     assert gpus_here().visible() == ("0", "1", "2", "3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 1")
     assert gpus_here().visible() == ("3", "1")
+    for hidden in ("", "-1", "NoDevFiles", "-1,0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert gpus_here().visible() == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,-1,0")
+    assert gpus_here().visible() == ("2",)
 
 
 def test_without_a_driver_there_are_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
