@@ -46,19 +46,22 @@ def torch_device(runtime: Runtime) -> Finding:
     """torch, the device that a run will use, and whether a GPU that is there goes unused."""
     import torch
 
+    from selfimprove.models import has_bfloat16
     from selfimprove.models.gpus import choose_device, gpus_here
+    from selfimprove.runs.devices import refuse_unfit_gpus
 
+    refuse_unfit_gpus(runtime)
     device = choose_device(runtime.device)
     told = f"torch {torch.__version__} on {device}"
+    plain = "" if has_bfloat16(device) else ", which has no bfloat16: computed in float32"
     if device.type == "cuda":
         name, memory = gpus_here().title(str(device)), gpus_here().memory(str(device))
-        return ok("torch", f"{told}: {name}, {memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
-    if runtime.device == "auto" and gpus_here().visible():
+        room = f"{memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+        return ok("torch", f"{told}: {name}, {room}{plain}")
+    if runtime.device == "auto" and gpus_here().visible():  # which is refused but for a cluster's driver
         advice = "Install torch's CUDA build, or a newer driver: see pytorch.org/get-started."
         return warning("torch", f"{told}; the driver shows a GPU, but torch can't use it", advice)
-    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return ok("torch", f"{told}, which has no bfloat16: computed in float32")
-    return ok("torch", told)
+    return ok("torch", f"{told}{plain}")
 
 
 def vllm(runtime: Runtime) -> Finding:

@@ -37,12 +37,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch
+
 from selfimprove.engines.gpus import await_memory, share_gpus
 from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.patience import START_SECONDS, patience
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
 from selfimprove.engines.vllm_process import Worker
 from selfimprove.errors import StageError, UsageError
+from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import gpus_here
 from selfimprove.recipe import Runtime
 from selfimprove.sampling import (
@@ -188,6 +191,7 @@ class VllmSampler:
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
             model=MODEL,
+            dtype=worker_dtype(self._model),
             adapter=str(self._adapter.absolute()) if self._adapter else "",
             max_model_len=self._length_asked,
             trust_remote_code=self._runtime.trust_remote_code,
@@ -242,6 +246,12 @@ class VllmSampler:
 def _completion(request: Request, reply: dict[str, Any]) -> Completion:
     found = Sampled(**reply)
     return request.completion(found.token_ids, StopReason(found.stop))
+
+
+def worker_dtype(model: Path) -> str:
+    """The type in which workers compute: that of trainer and certificate, float32 where the GPU has no bfloat16."""
+    device = torch.device("cuda" if gpus_here().usable() else "cpu")
+    return str(compute_dtype(model, device)).removeprefix("torch.")
 
 
 def worker_environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:

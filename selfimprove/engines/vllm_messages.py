@@ -19,6 +19,8 @@ class Setup:
     """To the worker, once: the model, how it is split, and the memory of its GPUs; `adapter` is a folder, or empty."""
 
     model: str
+    dtype: str
+    """The type in which weights are computed, by its name in torch: the trainer's."""
     adapter: str
     max_model_len: int | None
     trust_remote_code: bool

@@ -48,6 +48,7 @@ from typing import IO, TYPE_CHECKING
 
 from selfimprove.engines.gpus import CONTEXT_MIB
 from selfimprove.engines.vllm_messages import LORA_ROOMS, Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.models.gpus import gpus_here
 from selfimprove.sampling import StopReason
 
 if TYPE_CHECKING:
@@ -76,10 +77,14 @@ STOPS: Mapping[str | None, StopReason] = {"stop": StopReason.EOS, "length": Stop
 
 @dataclass(frozen=True)
 class Machine:
-    """What only the worker finds out: whether vLLM runs on a processor, and the size of its KV cache there."""
+    """What only the worker finds out: whether vLLM runs on a processor, and the size of its KV cache there.
+
+    `gpu_memory` is as in `Setup`, where that is empty.
+    """
 
     on_cpu: bool
     cpu_cache_bytes: int
+    gpu_memory: Sequence[Sequence[int]] = ()
 
 
 def main() -> None:
@@ -91,7 +96,8 @@ def main() -> None:
     # Not closed before the process ends: the parent takes the end of the replies for that, and then kills the group.
     requests = os.fdopen(requests_fd, encoding="utf-8", closefd=False)
     replies = os.fdopen(replies_fd, "w", encoding="utf-8", closefd=False)
-    setup, machine = Setup(**json.loads(requests.readline())), _machine()
+    setup = Setup(**json.loads(requests.readline()))
+    machine = _machine(setup)
     engine = _start(setup, machine)
     stop_ids = _stop_ids(engine)
     rows, tokens = (0, 0) if machine.on_cpu else held(engine)
@@ -117,28 +123,38 @@ def _reply(replies: IO[str], message: Message) -> None:
     replies.flush()
 
 
-def _machine() -> Machine:
+def _machine(setup: Setup) -> Machine:
     import psutil
     from vllm.platforms import current_platform
 
-    return Machine(bool(current_platform.is_cpu()), min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4))
+    on_cpu, cache = bool(current_platform.is_cpu()), min(CPU_CACHE_BYTES, psutil.virtual_memory().available // 4)
+    return Machine(on_cpu, cache, () if on_cpu else own_memory(setup))
+
+
+def own_memory(setup: Setup) -> list[tuple[int, int]]:
+    """Free and all MiB of this process's one GPU where the driver's tool tells nothing: a part of a GPU, a container."""
+    if setup.gpu_memory or setup.tensor_parallel > 1:
+        return []
+    gpu = gpus_here().memory("cuda")
+    return [(gpu.free >> 20, gpu.total >> 20)]
 
 
 def _start(setup: Setup, machine: Machine) -> LLM:
     from vllm import LLM
 
     rank = _rank(setup.adapter) if setup.adapter else 0
-    engine = LLM(**engine_arguments(setup, _own_dtype(setup.model), rank, machine))
+    engine = LLM(**engine_arguments(setup, rank, machine))
     # Without an EngineCore process nobody listens when a GPU's process dies, and the next step would wait for ever.
     engine.llm_engine.model_executor.register_failure_callback(lambda: os._exit(1))
     return engine
 
 
-def engine_arguments(setup: Setup, dtype: str, rank: int, machine: Machine) -> dict[str, object]:
+def engine_arguments(setup: Setup, rank: int, machine: Machine) -> dict[str, object]:
     """All keyword arguments of vLLM's `LLM`; `rank` is that of the set-up's adapter."""
     common = {
         "model": setup.model,
-        "dtype": dtype,
+        # Not "auto", which would turn float32 into bfloat16: the model sampled would not be the one that is trained.
+        "dtype": setup.dtype,
         # -1 is the model's own length, or the longest that the KV cache has room for.
         "max_model_len": setup.max_model_len or -1,
         "trust_remote_code": setup.trust_remote_code,
@@ -154,7 +170,7 @@ def engine_arguments(setup: Setup, dtype: str, rank: int, machine: Machine) -> d
         # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
         eager = {"enforce_eager": True, "enable_chunked_prefill": False}
         return common | eager | {"kv_cache_memory_bytes": machine.cpu_cache_bytes}
-    return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory)}
+    return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory or machine.gpu_memory)}
 
 
 def lora_room(rank: int) -> int:
@@ -180,12 +196,6 @@ def held(engine: LLM) -> tuple[int, int]:
     config = engine.llm_engine.vllm_config
     tokens = config.cache_config.kv_cache_size_tokens or 0
     return min(MOST_ROWS, config.scheduler_config.max_num_seqs), QUEUED * tokens
-
-
-def _own_dtype(model: str) -> str:
-    # "auto" would turn float32 into bfloat16: the model sampled would not be the one that is trained.
-    config: Mapping[str, object] = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
-    return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 
 def gpu_share(memory: Sequence[Sequence[int]]) -> float:

@@ -67,6 +67,7 @@ __all__ = [
     "compute_dtype",
     "default_cache",
     "end_of_turn",
+    "has_bfloat16",
     "is_finer",
     "is_on_hub",
     "load_model",
@@ -343,16 +344,18 @@ def stored_dtype(model: Path) -> Literal["bfloat16", "float32"]:
 
 def compute_dtype(model: Path, device: torch.device) -> torch.dtype:
     """The type in which a model folder is stored; float32 where the device has no bfloat16."""
-    if stored_dtype(model) == "float32":
-        return torch.float32
+    return torch.bfloat16 if stored_dtype(model) == "bfloat16" and has_bfloat16(device) else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 without emulating it."""
     match device.type:
         case "cuda":
-            has = gpus_here().has_bfloat16()
+            return gpus_here().has_bfloat16()
         case "mps":
-            has = torch.backends.mps.is_available() and torch.backends.mps.is_macos_or_newer(14, 0)
+            return torch.backends.mps.is_available() and torch.backends.mps.is_macos_or_newer(14, 0)
         case _:
-            has = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has else torch.float32
+            return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class CudaGpus:
 
     def has_bfloat16(self) -> bool:
         """By the current device; what torch only emulates (before compute capability 8.0), vLLM refuses."""
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
     def has_generators(self) -> bool:
         """Wherever torch can use CUDA."""

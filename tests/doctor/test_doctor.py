@@ -21,6 +21,7 @@ import pytest
 from selfimprove.cli import app as cli
 from selfimprove.doctor import Finding, Subject, content, examine, machine, resources
 from selfimprove.engines.vllm import is_installed
+from selfimprove.errors import UsageError
 from selfimprove.host.cgroups import Bounds, bounds, usable_cores
 from selfimprove.host.gpus import Counter, Memory
 from selfimprove.host.hub import fault_of_reaching
@@ -250,7 +251,7 @@ def test_threads_are_held_against_variable_and_load(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.gpu_branch
-def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_a_warning() -> None:
+def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_an_error() -> None:
     card = Memory(free=70 << 30, total=80 << 30)
     with pretend_gpus(ScriptedGpus(memories=[card], counters=[Counter("gpu", lambda: 0.0)])):
         found = machine.torch_device(Runtime())
@@ -258,8 +259,12 @@ def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_a_warnin
         assert machine.energy().found.startswith("counted: gpu")
         assert machine.compiler(Runtime()).found == "not needed on a GPU"
         assert machine.vllm(Runtime()).level == ("ok" if is_installed() else "warning")
+    with pretend_gpus(ScriptedGpus(memories=[card], bfloat16=False)):
+        assert machine.torch_device(Runtime()).found.endswith("free, which has no bfloat16: computed in float32")
     with pretend_gpus(ScriptedGpus(memories=[card], torch_sees_them=False)):
-        assert machine.torch_device(Runtime()).level == "warning"
+        with pytest.raises(UsageError, match="the driver shows 1 GPU, but torch .* can't use it"):
+            machine.torch_device(Runtime())
+        assert machine.torch_device(Runtime(ray="auto")).level == "warning"
         assert "selfimprove[energy]" in machine.energy().found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from selfimprove.engines.choice import choose_engine, promises
 from selfimprove.engines.gpus import await_memory, share_gpus
 from selfimprove.engines.release import memory_back
-from selfimprove.engines.vllm import is_installed, worker_environment
+from selfimprove.engines.vllm import is_installed, worker_dtype, worker_environment
 from selfimprove.errors import StageError, UsageError
 from selfimprove.host.gpus import Memory, NoGpus
 from selfimprove.models.gpus import pretend_gpus
@@ -42,8 +44,34 @@ def test_memory_that_does_not_come_back_is_an_error_that_names_who_holds_it() ->
 def test_the_engine_of_a_run_is_vllm_where_it_is_installed_and_torch_uses_the_gpu() -> None:
     with pretend_gpus(ScriptedGpus(memories=[H100])):
         assert engine_of(Runtime()) == ("vllm" if is_installed() else "transformers")
+
+
+def test_a_gpu_that_torch_cannot_use_is_no_silent_run_on_the_processor() -> None:
     with pretend_gpus(ScriptedGpus(memories=[H100], torch_sees_them=False)):
+        with pytest.raises(
+            UsageError, match="--device auto: the driver shows 1 GPU, but torch .* can't use it"
+        ) as told:
+            engine_of(Runtime())
+        assert "--device cpu" in told.value.hint
+        assert engine_of(Runtime(device="cpu")) == engine_of(Runtime(ray="auto")) == "transformers"
+    with pretend_gpus(NoGpus()):
         assert engine_of(Runtime()) == "transformers"
+
+
+def test_every_training_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    two = Runtime(engine="transformers", train_processes=2)
+    with pretend_gpus(ScriptedGpus(memories=[H100, H100])):
+        engine_of(two)
+        with pytest.raises(UsageError, match="--train-processes 3: each process needs a GPU, and this run sees 2 GPUs"):
+            engine_of(two.model_copy(update={"train_processes": 3}))
+        with pytest.raises(UsageError, match="--device cuda:1: 2 training processes need a GPU each"):
+            engine_of(two.model_copy(update={"device": "cuda:1"}))
+        engine_of(two.model_copy(update={"train_processes": 3, "device": "cpu"}))
+        monkeypatch.setenv("WORLD_SIZE", "3")  # under `torchrun`, which gives each process its GPU
+        engine_of(two.model_copy(update={"train_processes": 3}))
+    with pretend_gpus(NoGpus()):
+        engine_of(two)
 
 
 def test_vllms_worker_is_told_its_gpus_by_the_drivers_order_or_its_threads() -> None:
@@ -53,6 +81,13 @@ def test_vllms_worker_is_told_its_gpus_by_the_drivers_order_or_its_threads() -> 
     assert "OMP_NUM_THREADS" not in on_gpus
     assert on_cpu["OMP_NUM_THREADS"] == "2"
     assert "CUDA_VISIBLE_DEVICES" not in on_cpu
+
+
+@pytest.mark.parametrize(("has", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_vllms_worker_computes_in_the_trainers_type(has: bool, dtype: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"dtype": "bfloat16"}')
+    with pretend_gpus(ScriptedGpus(memories=[H100], bfloat16=has)):
+        assert worker_dtype(tmp_path) == dtype
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])

@@ -33,16 +33,21 @@ from selfimprove.engines.vllm_worker import (
     Machine,
     engine_arguments,
     gpu_share,
+    own_memory,
     sampling_arguments,
 )
 from selfimprove.errors import StageError, UsageError
+from selfimprove.host.gpus import Memory
+from selfimprove.models.gpus import pretend_gpus
 from selfimprove.recipe import Model, Runtime
 from selfimprove.sampling import Decoding, Request
 from tests.engines.test_engine_vllm import needs_vllm
 from tests.engines.vllm_gpu import END, MIB, install_gpus, told_token
+from tests.scripted_gpus import ScriptedGpus
 
 SETUP = Setup(
     model="/model",
+    dtype="bfloat16",
     adapter="",
     max_model_len=512,
     trust_remote_code=False,
@@ -93,6 +98,7 @@ def test_a_key_that_only_one_side_knows_is_refused(message: Setup | Ready | Row 
 def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None:
     other = Setup(
         model="/other",
+        dtype="float32",
         adapter="/lora",
         max_model_len=256,
         trust_remote_code=True,
@@ -100,7 +106,7 @@ def test_every_key_of_the_setup_reaches_the_engine(field: Field[object]) -> None
         gpu_memory=((60000, 81559),),
     )
     changed = replace(SETUP, **{field.name: getattr(other, field.name)})
-    assert engine_arguments(changed, "bfloat16", 16, GPU) != engine_arguments(SETUP, "bfloat16", 16, GPU)
+    assert engine_arguments(changed, 16, GPU) != engine_arguments(SETUP, 16, GPU)
 
 
 @pytest.mark.parametrize("field", [field for field in fields(Row) if field.name != "prompt_ids"], ids=lambda f: f.name)
@@ -120,7 +126,7 @@ def test_every_key_of_a_row_reaches_the_sampler(field: Field[object]) -> None:
 
 
 def test_vllm_is_told_every_parameter_of_the_draw_and_takes_none_from_the_model() -> None:
-    assert engine_arguments(SETUP, "bfloat16", 16, GPU)["generation_config"] == "vllm"
+    assert engine_arguments(SETUP, 16, GPU)["generation_config"] == "vllm"
     assert sampling_arguments(ROW, [2]) == {
         "repetition_penalty": 1.1,
         "temperature": 1.0,
@@ -135,12 +141,25 @@ def test_vllm_is_told_every_parameter_of_the_draw_and_takes_none_from_the_model(
 
 
 def test_a_processor_is_given_a_cache_and_gpus_a_share() -> None:
-    on_cpu = engine_arguments(SETUP, "float32", 0, Machine(on_cpu=True, cpu_cache_bytes=1 << 20))
-    on_gpu = engine_arguments(SETUP, "float32", 0, GPU)
+    on_cpu = engine_arguments(SETUP, 0, Machine(on_cpu=True, cpu_cache_bytes=1 << 20))
+    on_gpu = engine_arguments(SETUP, 0, GPU)
     assert on_cpu["kv_cache_memory_bytes"] == 1 << 20
     assert not on_cpu["enable_chunked_prefill"]
     assert set(on_gpu) - set(on_cpu) == {"gpu_memory_utilization"}
     assert set(on_cpu) - set(on_gpu) == {"kv_cache_memory_bytes", "enforce_eager", "enable_chunked_prefill"}
+
+
+@pytest.mark.gpu_branch
+def test_a_worker_whose_gpu_the_driver_says_nothing_of_asks_for_its_memory_itself() -> None:
+    part = Memory(free=18 << 30, total=20 << 30)
+    silent = replace(SETUP, gpu_memory=(), tensor_parallel=1)
+    with pretend_gpus(ScriptedGpus(memories=[part])):
+        found = own_memory(silent)
+        assert own_memory(replace(SETUP, tensor_parallel=1)) == own_memory(replace(SETUP, gpu_memory=())) == []
+    machine = replace(GPU, gpu_memory=found)
+    share = engine_arguments(silent, 0, machine)["gpu_memory_utilization"]
+    assert share == gpu_share([(18 << 10, 20 << 10)]) < 0.8
+    assert engine_arguments(SETUP, 0, machine) == engine_arguments(SETUP, 0, GPU)
 
 
 def test_the_fullest_gpu_decides_the_share() -> None:
@@ -187,13 +206,13 @@ def _arguments(model: Path, share: list[tuple[int, int]]) -> dict[str, Any]:
     return engine_arguments(
         Setup(
             model=str(model),
+            dtype="bfloat16",
             adapter="",
             max_model_len=None,
             trust_remote_code=False,
             tensor_parallel=len(share),
             gpu_memory=share,
         ),
-        "bfloat16",
         0,
         GPU,
     )
