@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from selfimprove.engines.gpus import CONTEXT_MIB, RELEASE_SECONDS, await_memory
+from selfimprove.engines.gpus import RELEASE_SECONDS, await_memory, level
 from selfimprove.models.gpus import gpus_here
-from selfimprove.models.memory import gpus_in_use, has_gpu_context, release_memory, resident_memory
+from selfimprove.models.memory import gpus_in_use, release_memory, resident_memory
 
 
 @contextmanager
 def memory_back(gpus: Sequence[str], user: str, seconds: float = RELEASE_SECONDS) -> Iterator[None]:
     """When the block ends, memory that it took and no longer refers to is the system's and the driver's again.
 
-    `user` is what runs in the block, and these are its GPUs: after a block that succeeds, `await_memory` holds them to
-    what was in use before, and a CUDA context if this process had none.
+    `user` is what runs in the block, and these are its GPUs: after a block that succeeds, `await_memory` waits until no
+    more of them is in use than before.
     """
-    before = gpus_here().used_mib(gpus) + (0 if has_gpu_context() else CONTEXT_MIB)
+    before = level(gpus)
     resident = resident_memory()
     try:
         yield

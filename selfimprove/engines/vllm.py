@@ -39,7 +39,7 @@ from typing import Any, Self
 
 import torch
 
-from selfimprove.engines.gpus import await_memory, share_gpus
+from selfimprove.engines.gpus import Level, await_memory, level, share_gpus
 from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.patience import START_SECONDS, patience
 from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
@@ -126,7 +126,7 @@ class VllmSampler:
         self._copies: list[_Copy] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._gpus: tuple[str, ...] = ()
-        self._memory_before = 0
+        self._before = Level(used=0, context=False)
         self._max_model_len = 0
         self.hold = ONE_CHUNK
 
@@ -135,7 +135,7 @@ class VllmSampler:
         self._own = read_own_decoding(self._model)
         shares = share_gpus(gpus_here().visible(), self._runtime.tensor_parallel, self._runtime.data_parallel)
         self._gpus = tuple(gpu for share in shares for gpu in share)
-        self._memory_before = gpus_here().used_mib(self._gpus)
+        self._before = level(self._gpus)
         self._folder = tempfile.TemporaryDirectory(prefix="selfimprove-vllm-")
         Path(self._folder.name, MODEL).symlink_to(self._model.absolute(), target_is_directory=True)
         try:
@@ -156,10 +156,10 @@ class VllmSampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """No process of the engine is left, and the GPU memory it held is free; `StageError` if it isn't."""
+        """No process of the engine is left, and the GPU memory it held was waited for (`await_memory`)."""
         self._end()
         if kind is None:
-            await_memory(self._gpus, self._memory_before, "the vllm engine")
+            await_memory(self._gpus, self._before, "the vllm engine")
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in their order; `requests` are one chunk. Raises as `sample_chunks` does."""

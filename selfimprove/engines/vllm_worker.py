@@ -132,7 +132,7 @@ def _machine(setup: Setup) -> Machine:
 
 
 def own_memory(setup: Setup) -> list[tuple[int, int]]:
-    """Free and all MiB of this process's one GPU where the driver's tool tells nothing: a part of a GPU, a container."""
+    """Free and all MiB of this process's one GPU where the driver's tool tells nothing, as of a part of a GPU."""
     if setup.gpu_memory or setup.tensor_parallel > 1:
         return []
     gpu = gpus_here().memory("cuda")

@@ -133,14 +133,23 @@ def pretend_gpus(gpus: Gpus) -> Iterator[None]:
         _here.remove(gpus)
 
 
+def own_gpu() -> int:
+    """The number by CUDA's count of the GPU of this process: in a group (`LOCAL_RANK`), each process has its own."""
+    rank, gpus = int(os.environ.get("LOCAL_RANK", 0)), gpus_here().visible()
+    return rank % len(gpus) if gpus else rank
+
+
 def choose_device(name: str) -> torch.device:
     """The torch device of that name, the one choice for sampling, training and canaries; `auto` is CUDA, else the CPU.
 
+    A process of a group gets its own GPU by number, so that it leaves no CUDA context on that of the first.
     Apple's GPU (`mps`) is taken only when it is asked for. Raises `UsageError` for a device that can't be used.
     """
     gpus = gpus_here()
     if name == "auto":
         name = "cuda" if gpus.usable() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{own_gpu()}"
     try:
         device = torch.device(name)
         if device.type == "cuda" and gpus.usable():

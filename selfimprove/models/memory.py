@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -34,13 +33,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from selfimprove.host.cgroups import Bounds, bounds
-from selfimprove.models.gpus import gpus_here
+from selfimprove.models.gpus import gpus_here, own_gpu
 
 SLACK = 2**27
 """Bytes that may be held beyond what was before: less than any model takes that is worth a search."""
 
-_NO_ROOM = ("can't allocate memory", "Cannot allocate memory")
-"""In messages of torch's allocator of a processor, which raises a plain RuntimeError, and of a failed mapping."""
+_NO_ROOM = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""In messages of errors without a type of their own: of torch's allocator of a processor, of a failed mapping, of CUDA
+itself and its libraries, which take memory of a GPU beside torch's allocator."""
 
 
 def free_memory(device: torch.device, processes: int = 1, limits: Bounds | None = None) -> int:
@@ -68,8 +73,9 @@ def gpus_in_use(device: str, available: bool) -> list[int]:
 
     `available` says whether torch can use GPUs here.
     """
-    name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "auto" else device
-    return [int(name.partition(":")[2] or 0)] if available and name.startswith("cuda") else []
+    if not available or not device.startswith(("auto", "cuda")):
+        return []
+    return [int(device.partition(":")[2] or own_gpu())]
 
 
 def has_gpu_context() -> bool:

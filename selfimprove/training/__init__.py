@@ -40,7 +40,7 @@ from dataclasses import asdict
 
 import torch
 
-from selfimprove.engines.release import gpus_of, memory_back
+from selfimprove.engines.release import memory_back
 from selfimprove.errors import StageError
 from selfimprove.models import processor
 from selfimprove.models.gpus import gpus_here
@@ -50,7 +50,7 @@ from selfimprove.round.prefixes import Example
 from selfimprove.training.batches import count_tokens, fault_in_losses
 from selfimprove.training.checkpoint import restore_checkpoint, save_adapter, save_checkpoint
 from selfimprove.training.fit import Fit, held_weights, prepare, take_step
-from selfimprove.training.group import is_member, train_in_group
+from selfimprove.training.group import gpus_awaited, is_member, train_in_group
 from selfimprove.training.sizes import HEAD_FEWEST, Short, candidates, halved, read_sizes, write_sizes
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -65,8 +65,7 @@ def train(job: TrainJob, on_step: OnStep) -> TrainCounts:
     if job.out.exists():
         raise FileExistsError(job.out)
     job.work.mkdir(parents=True, exist_ok=True)
-    processes = 1 if is_member() else job.runtime.train_processes
-    with memory_back(gpus_of(job.runtime.device, processes), "the training"):
+    with memory_back(gpus_awaited(job.runtime), "the training"):
         return _trained(job, on_step)
 
 

@@ -16,9 +16,11 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -47,6 +49,10 @@ from selfimprove.training.products import slim
 from selfimprove.training.sharding import agreed_method, deal_small, load_or_outline, outline_alike, shard
 from selfimprove.training.sizes import HEAD_FEWEST, SHARE, Sizes, candidates, first_that_fits, head_targets, read_sizes
 from selfimprove.training.targets import adapted_modules
+
+LOADING = timedelta(hours=2)
+"""How long a process of a group waits for the others: the first reads the whole model while they do. NCCL's own ten
+minutes are too few for 145 GB; a process that died is noticed by its parent."""
 
 PROBE_TOKENS = 256
 """Tokens that are computed to see what a token holds; the longest row may have more."""
@@ -90,8 +96,9 @@ def _loaded(job: TrainJob) -> Fit:
     settings, runtime = job.settings, job.runtime
     device = choose_device(runtime.device)
     # Without a GPU accelerate has to be told so, or each process of a group would train by itself.
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    if device == torch.device("cuda"):  # whichever: each process of a group has one of its own
+    patient = InitProcessGroupKwargs(timeout=LOADING)
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patient])
+    if device == torch.device("cuda"):  # one process alone: accelerate says which
         device = accelerator.device
     dtype = compute_dtype(job.model, device)
     sharded = runtime.sharding == "fsdp" and accelerator.num_processes > 1

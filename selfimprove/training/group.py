@@ -27,7 +27,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from selfimprove.engines.release import gpus_of
 from selfimprove.errors import StageError
+from selfimprove.recipe import Runtime
 from selfimprove.round.machinery import OnStep, TrainCounts, TrainJob
 from selfimprove.training.sizes import Short
 
@@ -76,6 +78,14 @@ Message = _Stepped | _Finished | _Failed | _Crashed
 def is_member() -> bool:
     """Whether this process was started as one of a group."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def gpus_awaited(runtime: Runtime) -> tuple[str, ...]:
+    """The GPUs whose memory is waited for when a training ends, each process's; none by a member of a group.
+
+    The others of the group may hold memory of the same GPUs, and end when they like.
+    """
+    return () if is_member() else gpus_of(runtime.device, runtime.train_processes)
 
 
 def train_in_group(train: Attempt, job: TrainJob, on_step: OnStep) -> TrainCounts | Short:

@@ -13,7 +13,7 @@ from selfimprove.errors import UsageError
 from selfimprove.host.gpus import Gpus, Memory, NoGpus
 from selfimprove.models import compute_dtype
 from selfimprove.models.gpus import CudaGpus, choose_device, gpus_here, pretend_gpus, total_memory
-from selfimprove.models.memory import free_memory
+from selfimprove.models.memory import free_memory, gpus_in_use
 from tests.scripted_gpus import ScriptedGpus
 
 DRIVER = """#!/bin/sh
@@ -103,6 +103,18 @@ def test_pretended_gpus_are_taken_for_the_machines_until_the_context_ends() -> N
 def test_auto_is_the_gpu_that_torch_can_use_and_else_the_processor(gpus: Gpus, asked: str, found: str) -> None:
     with pretend_gpus(gpus):
         assert choose_device(asked) == torch.device(found)
+
+
+@pytest.mark.gpu_branch
+@pytest.mark.parametrize(("rank", "found"), [("0", "cuda:0"), ("1", "cuda:1"), ("3", "cuda:1")])
+def test_each_process_of_a_group_has_its_own_gpu_from_the_start(
+    rank: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pretend_gpus(ScriptedGpus(memories=[H100, H100])):
+        assert choose_device("auto") == choose_device("cuda") == torch.device(found)
+        assert choose_device("cuda:0") == torch.device("cuda:0")
+        assert gpus_in_use("auto", available=True) == [torch.device(found).index]
 
 
 @pytest.mark.gpu_branch

@@ -474,7 +474,8 @@ def test_on_apples_gpu_neither_packed_training_nor_the_own_decoder_runs() -> Non
 
 
 @pytest.mark.parametrize(
-    ("device", "rank", "used"), [("auto", "", [0]), ("auto", "3", [3]), ("cuda", "", [0]), ("cuda:2", "", [2])]
+    ("device", "rank", "used"),
+    [("auto", "", [0]), ("auto", "3", [3]), ("cuda", "", [0]), ("cuda", "1", [1]), ("cuda:2", "1", [2])],
 )
 def test_only_the_generator_of_the_gpu_in_use_is_put_back(
     device: str, rank: str, used: list[int], monkeypatch: pytest.MonkeyPatch
