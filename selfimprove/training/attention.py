@@ -1,9 +1,9 @@
 """Attention over rows packed as branches of a tree, registered with transformers as an attention implementation.
 
 `_Spread` scatters the packed q, k and v into padded buckets of rows; its backward pass sums a token's gradients over
-the rows that share it: one gather, and one sum for each shared run of tokens, in a fixed order. `_Collect` gathers the
-packed tokens from the padded result. In between is torch's own `scaled_dot_product_attention`, or `_DenseAttention` for
-short rows on a processor.
+the rows that share it: one gather, and one sum for each shared run of tokens, in a fixed order (on a GPU, one for all
+of them). `_Collect` gathers the packed tokens from the padded result. In between is torch's own
+`scaled_dot_product_attention`, or `_DenseAttention` for short rows on a processor.
 
 *Which models.* Any model whose attention implementation can be chosen runs it, but a layer that mixes tokens by other
 means (recurrence, convolution, a window or chunk narrower than the rows) would mix rows. `branches_hold` finds out: no
@@ -55,6 +55,11 @@ class _Spread(torch.autograd.Function):
         if not ctx.keys:
             return gradient.index_select(0, branches.query_places), None, None
         packed = gradient.index_select(0, branches.key_places)
+        if branches.added is not None:
+            places, tokens = branches.added
+            # In float32, since each is added, and rounded, by itself.
+            packed = packed.float().index_add_(0, tokens, gradient.index_select(0, places).float()).to(packed.dtype)
+            return packed, None, None
         padded = _split(gradient, branches, keys=True)
         for part in branches.sums:
             packed[part.tokens] += padded[part.bucket][part.rows, part.places].sum(0)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -81,6 +81,8 @@ class Branches:
     keys: Tensor
     key_places: Tensor
     sums: tuple[Sum, ...]
+    added: tuple[Tensor, Tensor] | None
+    """All `sums` as one, for a GPU: key places, and the packed token to which each place's gradient is added."""
 
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
@@ -101,6 +103,7 @@ def grow(rows: Sequence[Ids], device: torch.device) -> Branches:
     queries = _layout([[paths[row][shares[row] :] for row in b.members] for b in buckets], [b.queries for b in buckets])
     keys = _layout([[paths[row] for row in bucket.members] for bucket in buckets], [b.keys for b in buckets])
     nodes = _nodes(rows, shares, paths)
+    sums = tuple(part for node in nodes for part in _sums(node, buckets))
 
     def tensor(values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=device)
@@ -115,7 +118,8 @@ def grow(rows: Sequence[Ids], device: torch.device) -> Branches:
         padding=tensor([place for place, token in enumerate(queries) if token < 0]),
         keys=tensor([max(token, 0) for token in keys]),
         key_places=tensor(_first_places_of_keys(nodes, buckets, len(order))),
-        sums=tuple(part for node in nodes for part in _sums(node, buckets)),
+        sums=sums,
+        added=added_places(sums, buckets, device) if device.type != "cpu" else None,
     )
 
 
@@ -206,3 +210,15 @@ def _sums(node: Node, buckets: Sequence[Bucket]) -> list[Sum]:
             places = slice(node.place, node.place + node.tokens.stop - node.tokens.start)
             found.append(Sum(tokens=node.tokens, bucket=number, rows=slice(start, stop), places=places))
     return found
+
+
+def added_places(sums: Sequence[Sum], buckets: Sequence[Bucket], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The sums as `Branches.added`: a launch for each of thousands takes a GPU longer than the sums themselves."""
+    starts = [0, *accumulate(len(bucket.members) * bucket.keys for bucket in buckets)]
+    places, tokens = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)]
+    for part in sums:
+        rows = torch.arange(part.rows.start, part.rows.stop)
+        firsts = starts[part.bucket] + rows * buckets[part.bucket].keys
+        places.append((firsts[:, None] + torch.arange(part.places.start, part.places.stop)).flatten())
+        tokens.append(torch.arange(part.tokens.start, part.tokens.stop).repeat(len(rows)))
+    return torch.cat(places).to(device), torch.cat(tokens).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from selfimprove.models import load_model
 from selfimprove.models.tiny import make_tiny_model
 from selfimprove.training.attention import ATTENTION, branches_hold
-from selfimprove.training.branches import Ids, grow, shared_length
+from selfimprove.training.branches import Ids, added_places, grow, shared_length
 from selfimprove.training.products import slim
 
 CPU = torch.device("cpu")
@@ -55,6 +56,11 @@ def test_gradients_of_a_token_are_summed_over_all_rows_that_have_it(rows: list[I
             for token, place in zip(tree.paths[member], row, strict=False):
                 wanted[token].add(place)
     assert found == wanted
+    at_once = [{int(place)} for place in tree.key_places]
+    for place, token in zip(*(part.tolist() for part in added_places(tree.sums, tree.buckets, CPU)), strict=True):
+        assert place not in at_once[token]
+        at_once[token].add(place)
+    assert at_once == wanted
 
 
 def some_rows(seed: int) -> list[Ids]:
@@ -90,9 +96,10 @@ def gradients(peft: PeftModel) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in peft.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "as on a GPU"])
 @pytest.mark.parametrize("rows", [some_rows(0), some_rows(1), some_rows(2), long_rows()], ids=["0", "1", "2", "long"])
 def test_packed_rows_on_slim_modules_give_the_gradients_of_rows_alone_with_peft(
-    rows: list[Ids], tmp_path: Path
+    rows: list[Ids], at_once: bool, tmp_path: Path
 ) -> None:
     folder = make_tiny_model(tmp_path / "model")
     weights = [torch.randn(len(row), 32, generator=torch.Generator().manual_seed(n)) for n, row in enumerate(rows)]
@@ -107,6 +114,8 @@ def test_packed_rows_on_slim_modules_give_the_gradients_of_rows_alone_with_peft(
     tree = grow(rows, CPU)
     assert len(tree.buckets) > 1
     assert tree.sums
+    assert tree.added is None
+    tree = replace(tree, added=added_places(tree.sums, tree.buckets, CPU)) if at_once else tree
     packed = ours.get_base_model().get_decoder()(tree.ids, position_ids=tree.positions, use_cache=False, branches=tree)
     states = [packed.last_hidden_state[0, list(path)] for path in tree.paths]
     sum((part * weight).sum() for part, weight in zip(states, weights, strict=True)).backward()
