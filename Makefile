@@ -36,7 +36,7 @@ gpu-lines: $(VENV)/.installed-dev
 	$(BIN)/coverage run --source selfimprove -m pytest -m gpu_branch -n 0 --quiet
 	$(BIN)/python -m tests.gpu_lines
 
-# Ten minutes on a GPU: engine, trainer, memory, a round (docs/gpu.md); ARGS='--model FOLDER --out FILE' and the like.
+# Twenty minutes at most on a GPU: engine, trainer, memory, a round (docs/gpu.md); ARGS='--model FOLDER --out FILE' and the like.
 # Where there is a GPU, vLLM and TRL are installed for it.
 gpu-check: $(VENV)/.installed-dev
 	if command -v nvidia-smi >/dev/null; then $(PIP) --editable '.[vllm,bench]'; fi

@@ -1,4 +1,4 @@
-"""`make gpu-check`: whether everything that a run asks of a GPU works on this one, and how fast, within ten minutes.
+"""`make gpu-check`: whether everything that a run asks of a GPU works on this one, and how fast, within 20 minutes.
 
 Nothing is downloaded: the model has random weights in the shape of a 1.5B one (`--model` takes a real one instead), and
 the round at the end runs the embedded model. Without a GPU the same rows run at toy size, to show that the script

@@ -22,7 +22,7 @@ def gpu_check(
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="NAME", help="vllm or transformers; by itself as `run` chooses.")
     ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="When to end, wherever it is.")] = 10.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="When to end, wherever it is.")] = 20.0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the rows to this file, as JSON.")
     ] = None,
