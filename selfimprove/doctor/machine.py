@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import sysconfig
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.formatting import plural
@@ -92,20 +95,34 @@ def _there(name: str) -> bool:
 
 
 def compiler(runtime: Runtime) -> Finding:
-    """Whether attention can be compiled, where the transformers engine samples on the processor."""
+    """Whether there is a C compiler where it is needed: for attention on the processor, and for vLLM on a GPU."""
     import torch
 
     from selfimprove.engines import native
-    from selfimprove.models.gpus import choose_device
+    from selfimprove.engines.choice import choose_engine
+    from selfimprove.engines.vllm import is_installed
+    from selfimprove.models.gpus import choose_device, gpus_here
 
     if choose_device(runtime.device).type != "cpu":
-        return ok("compiler", "not needed on a GPU")
+        vllm_samples = choose_engine(runtime.engine, is_installed(), gpus_here().usable()) == "vllm"
+        return _compiler_of_triton() if vllm_samples else ok("compiler", "not needed on a GPU without vLLM")
     if native.compiled_attention(64, 3, torch.float32):
         return ok("compiler", f"{native.compiler()}: attention is compiled")
     tool = native.compiler()
     found = f"{tool} can't compile attention" if tool else "no C compiler: attention is not compiled"
     advice = "Sampling takes 50% longer. Run: apt install gcc (or install another C compiler)."
     return warning("compiler", found, advice)
+
+
+def _compiler_of_triton() -> Finding:
+    """What Triton, by which vLLM makes kernels, compiles their callers with: a C compiler and Python's headers."""
+    tool = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    lacking = [*([] if tool else ["no C compiler"]), *([] if header.is_file() else [f"no {header}"])]
+    if lacking:
+        needed = "vLLM needs them on a GPU" if len(lacking) > 1 else "vLLM needs it on a GPU"
+        return error("compiler", f"{' and '.join(lacking)}; {needed}", "Run: apt install gcc python3-dev (or the like)")
+    return ok("compiler", f"{tool} and {header}, which vLLM needs on a GPU")
 
 
 def threads(runtime: Runtime, load: float | None = None) -> Finding:

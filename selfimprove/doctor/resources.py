@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfimprove.doctor.findings import Finding, error, ok, warning
 from selfimprove.doctor.subject import Subject
@@ -14,6 +16,9 @@ from selfimprove.host.cgroups import Bounds, bounds
 from selfimprove.plan.disk import existing_part
 from selfimprove.plan.forecast import forecast_round
 from selfimprove.store.durable import size_of
+
+if TYPE_CHECKING:
+    from selfimprove.training.forecast import MemoryNeed
 
 SECONDS = 2.0
 """How long the hub may take to answer."""
@@ -39,12 +44,28 @@ def memory(subject: Subject, limits: Bounds | None = None) -> Finding:
     if isinstance(subject.model, SelfImproveError) or subject.model.footprint is None:
         return ok("memory", f"{where}; need {UNKNOWN}")
     need = foretold(subject.recipe, subject.runtime, subject.model.folder.path, device, room)
+    return held_against(where, need, room, _machine_memory(limit))
+
+
+def held_against(where: str, need: MemoryNeed, room: int, machine: int) -> Finding:
+    """The finding where `room` bytes are free on the device, of which `where` tells, and `machine` of the system's."""
     found = f"{where}; {need.told()}"
     if need.least > room:
-        return error("memory", found, "Use a smaller model, or a machine with more memory.")
+        advice = "Use a smaller model or a machine with more memory, or shard it over GPUs: --sharding fsdp"
+        return error("memory", found, f"{advice} --train-processes N")
+    if need.host > machine:
+        return error("memory", f"{found}, which has {byte_count(machine)} available", "Use a machine with more memory.")
     if need.peak > TIGHT * room:
         return warning("memory", found, "Stop other programs that use the memory, or lower sampling.chunk_rows.")
     return ok("memory", found)
+
+
+def _machine_memory(limit: int | None) -> int:
+    from torch import device
+
+    from selfimprove.models.memory import free_memory
+
+    return min(free_memory(device("cpu")), limit or sys.maxsize)
 
 
 def disk(subject: Subject) -> Finding:

@@ -30,10 +30,12 @@ class WorkingSet:
 
     `adapted` is the sum of both sides of the matrices that a LoRA adapts: its weights, by the rank. `held` are a
     token's activations in all layers, and `attended` further ones for each token of its row; with gradient
-    checkpointing `inputs` of each layer are held, and one layer's activations.
+    checkpointing `inputs` of each layer are held, and one layer's activations. `in_layers` of the weights are in the
+    decoder's layers, which sharding divides.
     """
 
     weights: int
+    in_layers: int
     vocabulary: int
     layers: int
     adapted: int
@@ -41,6 +43,10 @@ class WorkingSet:
     attended: int
     inputs: int
     cached: int
+
+    def weights_of(self, processes: int) -> int:
+        """Weights that each process of a group holds that shards the decoder layers."""
+        return self.weights - self.in_layers + math.ceil(self.in_layers / processes)
 
     def activations(self, row: int, *, checkpointing: bool) -> float:
         """Numbers that training holds for a token of a row of so many."""
@@ -64,6 +70,7 @@ def working_set(folder: Path) -> WorkingSet:
     width = _number(own, "head_dim", hidden // heads)
     return WorkingSet(
         weights=sum(map(math.prod, shapes.values())),
+        in_layers=sum(math.prod(shape) for name, shape in decoder.items() if _LAYER.search(name)),
         vocabulary=embedding[0],
         layers=layers,
         adapted=sum(sides.values()),

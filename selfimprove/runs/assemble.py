@@ -23,7 +23,7 @@ from selfimprove.problem import ProblemSets, problems_of
 from selfimprove.problem.judging import checker_digest, checkers_digest, open_checker, refuse_unloadable
 from selfimprove.recipe import Recipe, Runtime
 from selfimprove.round.machinery import Machinery
-from selfimprove.runs.devices import refuse_unfit_gpus
+from selfimprove.runs.devices import refuse_large_model, refuse_unfit_gpus
 from selfimprove.runs.loop import run_rounds
 from selfimprove.runs.reading import told_reading
 from selfimprove.sampling import read_own_decoding
@@ -98,6 +98,7 @@ def opened(recipe: Recipe, runtime: Runtime, cache: Path | None = None, view: Em
     from selfimprove.training.targets import find_targets
 
     find_targets(base.source, base.path, runtime.trust_remote_code)  # refused before anything is sampled
+    refuse_large_model(runtime, base.path)  # the same
     read_own_decoding(base.path, base.source)  # the same
     with ExitStack() as stack:
         workers = runtime.checker_workers or runtime.usable_threads()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from selfimprove.errors import UsageError
-from selfimprove.formatting import plural
+from selfimprove.formatting import byte_count, plural
 from selfimprove.recipe import Runtime
 
 
@@ -52,4 +54,26 @@ def _refuse_crowded_gpus(runtime: Runtime) -> None:
         raise UsageError(
             f"--train-processes {processes}: each process needs a GPU, and this run sees {plural(len(gpus), 'GPU')}",
             f"Use --train-processes {len(gpus)}" + (" or fewer." if len(gpus) > 1 else ", or leave it out."),
+        )
+
+
+def refuse_large_model(runtime: Runtime, folder: Path) -> None:
+    """`UsageError` if the weights of the folder's model that a training process holds exceed its GPU's whole memory."""
+    import torch
+
+    from selfimprove.models import compute_dtype
+    from selfimprove.models.gpus import gpus_here
+    from selfimprove.models.working import working_set
+    from selfimprove.training.forecast import process_weights
+    from selfimprove.training.group import gpus_awaited
+
+    memories = () if runtime.ray else gpus_here().memory_of(gpus_awaited(runtime))
+    if not memories:
+        return
+    width, room = compute_dtype(folder, torch.device("cuda")).itemsize, min(memory.total for memory in memories)
+    need = width * process_weights(runtime, working_set(folder))
+    if need > room:
+        raise UsageError(
+            f"training holds {byte_count(need)} of weights in each process, and its GPU has {byte_count(room)}",
+            "Shard them over more GPUs, as with --train-processes 8 --sharding fsdp, or use a smaller model.",
         )

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sys
+import sysconfig
 import threading
 import time
 import tomllib
@@ -30,6 +31,8 @@ from selfimprove.models.tiny import make_tiny_model
 from selfimprove.recipe import Runtime
 from selfimprove.recipe.reading import read_recipe
 from selfimprove.round.admit import some_questions
+from selfimprove.training.forecast import MemoryNeed
+from selfimprove.training.sizes import Sizes
 from tests import paths
 from tests.runs.test_embedded import needs_model
 from tests.scripted_gpus import ScriptedGpus
@@ -257,7 +260,7 @@ def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_an_error
         found = machine.torch_device(Runtime())
         assert (found.level, found.found.partition(" on ")[2]) == ("ok", "cuda: Scripted 0, 70.0 of 80.0 GiB free")
         assert machine.energy().found.startswith("counted: gpu")
-        assert machine.compiler(Runtime()).found == "not needed on a GPU"
+        assert machine.compiler(Runtime(engine="transformers")).found == "not needed on a GPU without vLLM"
         assert machine.vllm(Runtime()).level == ("ok" if is_installed() else "warning")
     with pretend_gpus(ScriptedGpus(memories=[card], bfloat16=False)):
         assert machine.torch_device(Runtime()).found.endswith("free, which has no bfloat16: computed in float32")
@@ -266,6 +269,30 @@ def test_a_gpu_is_told_with_its_memory_and_one_that_torch_cannot_use_is_an_error
             machine.torch_device(Runtime())
         assert machine.torch_device(Runtime(ray="auto")).level == "warning"
         assert "selfimprove[energy]" in machine.energy().found
+
+
+@pytest.mark.gpu_branch
+def test_vllm_on_a_gpu_needs_a_c_compiler_and_pythons_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Memory(free=70 << 30, total=80 << 30)
+    monkeypatch.delenv("CC", raising=False)
+    with pretend_gpus(ScriptedGpus(memories=[card])):
+        found = machine.compiler(Runtime(engine="vllm"))
+        headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+        assert found.level == ("ok" if headers and (shutil.which("gcc") or shutil.which("clang")) else "error")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        found = machine.compiler(Runtime(engine="vllm"))
+        assert found.level == "error"
+        assert found.found.startswith("no C compiler")
+
+
+def test_memory_of_the_machine_is_looked_at_where_the_gpu_lacks_room_for_the_certificate() -> None:
+    sizes = Sizes(micro_tokens=256, gradient_checkpointing=True, head_targets=16)
+    need = MemoryNeed(sampling=50, training=50, merging=50, least=40, sizes=sizes, host=200)
+    told = [resources.held_against("here", need, 80, machine).level for machine in (100, 200)]
+    assert told == ["error", "ok"]
+    assert "machine's memory, which has 100 bytes available" in resources.held_against("here", need, 80, 100).found
+    assert resources.held_against("here", need, 30, 200).level == "error"
+    assert resources.held_against("here", need, 52, 200).level == "warning"
 
 
 def test_packages_are_held_to_what_the_program_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

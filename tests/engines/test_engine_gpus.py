@@ -13,8 +13,11 @@ from selfimprove.engines.vllm import is_installed, worker_dtype, worker_environm
 from selfimprove.errors import UsageError
 from selfimprove.host.gpus import Memory, NoGpus
 from selfimprove.models.gpus import pretend_gpus
+from selfimprove.models.tiny import make_tiny_model
+from selfimprove.models.working import working_set
 from selfimprove.recipe import Runtime
 from selfimprove.runs.assemble import engine_of
+from selfimprove.runs.devices import refuse_large_model
 from tests.scripted_gpus import ScriptedGpus
 
 H100 = Memory(free=70 << 30, total=80 << 30)
@@ -92,6 +95,21 @@ def test_vllms_worker_is_told_its_gpus_by_the_drivers_order_or_its_threads() -> 
     assert "OMP_NUM_THREADS" not in on_gpus
     assert on_cpu["OMP_NUM_THREADS"] == "2"
     assert "CUDA_VISIBLE_DEVICES" not in on_cpu
+
+
+def test_a_model_beyond_a_gpu_is_refused_unless_it_is_sharded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    model = make_tiny_model(tmp_path / "tiny")
+    weights = 4 * working_set(model).weights
+    card = Memory(free=0, total=weights - 1)
+    with pretend_gpus(ScriptedGpus(memories=[card, card])):
+        with pytest.raises(UsageError, match="training holds .* of weights in each process, and its GPU has") as told:
+            refuse_large_model(Runtime(), model)
+        assert "--sharding fsdp" in told.value.hint
+        refuse_large_model(Runtime(train_processes=2, sharding="fsdp"), model)
+        refuse_large_model(Runtime(device="cpu"), model)
+    with pretend_gpus(ScriptedGpus(memories=[Memory(free=0, total=weights)])):
+        refuse_large_model(Runtime(), model)
 
 
 @pytest.mark.parametrize(("has", "dtype"), [(True, "bfloat16"), (False, "float32")])

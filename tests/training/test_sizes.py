@@ -24,7 +24,7 @@ from selfimprove.recipe import Recipe, Runtime
 from selfimprove.training import train
 from selfimprove.training.batches import largest_micro_batch, plan_steps
 from selfimprove.training.fit import _bytes_per_token, _bytes_that_fit, _loaded, _set_checkpointing, prepare, take_step
-from selfimprove.training.forecast import memory_need
+from selfimprove.training.forecast import memory_need, process_weights
 from selfimprove.training.sizes import (
     FILE,
     HEAD_FEWEST,
@@ -265,10 +265,44 @@ def test_the_forecast_of_activations_is_within_a_quarter_of_what_training_holds(
         assert foretold == pytest.approx(measured, rel=0.25)
 
 
+LLAMA_70B = WorkingSet(
+    weights=70_600_000_000,
+    in_layers=68_450_000_000,
+    vocabulary=128_256,
+    layers=80,
+    adapted=9_000_000,
+    held=9_000_000,
+    attended=5_120,
+    inputs=655_360,
+    cached=163_840,
+)
+
+
+@pytest.mark.gpu_branch
+def test_sharding_divides_what_a_gpu_holds_and_the_certificate_is_left_to_the_machine() -> None:
+    eight = Runtime(train_processes=8, sharding="fsdp", tensor_parallel=8)
+    whole = memory_need(Recipe(), Runtime(), LLAMA_70B, 2, 80 * GB, "cuda")
+    shared = memory_need(Recipe(), eight, LLAMA_70B, 2, 80 * GB, "cuda")
+    assert min(whole.training, whole.sampling) > 141 * GB
+    assert max(shared.training, shared.sampling) < 60 * GB
+    assert process_weights(eight, LLAMA_70B) == 70_600_000_000 - 68_450_000_000 * 7 // 8
+    assert shared.host > 4 * LLAMA_70B.weights
+    assert "the certificate takes 424.6 GB of the machine's memory" in shared.told()
+    assert memory_need(Recipe(), eight, LLAMA_70B, 2, 400 * GB, "cuda").host == 0
+
+
+def test_processes_without_gpus_share_the_machine() -> None:
+    one, two = (memory_need(Recipe(), Runtime(train_processes=n), LLAMA_70B, 2, 900 * GB, "cpu") for n in (1, 2))
+    assert two.least > 2 * 2 * LLAMA_70B.weights > one.least
+    assert two.sampling == one.sampling
+    assert not two.host
+
+
 def test_what_a_round_takes_is_told_by_what_is_free() -> None:
     """A model of 1.5B weights in Qwen2's shape, computed in float32: a default round fits a machine of 16 GB."""
     shape = WorkingSet(
         weights=1_543_714_304,
+        in_layers=1_310_338_560,
         vocabulary=151_936,
         layers=28,
         adapted=1_154_048,
