@@ -19,30 +19,32 @@ key is due to their configuration, which the key holds too.
 
 Requests and completions travel over two pipes as JSON lines (`vllm_messages`), one line a load.
 
-A worker answers a load before it is sent another. A caller that stops reading leaves workers at their loads: what they
-answer is read and dropped before they get the next one, so the protocol can't get out of step.
+On a processor a worker answers a load before it is sent another. On a GPU it has up to `AHEAD` in hand, so that rows
+that end are followed by others at once. Loads and answers bear numbers. A caller that stops reading leaves a worker on
+a processor at its load, whose answer is read and dropped before it gets the next one; on a GPU the loads are dropped.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
 from selfimprove.engines.gpus import Level, await_memory, level, share_gpus
 from selfimprove.engines.ordered import WINDOW, Item, Ordered, never
 from selfimprove.engines.patience import START_SECONDS, patience
-from selfimprove.engines.vllm_messages import Message, Ready, Row, Sampled, Setup
+from selfimprove.engines.vllm_messages import Answer, Load, Message, Ready, Row, Sampled, Setup
 from selfimprove.engines.vllm_process import Worker
 from selfimprove.errors import StageError, UsageError
 from selfimprove.models import compute_dtype
@@ -60,6 +62,8 @@ from selfimprove.sampling import (
 )
 
 WORKER = ("-m", "selfimprove.engines.vllm_worker")
+AHEAD = 4
+"""Loads that a worker on a GPU has in hand."""
 MODEL = "model"
 """The link to the model in the workers' folder."""
 
@@ -80,27 +84,35 @@ def refuse_missing() -> None:
 
 @dataclass(eq=False, kw_only=True)
 class _Copy:
-    """A copy of the model: its worker, which is `busy` until it has answered, and its load.
+    """A copy of the model: its worker, and the loads that the worker has in hand, by their numbers.
 
-    The load is empty once nobody wants the answer. `due` is when the worker has to answer, a monotonic time.
+    A load is empty once nobody wants the answer. `due` is when the worker has to answer next, a monotonic time.
     """
 
     worker: Worker
-    busy: bool = False
-    load: Sequence[Item] = ()
+    loads: dict[int, Sequence[Item]] = field(default_factory=dict)
     due: float = 0.0
 
     def send(self, message: Message, seconds: float) -> None:
         """Send a message that the worker has so many seconds to answer."""
         self.due = time.monotonic() + seconds
         self.worker.send(message, self.due)
-        self.busy = True
+
+    def give(self, number: int, load: Sequence[Item], rows: Sequence[Row]) -> None:
+        """Send the worker a load with these rows."""
+        self.loads[number] = load
+        in_hand = [chunk for each in self.loads.values() for _, chunk in each]
+        self.send(Load(number=number, rows=rows), patience(in_hand))
+
+    def drop(self) -> None:
+        """Have the worker stop at what it has in hand; an answer that it sent before is passed over."""
+        if self.loads:
+            self.loads.clear()
+            self.send(Load(number=0, rows=()), START_SECONDS)
 
     def receive(self) -> bytes:
         """The worker's reply, a line; `StageError` if it died, or doesn't answer in time."""
-        line = self.worker.receive(self.due)
-        self.busy = False
-        return line
+        return self.worker.receive(self.due)
 
 
 class VllmSampler:
@@ -128,6 +140,8 @@ class VllmSampler:
         self._gpus: tuple[str, ...] = ()
         self._before = Level(used=0, context=False)
         self._max_model_len = 0
+        self._ahead = 1
+        self._numbers = itertools.count(1)
         self.hold = ONE_CHUNK
 
     def __enter__(self) -> Self:
@@ -151,6 +165,7 @@ class VllmSampler:
         self.reproducible = all(part.reproducible for part in ready)
         self._max_model_len = min(part.max_model_len for part in ready)
         self.hold = Hold(rows=min(part.rows for part in ready), tokens=min(part.tokens for part in ready))
+        self._ahead = AHEAD if self.hold.rows else 1
         return self
 
     def __exit__(
@@ -173,11 +188,12 @@ class VllmSampler:
         prompt that leaves no room for a token, `StageError` if the engine dies.
         """
         joins = self.hold.joins if self.hold.rows else never
-        order = Ordered(chunks, WINDOW * len(self._running()), joins)
+        order = Ordered(chunks, (WINDOW - 1 + self._ahead) * len(self._running()), joins)
         try:
             while True:
+                self._hand_out(order)  # first, since what the caller does with completions takes a while
                 yield from order.in_turn()
-                self._hand_out(order)
+                self._hand_out(order)  # what was handed over makes room
                 if order.finished:
                     return
                 self._settle(order)
@@ -186,7 +202,9 @@ class VllmSampler:
             raise
         finally:
             for copy in self._copies:
-                copy.load = ()
+                if self._ahead > 1:
+                    copy.drop()
+                copy.loads = dict.fromkeys(copy.loads, ())
 
     def _setup(self, gpus: Sequence[str]) -> Setup:
         return Setup(
@@ -220,20 +238,19 @@ class VllmSampler:
         return self._copies
 
     def _hand_out(self, order: Ordered) -> None:
-        """Send idle copies their next loads."""
-        idle = [copy for copy in self._running() if not copy.busy]
-        for copy, load in zip(idle, order.loads(len(idle)), strict=False):
-            chunks = [chunk for _, chunk in load]
-            copy.send([self._row(request) for chunk in chunks for request in chunk], patience(chunks))
-            copy.load = load
+        """Send copies their next loads: all of them their first, before any gets one more."""
+        for held in range(self._ahead):
+            idle = [copy for copy in self._running() if len(copy.loads) <= held]
+            for copy, load in zip(idle, order.loads(len(idle)), strict=False):
+                rows = [self._row(request) for _, chunk in load for request in chunk]
+                copy.give(next(self._numbers), load, rows)
 
     def _settle(self, order: Ordered) -> None:
         """Wait until a copy answers, and take the completions of its load if they are still wanted."""
-        busy = sorted((copy for copy in self._running() if copy.busy), key=lambda copy: copy.due)
-        answered = wait([copy.worker.fileno() for copy in busy], max(0.0, busy[0].due - time.monotonic()))
-        copy = next((copy for copy in busy if copy.worker.fileno() in answered), busy[0])
-        found = iter(json.loads(copy.receive()))
-        load, copy.load = copy.load, ()
+        busy = sorted((copy for copy in self._running() if copy.loads), key=lambda copy: copy.due)
+        copy = next((copy for copy in busy if copy.worker.has_line), None) or _first_to_answer(busy)
+        answer = Answer.read(copy.receive())
+        load, found = copy.loads.pop(answer.number, ()), iter(answer.rows)
         order.done(load, [[_completion(request, next(found)) for request in chunk] for _, chunk in load])
 
     def _end(self) -> None:
@@ -243,8 +260,13 @@ class VllmSampler:
             self._folder.cleanup()
 
 
-def _completion(request: Request, reply: dict[str, Any]) -> Completion:
-    found = Sampled(**reply)
+def _first_to_answer(busy: Sequence[_Copy]) -> _Copy:
+    """Of copies in the order in which they are due, one that has answered; the first if none does in time."""
+    answered = wait([copy.worker.fileno() for copy in busy], max(0.0, busy[0].due - time.monotonic()))
+    return next((copy for copy in busy if copy.worker.fileno() in answered), busy[0])
+
+
+def _completion(request: Request, found: Sampled) -> Completion:
     return request.completion(found.token_ids, StopReason(found.stop))
 
 

@@ -1,4 +1,4 @@
-"""The protocol between the vLLM engine and its worker: JSON lines, each a value of this module or a list of them.
+"""The protocol between the vLLM engine and its worker: JSON lines, each a value of this module.
 
 Both sides build and read them as these classes, so there is one list of keys: a key that the writer has and the reader
 doesn't know, or the other way round, is a `TypeError` in the first exchange and not a setting that is silently lost.
@@ -62,7 +62,35 @@ class Sampled:
     """The value of a `sampling.StopReason`."""
 
 
-Message = Setup | Ready | Sequence[Row] | Sequence[Sampled]
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """To the worker: rows under a number that no other load has; without rows, all loads in hand are dropped."""
+
+    number: int
+    rows: Sequence[Row]
+
+    @classmethod
+    def read(cls, line: str) -> Load:
+        """The load in a line."""
+        said = json.loads(line)
+        return cls(**{**said, "rows": [Row(**row) for row in said["rows"]]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """From the worker: the completions of the load of that number."""
+
+    number: int
+    rows: Sequence[Sampled]
+
+    @classmethod
+    def read(cls, line: bytes) -> Answer:
+        """The answer in a line."""
+        said = json.loads(line)
+        return cls(**{**said, "rows": [Sampled(**row) for row in said["rows"]]})
+
+
+Message = Setup | Ready | Load | Answer
 
 
 def to_line(message: Message) -> str:

@@ -1,14 +1,15 @@
 """The worker process of the vLLM engine as its parent sees it: a message goes in, a line comes out, or it is killed.
 
-The process is the first of a session, hence of a process group, of its own; ending it kills the group and waits until
-no process of it is left. Its standard output belongs to vLLM's log, which goes to a temporary file. The protocol has
-two pipes of its own, which are written and read without blocking until a deadline, so that a worker that hangs is found
-out as surely as one that ended. Either is a `StageError` with the last lines of the log, whose file is then kept;
-otherwise it is removed.
+The process is the first of a session, hence of a process group, of its own; ending it ends the group, by SIGTERM and
+then SIGKILL, and waits until no process of it is left. Its standard output belongs to vLLM's log, which goes to a
+temporary file. The protocol has two pipes of its own, which are written and read without blocking until a deadline, so
+that a worker that hangs is found out as surely as one that ended. Either is a `StageError` with the last lines of the
+log, whose file is then kept; otherwise it is removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -19,9 +20,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from selfimprove.engines.vllm_messages import Message, to_line
 from selfimprove.errors import StageError
 from selfimprove.escaping import escape_text
+
+TERMINATE_SECONDS = 5.0
+"""How long the processes of a group have to end by themselves. Several GPUs of a copy share memory by files under
+/dev/shm, which Python's resource tracker removes once the others have ended, if it isn't killed with them."""
 
 END_SECONDS = 30.0
 """How long the processes of a killed group may take to end."""
@@ -50,7 +57,7 @@ class Worker:
         self._replies, replies_in = os.pipe()
         os.set_blocking(self._requests, False)
         handle, log = tempfile.mkstemp(prefix="selfimprove-vllm-", suffix=".log")
-        self._log, self._failed = Path(log), False
+        self._log, self._failed, self._read = Path(log), False, bytearray()
         arguments = [str(number) for number in (requests_out, replies_in, os.getpid())]
         try:
             self._process = subprocess.Popen(
@@ -77,6 +84,11 @@ class Worker:
         """The pipe of its replies, to wait for several workers at once."""
         return self._replies
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a line was read with the one before it."""
+        return b"\n" in self._read
+
     def send(self, message: Message, deadline: float) -> None:
         """Write the message; `StageError` if the worker doesn't take it before the monotonic time `deadline`.
 
@@ -94,13 +106,13 @@ class Worker:
 
     def receive(self, deadline: float) -> bytes:
         """The line that the worker answers; `StageError` if it ended, or doesn't answer by the monotonic `deadline`."""
-        line = bytearray()
-        while not line.endswith(b"\n"):
+        while not self.has_line:
             self._await(self._replies, select.POLLIN, deadline)
             data = os.read(self._replies, PIECE)
             if not data:
                 raise self._failure(hung=False)
-            line += data
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
         return bytes(line)
 
     def end(self) -> None:
@@ -127,10 +139,14 @@ class Worker:
         return StageError(f"the vllm engine {how}; its full log is {self._log}", tail)
 
     def _kill(self) -> None:
-        """Kill and reap the process, wait until its group is empty, at most `END_SECONDS`, and close the pipes."""
+        """End and reap the process, wait until its group is empty, at most `END_SECONDS`, and close the pipes."""
         if self._process.returncode is not None:
             return
         # The process has not been waited for yet, so its id, which is the group's, can't be another's.
+        _signal_group(self._process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + TERMINATE_SECONDS
+        while _runs(self._process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
         _signal_group(self._process.pid, signal.SIGKILL)
         self._process.wait()
         deadline = time.monotonic() + END_SECONDS
@@ -138,6 +154,15 @@ class Worker:
             time.sleep(0.05)
         os.close(self._replies)
         os.close(self._requests)
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of the group has not ended; the first one is a zombie when it has."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def _signal_group(group: int, number: int) -> bool:

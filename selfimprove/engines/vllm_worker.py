@@ -1,11 +1,11 @@
-"""The child process of the vLLM engine: owns the model, answers one load of requests with one load of completions.
+"""The child process of the vLLM engine: owns the model, answers each load of requests with its completions.
 
 Run as `python -m selfimprove.engines.vllm_worker REQUESTS REPLIES PARENT`: two inherited file descriptors and the
 process id of the parent. Both directions carry JSON lines (`vllm_messages`). The first line in is the set-up, the first
 line out says that the model is loaded; after that each line in is a load (a chunk, or on a GPU many that are sampled
-together), and each line out its completions, in the order of the requests. vLLM writes its log to standard output and
-error, which the parent points at a file, so the protocol has descriptors of its own. A failure is an exception with its
-traceback in that log, and the end of this process.
+together), and each line out the completions of one, in the order of its requests. vLLM writes its log to standard
+output and error, which the parent points at a file, so the protocol has descriptors of its own. A failure is an
+exception with its traceback in that log, and the end of this process.
 
 All arguments of vLLM's engine and of its sampling come from two pure functions, `engine_arguments` and
 `sampling_arguments`, so tests can hold them against vLLM's own checks where there is no GPU.
@@ -15,13 +15,15 @@ There is then no EngineCore process to be orphaned and no socket of it to be lef
 deterministic: every request of a load is queued before the first step, where a separate core starts stepping while
 requests still arrive, and so batches them differently each time.
 
-*What a GPU holds.* Chunks of up to `MOST_ROWS` rows in all are sampled together. With fewer, a step takes as long as
-reading the weights does, however few they are; with more, it takes as much longer as there are more rows
-(docs/scale.md). vLLM lets rows wait that its KV cache has no room for, so a load may ask for `QUEUED` times that room:
-few completions are as long as they might be.
+*What a GPU holds.* Chunks of up to `MOST_ROWS` rows in all are a load, and as many rows run at once. With fewer, a step
+takes as long as reading the weights does, however few they are; with more, it takes as much longer as there are more
+rows (docs/scale.md). vLLM lets rows wait that its KV cache has no room for, so a load may ask for `QUEUED` times that
+room: few completions are as long as they might be. The parent sends several loads ahead (`vllm.AHEAD`), whose rows
+follow those that end (`vllm_loads`).
 
-*Nothing from outside the load.* Prefix caching spares rows of one problem the same prefill. The prefix cache is
-emptied before each load, because a cached prefix changes the shape of a prefill and with it the rounding.
+*Nothing from outside the load.* Prefix caching spares rows of one problem the same prefill. On a processor a load is
+one chunk and comes alone, and the prefix cache is emptied before it, because a cached prefix changes the shape of a
+prefill and with it the rounding. On a GPU, where loads overlap, the same ids are not promised.
 
 *No chunked prefill on a processor.* A seeded request whose prefill is split makes vLLM rewind its generator, which only
 a GPU's can ("CPU Generator does not use offset"). With `enable_chunked_prefill=False` a prompt that doesn't fit into
@@ -37,6 +39,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import queue
 import select
 import signal
 import sys
@@ -47,7 +50,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from selfimprove.engines.gpus import CONTEXT_MIB
-from selfimprove.engines.vllm_messages import LORA_ROOMS, Message, Ready, Row, Sampled, Setup, to_line
+from selfimprove.engines.vllm_loads import Loads, serve
+from selfimprove.engines.vllm_messages import LORA_ROOMS, Load, Message, Ready, Row, Sampled, Setup, to_line
 from selfimprove.models.gpus import gpus_here
 from selfimprove.sampling import StopReason
 
@@ -66,7 +70,7 @@ LEAST_GPU_SHARE = 0.01
 """Asked for where nothing is free: vLLM wants a share above 0, and its own refusal says how much memory there is."""
 
 MOST_ROWS = 256
-"""Most rows of a load on a GPU."""
+"""Most rows of a load on a GPU, and most that run at once: further loads in hand wait in vLLM's queue."""
 
 QUEUED = 4
 """Padded tokens of a load on a GPU, as a multiple of the tokens that the KV cache has room for."""
@@ -104,8 +108,20 @@ def main() -> None:
     lora = _lora(setup)
     length = engine.model_config.max_model_len
     _reply(replies, Ready(reproducible=machine.on_cpu, max_model_len=length, rows=rows, tokens=tokens))
+    inbox: queue.SimpleQueue[Load | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests, inbox), daemon=True).start()
+
+    def enqueue(rows: Sequence[Row]) -> Sequence[str]:
+        return _enqueue(engine, stop_ids, rows, lora, alone=machine.on_cpu)
+
+    loads = Loads(engine, enqueue, lambda output: _sampled(output, stop_ids))
+    serve(inbox, loads, lambda answer: _reply(replies, answer))
+
+
+def _read(requests: IO[str], inbox: queue.SimpleQueue[Load | None]) -> None:
     for line in requests:
-        _reply(replies, _sample(engine, stop_ids, [Row(**row) for row in json.loads(line)], lora))
+        inbox.put(Load.read(line))
+    inbox.put(None)
 
 
 def _end_with_parent(requests_fd: int, parent: int) -> None:
@@ -170,7 +186,8 @@ def engine_arguments(setup: Setup, rank: int, machine: Machine) -> dict[str, obj
         # Eager: compiling makes the first start a minute and a half longer, and sampling a fifth faster.
         eager = {"enforce_eager": True, "enable_chunked_prefill": False}
         return common | eager | {"kv_cache_memory_bytes": machine.cpu_cache_bytes}
-    return common | {"gpu_memory_utilization": gpu_share(setup.gpu_memory or machine.gpu_memory)}
+    share = gpu_share(setup.gpu_memory or machine.gpu_memory)
+    return common | {"gpu_memory_utilization": share, "max_num_seqs": MOST_ROWS}
 
 
 def lora_room(rank: int) -> int:
@@ -215,15 +232,18 @@ def _stop_ids(engine: LLM) -> list[int]:
     return sorted(stop for stop in ids if stop is not None)
 
 
-def _sample(engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row], lora: LoRARequest | None) -> list[Sampled]:
+def _enqueue(
+    engine: LLM, stop_ids: Sequence[int], rows: Sequence[Row], lora: LoRARequest | None, *, alone: bool
+) -> Sequence[str]:
+    """Add the rows to the engine's queue; returns vLLM's names for them. `alone`: nothing before them may matter."""
     from vllm import SamplingParams
 
-    params = [SamplingParams(**sampling_arguments(row, stop_ids)) for row in rows]
-    if not engine.reset_prefix_cache():
+    if alone and not engine.reset_prefix_cache():
         raise RuntimeError("vLLM kept its cached prefixes, and this load would depend on the ones before it")
+    params = [SamplingParams(**sampling_arguments(row, stop_ids)) for row in rows]
     prompts = [{"prompt_token_ids": row.prompt_ids} for row in rows]
-    outputs = engine.generate(prompts, params, use_tqdm=False, lora_request=lora)
-    return [_sampled(output.outputs[0], stop_ids) for output in outputs]
+    names: Sequence[str] = engine.enqueue(prompts, params, use_tqdm=False, lora_request=lora)
+    return names
 
 
 def sampling_arguments(row: Row, stop_ids: Sequence[int]) -> dict[str, object]:

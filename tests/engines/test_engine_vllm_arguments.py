@@ -25,8 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfimprove.engines.gpus import CONTEXT_MIB
-from selfimprove.engines.vllm import MODEL, VllmSampler, worker_environment
-from selfimprove.engines.vllm_messages import Ready, Row, Sampled, Setup, to_line
+from selfimprove.engines.vllm import AHEAD, MODEL, VllmSampler, worker_environment
+from selfimprove.engines.vllm_messages import Answer, Load, Ready, Row, Sampled, Setup, to_line
 from selfimprove.engines.vllm_worker import (
     LEAST_GPU_SHARE,
     MOST_ROWS,
@@ -82,6 +82,14 @@ def test_a_message_is_read_back_as_it_was_sent(message: Setup | Ready | Row | Sa
     (read,) = json.loads(line)
     assert to_line(type(message)(**read)) == to_line(message)
     assert list(read) == [field.name for field in fields(message)]
+
+
+def test_a_load_and_its_answer_are_read_back_with_their_rows() -> None:
+    load, answer = Load(number=3, rows=[ROW]), Answer(number=3, rows=[Sampled(token_ids=(8, 9), stop="eos")])
+    assert to_line(Load.read(to_line(load))) == to_line(load)
+    assert to_line(Answer.read(to_line(answer).encode())) == to_line(answer)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'gpus'"):
+        Load.read('{"number": 3, "rows": [{"gpus": 2}]}')
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=_name)
@@ -145,7 +153,8 @@ def test_a_processor_is_given_a_cache_and_gpus_a_share() -> None:
     on_gpu = engine_arguments(SETUP, 0, GPU)
     assert on_cpu["kv_cache_memory_bytes"] == 1 << 20
     assert not on_cpu["enable_chunked_prefill"]
-    assert set(on_gpu) - set(on_cpu) == {"gpu_memory_utilization"}
+    assert set(on_gpu) - set(on_cpu) == {"gpu_memory_utilization", "max_num_seqs"}
+    assert on_gpu["max_num_seqs"] == MOST_ROWS
     assert set(on_cpu) - set(on_gpu) == {"kv_cache_memory_bytes", "enforce_eager", "enable_chunked_prefill"}
 
 
@@ -354,7 +363,8 @@ def test_the_engine_starts_on_gpus_and_samples_until_the_process_of_a_gpu_is_kil
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = set(psutil.Process().children())
-    with VllmSampler(model, runtime) as sampler:
+    told = ScriptedGpus(memories=[Memory(free=free * MIB, total=total * MIB) for free, total in MEMORY])
+    with pretend_gpus(told), VllmSampler(model, runtime) as sampler:
         workers = sorted(set(psutil.Process().children()) - before, key=lambda worker: worker.pid)
         assert [worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers] == visible
         assert {Path(worker.cwd(), MODEL).resolve() for worker in workers} == {model.resolve()}
@@ -380,6 +390,12 @@ def _hold_and_drop(sampler: VllmSampler) -> None:
     assert sampler.hold.rows == MOST_ROWS
     assert sampler.hold.joins([REQUESTS], REQUESTS)
     chunks = [REQUESTS[first : first + 2] for first in range(0, len(REQUESTS), 2)] * 3
+    taken: list[int] = []
+    large = (taken.append(number) or REQUESTS * (MOST_ROWS // len(REQUESTS)) for number in range(20))
+    ahead = sampler.sample_chunks(large)
+    next(iter(ahead))
+    assert len(taken) > AHEAD  # while one is looked at, the next are sampled
+    ahead.close()  # type: ignore[attr-defined]  # a generator
     stopped = sampler.sample_chunks(chunks)
     next(iter(stopped))
     stopped.close()  # type: ignore[attr-defined]  # a generator

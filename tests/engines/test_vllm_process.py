@@ -10,13 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from selfimprove.engines import vllm_process
 from selfimprove.engines.patience import START_SECONDS, patience
-from selfimprove.engines.vllm_messages import Sampled, to_line
+from selfimprove.engines.vllm_messages import Answer, Sampled, to_line
 from selfimprove.engines.vllm_process import Worker
 from selfimprove.errors import StageError
 from selfimprove.sampling import GREEDY, Request
 
-LONG = [Sampled(token_ids=tuple(range(400_000)), stop="eos")]
+LONG = Answer(number=1, rows=[Sampled(token_ids=tuple(range(400_000)), stop="eos")])
 """A message of several megabytes: a pipe holds 64 KiB."""
 ECHO = """
 import os, sys
@@ -26,6 +27,20 @@ with os.fdopen(int(sys.argv[1])) as requests, os.fdopen(int(sys.argv[2]), "w") a
         replies.flush()
 """
 SILENT = "import sys, time; print('so far so good', flush=True); time.sleep(3600)"
+TWICE = "import os, sys, time; os.write(int(sys.argv[2]), b'one\\ntwo\\n'); time.sleep(3600)"
+TRACKED = """
+import os, signal, sys, time
+read, write = os.pipe()
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.close(write)
+    os.write(int(sys.argv[2]), b"ready\\n")
+    os.read(read, 1)
+    open("cleaned", "w").close()
+    sys.exit()
+time.sleep(3600)
+"""
+"""As Python's resource tracker: a child that cleans up when its parent has ended, and ignores SIGTERM."""
 HALF = "import os, sys, time; os.write(int(sys.argv[2]), b'[{'); time.sleep(3600)"
 DEAD = "import sys; print('no such model'); sys.exit(3)"
 FORK = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)']); {SILENT}"
@@ -56,12 +71,19 @@ def _soon(seconds: float = 0.5) -> float:
 
 def test_messages_beyond_a_pipes_size_go_to_and_fro(folder: Path) -> None:
     worker = _worker(ECHO)
-    for message in (LONG, [Sampled(token_ids=(1,), stop="eos")], LONG):
+    for message in (LONG, Answer(number=2, rows=[Sampled(token_ids=(1,), stop="eos")]), LONG):
         worker.send(message, _soon(120))
-        assert worker.receive(_soon(120)).decode() == to_line(message)
+        assert worker.receive(_soon(120)).decode() + "\n" == to_line(message)
     worker.end()
     worker.end()
     assert not list(folder.iterdir())
+
+
+def test_lines_that_come_together_are_read_one_by_one() -> None:
+    worker = _worker(TWICE)
+    assert (worker.receive(_soon(120)), worker.has_line) == (b"one", True)
+    assert (worker.receive(_soon(120)), worker.has_line) == (b"two", False)
+    worker.end()
 
 
 @pytest.mark.parametrize("script", [SILENT, HALF, FORK], ids=["says nothing", "says half", "has a child"])
@@ -72,6 +94,20 @@ def test_a_worker_that_never_answers_is_killed_and_told_in_a_line(script: str, f
     worker.end()
     (log,) = folder.glob("selfimprove-vllm-*.log")
     assert told.value.message.endswith(f"its full log is {log}")
+
+
+def test_what_cleans_up_after_the_worker_is_not_killed_with_it(folder: Path) -> None:
+    worker = _worker(TRACKED)
+    assert worker.receive(_soon(120)) == b"ready"
+    worker.end()
+    assert (folder / "cleaned").exists()
+
+
+def test_a_child_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_process, "TERMINATE_SECONDS", 0.2)
+    worker = _worker(TRACKED.replace("os.read(read, 1)", "time.sleep(3600)"))
+    assert worker.receive(_soon(120)) == b"ready"
+    worker.end()
 
 
 def test_a_worker_that_never_reads_is_killed() -> None:
