@@ -94,7 +94,7 @@ def model(bench: Bench) -> Figures:
 
 
 def engine(bench: Bench) -> Figures:
-    """Start, sample, end, and the memory back (the engine waits for it, and raises if it stays)."""
+    """Start, sample, end, and the memory back (the engine waits for it; what stays is looked at here)."""
     before = _used()
     began = time.perf_counter()
     with _sampler(bench, bench.model) as sampler:

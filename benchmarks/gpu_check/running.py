@@ -98,9 +98,12 @@ def bench_on(folder: Path, model: Path | None, engine: str | None) -> Bench:
     from selfimprove.engines.choice import choose_engine
     from selfimprove.engines.vllm import is_installed
     from selfimprove.models.gpus import gpus_here
+    from selfimprove.recipe import Runtime
+    from selfimprove.runs.devices import refuse_unfit_gpus
 
     if model and not (model / "config.json").is_file():
         raise UsageError(f"--model {model}: there is no config.json", "Name a folder of safetensors.")
+    refuse_unfit_gpus(Runtime())  # or a GPU that torch can't use would pass at toy size
     usable = gpus_here().usable()
     chosen = engine or choose_engine("auto", is_installed(), usable)
     return Bench(model=(model or folder / "model").resolve(), folder=folder, engine=chosen, toy=not usable)

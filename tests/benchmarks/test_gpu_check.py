@@ -47,6 +47,9 @@ def test_a_gpu_gets_the_whole_work_and_a_machine_without_one_the_toy(tmp_path: P
     with pretend_gpus(ScriptedGpus(memories=[Memory(1, 2)])):
         assert not bench_on(tmp_path, None, "vllm").toy
     assert bench_on(tmp_path, None, None).toy
+    unusable = ScriptedGpus(memories=[Memory(1, 2)], torch_sees_them=False)
+    with pretend_gpus(unusable), pytest.raises(UsageError, match="torch .* can't use it"):
+        bench_on(tmp_path, None, None)
     with pytest.raises(UsageError, match=r"no config\.json"):
         bench_on(tmp_path, tmp_path / "absent", None)
 
