@@ -16,6 +16,7 @@ from selfimprove.problem.asking import Asked
 from selfimprove.problem.finals import Final, several_texts
 from selfimprove.problem.likeness import LABELLED, is_of
 from selfimprove.problem.lookup import Lookup, containers, value_of
+from selfimprove.problem.marks import mark_fields, marked_field, said_by, wrong_by
 from selfimprove.problem.names import (
     ANSWERS,
     GRADES,
@@ -65,6 +66,8 @@ class Answers:
                 formal = bool(formal_kind(text))
                 if formal or may_be_formal(text):
                     learnt.text_of(name, formal=formal)
+        for name in mark_fields(names):
+            learnt.mark(name, said_by(name, row[name]))
         if self._lookup.named.answer:
             return
         look_at_rivals(learnt.rivals, row, names)
@@ -97,6 +100,15 @@ class Answers:
             hint = f"Name the right one: --set problems.answer={second} (or {first})."
             raise UsageError(f"{where}: {told}: {values}", hint)
         return None
+
+    def marked_wrong(self, row: Row, names: Names) -> str:
+        """Why the row's answer is none where a mark says so; empty where none does."""
+        name = marked_field(names) if self._lookup.marks else ""
+        if not name or self._lookup.verdict.taken or isinstance(row[name], (list, tuple, dict)):
+            return ""
+        wrong = wrong_by(row, names, self._lookup.marks)
+        apart = wrong and name in names.among(SOLUTIONS) and _stands_apart(row, names)
+        return f"`{wrong}` says that `{name}` is wrong" if wrong and not apart else ""
 
     def fields(self, row: Row, names: Names, asked: Asked) -> Iterator[tuple[str, object]]:
         """The fields that may hold the answer, the surest first."""
@@ -144,7 +156,7 @@ class Answers:
             for name in names.like_solutions if not names.compared else ():
                 if as_number(row[name]) is None or not is_of(name, LABELLED):
                     yield name, row[name]
-        if any(row[name] is False for name in names.among(GRADES)):  # a model's solution was found wrong
+        if any(row[name] in (False, "False", "false") for name in names.among(GRADES)):  # a model's solution is wrong
             if _stands_apart(row, names):
                 yield names["solution"], row[names["solution"]]
             return

@@ -26,7 +26,7 @@ from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
 from selfimprove.problem.extras import look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
-from selfimprove.problem.flags import disowned, graded_wrong, lost_options, picture_in
+from selfimprove.problem.flags import disowned, lost_options, picture_in
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.lookup import ROLES, Lookup, SetAside, value_of
 from selfimprove.problem.names import (
@@ -177,8 +177,8 @@ class FieldReader:
             value_of(row, names, "answer"), str
         ):
             raise SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
-        if isinstance(value_of(row, names, "answer"), (str, int, float)) and (grade := graded_wrong(row, names)):
-            return Final(text=None, why=f"`{grade}` says that `{names['answer']}` is wrong")
+        if why := self._answers.marked_wrong(row, names):
+            return Final(text=None, why=why)
         if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
             raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None

@@ -124,6 +124,8 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
 
 def _of_text(text: str, name: str) -> Final:
     """The final answer of a text; none of one that is a program, or anything like one."""
+    if text[-20:].rstrip().endswith(("|>", "</s>", "_turn>")):
+        text = _END_OF_TURN.sub("", text)
     if "\n" not in text and _LITERAL_LINES.search(text):
         text = text.replace("\\n", "\n")
     found = reference_of(text)
@@ -135,6 +137,8 @@ def _of_text(text: str, name: str) -> Final:
     return Final(text=found.text, weak=found.how == "marked")
 
 
+_END_OF_TURN = re.compile(r"\s*(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end)\|>|</s>|<end_of_turn>)\s*\Z")
+"""What a chat template writes behind an answer."""
 _LITERAL_LINES = re.compile(r"\\n(?:\\n|\s*####)")
 """Line breaks that were written as a backslash and an n."""
 

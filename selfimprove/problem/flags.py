@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-# ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
-from selfimprove.problem.likeness import is_of
-from selfimprove.problem.names import FAULTS, GRADES, SOUND, UNSOUND, Group, Names, Row
+from selfimprove.problem.names import FAULTS, SOUND, UNSOUND, Names, Row
 from selfimprove.problem.options import options_shown
 
 _MEDIA = (
@@ -25,14 +23,6 @@ _MEDIA = (
     ".mp3",
     ".flac",
 )
-_GRADES = Group(name for name in GRADES if name != "verified")
-_RESPONDING = frozenset(
-    (
-        "response output completion prediction predicted generated generation model solution student attempt step llm "
-        "rollout"
-    ).split()
-)
-"""Words of fields with what a model said, of which a grade may tell."""
 _LETTERED = re.compile(r"\bA\s*[).:\]]")
 _OFFERS = re.compile(
     r"\bwhich (?:one )?of (?:the following|these|the (?:options|choices|answers))\b|\bamong A through [B-J]\b|"
@@ -41,22 +31,19 @@ _OFFERS = re.compile(
 )
 
 
+_SPELT = {"true": ("true", "yes", "1"), "false": ("false", "no", "0")}
+
+
 def says(value: object, truth: str) -> bool:
     """Whether the value is this truth value, or spells it as a CSV does."""
-    return isinstance(value, (bool, str)) and str(value).strip().casefold() == truth
-
-
-def graded_wrong(row: Row, names: Names) -> str:
-    """The field that says of the answer that it is wrong; empty where a model's response stands beside it, or none."""
-    wrong = next((name for name in names.among(_GRADES) if says(row[name], "false")), "")
-    return "" if wrong and any(is_of(name, _RESPONDING) for name in names.values()) else wrong
+    return isinstance(value, (bool, str, int)) and str(value).strip().casefold() in _SPELT[truth]
 
 
 def disowned(row: Row, names: Names) -> str:
     """Why the row's answer is none, where the row says so itself; empty where it doesn't."""
     for name in names.among(SOUND):
         if says(row[name], "false"):
-            return f"`{name}` says that there is no answer"
+            return f"`{name}` says that there is no sound answer"
     for name in names.among(UNSOUND):
         if says(row[name], "true"):
             return f"`{name}` says that there is no answer"

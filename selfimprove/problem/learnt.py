@@ -36,12 +36,14 @@ class Learnt:
     listed: dict[str, Counter[str]] = field(default_factory=dict)
     written: dict[str, Counter[str]] = field(default_factory=dict)
     leads: dict[str, Leads] = field(default_factory=dict)
+    marks: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
         """Whether rows can be read only when all were looked at."""
         numbers = any(found["number"] for found in self.labels.values())
-        return bool(self.numbering or self.texts.rows or numbers or self.decides)
+        marked = any(found["wrong"] or found["zero"] for found in self.marks.values())
+        return bool(self.numbering or self.texts.rows or numbers or marked or self.decides)
 
     @property
     def open(self) -> bool:
@@ -109,6 +111,10 @@ class Learnt:
         if found.rows < MOST_ROWS:
             found.look(text, question)
 
+    def mark(self, name: str, said: str) -> None:
+        """Note what a field that may hold a mark says."""
+        self.marks.setdefault(name, Counter())[said] += 1
+
     def label(self, name: str, *, number: bool) -> None:
         """Note a label that is written as a text."""
         self.labels.setdefault(name, Counter())["number" if number else "word"] += 1
@@ -132,6 +138,8 @@ class Learnt:
             self.rivals.setdefault(pair, Rivals()).join(rivals)
         for name, found in later.listed.items():
             self.listed.setdefault(name, Counter()).update(found)
+        for name, found in later.marks.items():
+            self.marks.setdefault(name, Counter()).update(found)
         for name, leads in later.leads.items():
             self.leads.setdefault(name, Leads()).join(leads)
         for name, found in later.written.items():

@@ -17,6 +17,14 @@ ANSWERING = frozenset("answer target gold truth".split())
 """Words of fields that hold a final answer."""
 SUREST = frozenset("final exact gold golden correct right true short reference ref truth ground expected".split())
 """Words that set one of several fields of answers above the others."""
+TRUE = frozenset(
+    (
+        "gold golden truth reference ref expected correct true right gt gts groundtruth goldanswer goldenanswer "
+        "referenceanswer expectedanswer correctanswer gtanswer official corrected key musterlösung musterloesung "
+        "musterantwort"
+    ).split()
+)
+"""Words that say of one of two answers that it is the reference."""
 GIVEN = frozenset(
     (
         "context knowledge passage paragraph para article scenario snippet document story dialogue dialog "
@@ -114,6 +122,11 @@ def is_answer(name: str) -> bool:
 def is_solution(name: str) -> bool:
     """Whether the name is like that of a field with solutions or labels."""
     return is_of(name, _SOLVING) and not is_of(name, CODING) and not _is_beside_without(name, _SOLVING)
+
+
+def is_reference(name: str) -> bool:
+    """Whether the name says that the field holds the right answer, and not what somebody answered."""
+    return is_of(name, TRUE) and not _is_beside_without(name, _SOLVING)
 
 
 def is_choice(name: str) -> bool:

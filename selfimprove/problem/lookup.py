@@ -9,6 +9,7 @@ from selfimprove.problem.extras import Role, why_taken
 from selfimprove.problem.finals import Kind
 from selfimprove.problem.guess import Guess, told_of
 from selfimprove.problem.learnt import Learnt
+from selfimprove.problem.marks import marks_of
 from selfimprove.problem.names import CONTAINERS, Names, Row, listed, opened
 from selfimprove.problem.rivals import Verdict
 from selfimprove.recipe import Problems
@@ -29,7 +30,7 @@ class Lookup:
 
     `roles` and `guess` are what all rows said of fields that no name tells of, once they were all looked at (`settle`),
     `verdict` what they said of several that look like the answer, `aliased` of lists of answers, `formal` of programs,
-    `whole` of texts that hold the question.
+    `whole` of texts that hold the question, `marks` of fields that say of an answer whether it is right.
     """
 
     def __init__(self, named: Problems) -> None:
@@ -42,6 +43,7 @@ class Lookup:
         self.aliased: frozenset[str] = frozenset()
         self.formal: frozenset[str] = frozenset()
         self.whole: frozenset[str] = frozenset()
+        self.marks: frozenset[str] = frozenset()
         self._settled = False
         self._names: dict[tuple[object, ...], Names] = {}
 
@@ -53,7 +55,7 @@ class Lookup:
             self.roles = {name: role for name, role in self.learnt.roles().items() if name not in told}
             self.guess = self.learnt.guess()
             self.aliased, self.formal = self.learnt.aliased(), self.learnt.formal()
-            self.whole = self.learnt.whole()
+            self.whole, self.marks = self.learnt.whole(), marks_of(self.learnt.marks)
             self.verdict = Verdict() if self.named.answer else self.learnt.verdict()
 
     def notes(self) -> tuple[str, ...]:

@@ -200,7 +200,8 @@ QUESTIONS = Group(
 """Names of the question, the surest first."""
 ANSWERS = Group(
     (
-        "expectedanswer expected gt goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
+        "expectedanswer expectedresponse expectedoutput expectedresult expected gt gts "
+        "goldanswer goldenanswer referenceanswer correctanswer answer finalanswer "
         "groundtruthanswer groundtruth ideal answernumber numericalanswer numericanswer answervalue "
         "shortanswer respuestacorrecta respuesta antwort réponse risposta respostacorreta resposta "
         "gabarito ответ "
@@ -263,7 +264,7 @@ RATINGS = Group("helpfulness correctness coherence complexity verbosity".split()
 """Names of the grades that people gave a model's response."""
 SCORES = Group("score scores reward rewards rating ratings".split())
 """Names of what a model's response was given."""
-SOUND = Group("answerable isanswerable hasanswer".split())
+SOUND = Group("answerable isanswerable hasanswer problemisvalid questionisvalid solutionisvalid".split())
 UNSOUND = Group("unanswerable isunanswerable isimpossible falsepremise".split())
 """Names of a truth value that says whether what the question comes with answers it, and that it does not."""
 FAULTS = Group("errortype".split())

@@ -19,8 +19,10 @@ from typing import Literal
 from selfimprove.answer import Outcome, check
 from selfimprove.problem.aliases import one_answer
 from selfimprove.problem.finals import final_of
-from selfimprove.problem.likeness import is_beside, is_of, is_solution
-from selfimprove.problem.names import ANSWERS, GRADES, LABELS, SCORES, Group, Names, Row, bare_name, opened
+from selfimprove.problem.likeness import GIVEN, TRUE, is_beside, is_of, is_reference, is_solution
+from selfimprove.problem.marks import is_mark
+from selfimprove.problem.names import ANSWERS, GRADES, LABELS, SCORES, SOLUTIONS, Group, Names, Row, bare_name, opened
+from selfimprove.problem.option_fields import option_fields, own_fields
 
 MOST_ROWS = 200
 """Rows of a part of a source in which such fields are compared."""
@@ -30,17 +32,19 @@ LEAST_SOLVED = 4
 """Such rows from which on more than a quarter that differ are too many."""
 MOST_CHECKED = 20
 """Formulas that are compared by the checker, of these."""
+LEAST_SAME, LEAST_SHARED = 5, 3
+"""One row of so many has the same in two fields that no name ties, at least, and the values that it then has."""
+MOST_APART, MOST_OTHERS = 50, 3
+"""Rows in which such fields are compared, and how many of these are."""
+_SHORT = 60
+"""Characters of a value that may be an answer by itself, at most."""
 FEW = 10
 """One row of so many may differ, at most, without the source being refused."""
 
-_TRUE = frozenset(
-    (
-        "gold golden truth reference expected correct true right gt groundtruth goldanswer goldenanswer "
-        "referenceanswer expectedanswer correctanswer gtanswer"
-    ).split()
-)
 _TARGET = frozenset("target label".split())
-_MODEL = frozenset("output model predicted prediction generated generation response completion sampled".split())
+_MODEL = frozenset(
+    "output model predicted prediction generated generation response completion sampled guess guessed".split()
+)
 """Words of the name of an answer that a model gave, or an earlier label."""
 _GRADED = Group((*GRADES, *SCORES))
 _SIGNS = frozenset("mistake model predicted prediction generated generation completion correctness rollout llm".split())
@@ -56,13 +60,19 @@ Pair = tuple[str, str]
 
 @dataclass
 class Rivals:
-    """How often the answers of two fields agree, and differ as numbers and as words."""
+    """How often the answers of two fields agree, differ as numbers and as words, and are of different kinds.
+
+    `shared` holds a few values that both have in one row; `apart`: the name of one tells of no answer.
+    """
 
     rows: int = 0
     checked: int = 0
     same: int = 0
     numbers: int = 0
     words: int = 0
+    unlike: int = 0
+    shared: set[str] = field(default_factory=set)
+    apart: bool = False
 
     def join(self, other: Rivals) -> None:
         """Count what another has counted."""
@@ -71,10 +81,17 @@ class Rivals:
         self.same += other.same
         self.numbers += other.numbers
         self.words += other.words
+        self.unlike += other.unlike
+        self.shared |= other.shared
+        self.apart |= other.apart
 
     def differ(self) -> bool:
         """Whether the two are about the same and disagree."""
         return bool(self.numbers or (self.words and self.same))
+
+    def meet(self) -> bool:
+        """Whether the two hold one thing by what they hold: so many rows have the same, and not always one value."""
+        return LEAST_SAME * self.same >= self.rows and len(self.shared) >= LEAST_SHARED
 
     def total(self) -> int:
         """How many rows could be compared."""
@@ -96,7 +113,7 @@ class Verdict:
 
 def _rank(name: str) -> int:
     """How surely the name is that of a reference."""
-    return 2 if is_of(name, _TRUE) else 1 if is_of(name, _TARGET) else 0
+    return 2 if is_of(name, TRUE) else 1 if is_of(name, _TARGET) else 0
 
 
 @lru_cache(maxsize=1000)
@@ -121,13 +138,53 @@ def _pairs(names: Names) -> tuple[Pair, ...]:
     )
 
 
+@lru_cache(maxsize=1000)
+def _apart(names: Names) -> tuple[Pair, ...]:
+    """The first of the fields that may be the answer, with others that may be it although no list has their names."""
+    first = next(iter((*names.among(ANSWERS), *names.like_answers, *names.among(SOLUTIONS))), "")
+    if not first or _rank(first) == 2 or option_fields(names) or own_fields(names):
+        return ()
+    told = {name for pair in _pairs(names) for name in pair}
+    others = [name for name in names.values() if name not in told and name not in names.questions and name != first]
+    likely = [name for name in others if is_reference(name) and not is_of(name, GIVEN)]
+    said = frozenset((first, *likely, *(name for name in others if is_of(name, _MODEL))))
+    plain = [name for name in names.others if name in others and name not in said and not names.contexts]
+    return tuple((first, name) for name in (*likely, *plain[:MOST_OTHERS]))
+
+
+def _look_apart(rivals: dict[Pair, Rivals], row: Row, names: Names) -> None:
+    """Compare the row's answer with short values under names that tell little."""
+    for pair in _apart(names):
+        first, second = row[pair[0]], row[pair[1]]
+        if not _is_short(first) or not _is_short(second) or is_mark(pair[1], second):
+            continue
+        found = rivals.setdefault(pair, Rivals(apart=True))
+        if found.rows >= MOST_APART:
+            continue
+        found.rows += 1
+        kind = "same" if str(first).strip() == str(second).strip() else compared(row, pair, exact=False)
+        found.same += kind == "same"
+        found.numbers += kind == "number"
+        found.words += kind == "word"
+        if kind == "same" and len(found.shared) < LEAST_SHARED:
+            found.shared.add(str(first))
+
+
+def _is_short(value: object) -> bool:
+    """Whether this may be an answer by itself, and no list of them."""
+    if isinstance(value, str):
+        return 0 < len(value) <= _SHORT and value[:1] not in "[{"
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _is_reference(name: str) -> bool:
     """Whether this is a solution that is called the right one."""
-    return is_solution(name) and is_of(name, _TRUE)
+    return is_solution(name) and is_of(name, TRUE)
 
 
 def look(rivals: dict[Pair, Rivals], row: Row, names: Names) -> None:
     """Compare the fields of a row that may be its answer."""
+    _look_apart(rivals, row, names)
     for pair in _pairs(names):
         first, second = row[pair[0]], row[pair[1]]
         if first in (None, "", []) or second in (None, "", []):
@@ -141,6 +198,7 @@ def look(rivals: dict[Pair, Rivals], row: Row, names: Names) -> None:
         found.same += kind == "same"
         found.numbers += kind == "number" and names_number(pair)
         found.words += kind == "word"
+        found.unlike += not kind and _is_short(first) and _is_short(second)
 
 
 def names_number(pair: Pair) -> bool:
@@ -200,11 +258,14 @@ def judged(rivals: Mapping[Pair, Rivals], known: Iterable[str]) -> Verdict:
     left: set[str] = set()
     unsure: dict[Pair, Rivals] = {}
     for (first, second), found in rivals.items():
-        if not found.differ():
+        ranks = _rank(first), _rank(second)
+        unlike = ranks[1] == 2 > ranks[0] and found.unlike and found.same
+        if found.apart and not found.meet():
+            continue
+        if not found.differ() and not unlike:
             if found.words and _rank(first) == 0 and is_of(second, frozenset(("target",))):
                 unsure[first, second] = found
             continue
-        ranks = _rank(first), _rank(second)
         solved = bare_name(second) == "solution"
         if is_solution(second) and (found.few(LEAST_SOLVED if solved else FEW) or found.total() < LEAST_SOLVED):
             continue

@@ -89,14 +89,22 @@ _TEMPLATES = (
     re.compile(r"<\|(user|system|assistant)\|>\s*(.*?)(?=<\||</s>|\Z)", re.DOTALL),
 )
 """The turns of ChatML (Qwen), Llama 3, Gemma and Zephyr: the role and what is said."""
+_BEGIN = re.compile(r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\|endoftext\|>)?\s*")
+_BARE = re.compile(r"^(system|user|assistant)\n(.*?)(?=^(?:system|user|assistant)\n|\Z)", re.DOTALL | re.MULTILINE)
+"""Turns of ChatML whose tokens were left out in decoding: each role stands on a line of its own."""
+_BARE_WHOLE = re.compile(r"(?:system\n.*?\n)?user\n.+\nassistant\n?\s*\Z", re.DOTALL)
 
 
 def rendered(text: str) -> list[dict[str, str]]:
-    """The turns in a text that a chat template has made, without those that say nothing; empty for any other text."""
+    """The turns in a text that a chat template has made, without those that say nothing; empty for any other text.
+
+    Such a text begins with a turn: one that only speaks of a template's tokens is none.
+    """
     if "<|" not in text and "<start_of_turn>" not in text:
-        return []
-    found = (template.findall(text) for template in _TEMPLATES)
-    turns = next((turns for turns in found if turns), [])
+        turns = _BARE.findall(text) if text[:20].startswith(("user\n", "system\n")) and _BARE_WHOLE.match(text) else []
+    else:
+        whole = _BEGIN.sub("", text, count=1)
+        turns = next((one.findall(whole) for one in _TEMPLATES if one.match(whole)), [])
     return [{"role": role, "content": said.strip()} for role, said in turns if said.strip()]
 
 

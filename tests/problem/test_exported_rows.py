@@ -205,3 +205,17 @@ def test_an_object_of_rows_in_another_form_is_its_rows(whole: dict[str, object],
 def test_an_object_whose_names_ask_nothing_is_one_row(tmp_path: Path) -> None:
     whole = {"question": QUESTIONS[0], "answer": ANSWERS[0]}
     assert read(tmp_path, "one.json", json.dumps(whole)) == [(QUESTIONS[0], ANSWERS[0])]
+
+
+@pytest.mark.parametrize("system", ["", "system\nBe brief.\n"])
+def test_a_chat_whose_tokens_were_left_out_is_a_chat(system: str, tmp_path: Path) -> None:
+    rows = [{"input": f"{system}user\nWhat is {a} + {b}?\nassistant\n", "gts": str(a + b)} for a, b in SUMS]
+    (tmp_path / "dump.jsonl").write_text(lines(list(rows)))
+    first = preview(str(tmp_path / "dump.jsonl"), Problems()).problems[0]
+    assert (first.question, first.answer, first.system) == ("What is 2 + 3?", "5", "Be brief." if system else "")
+
+
+def test_a_question_about_the_tokens_of_a_chat_is_asked_whole(tmp_path: Path) -> None:
+    asked = "What does <|im_end|>\n<|im_start|>assistant\nmean in row {}?"
+    rows = [{"question": asked.format(n), "answer": str(n)} for n in range(4)]
+    assert read(tmp_path, "tokens.jsonl", lines(list(rows)))[0] == (asked.format(0), "0")

@@ -51,6 +51,18 @@ TOLD: dict[str, Callable[[int], Row]] = {
     "what is expected": lambda n: {"response": said(n), "expected": str(n + 10)},
     "what is correct": lambda n: {"response": said(n), "correct": str(n + 10)},
     "an expected answer": lambda n: {"answer": said(n), "expected_answer": str(n + 10)},
+    "a short reference": lambda n: {"answer": said(n), "ref": str(n + 10)},
+    "a key": lambda n: {"response": said(n), "key": str(n + 10)},
+    "an answer key": lambda n: {"answer": said(n), "answer_key": str(n + 10)},
+    "a column of what is correct": lambda n: {"answer": said(n), "Correct": str(n + 10)},
+    "an official answer": lambda n: {"answer": said(n), "official_answer": str(n + 10)},
+    "an expected result": lambda n: {"result": said(n), "expected_result": str(n + 10)},
+    "an expected response in an object": lambda n: {"outputs": said(n), "expectations": {"expected_response": n + 10}},
+    "verl's name": lambda n: {"output": f"So {said(n)}.\n#### {said(n)}<|im_end|>", "gts": str(n + 10)},
+    "a ground truth beside an answer of another kind": lambda n: {
+        "answer": "no" if n % 2 else str(n + 10),
+        "ground_truth": str(n + 10),
+    },
 }
 
 
@@ -72,6 +84,7 @@ UNSURE: dict[str, Callable[[int], Row]] = {
     "two answers": lambda n: {"answer": said(n), "final_answer": str(n + 10)},
     "words that never agree": lambda n: {"answer": "green", "target": "red"},
     "a solution": lambda n: {"solution": f"So \\boxed{{{said(n)}}}.", "answer": str(n + 10)},
+    "a column of like values": lambda n: {"answer": said(n), "real": str(n + 10)},
 }
 
 
@@ -97,6 +110,8 @@ AGREEING: dict[str, Callable[[int], Row]] = {
     "a formula": lambda n: {"answer": f"\\frac{{{2 * n + 20}}}{{2}}", "final_answer": f"{n + 10}"},
     "a class": lambda n: {"answer": str(n + 10), "label": n + 1},
     "a citation": lambda n: {"answer": str(n + 10), "reference": f"Smith and Lee {1990 + n}"},
+    "what was guessed": lambda n: {"answer": str(n + 10), "guess": said(n)},
+    "minutes": lambda n: {"answer": str(n + 10), "expected_minutes": n % 3 + 10},
     "a letter": lambda n: {"answer": str(n + 10), "target": "ABCDEF"[n]},
 }
 

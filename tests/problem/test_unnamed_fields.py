@@ -358,7 +358,7 @@ def test_a_source_is_refused_and_its_fields_are_named_for(kind: str, read: Read)
 NO_ANSWERS: dict[str, tuple[Row, str]] = {
     "a number for yes or no": ({"question": "It rains. Is the street wet?", "answer": 1}, "question of yes or no"),
     "a number beside letters": ({"question": "Which? (A) a cat (B) a dog", "answer": 1}, "the options have letters"),
-    "a response that was scored": ({"question": "Who is it?", "response": "Ann", "score": 0}, "no answer"),
+    "a response that was scored": ({"question": "Who is it?", "response": "Ann", "score": 0}, "`response` is wrong"),
 }
 
 
