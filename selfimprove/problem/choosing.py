@@ -68,6 +68,14 @@ class Choices:
                 written = isinstance(value, str)
                 self._lookup.learnt.numbering.setdefault(name, Numbering()).learn(options, number, written=written)
 
+    def offered(self, row: Row, names: Names) -> frozenset[str]:
+        """The fields that hold the row's options."""
+        try:
+            options = self.options(row, names)
+        except SetAside:
+            return frozenset(names.values())
+        return frozenset(options.fields) if options else frozenset()
+
     def options(self, row: Row, names: Names) -> Options | None:
         """The row's options, None without any; raises `SetAside` for some that can't be read."""
         own = self._lookup.named.options

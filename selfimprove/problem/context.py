@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfimprove.problem.families import stem_of
 from selfimprove.problem.likeness import is_of
 from selfimprove.problem.names import Names, Row, bare_name, find
 
@@ -59,7 +61,12 @@ def _values(row: Row, names: Names, named: str, question_name: str) -> list[tupl
     if "evidence" in names and is_of(question_name, CLAIMS) and _is_text(evidence := row[names["evidence"]]):
         found.append((names["evidence"], evidence))
     if found and names.contexts is names.like_contexts:  # a word or two say something of a passage
-        found = [(name, value) for name, value in found if not isinstance(value, str) or len(value.split()) > 2]
+        stems = Counter(stem_of(name) for name, _ in found)
+        found = [
+            (name, value)
+            for name, value in found
+            if not isinstance(value, str) or len(value.split()) > 2 or stems[stem_of(name)] > 1
+        ]
     if "hint" in names and "lecture" in names:  # science questions whose figure is told in words
         found.append((names["hint"], row[names["hint"]]))
     return found

@@ -14,17 +14,29 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, TypeGuard
 
 from selfimprove.problem.context import CLAIMS, flat
+from selfimprove.problem.families import Family, families
 from selfimprove.problem.guess import size_of
 from selfimprove.problem.likeness import ANSWERING, ASKING, CODING, GIVEN, is_beside, is_of
-from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, QUESTIONS, SOLUTIONS, Group, Names, Row, bare_name
+from selfimprove.problem.names import (
+    ANSWERS,
+    CHOSEN,
+    LABELS,
+    QUESTIONS,
+    SOLUTIONS,
+    Group,
+    Names,
+    Row,
+    bare_name,
+    opened,
+)
 from selfimprove.problem.numbering import as_number, is_index, place_of
-from selfimprove.problem.option_fields import own_fields
+from selfimprove.problem.option_fields import own_fields, sure_fields
 from selfimprove.problem.options import read_options
 
 MOST_ROWS = 300
@@ -33,6 +45,8 @@ LEAST_ROWS = 3
 """Rows from which on they say something."""
 LONG = 5
 """Words of a text that may be a passage."""
+LEAST_PART = 3
+"""Words of each of several numbered texts that may be parts of a passage, on average."""
 PASSAGE = 15
 """Words of a text that is rather a passage than a remark."""
 _LONGER_BY = 2
@@ -85,6 +99,7 @@ class Extra:
     `quoted` counts the rows whose answer in words it holds, `picks` the places of the answer in its lists, `indexed`
     the lists that an index goes into, `counted` those into which a number goes that may be an answer as well;
     `reworded` counts the rows in which it asks what the question asks, `leads` what stands before the question in it.
+    `family` are the fields whose texts were looked at as one.
     """
 
     rows: int = 0
@@ -99,6 +114,7 @@ class Extra:
     counted: int = 0
     reworded: int = 0
     leads: Leads = field(default_factory=Leads)
+    family: Family = ()
 
     def join(self, other: Extra) -> None:
         """Count what another has counted."""
@@ -111,6 +127,7 @@ class Extra:
         self.counted += other.counted
         self.reworded += other.reworded
         self.leads.join(other.leads)
+        self.family = self.family or other.family
         self.places.update(other.places)
         self.picks.update(other.picks)
         for value, questions in other.asked.items():
@@ -126,6 +143,9 @@ class Extra:
             return ""
         between = self.places["between"] == self.filled and not is_of(name, CODING)
         beside = is_beside(name) and not is_of(name, GIVEN)
+        if self.family and self.words >= LEAST_PART * len(self.family) * self.filled:
+            told: dict[str, Role] = {"before": "unsure" if beside else "context", "after": ""}
+            return next((told[place] for place in told if self.places[place] == self.filled), "unsure")
         if beside and self.words < PASSAGE * self.filled:
             return ""
         if self.words < LONG * self.filled:
@@ -158,20 +178,33 @@ def why_taken(role: Role) -> str:
 
 @lru_cache(maxsize=1000)
 def _to_look_at(names: Names) -> tuple[str, ...]:
-    own = own_fields(names)
-    return tuple(name for name in names.doubtful if name not in own)
+    apart = own_fields(names) | {name for family in _families(names) for name in family}
+    return tuple(name for name in names.doubtful if name not in apart)
+
+
+@lru_cache(maxsize=1000)
+def _families(names: Names) -> tuple[Family, ...]:
+    """The numbered fields that are looked at as one: none of a name that is known for what the question needs."""
+    apart = {*names.contexts, *names.told, *sure_fields(names)}
+    return tuple(family for family in families(names) if apart.isdisjoint(family))
 
 
 def looks(extras: dict[str, Extra], names: Names) -> bool:
     """Whether one of these fields is to be looked at in another row."""
     doubtful, holders = _to_look_at(names), names.holders
-    if not doubtful and not holders:
+    firsts = tuple(family[0] for family in _families(names))
+    if not doubtful and not holders and not firsts:
         return False
-    return any(name not in extras or extras[name].rows < MOST_ROWS for name in (*doubtful, *holders))
+    return any(name not in extras or extras[name].rows < MOST_ROWS for name in (*doubtful, *holders, *firsts))
 
 
-def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: str) -> None:
-    """Look at the fields of a row that are not known by name; `question` is the field with its question, the `text`."""
+def look(
+    extras: dict[str, Extra], row: Row, names: Names, question: str, text: str, offered: frozenset[str] = frozenset()
+) -> None:
+    """Look at the fields of a row that are not known by name; `question` is the field with its question, the `text`.
+
+    `offered` are those that hold an option each.
+    """
     order = list(row)
     top = question.split(".")[0]
     asked = order.index(top) if top in row else -1
@@ -179,9 +212,10 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
     answered = min(others, default=asked if top != question else len(order))
     told = asked >= 0 and (len(order) < LEAST_ROWS or order != sorted(order))
     for name in names.holders:
-        extras.setdefault(name, Extra()).rows += 1
-    for name, value in (*((name, row[name]) for name in _to_look_at(names)), *_inside(row, names)):
-        found = extras.setdefault(name, Extra())
+        extras.setdefault(name, Extra()).rows += not isinstance(row[name], str)
+    joined = {family[0]: family for family in _families(names)}
+    for name, value in _looked_at(row, names, joined, offered):
+        found = extras.setdefault(name, Extra(family=joined.get(name, ())))
         if found.rows >= MOST_ROWS:
             continue
         found.rows += 1
@@ -207,8 +241,29 @@ def look(extras: dict[str, Extra], row: Row, names: Names, question: str, text: 
         digest = zlib.crc32(shown.encode("utf-8", "surrogatepass"))
         found.asked.setdefault(digest, set()).add(zlib.crc32(text.encode("utf-8", "surrogatepass")))
         found.quoted += any(_is_words(row[one]) and str(row[one]) in shown for one in names.among(_ANSWERING))
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple)) and not found.family:
             _pick(found, value, {one: row[one] for one in names.among(_ANSWERING)})
+
+
+def has_families(names: Names) -> bool:
+    """Whether numbered fields are looked at as one, which may as well be options."""
+    return bool(_families(names))
+
+
+def _looked_at(
+    row: Row, names: Names, joined: Mapping[str, Family], offered: frozenset[str]
+) -> Iterator[tuple[str, object]]:
+    """The fields to look at with what they hold: numbered ones as one, objects by the passages in them."""
+    yield from ((name, row[name]) for name in _to_look_at(names))
+    yield from ((name, opened(row[name])) for name in names.holders if isinstance(row[name], str))
+    yield from _inside(row, names)
+    for name, family in joined.items():
+        if not offered.isdisjoint(family):
+            continue
+        texts = [row[one] for one in family if row[one] not in (None, "")]
+        answers = [row[one] for one in names.among(_ANSWERING)]
+        whole = all(isinstance(one, str) for one in texts) and not any(one in texts for one in answers)
+        yield name, texts if whole else ""
 
 
 def _inside(row: Row, names: Names) -> list[tuple[str, object]]:

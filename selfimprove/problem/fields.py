@@ -24,9 +24,9 @@ from selfimprove.errors import UsageError
 from selfimprove.problem.answer_fields import Answers
 from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
-from selfimprove.problem.extras import look, looks
+from selfimprove.problem.extras import has_families, look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
-from selfimprove.problem.flags import disowned, lost_options, picture_in
+from selfimprove.problem.flags import disowned, lost_options, picture_in, puzzle_target
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.lookup import ROLES, Lookup, SetAside, value_of
 from selfimprove.problem.names import (
@@ -111,8 +111,10 @@ class FieldReader:
             asked = self._questions.usual(row, names)
         except (SetAside, UsageError):
             return
-        if asked is not None:
-            look(self.learnt.extras, row, names, asked.name, asked.text)
+        if asked is None:
+            return
+        offered = self._choices.offered(row, names) if has_families(names) else frozenset()
+        look(self.learnt.extras, row, names, asked.name, asked.text, offered)
 
     def read(self, row: object, where: str, source: str) -> RowRead:
         """The problem of a row that was shown; `UsageError`, naming `where`, for a row that is none."""
@@ -179,6 +181,8 @@ class FieldReader:
             raise SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
         if why := self._answers.marked_wrong(row, names):
             return Final(text=None, why=why)
+        if not self._named.answer and (name := puzzle_target(row, names)):
+            return Final(text=None, kind="type", why=f"`{name}` holds the target of a puzzle, which is no answer to it")
         if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
             raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
         weak: tuple[str, Final] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from selfimprove.problem.names import FAULTS, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.names import ANSWERS, FAULTS, SOUND, UNSOUND, Names, Row
+from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import options_shown
 
 _MEDIA = (
@@ -52,6 +53,15 @@ def disowned(row: Row, names: Names) -> str:
         if isinstance(fault, str) and fault.strip().casefold() not in ("", "ok", "none", "no error"):
             return f"`{name}` says that the question is at fault: {fault!r:.60}"
     return ""
+
+
+def puzzle_target(row: Row, names: Names) -> str:
+    """The field with the number that is to be reached with the row's numbers, where it is the only answer; or empty."""
+    if "target" not in names or names.among(ANSWERS) != (names["target"],):
+        return ""
+    given = next((row[names[bare]] for bare in ("numbers", "nums") if bare in names), None)
+    whole = isinstance(given, (list, tuple)) or (isinstance(given, str) and given[:1] == "[")
+    return names["target"] if whole and as_number(row[names["target"]]) is not None else ""
 
 
 def picture_in(row: Row, names: Names) -> str:

@@ -173,6 +173,8 @@ def guessed(texts: Texts) -> Guess:
         found = Guess(tuple(name for name in given if name in may_be), "as the only text that is left")
     if len(found.fields) > 1:
         return Guess(unsure=found.fields)
+    if family := _family_of(found.fields, told):
+        found = Guess(family, found.why)
     return _sure(found, told, given)
 
 
@@ -195,6 +197,12 @@ def _numbered(names: Sequence[str]) -> tuple[str, ...]:
     first = ordered[0][0]
     whole = first < 2 and [number for number, _ in ordered] == list(range(first, first + len(names)))
     return tuple(name for _, name in ordered) if whole else ()
+
+
+def _family_of(fields: Sequence[str], told: Mapping[str, TextField]) -> tuple[str, ...]:
+    """The fields that count on with this one, which is the first of a run; empty without any."""
+    stems = {name: re.sub(r"[\W_]*\d\Z", "", name) for name in told}
+    return _numbered([name for name in told if fields and name != stems[name] == stems.get(fields[0])])
 
 
 def told_of(found: Guess) -> str:

@@ -54,7 +54,8 @@ class Learnt:
 
     def roles(self) -> dict[str, Role]:
         """What the fields that no name tells of are to the questions; to be asked when all rows were looked at."""
-        return {name: role for name, extra in self.extras.items() if (role := extra.role(name))}
+        told = ((name, extra, extra.role(name)) for name, extra in self.extras.items())
+        return {one: role for name, extra, role in told if role for one in extra.family or (name,)}
 
     def verdict(self) -> Verdict:
         """Which of the fields that look like the answer is it; to be asked when all rows were looked at."""

@@ -21,13 +21,13 @@ TRUE = frozenset(
     (
         "gold golden truth reference ref expected correct true right gt gts groundtruth goldanswer goldenanswer "
         "referenceanswer expectedanswer correctanswer gtanswer official corrected key musterlösung musterloesung "
-        "musterantwort"
+        "musterantwort expectation expectations"
     ).split()
 )
 """Words that say of one of two answers that it is the reference."""
 GIVEN = frozenset(
     (
-        "context knowledge passage paragraph para article scenario snippet document story dialogue dialog "
+        "context knowledge passage paragraph para article scenario snippet document doc story dialogue dialog "
         "conversation transcript background situation body excerpt vignette narrative premise contract clause "
         "table report"
     ).split()

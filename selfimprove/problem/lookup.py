@@ -9,6 +9,7 @@ from selfimprove.problem.extras import Role, why_taken
 from selfimprove.problem.finals import Kind
 from selfimprove.problem.guess import Guess, told_of
 from selfimprove.problem.learnt import Learnt
+from selfimprove.problem.likeness import TRUE, is_of
 from selfimprove.problem.marks import marks_of
 from selfimprove.problem.names import CONTAINERS, Names, Row, listed, opened
 from selfimprove.problem.rivals import Verdict
@@ -79,7 +80,7 @@ class Lookup:
 def containers(row: Row, names: Names) -> Iterator[tuple[str, Row]]:
     """The objects inside a row, the likeliest to hold the answer first."""
     order = {bare: place for place, bare in enumerate(CONTAINERS)}
-    for _, name in sorted(names.items(), key=lambda item: order.get(item[0], len(order))):
+    for _, name in sorted(names.items(), key=lambda item: (order.get(item[0], len(order)), not is_of(item[1], TRUE))):
         value = row[name]
         may_be = isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] == "{")
         if may_be and isinstance(inner := opened(value), dict):

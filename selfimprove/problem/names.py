@@ -53,7 +53,10 @@ class Names(dict[str, str]):
     """
 
     def __init__(self, fields: Iterable[object]) -> None:
-        super().__init__({bare_name(name): name for name in reversed(list(fields)) if isinstance(name, str)})
+        super().__init__()
+        for name in fields:  # of two that are alike the first counts
+            if isinstance(name, str):
+                self.setdefault(bare_name(name), name)
         for bare, name in list(self.items()):  # beside token ids
             if (stem := bare.removesuffix("pretokenized").removesuffix("plaintext")) != bare and stem:
                 self[stem] = name
@@ -183,7 +186,8 @@ class Names(dict[str, str]):
         return tuple(
             name
             for bare, name in self.items()
-            if _LIKE_CONTEXT.fullmatch(bare) or (is_of(name, GIVEN) and not is_beside(name) and bare not in _ROLES)
+            if _LIKE_CONTEXT.fullmatch(bare)
+            or (is_of(name, GIVEN) and not is_beside(name) and bare not in _ROLES and bare not in CONTAINERS)
         )
 
 
@@ -222,7 +226,7 @@ TOLD = Group((*ANSWERS, *SOLUTIONS))
 CONTEXTS = Group(
     (
         "instruction body context passage article abstract scenario sentence premises story paragraph "
-        "para document dialogue dialog transcript support supports background situation "
+        "ctxs para document dialogue dialog transcript support supports background situation "
         "backgrounddescription text pretext tabletitle table posttext paragraphs premise theory "
         "narrative puzzle contexts plot given excerpt vignette problem input snippet sentences history "
         "definition taskprefix tables giveninfo knowledge prompt contexto kontext contesto texto 文章 材料 본문 "

@@ -182,6 +182,13 @@ def own_fields(names: Names) -> frozenset[str]:
     return frozenset((*known.wrong, *(name for family in (*known.families, *known.others) for _, name in family)))
 
 
+@lru_cache(maxsize=1000)
+def sure_fields(names: Names) -> frozenset[str]:
+    """Those of them whose names say that they do."""
+    known = _known(names)
+    return frozenset((*known.wrong, *(name for family in known.families for _, name in family)))
+
+
 def _of_family(row: Row, family: Family) -> Options | None:
     """The options of these fields, the last of which may be empty; between letters any may be."""
     filled = [(key, name) for key, name in family if is_plain(row[name]) and str(row[name]).strip() not in ("", "nan")]
