@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from selfimprove.errors import UsageError
 from selfimprove.problem.context import context_of
+from selfimprove.problem.counting import look_at_counts
 from selfimprove.problem.guess import is_formal
 from selfimprove.problem.heads import NAME_WORDS
 from selfimprove.problem.likeness import ANSWERING, CODING, is_beside, is_of, is_solution, may_be_given, words_of
@@ -78,6 +79,7 @@ class Questions:
             fields = _may_ask(names)
             apart = {named.answer, named.context, named.options}
             self._lookup.learnt.texts.look(row, [name for name in row if name in fields and name not in apart])
+        look_at_counts(self._lookup.learnt.counted, row, names)
         for name in names.wholes:
             if isinstance(text := row[name], str) and isinstance(question := row[names.questions[0]], str) and question:
                 self._lookup.learnt.lead_of(name, text, question.strip())
@@ -118,7 +120,12 @@ class Questions:
 
     def _usual(self, row: Row, names: Names) -> tuple[str, ...]:
         """The fields with a usual name; none where the only one has one of many meanings, and a formula in it."""
-        return () if names.loose and is_formal(row[names.loose]) else names.questions
+        if names.loose and is_formal(row[names.loose]):
+            return ()
+        if self._lookup.indexes.isdisjoint(names.questions):
+            return names.questions
+        left = tuple(name for name in names.questions if name not in self._lookup.indexes)
+        return left or tuple(name for name in names.contexts if name not in self._lookup.indexes)[:1]
 
     def _guessed(self, row: Row, where: str) -> Asked:
         """The question under no usual name, as all rows tell it."""
@@ -185,7 +192,7 @@ class Questions:
     def with_context(self, row: Row, names: Names, asked: Asked, where: str, offered: Offered) -> str:
         """The question with what it can't be answered without, blanks filled in; `offered` finds the row's options."""
         named = self._lookup.named.context
-        taken = frozenset((self._lookup.named.answer, self._lookup.named.options)) - {named}
+        taken = frozenset((self._lookup.named.answer, self._lookup.named.options)) - {named} | self._lookup.indexes
         if self._lookup.whole and not named:
             wholes = [name for name in names.wholes if name in self._lookup.whole]
             taken |= {name for name in wholes if _is_all(row[name], asked.text, offered())}

@@ -42,7 +42,7 @@ from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded, restored
 from selfimprove.problem.programs import may_be_formal
 from selfimprove.problem.turns import are_earlier_turns, is_chat
-from selfimprove.problem.unfolding import lifted
+from selfimprove.problem.unfolding import decoded, lifted
 from selfimprove.problem.values import Problem, make_problem
 from selfimprove.problem.written import written_answer
 from selfimprove.recipe import Problems
@@ -100,8 +100,9 @@ class FieldReader:
 
     def _lifted(self, row: Row) -> Row:
         """The row, with the fields of the object that holds its question and answer among its own."""
-        named = self._named
-        return lifted(row, self._lookup.names(row), (named.question, named.answer, named.context, named.options))
+        named = (self._named.question, self._named.answer, self._named.context, self._named.options)
+        names = self._lookup.names(row)
+        return lifted(decoded(row, names, named), names, named)
 
     def _look_beside(self, row: Row, names: Names) -> None:
         """Look at fields that no name tells of, in a row with a question under a usual name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from selfimprove.problem.counting import Counted
 from selfimprove.problem.extras import MOST_ROWS, Extra, Leads, Role
 from selfimprove.problem.guess import Guess, Texts, guessed
 from selfimprove.problem.numbering import Numbering
@@ -37,13 +38,15 @@ class Learnt:
     written: dict[str, Counter[str]] = field(default_factory=dict)
     leads: dict[str, Leads] = field(default_factory=dict)
     marks: dict[str, Counter[str]] = field(default_factory=dict)
+    counted: dict[str, Counted] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
         """Whether rows can be read only when all were looked at."""
         numbers = any(found["number"] for found in self.labels.values())
         marked = any(found["wrong"] or found["zero"] for found in self.marks.values())
-        return bool(self.numbering or self.texts.rows or numbers or marked or self.decides)
+        counts = any(found.counts for found in self.counted.values())
+        return bool(self.numbering or self.texts.rows or numbers or marked or counts or self.decides)
 
     @property
     def open(self) -> bool:
@@ -139,6 +142,8 @@ class Learnt:
             self.rivals.setdefault(pair, Rivals()).join(rivals)
         for name, found in later.listed.items():
             self.listed.setdefault(name, Counter()).update(found)
+        for name, counted in later.counted.items():
+            self.counted.setdefault(name, Counted()).join(counted)
         for name, found in later.marks.items():
             self.marks.setdefault(name, Counter()).update(found)
         for name, leads in later.leads.items():

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from selfimprove.problem.counting import indexes_of
 from selfimprove.problem.extras import Role, why_taken
 from selfimprove.problem.finals import Kind
 from selfimprove.problem.guess import Guess, told_of
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.likeness import TRUE, is_of
 from selfimprove.problem.marks import marks_of
-from selfimprove.problem.names import CONTAINERS, Names, Row, listed, opened
+from selfimprove.problem.names import CONTAINERS, QUESTIONS, Names, Row, bare_name, listed, opened
 from selfimprove.problem.rivals import Verdict
 from selfimprove.recipe import Problems
 
@@ -31,7 +32,8 @@ class Lookup:
 
     `roles` and `guess` are what all rows said of fields that no name tells of, once they were all looked at (`settle`),
     `verdict` what they said of several that look like the answer, `aliased` of lists of answers, `formal` of programs,
-    `whole` of texts that hold the question, `marks` of fields that say of an answer whether it is right.
+    `whole` of texts that hold the question, `marks` of fields that say of an answer whether it is right, `indexes` of
+    fields for a question or a passage that hold numbers alone.
     """
 
     def __init__(self, named: Problems) -> None:
@@ -45,6 +47,7 @@ class Lookup:
         self.formal: frozenset[str] = frozenset()
         self.whole: frozenset[str] = frozenset()
         self.marks: frozenset[str] = frozenset()
+        self.indexes: frozenset[str] = frozenset()
         self._settled = False
         self._names: dict[tuple[object, ...], Names] = {}
 
@@ -57,6 +60,9 @@ class Lookup:
             self.guess = self.learnt.guess()
             self.aliased, self.formal = self.learnt.aliased(), self.learnt.formal()
             self.whole, self.marks = self.learnt.whole(), marks_of(self.learnt.marks)
+            self.indexes = indexes_of(self.learnt.counted) - {self.named.question, self.named.context}
+            if self.indexes:  # what was looked at beside a number may be the question
+                self.roles = {name: role for name, role in self.roles.items() if bare_name(name) not in QUESTIONS}
             self.verdict = Verdict() if self.named.answer else self.learnt.verdict()
 
     def notes(self) -> tuple[str, ...]:

@@ -163,7 +163,9 @@ class Names(dict[str, str]):
     @cached_property
     def holders(self) -> tuple[str, ...]:
         """The fields that may hold an object with a passage in it."""
-        return tuple(name for bare, name in self.items() if bare in CONTAINERS and not is_beside(name))
+        return tuple(
+            name for bare, name in self.items() if bare in CONTAINERS and (bare == "metadata" or not is_beside(name))
+        )
 
     @cached_property
     def contexts(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from selfimprove.host.cgroups import usable_cores
 from selfimprove.host.folders import default_cache
+from selfimprove.problem.counting import absent_of
 from selfimprove.problem.crew import Crew
 from selfimprove.problem.distinct import distinct
 from selfimprove.problem.files import Lines
@@ -132,7 +133,7 @@ def stock_of(origin: Origin, wanted: Problems, reading: Reading, *, as_written: 
     unused = tuple(name for name in learnt.known if name not in taken)
     if not used["context"] and not used["options"]:
         refuse_bare_questions(rows, found_distinct.aside, unused, origin.names[0])
-        refuse_absent_texts(rows, unused, origin.names[0])
+        refuse_absent_texts(rows, unused, absent_of(learnt.counted), origin.names[0])
     notes += _lettered_replies(rows)
     stock = Stock(
         problems=problem_rows(rows, found_distinct.places), duplicates=found_distinct.duplicates,

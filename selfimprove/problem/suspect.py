@@ -61,9 +61,12 @@ def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[s
         )
 
 
-def refuse_absent_texts(rows: Rows, unused: Sequence[str], title: str) -> None:
-    """`UsageError` if the short questions of a source, read without a context, are about texts in another file."""
-    names = [name for name in unused if _ELSEWHERE.fullmatch(bare_name(name))]
+def refuse_absent_texts(rows: Rows, unused: Sequence[str], numbered: Sequence[str], title: str) -> None:
+    """`UsageError` if the short questions of a source, read without a context, are about texts in another file.
+
+    `numbered` are fields for such texts that hold a number.
+    """
+    names = [name for name in unused if _ELSEWHERE.fullmatch(bare_name(name)) or name in numbered]
     asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one] if names else []
     if 2 * sum(len(one) < _LONG for one in asked) > len(asked):
         raise UsageError(

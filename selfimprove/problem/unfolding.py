@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from selfimprove.problem.likeness import ASKING, is_beside, is_of
 from selfimprove.problem.names import (
     ANSWERS,
     CHOSEN,
     CONTEXTS,
+    LABELS,
     NESTED,
     OPTIONS,
     QUESTIONS,
@@ -16,9 +18,13 @@ from selfimprove.problem.names import (
     Names,
     Row,
     bare_name,
+    opened,
 )
+from selfimprove.problem.option_fields import option_fields, own_fields
+from selfimprove.problem.options import read_options
 
 _ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN))
+_OPTIONS = frozenset(OPTIONS) - {"answers", "candidates"}
 _SHOWN = frozenset("example demo shot demonstration exemplar icl fewshot".split())  # noqa: SIM905 - reads best
 """Words of lists of solved questions that are shown before another one."""
 _ASKS = 4
@@ -99,6 +105,27 @@ def _apart(row: Row) -> list[Row]:
     return [{**beside, **dict(zip(columns, cells, strict=True))} for cells in zip(*columns.values(), strict=True)]
 
 
+def decoded(row: Row, names: Names, named: Iterable[str]) -> Row:
+    """The row with the objects that are written as text in fields of no known role as what they are."""
+    found: Row = {}
+    for name, value in row.items():
+        if isinstance(value, str) and value[:1] == "{" and name in _holding(names) and name not in named:
+            inner = opened(value)
+            if isinstance(inner, dict):
+                found[name] = inner
+    return {**row, **found} if found else row
+
+
+@lru_cache(maxsize=1000)
+def _holding(names: Names) -> frozenset[str]:
+    """The fields that may hold a row or what belongs to one, and neither question nor answer themselves."""
+    return frozenset(
+        name
+        for bare, name in names.items()
+        if bare not in _ROLES and bare not in LABELS and bare not in CONTEXTS and name not in names.like_answers
+    )
+
+
 def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
     """The row with the fields of the one object that holds its question and more in the place of that object.
 
@@ -108,7 +135,12 @@ def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
         holder = names.questions[0]
         held = row[holder]
         if not isinstance(held, dict) or len(held) < 2 or not _asks(held):
-            return row
+            offering = (
+                []
+                if option_fields(names) or own_fields(names)
+                else [name for name, inner in row.items() if _offers(inner)]
+            )
+            return _in_its_place(row, offering[0], named) if len(offering) == 1 else row
         return _in_its_place(row, holder, named)
     more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
     holders = [
@@ -121,13 +153,21 @@ def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
     return _in_its_place(row, holders[0], named)
 
 
+def _offers(inner: object) -> bool:
+    """Whether this is an object with options in it, beside a question that stands outside."""
+    return isinstance(inner, dict) and any(
+        bare_name(name) in _OPTIONS and isinstance(value, (list, tuple, dict)) and read_options(value) is not None
+        for name, value in inner.items()
+    )
+
+
 def _in_its_place(row: Row, holder: str, named: Iterable[str]) -> Row:
     """The row with the fields of the object in one of its own in the place of that."""
     kept = {holder: row[holder]} if any(name.startswith(f"{holder}.") for name in named) else {}
     flat: Row = {}
     for name, value in row.items():
         if name == holder and isinstance(value, dict):
-            flat |= value
+            flat |= {key: inner for key, inner in value.items() if key == holder or key not in row}
         elif name != holder:
             flat.setdefault(name, value)
     return flat | kept
