@@ -1,7 +1,7 @@
-"""Fields called like a question or a passage that hold numbers alone, which count or name texts elsewhere.
+"""Fields named like a question or a passage that hold numbers alone: these count, or name texts elsewhere.
 
-A spreadsheet's `Question` may hold 1, 2, 3 and its text stand under `Prompt`. A field in which every row of a source has
-a whole number is neither asked nor shown.
+A spreadsheet's `Question` may hold 1, 2, 3 and its text stand under `Prompt`. A field in which every row of a source
+has a whole number is neither asked nor shown.
 """
 
 from __future__ import annotations

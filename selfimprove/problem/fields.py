@@ -26,7 +26,7 @@ from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
 from selfimprove.problem.extras import has_families, look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
-from selfimprove.problem.flags import disowned, lost_options, picture_in, puzzle_target
+from selfimprove.problem.flags import disowned, lost_options, not_in_text, picture_in, puzzle_target, scaled_by
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.lookup import ROLES, Lookup, SetAside, value_of
 from selfimprove.problem.names import (
@@ -41,6 +41,7 @@ from selfimprove.problem.names import (
 from selfimprove.problem.options import shows
 from selfimprove.problem.plain import checked_text, kind_of, refuse_encoded, restored
 from selfimprove.problem.programs import may_be_formal
+from selfimprove.problem.several import has_parts
 from selfimprove.problem.turns import are_earlier_turns, is_chat
 from selfimprove.problem.unfolding import decoded, lifted
 from selfimprove.problem.values import Problem, make_problem
@@ -138,6 +139,8 @@ class FieldReader:
         refuse_encoded(asked.text, asked.name, where)
         if name := picture_in(row, names):
             raise SetAside("picture", f"`{name}` holds a picture, which the model would not see")
+        if absent := not_in_text(asked.text):
+            raise SetAside("picture", absent)
         if "history" in names and are_earlier_turns(row[names["history"]]):
             raise SetAside("chat", f"`{names['history']}` holds earlier turns of a chat")
         self.used["question"][asked.name] += 1
@@ -172,20 +175,8 @@ class FieldReader:
         if self._as_written:
             answers = self._answers.fields(row, names, asked)
             return written_answer(row, names, answers, self._named.answer, self.used["answer"])
-        if program := next((name for name in names.among(TESTS) if row[name] not in (None, "", [], {})), ""):
-            return Final(
-                text=None, kind="program", why=f"an answer that is judged by running it: the row has `{program}`"
-            )
-        if value_of(row, names, "label") in (0, "0", "incorrect", "wrong") and isinstance(
-            value_of(row, names, "answer"), str
-        ):
-            raise SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
-        if why := self._answers.marked_wrong(row, names):
-            return Final(text=None, why=why)
-        if not self._named.answer and (name := puzzle_target(row, names)):
-            return Final(text=None, kind="type", why=f"`{name}` holds the target of a puzzle, which is no answer to it")
-        if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
-            raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
+        if (refused := self._refused(row, names, asked)) is not None:
+            return refused
         weak: tuple[str, Final] | None = None
         lack: Final | None = None
         read = any(row[name] for name in names.among(READ))
@@ -193,10 +184,15 @@ class FieldReader:
             if isinstance(value, str):
                 checked_text(value, name, where)
             final = final_of(value, name, question, read=read, aliased=name in self._lookup.aliased)
+            if isinstance(value, str) and final.text is not None and has_parts(question, value):
+                lack = Final(text=None, kind="several answers", why=f"`{name}` answers several parts of the question")
+                break
             if final.text is not None and name in self._lookup.formal and may_be_formal(final.text):
                 return Final(text=None, kind="program", why=f"`{name}` holds programs or the like in most rows")
             if final.text is not None and not final.weak:
                 self.used["answer"][name] += 1
+                if scale := scaled_by(row, names, final.text):
+                    self._lookup.scales[scale] = None
                 return final
             if final.text is not None:
                 weak = weak or (name, final)
@@ -211,6 +207,24 @@ class FieldReader:
         if lack is not None:
             return lack
         return Final(text=None, why=f"no answer; the fields are: {listed(row)}")
+
+    def _refused(self, row: Row, names: Names, asked: Asked) -> Final | None:
+        """Why the row itself says that what stands in its answer's place is none; None where it doesn't."""
+        if program := next((name for name in names.among(TESTS) if row[name] not in (None, "", [], {})), ""):
+            return Final(
+                text=None, kind="program", why=f"an answer that is judged by running it: the row has `{program}`"
+            )
+        if value_of(row, names, "label") in (0, "0", "incorrect", "wrong") and isinstance(
+            value_of(row, names, "answer"), str
+        ):
+            raise SetAside("options", f"`{names['label']}` says that `{names['answer']}` is not the answer")
+        if why := self._answers.marked_wrong(row, names):
+            return Final(text=None, why=why)
+        if not self._named.answer and (name := puzzle_target(row, names)):
+            return Final(text=None, kind="type", why=f"`{name}` holds the target of a puzzle, which is no answer to it")
+        if bare_name(asked.name) == "input" and {"code", "output"} <= names.keys():
+            raise SetAside("program", f"`{asked.name}` is the input of the program in `{names['code']}`")
+        return None
 
 
 def repeats_header(row: Row, asked: Asked, answer: str | None) -> bool:

@@ -103,6 +103,8 @@ def final_of(value: object, name: str, question: str, *, read: bool = False, ali
         return Final(text=None, kind="several answers", why=f"`{name}` holds several answers in one text")
     if isinstance(plain, str) and plain[-3:].rstrip(" .\n").endswith((")", "]")) and _ACCEPTED.search(plain[-_REMARK:]):
         return Final(text=None, kind="several answers", why=f"`{name}` says what else than its answer is accepted")
+    if isinstance(plain, str) and plain[:4] == "http" and _PAGE.fullmatch(plain) and not _ASKS_PAGE.search(question):
+        return Final(text=None, why=f"`{name}` holds the address of a page, and no answer")
     if plain is None or (isinstance(plain, str) and not plain.strip()):
         return Final(text=None, why=f"`{name}` holds an empty answer")
     if isinstance(plain, str) and "</" in plain:
@@ -139,6 +141,8 @@ def _of_text(text: str, name: str) -> Final:
 
 _END_OF_TURN = re.compile(r"\s*(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end)\|>|</s>|<end_of_turn>)\s*\Z")
 """What a chat template writes behind an answer."""
+_PAGE = re.compile(r"https?://\S+\s*")
+_ASKS_PAGE = re.compile(r"\b(?:urls?|links?|web ?sites?|web ?pages?|address)\b", re.IGNORECASE)
 _LITERAL_LINES = re.compile(r"\\n(?:\\n|\s*####)")
 """Line breaks that were written as a backslash and an n."""
 

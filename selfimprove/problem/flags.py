@@ -55,6 +55,35 @@ def disowned(row: Row, names: Names) -> str:
     return ""
 
 
+_SHOWS = re.compile(r"<image(?:[ _]?\d+)?>|<img\s[^<>]{0,300}\bsrc=|!\[[^\[\]]{0,300}\]\([^()\s]{1,500}\)")
+"""Where a question shows a picture, which its text doesn't hold."""
+_ATTACHED = re.compile(
+    r"\battached (?:\w+ ){0,2}(?:file|spreadsheet|sheet|workbook|image|picture|photo|pdf|document|table|csv|excel|"
+    r"audio|recording|video|presentation|code|script)\b|\battachments?\b",
+    re.IGNORECASE,
+)
+
+
+def not_in_text(text: str) -> str:
+    """What the question shows or speaks of that no text holds, in words; empty without any."""
+    if ("<im" in text or "![" in text) and (found := _SHOWS.search(text)):
+        return f"the question shows a picture, which the model would not see: {found[0]:.40}"
+    if "ttach" in text and (found := _ATTACHED.search(text)):
+        return f"the question speaks of a file that the model would not see: “{found[0]:.40}”"
+    return ""
+
+
+_SCALES = re.compile(r"\b(?:thousand|million|billion|trillion|percent)s?\b|\b10\s*(?:\^|\*\*)", re.IGNORECASE)
+
+
+def scaled_by(row: Row, names: Names, answer: str) -> str:
+    """The field with a power of ten that a number is to be taken by and that it doesn't have; empty without one."""
+    for bare in ("scale", "unit", "units"):
+        if bare in names and isinstance(scale := row[names[bare]], str) and (found := _SCALES.search(scale)):
+            return "" if found[0].casefold() in answer.casefold() or not answer[-1:].isdigit() else names[bare]
+    return ""
+
+
 def puzzle_target(row: Row, names: Names) -> str:
     """The field with the number that is to be reached with the row's numbers, where it is the only answer; or empty."""
     if "target" not in names or names.among(ANSWERS) != (names["target"],):

@@ -75,6 +75,8 @@ CODING = frozenset("code program".split())
 _NAMING = frozenset("entity name span".split())
 """Words of those that the name of an answer may have all the same."""
 _SOLVING = frozenset("solution response output completion label ans reply reference ref".split())
+_MEASURED = frozenset("page pages max min maximum minimum limit".split())
+"""Words of fields that tell where an answer stands, or how long it may be."""
 LABELLED = frozenset(("label",))
 """Words of fields with the number of a class, which is no answer."""
 _CHOOSING = frozenset("answer correct gold label right truth target".split())
@@ -116,7 +118,8 @@ def is_recorded(name: str) -> bool:
 
 def is_answer(name: str) -> bool:
     """Whether the name is like that of a field with final answers."""
-    return is_of(name, ANSWERING) and not is_of(name, CODING) and not _is_beside_without(name, _NAMING)
+    told = is_of(name, ANSWERING) and not is_of(name, CODING) and _MEASURED.isdisjoint(words_of(name))
+    return told and not _is_beside_without(name, _NAMING)
 
 
 def is_solution(name: str) -> bool:

@@ -48,6 +48,7 @@ class Lookup:
         self.whole: frozenset[str] = frozenset()
         self.marks: frozenset[str] = frozenset()
         self.indexes: frozenset[str] = frozenset()
+        self.scales: dict[str, None] = {}
         self._settled = False
         self._names: dict[tuple[object, ...], Names] = {}
 
@@ -71,6 +72,10 @@ class Lookup:
         taken = {name: role for name, role in self.roles.items() if role != "unsure"}
         if self.verdict.taken:
             told.append(f"`{self.verdict.taken}` was taken for the answer, and not {listed(sorted(self.verdict.left))}")
+        told += [
+            f"`{name}` holds powers of ten that the numbers are to be taken by, and the references don't have"
+            for name in self.scales
+        ]
         return (*told, *(f"`{name}` was taken for {role}: {why_taken(role)}" for name, role in taken.items()))
 
     def names(self, row: Row) -> Names:

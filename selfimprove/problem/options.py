@@ -180,10 +180,16 @@ def _from_text(text: str) -> Options | None:
     if len(marks) < 2 or text[: marks[0].start()].strip("[('\" "):
         return None if marks else _parted(text)
     ends = [match.start() for match in marks[1:]] + [len(text)]
-    texts = tuple(
-        text[match.end() : end].strip().strip(",;'\"])").strip() for match, end in zip(marks, ends, strict=True)
-    )
+    texts = tuple(_without_marks(text[match.end() : end]) for match, end in zip(marks, ends, strict=True))
     return Options(texts=texts, labels=tuple(match[1].upper() for match in marks)) if all(texts) else None
+
+
+def _without_marks(text: str) -> str:
+    """An option without what parts it from the next one; a bracket that it opens itself is its own."""
+    text = text.strip().strip(",;'\"").strip()
+    while text[-1:] in (")", "]") and text.count(text[-1]) > text.count("(" if text[-1] == ")" else "["):
+        text = text[:-1].rstrip(" ,;'\"")
+    return text
 
 
 def _parted(text: str) -> Options | None:

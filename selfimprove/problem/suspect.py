@@ -28,6 +28,12 @@ _SPEAKS = re.compile(
     r"narrative|transcript|table|contract|clause|scenario|report|review|snippet|poem|email|letter)\b",
     re.IGNORECASE,
 )
+_REFERS = re.compile(
+    r"\b(?:according to|based on) (?:the|this) (?:(?:above|following|given|provided) )?(?:passage|text|article|"
+    r"paragraph|dialogue|conversation|story|excerpt|transcript)\b",
+    re.IGNORECASE,
+)
+"""The same, said of nothing but such a text."""
 _ELSEWHERE = re.compile(r"(?:table|passage|context|paragraph|story|article|document)(?:id|file|filename|path)")
 """Bare names of what says where the text stands that a question is about."""
 _LONG = 400
@@ -41,7 +47,10 @@ def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[s
     """
     likely = [name for name in unused if not is_beside(name)]
     telling = likely or [name for name in unused if not is_recorded(name)]
-    if rows.table.num_rows < LEAST_ROWS or not telling:
+    if rows.table.num_rows < LEAST_ROWS:
+        return
+    if not telling:
+        _refuse_without_texts(rows, title)
         return
     hint = "Name it if it holds what belongs to the question: --set problems.context=FIELD, or leave the field out."
     disagree = [one for one in aside if one.kind == "disagreement"]
@@ -58,6 +67,17 @@ def refuse_bare_questions(rows: Rows, aside: Sequence[Aside], unused: Sequence[s
             f"{title}: {len(speaking):,} of {len(asked):,} questions speak of a text that they don't show, which may "
             f"stand in {listed(likely[:8])}",
             hint,
+        )
+
+
+def _refuse_without_texts(rows: Rows, title: str) -> None:
+    """`UsageError` if the questions speak of a text and no field is left in which it might stand."""
+    asked = [one for one in rows.table["question"].slice(0, LOOKED_AT).to_pylist() if one]
+    speaking = [one for one in asked if len(one) < _LONG and _REFERS.search(one)]
+    if 4 * len(speaking) >= len(asked) and len(speaking) > 1:
+        raise UsageError(
+            f"{title}: {len(speaking):,} of {len(asked):,} questions speak of a text that is in no field of the file",
+            "Put each text into its row, in a field `context`, or leave out the questions that speak of one.",
         )
 
 
