@@ -46,6 +46,14 @@ def _fits(options: Options, name: str, value: object) -> bool:
     return bare_name(name) not in _FREE and any(place_of(options, value, way) is not None for way in ("zero", "one"))
 
 
+def _whole(options: Options, value: object) -> object:
+    """The whole number that pandas has written as `1.0` beside empty cells, if no option is written so."""
+    written = isinstance(value, str) and value[-2:] == ".0" and value[:-2].isdecimal()
+    if not isinstance(value, str) or not written or any(text.endswith(".0") for text in options.texts):
+        return value
+    return int(value[:-2]) if len(value) < len("100.0") else value
+
+
 class Choices:
     """Finds the options of each row and which of them is right."""
 
@@ -63,6 +71,7 @@ class Choices:
         if options is None or options.right is not None:
             return
         for name, value in self._chosen(row, names):
+            value = _whole(options, value)
             number = as_number(value)
             if number is not None and number >= 0 and not is_label(options, value):
                 written = isinstance(value, str)
@@ -178,8 +187,7 @@ class Choices:
         for name, value in self._chosen(row, names):
             if name.split(".")[0] in options.fields:
                 continue
-            if isinstance(value, dict):
-                value = _inner(value)
+            value = _whole(options, _inner(value) if isinstance(value, dict) else value)
             if isinstance(value, (list, tuple)) and self._several(options, name, value):
                 return Final(text=None, kind="several answers", why=f"`{name}` names several options")
             if not isinstance(value, (str, int, float)) or isinstance(value, bool) or value in _NO_OPTION:

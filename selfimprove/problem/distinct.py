@@ -104,7 +104,7 @@ def _without_bare_letters(rows: Rows, asked: Places) -> tuple[Places, list[Aside
     if 2 * int(letter[asked].sum()) <= answered:
         return asked, []
     places = asked[letter[asked]]
-    hidden = [not _SHOWN.search(one.question) for one in problem_rows(rows, places)]
+    hidden = [not _shows(one.question, one.answer or "") for one in problem_rows(rows, places)]
     keys = rows.table["key"]
     gone = set(keys.take(places[np.array(hidden)]).to_pylist())
     if 2 * len(gone) <= answered:
@@ -115,3 +115,8 @@ def _without_bare_letters(rows: Rows, asked: Places) -> tuple[Places, list[Aside
         Aside(where=one.source, kind="options", why=why.format(one.answer)) for one in problem_rows(rows, asked[out])
     ]
     return asked[~out], aside
+
+
+def _shows(question: str, letter: str) -> bool:
+    """Whether the question shows options with letters, from A or from another one on (F, G, H, J)."""
+    return bool(_SHOWN.search(question) or re.search(rf"^{letter}\. ", question, re.MULTILINE))

@@ -26,7 +26,15 @@ from selfimprove.problem.asking import Asked, Questions
 from selfimprove.problem.choosing import Choices
 from selfimprove.problem.extras import has_families, look, looks
 from selfimprove.problem.finals import Final, Kind, final_of
-from selfimprove.problem.flags import disowned, lost_options, not_in_text, picture_in, puzzle_target, scaled_by
+from selfimprove.problem.flags import (
+    disowned,
+    kind_of_picture,
+    lost_options,
+    not_in_text,
+    picture_in,
+    puzzle_target,
+    scaled_by,
+)
 from selfimprove.problem.learnt import Learnt
 from selfimprove.problem.lookup import ROLES, Lookup, SetAside, value_of
 from selfimprove.problem.names import (
@@ -138,7 +146,7 @@ class FieldReader:
         asked = self._questions.asked(row, names, where)
         refuse_encoded(asked.text, asked.name, where)
         if name := picture_in(row, names):
-            raise SetAside("picture", f"`{name}` holds a picture, which the model would not see")
+            raise SetAside("picture", f"`{name}` holds {kind_of_picture(name)}, which the model would not see")
         if absent := not_in_text(asked.text):
             raise SetAside("picture", absent)
         if "history" in names and are_earlier_turns(row[names["history"]]):
@@ -146,6 +154,8 @@ class FieldReader:
         self.used["question"][asked.name] += 1
         question = self._questions.with_context(row, names, asked, where, lambda: self._choices.options(row, names))
         options = self._choices.options(row, names) or self._choices.shown_in(row, names, question)
+        if options is not None and options.fields and bare_name(options.fields[0]) == "multiplechoicetargets":
+            options = None if all(text in question for text in options.texts) else options  # the prompt lists them
         if options is None:
             final = self._final(row, names, asked, question, where)
             if final.text is not None and (lost := lost_options(question, final.text)):

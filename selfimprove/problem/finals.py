@@ -135,7 +135,8 @@ def _of_text(text: str, name: str) -> Final:
         return Final(text=None, kind="program", why=f"`{name}` holds {formal}, and no final answer")
     if found.text is None:
         kind: Kind = "sentence" if found.how == "sentence" else "no answer"
-        return Final(text=None, kind=kind, why=f"`{name}` holds {found.reason}")
+        holds = ": " if found.reason.startswith(("the answer is ", "the text ")) else " holds "
+        return Final(text=None, kind=kind, why=f"`{name}`{holds}{found.reason}")
     return Final(text=found.text, weak=found.how == "marked")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from selfimprove.problem.likeness import words_of
 from selfimprove.problem.names import ANSWERS, FAULTS, SOUND, UNSOUND, Names, Row
 from selfimprove.problem.numbering import as_number
 from selfimprove.problem.options import options_shown
@@ -91,6 +92,12 @@ def puzzle_target(row: Row, names: Names) -> str:
     given = next((row[names[bare]] for bare in ("numbers", "nums") if bare in names), None)
     whole = isinstance(given, (list, tuple)) or (isinstance(given, str) and given[:1] == "[")
     return names["target"] if whole and as_number(row[names["target"]]) is not None else ""
+
+
+def kind_of_picture(name: str) -> str:
+    """What a field holds that a model of texts doesn't see, by its name."""
+    words = words_of(name)
+    return "sound" if "audio" in words else "a film" if not {"video", "videos"}.isdisjoint(words) else "a picture"
 
 
 def picture_in(row: Row, names: Names) -> str:

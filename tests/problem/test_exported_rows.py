@@ -219,3 +219,25 @@ def test_a_question_about_the_tokens_of_a_chat_is_asked_whole(tmp_path: Path) ->
     asked = "What does <|im_end|>\n<|im_start|>assistant\nmean in row {}?"
     rows = [{"question": asked.format(n), "answer": str(n)} for n in range(4)]
     assert read(tmp_path, "tokens.jsonl", lines(list(rows)))[0] == (asked.format(0), "0")
+
+
+def test_a_number_as_pandas_writes_it_beside_empty_cells_is_a_position(tmp_path: Path) -> None:
+    rows = [f"{PLANET.format(n=n + 1)},{','.join(NAMES)},{n}.0" for n in range(4)]
+    text = table("question,choice0,choice1,choice2,choice3,label", rows)
+    assert read(tmp_path, "floats.csv", text)[2] == (PLANET.format(n=3) + SHOWN, "C")
+
+
+def test_options_that_only_big_bench_lists_are_shown(tmp_path: Path) -> None:
+    bare = [
+        {"inputs": PLANET.format(n=n + 1), "targets": [NAMES[n]], "multiple_choice_targets": list(NAMES)}
+        for n in range(4)
+    ]
+    assert read(tmp_path, "bare.jsonl", lines(list(bare)))[2] == (PLANET.format(n=3) + SHOWN, "C")
+    told = [{**row, "inputs": f"{row['inputs']}\n" + "\n".join(f"choice: {name}" for name in NAMES)} for row in bare]
+    assert read(tmp_path, "told.jsonl", lines(list(told)))[2][1] == "Earth"
+
+
+def test_options_may_have_letters_from_another_one_on(tmp_path: Path) -> None:
+    choices = {"label": list("FGHJ"), "text": list(NAMES)}
+    rows = [{"question": PLANET.format(n=n + 1), "choices": choices, "answerKey": "FGHJ"[n]} for n in range(4)]
+    assert read(tmp_path, "letters.jsonl", lines(list(rows)))[2][1] == "H"
