@@ -39,7 +39,7 @@ from selfimprove.answer.verdict import Candidate, Finding, Outcome, Verdict
 from selfimprove.answer.whole import value_in_sentence
 from selfimprove.answer.wordings import known_word, ranks
 
-VERSION = "11"
+VERSION = "12"
 
 PERTURBED = "the reference accepts the perturbed copy"
 """The first words of the fault of a reference that accepts a different answer."""

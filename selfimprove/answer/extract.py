@@ -16,6 +16,7 @@ import itertools
 import re
 from typing import Literal
 
+from selfimprove.answer.alternatives import beside_another
 from selfimprove.answer.boxes import last_box, point_behind, with_unit
 from selfimprove.answer.choices import led_letter, lone_letter
 from selfimprove.answer.hedges import UNDECIDED, depends
@@ -268,6 +269,8 @@ def _of_box(text: str, box: Statement | None, opened: int) -> Candidate:
         return Candidate(None, "extract", "there is no closed box")
     if box.fault:
         return Candidate(None, "extract", box.fault)
+    if beside_another(text[box.end :].lstrip("$"), box.text):
+        return Candidate(None, "extract", UNDECIDED)
     return (
         Candidate(with_unit(text, box), "boxed") if box.text.strip() else Candidate(None, "extract", "the box is empty")
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from selfimprove.answer.alternatives import beside_another
 from selfimprove.answer.choices import LEAD, sentence_letter
 from selfimprove.answer.clauses import main_clause
 from selfimprove.answer.delimited import MATH, inner
@@ -189,7 +190,7 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
     fault = _fault(answer, line[:end], line[end:], after)
     if mark[0].startswith("选") and "不" in SENTENCE.split(line[end:], maxsplit=1)[0]:
         fault = DENIED
-    if undecided(first, answer) or asks_back(first + after[:400]) or depends(_before(text, mark), mark[0] + first):
+    if _leaves_open(first, answer, after) or depends(_before(text, mark), mark[0] + first):
         fault = UNDECIDED
     elif not fault and over_box and not (_STRONG.search(mark[0]) and _DEFINITE.match(answer)):
         fault = "no answer by its look"
@@ -197,6 +198,11 @@ def _stated(text: str, mark: re.Match[str], *, over_box: bool) -> Statement:
         fault = TAKEN_BACK
     firm = fault not in ("", TAKEN_BACK) or _is_firm(text, shift + end, line[:end])
     return Statement(at=mark.start(), end=shift + end, text=answer, how="marked", fault=fault, firm=firm)
+
+
+def _leaves_open(first: str, answer: str, after: str) -> bool:
+    """Whether the sentence of an answer, or what follows, names several to choose from or asks which is meant."""
+    return undecided(first, answer) or asks_back(first + after[:400]) or beside_another(after, answer)
 
 
 def _before(text: str, mark: re.Match[str]) -> str:

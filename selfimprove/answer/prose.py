@@ -9,6 +9,7 @@ from __future__ import annotations
 # ruff: noqa: SIM905 - a list of words reads best as text
 import re
 
+from selfimprove.answer.alternatives import beside_another, says_also
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.clauses import main_clause, total_of_list, without_reason
 from selfimprove.answer.clock import stated_date
@@ -245,7 +246,7 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(opened[1], "last")
     if taken_back(sentence):
         return Candidate(None, "extract", "the answer is taken back")
-    if asks_back(sentence):
+    if asks_back(sentence) or says_also(sentence):
         return Candidate(None, "extract", UNDECIDED)
     if (labelled := _LABELLED.fullmatch(sentence.strip())) is not None and not _NO_LABEL.search(labelled[1]):
         return Candidate(labelled[1], "last")
@@ -330,7 +331,8 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
 
     `written`: the answer, if the sentence has it in other words (`found`).
     """
-    at = max(sentence.rfind(found), sentence.rfind(re.split(r"[/:]", found)[0]), 0)
+    head = re.split(r"[/:]|\s?\\text\{", found)[0]
+    at = max(sentence.rfind(found), sentence.rfind(head), 0)
     before = straight(sentence[:at])
     if (
         _DENIED.search(before[-60:])
@@ -345,7 +347,7 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         return Candidate(None, "extract", "its arithmetic is not done")
     if is_failure(sentence):
         return Candidate(None, "extract", FAILURE)
-    if undecided(sentence, written or found):
+    if undecided(sentence, written or found) or beside_another(sentence[at + len(found) :], written or found):
         return Candidate(None, "extract", UNDECIDED)
     if in_condition(sentence, at):
         return Candidate(None, "extract", "the answer is only supposed")

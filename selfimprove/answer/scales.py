@@ -33,6 +33,7 @@ _KINDS: dict[str, dict[str, Fraction]] = {
         "kg": Fraction(1_000), "mg": Fraction(1, 1_000),
         "pound": Fraction(45_359_237, 100_000), "ounce": Fraction(45_359_237, 1_600_000),
     },
+    "calendar": {"month": Fraction(1), "year": Fraction(12)},
     "money": {"dollar": Fraction(1), "cent": Fraction(1, 100)},
 }  # fmt: skip
 _BY_KIND: dict[str, dict[str, int]] = {
@@ -73,6 +74,10 @@ _SCALES: dict[str, _Scale] = {
         for unit, (size, powers) in _PREFIXED.items()
         for prefix, factor in _PREFIXES.items()
     },
+    "hectare": (Fraction(10_000), {"length": 2}),
+    "acre": (Fraction(40_468_564_224, 10**7), {"length": 2}),
+    "calorie": (Fraction(4_184, 1_000) * _KILOGRAM, _BY_KIND["joule"]),
+    "kilocalorie": (4_184 * _KILOGRAM, _BY_KIND["joule"]),
     "kilowatthour": (3_600_000 * _KILOGRAM, _BY_KIND["joule"]),
     "molar": (1 / _LITER, {"amount": 1, "length": -3}),
     "millimolar": (1 / (1_000 * _LITER), {"amount": 1, "length": -3}),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.chances import chance_or_ratio
+from selfimprove.answer.compounds import compound_end, spelt, with_compound
 from selfimprove.answer.delimited import JOINED, MATH, inner, listed
 from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
@@ -183,10 +184,8 @@ _WORDED_INTERVAL = re.compile(rf"\bfrom {_ENDS} to {_ENDS}")
 
 def measured(formula: str, sentence: str, end: int) -> str:
     """A value between dollar signs with the unit in words that stands behind it: "$30$ radians"."""
-    unit = _UNIT.match(sentence, end)
-    if unit is None or not unit[0].strip() or not _ONE_VALUE.fullmatch(formula):
-        return formula
-    return f"{formula} \\text{{ {unit[0].strip()}}}"
+    unit = sentence[end : _with_unit(sentence, end)].strip()
+    return f"{formula} \\text{{ {spelt(unit)}}}" if unit and _ONE_VALUE.fullmatch(formula) else formula
 
 
 _ONE_VALUE = re.compile(r"(?:[A-Za-z]\s?=\s?)?-?(?:\d[\d.,]*|\\[dt]?frac\s?\{[^{}]*\}\s?\{[^{}]*\}|(?:\d+)?\\pi)")
@@ -222,7 +221,7 @@ def _written(prose: str, start: int, end: int) -> str:
     text = _ROUGHLY.sub(" ≈ ", text, count=1) if _IRRATIONAL.search(text) and " " in text else text
     text = re.sub(r"^(\d+)\sand\s(?=\d+/\d+)", r"\1 ", text)
     text = _AND_A_PART.sub(lambda part: f"{part[1]} {_PARTS[part[2].lower()]}", text)
-    text = _SYMBOL_BEHIND.sub(r"\\text{ \1}", text)
+    text = _SYMBOL_BEHIND.sub(r"\\text{ \1}", with_compound(text))
     negative = _MINUS.search(prose[max(0, start - 30) : start]) or _BELOW_ZERO.match(prose, end)
     return f"-{text}" if negative and text[:1].isdigit() else text
 
@@ -335,7 +334,7 @@ def _alternatives(prose: str, last: Span) -> Span:
 
 def _with_unit(prose: str, end: int) -> int:
     unit = _UNIT.match(prose, end)
-    return end if unit is None else unit.end()
+    return max(end if unit is None else unit.end(), compound_end(prose, end) or 0)
 
 
 def _joined(prose: str, last: Span, spans: list[Span], *, measured: bool) -> Span:

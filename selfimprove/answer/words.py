@@ -122,6 +122,8 @@ henry henrys henries
 electronvolt electronvolts
 angstrom angstroms
 atmosphere atmospheres atm
+calorie calories cal
+kilocalorie kilocalories kcal
 kiloohm kiloohms kilohm kilohms
 megaohm megaohms megohm megohms
 micrometer micrometers micrometre micrometres micron microns
