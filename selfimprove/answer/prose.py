@@ -71,7 +71,7 @@ _LISTED = re.compile(
     r"\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)|\s*\**\s*(?:step|part|case)\s+\d{1,2}\b\s*[:.)]?\**\s*", re.IGNORECASE
 )
 _ONLY_NUMBERS = re.compile(r"(?<=[.!?])\s+1\.\s+2\.\s+3\.(?:\s+\d{1,2}\.?)*\Z")  # of a list that says nothing
-_HEADING = re.compile(r"\[[A-Za-z][^\[\]]{0,60}\]")
+_HEADING = re.compile(r"(?<![\w{}\\|])\[[A-Za-z][^\[\]]{0,60}\](?!\s?[=}_^|])")
 _POINTS = re.compile(
     r"(?<=[\w.)])\s{0,2}(?:\[\d{1,2}\]|[\[(]\d{1,2}\s(?:marks?|points?|pts)\.?[\])]|\(confidence:?[^()]{1,20}\))\W*\Z",
     re.IGNORECASE,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from selfimprove.answer.atoms import read_atom
+from selfimprove.answer.chains import read_chain
 from selfimprove.answer.choices import led_letter
 from selfimprove.answer.domains import named_set
 from selfimprove.answer.limits import MAX_RAW, over_limit
@@ -25,7 +26,7 @@ from selfimprove.answer.spoken import in_signs
 from selfimprove.answer.steps import allowance
 from selfimprove.answer.tokens import Token, tokenise
 from selfimprove.answer.tongues import NAMELY, without_foreign_unit
-from selfimprove.answer.tree import Node, Op, Refused, Unreadable, number, shallow, walk
+from selfimprove.answer.tree import Node, Op, Refused, Unreadable, free_names, number, shallow, walk
 from selfimprove.answer.words import ARTICLES, LABELS, REASONS, UNITS, canonical_unit, spoken_number
 
 _CHOICE = re.compile(
@@ -143,6 +144,8 @@ def read(written: str) -> Answer:
     letter = choice[1] if choice else led_letter(bare) or _letter_of_form(bare)
     with allowance():
         node, fault = _tree(normal)
+        if node is None and "=" in normal and (chain := read_chain(normal, _member)) is not None:
+            node, fault, normal = chain.exact or chain.value, "", chain.normal
     if (
         choice is None
         and node is not None
@@ -152,6 +155,11 @@ def read(written: str) -> Answer:
     ):
         letter = None
     return Answer(written, normal, node, fault, letter)
+
+
+def _member(text: str) -> Node | None:
+    """One member of a chain as it is read by itself."""
+    return _tree(peel(normalise(text)))[0]
 
 
 def _letter_of_form(bare: str) -> str | None:
@@ -213,7 +221,11 @@ def rounded_value(answer: Answer) -> Node | None:
         return None
     near, places = read(tail), len(decimal[0].partition(".")[2])
     exact = read(head.rpartition("=")[2])
-    if exact.node is None or near.node is None or not (places or len(decimal[0].lstrip("-")) >= _WHOLE):
+    if exact.node is None or near.node is None:
+        return None
+    if "=" in head and free_names(exact.node) and not free_names(near.node):
+        return near.node
+    if not (places or len(decimal[0].lstrip("-")) >= _WHOLE):
         return None
     return near.node if within(exact.node, near.node, Fraction(51, 100) / 10**places) else None
 
