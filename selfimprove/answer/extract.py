@@ -22,6 +22,7 @@ from selfimprove.answer.choices import led_letter, lone_letter
 from selfimprove.answer.hedges import UNDECIDED, depends
 from selfimprove.answer.limits import MAX_TEXT
 from selfimprove.answer.marks import NOTHING_FOLLOWS, last_mark
+from selfimprove.answer.markup import without_marks
 from selfimprove.answer.objects import called_answer, value_of_object
 from selfimprove.answer.prose import last_statement
 from selfimprove.answer.retracted import correction, denied_later
@@ -137,7 +138,7 @@ def _cleaned(text: str) -> str | None:
         answer = before if set(last.strip()) <= set("-*_") and len(set(last.strip())) == 1 else answer
     if "~~" in answer:
         answer = re.sub(r"~~[^~\n]{1,80}~~", "", answer)
-    return answer
+    return without_marks(answer)
 
 
 def _extracted(answer: str, mode: Mode, *, cut: bool) -> Candidate:
