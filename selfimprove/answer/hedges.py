@@ -121,7 +121,7 @@ _ABOUT_TEXT = re.compile(
 )  # what a line says of the text and not of its problem
 _NOTE = re.compile(
     r"\W*(?:(?:note|disclaimer|remark|caveat|tip|assumptions?|fun fact|p\.\s?s\.?|ps)\s?[:.]|this assumes\b|"
-    r"(?:note|remember|"
+    r"(?:please )?(?:note|remember|"
     r"recall) that\b|\(?note\b)",
     re.IGNORECASE,
 )

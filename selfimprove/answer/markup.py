@@ -19,7 +19,7 @@ _CODE = re.compile(rf"(?<![`\w])`({_VALUE})`(?![`\w])")
 _STARS = re.compile(rf"{_BEHIND}\*({_VALUE})\*(?![\w*])")
 _THREE = re.compile(rf"(?<![\w*])\*\*\*({_VALUE})\*\*\*(?![\w*])")
 _LINES = re.compile(rf"{_BEHIND}_({_VALUE})_(?!\w)")
-_QUOTES = re.compile(rf"{_BEHIND}(?:“({_NUMBER}{_WORDS})”|\"({_NUMBER}{_WORDS})\")(?!\w)")
+_QUOTES = re.compile(rf"{_BEHIND}“({_NUMBER}{_WORDS})”(?!\w)|(?<=[a-z] )\"({_NUMBER}{_WORDS})\"(?![\w:,}}])")
 _FENCE = re.compile(r"(:[*_]{0,2})[ \t]*\n```(?:text|plaintext|txt)?[ \t]*\n([^`\n]{1,80})\n```(?=\s|\Z)")
 
 

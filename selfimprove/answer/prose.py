@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from selfimprove.answer.alternatives import beside_another, says_also
+from selfimprove.answer.checks import is_check, without_key_points
 from selfimprove.answer.choices import led_letter, lone_letter, named_letter, opening_letter
 from selfimprove.answer.clauses import main_clause, total_of_list, without_reason
 from selfimprove.answer.clock import stated_date
@@ -22,6 +23,7 @@ from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, u
 from selfimprove.answer.phrases import is_set_in_words, set_in_signs
 from selfimprove.answer.replies import replied
 from selfimprove.answer.sentences import SENTENCE, tidy
+from selfimprove.answer.tails import without_asides
 from selfimprove.answer.ticks import letters_said, ticked
 from selfimprove.answer.tongues import DENIED_BEHIND, DENIED_VALUE, unconcluded, without_label
 from selfimprove.answer.unfinished import denies, in_condition, promises, straight, supposes, taken_back
@@ -42,6 +44,12 @@ _NEGATED = re.compile(
     r"(?:(?!\b(?:but|so|and|because|since|which|that|then)\b)[^,;:=])*$",
     re.IGNORECASE,
 )
+_OF_THOSE = re.compile(
+    r"\b(?:probability|chance|number|fraction|percentage|share|proportion|total|sum|amount)\b[^.;=,]{0,60}"
+    r"\b(?:that|who|which|whom)\b[^.;=,]{0,60}(?:n't|\bnot)\b[^.;=,]{0,60}\b(?:is|are|was|equals)\s*[$\\(*]{0,3}\Z",
+    re.IGNORECASE,
+)
+"""The subject of a sentence that has a denial in it: "The number of people who didn't vote is"."""
 _GIVE_UP = re.compile(
     r"\b(?:no (?:solution|idea|answer)|not sure|(?:can ?not|can't|could not|couldn't|unable to|don't know how to) "
     r"(?:be )?(?:answer|solve|determine|know|say|do|tell|find|"
@@ -98,7 +106,7 @@ _LOOKS = re.compile(r"\blet(?:'s|s| us| me)\s+(?!go with|choose|pick|select)", r
 
 def last_statement(text: str) -> Candidate | None:
     """The answer that a text without a marker states last, or None."""
-    stripped = _ONLY_NUMBERS.sub("", text.strip())
+    stripped = _ONLY_NUMBERS.sub("", without_key_points(text.strip()))
     listed = _LISTED.match(stripped)
     if listed is not None and "\n" not in stripped and listed.end() < len(stripped):
         stripped = stripped[listed.end() :]
@@ -221,7 +229,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate("\\emptyset", "last")
     if _GIVE_UP.search(sentence):
         return Candidate(None, "extract", GIVES_UP)
-    if _COURTESY.match(sentence) or is_aside(sentence):
+    if _COURTESY.match(sentence) or is_aside(sentence) or is_check(sentence):
         return None
     if last and OR_ELSE.match(sentence):
         return Candidate(None, "extract", UNDECIDED)
@@ -230,7 +238,7 @@ def _stated(sentence: str, *, last: bool) -> Candidate | None:
         sentence = sentence[listed.end() :]
     if "[" in sentence and is_failure(sentence):
         return Candidate(None, "extract", FAILURE)
-    return _claimed(without_reason(_HEADING.sub(" ", _POINTS.sub("", sentence))), last=last)
+    return _claimed(without_asides(without_reason(_HEADING.sub(" ", _POINTS.sub("", sentence)))), last=last)
 
 
 def _claimed(sentence: str, *, last: bool) -> Candidate | None:
@@ -338,7 +346,7 @@ def _counted(sentence: str, found: str, written: str | None = None) -> Candidate
         _DENIED.search(before[-60:])
         or DENIED_VALUE.search(before[-60:])
         or DENIED_BEHIND.match(straight(sentence[at + len(found) :][:40]))
-        or _NEGATED.search(before[-120:])
+        or (_NEGATED.search(before[-120:]) and not _OF_THOSE.search(before[-160:]))
         or denies(sentence)
         or _WRONG.search(sentence, at)
     ):

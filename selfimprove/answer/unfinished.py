@@ -48,7 +48,8 @@ _SET_OUT = (
     r"(?:given\s?:|given (?:that )?[^.?]{1,80},\s*(?:find|determine|compute|calculate|what|how)|remember|recall|"
     r"don't forget|keep in mind|make sure|be careful|(?:it is|we are|we're) given|"
     r"(?:the|this) (?:problem|question|exercise|task|"
-    r"equation(?! of [^.=?]{1,60} is\b))|"
+    r"equation(?! of [^.?]{1,60} (?:is|yields|gives|becomes)\b| has (?:exactly |only )?(?:\d+|[a-z]+) "
+    r"(?:(?:distinct|different|real|complex|integer|rational|positive|negative) ){0,3}(?:solutions?|roots?)\W*\Z))|"
     r"we (?:already )?know|"
     r"(?:our|the) (?:goal|aim|task|(?:first |next |second |third |main |key )?(?:step|idea|formula|plan|strategy|"
     r"approach|method|trick))|next up|please|(?:it|what) remains (?:is )?to|(?:one|another|a) (?:option|possibility|"
@@ -65,6 +66,8 @@ _SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 _NEXT_IS = re.compile(
+    r"\W*(?:(?:so|therefore|thus|hence)\W+)?the next (?:number|value|term)s? (?:in|of) (?:the|this) (?:sequence|series|"
+    r"pattern|list|row)\b[^.]{0,40}\b(?:is|will be|must be)\s[$*\\(]{0,3}-?\d|"
     r"\W*(?:so|therefore|thus|hence)\W+the next (?:number|value)(?! to )\b[^.]{0,40}\b(?:is|will be|must be)\b",
     re.IGNORECASE,
 )
