@@ -25,13 +25,21 @@ from dataclasses import dataclass, replace
 from selfimprove.answer.asked import NOTHING, Asked, asked, in_unit
 from selfimprove.answer.chosen import by_option, chosen, letter_by_text
 from selfimprove.answer.compare import SAME_ITEMS, in_other_order
+from selfimprove.answer.counted import count_before
 from selfimprove.answer.extract import NO_ANSWER, TAIL, Mode, extract, own_text
 from selfimprove.answer.judging import judge, known
 from selfimprove.answer.limits import shown
 from selfimprove.answer.options import in_capitals, with_capital
 from selfimprove.answer.prose import PROMISE
 from selfimprove.answer.reading import Answer, plain_text, read
-from selfimprove.answer.replies import REPLIES, called_correct, reply_before_reason
+from selfimprove.answer.replies import (
+    REPLIES,
+    called_correct,
+    concluding_reply,
+    evaluated,
+    reply_before_reason,
+    reply_behind_mark,
+)
 from selfimprove.answer.shape import CONTRADICTION
 from selfimprove.answer.tree import show
 from selfimprove.answer.unfinished import DENIED
@@ -80,6 +88,10 @@ def check(text: str, reference: str, mode: Mode = "last", *, cut: bool = False, 
     found = _in_unit(asked, reference, candidate.text) or judge(known(reference), known(candidate.text))
     if found.reason == SAME_ITEMS and _out_of_order(text, candidate.text, reference):
         return Verdict.of(_OTHER_ORDER, candidate.text)
+    if found.outcome is Outcome.WRONG and candidate.how == "last" and reference.strip().isdigit():
+        count = count_before(own_text(text)[-TAIL:], candidate.text)
+        if count is not None:
+            return Verdict.of(judge(known(reference), known(count)), count)
     if found.outcome is not Outcome.CORRECT and not options:
         letter = letter_by_text(text, candidate.text, reference, mode)
         found = found if letter is None else judge(known(reference), read(letter))
@@ -116,6 +128,8 @@ _OTHER_ORDER = Finding(Outcome.WRONG, "structure", "the same items in another or
 def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
     """The yes or no with which a text begins, or the word that it says of a number, for a reference that is one."""
     wanted = plain_text(known(reference).normal).lower()
+    if candidate.how == "marked" and wanted in REPLIES:
+        return None if (candidate.text or "").lower() in REPLIES else reply_behind_mark(own_text(text)[-TAIL:])
     if candidate.how not in ("last", "extract") or not wanted.isalpha():
         return None
     if wanted not in REPLIES:
@@ -126,7 +140,8 @@ def _reply(text: str, candidate: Candidate, reference: str) -> str | None:
     if candidate.text is not None and candidate.text.lower() in REPLIES:
         return None
     own = own_text(text)
-    return reply_before_reason(own) or (called_correct(own) if wanted in ("true", "false") else None)
+    said = (called_correct(own) or evaluated(own)) if wanted in ("true", "false") else None
+    return reply_before_reason(own) or said or concluding_reply(own)
 
 
 def check_answer(answer: str, reference: str, *, asked: Asked = NOTHING) -> Verdict:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from selfimprove.answer.equality import same_expression
 from selfimprove.answer.shape import split_unit
-from selfimprove.answer.tree import ROUND, Constant, Node, Op, Sign, free_names, negative, number, renamed
-from selfimprove.answer.verdict import Finding
+from selfimprove.answer.tree import (
+    ROUND,
+    Constant,
+    Node,
+    Op,
+    Sign,
+    free_names,
+    negative,
+    number,
+    renamed,
+    substitute_all,
+    symbol,
+)
+from selfimprove.answer.verdict import Finding, Outcome
 
 
 def _variables(name: Node) -> list[str] | None:
@@ -49,6 +61,8 @@ def named_total(reference: Node, relation: Node) -> Finding | None:
         return None
     left, right = relation.args
     left = left.args[0] if left.value == "abs" else left
+    if _is_symmetric(left) and not free_names(right):
+        return same_expression(reference, split_unit(right)[0])
     unknowns = _unknowns(left, left.op) if left.op in (Op.ADD, Op.MUL) else []
     if len(unknowns) < _SIDES or None in unknowns or len(set(unknowns)) < len(unknowns) or free_names(right):
         return None
@@ -56,6 +70,24 @@ def named_total(reference: Node, relation: Node) -> Finding | None:
 
 
 _SIDES = 2
+
+
+def _is_symmetric(node: Node) -> bool:
+    """Whether a sum stays the same if any two of its unknowns change places, or its only one with its reciprocal.
+
+    Such a sum, `xy + yz + zx` or `x^2 + 1/x^2`, is a quantity of the question and no equation to be solved.
+    """
+    names = sorted(free_names(node))
+    if node.op is not Op.ADD or not 0 < len(names) < _MOST_NAMES:
+        return False
+    if len(names) == 1:
+        turned = substitute_all(node, {names[0]: Node(Op.DIV, (number(1), symbol(names[0])))})
+        return same_expression(node, turned).outcome is Outcome.CORRECT
+    swaps = ({names[0]: other, other: names[0]} for other in names[1:])
+    return all(same_expression(node, renamed(node, swap)).outcome is Outcome.CORRECT for swap in swaps)
+
+
+_MOST_NAMES = 6
 
 
 def _unknowns(node: Node, op: Op) -> list[str | None]:

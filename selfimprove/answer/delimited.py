@@ -49,9 +49,15 @@ def _alike(one: str, two: str) -> bool:
         return _NAMED_PAIR.fullmatch(one) is not None and two[:1] == "("
     if signs != (1, 1):
         return signs == (0, 0)
-    same_name = one.partition("=")[0].strip() == two.partition("=")[0].strip()
+    same_name = _stem(one) == _stem(two)
     return same_name or bool(_ASSIGNED.fullmatch(one) and _ASSIGNED.fullmatch(two))
 
 
+def _stem(formula: str) -> str:
+    """The name on the left of an equation, without its subscript: x of `x_1 = 3`."""
+    return _SUBSCRIPT.sub("", formula.partition("=")[0].strip())
+
+
+_SUBSCRIPT = re.compile(r"(?<=\w)_(?:\w|\{\w{1,3}\})\Z")
 _NAMED_PAIR = re.compile(r"\([a-z](?:,\s?[a-z]){1,2}\)\s?=\s?(\([^()=]{3,60}\))")  # "(x, y) = (3, 4)"
 _ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*[-−]?[\d./]+")

@@ -11,6 +11,7 @@ from functools import lru_cache
 from selfimprove.answer.clock import same_date, same_time
 from selfimprove.answer.commas import in_euros, other_comma
 from selfimprove.answer.compare import compare
+from selfimprove.answer.counted import either_measure, total_of_named
 from selfimprove.answer.definitions import named_total
 from selfimprove.answer.formulas import same_formula
 from selfimprove.answer.lettered import in_letter_unit
@@ -107,6 +108,8 @@ def _compared(reference: Answer, prediction: Answer) -> Finding:
         or in_euros(reference, prediction)
         or in_letter_unit(reference, prediction)
         or named_total(reference.node, prediction.node)
+        or total_of_named(reference.node, prediction.node)
+        or either_measure(reference.node, prediction.node)
         or compare(reference.node, prediction.node)
     )
     if found.outcome is Outcome.CORRECT:

@@ -211,7 +211,7 @@ def _before(text: str, mark: re.Match[str]) -> str:
 
 def _fault(answer: str, said: str, beside: str, after: str) -> str:
     """Why an answer isn't stated, by the words that end on it, the rest of its line and of the text; empty if none."""
-    if re.fullmatch(r"\(?[A-J]\)?", answer) and _ONLY_IF.match(beside):
+    if re.fullmatch(r"\(?[A-J]\)?|(?i:yes|no|true|false)", answer) and _ONLY_IF.match(beside):
         return "the answer is only supposed"
     if _FOR_EXAMPLE.search(said[: max(0, said.rfind(answer))]):
         return "the answer is only supposed"
@@ -254,7 +254,7 @@ def _beside(text: str, mark: re.Match[str], beside: re.Match[str]) -> Statement:
     return Statement(at=mark.start(), end=end, text=value.strip(), how="marked", fault=back, firm=True)
 
 
-_ONLY_IF = re.compile(r"[*_$)\s]*(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
+_ONLY_IF = re.compile(r"[*_$)\s,]*(?:but )?(?:only )?(?:if|unless|when|provided)\b", re.IGNORECASE)
 
 
 def _in_tag(text: str, mark: re.Match[str]) -> Statement | None:

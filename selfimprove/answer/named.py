@@ -17,6 +17,11 @@ _LETTER = r"\s?\\?[A-Za-z](?:_\w|_\{\w{1,3}\})?(?![A-Za-z])"
 _OF = rf"(?:{_ARGUMENT}|\s?\\?{_GROUP[:-2]}\\?\}}|{_LETTER}(?:\([a-z](?:,\s?[a-z])?\))?)"
 _WORD = r"\\(?:operatorname\*?|mathrm|text)\s?\{\s?[A-Za-z]{2,9}\s?\}"
 _UNKNOWN = r"(?:[fgh]'{0,2}\([^()=]{1,20}\)|[a-z]_(?:[a-z]|\{[^{}]{1,6}\}))"
+_SET = r"(?:[A-Z](?:'|\^c)?)"
+_VECTOR = (
+    r"(?:\\(?:vec|mathbf|overrightarrow|boldsymbol|hat)\s?(?:\{\s?[A-Za-z]{1,2}\s?\}|[a-z](?![a-z]))|"
+    r"\{\s?\\bf\s[a-z]\s?\})"
+)
 _NAME = re.compile(
     rf"""(?:
       \\(?:lim|sum|prod|int)(?:\\limits)?(?:\s?[_^]\s?(?:{_BOUND}|\\?[A-Za-z\d]+)){{1,2}}\s?\\?,?\s?{_UNKNOWN}
@@ -29,13 +34,36 @@ _NAME = re.compile(
       | \\frac\s?\{{\s?\\partial[^{{}}]{{0,12}}\}}\s?\{{\s?\\partial[^{{}}]{{1,12}}\}}
       | \\nabla{_OF}
       | \(\s?[fgh]\s?\\circ\s?[fgh]\s?\)\s?\([^()=]{{1,12}}\)
-      | (?:[A-Z]|\([A-Z]\s?\\c[au]p\s?[A-Z]\))(?:'|\^c|\^\{{c\}})?\s?\\(?:cup|cap|setminus|triangle)
+      | (?:[A-Z]|\([A-Z]\s?\\c[au]p\s?[A-Z]\))(?:'|\^c|\^\{{c\}})?\s?(?:\\(?:cup|cap|setminus|triangle)|[∪∩∖])
         \s?[A-Z](?:'|\^c|\^\{{c\}})?
       | \\complement(?:_[A-Z]|_\{{[A-Z]\}})?\s?[A-Z]
       | \\\#\s?[A-Z]
+      | P\s?\([A-Z](?:'|\^\{{?c\}}?|\^\{{?\\(?:prime|complement)\}}?)\)
+      | \|\s?{_SET}(?:\s?(?:\\(?:cup|cap|setminus)|[∪∩])\s?{_SET}){{0,2}}\s?\|
+      | \\\|\s?{_VECTOR}(?:\s?(?:[-+]|\\times)\s?{_VECTOR})?\s?\\\|
+      | \\frac\s?\{{\s?d(?:\^2)?\s?[a-z]?\s?\}}\s?\{{\s?d[a-z](?:\^2)?\s?\}}
+        (?:\\[Bb]igg?)?\s?(?:\\(?:left|right)\s?)?[|.]\s?_\s?(?:\{{[^{{}}]{{1,20}}\}}|\d)
+      | \\text\s?\{{\s?(?:[Tt]he\s)?(?:[Aa]rea|perimeter|volume|length|circumference|measure)\s(?:of\s)?
+        (?:the\s)?(?:triangle\s|segment\s|arc\s)?\}}\s?\[?[A-Z]{{1,5}}\]?
+      | \\(?:overarc|wideparen|overset\s?\{{\s?\\frown\s?\}})\s?\{{[A-Z]{{2,3}}\}}
+      | \\\#\s?\\text\s?\{{[a-z ]{{1,20}}\}}
+      | \[[A-Z]{{3,6}}\]
+      | \\frac\s?\{{\s?\[[A-Z]{{3,6}}\]\s?\}}\s?\{{\s?\[[A-Z]{{3,6}}\]\s?\}}
     )\s?=\s?(?=[^=\s])""",
     re.VERBOSE,
 )
+_OPERAND = r"(?:\d{1,4}|[a-z]|\(\s?-?\d{1,4}\s?\))"
+_OPERATION = re.compile(
+    rf"{_OPERAND}\s?(?:\\(?:star|bigstar|oplus|otimes|ominus|odot|diamond|Diamond|heartsuit|spadesuit|clubsuit|Box|square|"
+    rf"bigtriangleup|triangle|\#|@)|[@★☆⊕⊗◇♦♥#])(?![A-Za-z])\s?{_OPERAND}\s?=\s?(?=[^=\s])"
+)
+"""An operation that the question defines: `5 \\star 3 =`."""
+_OF_VECTORS = re.compile(
+    rf"-?\d?\s?(?:{_VECTOR}|[a-z](?=\s?[×x]))\s?(?:[-+]\s?\d?|\\times|[×])\s?(?:{_VECTOR}|[a-z])\s?=\s?"
+    r"(?=\(|<|\\(?:langle|left|begin|binom))"
+)
+"""A sum or a product of vectors, before a vector."""
+_OF_MATRICES = re.compile(r"\d?[A-Z]\s?(?:[-+]\s?\d?)?[A-Z]\s?=\s?(?=\\begin)")
 _LABEL = re.compile(
     r"\A\\text\s?\{\s?(?:the )?(?:domain|range|maximum|minimum|max|min|solutions?|roots?|zeros?)\s?:?"
     r"\s?\}\s?:?\s?(?=\S)",
@@ -49,6 +77,9 @@ def without_name(written: str) -> str:
         return _LABEL.sub("", written) if "\\text" in written else written
     if (choices := _CHOICES.match(written)) is not None:
         return written[choices.end() :] if _counted(choices) else written
+    for pattern in (_OPERATION, _OF_VECTORS, _OF_MATRICES):
+        if (named := pattern.match(written)) is not None:
+            return written[named.end() :]
     first = _NAME.match(written)
     if first is None or _is_calculation(first[0]):
         return written

@@ -65,7 +65,7 @@ _DANGLING = frozenset(
     ).split()
 )
 _CODE = re.compile(
-    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.[A-Za-z_]\w{0,40}\(|\w\([^()\n]{0,80}['\"]\s?\)|\bdef \w+\(|"
+    r"__\w{1,30}__|\w\s?\(\s?['\"]|\w\.[A-Za-z_]\w{0,40}\(|\w\([^()\n]{0,80}(?<!\([A-Z])['\"]\s?\)|\bdef \w+\(|"
     r"^[ \t]{0,40}(?:return|assert|raise)\s|\b(?:\w+Error|ERROR):|\berror:(?!\s*[-−]?\d)|\bprint\(|```\w+\n",
     re.MULTILINE,
 )  # program text has no answer in words

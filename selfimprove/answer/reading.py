@@ -113,7 +113,7 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
-    if core[:1] in "\\(_^{PCA" or "\\c" in core[:12]:
+    if "=" in core[:60] or core[:1] in "\\(_^{PCA":
         core = without_name(core)
     if " not " in core:
         core = _AND_NOT.sub(r"\1", core)

@@ -105,6 +105,61 @@ _CALLED = re.compile(
 )
 
 
+def evaluated(text: str) -> str | None:
+    """The truth value that an expression or a function comes to in the last sentence of a text."""
+    found = _EVALUATED.search(straight(text[-_ENDING:]))
+    return None if found is None else next(group for group in found.groups() if group)
+
+
+_EVALUATED = re.compile(
+    r"(?:\b(?:evaluates|simplifies|reduces)\sto\s|\b(?:returns|prints|outputs)\s|\bresult\b[^.\n]{0,60}\bis\s)[`*]{0,3}"
+    r"(True|False)[`*]{0,3}(?:,\s(?:and\s)?not\s[`*]{0,3}(?:True|False))?[`*.!\s]*\Z|"
+    r"\b(?:True|False)\b[^=\n.]{0,80}=\s[`*]{0,3}(True|False)[`*.!\s]*\Z"
+)
+
+
+def concluding_reply(text: str) -> str | None:
+    """The yes, no, true or false with which the last sentence of a text concludes, whatever reason follows it."""
+    last = [part for part in SENTENCE.split(straight(text.rstrip())) if part.strip()][-1:]
+    found = None if not last else _CONCLUDING.match(last[0]) or _CLAIM.match(last[0])
+    if found is None or _AGAINST.search(last[0], found.end()):
+        return None
+    return found[1]
+
+
+_CONCLUDING = re.compile(
+    r"\W*(?:(?:so|thus|therefore|hence|then)\b,?\s+)?[*_]{0,2}(yes|no|true|false)\b[*_]{0,2}\s?(?:[,:;–—-]\s|\(|because\b|since\b)",
+    re.IGNORECASE,
+)
+_CLAIM = re.compile(
+    r"\W*(?:(?:so|thus|therefore|hence|then)\b,?\s+)?(?:the|this)\s(?:claim|statement|assertion|proposition)\sis\s"
+    r"(?:indeed\s)?[*_]{0,2}(true|false)\b[*_]{0,2}\s?(?:[:;,]\s|\(|because\b|since\b)",
+    re.IGNORECASE,
+)
+_AGAINST = re.compile(
+    r"\?|\b(?:but|however|unless|maybe|when|depends|wait|actually|not sure|yes|true|false|if|wrong|although|"
+    r"so we|let)\b",
+    re.IGNORECASE,
+)
+
+
+def reply_behind_mark(text: str) -> str | None:
+    """The yes, no, true or false that stands behind the last "the answer is", before its reason."""
+    found = None
+    for found in _MARKED.finditer(text):  # noqa: B007 - the last match is what is wanted
+        pass
+    if found is None or _AGAINST.search(straight(text), found.end()) or "answer" in text[found.end() :].lower():
+        return None
+    return found[1]
+
+
+_MARKED = re.compile(
+    r"\banswer(?:\s(?:is|to the question is|must be))?[*_]{0,2}\s?:?[*_]{0,2}\s{1,2}[*_]{0,2}(yes|no|true|false)\b"
+    r"[*_]{0,2}\s?(?:[,:;–—-]\s|\(|because\b|since\b)",
+    re.IGNORECASE,
+)
+
+
 def is_reply(answer: str, words: tuple[str, ...]) -> bool:
     """Whether an answer begins with these words, a yes, no, true or false, and goes on: "Yes, it converges"."""
     reply = _BEGINS.match(answer)

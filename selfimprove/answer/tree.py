@@ -248,6 +248,13 @@ def renamed(node: Node, names: Mapping[str, str]) -> Node:
     return node.over(tuple(renamed(arg, names) for arg in node.args))
 
 
+def substitute_all(node: Node, values: Mapping[str, Node]) -> Node:
+    """The tree with other trees in the place of its variables."""
+    if node.op is Op.SYMBOL:
+        return values.get(node.name, node)
+    return node.over(tuple(substitute_all(arg, values) for arg in node.args)) if node.args else node
+
+
 def show(node: Node) -> str:
     """A short unambiguous spelling of the tree, the normal form that `explain` prints."""
     if node.op in _LEAVES:

@@ -12,10 +12,12 @@ import re
 
 from selfimprove.answer.chances import chance_or_ratio
 from selfimprove.answer.compounds import compound_end, spelt, with_compound
+from selfimprove.answer.counted import same_measure
 from selfimprove.answer.delimited import JOINED, MATH, inner, listed
 from selfimprove.answer.durations import duration_at
 from selfimprove.answer.numerals import stated_numeral
 from selfimprove.answer.phrases import BY_WHICH, in_phrase, is_next_item, is_operand, is_set_in_words, may_be_stated
+from selfimprove.answer.reading import read
 from selfimprove.answer.tongues import MYRIAD
 from selfimprove.answer.words import BARE_UNITS
 
@@ -81,7 +83,7 @@ _IS = re.compile(
 )
 _TERM = r"[\w./\\{}^()√πÀ-ɏ²³⁴]++"
 _RELATION = re.compile(
-    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])[A-Za-z]\d?\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
+    rf"(?:(?<![\d./])[-−]?[\d./]++\s?(?:<=?|≤|>=?|≥)\s?)?(?<![\w\\])(?:[A-Za-z]\d?|[A-Za-zα-ω][₀-₉])\s*(?:<=|>=|!=|==|=|<|>|≤|≥|≠|\\[a-z]+)\s*[-+−]?\s?{_TERM}"
     rf"(?:\s?[-+−*/·]\s?(?![A-Za-z]{{3,}}){_TERM})*"
 )
 _SUBJECT = re.compile(
@@ -138,10 +140,10 @@ def _last(sentence: str) -> str | None:
         return shared
     point: Span | None = None
     for match in _TUPLE.finditer(prose):
-        if re.search(r"\d", match[0]) and (
-            match.start() == 0 or _POINTS.search(prose[max(0, match.start() - 30) : match.start()])
-        ):
-            point = match.span()
+        joined = point is not None and JOINED.fullmatch(prose, point[1], match.start()) is not None
+        told = match.start() == 0 or _POINTS.search(prose[max(0, match.start() - 30) : match.start()])
+        if re.search(r"\d", match[0]) and (joined or told):
+            point = (point[0] if joined and point is not None else match.start()), match.end()
     if (height := _FEET_AND_INCHES.search(prose)) is not None:
         return height[0]
     if point is None:
@@ -164,9 +166,20 @@ def _last(sentence: str) -> str | None:
     if operator is not None and operator["word"]:
         return prose[operator.start() : found[1]]
     lasting = duration_at(prose, *found) if "m" in prose else None
-    return lasting or _written(prose, *found)
+    return lasting or _in_both_units(sentence, found, _written(prose, *found))
 
 
+def _in_both_units(sentence: str, found: Span, written: str) -> str:
+    """A quantity with the equal one in another unit that stands in brackets behind it: "3 weeks (21 days)"."""
+    beside = _BESIDE.match(sentence, found[1])
+    if beside is None or not written[:1].isdigit() or written[-1:].isdigit():
+        return written
+    one, other = read(written).node, read(beside[1]).node
+    equal = one is not None and other is not None and same_measure(one, other)
+    return f"{written} or {beside[1]}" if equal else written
+
+
+_BESIDE = re.compile(r"\s\((?:or |i\.e\.,? |that is,? |which is )?(\d[\d.,]*\s[a-z]{2,12})\)", re.IGNORECASE)
 _OPERATOR = re.compile(
     r"(?:\b[\w.]+\s+)?\b(?:(?P<word>(?:raised )?to the power(?: of)?|choose|root of)|"
     r"times|plus|minus|negative|over|divided by)\s+\Z",
