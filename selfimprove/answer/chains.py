@@ -77,7 +77,7 @@ def read_chain(normal: str, read_member: Reader) -> Chain | None:
             if not any(_agrees(node, other) for other in checked):
                 if not _rounds(last, node):
                     return None
-                rounded = rounded or node
+                rounded = rounded or (node if _decadic(node) == node else None)
             checked.append(node)
     if len(checked) == 1 and not (told and (len(members) > 2 or normal.startswith("="))):
         return None

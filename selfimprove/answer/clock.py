@@ -13,9 +13,12 @@ _PART_OF_DAY = re.compile(r"\s?(?:in the (morning|afternoon|evening)|at (night))
 
 def same_time(one: str, two: str) -> bool | None:
     """Whether two times of day are the same; None if they are none, or neither says AM or PM."""
-    if ":" not in one or ":" not in two:
+    if ":" not in one and ":" not in two:
         return None
-    times = [_TIME.fullmatch(_with_half(re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text))) for text in (one, two)]
+    times = [
+        _TIME.fullmatch(_with_half(_with_minutes(re.sub(r"\\(?:text|mathrm)\s?\{|[{}~\\]", "", text))))
+        for text in (one, two)
+    ]
     first, second = times
     if first is None or second is None or not (first[3] or second[3]):
         return None
@@ -23,6 +26,16 @@ def same_time(one: str, two: str) -> bool | None:
     if half and other_half:
         return hour == other and first[2] == second[2]
     return hour % 12 == other % 12 and first[2] == second[2]
+
+
+def _with_minutes(text: str) -> str:
+    """A full hour with its minutes: `5 pm` as `5:00 pm`, noon as `12:00 pm`."""
+    named = _NAMED_HOURS.get(text.strip().lower())
+    return named or _FULL_HOUR.sub(r"\1:00 \2m", text.strip())
+
+
+_NAMED_HOURS = {"noon": "12:00 pm", "12 noon": "12:00 pm", "midnight": "12:00 am", "12 midnight": "12:00 am"}
+_FULL_HOUR = re.compile(r"\A(\d{1,2})\s?([ap])\.?\s?m\.?\Z", re.IGNORECASE)
 
 
 def _with_half(text: str) -> str:

@@ -67,9 +67,9 @@ _STRONG = re.compile(
     r"#{4}|<answer>|answer|correct (?:choice|option)|[^\x00-\x7f]|antwort|respuesta|resposta|risposta", re.IGNORECASE
 )
 _CUT = re.compile(
-    r",?\s+(?:not|rather than|instead of|because|since|so that|but|although|even though|which|when|where|"
+    r",?\s+(?:(?:and\s+)?not|rather than|instead of|because|since|so that|but|although|even though|which|when|where|"
     r"as (?:the|we|it)|if|after|for the|"
-    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?![A-J]\)|-?\d+\s?[-+*/])|(?<![-+*/=×÷·^])\s+\((?![A-J]\)|"
+    r"in total|altogether)\b|(?<=[\d)}%$*])\s+\((?![A-J]\)|-?\d+\s?[-+*/])|(?<![-+*/=×÷·^∈∪∩])\s+\((?![A-J]\)|"
     r"-?[\w./]{1,12}\s?,)|"
     r";\s+(?=[a-z]{3})|,\s+(?:leaving|giving|making|meaning|while|whereas|compared)\b|,\s+(?:so|and) (?:we|it|the|I)\b|"
     r"(?<=\d),\s+for\s|</(?:final_?)?(?:answer|ans|result|solution)>|\[/answer\]|<\||\s—\s|"

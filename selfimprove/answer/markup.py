@@ -22,9 +22,14 @@ _LINES = re.compile(rf"{_BEHIND}_({_VALUE})_(?!\w)")
 _QUOTES = re.compile(rf"{_BEHIND}“({_NUMBER}{_WORDS})”(?!\w)|(?<=[a-z] )\"({_NUMBER}{_WORDS})\"(?![\w:,}}])")
 _FENCE = re.compile(r"(:[*_]{0,2})[ \t]*\n```(?:text|plaintext|txt)?[ \t]*\n([^`\n]{1,80})\n```(?=\s|\Z)")
 
+_PROVED = re.compile(r"\s*(?:\$\s?\\(?:blacksquare|qed)\s?\$|\\(?:blacksquare|qed)(?![a-z])(?=\s?\$?\s*\Z)|∎)\s*")
+"""The sign that a proof ends on."""
+
 
 def without_marks(text: str) -> str:
     """The text with its values free of the signs that only set them off."""
+    if "black" in text or "qed" in text or "∎" in text:
+        text = _PROVED.sub("", text)
     if "```" in text:
         text = _FENCE.sub(r"\1\n\2", text)
     if "`" in text:

@@ -25,6 +25,7 @@ _PARTICIPLE = re.compile(
     re.IGNORECASE,
 )
 _OF_WHOLE = re.compile(
+    r"\b(?:left|remaining)\s+out\s+of\s+[$€£]?\Z|"
     r"\b(?:left|remaining|over|behind|among|out)\s+(?:from|of|out of|among)\s+(?:the|all|her|his|its|their|our|my|"
     r"those|these|a total of)\s+(?:\w+\s+)?[$€£]?\Z|\b(?:among|out of)\s+(?:the|all|those|these)\s+(?:\w+\s+)?[$€£]?\Z|"
     r",?\s+(?:and|while|whereas)\s+the\s+other\s+[$€£]?\Z",

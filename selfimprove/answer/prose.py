@@ -19,6 +19,7 @@ from selfimprove.answer.displays import in_one_line, opens_display
 from selfimprove.answer.failures import is_failure, refuses
 from selfimprove.answer.forms import SHORT, by_form
 from selfimprove.answer.formulas import stated_formula
+from selfimprove.answer.halves import half_in_words
 from selfimprove.answer.hedges import OR_ELSE, UNDECIDED, asks_back, is_aside, undecided
 from selfimprove.answer.phrases import is_set_in_words, set_in_signs
 from selfimprove.answer.replies import replied
@@ -277,6 +278,8 @@ def _claimed(sentence: str, *, last: bool) -> Candidate | None:
         return Candidate(bold, "last")
     if (last or _CONCLUDING.match(sentence)) and (numeral := in_words(sentence)) is not None:
         return _counted(sentence, numeral[0], written=numeral[1])
+    if last and (halves := half_in_words(sentence)) is not None:
+        return Candidate(halves, "last")
     sentence = main_clause(sentence)
     found, word = last_formula(sentence), word_of(sentence, tidy(sentence))
     claim = _BECAUSE.split(sentence, maxsplit=1)[0].rstrip(" ,")

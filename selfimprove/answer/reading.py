@@ -113,6 +113,8 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
+    if core[:1] == "$" and "=" in core and (measured := _MEASURED.fullmatch(core)) is not None:
+        core = f"{measured[1].strip()}\\text{{ {measured[2]}}}" if measured[2] else measured[1].strip()
     if "=" in core[:60] or core[:1] in "\\(_^{PCA":
         core = without_name(core)
     if " not " in core:
@@ -179,6 +181,10 @@ def behind_label(answer: Answer) -> str | None:
     return answer.normal[label.end() :] if label is not None else None
 
 
+_MEASURED = re.compile(
+    r"\$([^$]{1,600})\$(?: ((?:[A-Za-z]{1,3}|[a-z]{4,12})(?:/(?:[a-z]{1,3}|[A-Z]))?(?:\^?[23]|[²³])?))?"
+)
+"""A formula between dollar signs, with the unit that may stand behind them: `$V = 12.5$ L`."""
 _PHRASE = 80  # characters
 _SET_OPENS = re.compile(r"(?:\\text\s?\{\s?)?(?:[Tt]he set of )?(?:[Aa]ll|[a-z] (?:\\text\s?\{\s?)?(?:is|must))\b")
 _NUMERALS = re.compile(r"(?:I{1,3}|IV|V|VI)(?:(?:, and |, | and )(?:I{1,3}|IV|V|VI)){0,5}(?: only)?")
