@@ -22,7 +22,7 @@ _LINES = re.compile(rf"{_BEHIND}_({_VALUE})_(?!\w)")
 _QUOTES = re.compile(rf"{_BEHIND}“({_NUMBER}{_WORDS})”(?!\w)|(?<=[a-z] )\"({_NUMBER}{_WORDS})\"(?![\w:,}}])")
 _FENCE = re.compile(r"(:[*_]{0,2})[ \t]*\n```(?:text|plaintext|txt)?[ \t]*\n([^`\n]{1,80})\n```(?=\s|\Z)")
 
-_PROVED = re.compile(r"\s*(?:\$\s?\\(?:blacksquare|qed)\s?\$|\\(?:blacksquare|qed)(?![a-z])(?=\s?\$?\s*\Z)|∎)\s*")
+_PROVED = re.compile(r"\s{0,3}(?:\$\s?\\(?:blacksquare|qed)\s?\$|\\(?:blacksquare|qed)(?![a-z])(?=\s?\$?\s*\Z)|∎)\s*")
 """The sign that a proof ends on."""
 
 
