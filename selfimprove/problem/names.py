@@ -239,8 +239,8 @@ CONTEXTS = Group(
 OPTIONS = Group(
     (
         "choices options option endings answerchoices answeroptions answeroptionlist candidates "
-        "multiplechoicetargets mcoptions mc1targets targetscores choice candidateanswers alternatives opciones optionen "
-        "opções opcoes alternativas opzioni 选项 選項 선택지 보기 варианты answers"
+        "multiplechoicetargets mcoptions mc1targets targetscores choice candidateanswers alternatives opciones "
+        "optionen opções opcoes alternativas opzioni 选项 選項 선택지 보기 варианты answers"
     ).split()
 )
 CHOSEN = Group(
