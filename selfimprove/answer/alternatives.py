@@ -85,7 +85,7 @@ def _differs(other: str, answer: str, words: str) -> bool:
         return len(own) == 1 and len(other) == 1 and own != other
     stated = _UNIT.search(own)
     unit = "" if stated is None else stated[0].strip()
-    if words.strip() and words.strip() != unit and unit:
+    if words.strip() and words.strip() != unit and (unit or answer.strip("*( ").startswith(("$", "€", "£", "\\$"))):
         return False
     own = own[: -len(unit)] if unit else own
     one, two = (read(text.rpartition("=")[2].strip()).node for text in (own, other))

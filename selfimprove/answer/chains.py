@@ -38,6 +38,12 @@ _UNIT_TEXT = re.compile(
     r"(?:\^\s?\{?-?\d\}?)?(?![A-Za-z])"
 )
 _LETTER_UNIT = re.compile(r"\d\s(?:kg|km|cm|[NJWVAKCFTsmhgL])(?![A-Za-z])")
+_SCALED = re.compile(
+    r"(?<![A-Za-z\\])(?:c|d|m(?=[mLgslAVJWFHNPCT])|k(?!g)|M|G|μ|n|p)(?:m|g|s|L|l|mol|J|W|N|V|A|Pa|Hz|eV|C|F|H|T|Ω|Wh)(?![A-Za-z])|"
+    r"(?<![A-Za-z\\])(?:g|L|l|h|hr|min|kWh|percent|hours?|minutes?|days?|grams?|lit(?:er|re)s?|kilo\w+|milli\w+|centi\w+|"
+    r"km|micro\w+|nano\w+|mega\w+|cents?|dozens?)(?![A-Za-z])|%"
+)
+"""A unit that is not the SI's own, by which a value may differ by a power of ten or sixty."""
 _FACTORS = frozenset(
     Fraction(10) ** power * factor
     for power in range(-12, 13)
@@ -64,11 +70,12 @@ def read_chain(normal: str, read_member: Reader) -> Chain | None:
     if last is None or not _is_closed(last):
         return None
     checked, rounded, told = [last], None, True
+    scaled = _SCALED.search(normal) is not None
     for text in reversed(members[:-1]):
         node = read_member(text)
         if node is None or _is_measured(text, node) or Op.DOTS in {part.op for part in walk(node)}:
             bare = None if _DOTS.search(text) else _without_units(text, read_member)
-            if bare is not None and not any(_is_multiple(bare, other) for other in checked):
+            if bare is not None and not any(_is_multiple(bare, other, scaled) for other in checked):
                 return None
             if bare is not None or _DOTS.search(text):
                 checked.append(last)
@@ -236,10 +243,15 @@ def _without_units(text: str, read_member: Reader) -> Node | None:
     return node if node is not None and _is_closed(node) else None
 
 
-def _is_multiple(bare: Node, last: Node) -> bool:
-    """Whether a calculation without its units comes to the last member, up to a prefix or hours for seconds."""
+def _is_multiple(bare: Node, last: Node, scaled: bool) -> bool:
+    """Whether a calculation without its units comes to the last member.
+
+    `scaled`: one of its units has a prefix or is another measure of time, so that a power of ten or sixty may differ.
+    """
     if _agrees(bare, last) or _rounds(last, bare):
         return True
+    if not scaled:
+        return False
     try:
         value, wanted = exact(_plain(bare)), exact(_plain(last))
     except Refused:

@@ -113,8 +113,8 @@ def read(written: str) -> Answer:
     core = peel(_unbold(written.strip()))
     if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
-    if core[:1] == "$" and "=" in core and (measured := _MEASURED.fullmatch(core)) is not None:
-        core = f"{measured[1].strip()}\\text{{ {measured[2]}}}" if measured[2] else measured[1].strip()
+    if core[:1] == "$" and "=" in core:
+        core = _MEASURED.sub(_with_its_unit, core)
     if "=" in core[:60] or core[:1] in "\\(_^{PCA":
         core = without_name(core)
     if " not " in core:
@@ -146,7 +146,8 @@ def read(written: str) -> Answer:
     letter = choice[1] if choice else led_letter(bare) or _letter_of_form(bare)
     with allowance():
         node, fault = _tree(normal)
-        if node is None and "=" in normal and (chain := read_chain(normal, _member)) is not None:
+        chain = None if node is not None or "=" not in normal else read_chain(normal, _member)
+        if chain is not None:
             node, fault, normal = chain.exact or chain.value, "", chain.normal
     if (
         choice is None
@@ -157,6 +158,11 @@ def read(written: str) -> Answer:
     ):
         letter = None
     return Answer(written, normal, node, fault, letter)
+
+
+def _with_its_unit(formula: re.Match[str]) -> str:
+    """A formula without its dollar signs, with the unit behind them in a font command."""
+    return f"{formula[1].strip()}\\text{{ {formula[2]}}}" if formula[2] else formula[1].strip()
 
 
 def _member(text: str) -> Node | None:
@@ -182,7 +188,7 @@ def behind_label(answer: Answer) -> str | None:
 
 
 _MEASURED = re.compile(
-    r"\$([^$]{1,600})\$(?: ((?:[A-Za-z]{1,3}|[a-z]{4,12})(?:/(?:[a-z]{1,3}|[A-Z]))?(?:\^?[23]|[²³])?))?"
+    r"\A\$([^$]{1,600})\$(?: ((?:[A-Za-z]{1,3}|[a-z]{4,12})(?:/(?:[a-z]{1,3}|[A-Z]))?(?:\^?[23]|[²³])?))?\Z"
 )
 """A formula between dollar signs, with the unit that may stand behind them: `$V = 12.5$ L`."""
 _PHRASE = 80  # characters
