@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selfimprove.problem.preview import preview
@@ -241,3 +243,12 @@ def test_options_may_have_letters_from_another_one_on(tmp_path: Path) -> None:
     choices = {"label": list("FGHJ"), "text": list(NAMES)}
     rows = [{"question": PLANET.format(n=n + 1), "choices": choices, "answerKey": "FGHJ"[n]} for n in range(4)]
     assert read(tmp_path, "letters.jsonl", lines(list(rows)))[2][1] == "H"
+
+
+def test_a_class_of_parquet_is_read_by_its_name(tmp_path: Path) -> None:
+    feature = {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}
+    rows = pa.table({"question": [f"Is {n} even?" for n in range(4)], "label": [(n + 1) % 2 for n in range(4)]})
+    noted = rows.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": feature}})})
+    pq.write_table(noted, tmp_path / "classes.parquet")
+    found = preview(str(tmp_path / "classes.parquet"), Problems()).problems
+    assert [one.answer for one in found] == ["yes", "no", "yes", "no"]
