@@ -13,7 +13,7 @@ from selfimprove.problem.likeness import ANSWERING, is_of, is_recorded, is_solut
 from selfimprove.problem.names import ANSWERS, CHOSEN, LABELS, OPTIONS, PICTURES, QUESTIONS, SOLUTIONS, Names, bare_name
 
 _NUMBERED = re.compile(r"(.*?[^\W\d_])[\W_]*(\d{1,2})")
-_ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN, *LABELS, *QUESTIONS, *PICTURES))
+_ROLES = frozenset((*ANSWERS, *SOLUTIONS, *OPTIONS, *CHOSEN, *LABELS, *QUESTIONS, *PICTURES)) - {"sentence"}
 _OFFERING = frozenset(
     "option choice distractor wrong incorrect falsch falsche faux alternative ending opt opsi ans candidate".split()
 )

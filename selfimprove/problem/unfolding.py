@@ -135,11 +135,9 @@ def lifted(row: Row, names: Names, named: Iterable[str]) -> Row:
         holder = names.questions[0]
         held = row[holder]
         if not isinstance(held, dict) or len(held) < 2 or not _asks(held):
-            offering = (
-                []
-                if option_fields(names) or own_fields(names)
-                else [name for name, inner in row.items() if _offers(inner)]
-            )
+            if dict not in map(type, row.values()) or option_fields(names) or own_fields(names):
+                return row
+            offering = [name for name, inner in row.items() if _offers(inner)]
             return _in_its_place(row, offering[0], named) if len(offering) == 1 else row
         return _in_its_place(row, holder, named)
     more = _BELONGING if names.among(ANSWERS) or names.contexts else _BELONGING | _ROLES
