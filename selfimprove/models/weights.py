@@ -97,7 +97,8 @@ def no_weights(folder: Path, name: str) -> UsageError:
         return UsageError(f"{folder / name}: a link to a file that is not there", "Fetch the model again.")
     if found := next((path for path in sorted(folder.glob("*/")) if (path / "config.json").is_file()), None):
         return UsageError(f"{folder}: not a model folder, {name} is missing", f"There is a model in {found}.")
-    return UsageError(f"{folder}: not a complete model folder, {name} is missing", "Name a folder with safetensors.")
+    holding = "a model" if name == "config.json" else "safetensors"
+    return UsageError(f"{folder}: not a complete model folder, {name} is missing", f"Name a folder with {holding}.")
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -87,7 +87,7 @@ class Training(Section):
 
     rank: int = Field(16, ge=1, le=MOST_RANK, description="rank of the LoRA")
     alpha: float = Field(32.0, gt=0, description="LoRA alpha: the adapter is scaled by alpha / rank")
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of the LoRA; that of the model itself is off")
     learning_rate: float = Field(
         1e-4, gt=0, description="peak; the paper's 1e-6 is for full fine-tuning; a LoRA needs about 100 times that"
     )

@@ -52,7 +52,7 @@ class Problems(Section):
         description="source judged in every round; empty: the training source's test split or, without one, part of "
         "that source",
     )
-    sealed: str = Field("", description="source judged once, at the end; empty: taken from the held-out source")
+    sealed: str = Field("", description="source judged at the end; empty: taken from the held-out source")
     train_size: int = Field(256, ge=0, le=MOST_PROBLEMS, description="training problems; 0: all of them")
     heldout_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="held-out problems")
     sealed_size: int = Field(256, ge=1, le=MOST_PROBLEMS, description="sealed problems")

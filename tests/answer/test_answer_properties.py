@@ -128,6 +128,7 @@ PIECES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join)))
 def test_any_text_gets_a_verdict_by_what_the_question_asks(text: str) -> None:
     for question in QUESTIONS:
