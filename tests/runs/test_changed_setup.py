@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from selfimprove.runs.verify import faults_in, verify
 from selfimprove.store.durable import content_hash
 from tests.peers import World
 
-ALIKE = {"gate": {"worthwhile": 0.01}}
+SMALL: dict[str, dict[str, Any]] = {"problems": {"heldout_size": 100, "sealed_size": 60}}
+ALIKE = {**SMALL, "gate": {"worthwhile": 0.01}}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def test_a_judging_that_an_engine_left_unfinished_is_made_by_the_next_engine_alo
     tmp_path: Path, checker: Checker
 ) -> None:
     world = World(tmp_path, checker, gains=[0.0], settings=ALIKE)
-    stop_at(world, lambda event: isinstance(event, ev.Looked) and event.judged == 100)
+    stop_at(world, lambda event: isinstance(event, ev.Looked) and event.judged == 50)
     with pytest.raises(KeyboardInterrupt):
         world.run(1)
     world.on_event = lambda event: None
@@ -102,7 +104,7 @@ def test_a_second_sealed_look_compares_answers_of_its_own_engine(tmp_path: Path,
 def test_a_round_that_was_begun_with_another_champion_begins_again_after_a_rollback(
     stage: str, tmp_path: Path, checker: Checker
 ) -> None:
-    world = World(tmp_path, checker, gains=[0.2, 0.15, 0.0])
+    world = World(tmp_path, checker, gains=[0.2, 0.15, 0.0], settings=SMALL)
     world.run(2)
     stop_at(world, lambda event: isinstance(event, StageFinished) and (event.number, event.stage) == (3, stage))
     with pytest.raises(KeyboardInterrupt):
@@ -130,7 +132,7 @@ class Loaded(Checker):
 def test_all_starts_work_on_the_problems_that_the_first_admitted(first: str, tmp_path: Path, checker: Checker) -> None:
     with Loaded(workers=1) as loaded:
         starts = (loaded, checker) if first == "loaded" else (checker, loaded)
-        world = World(tmp_path, starts[0], gains=[0.0, 0.0])
+        world = World(tmp_path, starts[0], gains=[0.0, 0.0], settings=SMALL)
         world.run(1)
         world.checker = starts[1]
         world.run(2)
@@ -138,16 +140,16 @@ def test_all_starts_work_on_the_problems_that_the_first_admitted(first: str, tmp
     assert bool(set_aside) == (first == "loaded")
     totals = [world.round(number)["scorecard"]["total"] for number in (1, 2)]
     assert totals[0] == totals[1]
-    assert (totals[0] < 400) == bool(set_aside)
+    assert (totals[0] < 100) == bool(set_aside)
     assert faults_in(verify(world.journal, content_hash)) == []
 
 
 def test_a_recipe_that_was_changed_by_hand_in_the_folder_is_refused(tmp_path: Path, checker: Checker) -> None:
-    world = World(tmp_path, checker, gains=[0.0, 0.0])
+    world = World(tmp_path, checker, gains=[0.0, 0.0], settings=SMALL)
     world.run(1)
     stored = json.loads(world.journal.recipe_path.read_text())
     stored["recipe"]["gate"]["alpha"] = 0.9
     world.journal.recipe_path.write_text(json.dumps(stored))
-    world.settings = {"gate": {"alpha": 0.9}}
+    world.settings = {**SMALL, "gate": {"alpha": 0.9}}
     with pytest.raises(UsageError, match=r"recipe\.json was changed by hand"):
         world.run(2)
