@@ -110,6 +110,32 @@ def read(written: str) -> Answer:
         return Answer(written, written, number(Fraction(written)), "", None)
     if len(written) > MAX_RAW:
         return Answer(written, "", None, f"limit: the answer is longer than {MAX_RAW} characters", None)
+    core = _freed(written)
+    reason = over_limit(core)
+    if reason is not None:
+        return Answer(written, "", None, f"limit: {reason}", None)
+    normal = peel(normalise(core))
+    bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
+    choice = _CHOICE.fullmatch(bare)
+    letter = choice[1] if choice else led_letter(bare) or _letter_of_form(bare)
+    with allowance():
+        node, fault = _tree(normal)
+        chain = None if node is not None or "=" not in normal else read_chain(normal, _member)
+        if chain is not None:
+            node, fault, normal = chain.exact or chain.value, "", chain.normal
+    if (
+        choice is None
+        and node is not None
+        and node.op not in (Op.MUL, Op.RATIO)
+        and not _OPTION.match(bare)
+        and not _WORDY.search(bare)
+    ):
+        letter = None
+    return Answer(written, normal, node, fault, letter)
+
+
+def _freed(written: str) -> str:
+    """The answer without what stands around its value: names, units between signs, articles, words for signs."""
     core = peel(_unbold(written.strip()))
     if core[:1] == "P" and "\\text" in core.partition("=")[0]:
         core = _PROBABILITY.sub("", core)
@@ -137,27 +163,7 @@ def read(written: str) -> Answer:
         core = named_set(_INLINE.sub(" ", plain_text(core)).strip(), core)
     if core[:2] in ("a ", "an", "A ", "An"):
         core = _ARTICLE.sub("", _ONE.sub("one ", core))
-    reason = over_limit(core)
-    if reason is not None:
-        return Answer(written, "", None, f"limit: {reason}", None)
-    normal = peel(normalise(core))
-    bare = _FONTS.sub("", normal).replace("{", "").replace("}", "").strip(" .")
-    choice = _CHOICE.fullmatch(bare)
-    letter = choice[1] if choice else led_letter(bare) or _letter_of_form(bare)
-    with allowance():
-        node, fault = _tree(normal)
-        chain = None if node is not None or "=" not in normal else read_chain(normal, _member)
-        if chain is not None:
-            node, fault, normal = chain.exact or chain.value, "", chain.normal
-    if (
-        choice is None
-        and node is not None
-        and node.op not in (Op.MUL, Op.RATIO)
-        and not _OPTION.match(bare)
-        and not _WORDY.search(bare)
-    ):
-        letter = None
-    return Answer(written, normal, node, fault, letter)
+    return core
 
 
 def _with_its_unit(formula: re.Match[str]) -> str:
